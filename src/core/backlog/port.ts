@@ -1,0 +1,75 @@
+/**
+ * The backlog: the durable store of deferred updates and of dead letters. `kv.ts` (Workers KV) and `sqlite.ts` answer
+ * this port; `test/contract/backlog.ts` holds both to it.
+ *
+ * The port promises no more than KV gives: a put that resolved is durable, but a list may miss it for a minute or more,
+ * and may still show a key that was deleted. Entries are immutable; a key is never written twice.
+ */
+import type { Attribute, Stamp, Visitor } from '../update.ts'
+
+/** One deferred update as it is kept. */
+export interface Entry {
+  readonly visitor: Visitor
+  readonly visitorHash: string
+  readonly attributes: readonly Attribute[]
+  readonly stamp: Stamp
+  readonly source: string
+  readonly event?: string
+  /** When the relay first took it in, epoch ms. */
+  readonly firstSeenMs: number
+  /** Not to be sent before, epoch ms. */
+  readonly notBeforeMs?: number
+  /** Deferred without contact to the ledger: its event's first stamp must be asked for before it is sent. */
+  readonly blind?: true
+}
+
+export interface KeptEntry {
+  readonly key: string
+  readonly entry: Entry
+}
+
+export const deadReasons = ['rejected', 'expired', 'overtaken_unconfirmed', 'unmappable', 'unreadable', 'ledger_lost'] as const
+export type DeadReason = (typeof deadReasons)[number]
+
+/** An update or event set aside for a person. */
+export interface DeadLetter {
+  readonly reason: DeadReason
+  readonly source: string
+  /** What Target or the mapping said; never a value or an id. */
+  readonly detail?: string
+  /** When it was set aside, and when the relay first saw it, epoch ms. */
+  readonly atMs: number
+  readonly firstSeenMs: number
+  readonly attempts: number
+  /** The update, or the raw body of an event that could not be read. */
+  readonly entry?: Entry
+  readonly raw?: string
+}
+
+export interface Page<T> {
+  readonly items: readonly T[]
+  /** Present where there may be more, even if `items` is empty. */
+  readonly cursor?: string
+}
+
+/** A listed key whose content can't be read (another format, a missing decryption key): left alone and reported. */
+export interface Unreadable {
+  readonly key: string
+  readonly unreadable: string
+}
+
+export interface Backlog {
+  /** Keeps an entry under a new key, and gives the key once it is durable. */
+  put(entry: Entry): Promise<string>
+  /**
+   * One page in key order, so that the entries of one visitor are neighbours.
+   * `prefix`: leading hex digits of the visitor hash; empty for all. `limit`: 1..1,000, default 1,000.
+   */
+  list(options?: { prefix?: string; cursor?: string; limit?: number }): Promise<Page<KeptEntry | Unreadable>>
+  /** Idempotent. */
+  delete(key: string): Promise<void>
+  bury(dead: DeadLetter): Promise<string>
+  listDead(options?: { cursor?: string; limit?: number }): Promise<Page<{ readonly key: string; readonly dead: DeadLetter } | Unreadable>>
+  /** Operations that this instance has asked of its store so far: what a flush's budget counts. */
+  readonly operations: number
+}

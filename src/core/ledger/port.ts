@@ -1,0 +1,135 @@
+/**
+ * The ledger: the strongly consistent memory. Quota spent, the register of every (visitor, attribute), event ids seen,
+ * leases, counters. Two implementations (`upstash.ts`, `sql.ts`) answer this port alike; `test/contract/ledger.ts` holds
+ * both to it, and PROTOCOL.md has the rules.
+ *
+ * Every method is one atomic step per request and rejects when the ledger can't answer within its deadline. The caller
+ * then sends nothing (G1): a rejected `admit` may have taken effect all the same.
+ */
+import type { Lane, Stamp } from '../update.ts'
+
+/** What the rules need to know, the same for both implementations. Times in milliseconds. */
+export interface LedgerSettings {
+  /** Calls allowed in any rolling window. */
+  readonly quotaLimit: number
+  readonly quotaWindowMs: number
+  /** Units are counted in buckets of this width. */
+  readonly quotaBucketMs: number
+  /** A bucket is kept this much longer than the window: a call's time in flight plus clock error. */
+  readonly quotaSlackMs: number
+  /** The share of the quota that only replay may fill, 0..1. */
+  readonly replayReserve: number
+  readonly retentionMs: number
+  /** How long an open attempt keeps others away: START + TIMEOUT + LATE (PROTOCOL.md). */
+  readonly youngMs: number
+}
+
+/** May this update be sent? All its attributes belong to one visitor. */
+export interface AdmitRequest {
+  readonly visitorHash: string
+  readonly attributes: readonly { readonly name: string; readonly stamp: Stamp }[]
+  /** Live only: the event's key. Its first stamp, where one is recorded, replaces the stamps above. */
+  readonly event?: string
+  /** An upper bound of the units that sending takes, at least 1; all or nothing. */
+  readonly units: number
+  /** Names this attempt: at least 16 random hex digits, never reused. */
+  readonly token: string
+}
+
+/**
+ * What becomes of one attribute, the first that fits (PROTOCOL.md, "Admit"):
+ * - `expired`: older than the retention. `overtaken`: the same, while a newer attempt's fate is open.
+ * - `delivered`: this very stamp was delivered. `superseded`: a newer one was.
+ * - `waits`: a newer attempt's fate is open. `contended`: an attempt is under way.
+ * - `backoff`: replay only, the visitor's next try is not due.
+ * - `quota`: no units. `send`: go.
+ */
+export type Verdict = 'expired' | 'overtaken' | 'delivered' | 'superseded' | 'waits' | 'contended' | 'backoff' | 'quota' | 'send'
+
+export type Admission =
+  /** The event id was settled before. */
+  | { readonly event: 'duplicate' }
+  /** The event id's first attempt is still under way. */
+  | { readonly event: 'in_flight' }
+  | {
+      readonly event: 'open'
+      /** In the order of the request's attributes. */
+      readonly verdicts: readonly Verdict[]
+      /** The event's first stamp where it differs from the request's. */
+      readonly firstStamp?: Stamp
+      /** Where the units were taken from, when any attribute is to be sent. */
+      readonly bucket?: number
+      /** When `units` will be free, epoch ms, where the quota refused. */
+      readonly retryAtMs?: number
+      /** How many failed tries this visitor has behind it. */
+      readonly attempts: number
+    }
+
+/** `unknown` leaves the register as it is: the attempt's fate stays open. */
+export type Outcome = 'delivered' | 'unsent' | 'refused' | 'unknown'
+
+export interface Settlement {
+  readonly visitorHash: string
+  readonly token: string
+  readonly attributes: readonly { readonly name: string; readonly stamp: Stamp; readonly outcome: Outcome }[]
+  /** The event's key once it is settled: delivered, refused, or durably in the backlog. */
+  readonly eventDone?: string
+  /**
+   * Units not used, and the bucket they came from. Honoured once: only where this settlement closes at least one open
+   * attempt of its token, so that a repeated settlement gives nothing back.
+   */
+  readonly giveBack?: { readonly bucket: number; readonly units: number }
+  /** After a failed try: when replay may try this visitor again. A delivery clears it. */
+  readonly backoff?: { readonly attempts: number; readonly notBeforeMs: number }
+}
+
+export type Counters = Readonly<Record<string, number>>
+
+export interface Usage {
+  readonly limit: number
+  readonly used: number
+  readonly remaining: number
+  /** When the oldest counted unit is free again, epoch ms; absent where none is counted. */
+  readonly nextFreeAtMs?: number
+  /** Units by bucket, oldest first: start of the bucket in epoch ms, and units. */
+  readonly buckets: readonly (readonly [startMs: number, units: number])[]
+  readonly counters: Counters
+}
+
+export interface Ledger {
+  /** `upstash` or `embedded`: what `/readyz` and the log say. */
+  readonly kind: 'upstash' | 'embedded'
+  /** At most `maxBatch` requests, decided in order, one answer each. */
+  admit(requests: readonly AdmitRequest[], lane: Lane): Promise<readonly Admission[]>
+  /** Settles attempts, and adds `counts` to the counters. */
+  settle(settlements: readonly Settlement[], counts?: Counters): Promise<void>
+  /** The first stamp of each event; an event not known is recorded with the stamp given here. */
+  firstStamps(events: readonly { readonly event: string; readonly stamp: Stamp }[]): Promise<readonly Stamp[]>
+  usage(): Promise<Usage>
+  /** Takes or renews a lease. False where another holder has it. */
+  lease(name: string, holder: string, ttlMs: number): Promise<boolean>
+  /** Gives a lease back, if `holder` still has it. */
+  release(name: string, holder: string): Promise<void>
+  /** Small state that must be right (where the flush stopped, when it last ran). Undefined where nothing is kept. */
+  recall(name: string): Promise<string | undefined>
+  remember(name: string, value: string): Promise<void>
+}
+
+/** Requests or settlements in one call to the ledger. */
+export const maxBatch = 100
+
+/** The share of the quota that each lane may fill (DESIGN.md §4), as a ceiling in units on the same total. */
+export function laneCeiling(settings: Pick<LedgerSettings, 'quotaLimit' | 'replayReserve'>, lane: Lane): number {
+  const share = {
+    replay: 1,
+    high: 1 - settings.replayReserve / 2,
+    live: 1 - settings.replayReserve,
+    bulk: Math.max(0, 1 - 4 * settings.replayReserve),
+  }[lane]
+  return Math.floor(settings.quotaLimit * share)
+}
+
+/** How long an event id is remembered: an entry may wait for the retention, and its sender may retry a day longer. */
+export function eventLifetimeMs(settings: Pick<LedgerSettings, 'retentionMs'>): number {
+  return settings.retentionMs + 24 * 3_600_000
+}
