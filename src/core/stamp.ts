@@ -50,3 +50,8 @@ function digits(timeMs: number): string {
   if (!Number.isInteger(timeMs) || timeMs < 0 || timeMs > maxTimeMs) throw new RangeError('a stamp takes whole milliseconds since 1970')
   return String(timeMs).padStart(timeDigits, '0')
 }
+
+/** The first arrival in a stamp, epoch milliseconds. */
+export function stampArrivalMs(stamp: Stamp): number {
+  return Number(stamp.slice(1 + timeDigits, 1 + 2 * timeDigits))
+}

@@ -1,0 +1,245 @@
+/**
+ * The one door: admit, then send, then settle. Live traffic and replay both pass here, so that "no call without
+ * admission" (G1) is written once.
+ *
+ * Guarantee: a call is started only for attributes that the ledger answered `send` for, within START of the moment the
+ * admission was asked for, and every started call has its units. A rejected `admit` is the ledger's silence: the caller
+ * sends nothing.
+ * Known hole: a process that dies between Target's answer and `settle` leaves the attempt open; it is sent again under
+ * the same stamp.
+ */
+import { backoffMs } from './backoff.ts'
+import type { Clock, Random } from './clock.ts'
+import { type Call, encodeCalls, maxUnits, type Wire } from './codec.ts'
+import type { Admission, Ledger, Outcome, Settlement, Verdict } from './ledger/port.ts'
+import { startWithinMs } from './ledger/young.ts'
+import type { Target } from './target/port.ts'
+import type { Attribute, Lane, Stamp, Visitor } from './update.ts'
+
+/** A merged update carries a stamp per attribute. */
+export interface StampedAttribute extends Attribute {
+  readonly stamp: Stamp
+}
+
+/** One visitor's change as it comes to the door. */
+export interface Attempt {
+  readonly visitor: Visitor
+  readonly visitorHash: string
+  /** At least one, and known to fit Target's calls. */
+  readonly attributes: readonly StampedAttribute[]
+  /** Live only: the event's key. */
+  readonly event?: string
+}
+
+export interface Admitted {
+  readonly attempt: Attempt
+  readonly admission: Admission
+  readonly token: string
+  readonly units: number
+  /** When the admission was asked for, epoch ms. */
+  readonly requestedAtMs: number
+}
+
+/** What became of one attribute: its verdict where it was not sent, else the outcome of its call. */
+export type Fate = Exclude<Verdict, 'send'> | 'sent_delivered' | 'sent_refused' | 'sent_unknown' | 'unsent'
+
+export interface Passage {
+  readonly attempt: Attempt
+  readonly event: Admission['event']
+  /** The attempt's attributes, under their first stamps, with their fates; empty for `duplicate` and `in_flight`. */
+  readonly attributes: readonly (StampedAttribute & { readonly fate: Fate })[]
+  /** Calls started at Target. */
+  readonly calls: number
+  /** What Target said of a refusal. */
+  readonly refusal?: string
+  /** Target failed in a way that may pass, or that says our address or token is wrong. */
+  readonly failure?: 'unavailable' | 'misconfigured'
+  /** When the quota will have room again, epoch ms, where it refused. */
+  readonly retryAtMs?: number
+  readonly attempts: number
+  /** To be given to the ledger, with the event's key once the event is settled. Absent where nothing was sent. */
+  readonly settlement?: Settlement
+}
+
+export interface Door {
+  /** Rejects when the ledger does not answer in time. At most 100 attempts. */
+  admit(attempts: readonly Attempt[], lane: Lane): Promise<readonly Admitted[]>
+  /** Makes the calls that were admitted. Never rejects. */
+  send(admitted: readonly Admitted[]): Promise<readonly Passage[]>
+}
+
+export interface DoorParts {
+  readonly ledger: Pick<Ledger, 'admit'>
+  readonly target: Target
+  readonly wire: Wire
+  readonly clock: Clock
+  readonly random: Random
+  readonly backoffBaseMs: number
+}
+
+/** A Worker has 6 connections that wait for headers; ledger and backlog need theirs. */
+const sendsAtOnce = 4
+const tokenBytes = 12
+
+export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs }: DoorParts): Door {
+  return { admit, send }
+
+  async function admit(attempts: readonly Attempt[], lane: Lane): Promise<readonly Admitted[]> {
+    const requestedAtMs = clock.now()
+    const asked = attempts.map((attempt) => ({ attempt, token: random.hex(tokenBytes), units: unitsFor(attempt) }))
+    const admissions = await ledger.admit(
+      asked.map(({ attempt, token, units }) => ({
+        visitorHash: attempt.visitorHash,
+        attributes: attempt.attributes.map(({ name, stamp }) => ({ name, stamp })),
+        units,
+        token,
+        ...(attempt.event === undefined ? {} : { event: attempt.event }),
+      })),
+      lane,
+    )
+    return asked.map((one, index) => {
+      const admission = admissions[index]
+      if (admission === undefined) throw new Error('the ledger answered fewer admissions than were asked for')
+      return { ...one, admission, requestedAtMs }
+    })
+  }
+
+  async function send(admitted: readonly Admitted[]): Promise<readonly Passage[]> {
+    const plans = admitted.map((one) => ({ one, calls: callsOf(one) }))
+    const answers = new Map<Call, Sent>()
+    const queue = plans.flatMap(({ one, calls }) => calls.map((call) => ({ call, requestedAtMs: one.requestedAtMs })))
+    const worker = async () => {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift())
+        answers.set(next.call, clock.now() - next.requestedAtMs > startWithinMs ? { kind: 'unsent' } : await target.send(next.call))
+    }
+    await Promise.all(Array.from({ length: Math.min(sendsAtOnce, queue.length) }, worker))
+    return plans.map(({ one, calls }) => passage(one, calls, answers))
+  }
+
+  function unitsFor(attempt: Attempt): number {
+    const encoded = encodeCalls(attempt.visitor, attempt.attributes, wire)
+    if (!encoded.ok) throw new Error('an update that fits no call came to the door')
+    return maxUnits(encoded.calls, wire.method)
+  }
+
+  function callsOf({ attempt, admission }: Admitted): readonly Call[] {
+    if (admission.event !== 'open') return []
+    const worth = attempt.attributes.filter((_, index) => admission.verdicts[index] === 'send')
+    if (worth.length === 0) return []
+    const encoded = encodeCalls(attempt.visitor, worth, wire)
+    return encoded.ok ? encoded.calls : []
+  }
+
+  function passage({ attempt, admission, token, units }: Admitted, calls: readonly Call[], answers: ReadonlyMap<Call, Sent>): Passage {
+    if (admission.event !== 'open') return { attempt, event: admission.event, attributes: [], calls: 0, attempts: 0 }
+    const sentBy = new Map(calls.flatMap((call) => call.names.map((name) => [name, answers.get(call) ?? unsent] as const)))
+    const attributes = attempt.attributes.map((attribute, index) => {
+      const verdict = admission.verdicts[index] ?? 'quota'
+      return {
+        ...attribute,
+        stamp: admission.firstStamp ?? attribute.stamp,
+        fate: verdict === 'send' ? fateOf(sentBy.get(attribute.name) ?? unsent) : verdict,
+      }
+    })
+    const results = calls.map((call) => ({ call, sent: answers.get(call) ?? unsent }))
+    const started = results.filter(({ sent }) => sent.kind !== 'unsent')
+    const failures = started.map(({ sent }) => failureOf(sent)).filter((failure) => failure !== undefined)
+    const refusal = started.map(({ sent }) => (sent.kind === 'refused' ? sent.message : undefined)).find((message) => message !== undefined)
+    const base = {
+      attempt,
+      event: admission.event,
+      attributes,
+      calls: started.length,
+      attempts: admission.attempts,
+      ...(refusal === undefined ? {} : { refusal }),
+      ...(failures.length === 0 ? {} : { failure: failures.includes('misconfigured') ? ('misconfigured' as const) : ('unavailable' as const) }),
+      ...(admission.retryAtMs === undefined ? {} : { retryAtMs: admission.retryAtMs }),
+    }
+    if (calls.length === 0) return base
+
+    const unused = units - started.reduce((sum, { call }) => sum + call.units, 0)
+    const settled = attributes.flatMap(({ name, stamp, fate }) => {
+      const outcome = outcomeOf(fate)
+      return outcome === undefined ? [] : [{ name, stamp, outcome }]
+    })
+    const settlement: Settlement = {
+      visitorHash: attempt.visitorHash,
+      token,
+      attributes: settled,
+      ...(unused > 0 && admission.bucket !== undefined ? { giveBack: { bucket: admission.bucket, units: unused } } : {}),
+      ...(failures.length === 0 ? {} : { backoff: nextTry(admission.attempts + 1, started) }),
+    }
+    return { ...base, settlement }
+  }
+
+  function nextTry(attempts: number, started: readonly { sent: Sent }[]): NonNullable<Settlement['backoff']> {
+    const asked = started.flatMap(({ sent }) => (sent.kind === 'unavailable' && sent.retryAfterMs !== undefined ? [sent.retryAfterMs] : []))
+    const retryAfterMs = asked.length === 0 ? undefined : Math.max(...asked)
+    return { attempts, notBeforeMs: clock.now() + backoffMs(attempts, backoffBaseMs, retryAfterMs, random.fraction()) }
+  }
+}
+
+type Sent = Awaited<ReturnType<Target['send']>> | { readonly kind: 'unsent' }
+const unsent: Sent = { kind: 'unsent' }
+
+/** Only Target's own yes is a delivery and only its no to the content a refusal; of all else the fate is open. */
+function fateOf(sent: Sent): Fate {
+  switch (sent.kind) {
+    case 'delivered':
+      return 'sent_delivered'
+    case 'refused':
+      return 'sent_refused'
+    case 'unsent':
+      return 'unsent'
+    case 'disbelieved':
+    case 'misconfigured':
+    case 'unavailable':
+    case 'unanswered':
+      return 'sent_unknown'
+  }
+}
+
+function failureOf(sent: Sent): Passage['failure'] | undefined {
+  if (sent.kind === 'misconfigured') return 'misconfigured'
+  return sent.kind === 'unavailable' || sent.kind === 'unanswered' || sent.kind === 'disbelieved' ? 'unavailable' : undefined
+}
+
+function outcomeOf(fate: Fate): Outcome | undefined {
+  switch (fate) {
+    case 'sent_delivered':
+      return 'delivered'
+    case 'sent_refused':
+      return 'refused'
+    case 'sent_unknown':
+      return 'unknown'
+    case 'unsent':
+      return 'unsent'
+    default:
+      return undefined
+  }
+}
+
+/** Where an attribute stands once the door is behind it. */
+export type Standing = 'done' | 'dead' | 'open'
+
+/** `done`: Target has it or something newer. `dead`: for a person to see. `open`: still to be sent. */
+export function standing(fate: Fate): Standing {
+  switch (fate) {
+    case 'sent_delivered':
+    case 'delivered':
+    case 'superseded':
+      return 'done'
+    case 'sent_refused':
+    case 'expired':
+    case 'overtaken':
+      return 'dead'
+    case 'sent_unknown':
+    case 'unsent':
+    case 'waits':
+    case 'contended':
+    case 'backoff':
+    case 'quota':
+      return 'open'
+  }
+}
+

@@ -1,0 +1,80 @@
+/**
+ * From what a sender gave to an update that may pass the door: validated, stamped, named by hashes, and known to fit
+ * Target's calls, all before any quota is spent.
+ */
+import { encodeCalls, type Wire } from './codec.ts'
+import type { Hasher } from './hash.ts'
+import { eventTime, makeStamp } from './stamp.ts'
+import type { Update } from './update.ts'
+import { flattenAttributes, type Problem, validateVisitor } from './validate.ts'
+
+/** One update as a sender or a mapping gives it, not yet believed. */
+export interface Draft {
+  /** The event's id at its source; a repeated one is the same event. 1..256 characters. */
+  readonly id?: string
+  readonly visitor: unknown
+  readonly attributes: unknown
+  /** The event's own time, ISO 8601 with an offset, or epoch milliseconds. */
+  readonly occurredAt?: string | number
+}
+
+export type Prepared = { readonly ok: true; readonly update: Update } | { readonly ok: false; readonly problems: readonly Problem[] }
+
+export interface PrepareContext {
+  readonly source: string
+  /** When the relay first saw it, epoch ms. */
+  readonly arrivalMs: number
+}
+
+/** Bound to the settings by `createPrepare`; pure but for the hashing. */
+export type Prepare = (draft: Draft, context: PrepareContext) => Promise<Prepared>
+
+const maxIdChars = 256
+/** RFC 3339, with an offset: a local time names no moment. */
+const isoTime = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/
+
+export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: number }): Prepare {
+  const { hasher, wire, retentionMs } = parts
+  return async (draft, { source, arrivalMs }) => {
+    const visitor = validateVisitor(draft.visitor)
+    const attributes = flattenAttributes(draft.attributes)
+    const problems: Problem[] = [...(visitor.ok ? [] : visitor.problems), ...(attributes.ok ? [] : attributes.problems)]
+    if (draft.id !== undefined && (draft.id.length === 0 || draft.id.length > maxIdChars || !draft.id.isWellFormed()))
+      problems.push({ path: 'id', message: `must have 1 to ${maxIdChars} characters of well-formed text` })
+    const claimedMs = readTime(draft.occurredAt)
+    const time = claimedMs === 'unreadable' ? undefined : eventTime(claimedMs, arrivalMs, retentionMs)
+    if (time === undefined) problems.push({ path: 'occurredAt', message: 'must be an ISO 8601 time with an offset, or epoch milliseconds' })
+    else if (!time.ok)
+      problems.push({
+        path: 'occurredAt',
+        message: time.error === 'in_future' ? 'is more than 5 minutes ahead' : `is older than the retention of ${retentionMs / 3_600_000} hours`,
+      })
+    if (!visitor.ok || !attributes.ok || !time?.ok || problems.length > 0) return { ok: false, problems }
+
+    const encoded = encodeCalls(visitor.visitor, attributes.attributes, wire)
+    if (!encoded.ok)
+      return { ok: false, problems: encoded.tooLarge.map((name) => ({ path: `attributes.${name}`, message: 'is larger than one call to Target can carry' })) }
+
+    const visitorHash = await hasher.visitor(visitor.visitor)
+    const event = draft.id === undefined ? undefined : await hasher.event(source, draft.id)
+    const name = event ?? (await hasher.content([source, visitorHash, ...attributes.attributes.flatMap(({ name, value }) => [name, value])]))
+    return {
+      ok: true,
+      update: {
+        visitor: visitor.visitor,
+        attributes: attributes.attributes,
+        stamp: makeStamp(time.timeMs, arrivalMs, name),
+        source,
+        visitorHash,
+        ...(event === undefined ? {} : { event }),
+      },
+    }
+  }
+}
+
+function readTime(occurredAt: string | number | undefined): number | undefined | 'unreadable' {
+  if (occurredAt === undefined) return undefined
+  if (typeof occurredAt === 'number') return Number.isInteger(occurredAt) && occurredAt >= 0 ? occurredAt : 'unreadable'
+  const timeMs = isoTime.test(occurredAt) ? Date.parse(occurredAt) : Number.NaN
+  return Number.isNaN(timeMs) ? 'unreadable' : timeMs
+}

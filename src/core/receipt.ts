@@ -1,0 +1,23 @@
+/** What became of one update that was taken in: the data behind the answer to its sender. */
+
+export const deferReasons = ['quota', 'contended', 'target_unavailable', 'ledger_unavailable', 'paused', 'slow'] as const
+export type DeferReason = (typeof deferReasons)[number]
+
+export type Receipt =
+  /** Target accepted every attribute that was still worth sending. */
+  | { readonly status: 'submitted'; readonly calls: number }
+  /** Durably in the backlog, at least in part; the first reason met. */
+  | { readonly status: 'deferred'; readonly reason: DeferReason }
+  /** The event id was settled before. */
+  | { readonly status: 'duplicate' }
+  /** Newer values of every attribute were delivered before. */
+  | { readonly status: 'superseded' }
+  /** Target refused it, or it is too old to be ordered; it lies in the dead letters. */
+  | { readonly status: 'rejected' }
+  /** A first attempt of this event is still under way: come back. */
+  | { readonly status: 'in_flight' }
+  /** It could be neither delivered nor kept. Nothing was acknowledged: come back. */
+  | { readonly status: 'unavailable' }
+
+/** Takes updates in and says what became of each, in order. Never rejects. */
+export type Deliver = (updates: readonly import('./update.ts').Update[], lane: import('./update.ts').Lane) => Promise<readonly Receipt[]>

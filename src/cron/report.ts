@@ -1,0 +1,54 @@
+/** What one flush did: its one report. */
+
+export type StopReason =
+  | 'drained'
+  | 'time'
+  | 'operations'
+  | 'quota'
+  | 'target_unavailable'
+  | 'ledger_unavailable'
+  | 'backlog_unavailable'
+  | 'leased'
+
+export interface FlushReport {
+  /** Entries read from the backlog. */
+  listed: number
+  /** Entries that travelled in another entry's call. */
+  merged: number
+  /** Entries that left because Target already had everything of them, or something newer. */
+  superseded: number
+  /** Entries that left delivered. */
+  replayed: number
+  /** Calls to Target. */
+  calls: number
+  /** Calls that merging made needless. */
+  callsSaved: number
+  /** Entries that stay, or went back, for a later run. */
+  deferredAgain: number
+  /** Dead letters written. */
+  dead: number
+  /** Keys that could not be read; left where they are. */
+  unreadable: number
+  /** Units left for replay when the run ended; absent where the ledger did not say. */
+  quotaLeft?: number
+  /** When the quota has room again, epoch ms, where it stopped the run. */
+  retryAtMs?: number
+  durationMs: number
+  stopped: StopReason
+}
+
+export function emptyReport(): FlushReport {
+  return {
+    listed: 0,
+    merged: 0,
+    superseded: 0,
+    replayed: 0,
+    calls: 0,
+    callsSaved: 0,
+    deferredAgain: 0,
+    dead: 0,
+    unreadable: 0,
+    durationMs: 0,
+    stopped: 'drained',
+  }
+}

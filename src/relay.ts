@@ -1,0 +1,95 @@
+/** The relay put together from its ports; what `worker.ts` and any other composition share. */
+import type { Backlog } from './core/backlog/port.ts'
+import type { Clock, Random } from './core/clock.ts'
+import type { Wire } from './core/codec.ts'
+import { createDoor } from './core/door.ts'
+import { createHasher } from './core/hash.ts'
+import type { Ledger } from './core/ledger/port.ts'
+import { createDeliver } from './core/live.ts'
+import { createPrepare, type Prepare } from './core/prepare.ts'
+import type { Deliver } from './core/receipt.ts'
+import { httpTarget } from './core/target/http.ts'
+import { flush, lastRunMemo } from './cron/flush.ts'
+import type { FlushReport } from './cron/report.ts'
+import type { Readiness } from './edge/probes.ts'
+import type { Settings } from './settings.ts'
+
+export interface RelayParts {
+  readonly settings: Settings
+  readonly ledger: Ledger
+  readonly backlog: Backlog
+  readonly clock: Clock
+  readonly random: Random
+  readonly fetch: typeof globalThis.fetch
+  readonly background: (work: Promise<unknown>) => void
+  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+}
+
+export interface Relay {
+  readonly prepare: Prepare
+  readonly deliver: Deliver
+  readonly bury: Backlog['bury']
+  ready(): Promise<Readiness>
+  flush(): Promise<FlushReport>
+}
+
+/** A cron that fires every minute and was not seen for this long went silent. */
+const cronSilentMs = 5 * 60_000
+
+export async function createRelay(parts: RelayParts): Promise<Relay> {
+  const { settings, ledger, backlog, clock, random, log } = parts
+  const wire: Wire = { method: settings.targetMethod, origin: settings.targetOrigin, clientCode: settings.targetClientCode }
+  const target = httpTarget({
+    ...(settings.targetToken === undefined ? {} : { token: settings.targetToken }),
+    timeoutMs: settings.targetTimeoutMs,
+    strict: settings.targetStrictAnswer,
+    fetch: parts.fetch,
+    now: clock.now,
+  })
+  const door = createDoor({ ledger, target, wire, clock, random, backoffBaseMs: settings.backoffBaseMs })
+  return {
+    prepare: createPrepare({ hasher: await createHasher(settings.hashKey), wire, retentionMs: settings.retentionHours * 3_600_000 }),
+    deliver: createDeliver({ door, ledger, backlog, clock, answerDeadlineMs: settings.answerDeadlineMs, background: parts.background, log }),
+    bury: (dead) => backlog.bury(dead),
+    ready,
+    flush: () =>
+      flush({
+        door,
+        ledger,
+        backlog,
+        clock,
+        random,
+        maxMs: settings.flushMaxMs,
+        maxOperations: settings.flushMaxOps,
+        outageSettleMs: settings.outageSettleMs,
+        log,
+      }),
+  }
+
+  async function ready(): Promise<Readiness> {
+    const lastRun = await ledger.recall(lastRunMemo).then(
+      (text) => ({ answered: true, text }),
+      () => ({ answered: false, text: undefined }),
+    )
+    const atMs = readAtMs(lastRun.text)
+    return {
+      ready: lastRun.answered,
+      ledger: ledger.kind,
+      checks: {
+        ledger: lastRun.answered ? 'ok' : 'fail',
+        cron: atMs !== undefined && clock.now() - atMs <= cronSilentMs ? 'ok' : 'warn',
+        encryption: 'warn',
+      },
+      ...(atMs === undefined ? {} : { details: { lastFlushAt: new Date(atMs).toISOString() } }),
+    }
+  }
+}
+
+function readAtMs(text: string | undefined): number | undefined {
+  try {
+    const run: unknown = JSON.parse(text ?? 'null')
+    return typeof run === 'object' && run !== null && 'atMs' in run && typeof run.atMs === 'number' ? run.atMs : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,23 @@
+/** The ports that every runtime fills alike: its clock, its randomness, its log. */
+import type { Clock, Random } from './core/clock.ts'
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after: (ms) => {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const elapsed = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms)
+    })
+    return { elapsed, cancel: () => clearTimeout(timer) }
+  },
+}
+
+export const systemRandom: Random = {
+  hex: (bytes) => Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, '0')).join(''),
+  fraction: () => Math.random(),
+}
+
+/** One line of JSON an event, for whatever collects the runtime's log. */
+export function log(event: string, details: Readonly<Record<string, string | number>> = {}): void {
+  console.log(JSON.stringify({ event, ...details }))
+}

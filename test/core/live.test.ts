@@ -1,0 +1,162 @@
+import { describe, expect, it } from 'vitest'
+import type { Ledger } from '../../src/core/ledger/port.ts'
+import type { Receipt } from '../../src/core/receipt.ts'
+import { settleMicrotasks } from '../support/clock.ts'
+import { createWorld, type TargetAnswer } from '../support/world.ts'
+
+const one = { id: 'evt-1', attributes: { status: 'gold' } }
+
+describe('live: what Target answers decides what the sender hears and where the update lies (G2)', () => {
+  const table: { answer: TargetAnswer; receipt: Receipt; entries: number; dead: string[] }[] = [
+    { answer: { kind: 'delivered' }, receipt: { status: 'submitted', calls: 1 }, entries: 0, dead: [] },
+    { answer: { kind: 'refused', message: 'no' }, receipt: { status: 'rejected' }, entries: 0, dead: ['rejected'] },
+    { answer: { kind: 'disbelieved' }, receipt: { status: 'deferred', reason: 'target_unavailable' }, entries: 1, dead: [] },
+    { answer: { kind: 'misconfigured', status: 403 }, receipt: { status: 'deferred', reason: 'target_unavailable' }, entries: 1, dead: [] },
+    { answer: { kind: 'unavailable', status: 503 }, receipt: { status: 'deferred', reason: 'target_unavailable' }, entries: 1, dead: [] },
+    { answer: { kind: 'unanswered', why: 'network' }, receipt: { status: 'deferred', reason: 'target_unavailable' }, entries: 1, dead: [] },
+  ]
+  it.each(table)('$answer.kind', async ({ answer, receipt, entries, dead }) => {
+    const world = await createWorld()
+    world.target.behave = () => answer
+    expect(await world.deliver([await world.update(one)])).toEqual([receipt])
+    expect(await world.entries()).toBe(entries)
+    expect(await world.dead()).toEqual(dead)
+    await world.settled()
+    // Delivered, refused and durably deferred alike: the event is settled, a repeat costs nothing (G4).
+    expect(await world.deliver([await world.update(one)])).toEqual([{ status: 'duplicate' }])
+    expect(world.target.calls).toHaveLength(1)
+  })
+
+  it('without quota nothing is sent and the update is deferred (G1)', async () => {
+    const world = await createWorld({ settings: { quotaLimit: 0 } })
+    expect(await world.deliver([await world.update(one)])).toEqual([{ status: 'deferred', reason: 'quota' }])
+    expect(world.target.calls).toHaveLength(0)
+    expect(await world.entries()).toBe(1)
+  })
+
+  it('a put that fails answers unavailable and marks no event (G2, G4)', async () => {
+    const world = await createWorld({ settings: { quotaLimit: 0 } })
+    const failing = world.isolate({ backlog: { ...world.backlog, put: () => Promise.reject(new Error('KV PUT failed: 503')) } })
+    expect(await failing.deliver([await world.update(one)])).toEqual([{ status: 'unavailable' }])
+    await failing.settled()
+    // While the first attempt is young its sender is told to come back; then it is done again, not taken for done.
+    expect(await world.deliver([await world.update(one)])).toEqual([{ status: 'in_flight' }])
+    await world.clock.advance(10_001)
+    expect(await world.deliver([await world.update(one)])).toEqual([{ status: 'deferred', reason: 'quota' }])
+  })
+
+  it('the answer waits for the put: a deferral is said only once it is durable (G2)', async () => {
+    const world = await createWorld({ settings: { quotaLimit: 0 } })
+    let finishPut = () => {}
+    const slow = world.isolate({
+      backlog: {
+        ...world.backlog,
+        put: (entry) => new Promise((resolve) => (finishPut = () => resolve(world.backlog.put(entry)))),
+      },
+    })
+    let answered = false
+    const answer = slow.deliver([await world.update(one)]).then((receipts) => {
+      answered = true
+      return receipts
+    })
+    await settleMicrotasks()
+    expect(answered).toBe(false)
+    finishPut()
+    expect(await answer).toEqual([{ status: 'deferred', reason: 'quota' }])
+  })
+
+  it('a ledger that does not answer sends nothing: the update waits under its own stamp (G1: fails closed)', async () => {
+    const world = await createWorld()
+    const silent = { ...world.ledger, admit: () => Promise.reject(new Error('silent')) }
+    expect(await world.isolate({ ledger: silent }).deliver([await world.update(one)])).toEqual([{ status: 'deferred', reason: 'ledger_unavailable' }])
+    expect(world.target.calls).toHaveLength(0)
+    const [item] = (await world.backlog.list()).items
+    expect(item).toMatchObject({ entry: { blind: true } })
+  })
+
+  it('a slow Target: answered at the deadline from the backlog, while the call goes on and is settled', async () => {
+    const world = await createWorld()
+    let answerNow = (_: TargetAnswer) => {}
+    world.target.behave = () => new Promise((resolve) => (answerNow = resolve))
+    const receipts = world.deliver([await world.update(one)])
+    await world.clock.advance(2_500)
+    expect(await receipts).toEqual([{ status: 'deferred', reason: 'slow' }])
+    expect(await world.entries()).toBe(1)
+    answerNow({ kind: 'delivered' })
+    await world.settled()
+    world.target.behave = () => undefined
+    const report = await world.flush()
+    expect(report).toMatchObject({ calls: 0, superseded: 1 })
+    expect(await world.entries()).toBe(0)
+    expect(world.target.calls).toHaveLength(1)
+  })
+
+  it('a call that could not start within START is not made: its units go back (G1)', async () => {
+    const world = await createWorld()
+    const lateLedger: Ledger = {
+      ...world.ledger,
+      admit: async (requests, lane) => {
+        const admissions = await world.ledger.admit(requests, lane)
+        await world.clock.advance(2_001)
+        return admissions
+      },
+    }
+    expect(await world.isolate({ ledger: lateLedger }).deliver([await world.update(one)])).toEqual([{ status: 'deferred', reason: 'slow' }])
+    expect(world.target.calls).toHaveLength(0)
+    await settleMicrotasks()
+    expect((await world.ledger.usage()).used).toBe(0)
+  })
+
+  it('a settle that fails twice leaves the update in the backlog, and the flush settles it without loss', async () => {
+    const world = await createWorld()
+    const broken = world.isolate({ ledger: { ...world.ledger, settle: () => Promise.reject(new Error('silent')) } })
+    expect(await broken.deliver([await world.update(one)])).toEqual([{ status: 'submitted', calls: 1 }])
+    await broken.settled()
+    expect(await world.entries()).toBe(1)
+    await world.clock.advance(10_001)
+    await world.flush()
+    expect(await world.entries()).toBe(0)
+    expect(world.profile()).toEqual({ status: 'gold' })
+  })
+})
+
+describe('live: newest wins (G3)', () => {
+  it('an older event that arrives later is superseded and never sent', async () => {
+    const world = await createWorld()
+    const older = await world.update({ attributes: { tier: 'silver' }, occurredAt: world.clock.now() - 60_000 })
+    const newer = await world.update({ attributes: { tier: 'gold' }, occurredAt: world.clock.now() - 1_000 })
+    expect(await world.deliver([newer])).toEqual([{ status: 'submitted', calls: 1 }])
+    await world.settled()
+    expect(await world.deliver([older])).toEqual([{ status: 'superseded' }])
+    expect(world.profile()).toEqual({ tier: 'gold' })
+  })
+
+  it('attributes are judged one by one: the older event still brings what the newer did not', async () => {
+    const world = await createWorld()
+    const older = await world.update({ attributes: { tier: 'silver', city: 'Oslo' }, occurredAt: world.clock.now() - 60_000 })
+    const newer = await world.update({ attributes: { tier: 'gold' }, occurredAt: world.clock.now() - 1_000 })
+    await world.deliver([newer])
+    await world.settled()
+    expect(await world.deliver([older])).toEqual([{ status: 'submitted', calls: 1 }])
+    expect(world.profile()).toEqual({ tier: 'gold', city: 'Oslo' })
+  })
+
+  it('two updates under way at once are not raced: the second is deferred and comes after', async () => {
+    const world = await createWorld()
+    const receipts = await world.deliver([await world.update({ id: 'a', attributes: { tier: 'one' } }), await world.update({ id: 'b', attributes: { tier: 'two' } })])
+    expect(receipts.map(({ status }) => status).sort()).toEqual(['deferred', 'submitted'])
+  })
+})
+
+describe('live: a split update', () => {
+  it('is submitted only when every part was accepted; a refused part alone is set aside', async () => {
+    const world = await createWorld()
+    world.target.behave = (_, pairs) => (pairs.has('bad') ? { kind: 'refused', message: 'bad attribute' } : undefined)
+    const big = 'x'.repeat(40_000)
+    const update = await world.update({ id: 'evt', attributes: { good: big, bad: big, also: big } })
+    expect(await world.deliver([update])).toEqual([{ status: 'rejected' }])
+    expect(Object.keys(world.profile()).sort()).toEqual(['also', 'good'])
+    const [dead] = (await world.backlog.listDead()).items
+    expect(dead).toMatchObject({ dead: { reason: 'rejected', detail: 'bad attribute', entry: { attributes: [{ name: 'bad' }] } } })
+  })
+})

@@ -1,0 +1,193 @@
+import { describe, expect, it } from 'vitest'
+import type { Backlog } from '../../src/core/backlog/port.ts'
+import { createWorld, type World } from '../support/world.ts'
+
+/** Defers whatever is delivered in `work`, by taking Target away, and lets the backoff pass. */
+async function deferred(world: World, drafts: readonly (Parameters<World['update']>[0] & { visitor?: unknown })[]): Promise<void> {
+  const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
+  for (const draft of drafts) await silent.deliver([await world.update(draft)])
+  await world.clock.advance(120_001)
+}
+
+describe('flush: merging', () => {
+  it('sends one call for many updates of one visitor, per attribute the newest (G3), and says what it saved', async () => {
+    const world = await createWorld()
+    await deferred(world, [
+      { id: '1', attributes: { tier: 'bronze', city: 'Oslo' }, occurredAt: world.clock.now() - 30_000 },
+      { id: '2', attributes: { tier: 'gold' }, occurredAt: world.clock.now() - 10_000 },
+      { id: '3', attributes: { tier: 'silver' }, occurredAt: world.clock.now() - 20_000 },
+    ])
+    const report = await world.flush()
+    expect(world.profile()).toEqual({ tier: 'gold', city: 'Oslo' })
+    expect(report).toMatchObject({ listed: 3, calls: 1, callsSaved: 2, merged: 2, deferredAgain: 0, stopped: 'drained' })
+    expect(world.target.calls).toHaveLength(1)
+    expect(await world.entries()).toBe(0)
+  })
+
+  it('takes a refused merge apart: the good events are delivered, the bad one is set aside, a loser is not lost (G2)', async () => {
+    const world = await createWorld()
+    world.target.behave = (_, pairs) => (pairs.get('tier') === 'poison' ? { kind: 'refused', message: 'no' } : undefined)
+    await deferred(world, [
+      { id: '1', attributes: { tier: 'silver' }, occurredAt: world.clock.now() - 30_000 },
+      { id: '2', attributes: { city: 'Oslo' }, occurredAt: world.clock.now() - 20_000 },
+      { id: '3', attributes: { tier: 'poison' }, occurredAt: world.clock.now() - 10_000 },
+    ])
+    await world.flush()
+    expect(world.profile()).toEqual({ tier: 'silver', city: 'Oslo' })
+    expect(await world.dead()).toEqual(['rejected'])
+    expect(await world.entries()).toBe(0)
+  })
+})
+
+describe('flush: what stops it', () => {
+  it('a hanging Target: the first calls time out, nothing is lost, and the run stops itself (G2)', async () => {
+    const world = await createWorld()
+    await deferred(world, Array.from({ length: 20 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } })))
+    world.target.behave = async () => {
+      await world.clock.advance(5_000)
+      return { kind: 'unanswered', why: 'timeout' }
+    }
+    const report = await world.flush()
+    expect(report.stopped).toBe('target_unavailable')
+    expect(await world.entries()).toBe(20)
+    expect(world.target.calls.length).toBeLessThanOrEqual(4)
+    world.target.behave = () => undefined
+    await world.clock.advance(60_000)
+    await world.flush()
+    expect(await world.entries()).toBe(0)
+    expect(world.target.profiles.size).toBe(20)
+  })
+
+  it('a used-up quota: it stops, says when there is room, and goes on then (G1, G7)', async () => {
+    const world = await createWorld({ settings: { quotaLimit: 5 } })
+    await deferred(world, Array.from({ length: 40 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } })))
+    const first = await world.flush()
+    expect(first).toMatchObject({ stopped: 'quota', calls: 5 })
+    expect(first.retryAtMs).toBeGreaterThan(world.clock.now())
+    await world.clock.advance((first.retryAtMs ?? 0) - world.clock.now())
+    expect(await world.flush()).toMatchObject({ calls: 5 })
+  })
+
+  it('a silent ledger: nothing is sent and nothing deleted (G1, G2)', async () => {
+    const world = await createWorld()
+    await deferred(world, [{ id: '1', attributes: { tier: 'gold' } }])
+    const silent = () => Promise.reject(new Error('silent'))
+    for (const method of ['lease', 'recall', 'firstStamps', 'admit'] as const) {
+      const report = await world.isolate({ ledger: { ...world.ledger, [method]: silent } }).flush()
+      expect(report.stopped).toBe('ledger_unavailable')
+      await world.clock.advance(90_001)
+    }
+    expect(world.target.calls).toHaveLength(0)
+    expect(await world.entries()).toBe(1)
+  })
+
+  it('a settle that was not confirmed: sent, but nothing is deleted; the next run settles it', async () => {
+    const world = await createWorld()
+    await deferred(world, [{ id: '1', attributes: { tier: 'gold' } }])
+    const report = await world.isolate({ ledger: { ...world.ledger, settle: () => Promise.reject(new Error('silent')) } }).flush()
+    expect(report.stopped).toBe('ledger_unavailable')
+    expect(world.target.calls).toHaveLength(1)
+    expect(await world.entries()).toBe(1)
+    await world.clock.advance(90_001)
+    await world.flush()
+    expect(await world.entries()).toBe(0)
+  })
+
+  it('its budget of operations, and the next run goes on', async () => {
+    const world = await createWorld()
+    await deferred(world, Array.from({ length: 60 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } })))
+    let runs = 0
+    for (; (await world.entries()) > 0 && runs < 20; runs++) {
+      const before = world.backlog.operations
+      const report = await world.flush({ maxOperations: 40 })
+      expect(world.backlog.operations - before).toBeLessThanOrEqual(40)
+      expect(['operations', 'drained']).toContain(report.stopped)
+    }
+    expect(await world.entries()).toBe(0)
+    expect(runs).toBeGreaterThan(1)
+    expect(world.target.calls).toHaveLength(60)
+  })
+})
+
+describe('flush: runs that overlap, and lists that lie', () => {
+  it('a second run finds the lease taken', async () => {
+    const world = await createWorld()
+    await world.ledger.lease('flush', 'somebody', 90_000)
+    expect((await world.flush()).stopped).toBe('leased')
+  })
+
+  it('overlapping runs, lease or not, send each value once (G4) and lose none (G2)', async () => {
+    const world = await createWorld()
+    await deferred(world, Array.from({ length: 30 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n % 10}` }, attributes: { [`a${n}`]: 'x' } })))
+    const unleased = { ...world.ledger, lease: async () => true }
+    await Promise.all([1, 2, 3].map(() => world.isolate({ ledger: unleased }).flush()))
+    expect(world.target.calls).toHaveLength(10)
+    await world.clock.advance(90_001)
+    await world.flush()
+    expect(await world.entries()).toBe(0)
+    expect([...world.target.profiles.values()].reduce((sum, profile) => sum + profile.size, 0)).toBe(30)
+  })
+
+  it('a stale list shows a deleted key again: it is found superseded and never overwrites a newer value (G3)', async () => {
+    const world = await createWorld()
+    await deferred(world, [{ id: '1', attributes: { tier: 'old' } }])
+    const stale = await world.backlog.list()
+    await world.flush()
+    await world.deliver([await world.update({ id: '2', attributes: { tier: 'new' } })])
+    await world.settled()
+    const lying: Backlog = { ...world.backlog, list: async () => stale }
+    await world.clock.advance(90_001)
+    await world.isolate({ backlog: lying }).flush()
+    expect(world.profile()).toEqual({ tier: 'new' })
+    expect(world.target.calls).toHaveLength(2)
+  })
+})
+
+describe('flush: first stamps', () => {
+  it('an entry that never met the ledger takes the stamp of the first attempt of its event (G3)', async () => {
+    const world = await createWorld()
+    const first = await world.update({ id: 'evt', attributes: { tier: 'old' } })
+    await world.ledger.firstStamps([{ event: first.event ?? '', stamp: first.stamp }])
+    await world.clock.advance(1_000)
+    await world.deliver([await world.update({ id: 'other', attributes: { tier: 'new' } })])
+    await world.settled()
+    await world.clock.advance(60_000)
+    // The sender of the first event tries again while the ledger is silent: same event, later arrival.
+    await deferred(world, [{ id: 'evt', attributes: { tier: 'old' } }])
+    await world.flush()
+    expect(world.profile()).toEqual({ tier: 'new' })
+  })
+
+  it('an entry deferred without the ledger is left alone until the outage has settled', async () => {
+    const world = await createWorld()
+    const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
+    await silent.deliver([await world.update({ id: '1', attributes: { tier: 'gold' } })])
+    await world.clock.advance(119_999)
+    expect(await world.flush()).toMatchObject({ calls: 0, deferredAgain: 1 })
+    await world.clock.advance(1)
+    expect(await world.flush()).toMatchObject({ calls: 1 })
+  })
+})
+
+describe('flush: backoff and retention', () => {
+  it('a visitor that failed is left alone until its next try is due, and Retry-After is honoured', async () => {
+    const world = await createWorld()
+    await deferred(world, [{ id: '1', attributes: { tier: 'gold' } }])
+    world.target.behave = () => ({ kind: 'unavailable', status: 503, retryAfterMs: 300_000 })
+    await world.flush()
+    world.target.behave = () => undefined
+    await world.clock.advance(299_000)
+    expect(await world.flush()).toMatchObject({ calls: 0, deferredAgain: 1 })
+    await world.clock.advance(1_001)
+    expect(await world.flush()).toMatchObject({ calls: 1, deferredAgain: 0 })
+  })
+
+  it('an entry older than the retention becomes a dead letter, never nothing (G2)', async () => {
+    const world = await createWorld()
+    await deferred(world, [{ id: '1', attributes: { tier: 'gold' } }])
+    await world.clock.advance(72 * 3_600_000)
+    expect(await world.flush()).toMatchObject({ calls: 0, dead: 1 })
+    expect(await world.dead()).toEqual(['expired'])
+    expect(await world.entries()).toBe(0)
+  })
+})

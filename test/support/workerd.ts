@@ -1,0 +1,81 @@
+/**
+ * The relay as it is deployed: real workerd from the real wrangler.toml, with real KV and the real Durable Object, on a
+ * free loopback port. What the demo, the black-box tests and the benchmarks run against.
+ */
+import { fileURLToPath } from 'node:url'
+
+// Before wrangler loads: nothing here may call out.
+process.env['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false'
+process.env['WRANGLER_SEND_METRICS'] = 'false'
+
+const { createTestHarness } = await import('wrangler')
+
+export const testSecrets = {
+  hashKey: 'a-hash-key-of-32-bytes-for-tests-only',
+  apiToken: 'api-token-for-tests-only',
+  adminToken: 'admin-token-for-tests-only',
+  hook: (source: string) => `whsec_${Buffer.from(`secret-of-${source}-for-tests-only`).toString('base64')}`,
+}
+
+/** Settings of a relay that talks to an emulator; `overrides` are further settings by name. */
+export function settingsFor(targetOrigin: string, overrides: Readonly<Record<string, string>> = {}): Record<string, string> {
+  return {
+    TARGET_CLIENT_CODE: 'demo',
+    TARGET_ORIGIN: targetOrigin,
+    HASH_KEY: testSecrets.hashKey,
+    API_TOKENS: testSecrets.apiToken,
+    ADMIN_TOKEN: testSecrets.adminToken,
+    HOOK_SECRET_CALL_CENTRE: testSecrets.hook('call-centre'),
+    HOOK_SECRET_LOAN: testSecrets.hook('loan'),
+    HOOK_SECRET_LOYALTY: testSecrets.hook('loyalty'),
+    HOOK_SECRET_KIOSK: testSecrets.hook('kiosk'),
+    ...overrides,
+  }
+}
+
+export interface WorkerdRelay extends AsyncDisposable {
+  readonly url: URL
+  /** Fires the cron once and waits until its run is over. */
+  flush(): Promise<void>
+  /** Keys in the real KV, all of them. */
+  keys(prefix: string): Promise<readonly string[]>
+  /** What the Worker logged, parsed where it is JSON. */
+  logs(): readonly Record<string, unknown>[]
+  close(): Promise<void>
+}
+
+export async function startWorkerdRelay(settings: Readonly<Record<string, string>>): Promise<WorkerdRelay> {
+  const harness = createTestHarness({
+    root: fileURLToPath(new URL('../..', import.meta.url)),
+    workers: [{ configPath: 'wrangler.toml', vars: settings }],
+  })
+  const { url } = await harness.listen()
+  const worker = harness.getWorker<{ BACKLOG: KVNamespace }>()
+  const close = () => harness.close()
+  return {
+    url,
+    flush: async () => {
+      await worker.scheduled({ cron: '* * * * *', scheduledTime: new Date() })
+    },
+    keys: async (prefix) => {
+      const { BACKLOG } = await worker.getEnv()
+      const names: string[] = []
+      for (let cursor: string | undefined; ; ) {
+        const page = await BACKLOG.list({ prefix, ...(cursor === undefined ? {} : { cursor }) })
+        names.push(...page.keys.map(({ name }) => name))
+        if (page.list_complete) return names
+        cursor = page.cursor
+      }
+    },
+    logs: () =>
+      harness.getLogs().flatMap(({ message }) => {
+        try {
+          return [JSON.parse(message) as Record<string, unknown>]
+        } catch {
+          return []
+        }
+      }),
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}

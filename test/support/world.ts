@@ -1,0 +1,135 @@
+/**
+ * A whole relay in one process on a fake clock: the real core, the SQL ledger and backlog on SQLite in memory, and a
+ * Target that keeps profiles and misbehaves when told to.
+ */
+import { DatabaseSync } from 'node:sqlite'
+import type { Backlog } from '../../src/core/backlog/port.ts'
+import { sqliteBacklog } from '../../src/core/backlog/sqlite.ts'
+import type { Call, Wire } from '../../src/core/codec.ts'
+import { createDoor } from '../../src/core/door.ts'
+import { createHasher } from '../../src/core/hash.ts'
+import type { Ledger, LedgerSettings } from '../../src/core/ledger/port.ts'
+import { sqlLedger } from '../../src/core/ledger/sql.ts'
+import { nodeSqlite } from '../../src/core/ledger/sqlite-node.ts'
+import { createDeliver } from '../../src/core/live.ts'
+import { createPrepare, type Draft } from '../../src/core/prepare.ts'
+import type { Receipt } from '../../src/core/receipt.ts'
+import type { Target } from '../../src/core/target/port.ts'
+import type { Lane, Update } from '../../src/core/update.ts'
+import { flush } from '../../src/cron/flush.ts'
+import type { FlushReport } from '../../src/cron/report.ts'
+import { fakeClock, type FakeClock, seededRandom } from './clock.ts'
+
+export const worldSettings: LedgerSettings = {
+  quotaLimit: 1_000,
+  quotaWindowMs: 86_400_000,
+  quotaBucketMs: 60_000,
+  quotaSlackMs: 15_000,
+  replayReserve: 0.05,
+  retentionMs: 72 * 3_600_000,
+  youngMs: 10_000,
+}
+
+export type TargetAnswer = Awaited<ReturnType<Target['send']>>
+/** Decides what Target answers to a call; `undefined` takes it and says yes. */
+export type Behaviour = (call: Call, pairs: ReadonlyMap<string, string>) => TargetAnswer | Promise<TargetAnswer> | undefined
+
+export interface FakeTarget extends Target {
+  readonly calls: { readonly visitor: string; readonly pairs: ReadonlyMap<string, string>; readonly atMs: number }[]
+  readonly profiles: Map<string, Map<string, string>>
+  behave: Behaviour
+}
+
+/** Decodes with the platform's form decoder, not with the relay's code. */
+export function fakeTarget(clock: Pick<FakeClock, 'now'>): FakeTarget {
+  const profiles = new Map<string, Map<string, string>>()
+  const target: FakeTarget = {
+    calls: [],
+    profiles,
+    behave: () => undefined,
+    send: async (call) => {
+      const form = new URLSearchParams(call.body ?? new URL(call.url).search)
+      const visitor = form.get('mboxPC') ?? form.get('mbox3rdPartyId') ?? ''
+      const pairs = new Map([...form].flatMap(([name, value]) => (name.startsWith('profile.') ? [[name.slice(8), value] as const] : [])))
+      target.calls.push({ visitor, pairs, atMs: clock.now() })
+      const answer = await target.behave(call, pairs)
+      if (answer !== undefined && answer.kind !== 'delivered') return answer
+      const profile = profiles.get(visitor) ?? new Map<string, string>()
+      for (const [name, value] of pairs) profile.set(name, value)
+      profiles.set(visitor, profile)
+      return { kind: 'delivered' }
+    },
+  }
+  return target
+}
+
+export interface World {
+  readonly clock: FakeClock
+  readonly target: FakeTarget
+  readonly ledger: Ledger
+  readonly backlog: Backlog
+  readonly logged: string[]
+  update(draft: Omit<Draft, 'visitor'> & { visitor?: unknown }, source?: string): Promise<Update>
+  deliver(updates: readonly Update[], lane?: Lane): Promise<readonly Receipt[]>
+  /** Work that went on behind answers. */
+  settled(): Promise<void>
+  flush(overrides?: { maxMs?: number; maxOperations?: number }): Promise<FlushReport>
+  /** Another isolate on the same ledger, backlog and Target, with any of its ports replaced. */
+  isolate(ports?: { ledger?: Ledger; backlog?: Backlog; target?: Target }): Pick<World, 'deliver' | 'flush' | 'settled'>
+  profile(visitor?: string): Record<string, string>
+  entries(): Promise<number>
+  dead(): Promise<readonly string[]>
+}
+
+export interface WorldOptions {
+  readonly settings?: Partial<LedgerSettings>
+  readonly method?: Wire['method']
+  readonly seed?: number
+  readonly ledger?: Ledger
+}
+
+export async function createWorld(options: WorldOptions = {}): Promise<World> {
+  const clock = fakeClock()
+  const random = seededRandom(options.seed ?? 1)
+  const settings = { ...worldSettings, ...options.settings }
+  const wire: Wire = { method: options.method ?? 'post', origin: 'https://demo.tt.omtrdc.net', clientCode: 'demo' }
+  const ledger = options.ledger ?? sqlLedger(nodeSqlite(new DatabaseSync(':memory:')), settings, { now: clock.now })
+  const backlog = sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), { randomHex: random.hex, now: clock.now })
+  const target = fakeTarget(clock)
+  const prepare = createPrepare({ hasher: await createHasher('a-hash-key-of-32-bytes-for-tests-only'), wire, retentionMs: settings.retentionMs })
+  const logged: string[] = []
+
+  const isolate: World['isolate'] = (ports = {}) => {
+    const own = { ledger: ports.ledger ?? ledger, backlog: ports.backlog ?? backlog, target: ports.target ?? target }
+    const door = createDoor({ ...own, wire, clock, random, backoffBaseMs: 5_000 })
+    const background: Promise<unknown>[] = []
+    const log = (event: string, details: object = {}) => logged.push(JSON.stringify({ event, ...details }))
+    const deliver = createDeliver({ door, ...own, clock, answerDeadlineMs: 2_500, background: (work) => background.push(work), log })
+    return {
+      deliver: (updates, lane = 'live') => deliver(updates, lane),
+      settled: async () => {
+        await Promise.all(background)
+      },
+      flush: (overrides = {}) =>
+        flush({ door, ...own, clock, random, maxMs: 45_000, maxOperations: 900, outageSettleMs: 120_000, log, ...overrides }),
+    }
+  }
+
+  return {
+    clock,
+    target,
+    ledger,
+    backlog,
+    logged,
+    update: async (draft, source = 'api') => {
+      const prepared = await prepare({ visitor: { thirdPartyId: 'visitor-1' }, ...draft }, { source, arrivalMs: clock.now() })
+      if (!prepared.ok) throw new Error(`not a valid update: ${JSON.stringify(prepared.problems)}`)
+      return prepared.update
+    },
+    ...isolate(),
+    isolate,
+    profile: (visitor = 'visitor-1') => Object.fromEntries(target.profiles.get(visitor) ?? []),
+    entries: async () => (await backlog.list()).items.length,
+    dead: async () => (await backlog.listDead()).items.map((item) => ('dead' in item ? item.dead.reason : 'unreadable')),
+  }
+}
