@@ -1,0 +1,71 @@
+/**
+ * What Target's answer means (DESIGN.md §7). Its envelope is XML, whose content type no page states and which today's
+ * documentation prints with the tags lost, so it is read by content and never by header.
+ */
+
+export type Answer =
+  | { readonly kind: 'delivered' }
+  /** A verdict on the content: a retry would not help. */
+  | { readonly kind: 'refused'; readonly message: string }
+  /** A 2xx that does not say what Target says: not taken for a yes. */
+  | { readonly kind: 'disbelieved' }
+  /** Our address or our token is wrong. */
+  | { readonly kind: 'misconfigured'; readonly status: number }
+  /** A failure that may pass. */
+  | { readonly kind: 'unavailable'; readonly status: number; readonly retryAfterMs?: number }
+
+export interface RawAnswer {
+  readonly status: number
+  /** The beginning of the body. */
+  readonly body: string
+  /** The Retry-After header as it stands. */
+  readonly retryAfter?: string
+}
+
+const mayPass = new Set([408, 420, 425, 429])
+const maxMessageChars = 200
+
+/**
+ * @param strict whether a 2xx must carry Target's own yes (`TARGET_STRICT_ANSWER`)
+ * @param nowMs for a Retry-After that is a date, epoch ms
+ */
+export function readAnswer({ status, body, retryAfter }: RawAnswer, { strict, nowMs }: { strict: boolean; nowMs: number }): Answer {
+  if (status >= 200 && status < 300) {
+    const verdict = readVerdict(body)
+    if (verdict === 'no') return { kind: 'refused', message: readMessage(body) ?? 'success=false' }
+    return verdict === 'yes' || !strict ? { kind: 'delivered' } : { kind: 'disbelieved' }
+  }
+  if ((status >= 300 && status < 400) || status === 401 || status === 403) return { kind: 'misconfigured', status }
+  if (status >= 500 || mayPass.has(status)) {
+    const retryAfterMs = readRetryAfter(retryAfter, nowMs)
+    return { kind: 'unavailable', status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
+  }
+  return { kind: 'refused', message: readMessage(body) ?? `status ${status}` }
+}
+
+function readVerdict(body: string): 'yes' | 'no' | undefined {
+  const envelope = /<success>\s*(true|false)\s*<\/success>/i.exec(body)
+  // Without tags, as Adobe's page prints it: `true` and then the message.
+  const word = envelope?.[1] ?? /^\s*(true|false)(?![a-z])/.exec(body.replace(/^\s*(true|false)(?=Request\b)/, '$1 '))?.[1]
+  return word === undefined ? undefined : word.toLowerCase() === 'true' ? 'yes' : 'no'
+}
+
+function readMessage(body: string): string | undefined {
+  const message = /<message>([^<]*)<\/message>/i.exec(body)?.[1]?.replace(/\p{Cc}+/gu, ' ').trim()
+  return message === undefined || message === '' ? undefined : message.slice(0, maxMessageChars).toWellFormed()
+}
+
+/**
+ * Retry-After in both forms of RFC 9110 §10.2.3, strictly. A day is as far as it is followed: what asks for more is a
+ * mistake or an attack, and the retention would run out.
+ *
+ * @returns milliseconds from now; undefined where there is none, or none that can be read
+ */
+export function readRetryAfter(header: string | undefined, nowMs: number): number | undefined {
+  const text = header?.trim() ?? ''
+  const waitMs = /^\d{1,10}$/.test(text) ? Number(text) * 1_000 : httpDate.test(text) ? Date.parse(text) - nowMs : Number.NaN
+  return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(0, waitMs), maxRetryAfterMs)
+}
+
+const maxRetryAfterMs = 24 * 3_600_000
+const httpDate = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/

@@ -1,0 +1,11 @@
+/** How long an attempt under way keeps others from its attributes (PROTOCOL.md, "Register"). */
+
+/** A call must start within this of the moment its admission was asked for, else it counts as unsent. */
+export const startWithinMs = 2_000
+/** How much later Target may still apply a call that we gave up. */
+export const lateMs = 3_000
+
+/** @param targetTimeoutMs `TARGET_TIMEOUT_MS` */
+export function youngMs(targetTimeoutMs: number): number {
+  return startWithinMs + targetTimeoutMs + lateMs
+}

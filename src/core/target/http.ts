@@ -1,0 +1,67 @@
+/**
+ * Target over HTTP.
+ *
+ * Guarantee: one `fetch` a call, within the time-out, never following a redirect; it never rejects.
+ * Known hole: a runtime may send a GET again by itself when a kept-alive connection closes (a GET counts two units for
+ * that), and Deno a POST with a string body (hence `streamBody` there).
+ */
+import { readAnswer } from '../answer.ts'
+import type { Target } from './port.ts'
+
+/** Target's envelope has a few hundred bytes. */
+const maxAnswerBytes = 4_096
+
+export interface HttpTargetOptions {
+  /** Target's own profile token, where the account requires one. */
+  readonly token?: string
+  readonly timeoutMs: number
+  readonly strict: boolean
+  readonly fetch: typeof globalThis.fetch
+  /** Epoch ms. */
+  readonly now: () => number
+  /** Sends the body as a stream, for runtimes that resend a string body. */
+  readonly streamBody?: boolean
+}
+
+export function httpTarget({ token, timeoutMs, strict, fetch, now, streamBody = false }: HttpTargetOptions): Target {
+  const auth: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  return {
+    async send({ method, url, body }) {
+      const signal = AbortSignal.timeout(timeoutMs)
+      try {
+        const response = await fetch(url, {
+          method,
+          headers: {
+            accept: 'application/xml, text/plain;q=0.9',
+            ...auth,
+            ...(body === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' }),
+          },
+          redirect: 'manual',
+          signal,
+          ...(body === undefined ? {} : streamBody ? { body: new Blob([body]).stream(), duplex: 'half' as const } : { body }),
+        })
+        const retryAfter = response.headers.get('retry-after') ?? undefined
+        const answer = { status: response.status, body: await readStart(response), ...(retryAfter === undefined ? {} : { retryAfter }) }
+        return readAnswer(answer, { strict, nowMs: now() })
+      } catch {
+        return { kind: 'unanswered', why: signal.aborted ? 'timeout' : 'network' }
+      }
+    },
+  }
+}
+
+/** The beginning of a body; the rest is cancelled, since an unread body holds its connection. */
+async function readStart(response: Response): Promise<string> {
+  if (response.body === null) return ''
+  const reader = response.body.getReader()
+  const decoder = new TextDecoder()
+  let text = ''
+  for (let bytes = 0; bytes < maxAnswerBytes; ) {
+    const { done, value } = await reader.read()
+    if (done) return text + decoder.decode()
+    bytes += value.byteLength
+    text += decoder.decode(value, { stream: true })
+  }
+  await reader.cancel()
+  return text
+}

@@ -1,0 +1,8 @@
+/** Adobe Target as the door sees it: one call, one answer. */
+import type { Answer } from '../answer.ts'
+import type { Call } from '../codec.ts'
+
+export interface Target {
+  /** Makes exactly one HTTP request. Never rejects: silence is an answer too, and leaves the call's fate open. */
+  send(call: Call): Promise<Answer | { readonly kind: 'unanswered'; readonly why: 'timeout' | 'network' }>
+}
