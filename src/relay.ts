@@ -49,7 +49,15 @@ export async function createRelay(parts: RelayParts): Promise<Relay> {
   const door = createDoor({ ledger, target, wire, clock, random, backoffBaseMs: settings.backoffBaseMs })
   return {
     prepare: createPrepare({ hasher: await createHasher(settings.hashKey), wire, retentionMs: settings.retentionHours * 3_600_000 }),
-    deliver: createDeliver({ door, ledger, backlog, clock, answerDeadlineMs: settings.answerDeadlineMs, background: parts.background, log }),
+    deliver: createDeliver({
+      door,
+      ledger,
+      backlog,
+      clock,
+      answerDeadlineMs: settings.answerDeadlineMs,
+      background: parts.background,
+      log,
+    }),
     bury: (dead) => backlog.bury(dead),
     ready,
     flush: () =>

@@ -91,7 +91,7 @@ async function compose(settings: Settings, env: Env, background: (work: Promise<
   return createRelay({
     settings,
     ledger: withDeadline(ledger, settings.ledgerTimeoutMs, systemClock),
-    backlog: kvBacklog(env.BACKLOG, { randomHex: systemRandom.hex, now: systemClock.now }),
+    backlog: kvBacklog(env.BACKLOG, { randomHex: systemRandom.hex }),
     clock: systemClock,
     random: systemRandom,
     fetch: (input, init) => fetch(input, init),

@@ -51,7 +51,10 @@ function readVerdict(body: string): 'yes' | 'no' | undefined {
 }
 
 function readMessage(body: string): string | undefined {
-  const message = /<message>([^<]*)<\/message>/i.exec(body)?.[1]?.replace(/\p{Cc}+/gu, ' ').trim()
+  const message = /<message>([^<]*)<\/message>/i
+    .exec(body)?.[1]
+    ?.replace(/\p{Cc}+/gu, ' ')
+    .trim()
   return message === undefined || message === '' ? undefined : message.slice(0, maxMessageChars).toWellFormed()
 }
 

@@ -152,7 +152,9 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs 
       calls: started.length,
       attempts: admission.attempts,
       ...(refusal === undefined ? {} : { refusal }),
-      ...(failures.length === 0 ? {} : { failure: failures.includes('misconfigured') ? ('misconfigured' as const) : ('unavailable' as const) }),
+      ...(failures.length === 0
+        ? {}
+        : { failure: failures.includes('misconfigured') ? ('misconfigured' as const) : ('unavailable' as const) }),
       ...(admission.retryAtMs === undefined ? {} : { retryAtMs: admission.retryAtMs }),
     }
     if (calls.length === 0) return base
@@ -242,4 +244,3 @@ export function standing(fate: Fate): Standing {
       return 'open'
   }
 }
-

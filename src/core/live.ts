@@ -11,7 +11,7 @@ import type { Backlog, DeadReason, Entry } from './backlog/port.ts'
 import type { Clock } from './clock.ts'
 import { type Admitted, type Door, type Fate, type Passage, standing } from './door.ts'
 import type { Counters, Ledger, Settlement } from './ledger/port.ts'
-import type { Deliver, DeferReason, Receipt } from './receipt.ts'
+import type { DeferReason, Deliver, Receipt } from './receipt.ts'
 import { stampArrivalMs } from './stamp.ts'
 import type { Attribute, Lane, Stamp, Update } from './update.ts'
 
@@ -82,7 +82,8 @@ export function createDeliver(parts: LiveParts): Deliver {
     const receipts = admitted.map(({ admission }, index): Receipt => {
       if (admission.event !== 'open') return { status: admission.event }
       if (kept[index] !== true) return { status: 'unavailable' }
-      if (admission.verdicts.every(isSettledVerdict)) return { status: admission.verdicts.includes('superseded') ? 'superseded' : 'duplicate' }
+      if (admission.verdicts.every(isSettledVerdict))
+        return { status: admission.verdicts.includes('superseded') ? 'superseded' : 'duplicate' }
       return { status: 'deferred', reason: 'slow' }
     })
     parts.background(
@@ -130,7 +131,12 @@ export function createDeliver(parts: LiveParts): Deliver {
     }
   }
 
-  async function bury(update: Update, passage: Passage, attributes: readonly (Attribute & { fate: Fate })[], stamp: Stamp): Promise<boolean> {
+  async function bury(
+    update: Update,
+    passage: Passage,
+    attributes: readonly (Attribute & { fate: Fate })[],
+    stamp: Stamp,
+  ): Promise<boolean> {
     try {
       await backlog.bury({
         reason: deadReason(attributes.map(({ fate }) => fate)),
@@ -168,7 +174,11 @@ export function createDeliver(parts: LiveParts): Deliver {
       passages.map((passage, index) => {
         if (passage.calls === 0) return undefined
         const update = at(updates, index)
-        return put(update, passage.attributes.filter(({ fate }) => fate === 'sent_delivered'), passage.attributes[0]?.stamp ?? update.stamp)
+        return put(
+          update,
+          passage.attributes.filter(({ fate }) => fate === 'sent_delivered'),
+          passage.attributes[0]?.stamp ?? update.stamp,
+        )
       }),
     )
   }

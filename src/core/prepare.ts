@@ -47,17 +47,22 @@ export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: 
     else if (!time.ok)
       problems.push({
         path: 'occurredAt',
-        message: time.error === 'in_future' ? 'is more than 5 minutes ahead' : `is older than the retention of ${retentionMs / 3_600_000} hours`,
+        message:
+          time.error === 'in_future' ? 'is more than 5 minutes ahead' : `is older than the retention of ${retentionMs / 3_600_000} hours`,
       })
     if (!visitor.ok || !attributes.ok || !time?.ok || problems.length > 0) return { ok: false, problems }
 
     const encoded = encodeCalls(visitor.visitor, attributes.attributes, wire)
     if (!encoded.ok)
-      return { ok: false, problems: encoded.tooLarge.map((name) => ({ path: `attributes.${name}`, message: 'is larger than one call to Target can carry' })) }
+      return {
+        ok: false,
+        problems: encoded.tooLarge.map((name) => ({ path: `attributes.${name}`, message: 'is larger than one call to Target can carry' })),
+      }
 
     const visitorHash = await hasher.visitor(visitor.visitor)
     const event = draft.id === undefined ? undefined : await hasher.event(source, draft.id)
-    const name = event ?? (await hasher.content([source, visitorHash, ...attributes.attributes.flatMap(({ name, value }) => [name, value])]))
+    const name =
+      event ?? (await hasher.content([source, visitorHash, ...attributes.attributes.flatMap(({ name, value }) => [name, value])]))
     return {
       ok: true,
       update: {

@@ -51,7 +51,8 @@ export function validateVisitor(input: unknown): CheckedVisitor {
   if (given.some((key) => ['ecid', 'mcid', 'marketingcloudvisitorid'].includes(key.toLowerCase())))
     return refused('visitor', 'Target takes no ECID here: send its pcId (mboxPC, tntId) or your thirdPartyId')
   const unknown = given.filter((key) => key !== 'pcId' && key !== 'thirdPartyId')
-  if (unknown.length > 0 || given.length !== 1) return refused('visitor', 'must have exactly one of pcId and thirdPartyId, and nothing else')
+  if (unknown.length > 0 || given.length !== 1)
+    return refused('visitor', 'must have exactly one of pcId and thirdPartyId, and nothing else')
 
   if (Object.hasOwn(input, 'pcId')) {
     const pcId = input['pcId']
@@ -92,14 +93,11 @@ export function flattenAttributes(input: unknown): CheckedAttributes {
   }
 
   function take(name: string, value: unknown): void {
-    const wrongName = nameProblem(name)
-    if (wrongName !== undefined) return problem(name, wrongName)
-    if (flat.has(name)) return problem(name, 'is given twice, once nested and once with a dotted name')
     const text = asText(value)
-    if (text === undefined) return problem(name, 'must be a string, a number, a boolean, an object or an array')
-    if (value === null) return problem(name, 'is null: Target cannot clear an attribute; send a value of your own that means "none"')
-    if (!text.isWellFormed()) return problem(name, 'holds half of a surrogate pair, which no encoding can carry')
-    flat.set(name, text)
+    const wrong =
+      nameProblem(name) ?? (flat.has(name) ? 'is given twice, once nested and once with a dotted name' : valueProblem(value, text))
+    if (wrong !== undefined || text === undefined) problem(name, wrong ?? 'has no text')
+    else flat.set(name, text)
   }
 
   function problem(name: string, message: string): void {
@@ -113,6 +111,12 @@ function nameProblem(name: string): string | undefined {
   if (name.startsWith('profile.')) return 'the profile. prefix is added by the relay: leave it out'
   if (reservedNames.has(name) || reservedPrefixes.some((prefix) => name.startsWith(prefix))) return 'is a name that Target reserves'
   return undefined
+}
+
+function valueProblem(value: unknown, text: string | undefined): string | undefined {
+  if (value === null) return 'is null: Target cannot clear an attribute; send a value of your own that means "none"'
+  if (text === undefined) return 'must be a string, a number, a boolean, an object or an array'
+  return text.isWellFormed() ? undefined : 'holds half of a surrogate pair, which no encoding can carry'
 }
 
 function asText(value: unknown): string | undefined {

@@ -16,7 +16,7 @@ import { deadReason } from '../core/live.ts'
 import { mergeNewest } from '../core/merge.ts'
 import type { Stamp } from '../core/update.ts'
 import { emptyReport, type FlushReport, type StopReason } from './report.ts'
-import { readPlace, type RingPlace, walkBacklog, writePlace } from './ring.ts'
+import { type RingPlace, readPlace, walkBacklog, writePlace } from './ring.ts'
 
 export interface FlushParts {
   readonly door: Door
@@ -191,12 +191,19 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
    * condemn its neighbours, and a loser does not leave with a refused winner.
    */
   async function takeApart(group: Group, standings: Map<string, Standings>): Promise<void> {
-    const refused = new Set([...standings.values()].flatMap((byName) => [...byName].flatMap(([name, { fate }]) => (fate === 'sent_refused' ? [name] : []))))
+    const refused = new Set(
+      [...standings.values()].flatMap((byName) => [...byName].flatMap(([name, { fate }]) => (fate === 'sent_refused' ? [name] : []))),
+    )
     const oldestFirst = [...group.entries].sort((a, b) => (a.entry.stamp < b.entry.stamp ? -1 : 1))
     for (const { key, entry } of oldestFirst) {
       const attributes = entry.attributes.filter(({ name }) => refused.has(name))
       if (attributes.length === 0) continue
-      const [passage] = await passAndSettle([attemptOf(group, attributes.map((attribute) => ({ ...attribute, stamp: entry.stamp })))])
+      const [passage] = await passAndSettle([
+        attemptOf(
+          group,
+          attributes.map((attribute) => ({ ...attribute, stamp: entry.stamp })),
+        ),
+      ])
       for (const { name, fate } of passage?.attributes ?? []) standings.get(key)?.set(name, { fate, loser: false })
     }
   }

@@ -68,7 +68,9 @@ describe('live: what Target answers decides what the sender hears and where the 
   it('a ledger that does not answer sends nothing: the update waits under its own stamp (G1: fails closed)', async () => {
     const world = await createWorld()
     const silent = { ...world.ledger, admit: () => Promise.reject(new Error('silent')) }
-    expect(await world.isolate({ ledger: silent }).deliver([await world.update(one)])).toEqual([{ status: 'deferred', reason: 'ledger_unavailable' }])
+    expect(await world.isolate({ ledger: silent }).deliver([await world.update(one)])).toEqual([
+      { status: 'deferred', reason: 'ledger_unavailable' },
+    ])
     expect(world.target.calls).toHaveLength(0)
     const [item] = (await world.backlog.list()).items
     expect(item).toMatchObject({ entry: { blind: true } })
@@ -143,7 +145,10 @@ describe('live: newest wins (G3)', () => {
 
   it('two updates under way at once are not raced: the second is deferred and comes after', async () => {
     const world = await createWorld()
-    const receipts = await world.deliver([await world.update({ id: 'a', attributes: { tier: 'one' } }), await world.update({ id: 'b', attributes: { tier: 'two' } })])
+    const receipts = await world.deliver([
+      await world.update({ id: 'a', attributes: { tier: 'one' } }),
+      await world.update({ id: 'b', attributes: { tier: 'two' } }),
+    ])
     expect(receipts.map(({ status }) => status).sort()).toEqual(['deferred', 'submitted'])
   })
 })

@@ -77,33 +77,42 @@ describe.each(['before', 'after'] as const)('a flush that dies %s any of its ste
 })
 
 describe.each(['before', 'after'] as const)('a live delivery that dies %s any of its steps', (when) => {
-  it.each(['yes', 'no answer', 'no quota'] as const)('is done by the sender’s retry, under its first stamp: Target says %s', async (target) => {
-    let deaths = 0
-    for (let diesAt = 1; diesAt <= 8; diesAt++) {
-      const world = await createWorld({ seed: diesAt, settings: target === 'no quota' ? { quotaLimit: 0 } : {} })
-      if (target === 'no answer') world.target.behave = () => ({ kind: 'unavailable', status: 503 })
-      const first = await world.update({ id: 'evt', attributes: { tier: 'old' } })
-      const { died, result } = await untilDeath(world, async (isolate) => {
-        const receipts = await isolate.deliver([first])
-        await isolate.settled()
-        return receipts
-      }, diesAt, when)
-      if (died) deaths++
-      await world.clock.advance(10_001)
-      // Another event passes meanwhile; what died must not overtake it.
-      world.target.behave = () => undefined
-      await world.deliver([await world.update({ id: 'later', attributes: { tier: 'new' } })])
-      await world.settled()
-      await world.clock.advance(10_001)
-      if (result === undefined) await world.deliver([await world.update({ id: 'evt', attributes: { tier: 'old' } })])
-      await world.settled()
-      for (let run = 0; run < 4; run++) {
-        await world.clock.advance(120_001)
-        await world.flush()
+  it.each(['yes', 'no answer', 'no quota'] as const)(
+    'is done by the sender’s retry, under its first stamp: Target says %s',
+    async (target) => {
+      let deaths = 0
+      for (let diesAt = 1; diesAt <= 8; diesAt++) {
+        const world = await createWorld({ seed: diesAt, settings: target === 'no quota' ? { quotaLimit: 0 } : {} })
+        if (target === 'no answer') world.target.behave = () => ({ kind: 'unavailable', status: 503 })
+        const startMs = world.clock.now()
+        const first = await world.update({ id: 'evt', attributes: { tier: 'old' }, occurredAt: startMs })
+        const { died, result } = await untilDeath(
+          world,
+          async (isolate) => {
+            const receipts = await isolate.deliver([first])
+            await isolate.settled()
+            return receipts
+          },
+          diesAt,
+          when,
+        )
+        if (died) deaths++
+        await world.clock.advance(10_001)
+        // Another event passes meanwhile; what died must not overtake it.
+        world.target.behave = () => undefined
+        await world.deliver([await world.update({ id: 'later', attributes: { tier: 'new' }, occurredAt: startMs + 1 })])
+        await world.settled()
+        await world.clock.advance(10_001)
+        if (result === undefined) await world.deliver([await world.update({ id: 'evt', attributes: { tier: 'old' }, occurredAt: startMs })])
+        await world.settled()
+        for (let run = 0; run < 4; run++) {
+          await world.clock.advance(120_001)
+          await world.flush()
+        }
+        if (target === 'no quota') expect(await world.entries()).toBeGreaterThan(0)
+        else expect(world.profile(), `died ${when} step ${diesAt}`).toEqual({ tier: 'new' })
       }
-      if (target === 'no quota') expect(await world.entries()).toBeGreaterThan(0)
-      else expect(world.profile(), `died ${when} step ${diesAt}`).toEqual({ tier: 'new' })
-    }
-    expect(deaths).toBeGreaterThan(1)
-  })
+      expect(deaths).toBeGreaterThan(1)
+    },
+  )
 })

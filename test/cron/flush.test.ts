@@ -42,7 +42,10 @@ describe('flush: merging', () => {
 describe('flush: what stops it', () => {
   it('a hanging Target: the first calls time out, nothing is lost, and the run stops itself (G2)', async () => {
     const world = await createWorld()
-    await deferred(world, Array.from({ length: 20 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } })))
+    await deferred(
+      world,
+      Array.from({ length: 20 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } })),
+    )
     world.target.behave = async () => {
       await world.clock.advance(5_000)
       return { kind: 'unanswered', why: 'timeout' }
@@ -60,7 +63,10 @@ describe('flush: what stops it', () => {
 
   it('a used-up quota: it stops, says when there is room, and goes on then (G1, G7)', async () => {
     const world = await createWorld({ settings: { quotaLimit: 5 } })
-    await deferred(world, Array.from({ length: 40 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } })))
+    await deferred(
+      world,
+      Array.from({ length: 40 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } })),
+    )
     const first = await world.flush()
     expect(first).toMatchObject({ stopped: 'quota', calls: 5 })
     expect(first.retryAtMs).toBeGreaterThan(world.clock.now())
@@ -95,7 +101,10 @@ describe('flush: what stops it', () => {
 
   it('its budget of operations, and the next run goes on', async () => {
     const world = await createWorld()
-    await deferred(world, Array.from({ length: 60 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } })))
+    await deferred(
+      world,
+      Array.from({ length: 60 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } })),
+    )
     let runs = 0
     for (; (await world.entries()) > 0 && runs < 20; runs++) {
       const before = world.backlog.operations
@@ -118,7 +127,10 @@ describe('flush: runs that overlap, and lists that lie', () => {
 
   it('overlapping runs, lease or not, send each value once (G4) and lose none (G2)', async () => {
     const world = await createWorld()
-    await deferred(world, Array.from({ length: 30 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n % 10}` }, attributes: { [`a${n}`]: 'x' } })))
+    await deferred(
+      world,
+      Array.from({ length: 30 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n % 10}` }, attributes: { [`a${n}`]: 'x' } })),
+    )
     const unleased = { ...world.ledger, lease: async () => true }
     await Promise.all([1, 2, 3].map(() => world.isolate({ ledger: unleased }).flush()))
     expect(world.target.calls).toHaveLength(10)

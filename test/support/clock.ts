@@ -56,6 +56,11 @@ export function seededRandom(seed: number): Random {
   }
   return {
     fraction,
-    hex: (bytes) => Array.from({ length: bytes }, () => Math.floor(fraction() * 256).toString(16).padStart(2, '0')).join(''),
+    hex: (bytes) =>
+      Array.from({ length: bytes }, () =>
+        Math.floor(fraction() * 256)
+          .toString(16)
+          .padStart(2, '0'),
+      ).join(''),
   }
 }

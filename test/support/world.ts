@@ -18,7 +18,7 @@ import type { Target } from '../../src/core/target/port.ts'
 import type { Lane, Update } from '../../src/core/update.ts'
 import { flush } from '../../src/cron/flush.ts'
 import type { FlushReport } from '../../src/cron/report.ts'
-import { fakeClock, type FakeClock, seededRandom } from './clock.ts'
+import { type FakeClock, fakeClock, seededRandom } from './clock.ts'
 
 export const worldSettings: LedgerSettings = {
   quotaLimit: 1_000,
@@ -94,9 +94,13 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const settings = { ...worldSettings, ...options.settings }
   const wire: Wire = { method: options.method ?? 'post', origin: 'https://demo.tt.omtrdc.net', clientCode: 'demo' }
   const ledger = options.ledger ?? sqlLedger(nodeSqlite(new DatabaseSync(':memory:')), settings, { now: clock.now })
-  const backlog = sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), { randomHex: random.hex, now: clock.now })
+  const backlog = sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), { randomHex: random.hex })
   const target = fakeTarget(clock)
-  const prepare = createPrepare({ hasher: await createHasher('a-hash-key-of-32-bytes-for-tests-only'), wire, retentionMs: settings.retentionMs })
+  const prepare = createPrepare({
+    hasher: await createHasher('a-hash-key-of-32-bytes-for-tests-only'),
+    wire,
+    retentionMs: settings.retentionMs,
+  })
   const logged: string[] = []
 
   const isolate: World['isolate'] = (ports = {}) => {

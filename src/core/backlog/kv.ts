@@ -1,0 +1,122 @@
+/**
+ * The backlog on Workers KV.
+ *
+ * Guarantee: a put that resolved is durable; every entry has a key of its own, written once and never changed, so that
+ * there is nothing to read, modify and write.
+ * Known hole: KV shows a put or a delete elsewhere after 60 seconds or more; a list may miss an entry that long (it is
+ * found by a later run), and may show one that was deleted (the ledger finds it done).
+ */
+import {
+  deadKey,
+  deadPrefix,
+  entryKey,
+  entryPrefix,
+  keyRandomBytes,
+  packDead,
+  packEntry,
+  parseJson,
+  unpackDead,
+  unpackEntry,
+} from './entry-format.ts'
+import type { Backlog, DeadLetter, Page, Unreadable } from './port.ts'
+
+/** What is asked of a KV namespace. */
+export interface Kv {
+  put(key: string, value: string, options?: { metadata?: unknown }): Promise<void>
+  list(options: { prefix: string; cursor?: string; limit?: number }): Promise<KvList>
+  get(keys: string[]): Promise<Map<string, string | null>>
+  delete(key: string): Promise<void>
+}
+
+export type KvList =
+  | { readonly list_complete: true; readonly keys: readonly KvKey[] }
+  | { readonly list_complete: false; readonly keys: readonly KvKey[]; readonly cursor: string }
+interface KvKey {
+  readonly name: string
+  readonly metadata?: unknown
+}
+
+/** KV's limit, of the metadata as JSON. */
+const maxMetadataBytes = 1_024
+/** Keys in one bulk read, which counts as one operation. */
+const keysPerRead = 100
+/** The page of dead letters that one list and one bulk read can show. */
+const deadPerPage = 100
+
+export function kvBacklog(kv: Kv, { randomHex }: { randomHex: (bytes: number) => string }): Backlog {
+  let operations = 0
+  const utf8 = new TextEncoder()
+
+  return {
+    get operations() {
+      return operations
+    },
+
+    async put(entry) {
+      const key = entryKey(entry, randomHex(keyRandomBytes))
+      const packed = packEntry(entry)
+      const text = JSON.stringify(packed)
+      operations++
+      if (utf8.encode(text).byteLength <= maxMetadataBytes) await kv.put(key, '', { metadata: packed })
+      else await kv.put(key, text)
+      return key
+    },
+
+    async list({ prefix = '', cursor, limit = 1_000 } = {}) {
+      return readPage(entryPrefix + prefix, cursor, limit, (key, packed) => {
+        const entry = unpackEntry(packed)
+        return entry === undefined ? undefined : { key, entry }
+      })
+    },
+
+    async delete(key) {
+      operations++
+      await kv.delete(key)
+    },
+
+    async bury(dead: DeadLetter) {
+      const key = deadKey(dead.atMs, randomHex(keyRandomBytes))
+      operations++
+      await kv.put(key, JSON.stringify(packDead(dead)))
+      return key
+    },
+
+    async listDead({ cursor, limit = deadPerPage } = {}) {
+      return readPage(deadPrefix, cursor, limit, (key, packed) => {
+        const dead = unpackDead(packed)
+        return dead === undefined ? undefined : { key, dead }
+      })
+    },
+  }
+
+  async function readPage<T>(
+    prefix: string,
+    cursor: string | undefined,
+    limit: number,
+    read: (key: string, packed: unknown) => T | undefined,
+  ): Promise<Page<T | Unreadable>> {
+    operations++
+    const page = await kv.list({ prefix, limit, ...(cursor === undefined ? {} : { cursor }) })
+    const values = await readValues(page.keys.filter(({ metadata }) => metadata === undefined || metadata === null).map(({ name }) => name))
+    const items = page.keys.flatMap(({ name, metadata }): (T | Unreadable)[] => {
+      const value = values.get(name)
+      // A listed key without a value is one that was deleted: the list is behind.
+      if (value === null) return []
+      return [
+        read(name, value === undefined ? metadata : parseJson(value)) ?? { key: name, unreadable: 'not a format that this version reads' },
+      ]
+    })
+    return page.list_complete ? { items } : { items, cursor: page.cursor }
+  }
+
+  async function readValues(keys: readonly string[]): Promise<ReadonlyMap<string, string | null>> {
+    const values = new Map<string, string | null>()
+    for (let start = 0; start < keys.length; start += keysPerRead) {
+      operations++
+      const asked = keys.slice(start, start + keysPerRead)
+      const answered = await kv.get(asked)
+      for (const key of asked) values.set(key, answered.get(key) ?? null)
+    }
+    return values
+  }
+}

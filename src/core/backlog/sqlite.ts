@@ -1,0 +1,81 @@
+/**
+ * The backlog on SQLite, for wherever there is no KV.
+ *
+ * Guarantee: a put that resolved is on disk as far as SQLite's own settings go; lists are current.
+ */
+import type { Sql } from '../ledger/sql.ts'
+import {
+  deadKey,
+  deadPrefix,
+  entryKey,
+  entryPrefix,
+  keyRandomBytes,
+  packDead,
+  packEntry,
+  parseJson,
+  unpackDead,
+  unpackEntry,
+} from './entry-format.ts'
+import type { Backlog, Page, Unreadable } from './port.ts'
+
+const defaultLimit = 1_000
+
+export function sqliteBacklog(sql: Sql, { randomHex }: { randomHex: (bytes: number) => string }): Backlog {
+  let operations = 0
+  sql.exec('CREATE TABLE IF NOT EXISTS relay_backlog (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID')
+
+  // `async`, so that a throw is a rejection, as it is with every other backlog.
+  const run = async (query: string, ...params: (string | number)[]) => {
+    operations++
+    return sql.exec(query, ...params)
+  }
+
+  return {
+    get operations() {
+      return operations
+    },
+    async put(entry) {
+      const key = entryKey(entry, randomHex(keyRandomBytes))
+      await run('INSERT INTO relay_backlog (key, value) VALUES (?, ?)', key, JSON.stringify(packEntry(entry)))
+      return key
+    },
+    list: ({ prefix = '', cursor, limit = defaultLimit } = {}) =>
+      readPage(entryPrefix + prefix, cursor, limit, (key, packed) => {
+        const entry = unpackEntry(packed)
+        return entry === undefined ? undefined : { key, entry }
+      }),
+    async delete(key) {
+      await run('DELETE FROM relay_backlog WHERE key = ?', key)
+    },
+    async bury(dead) {
+      const key = deadKey(dead.atMs, randomHex(keyRandomBytes))
+      await run('INSERT INTO relay_backlog (key, value) VALUES (?, ?)', key, JSON.stringify(packDead(dead)))
+      return key
+    },
+    listDead: ({ cursor, limit = defaultLimit } = {}) =>
+      readPage(deadPrefix, cursor, limit, (key, packed) => {
+        const dead = unpackDead(packed)
+        return dead === undefined ? undefined : { key, dead }
+      }),
+  }
+
+  /** The cursor is the last key shown: what is put or deleted meanwhile shifts nothing. */
+  async function readPage<T>(
+    prefix: string,
+    cursor: string | undefined,
+    limit: number,
+    read: (key: string, packed: unknown) => T | undefined,
+  ): Promise<Page<T | Unreadable>> {
+    // Keys are ASCII: the prefix with the highest such character behind it bounds the range.
+    const rows = await run(
+      'SELECT key, value FROM relay_backlog WHERE key > ? AND key < ? ORDER BY key LIMIT ?',
+      cursor ?? prefix,
+      `${prefix}~`,
+      limit + 1,
+    )
+    const shown = rows.slice(0, limit).map((row) => ({ key: String(row['key']), value: String(row['value']) }))
+    const items = shown.map(({ key, value }) => read(key, parseJson(value)) ?? { key, unreadable: 'not a format that this version reads' })
+    const last = shown.at(-1)
+    return rows.length > limit && last !== undefined ? { items, cursor: last.key } : { items }
+  }
+}

@@ -1,0 +1,228 @@
+/**
+ * The embedded ledger on SQLite: in a Durable Object on Workers, through `node:sqlite` on Node, Deno and Bun.
+ *
+ * Guarantee: every method is one transaction of a strongly consistent store.
+ * Known hole: its clock is the clock of the machine it runs on.
+ *
+ * One row a visitor, not one an attribute: a Durable Object bills every row written.
+ */
+import type { Lane, Stamp } from '../update.ts'
+import {
+  type Admission,
+  type AdmitRequest,
+  type Counters,
+  eventLifetimeMs,
+  type Ledger,
+  type LedgerSettings,
+  laneCeiling,
+  maxBatch,
+  type Settlement,
+  type Usage,
+} from './port.ts'
+import { admitted, type Backoff, type EventRecord, judge, judgeEvent, type Register, registerLivesUntilMs, settled } from './register.ts'
+import { type SqlWindow, sqlWindow } from './sql-window.ts'
+
+/** All that is asked of a SQL store. A Durable Object refuses BEGIN, hence `transaction`. */
+export interface Sql {
+  exec(query: string, ...params: (string | number | null)[]): Record<string, unknown>[]
+  transaction<T>(work: () => T): T
+}
+
+const schema = [
+  'CREATE TABLE IF NOT EXISTS relay_visitor (hash TEXT PRIMARY KEY, registers TEXT NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID',
+  'CREATE INDEX IF NOT EXISTS relay_visitor_until ON relay_visitor (until_ms)',
+  'CREATE TABLE IF NOT EXISTS relay_event (event TEXT PRIMARY KEY, stamp TEXT NOT NULL, at_ms INTEGER NOT NULL, done INTEGER NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID',
+  'CREATE INDEX IF NOT EXISTS relay_event_until ON relay_event (until_ms)',
+  'CREATE TABLE IF NOT EXISTS relay_lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID',
+  'CREATE TABLE IF NOT EXISTS relay_counter (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID',
+  'CREATE TABLE IF NOT EXISTS relay_memo (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID',
+]
+
+/** Rows whose time is over are removed a few at a time, so that no call pays for all of them. */
+const sweepRows = 4
+
+interface VisitorRow {
+  readonly registers: Map<string, Register>
+  readonly backoff?: Backoff
+  readonly untilMs: number
+}
+
+/** @param clock the ledger's clock, epoch ms */
+export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () => number }): Ledger {
+  const window = sql.transaction(() => {
+    for (const statement of schema) sql.exec(statement)
+    return sqlWindow(sql, settings)
+  })
+  // `async`, so that a throw is a rejection, as it is with every other ledger.
+  const atomically = async <T>(work: (nowMs: number) => T): Promise<T> => sql.transaction(() => work(clock.now()))
+
+  return {
+    kind: 'embedded',
+    admit: (requests, lane) =>
+      atomically((nowMs) => {
+        checkBatch(requests.length)
+        window.evict(nowMs)
+        const answers = requests.map((request) => admitOne(request, lane, nowMs, window))
+        window.save()
+        sweep(nowMs)
+        return answers
+      }),
+    settle: (settlements, counts = {}) =>
+      atomically((nowMs) => {
+        checkBatch(settlements.length)
+        window.evict(nowMs)
+        for (const settlement of settlements) settleOne(settlement, nowMs)
+        window.save()
+        count(counts)
+      }),
+    firstStamps: (events) =>
+      atomically((nowMs) => {
+        checkBatch(events.length)
+        return events.map(({ event, stamp }) => {
+          const seen = readEvent(event, nowMs)
+          if (seen === undefined) writeEvent(event, { stamp, atMs: nowMs, done: false }, nowMs)
+          return seen?.stamp ?? stamp
+        })
+      }),
+    usage: () =>
+      atomically((nowMs): Usage => {
+        window.evict(nowMs)
+        window.save()
+        const { used, nextFreeAtMs, buckets } = window.read()
+        const counters = sql
+          .exec('SELECT name, count FROM relay_counter')
+          .map((row) => [String(row['name']), Number(row['count'])] as const)
+        return {
+          limit: settings.quotaLimit,
+          used,
+          remaining: Math.max(0, settings.quotaLimit - used),
+          ...(nextFreeAtMs === undefined ? {} : { nextFreeAtMs }),
+          buckets,
+          counters: Object.fromEntries(counters),
+        }
+      }),
+    lease: (name, holder, ttlMs) =>
+      atomically((nowMs) => {
+        const [held] = sql.exec('SELECT holder, until_ms FROM relay_lease WHERE name = ?', name)
+        if (held !== undefined && held['holder'] !== holder && Number(held['until_ms']) > nowMs) return false
+        sql.exec('INSERT OR REPLACE INTO relay_lease (name, holder, until_ms) VALUES (?, ?, ?)', name, holder, nowMs + ttlMs)
+        return true
+      }),
+    release: (name, holder) =>
+      atomically(() => {
+        sql.exec('DELETE FROM relay_lease WHERE name = ? AND holder = ?', name, holder)
+      }),
+    recall: (name) =>
+      atomically(() => {
+        const [memo] = sql.exec('SELECT value FROM relay_memo WHERE name = ?', name)
+        return memo === undefined ? undefined : String(memo['value'])
+      }),
+    remember: (name, value) =>
+      atomically(() => {
+        sql.exec('INSERT OR REPLACE INTO relay_memo (name, value) VALUES (?, ?)', name, value)
+      }),
+  }
+
+  function admitOne(request: AdmitRequest, lane: Lane, nowMs: number, window: SqlWindow): Admission {
+    let firstStamp: Stamp | undefined
+    if (request.event !== undefined) {
+      const own = request.attributes[0]?.stamp ?? ''
+      const verdict = judgeEvent(readEvent(request.event, nowMs), own, nowMs, settings)
+      if (verdict.kind !== 'open') return { event: verdict.kind }
+      writeEvent(request.event, verdict.record, nowMs)
+      if (verdict.record.stamp !== own) firstStamp = verdict.record.stamp
+    }
+    const row = readVisitor(request.visitorHash, nowMs)
+    const wanted = request.attributes.map(({ name, stamp }) => ({ name, stamp: firstStamp ?? stamp }))
+    const judged = wanted.map(({ name, stamp }) => judge(row.registers.get(name), stamp, nowMs, lane, row.backoff, settings))
+    const base = { event: 'open' as const, attempts: row.backoff?.attempts ?? 0, ...(firstStamp === undefined ? {} : { firstStamp }) }
+    if (!judged.includes('send')) return { ...base, verdicts: judged }
+
+    const taken = window.take(request.units, laneCeiling(settings, lane), nowMs)
+    if (!taken.ok) {
+      const verdicts = judged.map((verdict) => (verdict === 'send' ? 'quota' : verdict))
+      return { ...base, verdicts, ...(taken.retryAtMs === undefined ? {} : { retryAtMs: taken.retryAtMs }) }
+    }
+    let untilMs = row.untilMs
+    wanted.forEach(({ name, stamp }, index) => {
+      if (judged[index] !== 'send') return
+      row.registers.set(name, admitted(row.registers.get(name), stamp, nowMs, request.token))
+      untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
+    })
+    writeVisitor(request.visitorHash, { ...row, untilMs })
+    return { ...base, verdicts: judged, bucket: taken.bucket }
+  }
+
+  function settleOne(settlement: Settlement, nowMs: number): void {
+    const { visitorHash, token, attributes, giveBack, eventDone, backoff } = settlement
+    if (attributes.length > 0 || backoff !== undefined) {
+      const row = readVisitor(visitorHash, nowMs)
+      let closed = false
+      let untilMs = row.untilMs
+      for (const { name, stamp, outcome } of attributes) {
+        const after = settled(row.registers.get(name), stamp, outcome, token)
+        row.registers.set(name, after.register)
+        closed ||= after.closed
+        untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
+      }
+      const { backoff: before, ...rest } = row
+      const after = attributes.some(({ outcome }) => outcome === 'delivered') ? undefined : (backoff ?? before)
+      writeVisitor(visitorHash, { ...rest, untilMs: Math.max(untilMs, nowMs), ...(after === undefined ? {} : { backoff: after }) })
+      if (closed && giveBack !== undefined) window.giveBack(giveBack.bucket, giveBack.units)
+    }
+    if (eventDone !== undefined) {
+      const seen = readEvent(eventDone, nowMs)
+      const stamp = seen?.stamp ?? attributes[0]?.stamp ?? ''
+      writeEvent(eventDone, { stamp, atMs: seen?.atMs ?? nowMs, done: true }, nowMs)
+    }
+  }
+
+  function readVisitor(hash: string, nowMs: number): VisitorRow {
+    const [row] = sql.exec('SELECT registers, until_ms FROM relay_visitor WHERE hash = ? AND until_ms >= ?', hash, nowMs)
+    if (row === undefined) return { registers: new Map(), untilMs: 0 }
+    const kept = JSON.parse(String(row['registers'])) as { r: [string, Register][]; b?: Backoff }
+    return { registers: new Map(kept.r), untilMs: Number(row['until_ms']), ...(kept.b === undefined ? {} : { backoff: kept.b }) }
+  }
+
+  function writeVisitor(hash: string, { registers, backoff, untilMs }: VisitorRow): void {
+    const kept = JSON.stringify({ r: [...registers], ...(backoff === undefined ? {} : { b: backoff }) })
+    sql.exec('INSERT OR REPLACE INTO relay_visitor (hash, registers, until_ms) VALUES (?, ?, ?)', hash, kept, untilMs)
+  }
+
+  function readEvent(event: string, nowMs: number): EventRecord | undefined {
+    const [row] = sql.exec('SELECT stamp, at_ms, done FROM relay_event WHERE event = ? AND until_ms >= ?', event, nowMs)
+    return row === undefined ? undefined : { stamp: String(row['stamp']), atMs: Number(row['at_ms']), done: row['done'] === 1 }
+  }
+
+  function writeEvent(event: string, { stamp, atMs, done }: EventRecord, nowMs: number): void {
+    sql.exec(
+      'INSERT OR REPLACE INTO relay_event (event, stamp, at_ms, done, until_ms) VALUES (?, ?, ?, ?, ?)',
+      event,
+      stamp,
+      atMs,
+      done ? 1 : 0,
+      nowMs + eventLifetimeMs(settings),
+    )
+  }
+
+  function sweep(nowMs: number): void {
+    for (const [table, key] of [
+      ['relay_visitor', 'hash'],
+      ['relay_event', 'event'],
+    ])
+      sql.exec(`DELETE FROM ${table} WHERE ${key} IN (SELECT ${key} FROM ${table} WHERE until_ms < ? LIMIT ${sweepRows})`, nowMs)
+  }
+
+  function count(counts: Counters): void {
+    for (const [name, add] of Object.entries(counts))
+      sql.exec(
+        'INSERT INTO relay_counter (name, count) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET count = count + excluded.count',
+        name,
+        add,
+      )
+  }
+}
+
+function checkBatch(size: number): void {
+  if (size > maxBatch) throw new RangeError(`a batch for the ledger has at most ${maxBatch} items`)
+}
