@@ -1,0 +1,198 @@
+/**
+ * The global ledger on Upstash Redis, over HTTP from everywhere.
+ *
+ * Guarantee: an admission is one pipeline in one HTTP request: `Ratelimit` reserves units under a grant, and the script
+ * behind it decides and takes from that grant; where the grant is missing nothing is touched. No command is sent twice
+ * by itself. At the deadline the promise rejects, and the caller sends nothing.
+ * Known hole: Upstash replicates asynchronously; a failover may forget the last writes (hence `QUOTA_LIMIT` a little
+ * under Target's, PROTOCOL.md "What no rule can give").
+ */
+import { Ratelimit } from '@upstash/ratelimit'
+import { Redis } from '@upstash/redis/cloudflare'
+import { type Admission, eventLifetimeMs, type Ledger, type LedgerSettings, laneCeiling, maxBatch } from './port.ts'
+import { type Reserved, rollingWindow } from './rolling-window.ts'
+import { admitScript } from './scripts/admit.ts'
+import { reserveScript } from './scripts/reserve.ts'
+import { settleScript } from './scripts/settle.ts'
+import { firstStampsScript, leaseScript, releaseScript, usageScript } from './scripts/small.ts'
+
+export interface UpstashLedgerOptions {
+  readonly url: string
+  readonly token: string
+  readonly settings: LedgerSettings
+  /** An HTTP request that takes longer is given up; it may take effect all the same. */
+  readonly timeoutMs: number
+  /** `bytes` random bytes as hex: names grants. */
+  readonly randomHex: (bytes: number) => string
+  /** Before every key, so that several relays can share a database. */
+  readonly prefix?: string
+  /** A clock in the server's place, epoch ms; for tests. */
+  readonly now?: () => number
+}
+
+const grantBytes = 12
+
+export function upstashLedger({ url, token, settings, timeoutMs, randomHex, prefix = 'tr1', now }: UpstashLedgerOptions): Ledger {
+  const redis = new Redis({
+    url,
+    token,
+    // A replayed script would spend twice. (`retry: false` still makes two requests.)
+    retry: { retries: 0 },
+    // A function: given as an object the client would invent an answer.
+    signal: () => AbortSignal.timeout(timeoutMs),
+    automaticDeserialization: false,
+    enableTelemetry: false,
+  })
+  const keys = {
+    quota: `${prefix}:quota`,
+    counters: `${prefix}:counters`,
+    visitor: (hash: string) => `${prefix}:v:${hash}`,
+    event: (event: string) => `${prefix}:e:${event}`,
+    lease: (name: string) => `${prefix}:lease:${name}`,
+    memo: (name: string) => `${prefix}:memo:${name}`,
+  }
+  const rules = {
+    bucketMs: settings.quotaBucketMs,
+    keptMs: settings.quotaWindowMs + settings.quotaSlackMs,
+    slackMs: settings.quotaSlackMs,
+    retentionMs: settings.retentionMs,
+    youngMs: settings.youngMs,
+    eventMs: eventLifetimeMs(settings),
+  }
+  // Hashed once, before the first command: hashing between two commands would part them into two requests.
+  const hashes = hashAll([reserveScript, admitScript, settleScript, firstStampsScript, usageScript, leaseScript, releaseScript])
+
+  return {
+    kind: 'upstash',
+    async admit(requests, lane) {
+      checkBatch(requests.length)
+      if (requests.length === 0) return []
+      const grant = randomHex(grantBytes)
+      const ceiling = laneCeiling(settings, lane)
+      const run = async (how: Run) => {
+        const ratelimit = new Ratelimit({
+          redis,
+          prefix: `${prefix}:grant`,
+          limiter: rollingWindow({
+            ceiling,
+            reserve: async (grantKey, want) => {
+              const least = Math.min(...requests.map(({ units }) => units))
+              return (await how(reserveScript, [keys.quota, grantKey], { want, least, ceiling })) as Reserved
+            },
+          }),
+          // It would fail open, and shut an isolate out until the end of the window.
+          timeout: 0,
+          ephemeralCache: false,
+          analytics: false,
+          enableProtection: false,
+        })
+        const reserving = ratelimit.limit(grant, { rate: requests.reduce((sum, { units }) => sum + units, 0) })
+        const deciding = how(
+          admitScript,
+          [
+            keys.quota,
+            `${prefix}:grant:${grant}`,
+            ...requests.flatMap(({ visitorHash, event }) => [keys.visitor(visitorHash), event === undefined ? keys.visitor(visitorHash) : keys.event(event)]),
+          ],
+          { requests, ceiling, lane },
+        )
+        const [, decided] = await Promise.all([reserving, deciding])
+        if (decided === false) throw new Error('NOSCRIPT: the reservation did not run')
+        return decided as Admission[]
+      }
+      const known = await hashes
+      return warmOrCold(known, run)
+    },
+
+    async settle(settlements, counts = {}) {
+      checkBatch(settlements.length)
+      await call(
+        settleScript,
+        [
+          keys.quota,
+          keys.counters,
+          ...settlements.flatMap(({ visitorHash, eventDone }) => [
+            keys.visitor(visitorHash),
+            eventDone === undefined ? keys.visitor(visitorHash) : keys.event(eventDone),
+          ]),
+        ],
+        { settlements, counts },
+      )
+    },
+
+    async firstStamps(events) {
+      checkBatch(events.length)
+      if (events.length === 0) return []
+      return (await call(firstStampsScript, events.map(({ event }) => keys.event(event)), { events })) as string[]
+    },
+
+    async usage() {
+      const { total, buckets, counters } = (await call(usageScript, [keys.quota, keys.counters], {})) as {
+        total: number
+        buckets: [number, number][] | Record<string, never>
+        counters: [string, number][] | Record<string, never>
+      }
+      // Lua knows no empty list: it comes as an empty object.
+      const live = Array.isArray(buckets) ? buckets : []
+      const [oldest] = live
+      return {
+        limit: settings.quotaLimit,
+        used: total,
+        remaining: Math.max(0, settings.quotaLimit - total),
+        ...(oldest === undefined ? {} : { nextFreeAtMs: (oldest[0] + 1) * rules.bucketMs + rules.keptMs }),
+        buckets: live.map(([bucket, units]) => [bucket * rules.bucketMs, units] as const),
+        counters: Object.fromEntries(Array.isArray(counters) ? counters : []),
+      }
+    },
+
+    async lease(name, holder, ttlMs) {
+      return (await call(leaseScript, [keys.lease(name)], { holder, ttlMs })) === true
+    },
+    async release(name, holder) {
+      await call(releaseScript, [keys.lease(name)], { holder })
+    },
+    async recall(name) {
+      return (await redis.get<string>(keys.memo(name))) ?? undefined
+    },
+    async remember(name, value) {
+      await redis.set(keys.memo(name), value)
+    },
+  }
+
+  async function call(script: string, scriptKeys: string[], input: object): Promise<unknown> {
+    return warmOrCold(await hashes, (run) => run(script, scriptKeys, input))
+  }
+
+  /** By hash; where Redis does not have the scripts (yet, or any more), once more with their text. */
+  async function warmOrCold<T>(known: ReadonlyMap<string, string>, work: (run: Run) => Promise<T>): Promise<T> {
+    try {
+      return await work((script, scriptKeys, input) => decode(redis.evalsha(known.get(script) ?? '', scriptKeys, [encode(input)])))
+    } catch (error) {
+      // A script that was not there has changed nothing, and a reservation that was made answers the same again.
+      if (!(error instanceof Error) || !error.message.includes('NOSCRIPT')) throw error
+      return work((script, scriptKeys, input) => decode(redis.eval(script, scriptKeys, [encode(input)])))
+    }
+  }
+
+  function encode(input: object): string {
+    return JSON.stringify({ ...rules, ...(now === undefined ? {} : { now: now() }), ...input })
+  }
+}
+
+type Run = (script: string, keys: string[], input: object) => Promise<unknown>
+
+async function decode(answer: Promise<unknown>): Promise<unknown> {
+  return JSON.parse(String(await answer))
+}
+
+async function hashAll(scripts: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const hashed = scripts.map(async (script) => {
+    const digest = new Uint8Array(await crypto.subtle.digest('SHA-1', new TextEncoder().encode(script)))
+    return [script, Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')] as const
+  })
+  return new Map(await Promise.all(hashed))
+}
+
+function checkBatch(size: number): void {
+  if (size > maxBatch) throw new RangeError(`a batch for the ledger has at most ${maxBatch} items`)
+}

@@ -1,0 +1,99 @@
+/** The same random operations on two ledgers must be answered alike, step by step. */
+import fc from 'fast-check'
+import { expect } from 'vitest'
+import type { AdmitRequest, Ledger, LedgerSettings, Outcome, Settlement } from '../../src/core/ledger/port.ts'
+import { makeStamp } from '../../src/core/stamp.ts'
+import { lanes } from '../../src/core/update.ts'
+import { contractSettings } from './ledger.ts'
+
+type Make = (settings: LedgerSettings, clock: { now: () => number }) => Ledger
+const startMs = 1_790_000_000_000
+const outcomes: Outcome[] = ['delivered', 'unsent', 'refused', 'unknown']
+
+const admitOp = fc.record({
+  kind: fc.constant('admit' as const),
+  lane: fc.constantFrom(...lanes),
+  requests: fc.array(
+    fc.record({
+      visitor: fc.integer({ min: 0, max: 2 }),
+      event: fc.option(fc.integer({ min: 0, max: 3 }), { nil: undefined }),
+      stamps: fc.array(fc.integer({ min: 0, max: 6 }), { minLength: 1, maxLength: 3 }),
+      units: fc.integer({ min: 1, max: 9 }),
+    }),
+    { minLength: 1, maxLength: 4 },
+  ),
+})
+const settleOp = fc.record({
+  kind: fc.constant('settle' as const),
+  /** Which of the attempts so far, counted from the newest. */
+  attempt: fc.integer({ min: 0, max: 5 }),
+  outcomes: fc.array(fc.constantFrom(...outcomes), { minLength: 3, maxLength: 3 }),
+  giveBack: fc.integer({ min: 0, max: 9 }),
+  done: fc.boolean(),
+  backoff: fc.option(fc.integer({ min: 0, max: 20_000 }), { nil: undefined }),
+})
+const waitOp = fc.record({ kind: fc.constant('wait' as const), ms: fc.oneof(fc.integer({ min: -300, max: 3_000 }), fc.integer({ min: 9_000, max: 15_000 })) })
+const stampsOp = fc.record({ kind: fc.constant('stamps' as const), event: fc.integer({ min: 0, max: 3 }), stamp: fc.integer({ min: 0, max: 6 }) })
+
+export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns = 60): Promise<void> {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.oneof({ weight: 4, arbitrary: admitOp }, { weight: 3, arbitrary: settleOp }, waitOp, stampsOp), { maxLength: 40 }), async (operations) => {
+      let nowMs = startMs
+      const clock = { now: () => nowMs }
+      const settings = { ...contractSettings, quotaLimit: 20 }
+      const [one, other] = [makeOne(settings, clock), makeOther(settings, clock)]
+      const attempts: { request: AdmitRequest; bucket: number | undefined }[] = []
+      const stamp = (serial: number) => makeStamp(startMs + serial, startMs + serial, String(serial).padStart(16, '0'))
+      let token = 0
+      for (const operation of operations) {
+        switch (operation.kind) {
+          case 'wait':
+            nowMs += operation.ms
+            break
+          case 'stamps': {
+            const events = [{ event: `event-${operation.event}`, stamp: stamp(operation.stamp) }]
+            expect(await other.firstStamps(events)).toEqual(await one.firstStamps(events))
+            break
+          }
+          case 'admit': {
+            const requests = operation.requests.map(
+              ({ visitor, event, stamps, units }): AdmitRequest => ({
+                visitorHash: `visitor-${visitor}`,
+                // With an event all attributes have the event's one stamp.
+                attributes: stamps.map((serial, index) => ({ name: `name-${index}`, stamp: stamp(event === undefined ? serial : (stamps[0] ?? 0)) })),
+                units,
+                token: `token-${++token}`,
+                ...(event === undefined ? {} : { event: `event-${event}` }),
+              }),
+            )
+            const [answers, others] = [await one.admit(requests, operation.lane), await other.admit(requests, operation.lane)]
+            expect(others).toEqual(answers)
+            answers.forEach((answer, index) => {
+              const request = requests[index]
+              if (answer.event === 'open' && request !== undefined && answer.bucket !== undefined) attempts.unshift({ request, bucket: answer.bucket })
+            })
+            break
+          }
+          case 'settle': {
+            const attempt = attempts[operation.attempt]
+            if (attempt === undefined) break
+            const { request, bucket } = attempt
+            const settlement: Settlement = {
+              visitorHash: request.visitorHash,
+              token: request.token,
+              attributes: request.attributes.map((attribute, index) => ({ ...attribute, outcome: operation.outcomes[index] ?? 'unknown' })),
+              ...(operation.giveBack > 0 && bucket !== undefined ? { giveBack: { bucket, units: Math.min(operation.giveBack, request.units) } } : {}),
+              ...(operation.done && request.event !== undefined ? { eventDone: request.event } : {}),
+              ...(operation.backoff === undefined ? {} : { backoff: { attempts: 1, notBeforeMs: nowMs + operation.backoff } }),
+            }
+            await one.settle([settlement], { calls: 1 })
+            await other.settle([settlement], { calls: 1 })
+            break
+          }
+        }
+        expect(await other.usage()).toEqual(await one.usage())
+      }
+    }),
+    { numRuns },
+  )
+}

@@ -1,0 +1,118 @@
+import { DatabaseSync } from 'node:sqlite'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Ledger } from '../../../src/core/ledger/port.ts'
+import { sqlLedger } from '../../../src/core/ledger/sql.ts'
+import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
+import { upstashLedger } from '../../../src/core/ledger/upstash.ts'
+import { at, contractSettings, ledgerContract } from '../../contract/ledger.ts'
+import { ledgerDifferential } from '../../contract/ledger-differential.ts'
+import { seededRandom } from '../../support/clock.ts'
+import { startUpstashStandIn, type UpstashStandIn } from '../../support/upstash-stand-in.ts'
+
+let standIn: UpstashStandIn
+let serial = 0
+const random = seededRandom(7)
+beforeAll(async () => {
+  standIn = await startUpstashStandIn()
+})
+afterAll(() => standIn[Symbol.asyncDispose]())
+
+const ledgerOn = (clock?: { now: () => number }, overrides: Partial<Parameters<typeof upstashLedger>[0]> = {}): Ledger =>
+  upstashLedger({
+    url: standIn.url,
+    token: standIn.token,
+    settings: contractSettings,
+    timeoutMs: 5_000,
+    randomHex: random.hex,
+    prefix: `t${process.pid}-${++serial}`,
+    ...(clock === undefined ? {} : { now: clock.now }),
+    ...overrides,
+  })
+
+ledgerContract('Upstash', { make: async (settings, clock) => ledgerOn(clock, { settings }) })
+
+describe('both ledgers answer alike', () => {
+  it('to random operations', async () => {
+    await ledgerDifferential(
+      (settings, clock) => sqlLedger(nodeSqlite(new DatabaseSync(':memory:')), settings, clock),
+      (settings, clock) => ledgerOn(clock, { settings }),
+    )
+  }, 60_000)
+})
+
+describe('what an update costs and how it fails', () => {
+  const request = () => ({ visitorHash: random.hex(16), attributes: [{ name: 'tier', stamp: at(0) }], event: random.hex(16), units: 1, token: random.hex(12) })
+  const clock = { now: () => 1_790_000_000_000 }
+
+  it('warm: one HTTP request of two commands to admit, one of one command to settle; a batch costs the same', async () => {
+    const ledger = ledgerOn(clock)
+    await ledger.admit([request()], 'live')
+    await ledger.settle([])
+    standIn.resetCounts()
+    const one = request()
+    await ledger.admit([one], 'live')
+    expect(standIn.counts).toMatchObject({ requests: 1, commands: 2, names: ['evalsha', 'evalsha'] })
+    await ledger.settle([{ visitorHash: one.visitorHash, token: one.token, attributes: [{ name: 'tier', stamp: at(0), outcome: 'delivered' }] }])
+    expect(standIn.counts).toMatchObject({ requests: 2, commands: 3 })
+    standIn.resetCounts()
+    await ledger.admit(Array.from({ length: 50 }, request), 'live')
+    expect(standIn.counts).toMatchObject({ requests: 1, commands: 2 })
+  })
+
+  it('cold, or after Redis forgot its scripts: one request more, and nothing is spent twice (G1)', async () => {
+    const ledger = ledgerOn(clock)
+    for (let time = 1; time <= 3; time++) {
+      await standIn.command('SCRIPT', 'FLUSH')
+      standIn.resetCounts()
+      expect(await ledger.admit([request()], 'live')).toMatchObject([{ verdicts: ['send'] }])
+      expect(standIn.counts.requests).toBe(2)
+      expect((await ledger.usage()).used).toBe(time)
+    }
+  })
+
+  it('leaves no grant behind', async () => {
+    const ledger = ledgerOn(clock, { prefix: 'grants' })
+    await ledger.admit([request()], 'live')
+    expect(await standIn.command('KEYS', 'grants:grant:*')).toEqual([])
+  })
+
+  it.each(['hang', 'lose_reply'] as const)('rejects when Upstash does %s, after one request, and never says yes (G1)', async (kind) => {
+    const ledger = ledgerOn(clock, { timeoutMs: 200 })
+    await ledger.admit([request()], 'live')
+    standIn.resetCounts()
+    standIn.fault = { kind }
+    try {
+      await expect(ledger.admit([request()], 'live')).rejects.toThrow()
+      expect(standIn.counts.requests).toBe(1)
+      await expect(ledger.settle([])).rejects.toThrow()
+    } finally {
+      standIn.fault = undefined
+    }
+  })
+
+  it.each([401, 429, 500, 502])('rejects on status %i, after one request', async (status) => {
+    const ledger = ledgerOn(clock)
+    await ledger.admit([request()], 'live')
+    standIn.resetCounts()
+    standIn.fault = { kind: 'refuse', status }
+    try {
+      await expect(ledger.admit([request()], 'live')).rejects.toThrow()
+      expect(standIn.counts.requests).toBe(1)
+    } finally {
+      standIn.fault = undefined
+    }
+  })
+
+  it('rejects on a wrong token', async () => {
+    await expect(ledgerOn(clock, { token: 'wrong' }).admit([request()], 'live')).rejects.toThrow()
+  })
+
+  it('without a clock of its own it takes the server’s', async () => {
+    const ledger = ledgerOn()
+    const now = Date.now()
+    const stamp = `t${now}${now}0000000000000000`
+    expect(await ledger.admit([{ ...request(), attributes: [{ name: 'tier', stamp }] }], 'live')).toMatchObject([{ verdicts: ['send'] }])
+    const [[startMs] = [0]] = (await ledger.usage()).buckets
+    expect(Math.abs(startMs - now)).toBeLessThan(10_000)
+  })
+})

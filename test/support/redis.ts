@@ -1,0 +1,71 @@
+/**
+ * A real Redis for the tests: the one that `REDIS_URL` names, or a redis-server of our own on a free loopback port. It
+ * is never skipped: where there is none, the tests fail with one line that says how to get it.
+ */
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connectRedis } from './resp.ts'
+
+export interface RedisServer extends AsyncDisposable {
+  readonly host: string
+  readonly port: number
+  /** Ends the process at once, as a crash would; a server named by `REDIS_URL` is left alone. */
+  kill(): Promise<void>
+}
+
+const startTimeoutMs = 10_000
+
+export async function startRedis(): Promise<RedisServer> {
+  const given = process.env['REDIS_URL']
+  if (given !== undefined && given !== '') {
+    const { hostname, port } = new URL(given)
+    const leave = async () => {}
+    return { host: hostname, port: Number(port || 6379), kill: leave, [Symbol.asyncDispose]: leave }
+  }
+  ensureInstalled()
+  const port = await freePort()
+  const dir = mkdtempSync(join(tmpdir(), 'target-relay-redis-'))
+  const child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', dir], { stdio: 'ignore' })
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const kill = async () => {
+    child.kill('SIGKILL')
+    await ended
+    rmSync(dir, { recursive: true, force: true })
+  }
+  const giveUpAtMs = Date.now() + startTimeoutMs
+  for (;;) {
+    try {
+      const connection = await connectRedis('127.0.0.1', port)
+      connection.close()
+      return { host: '127.0.0.1', port, kill, [Symbol.asyncDispose]: kill }
+    } catch (error) {
+      if (Date.now() > giveUpAtMs) {
+        await kill()
+        throw error
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+}
+
+function ensureInstalled(): void {
+  const works = () => spawnSync('redis-server', ['--version'], { stdio: 'ignore' }).status === 0
+  if (works()) return
+  try {
+    execFileSync('apt-get', ['install', '-y', 'redis-server'], { stdio: 'ignore' })
+  } catch {
+    // Not a machine where we may: the line below says what to do.
+  }
+  if (!works()) throw new Error('the tests need a Redis: install redis-server (apt-get install redis-server, brew install redis) or set REDIS_URL=redis://host:port')
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}

@@ -1,0 +1,88 @@
+/**
+ * Upstash's REST face over a stock Redis, as the real `@upstash/redis` client uses it: authorization, single commands,
+ * pipelines, base64. It counts what it is asked, and can hang, refuse or lose its replies.
+ */
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { startRedis } from './redis.ts'
+import { connectRedis, type Reply, ReplyError } from './resp.ts'
+
+export interface UpstashStandIn extends AsyncDisposable {
+  readonly url: string
+  readonly token: string
+  /** HTTP requests and Redis commands since the last `resetCounts`. */
+  readonly counts: { requests: number; commands: number; names: string[] }
+  resetCounts(): void
+  /** What happens to the next requests: hang without running, refuse with a status, or run and lose the reply. */
+  fault: undefined | { readonly kind: 'hang' | 'lose_reply' } | { readonly kind: 'refuse'; readonly status: number }
+  /** Runs a command directly. */
+  command(...parts: string[]): Promise<Reply>
+  /** Ends Redis as a crash would. */
+  killRedis(): Promise<void>
+}
+
+export async function startUpstashStandIn(): Promise<UpstashStandIn> {
+  const redis = await startRedis()
+  const connection = await connectRedis(redis.host, redis.port)
+  const token = 'upstash-token-for-tests-only'
+  const counts = { requests: 0, commands: 0, names: [] as string[] }
+
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => {
+      counts.requests++
+      const { fault } = standIn
+      if (request.headers.authorization !== `Bearer ${token}`) return answer(response, 401, { error: 'WRONGPASS invalid or missing auth token' })
+      if (fault?.kind === 'hang') return undefined
+      if (fault?.kind === 'refuse') return answer(response, fault.status, { error: 'refused' })
+      const body = JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown[]
+      const many = request.url === '/pipeline' || request.url === '/multi-exec'
+      const commands = (many ? body : [body]).map((command) => (command as unknown[]).map(String))
+      counts.commands += commands.length
+      counts.names.push(...commands.map(([name]) => String(name).toLowerCase()))
+      const base64 = request.headers['upstash-encoding'] === 'base64'
+      connection.send(request.url === '/multi-exec' ? [['MULTI'], ...commands, ['EXEC']] : commands).then(
+        (replies) => {
+          if (fault?.kind === 'lose_reply') return response.destroy()
+          const results = request.url === '/multi-exec' ? (replies.at(-1) as Reply[]) : replies
+          const shown = results.map((reply) => (reply instanceof ReplyError ? { error: reply.message } : { result: encode(reply, base64) }))
+          return many ? answer(response, 200, shown) : answer(response, 'error' in (shown[0] ?? {}) ? 400 : 200, shown[0])
+        },
+        () => answer(response, 502, { error: 'no Redis behind' }),
+      )
+      return undefined
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+
+  const standIn: UpstashStandIn = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    token,
+    counts,
+    resetCounts: () => {
+      counts.requests = 0
+      counts.commands = 0
+      counts.names = []
+    },
+    fault: undefined,
+    command: async (...parts) => (await connection.send([parts]))[0] ?? null,
+    killRedis: () => redis.kill(),
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+      connection.close()
+      await redis[Symbol.asyncDispose]()
+    },
+  }
+  return standIn
+}
+
+function encode(reply: Reply, base64: boolean): unknown {
+  if (Array.isArray(reply)) return reply.map((item) => encode(item, base64))
+  return base64 && typeof reply === 'string' && reply !== 'OK' ? Buffer.from(reply, 'utf8').toString('base64') : reply
+}
+
+function answer(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+}
