@@ -34,7 +34,8 @@ export function settingsFor(targetOrigin: string, overrides: Readonly<Record<str
 }
 
 export interface WorkerdRelay extends AsyncDisposable {
-  readonly url: URL
+  /** Without a trailing slash. */
+  readonly url: string
   /** Fires the cron once and waits until its run is over. */
   flush(): Promise<void>
   /** Keys in the real KV, all of them. */
@@ -49,7 +50,8 @@ export async function startWorkerdRelay(settings: Readonly<Record<string, string
     root: fileURLToPath(new URL('../..', import.meta.url)),
     workers: [{ configPath: 'wrangler.toml', vars: settings }],
   })
-  const { url } = await harness.listen()
+  const { url: listening } = await harness.listen()
+  const url = listening.href.replace(/\/$/, '')
   const worker = harness.getWorker<{ BACKLOG: KVNamespace }>()
   const close = () => harness.close()
   return {

@@ -1,0 +1,66 @@
+/** The routes (DESIGN.md §8). Composition gives the parts; nothing here knows a runtime. */
+import { Hono } from 'hono'
+import type { Backlog } from '../core/backlog/port.ts'
+import type { Prepare } from '../core/prepare.ts'
+import type { Deliver } from '../core/receipt.ts'
+import { takeDropIn } from './drop-in.ts'
+import { takeHook } from './hooks.ts'
+import { type Readiness, takeReadyz } from './probes.ts'
+import { problem } from './problem.ts'
+import type { Source } from './source.ts'
+import { takeUpdates, updatesBody } from './updates.ts'
+
+export interface AppParts {
+  readonly settings: {
+    readonly targetClientCode: string
+    readonly apiTokens: readonly string[]
+    readonly adminToken?: string
+    readonly hookSecrets: ReadonlyMap<string, readonly string[]>
+  }
+  readonly sources: readonly Source[]
+  readonly prepare: Prepare
+  readonly deliver: Deliver
+  readonly bury: Backlog['bury']
+  readonly ready: () => Promise<Readiness>
+  /** Epoch ms. */
+  readonly now: () => number
+}
+
+export function createApp(parts: AppParts): Hono {
+  const app = base()
+  for (const path of ['/v1/*', '/hooks/*', '/m2/*'])
+    app.use(path, async (c, next) => (c.req.header('origin') === undefined ? next() : problem(c, 'browser')))
+
+  app.post('/v1/updates', ...updatesBody(parts), (c) => takeUpdates(c, parts))
+  app.post('/hooks/:source', (c) => takeHook(c, parts, c.req.param('source')))
+  app.on(['GET', 'POST'], '/m2/:client/profile/update', (c) => takeDropIn(c, parts, c.req.param('client')))
+  app.get('/readyz', (c) => takeReadyz(c, parts))
+
+  app.all('/v1/updates', (c) => problem(c, 'method-not-allowed', {}, { allow: 'POST' }))
+  app.all('/hooks/:source', (c) => problem(c, 'method-not-allowed', {}, { allow: 'POST' }))
+  app.all('/m2/:client/profile/update', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET, POST' }))
+  app.all('/readyz', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
+  return app
+}
+
+/** Where settings are missing or bad: every route but `/healthz` says which. */
+export function createBrokenApp(problems: readonly string[]): Hono {
+  const app = base()
+  app.all('*', (c) => problem(c, 'misconfigured', { detail: problems.join('; ') }))
+  return app
+}
+
+function base(): Hono {
+  const app = new Hono()
+  app.use(async (c, next) => {
+    await next()
+    c.header('cache-control', 'no-store')
+    c.header('x-content-type-options', 'nosniff')
+  })
+  app.get('/healthz', (c) => c.json({ status: 'ok' }))
+  app.all('/healthz', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
+  app.notFound((c) => problem(c, 'not-found'))
+  // What went wrong may quote an id or a value: nothing of it is told.
+  app.onError((_error, c) => problem(c, 'internal'))
+  return app
+}

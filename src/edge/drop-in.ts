@@ -1,0 +1,96 @@
+/**
+ * `GET|POST /m2/{client}/profile/update`: the API's own shape. A caller of Adobe's page changes the host and adds a
+ * token, and is answered in Target's XML.
+ */
+import type { Context } from 'hono'
+import type { Receipt } from '../core/receipt.ts'
+import type { AppParts } from './app.ts'
+import { verifyBearer } from './auth.ts'
+import { readBody } from './body.ts'
+import { comeBackSeconds, type ProblemType, problemStatus, problemTitle } from './problem.ts'
+import { apiSource } from './updates.ts'
+
+/** Adobe's limit for a POST; a relay's caller need not stay under it, since the relay splits. */
+const maxFormBytes = 1_048_576
+const prefix = 'profile.'
+
+export async function takeDropIn(c: Context, parts: AppParts, client: string): Promise<Response> {
+  if (client !== parts.settings.targetClientCode && client !== 'client') return failure(c, 'not-found')
+  if (!(await verifyBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens))) return failure(c, 'unauthenticated')
+  const arrivalMs = parts.now()
+  const forms = [new URL(c.req.url).search.slice(1)]
+  if (c.req.method === 'POST') {
+    const read = await readBody(c.req.raw, maxFormBytes)
+    if (!read.ok) return failure(c, read.problem)
+    const type = c.req.header('content-type') ?? ''
+    if (read.bytes.byteLength > 0 && !/^application\/x-www-form-urlencoded\s*(;|$)/i.test(type)) return failure(c, 'unsupported-media-type', 'the body must be a form')
+    forms.push(new TextDecoder().decode(read.bytes))
+  }
+  const pairs = forms.map(decodeForm)
+  if (pairs.some((some) => some === undefined)) return failure(c, 'malformed', 'the parameters are not URL-encoded UTF-8')
+
+  const visitor: Record<string, string> = {}
+  // A map keeps the last of repeated names.
+  const attributes = new Map<string, string>()
+  for (const [name, value] of pairs.flatMap((some) => some ?? [])) {
+    if (name === 'mboxPC') visitor['pcId'] = value
+    else if (name === 'mbox3rdPartyId') visitor['thirdPartyId'] = value
+    else if (name.startsWith(prefix)) attributes.set(name.slice(prefix.length), value)
+    else return failure(c, 'invalid', 'parameters are mboxPC or mbox3rdPartyId, and profile.<name>')
+  }
+  const prepared = await parts.prepare({ visitor, attributes: Object.fromEntries(attributes) }, { source: apiSource, arrivalMs })
+  if (!prepared.ok) return failure(c, 'invalid', prepared.problems.map(({ path, message }) => `${path} ${message}`).join('; '))
+  const [receipt] = await parts.deliver([prepared.update], 'live')
+  return receipt === undefined ? failure(c, 'internal') : answer(c, receipt)
+}
+
+function answer(c: Context, receipt: Receipt): Response {
+  switch (receipt.status) {
+    case 'submitted':
+    case 'duplicate':
+    case 'superseded':
+      return xml(c, 200, true, 'Request successfully submitted')
+    case 'deferred':
+      return xml(c, 202, true, 'Request successfully submitted')
+    case 'rejected':
+      return xml(c, 200, false, 'Target rejected the update')
+    case 'in_flight':
+      return failure(c, 'in-flight')
+    case 'unavailable':
+      return failure(c, 'unavailable')
+  }
+}
+
+function failure(c: Context, type: ProblemType, detail = problemTitle(type)): Response {
+  if (type === 'unauthenticated') c.header('www-authenticate', 'Bearer')
+  if (type === 'unavailable' || type === 'in-flight') c.header('retry-after', String(comeBackSeconds))
+  return xml(c, problemStatus(type), false, detail)
+}
+
+/** Target's envelope, as its documentation shows it. */
+function xml(c: Context, status: 200 | 202 | ReturnType<typeof problemStatus>, success: boolean, message: string): Response {
+  const escaped = message.replace(/[<>&"]/g, (char) => `&#${char.charCodeAt(0)};`)
+  return c.body(`<response><success>${success}</success><pcId></pcId><message>${escaped}</message></response>`, status, {
+    'content-type': 'application/xml; charset=utf-8',
+  })
+}
+
+/** A form, strictly: a malformed escape or malformed UTF-8 is refused, not repaired. */
+function decodeForm(form: string): readonly (readonly [name: string, value: string])[] | undefined {
+  try {
+    return form
+      .split('&')
+      .filter((part) => part !== '')
+      .map((part) => {
+        const equals = part.indexOf('=')
+        const [name, value] = equals === -1 ? [part, ''] : [part.slice(0, equals), part.slice(equals + 1)]
+        return [decode(name), decode(value)] as const
+      })
+  } catch {
+    return undefined
+  }
+}
+
+function decode(text: string): string {
+  return decodeURIComponent(text.replaceAll('+', ' '))
+}

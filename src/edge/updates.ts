@@ -1,0 +1,87 @@
+/** `POST /v1/updates`: own systems, one update or up to a hundred. */
+import { zValidator } from '@hono/zod-validator'
+import type { Context, MiddlewareHandler } from 'hono'
+import * as z from 'zod'
+import type { Update } from '../core/update.ts'
+import type { Problem } from '../core/validate.ts'
+import { answerMany, answerOne, resultOf } from './answer.ts'
+import type { AppParts } from './app.ts'
+import { verifyBearer } from './auth.ts'
+import { defaultMaxBodyBytes, isJson, parseJsonBody, readBody } from './body.ts'
+import { problem } from './problem.ts'
+
+/** Events of own systems share one scope of ids. */
+export const apiSource = 'api'
+const maxUpdates = 100
+/** Problems shown; a bad batch need not be answered with thousands. */
+const maxProblems = 50
+
+const update = z.strictObject({
+  id: z.string('must be text').optional(),
+  visitor: z.record(z.string(), z.unknown(), 'must be an object with either pcId or thirdPartyId'),
+  attributes: z.record(z.string(), z.unknown(), 'must be an object of names and values'),
+  occurredAt: z.union([z.string(), z.number()], 'must be an ISO 8601 time with an offset, or epoch milliseconds').optional(),
+})
+const batch = z.strictObject({ updates: z.array(update).min(1, 'must have at least one update').max(maxUpdates, `must have at most ${maxUpdates} updates`) })
+
+type Body = { one: z.output<typeof update> } | { many: readonly z.output<typeof update>[] }
+interface Checked {
+  out: { json: Body }
+}
+
+/** Proof, size, type and shape, in this order: a stranger learns nothing about shapes. */
+export function updatesBody(parts: AppParts): [MiddlewareHandler, MiddlewareHandler] {
+  const proven: MiddlewareHandler = async (c, next) => {
+    if (!(await verifyBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens)))
+      return problem(c, 'unauthenticated', {}, { 'www-authenticate': 'Bearer' })
+    const read = await readBody(c.req.raw, defaultMaxBodyBytes)
+    if (!read.ok) return problem(c, read.problem)
+    if (!isJson(c.req.header('content-type') ?? null)) return problem(c, 'unsupported-media-type')
+    if (parseJsonBody(read.bytes) === undefined) return problem(c, 'malformed', { detail: 'The body is not JSON.' })
+    // The validator reads what was counted here.
+    c.req.raw = new Request(c.req.url, { method: 'POST', headers: c.req.raw.headers, body: read.bytes })
+    return next()
+  }
+  const shaped = zValidator('json', z.unknown().transform(readShape), (result, c) =>
+    result.success ? undefined : problem(c, 'invalid', { errors: fieldErrors(result.error.issues).slice(0, maxProblems) }),
+  ) as MiddlewareHandler
+  return [proven, shaped]
+}
+
+function readShape(json: unknown, context: z.core.$RefinementCtx): Body {
+  const many = typeof json === 'object' && json !== null && Object.hasOwn(json, 'updates')
+  const parsed = many ? batch.safeParse(json) : update.safeParse(json)
+  if (parsed.success) return 'updates' in parsed.data ? { many: parsed.data.updates } : { one: parsed.data }
+  for (const issue of parsed.error.issues) context.issues.push({ ...issue, input: undefined } as z.core.$ZodRawIssue)
+  return z.NEVER
+}
+
+export async function takeUpdates(c: Context<object, string, Checked>, parts: AppParts): Promise<Response> {
+  const body = c.req.valid('json' as never) as Body
+  const drafts = 'one' in body ? [body.one] : body.many
+  const arrivalMs = parts.now()
+  const updates: Update[] = []
+  const errors: Problem[] = []
+  for (const [index, { id, occurredAt, ...rest }] of drafts.entries()) {
+    const draft = { ...rest, ...(id === undefined ? {} : { id }), ...(occurredAt === undefined ? {} : { occurredAt }) }
+    const prepared = await parts.prepare(draft, { source: apiSource, arrivalMs })
+    const prefix = 'one' in body ? '' : `updates[${index}].`
+    if (prepared.ok) updates.push(prepared.update)
+    else errors.push(...prepared.problems.map(({ path, message }) => ({ path: prefix + path, message })))
+  }
+  if (errors.length > 0) return problem(c, 'invalid', { errors: errors.slice(0, maxProblems) })
+  const receipts = await parts.deliver(updates, 'live')
+  const results = receipts.map((receipt, index) => resultOf(drafts[index]?.id, receipt))
+  const [only] = results
+  return 'one' in body && only !== undefined ? answerOne(c, only, 409) : answerMany(c, results, 409)
+}
+
+/** Zod's issues as fields; its own messages never hold a value, and unknown fields are named. */
+function fieldErrors(issues: readonly z.core.$ZodIssue[]): readonly Problem[] {
+  return issues.flatMap((issue): Problem[] => {
+    const path = issue.path.reduce<string>((text, step) => (typeof step === 'number' ? `${text}[${step}]` : text === '' ? String(step) : `${text}.${String(step)}`), '')
+    if (issue.code === 'unrecognized_keys')
+      return issue.keys.map((key) => ({ path: path === '' ? key.slice(0, 128) : `${path}.${key.slice(0, 128)}`, message: 'is not a field of an update' }))
+    return [{ path, message: issue.message }]
+  })
+}

@@ -1,0 +1,50 @@
+/**
+ * Your sources. Each takes webhooks at `POST /hooks/<name>`, with its secrets in `HOOK_SECRET_<NAME>`.
+ *
+ * The four are the cases of Adobe's own page: change them to what your systems send.
+ */
+import * as z from 'zod'
+import { bearer } from './edge/auth.ts'
+import { type Source, source } from './edge/source.ts'
+import { standardWebhooks } from './edge/standard-webhooks.ts'
+
+export const sources: readonly Source[] = [
+  source('call-centre', {
+    auth: standardWebhooks(),
+    schema: z.object({ caseId: z.string(), customer: z.string(), outcome: z.string(), at: z.iso.datetime() }),
+    map: (e) => ({ id: e.caseId, visitor: { thirdPartyId: e.customer }, occurredAt: e.at, attributes: { lastCallOutcome: e.outcome } }),
+  }),
+
+  source('loan', {
+    auth: standardWebhooks(),
+    lane: 'high',
+    schema: z.object({
+      loan: z.string(),
+      customer: z.string(),
+      status: z.enum(['applied', 'approved', 'funded', 'declined']),
+      amount: z.number(),
+      at: z.iso.datetime(),
+    }),
+    map: (e) => ({
+      id: `${e.loan}-${e.status}`,
+      visitor: { thirdPartyId: e.customer },
+      occurredAt: e.at,
+      attributes: { loanStatus: e.status, loanAmount: e.amount },
+    }),
+  }),
+
+  source('loyalty', {
+    auth: standardWebhooks(),
+    schema: z.object({ card: z.string(), store: z.object({ city: z.string(), id: z.string() }), points: z.int(), at: z.iso.datetime() }),
+    // No id of its own: the webhook's is taken.
+    map: (e) => ({ visitor: { thirdPartyId: e.card }, occurredAt: e.at, attributes: { loyaltyPoints: e.points, lastStore: e.store } }),
+  }),
+
+  source('kiosk', {
+    auth: bearer(),
+    schema: z.object({ session: z.string(), pcId: z.string().nullable(), page: z.string(), at: z.iso.datetime() }),
+    // A kiosk that nobody has signed in to changes no profile.
+    map: (e) =>
+      e.pcId === null ? null : { id: e.session, visitor: { pcId: e.pcId }, occurredAt: e.at, attributes: { lastKioskPage: e.page } },
+  }),
+]
