@@ -2,7 +2,7 @@
  * The relay as it is deployed: real workerd from the real wrangler.toml, with real KV and the real Durable Object, on a
  * free loopback port. What the demo, the black-box tests and the benchmarks run against.
  */
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, URL } from 'node:url'
 
 // Before wrangler loads: nothing here may call out.
 process.env['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false'
