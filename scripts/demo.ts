@@ -52,7 +52,16 @@ await Promise.all(
 )
 const sources = [...new Set(sent.map(({ event }) => event.source))].sort()
 const count = (source: string, answer: string) => sent.filter((one) => one.event.source === source && one.answer === answer).length
-table([['source', 'sent', 'submitted', 'deferred', 'superseded'], ...sources.map((source) => [source, sent.filter((one) => one.event.source === source).length, count(source, 'submitted'), count(source, 'deferred'), count(source, 'superseded')])])
+table([
+  ['source', 'sent', 'submitted', 'deferred', 'superseded'],
+  ...sources.map((source) => [
+    source,
+    sent.filter((one) => one.event.source === source).length,
+    count(source, 'submitted'),
+    count(source, 'deferred'),
+    count(source, 'superseded'),
+  ]),
+])
 
 heading('2. The backlog in Workers KV is flushed as the quota frees up; updates of one customer travel merged')
 const startedMs = Date.now()
@@ -67,7 +76,16 @@ while (waiting.length > 0 && Date.now() - startedMs < patienceMs) {
 const runs = relay.logs().filter((line) => line['event'] === 'flush' && Number(line['listed']) > 0)
 table([
   ['run', 'listed', 'calls', 'saved', 'left waiting', 'stopped'],
-  ...runs.filter((run) => Number(run['calls']) > 0).map((run, index) => [`${index + 1}`, Number(run['listed']), Number(run['calls']), Number(run['callsSaved']), Number(run['deferredAgain']), String(run['stopped'])]),
+  ...runs
+    .filter((run) => Number(run['calls']) > 0)
+    .map((run, index) => [
+      `${index + 1}`,
+      Number(run['listed']),
+      Number(run['calls']),
+      Number(run['callsSaved']),
+      Number(run['deferredAgain']),
+      String(run['stopped']),
+    ]),
 ])
 
 heading('3. What Target holds, against what was sent')

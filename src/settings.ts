@@ -52,7 +52,9 @@ const fraction = (max: number, fallback: number) =>
   z
     .string()
     .optional()
-    .transform((text) => (text === undefined || text === '' ? fallback : /^(0|0?\.\d+|0\.\d+)$/.test(text.trim()) ? Number(text) : Number.NaN))
+    .transform((text) =>
+      text === undefined || text === '' ? fallback : /^(0|0?\.\d+|0\.\d+)$/.test(text.trim()) ? Number(text) : Number.NaN,
+    )
     .refine((value) => value >= 0 && value <= max, `must be a number from 0 to ${max}`)
 
 const optional = z
@@ -67,10 +69,15 @@ const list = z
   .transform((text) => (text === undefined || text === '' ? [] : text.split(',').map((item) => item.trim())))
   .refine((items) => !items.includes(''), 'has an empty item: remove the extra comma')
 
-const origin = optional.refine((text) => text === undefined || isOrigin(text), 'must be an https:// origin without a path (http:// for loopback only)')
+const origin = optional.refine(
+  (text) => text === undefined || isOrigin(text),
+  'must be an https:// origin without a path (http:// for loopback only)',
+)
 
 const format = z.object({
-  TARGET_CLIENT_CODE: z.string('is required: your Adobe Target client code').regex(/^[a-z0-9-]+$/, 'must be lower-case letters, digits and hyphens'),
+  TARGET_CLIENT_CODE: z
+    .string('is required: your Adobe Target client code')
+    .regex(/^[a-z0-9-]+$/, 'must be lower-case letters, digits and hyphens'),
   TARGET_ORIGIN: origin,
   TARGET_TOKEN: optional,
   TARGET_METHOD: z.enum(['post', 'auto', 'get'], 'must be post, auto or get').default('post'),
@@ -99,7 +106,9 @@ const format = z.object({
     .refine((text) => new TextEncoder().encode(text).byteLength >= minHashKeyBytes, `must have ${minHashKeyBytes} bytes or more`),
 })
 
-export type ParsedSettings = { readonly ok: true; readonly settings: Settings } | { readonly ok: false; readonly problems: readonly string[] }
+export type ParsedSettings =
+  | { readonly ok: true; readonly settings: Settings }
+  | { readonly ok: false; readonly problems: readonly string[] }
 
 /** @param env names and values, as a Worker's `env` or `process.env` has them; bindings among them are passed over */
 export function parseSettings(env: Readonly<Record<string, unknown>>): ParsedSettings {
@@ -116,8 +125,10 @@ export function parseSettings(env: Readonly<Record<string, unknown>>): ParsedSet
   }
   const url = texts['UPSTASH_REDIS_REST_URL'] ?? ''
   const token = texts['UPSTASH_REDIS_REST_TOKEN'] ?? ''
-  if ((url === '') !== (token === '')) problems.push(`${url === '' ? 'UPSTASH_REDIS_REST_URL' : 'UPSTASH_REDIS_REST_TOKEN'} is missing: set both, or neither`)
-  if (parsed.success && parsed.data.QUOTA_BUCKET_MS * 100 > parsed.data.QUOTA_WINDOW_MS) problems.push('QUOTA_BUCKET_MS must be at most a hundredth of QUOTA_WINDOW_MS')
+  if ((url === '') !== (token === ''))
+    problems.push(`${url === '' ? 'UPSTASH_REDIS_REST_URL' : 'UPSTASH_REDIS_REST_TOKEN'} is missing: set both, or neither`)
+  if (parsed.success && parsed.data.QUOTA_BUCKET_MS * 100 > parsed.data.QUOTA_WINDOW_MS)
+    problems.push('QUOTA_BUCKET_MS must be at most a hundredth of QUOTA_WINDOW_MS')
   if (!parsed.success || problems.length > 0) return { ok: false, problems }
 
   const given = parsed.data
@@ -173,5 +184,7 @@ function isOrigin(text: string): boolean {
   if (!URL.canParse(text)) return false
   const { protocol, hostname, pathname, search, hash, username } = new URL(text)
   const loopback = hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
-  return pathname === '/' && search === '' && hash === '' && username === '' && (protocol === 'https:' || (protocol === 'http:' && loopback))
+  return (
+    pathname === '/' && search === '' && hash === '' && username === '' && (protocol === 'https:' || (protocol === 'http:' && loopback))
+  )
 }

@@ -87,7 +87,12 @@ async function compose(settings: Settings, env: Env, background: (work: Promise<
   const ledger =
     settings.upstash === undefined
       ? objectLedger(env.LEDGER)
-      : upstashLedger({ ...settings.upstash, settings: ledgerSettings(settings), timeoutMs: settings.ledgerTimeoutMs, randomHex: systemRandom.hex })
+      : upstashLedger({
+          ...settings.upstash,
+          settings: ledgerSettings(settings),
+          timeoutMs: settings.ledgerTimeoutMs,
+          randomHex: systemRandom.hex,
+        })
   return createRelay({
     settings,
     ledger: withDeadline(ledger, settings.ledgerTimeoutMs, systemClock),

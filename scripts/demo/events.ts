@@ -32,7 +32,13 @@ export function makeEvents(count: number, visitors: number, startMs: number): re
       case 'loan': {
         const status = pick(statuses)
         const request = signedHook('loan', `msg-${n}`, { loan: `loan-${n}`, customer, status, amount: 1_000 + n / 4, at })
-        return { source: 'loan', visitor: `3p:${customer}`, occurredAtMs, expected: { loanStatus: status, loanAmount: String(1_000 + n / 4) }, request }
+        return {
+          source: 'loan',
+          visitor: `3p:${customer}`,
+          occurredAtMs,
+          expected: { loanStatus: status, loanAmount: String(1_000 + n / 4) },
+          request,
+        }
       }
       case 'loyalty': {
         const city = pick(cities)

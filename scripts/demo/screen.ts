@@ -14,7 +14,9 @@ export function progress(text: string, last = false): void {
 export function table(rows: readonly (readonly (string | number)[])[]): void {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => String(row[column] ?? '').length)))
   for (const [index, row] of rows.entries()) {
-    console.log(`  ${row.map((cell, column) => (typeof cell === 'number' ? String(cell).padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0))).join('  ')}`.trimEnd())
+    console.log(
+      `  ${row.map((cell, column) => (typeof cell === 'number' ? String(cell).padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0))).join('  ')}`.trimEnd(),
+    )
     if (index === 0) console.log(`  ${widths.map((width) => '-'.repeat(width)).join('  ')}`)
   }
 }

@@ -35,5 +35,7 @@ export function answerMany(c: Context, results: readonly Result[], inFlightIs: 4
 }
 
 function inFlight(c: Context, status: 409 | 503, more: { id?: string; results?: readonly Result[] }): Response {
-  return status === 409 ? problem(c, 'in-flight', more) : problem(c, 'unavailable', { ...more, detail: 'A first attempt of this event is still under way.' })
+  return status === 409
+    ? problem(c, 'in-flight', more)
+    : problem(c, 'unavailable', { ...more, detail: 'A first attempt of this event is still under way.' })
 }

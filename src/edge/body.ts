@@ -5,7 +5,9 @@ export const defaultMaxBodyBytes = 1_048_576
 /** Deeper JSON than this is an attack on a parser further on. */
 const maxJsonDepth = 32
 
-export type BodyRead = { readonly ok: true; readonly bytes: Uint8Array<ArrayBuffer> } | { readonly ok: false; readonly problem: 'too-large' | 'malformed' }
+export type BodyRead =
+  | { readonly ok: true; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly ok: false; readonly problem: 'too-large' | 'malformed' }
 
 /** Reads a body up to a limit, counted on what really arrives: a missing or wrong Content-Length changes nothing. */
 export async function readBody(request: Request, maxBytes: number): Promise<BodyRead> {

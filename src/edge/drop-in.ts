@@ -23,7 +23,8 @@ export async function takeDropIn(c: Context, parts: AppParts, client: string): P
     const read = await readBody(c.req.raw, maxFormBytes)
     if (!read.ok) return failure(c, read.problem)
     const type = c.req.header('content-type') ?? ''
-    if (read.bytes.byteLength > 0 && !/^application\/x-www-form-urlencoded\s*(;|$)/i.test(type)) return failure(c, 'unsupported-media-type', 'the body must be a form')
+    if (read.bytes.byteLength > 0 && !/^application\/x-www-form-urlencoded\s*(;|$)/i.test(type))
+      return failure(c, 'unsupported-media-type', 'the body must be a form')
     forms.push(new TextDecoder().decode(read.bytes))
   }
   const pairs = forms.map(decodeForm)

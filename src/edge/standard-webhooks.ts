@@ -23,7 +23,9 @@ export function standardWebhooks(): AuthScheme {
       const signed = new Uint8Array(head.byteLength + body.byteLength)
       signed.set(head)
       signed.set(body, head.byteLength)
-      const given = signatures.split(' ').flatMap((signature) => (signature.startsWith('v1,') ? (fromBase64(signature.slice(3)) ?? []) : []))
+      const given = signatures
+        .split(' ')
+        .flatMap((signature) => (signature.startsWith('v1,') ? (fromBase64(signature.slice(3)) ?? []) : []))
       for (const secret of secrets) {
         const bytes = fromBase64(secret.startsWith(secretPrefix) ? secret.slice(secretPrefix.length) : secret)
         if (bytes === undefined) continue

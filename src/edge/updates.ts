@@ -22,7 +22,9 @@ const update = z.strictObject({
   attributes: z.record(z.string(), z.unknown(), 'must be an object of names and values'),
   occurredAt: z.union([z.string(), z.number()], 'must be an ISO 8601 time with an offset, or epoch milliseconds').optional(),
 })
-const batch = z.strictObject({ updates: z.array(update).min(1, 'must have at least one update').max(maxUpdates, `must have at most ${maxUpdates} updates`) })
+const batch = z.strictObject({
+  updates: z.array(update).min(1, 'must have at least one update').max(maxUpdates, `must have at most ${maxUpdates} updates`),
+})
 
 type Body = { one: z.output<typeof update> } | { many: readonly z.output<typeof update>[] }
 interface Checked {
@@ -79,9 +81,15 @@ export async function takeUpdates(c: Context<object, string, Checked>, parts: Ap
 /** Zod's issues as fields; its own messages never hold a value, and unknown fields are named. */
 function fieldErrors(issues: readonly z.core.$ZodIssue[]): readonly Problem[] {
   return issues.flatMap((issue): Problem[] => {
-    const path = issue.path.reduce<string>((text, step) => (typeof step === 'number' ? `${text}[${step}]` : text === '' ? String(step) : `${text}.${String(step)}`), '')
+    const path = issue.path.reduce<string>(
+      (text, step) => (typeof step === 'number' ? `${text}[${step}]` : text === '' ? String(step) : `${text}.${String(step)}`),
+      '',
+    )
     if (issue.code === 'unrecognized_keys')
-      return issue.keys.map((key) => ({ path: path === '' ? key.slice(0, 128) : `${path}.${key.slice(0, 128)}`, message: 'is not a field of an update' }))
+      return issue.keys.map((key) => ({
+        path: path === '' ? key.slice(0, 128) : `${path}.${key.slice(0, 128)}`,
+        message: 'is not a field of an update',
+      }))
     return [{ path, message: issue.message }]
   })
 }

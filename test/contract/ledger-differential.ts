@@ -32,68 +32,87 @@ const settleOp = fc.record({
   done: fc.boolean(),
   backoff: fc.option(fc.integer({ min: 0, max: 20_000 }), { nil: undefined }),
 })
-const waitOp = fc.record({ kind: fc.constant('wait' as const), ms: fc.oneof(fc.integer({ min: -300, max: 3_000 }), fc.integer({ min: 9_000, max: 15_000 })) })
-const stampsOp = fc.record({ kind: fc.constant('stamps' as const), event: fc.integer({ min: 0, max: 3 }), stamp: fc.integer({ min: 0, max: 6 }) })
+const waitOp = fc.record({
+  kind: fc.constant('wait' as const),
+  ms: fc.oneof(fc.integer({ min: -300, max: 3_000 }), fc.integer({ min: 9_000, max: 15_000 })),
+})
+const stampsOp = fc.record({
+  kind: fc.constant('stamps' as const),
+  event: fc.integer({ min: 0, max: 3 }),
+  stamp: fc.integer({ min: 0, max: 6 }),
+})
 
 export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns = 60): Promise<void> {
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.oneof({ weight: 4, arbitrary: admitOp }, { weight: 3, arbitrary: settleOp }, waitOp, stampsOp), { maxLength: 40 }), async (operations) => {
-      let nowMs = startMs
-      const clock = { now: () => nowMs }
-      const settings = { ...contractSettings, quotaLimit: 20 }
-      const [one, other] = [makeOne(settings, clock), makeOther(settings, clock)]
-      const attempts: { request: AdmitRequest; bucket: number | undefined }[] = []
-      const stamp = (serial: number) => makeStamp(startMs + serial, startMs + serial, String(serial).padStart(16, '0'))
-      let token = 0
-      for (const operation of operations) {
-        switch (operation.kind) {
-          case 'wait':
-            nowMs += operation.ms
-            break
-          case 'stamps': {
-            const events = [{ event: `event-${operation.event}`, stamp: stamp(operation.stamp) }]
-            expect(await other.firstStamps(events)).toEqual(await one.firstStamps(events))
-            break
-          }
-          case 'admit': {
-            const requests = operation.requests.map(
-              ({ visitor, event, stamps, units }): AdmitRequest => ({
-                visitorHash: `visitor-${visitor}`,
-                // With an event all attributes have the event's one stamp.
-                attributes: stamps.map((serial, index) => ({ name: `name-${index}`, stamp: stamp(event === undefined ? serial : (stamps[0] ?? 0)) })),
-                units,
-                token: `token-${++token}`,
-                ...(event === undefined ? {} : { event: `event-${event}` }),
-              }),
-            )
-            const [answers, others] = [await one.admit(requests, operation.lane), await other.admit(requests, operation.lane)]
-            expect(others).toEqual(answers)
-            answers.forEach((answer, index) => {
-              const request = requests[index]
-              if (answer.event === 'open' && request !== undefined && answer.bucket !== undefined) attempts.unshift({ request, bucket: answer.bucket })
-            })
-            break
-          }
-          case 'settle': {
-            const attempt = attempts[operation.attempt]
-            if (attempt === undefined) break
-            const { request, bucket } = attempt
-            const settlement: Settlement = {
-              visitorHash: request.visitorHash,
-              token: request.token,
-              attributes: request.attributes.map((attribute, index) => ({ ...attribute, outcome: operation.outcomes[index] ?? 'unknown' })),
-              ...(operation.giveBack > 0 && bucket !== undefined ? { giveBack: { bucket, units: Math.min(operation.giveBack, request.units) } } : {}),
-              ...(operation.done && request.event !== undefined ? { eventDone: request.event } : {}),
-              ...(operation.backoff === undefined ? {} : { backoff: { attempts: 1, notBeforeMs: nowMs + operation.backoff } }),
+    fc.asyncProperty(
+      fc.array(fc.oneof({ weight: 4, arbitrary: admitOp }, { weight: 3, arbitrary: settleOp }, waitOp, stampsOp), { maxLength: 40 }),
+      async (operations) => {
+        let nowMs = startMs
+        const clock = { now: () => nowMs }
+        const settings = { ...contractSettings, quotaLimit: 20 }
+        const [one, other] = [makeOne(settings, clock), makeOther(settings, clock)]
+        const attempts: { request: AdmitRequest; bucket: number | undefined }[] = []
+        const stamp = (serial: number) => makeStamp(startMs + serial, startMs + serial, String(serial).padStart(16, '0'))
+        let token = 0
+        for (const operation of operations) {
+          switch (operation.kind) {
+            case 'wait':
+              nowMs += operation.ms
+              break
+            case 'stamps': {
+              const events = [{ event: `event-${operation.event}`, stamp: stamp(operation.stamp) }]
+              expect(await other.firstStamps(events)).toEqual(await one.firstStamps(events))
+              break
             }
-            await one.settle([settlement], { calls: 1 })
-            await other.settle([settlement], { calls: 1 })
-            break
+            case 'admit': {
+              const requests = operation.requests.map(
+                ({ visitor, event, stamps, units }): AdmitRequest => ({
+                  visitorHash: `visitor-${visitor}`,
+                  // With an event all attributes have the event's one stamp.
+                  attributes: stamps.map((serial, index) => ({
+                    name: `name-${index}`,
+                    stamp: stamp(event === undefined ? serial : (stamps[0] ?? 0)),
+                  })),
+                  units,
+                  token: `token-${++token}`,
+                  ...(event === undefined ? {} : { event: `event-${event}` }),
+                }),
+              )
+              const [answers, others] = [await one.admit(requests, operation.lane), await other.admit(requests, operation.lane)]
+              expect(others).toEqual(answers)
+              answers.forEach((answer, index) => {
+                const request = requests[index]
+                if (answer.event === 'open' && request !== undefined && answer.bucket !== undefined)
+                  attempts.unshift({ request, bucket: answer.bucket })
+              })
+              break
+            }
+            case 'settle': {
+              const attempt = attempts[operation.attempt]
+              if (attempt === undefined) break
+              const { request, bucket } = attempt
+              const settlement: Settlement = {
+                visitorHash: request.visitorHash,
+                token: request.token,
+                attributes: request.attributes.map((attribute, index) => ({
+                  ...attribute,
+                  outcome: operation.outcomes[index] ?? 'unknown',
+                })),
+                ...(operation.giveBack > 0 && bucket !== undefined
+                  ? { giveBack: { bucket, units: Math.min(operation.giveBack, request.units) } }
+                  : {}),
+                ...(operation.done && request.event !== undefined ? { eventDone: request.event } : {}),
+                ...(operation.backoff === undefined ? {} : { backoff: { attempts: 1, notBeforeMs: nowMs + operation.backoff } }),
+              }
+              await one.settle([settlement], { calls: 1 })
+              await other.settle([settlement], { calls: 1 })
+              break
+            }
           }
+          expect(await other.usage()).toEqual(await one.usage())
         }
-        expect(await other.usage()).toEqual(await one.usage())
-      }
-    }),
+      },
+    ),
     { numRuns },
   )
 }

@@ -1,6 +1,14 @@
 /** What every ledger must answer, rule by rule of PROTOCOL.md. Run against each implementation. */
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
-import { type Admission, type AdmitRequest, type Ledger, type LedgerSettings, maxBatch, type Outcome, type Settlement } from '../../src/core/ledger/port.ts'
+import {
+  type Admission,
+  type AdmitRequest,
+  type Ledger,
+  type LedgerSettings,
+  maxBatch,
+  type Outcome,
+  type Settlement,
+} from '../../src/core/ledger/port.ts'
 import { makeStamp } from '../../src/core/stamp.ts'
 import type { Lane } from '../../src/core/update.ts'
 
@@ -206,7 +214,12 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
       it('asking for first stamps records what is unknown, and answers what is known', async () => {
         const [event, other] = [unique(), unique()]
         await sent(at(0), { event })
-        expect(await ledger.firstStamps([{ event, stamp: at(50) }, { event: other, stamp: at(60) }])).toEqual([at(0), at(60)])
+        expect(
+          await ledger.firstStamps([
+            { event, stamp: at(50) },
+            { event: other, stamp: at(60) },
+          ]),
+        ).toEqual([at(0), at(60)])
         expect(await ledger.firstStamps([{ event: other, stamp: at(70) }])).toEqual([at(60)])
       })
     })
@@ -359,11 +372,19 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
       })
 
       it('refuses more than a batch', async () => {
-        await expect(ledger.admit(Array.from({ length: maxBatch + 1 }, () => request(at(0))), 'live')).rejects.toThrow(RangeError)
+        await expect(
+          ledger.admit(
+            Array.from({ length: maxBatch + 1 }, () => request(at(0))),
+            'live',
+          ),
+        ).rejects.toThrow(RangeError)
       })
 
       it('takes a whole batch', async () => {
-        const answers = await ledger.admit(Array.from({ length: maxBatch }, () => request(at(0), { visitorHash: unique() })), 'replay')
+        const answers = await ledger.admit(
+          Array.from({ length: maxBatch }, () => request(at(0), { visitorHash: unique() })),
+          'replay',
+        )
         expect(answers.filter((answer) => answer.event === 'open' && answer.verdicts[0] === 'send')).toHaveLength(100)
       })
     })

@@ -23,7 +23,13 @@ export interface EmulatorOptions {
   /** Refuses calls over so many in a window, as Target is believed to; without it, it only counts. */
   readonly quota?: number
   /** The documentation states none of these: a guess each, and a knob. */
-  readonly statuses?: { readonly overQuota?: number; readonly tooLarge?: number; readonly malformed?: number; readonly forbidden?: number; readonly wrongClient?: number }
+  readonly statuses?: {
+    readonly overQuota?: number
+    readonly tooLarge?: number
+    readonly malformed?: number
+    readonly forbidden?: number
+    readonly wrongClient?: number
+  }
   readonly contentType?: string
   /** Answers as Adobe's page prints it, without tags. */
   readonly plain?: boolean
@@ -61,12 +67,22 @@ export interface Emulator extends AsyncDisposable {
   close(): Promise<void>
 }
 
-const success = '<response>\n    <success>true</success>\n    <pcId></pcId>\n    <message>Request successfully submitted</message>\n</response>\n'
-const refusal = (message: string) => `<response>\n    <success>false</success>\n    <pcId></pcId>\n    <message>${message}</message>\n</response>\n`
+const success =
+  '<response>\n    <success>true</success>\n    <pcId></pcId>\n    <message>Request successfully submitted</message>\n</response>\n'
+const refusal = (message: string) =>
+  `<response>\n    <success>false</success>\n    <pcId></pcId>\n    <message>${message}</message>\n</response>\n`
 const maxTakenKept = 100_000
 
 export async function startEmulator(options: EmulatorOptions = {}): Promise<Emulator> {
-  const { clientCode = 'demo', token, autoSeed = false, windowMs = 86_400_000, quota, contentType = 'text/xml;charset=UTF-8', plain = false } = options
+  const {
+    clientCode = 'demo',
+    token,
+    autoSeed = false,
+    windowMs = 86_400_000,
+    quota,
+    contentType = 'text/xml;charset=UTF-8',
+    plain = false,
+  } = options
   const { maxUrlBytes = 8_192, maxBodyBytes = 61_440, now = Date.now, statuses = {} } = options
   const profiles = new Profiles()
   const faults = new Faults()
@@ -129,14 +145,22 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     return send(response, 200, plain ? 'true Request successfully submitted' : success)
   }
 
-  function wrongWith(request: IncomingMessage, url: string, body: Buffer, inWindow: number): { status: number; message: string } | undefined {
+  function wrongWith(
+    request: IncomingMessage,
+    url: string,
+    body: Buffer,
+    inWindow: number,
+  ): { status: number; message: string } | undefined {
     if (request.method !== 'GET' && request.method !== 'POST') return { status: 405, message: 'method not allowed' }
     if (quota !== undefined && inWindow > quota) return { status: statuses.overQuota ?? 503, message: 'quota exceeded' }
-    if (token !== undefined && request.headers.authorization !== `Bearer ${token}`) return { status: statuses.forbidden ?? 403, message: 'Forbidden' }
+    if (token !== undefined && request.headers.authorization !== `Bearer ${token}`)
+      return { status: statuses.forbidden ?? 403, message: 'Forbidden' }
     if (url.split('/')[2] !== clientCode) return { status: statuses.wrongClient ?? 404, message: 'no such client' }
     const urlBytes = Buffer.byteLength(`${emulator.origin}${url}`)
-    if (request.method === 'GET' ? urlBytes > maxUrlBytes || body.length > 0 : body.length > maxBodyBytes) return { status: statuses.tooLarge ?? 413, message: 'too large' }
-    if (body.length > 0 && !/^application\/x-www-form-urlencoded\s*(;|$)/i.test(request.headers['content-type'] ?? '')) return { status: 415, message: 'not a form' }
+    if (request.method === 'GET' ? urlBytes > maxUrlBytes || body.length > 0 : body.length > maxBodyBytes)
+      return { status: statuses.tooLarge ?? 413, message: 'too large' }
+    if (body.length > 0 && !/^application\/x-www-form-urlencoded\s*(;|$)/i.test(request.headers['content-type'] ?? ''))
+      return { status: 415, message: 'not a form' }
     return undefined
   }
 
@@ -181,7 +205,10 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
         return send(response, 200, success)
       case 'swap': {
         const [name] = decoded.pairs.keys()
-        take(request, { ...decoded, pairs: new Map([...decoded.pairs].map(([key, value]) => [key, key === name ? `${value}-swapped` : value])) })
+        take(request, {
+          ...decoded,
+          pairs: new Map([...decoded.pairs].map(([key, value]) => [key, key === name ? `${value}-swapped` : value])),
+        })
         return send(response, 200, success)
       }
       case 'repeat': {
@@ -212,7 +239,10 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
       const by = byThirdParty ? `third party id=${second ?? ''}` : `mboxPC=${first}`
       return json(response, 404, { status: 404, message: `No profile found for client ${client ?? ''} with ${by}` })
     }
-    const attributes = [...profile.attributes].map(([name, { value, modifiedAtMs }]) => [name, { value, modifiedAt: new Date(modifiedAtMs).toISOString() }])
+    const attributes = [...profile.attributes].map(([name, { value, modifiedAtMs }]) => [
+      name,
+      { value, modifiedAt: new Date(modifiedAtMs).toISOString() },
+    ])
     return json(response, 200, {
       client: clientCode,
       visitorId: byThirdParty ? { thirdPartyId: second } : { tntId: first },

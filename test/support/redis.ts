@@ -4,7 +4,7 @@
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connectRedis } from './resp.ts'
@@ -28,7 +28,9 @@ export async function startRedis(): Promise<RedisServer> {
   ensureInstalled()
   const port = await freePort()
   const dir = mkdtempSync(join(tmpdir(), 'target-relay-redis-'))
-  const child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', dir], { stdio: 'ignore' })
+  const child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', dir], {
+    stdio: 'ignore',
+  })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const kill = async () => {
     child.kill('SIGKILL')
@@ -59,7 +61,10 @@ function ensureInstalled(): void {
   } catch {
     // Not a machine where we may: the line below says what to do.
   }
-  if (!works()) throw new Error('the tests need a Redis: install redis-server (apt-get install redis-server, brew install redis) or set REDIS_URL=redis://host:port')
+  if (!works())
+    throw new Error(
+      'the tests need a Redis: install redis-server (apt-get install redis-server, brew install redis) or set REDIS_URL=redis://host:port',
+    )
 }
 
 async function freePort(): Promise<number> {

@@ -40,7 +40,11 @@ export async function connectRedis(host: string, port: number): Promise<RedisCon
         if (lost !== undefined) return reject(lost)
         if (commands.length === 0) return resolve([])
         waiting.push({ count: commands.length, replies: [], resolve, reject })
-        socket.write(commands.map((parts) => `*${parts.length}\r\n${parts.map((part) => `$${Buffer.byteLength(part)}\r\n${part}\r\n`).join('')}`).join(''))
+        socket.write(
+          commands
+            .map((parts) => `*${parts.length}\r\n${parts.map((part) => `$${Buffer.byteLength(part)}\r\n${part}\r\n`).join('')}`)
+            .join(''),
+        )
         return undefined
       }),
     close: () => socket.destroy(),

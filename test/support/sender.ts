@@ -33,7 +33,10 @@ export function kioskHook(event: unknown): HookRequest {
   }
 }
 
-export async function sendHook(origin: string, { path, headers, body }: HookRequest): Promise<{ status: number; answer: Record<string, unknown> }> {
+export async function sendHook(
+  origin: string,
+  { path, headers, body }: HookRequest,
+): Promise<{ status: number; answer: Record<string, unknown> }> {
   const response = await fetch(`${origin}${path}`, { method: 'POST', headers, body })
   return { status: response.status, answer: (await response.json()) as Record<string, unknown> }
 }

@@ -33,7 +33,8 @@ export async function startUpstashStandIn(): Promise<UpstashStandIn> {
     request.on('end', () => {
       counts.requests++
       const { fault } = standIn
-      if (request.headers.authorization !== `Bearer ${token}`) return answer(response, 401, { error: 'WRONGPASS invalid or missing auth token' })
+      if (request.headers.authorization !== `Bearer ${token}`)
+        return answer(response, 401, { error: 'WRONGPASS invalid or missing auth token' })
       if (fault?.kind === 'hang') return undefined
       if (fault?.kind === 'refuse') return answer(response, fault.status, { error: 'refused' })
       const body = JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown[]

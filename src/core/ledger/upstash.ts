@@ -92,7 +92,10 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
           [
             keys.quota,
             `${prefix}:grant:${grant}`,
-            ...requests.flatMap(({ visitorHash, event }) => [keys.visitor(visitorHash), event === undefined ? keys.visitor(visitorHash) : keys.event(event)]),
+            ...requests.flatMap(({ visitorHash, event }) => [
+              keys.visitor(visitorHash),
+              event === undefined ? keys.visitor(visitorHash) : keys.event(event),
+            ]),
           ],
           { requests, ceiling, lane },
         )
@@ -123,7 +126,11 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     async firstStamps(events) {
       checkBatch(events.length)
       if (events.length === 0) return []
-      return (await call(firstStampsScript, events.map(({ event }) => keys.event(event)), { events })) as string[]
+      return (await call(
+        firstStampsScript,
+        events.map(({ event }) => keys.event(event)),
+        { events },
+      )) as string[]
     },
 
     async usage() {

@@ -41,7 +41,13 @@ describe('both ledgers answer alike', () => {
 })
 
 describe('what an update costs and how it fails', () => {
-  const request = () => ({ visitorHash: random.hex(16), attributes: [{ name: 'tier', stamp: at(0) }], event: random.hex(16), units: 1, token: random.hex(12) })
+  const request = () => ({
+    visitorHash: random.hex(16),
+    attributes: [{ name: 'tier', stamp: at(0) }],
+    event: random.hex(16),
+    units: 1,
+    token: random.hex(12),
+  })
   const clock = { now: () => 1_790_000_000_000 }
 
   it('warm: one HTTP request of two commands to admit, one of one command to settle; a batch costs the same', async () => {
@@ -52,7 +58,9 @@ describe('what an update costs and how it fails', () => {
     const one = request()
     await ledger.admit([one], 'live')
     expect(standIn.counts).toMatchObject({ requests: 1, commands: 2, names: ['evalsha', 'evalsha'] })
-    await ledger.settle([{ visitorHash: one.visitorHash, token: one.token, attributes: [{ name: 'tier', stamp: at(0), outcome: 'delivered' }] }])
+    await ledger.settle([
+      { visitorHash: one.visitorHash, token: one.token, attributes: [{ name: 'tier', stamp: at(0), outcome: 'delivered' }] },
+    ])
     expect(standIn.counts).toMatchObject({ requests: 2, commands: 3 })
     standIn.resetCounts()
     await ledger.admit(Array.from({ length: 50 }, request), 'live')
