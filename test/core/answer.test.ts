@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest'
+import { type Answer, readAnswer, readRetryAfter } from '../../src/core/answer.ts'
+
+const envelope = (success: string, message = '') =>
+  `<response>\n <success>${success}</success>\n <pcId></pcId>\n <message>${message}</message></response>`
+const nowMs = Date.UTC(2026, 10, 24, 12)
+
+describe('what Target’s answer means (DESIGN §7)', () => {
+  const table: [status: number, body: string, strict: boolean, kind: Answer['kind']][] = [
+    [200, envelope('true', 'Request successfully submitted'), true, 'delivered'],
+    [200, envelope(' TRUE '), true, 'delivered'],
+    [200, 'trueRequest successfully submitted', true, 'delivered'],
+    [200, 'true Request successfully submitted', true, 'delivered'],
+    [200, envelope('false', 'no'), true, 'refused'],
+    [200, envelope('false', 'no'), false, 'refused'],
+    [200, 'false', true, 'refused'],
+    [200, '', true, 'disbelieved'],
+    [200, '<html>Welcome to our proxy, it is true</html>', true, 'disbelieved'],
+    [200, 'truly yours', true, 'disbelieved'],
+    [200, '<html></html>', false, 'delivered'],
+    [204, '', true, 'disbelieved'],
+    [301, '', true, 'misconfigured'],
+    [302, envelope('true'), true, 'misconfigured'],
+    [401, '', true, 'misconfigured'],
+    [403, '', true, 'misconfigured'],
+    [400, '', true, 'refused'],
+    [404, '', true, 'refused'],
+    [413, '', true, 'refused'],
+    [408, '', true, 'unavailable'],
+    [420, '', true, 'unavailable'],
+    [425, '', true, 'unavailable'],
+    [429, '', true, 'unavailable'],
+    [500, envelope('true'), true, 'unavailable'],
+    [503, '', true, 'unavailable'],
+  ]
+  it.each(table)('%i %s, strict %s: %s', (status, body, strict, kind) => {
+    expect(readAnswer({ status, body }, { strict, nowMs }).kind).toBe(kind)
+  })
+
+  it('takes Target’s message, shortened and without control characters', () => {
+    expect(readAnswer({ status: 200, body: envelope('false', `bad\nthing ${'x'.repeat(500)}`) }, { strict: true, nowMs })).toEqual({
+      kind: 'refused',
+      message: `bad thing ${'x'.repeat(190)}`,
+    })
+  })
+})
+
+describe('Retry-After, in both forms and strictly', () => {
+  it.each([
+    ['120', 120_000],
+    [' 5 ', 5_000],
+    ['Tue, 24 Nov 2026 12:02:00 GMT', 120_000],
+    ['Tue, 24 Nov 2026 11:00:00 GMT', 0],
+    ['9999999999', 86_400_000],
+    ['-1', undefined],
+    ['1.5', undefined],
+    ['1e3', undefined],
+    ['soon', undefined],
+    ['2026-11-24', undefined],
+    [undefined, undefined],
+  ])('%s: %s ms', (header, waitMs) => {
+    expect(readRetryAfter(header, nowMs)).toBe(waitMs)
+  })
+})
