@@ -1,6 +1,6 @@
 /** Third parties as they are: they sign with the Standard Webhooks library, not with the relay's code. */
 import { Webhook } from 'standardwebhooks'
-import { testSecrets } from './workerd.ts'
+import { testSecrets } from './secrets.ts'
 
 export interface HookRequest {
   readonly path: string

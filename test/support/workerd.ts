@@ -3,19 +3,13 @@
  * free loopback port. What the demo, the black-box tests and the benchmarks run against.
  */
 import { fileURLToPath, URL } from 'node:url'
+import { testSecrets } from './secrets.ts'
 
 // Before wrangler loads: nothing here may call out.
 process.env['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false'
 process.env['WRANGLER_SEND_METRICS'] = 'false'
 
 const { createTestHarness } = await import('wrangler')
-
-export const testSecrets = {
-  hashKey: 'a-hash-key-of-32-bytes-for-tests-only',
-  apiToken: 'api-token-for-tests-only',
-  adminToken: 'admin-token-for-tests-only',
-  hook: (source: string) => `whsec_${Buffer.from(`secret-of-${source}-for-tests-only`).toString('base64')}`,
-}
 
 /** Settings of a relay that talks to an emulator; `overrides` are further settings by name. */
 export function settingsFor(targetOrigin: string, overrides: Readonly<Record<string, string>> = {}): Record<string, string> {

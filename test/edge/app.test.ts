@@ -1,0 +1,319 @@
+import { describe, expect, it } from 'vitest'
+import type { DeadLetter } from '../../src/core/backlog/port.ts'
+import { createHasher } from '../../src/core/hash.ts'
+import { createPrepare } from '../../src/core/prepare.ts'
+import type { Receipt } from '../../src/core/receipt.ts'
+import type { Lane, Update } from '../../src/core/update.ts'
+import { createApp, createBrokenApp } from '../../src/edge/app.ts'
+import { sources } from '../../src/sources.ts'
+import { testSecrets } from '../support/secrets.ts'
+import { kioskHook, signedHook } from '../support/sender.ts'
+
+const canary = 'canary-9f3e'
+const url = (path: string) => `https://relay.example${path}`
+const wire = { method: 'post', origin: 'https://demo.tt.omtrdc.net', clientCode: 'demo' } as const
+
+async function edge(receipts: (update: Update) => Receipt = () => ({ status: 'submitted', calls: 1 })) {
+  const delivered: Update[] = []
+  const lanes: Lane[] = []
+  const buried: DeadLetter[] = []
+  const app = createApp({
+    settings: {
+      targetClientCode: 'demo',
+      apiTokens: [testSecrets.apiToken, 'another-token'],
+      adminToken: testSecrets.adminToken,
+      hookSecrets: new Map([
+        ['call-centre', [testSecrets.hook('old-call-centre'), testSecrets.hook('call-centre')]],
+        ['loan', [testSecrets.hook('loan')]],
+        ['kiosk', [testSecrets.hook('kiosk')]],
+      ]),
+    },
+    sources,
+    prepare: createPrepare({ hasher: await createHasher(testSecrets.hashKey), wire, retentionMs: 72 * 3_600_000 }),
+    deliver: async (updates, lane) => {
+      delivered.push(...updates)
+      lanes.push(lane)
+      return updates.map(receipts)
+    },
+    bury: async (dead) => {
+      buried.push(dead)
+      return 'd1/x'
+    },
+    ready: async () => ({ ready: true, ledger: 'embedded', checks: { ledger: 'ok' } }),
+    now: () => Date.now(),
+  })
+  const send = async (path: string, init: RequestInit = {}) => app.fetch(new Request(url(path), init))
+  const v1 = (body: unknown, headers: Record<string, string> = {}) =>
+    send('/v1/updates', {
+      method: 'POST',
+      headers: { authorization: `Bearer ${testSecrets.apiToken}`, 'content-type': 'application/json', ...headers },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    })
+  const hook = (request: { path: string; headers: Record<string, string>; body: string }) =>
+    send(request.path, { method: 'POST', headers: request.headers, body: request.body })
+  return { send, v1, hook, delivered, lanes, buried }
+}
+
+const good = { id: 'evt_1', visitor: { thirdPartyId: '123456' }, attributes: { loanStatus: 'funded' } }
+const call = { caseId: 'c1', customer: '42', outcome: 'resolved', at: new Date().toISOString() }
+
+describe('POST /v1/updates: what became of it (DESIGN §8)', () => {
+  it.each<[Receipt, number, unknown]>([
+    [{ status: 'submitted', calls: 1 }, 200, { id: 'evt_1', status: 'submitted', calls: 1 }],
+    [{ status: 'deferred', reason: 'quota' }, 202, { id: 'evt_1', status: 'deferred', reason: 'quota' }],
+    [{ status: 'duplicate' }, 200, { id: 'evt_1', status: 'duplicate' }],
+    [{ status: 'superseded' }, 200, { id: 'evt_1', status: 'superseded' }],
+    [{ status: 'rejected' }, 200, { id: 'evt_1', status: 'rejected' }],
+    [{ status: 'in_flight' }, 409, { type: '/problems/in-flight', id: 'evt_1' }],
+    [{ status: 'unavailable' }, 503, { type: '/problems/unavailable', id: 'evt_1' }],
+  ])('%j is %i', async (receipt, status, body) => {
+    const { v1 } = await edge(() => receipt)
+    const answer = await v1(good)
+    expect(answer.status).toBe(status)
+    expect(await answer.json()).toMatchObject(body as object)
+    expect(answer.headers.get('cache-control')).toBe('no-store')
+    if (status === 503 || status === 409) expect(answer.headers.get('retry-after')).toMatch(/^\d+$/)
+  })
+
+  it('a batch answers one result each, in order; 202 if any is deferred', async () => {
+    const { v1 } = await edge((update) =>
+      update.attributes[0]?.value === '1' ? { status: 'deferred', reason: 'quota' } : { status: 'submitted', calls: 1 },
+    )
+    const answer = await v1({ updates: [0, 1, 2].map((n) => ({ ...good, id: `e${n}`, attributes: { n } })) })
+    expect(answer.status).toBe(202)
+    expect(await answer.json()).toEqual({
+      results: [
+        { id: 'e0', status: 'submitted', calls: 1 },
+        { id: 'e1', status: 'deferred', reason: 'quota' },
+        { id: 'e2', status: 'submitted', calls: 1 },
+      ],
+    })
+  })
+
+  it('takes any of the tokens', async () => {
+    const { v1 } = await edge()
+    expect((await v1(good, { authorization: 'Bearer another-token' })).status).toBe(200)
+  })
+})
+
+describe('bad input: the status and problem type, nothing sent, nothing echoed (G8)', () => {
+  const token = { authorization: `Bearer ${testSecrets.apiToken}` }
+  const json = { ...token, 'content-type': 'application/json' }
+  const post = (body: string | undefined, headers: Record<string, string> = json): RequestInit => ({
+    method: 'POST',
+    headers,
+    ...(body === undefined ? {} : { body }),
+  })
+  const update = (more: object) => post(JSON.stringify({ ...good, ...more }))
+  const signed = signedHook('call-centre', 'm1', call)
+  const old = signedHook('call-centre', 'm1', call, new Date(Date.now() - 301_000))
+  const asPost = ({ headers, body }: { headers: Record<string, string>; body: string }, more: Record<string, string> = {}) => ({
+    method: 'POST',
+    headers: { ...headers, ...more },
+    body,
+  })
+
+  const table: [what: string, path: string, init: RequestInit, status: number, type: string][] = [
+    ['malformed JSON', '/v1/updates', post(`{"${canary}`), 400, 'malformed'],
+    ['not UTF-8', '/v1/updates', { method: 'POST', headers: json, body: Uint8Array.of(0x22, 0xff, 0x22) }, 400, 'malformed'],
+    ['nested a thousand deep', '/v1/updates', post(`${'['.repeat(1_000)}${']'.repeat(1_000)}`), 400, 'malformed'],
+    ['wrong types', '/v1/updates', update({ id: 5, attributes: canary }), 422, 'invalid'],
+    ['an unknown field', '/v1/updates', update({ lane: 'high' }), 422, 'invalid'],
+    ['both ids', '/v1/updates', update({ visitor: { pcId: canary, thirdPartyId: canary } }), 422, 'invalid'],
+    ['no id', '/v1/updates', update({ visitor: {} }), 422, 'invalid'],
+    ['+ in a thirdPartyId', '/v1/updates', update({ visitor: { thirdPartyId: `${canary}+` } }), 422, 'invalid'],
+    ['an attribute of 70 KB', '/v1/updates', update({ attributes: { big: canary.repeat(6_400) } }), 422, 'invalid'],
+    ['a null', '/v1/updates', update({ attributes: { a: null } }), 422, 'invalid'],
+    ['an event of the future', '/v1/updates', update({ occurredAt: '2999-01-01T00:00:00Z' }), 422, 'invalid'],
+    ['an event before the retention', '/v1/updates', update({ occurredAt: '2001-01-01T00:00:00Z' }), 422, 'invalid'],
+    ['a local time', '/v1/updates', update({ occurredAt: '2026-11-24T00:00:00' }), 422, 'invalid'],
+    ['an empty batch', '/v1/updates', post('{"updates":[]}'), 422, 'invalid'],
+    ['a batch of 101', '/v1/updates', post(JSON.stringify({ updates: Array.from({ length: 101 }, () => good) })), 422, 'invalid'],
+    ['one bad update in a batch', '/v1/updates', post(JSON.stringify({ updates: [good, { ...good, visitor: {} }] })), 422, 'invalid'],
+    ['a body of 10 MB', '/v1/updates', post(JSON.stringify({ a: canary.repeat(1_000_000) })), 413, 'too-large'],
+    ['not JSON by type', '/v1/updates', post('x=y', { ...token, 'content-type': 'text/plain' }), 415, 'unsupported-media-type'],
+    ['a wrong token', '/v1/updates', post(JSON.stringify(good), { ...json, authorization: `Bearer ${canary}` }), 401, 'unauthenticated'],
+    ['no token, and a body that is bad too', '/v1/updates', post('{', { 'content-type': 'application/json' }), 401, 'unauthenticated'],
+    ['a browser', '/v1/updates', post(JSON.stringify(good), { ...json, origin: 'https://shop.example' }), 403, 'browser'],
+    ['GET', '/v1/updates', { headers: token }, 405, 'method-not-allowed'],
+    ['no such route', `/${canary}`, {}, 404, 'not-found'],
+    ['an unknown source', `/hooks/${canary}`, asPost(signed), 404, 'not-found'],
+    [
+      'a missing signature',
+      '/hooks/call-centre',
+      post(JSON.stringify(call), { 'content-type': 'application/json' }),
+      401,
+      'unauthenticated',
+    ],
+    [
+      'a signature of other bytes',
+      '/hooks/call-centre',
+      { method: 'POST', headers: signed.headers, body: `${signed.body} ` },
+      401,
+      'unauthenticated',
+    ],
+    ['a signature by another secret', '/hooks/loan', asPost(signed), 401, 'unauthenticated'],
+    ['a signature under another id', '/hooks/call-centre', asPost(signed, { 'webhook-id': 'm2' }), 401, 'unauthenticated'],
+    ['a stale timestamp', '/hooks/call-centre', asPost(old), 401, 'unauthenticated'],
+    [
+      'a timestamp that is no integer',
+      '/hooks/call-centre',
+      asPost(signed, { 'webhook-timestamp': `${signed.headers['webhook-timestamp']}.0` }),
+      401,
+      'unauthenticated',
+    ],
+    ['a source without a secret', '/hooks/loyalty', asPost(signedHook('loyalty', 'm', {})), 401, 'unauthenticated'],
+    [
+      'a wrong bearer of a source',
+      '/hooks/kiosk',
+      asPost({ ...kioskHook({}), headers: { authorization: `Bearer ${canary}` } }),
+      401,
+      'unauthenticated',
+    ],
+    ['a signed body that is no JSON', '/hooks/kiosk', asPost({ ...kioskHook({}), body: canary }), 400, 'malformed'],
+    ['a browser at a hook', '/hooks/call-centre', asPost(signed, { origin: 'null' }), 403, 'browser'],
+  ]
+  it.each(table)('%s', async (_, path, init, status, type) => {
+    const { send, delivered, buried } = await edge()
+    const answer = await send(path, init)
+    const text = await answer.text()
+    expect(answer.status).toBe(status)
+    expect(JSON.parse(text)).toMatchObject({ type: `/problems/${type}`, status })
+    expect(answer.headers.get('content-type')).toBe('application/problem+json')
+    expect(text).not.toContain(canary)
+    expect(text).not.toContain(testSecrets.apiToken)
+    expect(delivered).toEqual([])
+    expect(buried).toEqual([])
+  })
+
+  it('names the fields of a batch', async () => {
+    const { v1 } = await edge()
+    const { errors } = (await (await v1({ updates: [good, { ...good, attributes: { orderId: 'x' } }] })).json()) as {
+      errors: { path: string }[]
+    }
+    expect(errors.map(({ path }) => path)).toEqual(['updates[1].attributes.orderId'])
+  })
+
+  it('a chunked body of 10 MB is cut off at the limit: hardly more than it is read', async () => {
+    const { send } = await edge()
+    let pulled = 0
+    const body = new ReadableStream({
+      pull(controller) {
+        pulled += 65_536
+        if (pulled > 10_000_000) controller.close()
+        else controller.enqueue(new Uint8Array(65_536))
+      },
+    })
+    const answer = await send('/v1/updates', { method: 'POST', headers: json, body, duplex: 'half' } as RequestInit)
+    expect(answer.status).toBe(413)
+    expect(pulled).toBeLessThan(1_048_576 + 5 * 65_536)
+  })
+})
+
+describe('POST /hooks/{source}', () => {
+  it('takes what a third party’s library signed, also under a second secret, and maps it', async () => {
+    const { hook, delivered } = await edge()
+    const answer = await hook(signedHook('call-centre', 'msg_1', call))
+    expect(answer.status).toBe(200)
+    expect(await answer.json()).toEqual({ id: 'c1', status: 'submitted', calls: 1 })
+    expect(delivered).toMatchObject([
+      { source: 'call-centre', visitor: { thirdPartyId: '42' }, attributes: [{ name: 'lastCallOutcome', value: 'resolved' }] },
+    ])
+  })
+
+  it('uses the lane that the source was granted', async () => {
+    const { hook, lanes } = await edge()
+    await hook(signedHook('loan', 'm', { loan: 'l', customer: '1', status: 'funded', amount: 5, at: call.at }))
+    expect(lanes).toEqual(['high'])
+  })
+
+  it('an event that maps to nothing is ignored', async () => {
+    const { hook, delivered } = await edge()
+    const answer = await hook(kioskHook({ session: 's', pcId: null, page: '/', at: call.at }))
+    expect(await answer.json()).toEqual({ status: 'ignored' })
+    expect(delivered).toEqual([])
+  })
+
+  it('a proven event that the source cannot read is kept whole, not refused (G2)', async () => {
+    const { hook, buried } = await edge()
+    const request = signedHook('call-centre', 'm', { unexpected: canary })
+    const answer = await hook(request)
+    expect(answer.status).toBe(202)
+    expect(await answer.json()).toEqual({ status: 'quarantined' })
+    expect(buried).toMatchObject([{ reason: 'unmappable', source: 'call-centre', raw: request.body }])
+    expect(buried[0]?.detail).not.toContain(canary)
+  })
+
+  it('tells a webhook sender to come back with 503, since some take a 409 for final', async () => {
+    const { hook } = await edge(() => ({ status: 'in_flight' }))
+    const answer = await hook(signedHook('call-centre', 'm', call))
+    expect(answer.status).toBe(503)
+    expect(answer.headers.get('retry-after')).toMatch(/^\d+$/)
+  })
+})
+
+describe('the drop-in route answers as Target does', () => {
+  const bearer = { authorization: `Bearer ${testSecrets.apiToken}` }
+  const success = '<response><success>true</success><pcId></pcId><message>Request successfully submitted</message></response>'
+  it.each([
+    ['GET', '/m2/client/profile/update?mboxPC=1368007744041-575948.01_00&profile.attr=0&profile.attr2=1', undefined],
+    ['GET', '/m2/demo/profile/update?mbox3rdPartyId=123456&profile.attr=0&profile.attr2=1', undefined],
+    ['POST', '/m2/client/profile/update?mboxPC=1368007744041-575948.01_00&profile.attr=0&profile.attr2=1', undefined],
+    ['POST', '/m2/client/profile/update', 'mbox3rdPartyId=123456&profile.attr=0&profile.attr2=1'],
+    ['POST', '/m2/client/profile/update?mbox3rdPartyId=123456', 'profile.attr=9&profile.attr=0&profile.attr2=1'],
+  ])('%s %s', async (method, path, body) => {
+    const { send, delivered } = await edge()
+    const form = body === undefined ? {} : { body, headers: { ...bearer, 'content-type': 'application/x-www-form-urlencoded' } }
+    const answer = await send(path, { method, headers: bearer, ...form })
+    expect(answer.status).toBe(200)
+    expect(await answer.text()).toBe(success)
+    expect(delivered).toMatchObject([
+      {
+        attributes: [
+          { name: 'attr', value: '0' },
+          { name: 'attr2', value: '1' },
+        ],
+      },
+    ])
+  })
+
+  it.each([
+    ['another client', '/m2/other/profile/update?mboxPC=1&profile.a=1', bearer, 404],
+    ['no token', '/m2/demo/profile/update?mboxPC=1&profile.a=1', {}, 401],
+    ['both ids', '/m2/demo/profile/update?mboxPC=1&mbox3rdPartyId=1&profile.a=1', bearer, 422],
+    ['no prefix', '/m2/demo/profile/update?mboxPC=1&a=1', bearer, 422],
+    ['a malformed escape', '/m2/demo/profile/update?mboxPC=1&profile.a=%zz', bearer, 400],
+    ['malformed UTF-8', '/m2/demo/profile/update?mboxPC=1&profile.a=%ff', bearer, 400],
+  ])('fails in XML: %s', async (_, path, headers, status) => {
+    const { send, delivered } = await edge()
+    const answer = await send(path, { headers })
+    expect(answer.status).toBe(status)
+    expect(await answer.text()).toContain('<success>false</success>')
+    expect(delivered).toEqual([])
+  })
+
+  it('says 202 and success for what is deferred', async () => {
+    const { send } = await edge(() => ({ status: 'deferred', reason: 'quota' }))
+    const answer = await send('/m2/demo/profile/update?mboxPC=1&profile.a=1', { headers: bearer })
+    expect([answer.status, await answer.text()]).toEqual([202, success])
+  })
+})
+
+describe('probes', () => {
+  it('tell strangers no details', async () => {
+    const { send } = await edge()
+    expect(await (await send('/healthz')).json()).toEqual({ status: 'ok' })
+    expect(await (await send('/readyz')).json()).toEqual({ status: 'ready' })
+    expect(await (await send('/readyz', { headers: { authorization: `Bearer ${testSecrets.adminToken}` } })).json()).toMatchObject({
+      ledger: 'embedded',
+    })
+  })
+
+  it('a relay without its settings names them everywhere but at /healthz', async () => {
+    const app = createBrokenApp(['HASH_KEY is required'])
+    expect((await app.fetch(new Request(url('/healthz')))).status).toBe(200)
+    const answer = await app.fetch(new Request(url('/v1/updates'), { method: 'POST' }))
+    expect(answer.status).toBe(503)
+    expect(await answer.json()).toMatchObject({ type: '/problems/misconfigured', detail: 'HASH_KEY is required' })
+  })
+})

@@ -1,0 +1,173 @@
+/** The relay as it is deployed, from outside: real workerd, real KV, and either ledger. */
+import { afterAll, describe, expect, it } from 'vitest'
+import { startEmulator } from '../emulator/emulator.ts'
+import { testSecrets } from '../support/secrets.ts'
+import { startUpstashStandIn, type UpstashStandIn } from '../support/upstash-stand-in.ts'
+import { settingsFor, startWorkerdRelay } from '../support/workerd.ts'
+
+const post = (origin: string, body: unknown) =>
+  fetch(`${origin}/v1/updates`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${testSecrets.apiToken}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+
+const standIns: UpstashStandIn[] = []
+afterAll(async () => {
+  for (const standIn of standIns) await standIn[Symbol.asyncDispose]()
+})
+
+const ledgers = [
+  ['the Durable Object ledger', async () => ({})],
+  [
+    'the Upstash ledger',
+    async () => {
+      const standIn = await startUpstashStandIn()
+      standIns.push(standIn)
+      return { UPSTASH_REDIS_REST_URL: standIn.url, UPSTASH_REDIS_REST_TOKEN: standIn.token }
+    },
+  ],
+] as const
+
+describe.each(ledgers)('in workerd on %s', (_, ledgerSettings) => {
+  it('under 64 senders and overlapping flushes: never more than 200 calls in any 10 s (G1), and every acknowledged value arrives, the newest (G2, G3)', {
+    timeout: 120_000,
+  }, async () => {
+    const windowMs = 10_000
+    await using emulator = await startEmulator({ autoSeed: true, windowMs })
+    await using relay = await startWorkerdRelay(
+      settingsFor(emulator.origin, {
+        ...(await ledgerSettings()),
+        QUOTA_LIMIT: '200',
+        QUOTA_WINDOW_MS: String(windowMs),
+        QUOTA_BUCKET_MS: '100',
+        QUOTA_SLACK_MS: '1500',
+        TARGET_TIMEOUT_MS: '2000',
+        BACKOFF_BASE_MS: '200',
+        OUTAGE_SETTLE_MS: '1000',
+        LEDGER_TIMEOUT_MS: '5000',
+        ANSWER_DEADLINE_MS: '10000',
+      }),
+    )
+    const [senders, each, visitors] = [64, 10, 120]
+    // Shuffles the events' times without making two alike: 277 and 640 share no factor.
+    const shuffle = (index: number) => (index * 277) % (senders * each)
+    const startMs = Date.now() - 60_000
+    const newest = new Map<string, { atMs: number; value: string }>()
+    const statuses: Record<string, number> = {}
+    let sending = true
+    const flushing = (async () => {
+      while (sending) await Promise.all([relay.flush(), relay.flush(), relay.flush()])
+    })()
+    await Promise.all(
+      Array.from({ length: senders }, async (_, sender) => {
+        for (let n = 0; n < each; n++) {
+          const serial = shuffle(sender * each + n)
+          const visitor = `visitor-${serial % visitors}`
+          const name = `attribute${serial % 2}`
+          const atMs = startMs + serial
+          const value = `value-${sender}-${n}`
+          const response = await post(relay.url, {
+            id: `event-${sender}-${n}`,
+            visitor: { thirdPartyId: visitor },
+            attributes: { [name]: value },
+            occurredAt: atMs,
+          })
+          const { status } = (await response.json()) as { status: string }
+          statuses[status] = (statuses[status] ?? 0) + 1
+          expect([200, 202]).toContain(response.status)
+          const key = `${visitor} ${name}`
+          const held = newest.get(key)
+          if (held === undefined || atMs > held.atMs) newest.set(key, { atMs, value })
+        }
+      }),
+    )
+    sending = false
+    await flushing
+    const giveUpAtMs = Date.now() + 60_000
+    while ((await relay.keys('b1/')).length > 0 && Date.now() < giveUpAtMs) {
+      await Promise.all([relay.flush(), relay.flush(), relay.flush()])
+      await new Promise((resolve) => setTimeout(resolve, 200))
+    }
+    expect(await relay.keys('b1/')).toEqual([])
+    expect(await relay.keys('d1/')).toEqual([])
+    expect(emulator.statistics().maxInWindow).toBeLessThanOrEqual(200)
+    expect(emulator.statistics().malformed).toBe(0)
+    expect(statuses['submitted']).toBeGreaterThan(50)
+    expect(statuses['deferred']).toBeGreaterThan(50)
+    const wrong = [...newest].filter(([key, { value }]) => {
+      const [visitor, name] = key.split(' ')
+      return emulator.profiles.values(`3p:${visitor}`)?.[name ?? ''] !== value
+    })
+    expect(wrong).toEqual([])
+  })
+})
+
+describe('what an update costs at Upstash', () => {
+  it('live and warm: one HTTP request before the answer, two in all; deferred: the same and one put', async () => {
+    const standIn = await startUpstashStandIn()
+    standIns.push(standIn)
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using relay = await startWorkerdRelay(
+      settingsFor(emulator.origin, { UPSTASH_REDIS_REST_URL: standIn.url, UPSTASH_REDIS_REST_TOKEN: standIn.token }),
+    )
+    const update = (id: string) => ({ id, visitor: { thirdPartyId: id }, attributes: { tier: 'gold' } })
+    await post(relay.url, update('warm-up'))
+    await until(() => standIn.counts.names.filter((name) => name === 'eval').length >= 3)
+
+    // The settle waits while the answer does not.
+    standIn.resetCounts()
+    emulator.faults.add({ kind: 'delay', delayMs: 50, count: 1 })
+    expect(await (await post(relay.url, update('one'))).json()).toMatchObject({ status: 'submitted', calls: 1 })
+    await until(() => standIn.counts.requests >= 2)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(standIn.counts).toMatchObject({ requests: 2, commands: 3, names: ['evalsha', 'evalsha', 'evalsha'] })
+    expect(emulator.statistics().calls).toBe(2)
+  })
+
+  it('a ledger that hangs: answered 202 from the backlog, and Target is not called (G1)', async () => {
+    const standIn = await startUpstashStandIn()
+    standIns.push(standIn)
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using relay = await startWorkerdRelay(
+      settingsFor(emulator.origin, {
+        UPSTASH_REDIS_REST_URL: standIn.url,
+        UPSTASH_REDIS_REST_TOKEN: standIn.token,
+        LEDGER_TIMEOUT_MS: '300',
+      }),
+    )
+    standIn.fault = { kind: 'hang' }
+    const response = await post(relay.url, { visitor: { thirdPartyId: 'x' }, attributes: { a: 1 } })
+    expect([response.status, await response.json()]).toEqual([202, { status: 'deferred', reason: 'ledger_unavailable' }])
+    expect(emulator.statistics().calls).toBe(0)
+    expect(await relay.keys('b1/')).toHaveLength(1)
+  })
+})
+
+describe('in workerd', () => {
+  it('names what is missing, and is silent about values', async () => {
+    await using relay = await startWorkerdRelay({ TARGET_CLIENT_CODE: 'demo', HASH_KEY: 'too-short' })
+    expect((await fetch(`${relay.url}/healthz`)).status).toBe(200)
+    const response = await fetch(`${relay.url}/v1/updates`, { method: 'POST' })
+    expect(response.status).toBe(503)
+    const text = await response.text()
+    expect(text).toContain('HASH_KEY must have 32 bytes or more')
+    expect(text).not.toContain('too-short')
+  })
+
+  it('keys and logs hold no id and no value (G8)', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using relay = await startWorkerdRelay(settingsFor(emulator.origin, { QUOTA_LIMIT: '1', REPLAY_RESERVE: '0' }))
+    for (const id of ['canary-one', 'canary-two'])
+      await post(relay.url, { id, visitor: { thirdPartyId: id }, attributes: { tier: 'canary-value' } })
+    await relay.flush()
+    const keys = await relay.keys('')
+    expect(keys).toHaveLength(1)
+    expect(JSON.stringify([keys, relay.logs()])).not.toContain('canary')
+  })
+})
+
+async function until(holds: () => boolean): Promise<void> {
+  const giveUpAtMs = Date.now() + 5_000
+  while (!holds() && Date.now() < giveUpAtMs) await new Promise((resolve) => setTimeout(resolve, 10))
+}
