@@ -1,0 +1,70 @@
+/**
+ * A KV that fails as KV does in production (facts of its documentation and of its outages): lists and reads lag behind,
+ * pages come empty with more to follow, a hot key is refused, puts fail. Time is the clock it is given.
+ */
+import type { Kv, KvList } from '../../src/core/backlog/kv.ts'
+
+export interface FakeKvOptions {
+  readonly now: () => number
+  /** How long a put or a delete stays unseen, ms. */
+  readonly staleMs?: number
+  /** Puts an empty page before each real one. */
+  readonly emptyPages?: boolean
+}
+
+export interface FakeKv extends Kv {
+  /** The next so many puts fail. */
+  failPuts: number
+}
+
+interface Version {
+  readonly atMs: number
+  readonly value: string | null
+  readonly metadata?: unknown
+}
+
+export function fakeKv({ now, staleMs = 0, emptyPages = false }: FakeKvOptions): FakeKv {
+  const versions = new Map<string, Version[]>()
+  const write = (key: string, version: Version) => {
+    if (Buffer.byteLength(key) > 512)
+      throw new Error(`KV PUT failed: 414 UTF-8 encoded length of ${Buffer.byteLength(key)} exceeds key length limit of 512.`)
+    const known = versions.get(key) ?? []
+    const last = known.at(-1)
+    if (last !== undefined && now() - last.atMs < 1_000 && version.value !== null && last.value !== null)
+      throw new Error('KV PUT failed: 429 Too Many Requests')
+    versions.set(key, [...known, version])
+  }
+  const seen = (key: string) => versions.get(key)?.findLast(({ atMs }) => atMs <= now() - staleMs)
+
+  const kv: FakeKv = {
+    failPuts: 0,
+    async put(key, value, options) {
+      if (kv.failPuts > 0) {
+        kv.failPuts--
+        throw new Error('KV PUT failed: 503 Service Unavailable')
+      }
+      const metadata = options?.metadata
+      const bytes = Buffer.byteLength(JSON.stringify(metadata) ?? '')
+      if (bytes > 1_024) throw new Error(`KV PUT failed: 413 Metadata length of ${bytes} exceeds limit of 1024.`)
+      write(key, { atMs: now(), value, ...(metadata === undefined ? {} : { metadata: JSON.parse(JSON.stringify(metadata)) as unknown }) })
+    },
+    async delete(key) {
+      write(key, { atMs: now(), value: null })
+    },
+    async get(keys) {
+      if (keys.length > 100) throw new Error('KV GET_BULK failed: 400 You can request a maximum of 100 keys')
+      return new Map(keys.map((key) => [key, seen(key)?.value ?? null]))
+    },
+    async list({ prefix, cursor, limit = 1_000 }): Promise<KvList> {
+      const [kind, after = ''] = (cursor ?? 'empty ').split(/ (.*)/s)
+      if (emptyPages && kind === 'empty') return { list_complete: false, keys: [], cursor: `page ${after}` }
+      const live = [...versions.keys()]
+        .filter((key) => key.startsWith(prefix) && key > after && typeof seen(key)?.value === 'string')
+        .sort()
+      const shown = live.slice(0, limit)
+      const keys = shown.map((name) => ({ name, metadata: seen(name)?.metadata }))
+      return live.length > limit ? { list_complete: false, keys, cursor: `empty ${shown.at(-1) ?? ''}` } : { list_complete: true, keys }
+    },
+  }
+  return kv
+}
