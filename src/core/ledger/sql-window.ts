@@ -81,13 +81,12 @@ export function sqlWindow(sql: Sql, settings: Pick<LedgerSettings, 'quotaBucketM
     },
   }
 
-  /** When `needed` units will have left, counted from the oldest. */
+  /** When `needed` units will have left, counted from the oldest. The running sum ends at the first bucket that does. */
   function freeAtMs(needed: number): number | undefined {
-    let freed = 0
-    for (const row of sql.exec('SELECT bucket, units FROM relay_bucket WHERE units > 0 ORDER BY bucket')) {
-      freed += Number(row['units'])
-      if (freed >= needed) return leavesAtMs(Number(row['bucket']))
-    }
-    return undefined
+    const [row] = sql.exec(
+      'SELECT bucket FROM (SELECT bucket, SUM(units) OVER (ORDER BY bucket) AS freed FROM relay_bucket) WHERE freed >= ? LIMIT 1',
+      needed,
+    )
+    return row === undefined ? undefined : leavesAtMs(Number(row['bucket']))
   }
 }

@@ -4,7 +4,8 @@
  * Guarantee: every method is one transaction of a strongly consistent store.
  * Known hole: its clock is the clock of the machine it runs on.
  *
- * One row a visitor, not one an attribute: a Durable Object bills every row written.
+ * A Durable Object bills every row written, those of an index too. Hence one row a visitor, not one an attribute; and
+ * the end of a row's life is rounded up, so that a settle finds it as the admission left it and its index is untouched.
  */
 import type { Lane, Stamp } from '../update.ts'
 import {
@@ -38,13 +39,19 @@ const schema = [
   'CREATE TABLE IF NOT EXISTS relay_memo (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID',
 ]
 
-/** Rows whose time is over are removed a few at a time, so that no call pays for all of them. */
-const sweepRows = 4
+/**
+ * Rows whose time is over are removed a few at a time, so that no call pays for all of them; more of them than a request
+ * can add, so that they never pile up.
+ */
+const sweptPerRequest = 2
+/** Lives end on the hour. A row that lives longer than it must does no harm. */
+const untilGrainMs = 3_600_000
 
 interface VisitorRow {
   readonly registers: Map<string, Register>
   readonly backoff?: Backoff
-  readonly untilMs: number
+  /** 0 where no row is kept. */
+  readonly keptUntilMs: number
 }
 
 /** @param clock the ledger's clock, epoch ms */
@@ -64,7 +71,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
         window.evict(nowMs)
         const answers = requests.map((request) => admitOne(request, lane, nowMs, window))
         window.save()
-        sweep(nowMs)
+        sweep(requests.length, nowMs)
         return answers
       }),
     settle: (settlements, counts = {}) =>
@@ -78,11 +85,13 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
     firstStamps: (events) =>
       atomically((nowMs) => {
         checkBatch(events.length)
-        return events.map(({ event, stamp }) => {
+        const stamps = events.map(({ event, stamp }) => {
           const seen = readEvent(event, nowMs)
-          if (seen === undefined) writeEvent(event, { stamp, atMs: nowMs, done: false }, nowMs)
+          if (seen === undefined) writeEvent(event, { stamp, atMs: nowMs, done: false }, 0, nowMs)
           return seen?.stamp ?? stamp
         })
+        sweep(events.length, nowMs)
+        return stamps
       }),
     usage: () =>
       atomically((nowMs): Usage => {
@@ -127,9 +136,10 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
     let firstStamp: Stamp | undefined
     if (request.event !== undefined) {
       const own = request.attributes[0]?.stamp ?? ''
-      const verdict = judgeEvent(readEvent(request.event, nowMs), own, nowMs, settings)
+      const seen = readEvent(request.event, nowMs)
+      const verdict = judgeEvent(seen, own, nowMs, settings)
       if (verdict.kind !== 'open') return { event: verdict.kind }
-      writeEvent(request.event, verdict.record, nowMs)
+      writeEvent(request.event, verdict.record, seen?.keptUntilMs ?? 0, nowMs)
       if (verdict.record.stamp !== own) firstStamp = verdict.record.stamp
     }
     const row = readVisitor(request.visitorHash, nowMs)
@@ -143,74 +153,89 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
       const verdicts = judged.map((verdict) => (verdict === 'send' ? 'quota' : verdict))
       return { ...base, verdicts, ...(taken.retryAtMs === undefined ? {} : { retryAtMs: taken.retryAtMs }) }
     }
-    let untilMs = row.untilMs
+    let untilMs = 0
     wanted.forEach(({ name, stamp }, index) => {
       if (judged[index] !== 'send') return
       row.registers.set(name, admitted(row.registers.get(name), stamp, nowMs, request.token))
       untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
     })
-    writeVisitor(request.visitorHash, { ...row, untilMs })
+    writeVisitor(request.visitorHash, row, untilMs)
     return { ...base, verdicts: judged, bucket: taken.bucket }
   }
 
   function settleOne(settlement: Settlement, nowMs: number): void {
     const { visitorHash, token, attributes, giveBack, eventDone, backoff } = settlement
     if (attributes.length > 0 || backoff !== undefined) {
-      const row = readVisitor(visitorHash, nowMs)
+      const { registers, backoff: before, keptUntilMs } = readVisitor(visitorHash, nowMs)
       let closed = false
-      let untilMs = row.untilMs
+      let untilMs = backoff === undefined ? 0 : nowMs + settings.retentionMs
       for (const { name, stamp, outcome } of attributes) {
-        const after = settled(row.registers.get(name), stamp, outcome, token)
-        row.registers.set(name, after.register)
+        const after = settled(registers.get(name), stamp, outcome, token)
+        registers.set(name, after.register)
         closed ||= after.closed
         untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
       }
-      const { backoff: before, ...rest } = row
       const after = attributes.some(({ outcome }) => outcome === 'delivered') ? undefined : (backoff ?? before)
-      writeVisitor(visitorHash, { ...rest, untilMs: Math.max(untilMs, nowMs), ...(after === undefined ? {} : { backoff: after }) })
+      writeVisitor(visitorHash, { registers, keptUntilMs, ...(after === undefined ? {} : { backoff: after }) }, untilMs)
       if (closed && giveBack !== undefined) window.giveBack(giveBack.bucket, giveBack.units)
     }
     if (eventDone !== undefined) {
       const seen = readEvent(eventDone, nowMs)
       const stamp = seen?.stamp ?? attributes[0]?.stamp ?? ''
-      writeEvent(eventDone, { stamp, atMs: seen?.atMs ?? nowMs, done: true }, nowMs)
+      writeEvent(eventDone, { stamp, atMs: seen?.atMs ?? nowMs, done: true }, seen?.keptUntilMs ?? 0, nowMs)
     }
   }
 
   function readVisitor(hash: string, nowMs: number): VisitorRow {
     const [row] = sql.exec('SELECT registers, until_ms FROM relay_visitor WHERE hash = ? AND until_ms >= ?', hash, nowMs)
-    if (row === undefined) return { registers: new Map(), untilMs: 0 }
+    if (row === undefined) return { registers: new Map(), keptUntilMs: 0 }
     const kept = JSON.parse(String(row['registers'])) as { r: [string, Register][]; b?: Backoff }
-    return { registers: new Map(kept.r), untilMs: Number(row['until_ms']), ...(kept.b === undefined ? {} : { backoff: kept.b }) }
+    return { registers: new Map(kept.r), keptUntilMs: Number(row['until_ms']), ...(kept.b === undefined ? {} : { backoff: kept.b }) }
   }
 
-  function writeVisitor(hash: string, { registers, backoff, untilMs }: VisitorRow): void {
-    const kept = JSON.stringify({ r: [...registers], ...(backoff === undefined ? {} : { b: backoff }) })
-    sql.exec('INSERT OR REPLACE INTO relay_visitor (hash, registers, until_ms) VALUES (?, ?, ?)', hash, kept, untilMs)
+  function writeVisitor(hash: string, { registers, backoff, keptUntilMs }: VisitorRow, untilMs: number): void {
+    // What says nothing any more need not be kept.
+    const telling = [...registers].filter(([, { done, open }]) => done !== undefined || open !== undefined)
+    const kept = JSON.stringify({ r: telling, ...(backoff === undefined ? {} : { b: backoff }) })
+    const until = Math.max(keptUntilMs, wholeHour(untilMs))
+    if (until === keptUntilMs) sql.exec('UPDATE relay_visitor SET registers = ? WHERE hash = ?', kept, hash)
+    else sql.exec('INSERT OR REPLACE INTO relay_visitor (hash, registers, until_ms) VALUES (?, ?, ?)', hash, kept, until)
   }
 
-  function readEvent(event: string, nowMs: number): EventRecord | undefined {
-    const [row] = sql.exec('SELECT stamp, at_ms, done FROM relay_event WHERE event = ? AND until_ms >= ?', event, nowMs)
-    return row === undefined ? undefined : { stamp: String(row['stamp']), atMs: Number(row['at_ms']), done: row['done'] === 1 }
+  function readEvent(event: string, nowMs: number): (EventRecord & { readonly keptUntilMs: number }) | undefined {
+    const [row] = sql.exec('SELECT stamp, at_ms, done, until_ms FROM relay_event WHERE event = ? AND until_ms >= ?', event, nowMs)
+    if (row === undefined) return undefined
+    return { stamp: String(row['stamp']), atMs: Number(row['at_ms']), done: row['done'] === 1, keptUntilMs: Number(row['until_ms']) }
   }
 
-  function writeEvent(event: string, { stamp, atMs, done }: EventRecord, nowMs: number): void {
+  /** @param keptUntilMs of the row that is there, 0 where there is none */
+  function writeEvent(event: string, { stamp, atMs, done }: EventRecord, keptUntilMs: number, nowMs: number): void {
+    const flag = done ? 1 : 0
+    const until = wholeHour(nowMs + eventLifetimeMs(settings))
+    if (until === keptUntilMs) {
+      sql.exec('UPDATE relay_event SET stamp = ?, at_ms = ?, done = ? WHERE event = ?', stamp, atMs, flag, event)
+      return
+    }
     sql.exec(
       'INSERT OR REPLACE INTO relay_event (event, stamp, at_ms, done, until_ms) VALUES (?, ?, ?, ?, ?)',
       event,
       stamp,
       atMs,
-      done ? 1 : 0,
-      nowMs + eventLifetimeMs(settings),
+      flag,
+      until,
     )
   }
 
-  function sweep(nowMs: number): void {
+  function sweep(requests: number, nowMs: number): void {
     for (const [table, key] of [
       ['relay_visitor', 'hash'],
       ['relay_event', 'event'],
     ])
-      sql.exec(`DELETE FROM ${table} WHERE ${key} IN (SELECT ${key} FROM ${table} WHERE until_ms < ? LIMIT ${sweepRows})`, nowMs)
+      sql.exec(
+        `DELETE FROM ${table} WHERE ${key} IN (SELECT ${key} FROM ${table} WHERE until_ms < ? LIMIT ?)`,
+        nowMs,
+        sweptPerRequest * requests,
+      )
   }
 
   function count(counts: Counters): void {
@@ -221,6 +246,10 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
         add,
       )
   }
+}
+
+function wholeHour(ms: number): number {
+  return Math.ceil(ms / untilGrainMs) * untilGrainMs
 }
 
 function checkBatch(size: number): void {

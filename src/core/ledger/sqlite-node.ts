@@ -9,7 +9,8 @@ import type { Sql } from './sql.ts'
 const busyTimeoutMs = 5_000
 
 export function nodeSqlite(database: DatabaseSync): Sql {
-  database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = ${busyTimeoutMs}`)
+  // The time-out first: the change to WAL needs the file to itself for a moment.
+  database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL`)
   const statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
   return {
     exec(query, ...params) {
@@ -24,9 +25,17 @@ export function nodeSqlite(database: DatabaseSync): Sql {
         database.exec('COMMIT')
         return result
       } catch (error) {
-        database.exec('ROLLBACK')
+        rollBack()
         throw error
       }
     },
+  }
+
+  function rollBack(): void {
+    try {
+      database.exec('ROLLBACK')
+    } catch {
+      // SQLite rolls back by itself on a full disk and the like; the first error is the one to know.
+    }
   }
 }
