@@ -1,0 +1,64 @@
+/** What an update costs in operations: the figures of the README's cost table are these. */
+import { DatabaseSync } from 'node:sqlite'
+import { expect, it } from 'vitest'
+import { sqlLedger } from '../../src/core/ledger/sql.ts'
+import { nodeSqlite } from '../../src/core/ledger/sqlite-node.ts'
+import { fakeClock } from '../support/clock.ts'
+import { createWorld, type World, worldSettings } from '../support/world.ts'
+
+async function costOf(quotaLimit: number, work: (world: World) => Promise<void>) {
+  const database = new DatabaseSync(':memory:')
+  const clock = fakeClock()
+  const ledger = sqlLedger(nodeSqlite(database), { ...worldSettings, quotaLimit }, clock)
+  let calls = 0
+  const counted = new Proxy(ledger, {
+    get: (target, property) => {
+      const method: unknown = Reflect.get(target, property)
+      if (typeof method !== 'function') return method
+      return (...args: unknown[]) => {
+        calls++
+        return method.apply(target, args)
+      }
+    },
+  })
+  const world = await createWorld({ ledger: counted })
+  const rows = () => Number(database.prepare('SELECT total_changes() AS rows').get()?.['rows'])
+  const before = { rows: rows(), kv: world.backlog.operations, calls }
+  await work(world)
+  return { ledgerCalls: calls - before.calls, rowsWritten: rows() - before.rows, kvOperations: world.backlog.operations - before.kv }
+}
+
+const one = { id: 'evt', attributes: { tier: 'gold', city: 'Oslo' } }
+
+it('sent live: two calls to the ledger, no operation on KV', async () => {
+  const cost = await costOf(1_000, async (world) => {
+    await world.deliver([await world.update(one)])
+    await world.settled()
+  })
+  // Admit: event, visitor, bucket, window. Settle: visitor, event, and three counters.
+  expect(cost).toEqual({ ledgerCalls: 2, rowsWritten: 9, kvOperations: 0 })
+})
+
+it('deferred: two calls to the ledger, one put', async () => {
+  const cost = await costOf(0, async (world) => {
+    await world.deliver([await world.update(one)])
+    await world.settled()
+  })
+  expect(cost).toMatchObject({ ledgerCalls: 2, kvOperations: 1 })
+  expect(cost.rowsWritten).toBeLessThanOrEqual(5)
+})
+
+it('a flush of 10 deferred updates of one visitor: one list, one call to Target, ten deletes', async () => {
+  let target = 0
+  const cost = await costOf(1_000, async (world) => {
+    const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
+    for (let n = 0; n < 10; n++) await silent.deliver([await world.update({ id: `${n}`, attributes: { tier: String(n) } })])
+    await world.clock.advance(120_001)
+    const before = world.backlog.operations
+    await world.flush()
+    target = world.target.calls.length
+    expect(world.backlog.operations - before).toBe(11)
+  })
+  expect(target).toBe(1)
+  expect(cost.kvOperations).toBe(10 + 11)
+})
