@@ -11,7 +11,7 @@
 import type { Backlog, Entry, KeptEntry, Unreadable } from '../core/backlog/port.ts'
 import type { Clock, Random } from '../core/clock.ts'
 import { type Attempt, type Door, type Fate, type Passage, standing } from '../core/door.ts'
-import { type Ledger, laneCeiling, maxBatch } from '../core/ledger/port.ts'
+import { type Ledger, maxBatch } from '../core/ledger/port.ts'
 import { deadReason } from '../core/live.ts'
 import { mergeNewest } from '../core/merge.ts'
 import type { Stamp } from '../core/update.ts'
@@ -67,11 +67,13 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   const holder = random.hex(12)
   const report = emptyReport()
   let leasedAtMs = startedMs
+  let startedAt: RingPlace | undefined
   let place: RingPlace | undefined
 
   try {
     if (!(await guarded('ledger_unavailable', () => ledger.lease('flush', holder, leaseMs)))) throw new Stop('leased')
-    place = readPlace(await guarded('ledger_unavailable', () => ledger.recall(placeMemo)))
+    startedAt = readPlace(await guarded('ledger_unavailable', () => ledger.recall(placeMemo)))
+    place = startedAt
     const pages = walkBacklog(backlog, place, (moved) => {
       place = moved
     })
@@ -93,9 +95,9 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
 
   async function leave(): Promise<void> {
     try {
-      const usage = await ledger.usage()
-      report.quotaLeft = Math.max(0, laneCeiling({ quotaLimit: usage.limit, replayReserve: 0 }, 'replay') - usage.used)
-      if (place !== undefined) await ledger.remember(placeMemo, writePlace(place))
+      // An idle run, 1,440 times a day, asks no more of the ledger than it must.
+      if (report.listed > 0) report.quotaLeft = (await ledger.usage()).remaining
+      if (place !== startedAt && place !== undefined) await ledger.remember(placeMemo, writePlace(place))
       await ledger.remember(lastRunMemo, JSON.stringify({ atMs: clock.now(), report }))
       await ledger.release('flush', holder)
     } catch {

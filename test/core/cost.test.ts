@@ -62,3 +62,11 @@ it('a flush of 10 deferred updates of one visitor: one list, one call to Target,
   expect(target).toBe(1)
   expect(cost.kvOperations).toBe(10 + 11)
 })
+
+it('an idle flush: one list, four calls to the ledger', async () => {
+  expect(
+    await costOf(1_000, async (world) => {
+      await world.flush()
+    }),
+  ).toMatchObject({ ledgerCalls: 4, kvOperations: 1 })
+})

@@ -1,0 +1,201 @@
+/**
+ * The ledger as plainly as it can be said: every unit in a log, every register and event in a map, nothing indexed,
+ * nothing ever removed. Written from PROTOCOL.md and DESIGN.md alone, sharing no rule with `src`, so that the ledgers can
+ * be held against it. Slow on purpose.
+ */
+import type { Admission, AdmitRequest, Counters, Ledger, LedgerSettings, Settlement, Usage, Verdict } from '../../src/core/ledger/port.ts'
+import type { Lane } from '../../src/core/update.ts'
+
+export interface ModelLedger extends Ledger {
+  /** The most units, admitted and not given back, that any rolling window has held so far. */
+  mostInAnyWindow(): number
+}
+
+/** One granted unit. */
+interface Unit {
+  /** The time of its admission by the clock that never steps back. */
+  readonly admittedMs: number
+  readonly bucket: number
+  readonly leavesMs: number
+}
+
+interface ModelRegister {
+  done?: string | undefined
+  open?: string | undefined
+  at: number
+  token?: string | undefined
+  was?: string | undefined
+  below?: string | undefined
+}
+
+export function modelLedger(settings: LedgerSettings, clock: { now: () => number }): ModelLedger {
+  const { quotaWindowMs, quotaBucketMs, quotaSlackMs, quotaLimit, replayReserve, retentionMs, youngMs } = settings
+  const ceilings: Record<Lane, number> = {
+    replay: quotaLimit,
+    high: Math.floor(quotaLimit * (1 - replayReserve / 2)),
+    live: Math.floor(quotaLimit * (1 - replayReserve)),
+    bulk: Math.floor(quotaLimit * Math.max(0, 1 - 4 * replayReserve)),
+  }
+  let log: Unit[] = []
+  /** Units that a clock running ahead has seen leave: they do not come back when it steps back. */
+  let latestMs = 0
+  let newestBucket = 0
+  const registers = new Map<string, Map<string, ModelRegister>>()
+  const backoffs = new Map<string, { attempts: number; notBeforeMs: number }>()
+  const events = new Map<string, { stamp: string; at: number; done: boolean }>()
+  const counters = new Map<string, number>()
+  const leases = new Map<string, { holder: string; untilMs: number }>()
+  const memos = new Map<string, string>()
+
+  const timeOf = (stamp: string) => Number.parseInt(stamp.slice(1, 14), 10)
+  const counted = (ms: number) => log.filter(({ leavesMs }) => leavesMs > ms)
+  const registersOf = (visitor: string) => {
+    const known = registers.get(visitor) ?? new Map<string, ModelRegister>()
+    registers.set(visitor, known)
+    return known
+  }
+
+  function verdictOf(r: ModelRegister, stamp: string, lane: Lane, visitor: string, now: number): Verdict {
+    const older = timeOf(stamp) < now - retentionMs
+    if (older && r.open !== undefined && r.open > stamp) return 'overtaken'
+    if (older) return 'expired'
+    if (r.done === stamp) return 'delivered'
+    if (r.done !== undefined && r.done > stamp) return 'superseded'
+    if (r.open !== undefined && r.open > stamp) return 'waits'
+    if (r.open !== undefined && now - r.at <= youngMs) return 'contended'
+    if (lane === 'replay' && (backoffs.get(visitor)?.notBeforeMs ?? 0) > now) return 'backoff'
+    return 'send'
+  }
+
+  function admitOne(request: AdmitRequest, lane: Lane, now: number): Admission {
+    let stamps = request.attributes.map(({ stamp }) => stamp)
+    let firstStamp: string | undefined
+    if (request.event !== undefined) {
+      const own = stamps[0] ?? ''
+      const seen = events.get(request.event)
+      if (seen?.done) return { event: 'duplicate' }
+      if (seen !== undefined && now - seen.at <= youngMs) return { event: 'in_flight' }
+      const first = seen?.stamp ?? own
+      events.set(request.event, { stamp: first, at: now, done: false })
+      if (first !== own) firstStamp = first
+      stamps = stamps.map(() => first)
+    }
+    const known = registersOf(request.visitorHash)
+    const registerOf = (index: number): ModelRegister => known.get(request.attributes[index]?.name ?? '') ?? { at: 0 }
+    let verdicts = stamps.map((stamp, index) => verdictOf(registerOf(index), stamp, lane, request.visitorHash, now))
+    const answer = { event: 'open' as const, attempts: backoffs.get(request.visitorHash)?.attempts ?? 0 }
+    const first = firstStamp === undefined ? {} : { firstStamp }
+    if (!verdicts.includes('send')) return { ...answer, ...first, verdicts }
+
+    const ceiling = ceilings[lane]
+    if (counted(latestMs).length + request.units > ceiling) {
+      verdicts = verdicts.map((verdict) => (verdict === 'send' ? 'quota' : verdict))
+      const times = log.map(({ leavesMs }) => leavesMs).sort((a, b) => a - b)
+      const retryAtMs = times.find((ms) => ms > latestMs && counted(ms).length + request.units <= ceiling)
+      return { ...answer, ...first, verdicts, ...(retryAtMs === undefined ? {} : { retryAtMs }) }
+    }
+    newestBucket = Math.max(newestBucket, Math.floor(now / quotaBucketMs))
+    const leavesMs = (newestBucket + 1) * quotaBucketMs + quotaWindowMs + quotaSlackMs
+    for (let unit = 0; unit < request.units; unit++) log.push({ admittedMs: latestMs, bucket: newestBucket, leavesMs })
+    stamps.forEach((stamp, index) => {
+      if (verdicts[index] !== 'send') return
+      const r = registerOf(index)
+      if (r.open === stamp) r.was = stamp
+      else {
+        const before = r.open !== undefined && (r.done === undefined || r.open > r.done) ? r.open : undefined
+        r.was = before
+        r.below = before
+      }
+      known.set(request.attributes[index]?.name ?? '', { ...r, open: stamp, at: now, token: request.token })
+    })
+    return { ...answer, ...first, verdicts, bucket: newestBucket }
+  }
+
+  function settleOne({ visitorHash, token, attributes, eventDone, giveBack, backoff }: Settlement, now: number): void {
+    const known = registersOf(visitorHash)
+    let closed = false
+    for (const { name, stamp, outcome } of attributes) {
+      const r = known.get(name) ?? { at: 0 }
+      known.set(name, r)
+      const mine = r.open !== undefined && r.token === token
+      if (outcome === 'delivered' && (r.done === undefined || stamp > r.done)) r.done = stamp
+      if (outcome === 'unknown' || !mine) continue
+      closed = true
+      const back = outcome === 'unsent' ? r.was : outcome === 'refused' ? r.below : undefined
+      known.set(name, { done: r.done, open: back, at: 0 })
+    }
+    if (backoff !== undefined) backoffs.set(visitorHash, backoff)
+    if (attributes.some(({ outcome }) => outcome === 'delivered')) backoffs.delete(visitorHash)
+    if (closed && giveBack !== undefined) {
+      for (let unit = 0; unit < giveBack.units; unit++) {
+        const index = log.findIndex(({ bucket, leavesMs }) => bucket === giveBack.bucket && leavesMs > latestMs)
+        if (index >= 0) log = log.toSpliced(index, 1)
+      }
+    }
+    if (eventDone !== undefined) {
+      const seen = events.get(eventDone)
+      events.set(eventDone, { stamp: seen?.stamp ?? attributes[0]?.stamp ?? '', at: seen?.at ?? now, done: true })
+    }
+  }
+
+  function step<T>(size: number, work: (now: number) => T): T {
+    if (size > 100) throw new RangeError('too many')
+    const now = clock.now()
+    latestMs = Math.max(latestMs, now)
+    return work(now)
+  }
+
+  return {
+    kind: 'embedded',
+    admit: async (requests, lane) => step(requests.length, (now) => requests.map((request) => admitOne(request, lane, now))),
+    settle: async (settlements, counts: Counters = {}) =>
+      step(settlements.length, (now) => {
+        for (const settlement of settlements) settleOne(settlement, now)
+        for (const [name, add] of Object.entries(counts)) counters.set(name, (counters.get(name) ?? 0) + add)
+      }),
+    firstStamps: async (asked) =>
+      step(asked.length, (now) =>
+        asked.map(({ event, stamp }) => {
+          const seen = events.get(event) ?? { stamp, at: now, done: false }
+          events.set(event, seen)
+          return seen.stamp
+        }),
+      ),
+    usage: async () =>
+      step(0, (): Usage => {
+        const live = counted(latestMs)
+        const starts = [...new Set(live.map(({ bucket }) => bucket))].sort((a, b) => a - b)
+        const [oldest] = live.map(({ leavesMs }) => leavesMs).sort((a, b) => a - b)
+        return {
+          limit: quotaLimit,
+          used: live.length,
+          remaining: quotaLimit - live.length,
+          ...(oldest === undefined ? {} : { nextFreeAtMs: oldest }),
+          buckets: starts.map((start) => [start * quotaBucketMs, live.filter(({ bucket }) => bucket === start).length] as const),
+          counters: Object.fromEntries(counters),
+        }
+      }),
+    lease: async (name, holder, ttlMs) =>
+      step(0, (now) => {
+        const held = leases.get(name)
+        if (held !== undefined && held.holder !== holder && now < held.untilMs) return false
+        leases.set(name, { holder, untilMs: now + ttlMs })
+        return true
+      }),
+    release: async (name, holder) => {
+      if (leases.get(name)?.holder === holder) leases.delete(name)
+    },
+    recall: async (name) => memos.get(name),
+    remember: async (name, value) => {
+      memos.set(name, value)
+    },
+    mostInAnyWindow: () =>
+      Math.max(
+        0,
+        // A window that holds the most ends with an admission.
+        ...log.map(
+          ({ admittedMs: endMs }) => log.filter(({ admittedMs }) => admittedMs > endMs - quotaWindowMs && admittedMs <= endMs).length,
+        ),
+      ),
+  }
+}
