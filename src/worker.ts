@@ -6,6 +6,7 @@ import { kvBacklog } from './core/backlog/kv.ts'
 import { withDeadline } from './core/ledger/deadline.ts'
 import type { AdmitRequest, Counters, Ledger, Settlement } from './core/ledger/port.ts'
 import { sqlLedger } from './core/ledger/sql.ts'
+import { objectSqlite } from './core/ledger/sqlite-object.ts'
 import { upstashLedger } from './core/ledger/upstash.ts'
 import type { Lane, Stamp } from './core/update.ts'
 import { createApp, createBrokenApp } from './edge/app.ts'
@@ -30,14 +31,7 @@ export class LedgerObject extends DurableObject<Env> {
     super(ctx, env)
     const parsed = parseSettings(env as unknown as Record<string, unknown>)
     if (!parsed.ok) throw new Error(`settings: ${parsed.problems.join('; ')}`)
-    this.#ledger = sqlLedger(
-      {
-        exec: (query, ...params) => ctx.storage.sql.exec(query, ...params).toArray(),
-        transaction: (work) => ctx.storage.transactionSync(work),
-      },
-      ledgerSettings(parsed.settings),
-      { now: () => Date.now() },
-    )
+    this.#ledger = sqlLedger(objectSqlite(ctx.storage), ledgerSettings(parsed.settings), { now: () => Date.now() })
   }
 
   admit(requests: readonly AdmitRequest[], lane: Lane) {

@@ -167,7 +167,36 @@ describe('in workerd', () => {
   })
 })
 
+describe('a sender that hangs up', () => {
+  it('cancels nothing: the call is made and settled, a repeat is a duplicate (G2, G4)', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using relay = await startWorkerdRelay(settingsFor(emulator.origin))
+    emulator.faults.add({ kind: 'delay', delayMs: 600, count: 1 })
+    const update = { id: 'evt', visitor: { thirdPartyId: 'x' }, attributes: { tier: 'gold' } }
+    const hungUp = fetch(`${relay.url}/v1/updates`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${testSecrets.apiToken}`, 'content-type': 'application/json' },
+      body: JSON.stringify(update),
+      signal: AbortSignal.timeout(300),
+    })
+    await expect(hungUp).rejects.toThrow()
+    await until(() => emulator.profiles.values('3p:x')?.['tier'] === 'gold')
+    expect(emulator.profiles.values('3p:x')).toEqual({ tier: 'gold' })
+    let repeated: unknown
+    await untilAsync(async () => {
+      repeated = await (await post(relay.url, update)).json()
+      return (repeated as { status: unknown }).status === 'duplicate'
+    })
+    expect(repeated).toEqual({ id: 'evt', status: 'duplicate' })
+    expect(emulator.statistics().calls).toBe(1)
+  })
+})
+
 async function until(holds: () => boolean): Promise<void> {
+  await untilAsync(async () => holds())
+}
+
+async function untilAsync(holds: () => Promise<boolean>): Promise<void> {
   const giveUpAtMs = Date.now() + 5_000
-  while (!holds() && Date.now() < giveUpAtMs) await new Promise((resolve) => setTimeout(resolve, 10))
+  while (!(await holds()) && Date.now() < giveUpAtMs) await new Promise((resolve) => setTimeout(resolve, 10))
 }
