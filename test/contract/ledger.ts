@@ -182,6 +182,82 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         expect(await admit(second)).toMatchObject({ verdicts: names.map((_, index) => (index % 2 === 0 ? 'send' : 'superseded')) })
       })
 
+      it('what was restored has no past of its own: refused once more, it leaves nothing open', async () => {
+        await settle(await sent(at(10)), 'unknown')
+        aged()
+        await settle(await sent(at(20)), 'unsent')
+        await settle(await sent(at(10)), 'refused')
+        expect(await verdict(at(0))).toBe('send')
+      })
+
+      it('what was restored is aged at once, and nobody’s: the attempt that opened it can’t close it again', async () => {
+        const first = await sent(at(10))
+        aged()
+        await settle(await sent(at(20)), 'unsent')
+        await settle(first, 'unsent')
+        expect(await verdict(at(0))).toBe('waits')
+        expect(await verdict(at(10))).toBe('send')
+      })
+
+      it('an attempt that was repeated is settled by the repeat’s token only', async () => {
+        const first = await sent(at(10))
+        aged()
+        const second = await sent(at(10))
+        await settle(first, 'refused')
+        expect(await verdict(at(20))).toBe('contended')
+        await settle(second, 'refused')
+        expect(await verdict(at(5))).toBe('send')
+      })
+
+      it('delivered by an attempt that the ledger never knew moves done on all the same', async () => {
+        await settle(request(at(10)), 'delivered')
+        expect(await verdict(at(10))).toBe('delivered')
+        expect(await verdict(at(5))).toBe('superseded')
+      })
+
+      it('settles each attribute by its own outcome', async () => {
+        const names = ['a', 'b', 'c', 'd']
+        const one = await sent(at(10), { attributes: names.map((name) => ({ name, stamp: at(10) })) })
+        const ends: Outcome[] = ['delivered', 'unsent', 'refused', 'unknown']
+        await ledger.settle([
+          {
+            visitorHash: visitor,
+            token: one.token,
+            attributes: names.map((name, index) => ({ name, stamp: at(10), outcome: ends[index] ?? 'unknown' })),
+          },
+        ])
+        const answer = await admit(request(at(5), { attributes: names.map((name) => ({ name, stamp: at(5) })) }))
+        expect(answer).toMatchObject({ verdicts: ['superseded', 'send', 'send', 'waits'] })
+      })
+
+      it('two requests of one batch on one visitor see each other', async () => {
+        const older = request(at(10))
+        const newer = request(at(20))
+        const answers = await ledger.admit([newer, older, request(at(30))], 'live')
+        expect(answers).toMatchObject([{ verdicts: ['send'] }, { verdicts: ['waits'] }, { verdicts: ['contended'] }])
+        expect(await used()).toBe(1)
+      })
+
+      it('two settlements of one batch on one visitor see each other', async () => {
+        const names = ['a', 'b'].map((name) => ({ name, stamp: at(10) }))
+        const [first, second] = names.map((attribute) => request(at(10), { attributes: [attribute] }))
+        if (first === undefined || second === undefined) throw new Error('no request')
+        await ledger.admit([first, second], 'live')
+        await ledger.settle(
+          [first, second].map(({ visitorHash, token, attributes }) => ({
+            visitorHash,
+            token,
+            attributes: attributes.map((attribute) => ({ ...attribute, outcome: 'delivered' as const })),
+          })),
+        )
+        expect(await admit(request(at(10), { attributes: names }))).toMatchObject({ verdicts: ['delivered', 'delivered'] })
+      })
+
+      it('keeps visitors apart', async () => {
+        await settle(await sent(at(10)), 'delivered')
+        expect(await admit(request(at(10), { visitorHash: unique() }))).toMatchObject({ verdicts: ['send'] })
+      })
+
       it('refuses what is older than the retention, and says so when a newer attempt is open', async () => {
         nowMs += contractSettings.retentionMs
         expect(await verdict(at(-1))).toBe('expired')
@@ -201,6 +277,90 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         expect(await admit(again)).toMatchObject({ event: 'open', verdicts: ['send'], firstStamp: at(0) })
         await settle({ ...again, attributes: [{ name: 'tier', stamp: at(0) }] }, 'delivered', { eventDone: event })
         expect(await admit(request(at(300), { event }))).toEqual({ event: 'duplicate' })
+      })
+
+      it('the first stamp takes the place of the stamp of every attribute', async () => {
+        const event = unique()
+        await sent(at(0), { event, attributes: ['a', 'b'].map((name) => ({ name, stamp: at(0) })) })
+        aged()
+        await settle(await sent(at(5), { attributes: [{ name: 'b', stamp: at(5) }] }), 'delivered')
+        const again = await admit(request(at(100), { event, attributes: ['a', 'b'].map((name) => ({ name, stamp: at(100) })) }))
+        expect(again).toMatchObject({ verdicts: ['send', 'superseded'], firstStamp: at(0) })
+      })
+
+      it('says no first stamp where it is the request’s own', async () => {
+        const event = unique()
+        const fresh = await admit(request(at(0), { event }))
+        expect(fresh).not.toHaveProperty('firstStamp')
+        aged()
+        expect(await admit(request(at(0), { event }))).toEqual({ ...fresh, bucket: expect.any(Number) })
+      })
+
+      it('each try anew is in flight for as long as the first was', async () => {
+        const event = unique()
+        await sent(at(0), { event })
+        aged()
+        await sent(at(0), { event })
+        nowMs += contractSettings.youngMs
+        expect(await admit(request(at(0), { event }))).toEqual({ event: 'in_flight' })
+        nowMs += 1
+        expect(await admit(request(at(0), { event }))).toMatchObject({ event: 'open' })
+      })
+
+      it('the second of one batch is in flight', async () => {
+        const event = unique()
+        const answers = await ledger.admit([request(at(0), { event }), request(at(1), { event, visitorHash: unique() })], 'live')
+        expect(answers).toMatchObject([{ event: 'open', verdicts: ['send'] }, { event: 'in_flight' }])
+        expect(await used()).toBe(1)
+      })
+
+      it('is recorded with its first stamp though the quota refused it', async () => {
+        const event = unique()
+        expect(await admit(request(at(0), { event, units: 101 }))).toMatchObject({ event: 'open', verdicts: ['quota'] })
+        expect(await admit(request(at(9), { event }))).toEqual({ event: 'in_flight' })
+        aged()
+        expect(await admit(request(at(9), { event }))).toMatchObject({ verdicts: ['send'], firstStamp: at(0) })
+      })
+
+      it('done at once ends its youth, and a settlement without the event does not', async () => {
+        const event = unique()
+        const one = await sent(at(0), { event })
+        await settle(one, 'delivered')
+        expect(await admit(request(at(0), { event }))).toEqual({ event: 'in_flight' })
+        await settle(one, 'delivered', { eventDone: event })
+        expect(await admit(request(at(0), { event }))).toEqual({ event: 'duplicate' })
+      })
+
+      it('an event that the ledger never knew is recorded as done under the stamp of its settlement', async () => {
+        const event = unique()
+        await settle(request(at(7)), 'delivered', { eventDone: event })
+        expect(await admit(request(at(9), { event }))).toEqual({ event: 'duplicate' })
+        expect(await ledger.firstStamps([{ event, stamp: at(9) }])).toEqual([at(7)])
+      })
+
+      it('done keeps the first stamp', async () => {
+        const event = unique()
+        await sent(at(0), { event })
+        await settle(request(at(7)), 'delivered', { eventDone: event })
+        expect(await ledger.firstStamps([{ event, stamp: at(9) }])).toEqual([at(0)])
+      })
+
+      it('what was asked for its first stamp is in flight to live traffic, then goes under that stamp', async () => {
+        const event = unique()
+        await ledger.firstStamps([{ event, stamp: at(0) }])
+        expect(await admit(request(at(5), { event }))).toEqual({ event: 'in_flight' })
+        aged()
+        expect(await admit(request(at(5), { event }))).toMatchObject({ verdicts: ['send'], firstStamp: at(0) })
+      })
+
+      it('equal events in one question have one first stamp', async () => {
+        const event = unique()
+        expect(
+          await ledger.firstStamps([
+            { event, stamp: at(3) },
+            { event, stamp: at(1) },
+          ]),
+        ).toEqual([at(3), at(3)])
       })
 
       it('a duplicate costs no quota', async () => {
@@ -267,6 +427,62 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         expect(await admit(request(at(2), { units: 7, visitorHash: unique() }))).toMatchObject({ verdicts: ['send'] })
       })
 
+      it('lanes fill one total: what one took is gone for the others, and replay keeps its reserve', async () => {
+        const on = async (lane: Lane, units: number) => {
+          const answer = await admit(request(at(0), { units, visitorHash: unique() }), lane)
+          return answer.event === 'open' && answer.verdicts[0]
+        }
+        expect(await on('bulk', 60)).toBe('send')
+        expect(await on('bulk', 1)).toBe('quota')
+        expect(await on('live', 30)).toBe('send')
+        expect(await on('live', 1)).toBe('quota')
+        expect(await on('high', 5)).toBe('send')
+        expect(await on('high', 1)).toBe('quota')
+        expect(await on('replay', 5)).toBe('send')
+        expect(await on('replay', 1)).toBe('quota')
+      })
+
+      it('the time it says is that of the lane, over as many buckets as it takes', async () => {
+        const freeMs: number[] = []
+        for (const units of [30, 30, 30]) {
+          freeMs.push(Math.floor(nowMs / 100) * 100 + 100 + 11_500)
+          await sent(at(0), { units, visitorHash: unique() })
+          nowMs += 1_000
+        }
+        const retryAt = async (units: number, lane: Lane) => {
+          const answer = await admit(request(at(0), { units, visitorHash: unique() }), lane)
+          return answer.event === 'open' ? answer.retryAtMs : undefined
+        }
+        expect(await retryAt(1, 'live')).toBe(freeMs[0])
+        expect(await retryAt(30, 'live')).toBe(freeMs[0])
+        expect(await retryAt(31, 'live')).toBe(freeMs[1])
+        expect(await retryAt(90, 'live')).toBe(freeMs[2])
+        expect(await retryAt(91, 'live')).toBeUndefined()
+        expect(await retryAt(1, 'bulk')).toBe(freeMs[1])
+        expect(await retryAt(41, 'replay')).toBe(freeMs[1])
+      })
+
+      it('takes the units of a request once, however many of its attributes go, and says which bucket', async () => {
+        nowMs += 250
+        const attributes = ['a', 'b', 'c'].map((name) => ({ name, stamp: at(0) }))
+        const answer = await admit(request(at(0), { attributes, units: 2 }))
+        expect(answer).toEqual({
+          event: 'open',
+          verdicts: ['send', 'send', 'send'],
+          bucket: Math.floor((startMs + 250) / 100),
+          attempts: 0,
+        })
+        expect(await used()).toBe(2)
+      })
+
+      it('a refusal names only the attributes that would have gone', async () => {
+        const attributes = (ms: number) => ['a', 'b'].map((name) => ({ name, stamp: at(ms) }))
+        await settle(await sent(at(10), { attributes: attributes(10).slice(0, 1) }), 'delivered')
+        const answer = await admit(request(at(5), { attributes: attributes(5), units: 101 }))
+        expect(answer).toMatchObject({ verdicts: ['superseded', 'quota'] })
+        expect(answer).not.toHaveProperty('bucket')
+      })
+
       it('says no time for what can never fit', async () => {
         const answer = await admit(request(at(0), { units: 101 }))
         expect(answer).toMatchObject({ verdicts: ['quota'] })
@@ -291,6 +507,65 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         }
         for (let time = 0; time < 3; time++) await ledger.settle([settlement])
         expect(await used()).toBe(6)
+      })
+
+      const taken = async (units: number) => {
+        const one = request(at(0), { units, visitorHash: unique() })
+        const answer = await admit(one)
+        if (answer.event !== 'open' || answer.bucket === undefined) throw new Error('not admitted')
+        return { one, bucket: answer.bucket }
+      }
+
+      it('what is given back frees its own bucket, and can be taken again at once', async () => {
+        await fresh({ quotaLimit: 10, replayReserve: 0 })
+        const { one, bucket } = await taken(6)
+        nowMs += 1_000
+        await taken(4)
+        await settle(one, 'unsent', { giveBack: { bucket, units: 6 } })
+        expect(await ledger.usage()).toMatchObject({ used: 4, buckets: [[startMs + 1_000, 4]], nextFreeAtMs: startMs + 12_600 })
+        await taken(6)
+        expect(await used()).toBe(10)
+      })
+
+      it('never gives back more than the bucket holds, nor to a bucket that is gone', async () => {
+        const { one, bucket } = await taken(5)
+        await settle(one, 'unsent', { giveBack: { bucket, units: 50 } })
+        expect(await ledger.usage()).toMatchObject({ used: 0, buckets: [] })
+        const late = await taken(5)
+        nowMs += 11_600
+        const now = await taken(3)
+        await settle(late.one, 'unsent', { giveBack: { bucket: late.bucket, units: 5 } })
+        expect(await used()).toBe(3)
+        await settle(now.one, 'delivered', { giveBack: { bucket: now.bucket, units: 1 } })
+        expect(await used()).toBe(2)
+      })
+
+      it('an attempt that is not its register’s any more gives nothing back, delivered or not', async () => {
+        const { one, bucket } = await taken(5)
+        aged()
+        await sent(at(9), { visitorHash: one.visitorHash })
+        const before = await used()
+        await settle(one, 'delivered', { giveBack: { bucket, units: 4 } })
+        await settle(one, 'unsent', { giveBack: { bucket, units: 4 } })
+        expect(await used()).toBe(before)
+      })
+
+      it('one attribute that closes is enough to give back', async () => {
+        const one = request(at(0), { units: 5, attributes: ['a', 'b'].map((name) => ({ name, stamp: at(0) })) })
+        const answer = await admit(one)
+        const bucket = answer.event === 'open' ? (answer.bucket ?? 0) : 0
+        await ledger.settle([
+          {
+            visitorHash: one.visitorHash,
+            token: one.token,
+            attributes: [
+              { name: 'a', stamp: at(0), outcome: 'unknown' },
+              { name: 'b', stamp: at(0), outcome: 'unsent' },
+            ],
+            giveBack: { bucket, units: 3 },
+          },
+        ])
+        expect(await used()).toBe(2)
       })
 
       it('an unknown outcome gives nothing back', async () => {
@@ -339,6 +614,62 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
       })
     })
 
+    describe('backoff, in detail', () => {
+      const backoff = { attempts: 2, notBeforeMs: startMs + 30_000 }
+      const failed = async () => {
+        await settle(await sent(at(0)), 'unknown', { backoff })
+        aged()
+      }
+
+      it('is over at its very millisecond', async () => {
+        await failed()
+        nowMs = startMs + 29_999
+        expect(await verdict(at(0), 'replay')).toBe('backoff')
+        nowMs = startMs + 30_000
+        expect(await verdict(at(0), 'replay')).toBe('send')
+      })
+
+      it('takes no units, and says so only of what would have gone', async () => {
+        await settle(await sent(at(10), { attributes: [{ name: 'a', stamp: at(10) }] }), 'delivered')
+        await failed()
+        const before = await used()
+        const attributes = ['a', 'tier', 'new'].map((name) => ({ name, stamp: at(0) }))
+        expect(await admit(request(at(0), { attributes }), 'replay')).toMatchObject({
+          verdicts: ['superseded', 'backoff', 'backoff'],
+          attempts: 2,
+        })
+        expect(await used()).toBe(before)
+      })
+
+      it('a delivery wins over a backoff in the same settlement', async () => {
+        const one = request(at(0), { attributes: ['a', 'b'].map((name) => ({ name, stamp: at(0) })) })
+        await admit(one)
+        await ledger.settle([
+          {
+            visitorHash: visitor,
+            token: one.token,
+            attributes: [
+              { name: 'a', stamp: at(0), outcome: 'delivered' },
+              { name: 'b', stamp: at(0), outcome: 'unknown' },
+            ],
+            backoff,
+          },
+        ])
+        aged()
+        expect(await admit(request(at(0), { attributes: [{ name: 'b', stamp: at(0) }] }), 'replay')).toMatchObject({
+          verdicts: ['send'],
+          attempts: 0,
+        })
+      })
+
+      it('stays through what is no delivery, and can be set without an attribute', async () => {
+        await ledger.settle([{ visitorHash: visitor, token: unique(), attributes: [], backoff }])
+        nowMs += 1
+        await settle(await sent(at(0)), 'unsent')
+        expect(await admit(request(at(0)), 'replay')).toMatchObject({ verdicts: ['backoff'], attempts: 2 })
+      })
+    })
+
     describe('leases, memos, counters', () => {
       it('a lease has one holder, who may renew it, until it ends or is given back', async () => {
         const name = unique()
@@ -365,10 +696,43 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         }
       })
 
+      it.each(['__proto__', 'constructor', 'a b:c', '"quoted"', '😀'])('takes %s for a name like any other', async (odd) => {
+        expect(await ledger.recall(odd)).toBeUndefined()
+        await ledger.remember(odd, 'kept')
+        expect(await ledger.recall(odd)).toBe('kept')
+        expect(await ledger.lease(odd, 'one', 1_000)).toBe(true)
+        expect(await ledger.lease(odd, 'two', 1_000)).toBe(false)
+        await ledger.settle([], Object.fromEntries([[odd, 2]]))
+        const { counters } = await ledger.usage()
+        expect(Object.entries(counters)).toEqual([[odd, 2]])
+      })
+
       it('counts', async () => {
         await ledger.settle([], { calls: 2, received: 1 })
         await ledger.settle([], { calls: 3 })
         expect((await ledger.usage()).counters).toEqual({ calls: 5, received: 1 })
+      })
+
+      it('an empty batch is nothing', async () => {
+        expect(await ledger.admit([], 'live')).toEqual([])
+        expect(await ledger.firstStamps([])).toEqual([])
+        await ledger.settle([])
+        expect(await ledger.usage()).toMatchObject({ used: 0, counters: {} })
+      })
+
+      it('refuses more than a batch of settlements or events, and touches nothing', async () => {
+        const many = <T>(one: T) => Array.from({ length: maxBatch + 1 }, () => one)
+        const one = await sent(at(0))
+        const settlement: Settlement = {
+          visitorHash: visitor,
+          token: one.token,
+          attributes: [{ name: 'tier', stamp: at(0), outcome: 'delivered' }],
+        }
+        await expect(ledger.settle(many(settlement), { calls: 1 })).rejects.toThrow(RangeError)
+        expect(await verdict(at(0))).toBe('contended')
+        const event = unique()
+        await expect(ledger.firstStamps(many({ event, stamp: at(0) }))).rejects.toThrow(RangeError)
+        expect(await ledger.firstStamps([{ event, stamp: at(1) }])).toEqual([at(1)])
       })
 
       it('refuses more than a batch', async () => {
