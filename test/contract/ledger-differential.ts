@@ -9,6 +9,7 @@ import { contractSettings } from './ledger.ts'
 type Make = (settings: LedgerSettings, clock: { now: () => number }) => Ledger
 const startMs = 1_790_000_000_000
 const outcomes: Outcome[] = ['delivered', 'unsent', 'refused', 'unknown']
+const names = ['tier', '__proto__', 'a b|c:"😀"']
 
 const admitOp = fc.record({
   kind: fc.constant('admit' as const),
@@ -23,8 +24,7 @@ const admitOp = fc.record({
     { minLength: 1, maxLength: 4 },
   ),
 })
-const settleOp = fc.record({
-  kind: fc.constant('settle' as const),
+const settlementOf = fc.record({
   /** Which of the attempts so far, counted from the newest. */
   attempt: fc.integer({ min: 0, max: 5 }),
   outcomes: fc.array(fc.constantFrom(...outcomes), { minLength: 3, maxLength: 3 }),
@@ -32,9 +32,19 @@ const settleOp = fc.record({
   done: fc.boolean(),
   backoff: fc.option(fc.integer({ min: 0, max: 20_000 }), { nil: undefined }),
 })
+const settleOp = fc.record({
+  kind: fc.constant('settle' as const),
+  settlements: fc.array(settlementOf, { minLength: 1, maxLength: 3 }),
+})
 const waitOp = fc.record({
   kind: fc.constant('wait' as const),
   ms: fc.oneof(fc.integer({ min: -300, max: 3_000 }), fc.integer({ min: 9_000, max: 15_000 })),
+})
+const leaseOp = fc.record({
+  kind: fc.constant('lease' as const),
+  holder: fc.constantFrom('one', 'other'),
+  /** 0 gives it back. */
+  ttlMs: fc.constantFrom(0, 1_000, 12_000),
 })
 const stampsOp = fc.record({
   kind: fc.constant('stamps' as const),
@@ -42,16 +52,26 @@ const stampsOp = fc.record({
   stamp: fc.integer({ min: 0, max: 6 }),
 })
 
+/** Both start empty, on one fake clock that now and then steps back. Every answer, and the usage after every step, is compared. */
 export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns = 60): Promise<void> {
   await fc.assert(
     fc.asyncProperty(
-      fc.array(fc.oneof({ weight: 4, arbitrary: admitOp }, { weight: 3, arbitrary: settleOp }, waitOp, stampsOp), { maxLength: 40 }),
+      fc.array(
+        fc.oneof(
+          { weight: 8, arbitrary: admitOp },
+          { weight: 6, arbitrary: settleOp },
+          { weight: 3, arbitrary: waitOp },
+          { weight: 2, arbitrary: stampsOp },
+          leaseOp,
+        ),
+        { maxLength: 40 },
+      ),
       async (operations) => {
         let nowMs = startMs
         const clock = { now: () => nowMs }
         const settings = { ...contractSettings, quotaLimit: 20 }
         const [one, other] = [makeOne(settings, clock), makeOther(settings, clock)]
-        const attempts: { request: AdmitRequest; bucket: number | undefined }[] = []
+        const attempts: { request: AdmitRequest; bucket: number; firstStamp: string | undefined }[] = []
         const stamp = (serial: number) => makeStamp(startMs + serial, startMs + serial, String(serial).padStart(16, '0'))
         let token = 0
         for (const operation of operations) {
@@ -59,6 +79,12 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
             case 'wait':
               nowMs += operation.ms
               break
+            case 'lease': {
+              const { holder, ttlMs } = operation
+              const ask = (ledger: Ledger) => (ttlMs === 0 ? ledger.release('flush', holder) : ledger.lease('flush', holder, ttlMs))
+              expect(await ask(other)).toEqual(await ask(one))
+              break
+            }
             case 'stamps': {
               const events = [{ event: `event-${operation.event}`, stamp: stamp(operation.stamp) }]
               expect(await other.firstStamps(events)).toEqual(await one.firstStamps(events))
@@ -70,7 +96,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
                   visitorHash: `visitor-${visitor}`,
                   // With an event all attributes have the event's one stamp.
                   attributes: stamps.map((serial, index) => ({
-                    name: `name-${index}`,
+                    name: names[index] ?? `name-${index}`,
                     stamp: stamp(event === undefined ? serial : (stamps[0] ?? 0)),
                   })),
                   units,
@@ -83,29 +109,32 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
               answers.forEach((answer, index) => {
                 const request = requests[index]
                 if (answer.event === 'open' && request !== undefined && answer.bucket !== undefined)
-                  attempts.unshift({ request, bucket: answer.bucket })
+                  attempts.unshift({ request, bucket: answer.bucket, firstStamp: answer.firstStamp })
               })
               break
             }
             case 'settle': {
-              const attempt = attempts[operation.attempt]
-              if (attempt === undefined) break
-              const { request, bucket } = attempt
-              const settlement: Settlement = {
-                visitorHash: request.visitorHash,
-                token: request.token,
-                attributes: request.attributes.map((attribute, index) => ({
-                  ...attribute,
-                  outcome: operation.outcomes[index] ?? 'unknown',
-                })),
-                ...(operation.giveBack > 0 && bucket !== undefined
-                  ? { giveBack: { bucket, units: Math.min(operation.giveBack, request.units) } }
-                  : {}),
-                ...(operation.done && request.event !== undefined ? { eventDone: request.event } : {}),
-                ...(operation.backoff === undefined ? {} : { backoff: { attempts: 1, notBeforeMs: nowMs + operation.backoff } }),
-              }
-              await one.settle([settlement], { calls: 1 })
-              await other.settle([settlement], { calls: 1 })
+              const settlements = operation.settlements.flatMap((ending): Settlement[] => {
+                const attempt = attempts[ending.attempt]
+                if (attempt === undefined) return []
+                const { request, bucket, firstStamp } = attempt
+                return [
+                  {
+                    visitorHash: request.visitorHash,
+                    token: request.token,
+                    attributes: request.attributes.map(({ name, stamp }, index) => ({
+                      name,
+                      stamp: firstStamp ?? stamp,
+                      outcome: ending.outcomes[index] ?? 'unknown',
+                    })),
+                    ...(ending.giveBack > 0 ? { giveBack: { bucket, units: Math.min(ending.giveBack, request.units) } } : {}),
+                    ...(ending.done && request.event !== undefined ? { eventDone: request.event } : {}),
+                    ...(ending.backoff === undefined ? {} : { backoff: { attempts: 1, notBeforeMs: nowMs + ending.backoff } }),
+                  },
+                ]
+              })
+              await one.settle(settlements, { calls: 1 })
+              await other.settle(settlements, { calls: 1 })
               break
             }
           }

@@ -7,13 +7,14 @@ import type { Admission, AdmitRequest, Counters, Ledger, LedgerSettings, Settlem
 import type { Lane } from '../../src/core/update.ts'
 
 export interface ModelLedger extends Ledger {
-  /** The most units, admitted and not given back, that any rolling window has held so far. */
+  /** The most units, admitted and not given back, that any rolling window has held so far, by the clock's own readings. */
   mostInAnyWindow(): number
+  /** How far the clock was seen behind itself, ms. No ledger can promise a window to a clock that is off by more than the slack. */
+  steppedBackMs(): number
 }
 
 /** One granted unit. */
 interface Unit {
-  /** The time of its admission by the clock that never steps back. */
   readonly admittedMs: number
   readonly bucket: number
   readonly leavesMs: number
@@ -39,6 +40,7 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
   let log: Unit[] = []
   /** Units that a clock running ahead has seen leave: they do not come back when it steps back. */
   let latestMs = 0
+  let behindMs = 0
   let newestBucket = 0
   const registers = new Map<string, Map<string, ModelRegister>>()
   const backoffs = new Map<string, { attempts: number; notBeforeMs: number }>()
@@ -96,7 +98,7 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
     }
     newestBucket = Math.max(newestBucket, Math.floor(now / quotaBucketMs))
     const leavesMs = (newestBucket + 1) * quotaBucketMs + quotaWindowMs + quotaSlackMs
-    for (let unit = 0; unit < request.units; unit++) log.push({ admittedMs: latestMs, bucket: newestBucket, leavesMs })
+    for (let unit = 0; unit < request.units; unit++) log.push({ admittedMs: now, bucket: newestBucket, leavesMs })
     stamps.forEach((stamp, index) => {
       if (verdicts[index] !== 'send') return
       const r = registerOf(index)
@@ -142,6 +144,7 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
     if (size > 100) throw new RangeError('too many')
     const now = clock.now()
     latestMs = Math.max(latestMs, now)
+    behindMs = Math.max(behindMs, latestMs - now)
     return work(now)
   }
 
@@ -189,6 +192,7 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
     remember: async (name, value) => {
       memos.set(name, value)
     },
+    steppedBackMs: () => behindMs,
     mostInAnyWindow: () =>
       Math.max(
         0,
