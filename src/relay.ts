@@ -12,10 +12,12 @@ import { httpTarget } from './core/target/http.ts'
 import { flush, lastRunMemo } from './cron/flush.ts'
 import type { FlushReport } from './cron/report.ts'
 import type { Readiness } from './edge/probes.ts'
+import { type Source, sharesOf } from './edge/source.ts'
 import type { Settings } from './settings.ts'
 
 export interface RelayParts {
   readonly settings: Settings
+  readonly sources: readonly Source[]
   readonly ledger: Ledger
   readonly backlog: Backlog
   readonly clock: Clock
@@ -35,6 +37,8 @@ export interface Relay {
 
 /** A cron that fires every minute and was not seen for this long went silent. */
 const cronSilentMs = 5 * 60_000
+/** Time enough to get a new token through a change board. */
+const tokenWarnMs = 14 * 86_400_000
 
 export async function createRelay(parts: RelayParts): Promise<Relay> {
   const { settings, ledger, backlog, clock, random, log } = parts
@@ -44,9 +48,18 @@ export async function createRelay(parts: RelayParts): Promise<Relay> {
     timeoutMs: settings.targetTimeoutMs,
     strict: settings.targetStrictAnswer,
     fetch: parts.fetch,
-    now: clock.now,
+    clock,
+    retentionMs: settings.retentionHours * 3_600_000,
   })
-  const door = createDoor({ ledger, target, wire, clock, random, backoffBaseMs: settings.backoffBaseMs })
+  const door = createDoor({
+    ledger,
+    target,
+    wire,
+    clock,
+    random,
+    backoffBaseMs: settings.backoffBaseMs,
+    shares: sharesOf(parts.sources, settings.quotaLimit),
+  })
   return {
     prepare: createPrepare({ hasher: await createHasher(settings.hashKey), wire, retentionMs: settings.retentionHours * 3_600_000 }),
     deliver: createDeliver({
@@ -75,21 +88,37 @@ export async function createRelay(parts: RelayParts): Promise<Relay> {
   }
 
   async function ready(): Promise<Readiness> {
-    const lastRun = await ledger.recall(lastRunMemo).then(
-      (text) => ({ answered: true, text }),
-      () => ({ answered: false, text: undefined }),
-    )
-    const atMs = readAtMs(lastRun.text)
+    const nowMs = clock.now()
+    const asked = await Promise.all([ledger.usage(), ledger.recall(lastRunMemo)]).catch(() => undefined)
+    const [usage, lastRun] = asked ?? []
+    const atMs = readAtMs(lastRun)
+    const breaker = usage?.health.breaker
+    // What no waiting mends turns it red: our address, our token, or everything refused.
+    const wrong = breaker !== undefined && breaker.cause !== 'unavailable'
+    const lost = usage?.lostAtMs !== undefined && nowMs - usage.lostAtMs <= settings.quotaWindowMs
     return {
-      ready: lastRun.answered,
+      ready: usage !== undefined && !wrong,
       ledger: ledger.kind,
       checks: {
-        ledger: lastRun.answered ? 'ok' : 'fail',
-        cron: atMs !== undefined && clock.now() - atMs <= cronSilentMs ? 'ok' : 'warn',
+        ledger: usage === undefined ? 'fail' : lost ? 'warn' : 'ok',
+        target: wrong ? 'fail' : breaker !== undefined || usage?.health.paused === true ? 'warn' : 'ok',
+        token: tokenCheck(nowMs),
+        cron: atMs !== undefined && nowMs - atMs <= cronSilentMs ? 'ok' : 'warn',
         encryption: 'warn',
       },
-      ...(atMs === undefined ? {} : { details: { lastFlushAt: new Date(atMs).toISOString() } }),
+      details: {
+        ...(atMs === undefined ? {} : { lastFlushAt: new Date(atMs).toISOString() }),
+        ...(usage === undefined ? {} : { quotaUsed: usage.used, quotaLimit: usage.limit }),
+        ...(breaker === undefined ? {} : { breaker: breaker.cause, breakerSince: new Date(breaker.sinceMs).toISOString() }),
+        ...(usage?.health.paused === true ? { paused: 'yes' } : {}),
+        ...(usage?.lostAtMs === undefined ? {} : { ledgerLostAt: new Date(usage.lostAtMs).toISOString() }),
+      },
     }
+  }
+
+  function tokenCheck(nowMs: number): 'ok' | 'warn' | 'fail' {
+    const leftMs = (settings.targetTokenExpiresAtMs ?? Number.POSITIVE_INFINITY) - nowMs
+    return leftMs <= 0 ? 'fail' : leftMs <= tokenWarnMs ? 'warn' : 'ok'
   }
 }
 

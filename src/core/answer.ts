@@ -28,8 +28,12 @@ const maxMessageChars = 200
 /**
  * @param strict whether a 2xx must carry Target's own yes (`TARGET_STRICT_ANSWER`)
  * @param nowMs for a Retry-After that is a date, epoch ms
+ * @param retentionMs as far as a Retry-After is followed
  */
-export function readAnswer({ status, body, retryAfter }: RawAnswer, { strict, nowMs }: { strict: boolean; nowMs: number }): Answer {
+export function readAnswer(
+  { status, body, retryAfter }: RawAnswer,
+  { strict, nowMs, retentionMs }: { strict: boolean; nowMs: number; retentionMs: number },
+): Answer {
   if (status >= 200 && status < 300) {
     const verdict = readVerdict(body)
     if (verdict === 'no') return { kind: 'refused', message: readMessage(body) ?? 'success=false' }
@@ -37,7 +41,7 @@ export function readAnswer({ status, body, retryAfter }: RawAnswer, { strict, no
   }
   if ((status >= 300 && status < 400) || status === 401 || status === 403) return { kind: 'misconfigured', status }
   if (status >= 500 || mayPass.has(status)) {
-    const retryAfterMs = readRetryAfter(retryAfter, nowMs)
+    const retryAfterMs = readRetryAfter(retryAfter, nowMs, retentionMs)
     return { kind: 'unavailable', status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
   }
   return { kind: 'refused', message: readMessage(body) ?? `status ${status}` }
@@ -59,16 +63,15 @@ function readMessage(body: string): string | undefined {
 }
 
 /**
- * Retry-After in both forms of RFC 9110 §10.2.3, strictly. A day is as far as it is followed: what asks for more is a
- * mistake or an attack, and the retention would run out.
+ * Retry-After in both forms of RFC 9110 §10.2.3, strictly. What asks for more than the retention is followed to its end,
+ * where the update becomes a dead letter.
  *
  * @returns milliseconds from now; undefined where there is none, or none that can be read
  */
-export function readRetryAfter(header: string | undefined, nowMs: number): number | undefined {
+export function readRetryAfter(header: string | undefined, nowMs: number, retentionMs: number): number | undefined {
   const text = header?.trim() ?? ''
   const waitMs = /^\d{1,10}$/.test(text) ? Number(text) * 1_000 : httpDate.test(text) ? Date.parse(text) - nowMs : Number.NaN
-  return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(0, waitMs), maxRetryAfterMs)
+  return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(0, waitMs), retentionMs)
 }
 
-const maxRetryAfterMs = 24 * 3_600_000
 const httpDate = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/

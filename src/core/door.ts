@@ -11,7 +11,8 @@
 import { backoffMs } from './backoff.ts'
 import type { Clock, Random } from './clock.ts'
 import { type Call, encodeCalls, maxUnits, type Wire } from './codec.ts'
-import type { Admission, Ledger, Outcome, Settlement, Verdict } from './ledger/port.ts'
+import type { Signal } from './ledger/health.ts'
+import type { Admission, AdmitRequest, Ledger, Outcome, Settlement, Verdict } from './ledger/port.ts'
 import { startWithinMs } from './ledger/young.ts'
 import type { Target } from './target/port.ts'
 import type { Attribute, Lane, Stamp, Visitor } from './update.ts'
@@ -29,6 +30,8 @@ export interface Attempt {
   readonly attributes: readonly StampedAttribute[]
   /** Live only: the event's key. */
   readonly event?: string
+  /** On whose account; absent where several sources share it. */
+  readonly source?: string
 }
 
 export interface Admitted {
@@ -75,13 +78,20 @@ export interface DoorParts {
   readonly clock: Clock
   readonly random: Random
   readonly backoffBaseMs: number
+  /** Units a window for each source with a share of its own. */
+  readonly shares: ReadonlyMap<string, number>
 }
 
 /** A Worker has 6 connections that wait for headers; ledger and backlog need theirs. */
 const sendsAtOnce = 4
 const tokenBytes = 12
+/**
+ * After so many failed tries a merged update travels event by event, a different one each time, so that one on which
+ * Target fails does not hold its neighbours back. The others count as unsent.
+ */
+const triesTogether = 3
 
-export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs }: DoorParts): Door {
+export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs, shares }: DoorParts): Door {
   return { admit, send }
 
   async function admit(attempts: readonly Attempt[], lane: Lane): Promise<readonly Admitted[]> {
@@ -94,6 +104,7 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs 
         units,
         token,
         ...(attempt.event === undefined ? {} : { event: attempt.event }),
+        ...accountOf(attempt),
       })),
       lane,
     )
@@ -116,6 +127,11 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs 
     return plans.map(({ one, calls }) => passage(one, calls, answers))
   }
 
+  function accountOf({ source }: Attempt): Pick<AdmitRequest, 'source'> {
+    const units = source === undefined ? undefined : shares.get(source)
+    return source === undefined || units === undefined ? {} : { source: { name: source, units } }
+  }
+
   function unitsFor(attempt: Attempt): number {
     const encoded = encodeCalls(attempt.visitor, attempt.attributes, wire)
     if (!encoded.ok) throw new Error('an update that fits no call came to the door')
@@ -124,26 +140,31 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs 
 
   function callsOf({ attempt, admission }: Admitted): readonly Call[] {
     if (admission.event !== 'open') return []
-    const worth = attempt.attributes.filter((_, index) => admission.verdicts[index] === 'send')
-    if (worth.length === 0) return []
+    const all = attempt.attributes.filter((_, index) => admission.verdicts[index] === 'send')
+    const stamps = [...new Set(all.map(({ stamp }) => stamp))]
+    if (stamps.length === 0) return []
+    const alone = admission.attempts >= triesTogether ? stamps[admission.attempts % stamps.length] : undefined
+    const worth = alone === undefined ? all : all.filter(({ stamp }) => stamp === alone)
     const encoded = encodeCalls(attempt.visitor, worth, wire)
     return encoded.ok ? encoded.calls : []
   }
 
   function passage({ attempt, admission, token, units }: Admitted, calls: readonly Call[], answers: ReadonlyMap<Call, Sent>): Passage {
     if (admission.event !== 'open') return { attempt, event: admission.event, attributes: [], calls: 0, attempts: 0 }
+    const systemic = admission.probe === 'systemic'
     const sentBy = new Map(calls.flatMap((call) => call.names.map((name) => [name, answers.get(call) ?? unsent] as const)))
     const attributes = attempt.attributes.map((attribute, index) => {
       const verdict = admission.verdicts[index] ?? 'quota'
       return {
         ...attribute,
         stamp: admission.firstStamp ?? attribute.stamp,
-        fate: verdict === 'send' ? fateOf(sentBy.get(attribute.name) ?? unsent) : verdict,
+        fate: verdict === 'send' ? fateOf(sentBy.get(attribute.name) ?? unsent, systemic) : verdict,
       }
     })
     const results = calls.map((call) => ({ call, sent: answers.get(call) ?? unsent }))
     const started = results.filter(({ sent }) => sent.kind !== 'unsent')
-    const failures = started.map(({ sent }) => failureOf(sent)).filter((failure) => failure !== undefined)
+    const failures = started.map(({ sent }) => failureOf(sent, systemic)).filter((failure) => failure !== undefined)
+    const signal = signalOf(started.map(({ sent }) => sent))
     const refusal = started.map(({ sent }) => (sent.kind === 'refused' ? sent.message : undefined)).find((message) => message !== undefined)
     const base = {
       attempt,
@@ -168,8 +189,12 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs 
       visitorHash: attempt.visitorHash,
       token,
       attributes: settled,
-      ...(unused > 0 && admission.bucket !== undefined ? { giveBack: { bucket: admission.bucket, units: unused } } : {}),
+      ...(unused > 0 && admission.bucket !== undefined
+        ? { giveBack: { bucket: admission.bucket, units: unused, ...accountName(accountOf(attempt)) } }
+        : {}),
       ...(failures.length === 0 ? {} : { backoff: nextTry(admission.attempts + 1, started) }),
+      ...(signal === undefined ? {} : { signal }),
+      ...(admission.probe === undefined ? {} : { probe: true as const }),
     }
     return { ...base, settlement }
   }
@@ -184,13 +209,30 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs 
 type Sent = Awaited<ReturnType<Target['send']>> | { readonly kind: 'unsent' }
 const unsent: Sent = { kind: 'unsent' }
 
-/** Only Target's own yes is a delivery and only its no to the content a refusal; of all else the fate is open. */
-function fateOf(sent: Sent): Fate {
+function accountName({ source }: Pick<AdmitRequest, 'source'>): { source?: string } {
+  return source === undefined ? {} : { source: source.name }
+}
+
+/** What the calls of one attempt say of Target: the worst that calls for a hand, else the best. */
+function signalOf(sent: readonly Sent[]): Signal | undefined {
+  const kinds = new Set(sent.map(({ kind }) => kind))
+  if (kinds.has('misconfigured')) return 'wrong'
+  if (kinds.has('delivered')) return 'up'
+  if (kinds.has('refused') || kinds.has('disbelieved')) return 'refused'
+  return kinds.has('unavailable') || kinds.has('unanswered') ? 'down' : undefined
+}
+
+/**
+ * Only Target's own yes is a delivery and only its no to the content a refusal; of all else the fate is open.
+ *
+ * @param systemic while Target refuses everybody, its no is no verdict on this one
+ */
+function fateOf(sent: Sent, systemic: boolean): Fate {
   switch (sent.kind) {
     case 'delivered':
       return 'sent_delivered'
     case 'refused':
-      return 'sent_refused'
+      return systemic ? 'sent_unknown' : 'sent_refused'
     case 'unsent':
       return 'unsent'
     case 'disbelieved':
@@ -201,8 +243,8 @@ function fateOf(sent: Sent): Fate {
   }
 }
 
-function failureOf(sent: Sent): Passage['failure'] | undefined {
-  if (sent.kind === 'misconfigured') return 'misconfigured'
+function failureOf(sent: Sent, systemic: boolean): Passage['failure'] | undefined {
+  if (sent.kind === 'misconfigured' || (systemic && sent.kind === 'refused')) return 'misconfigured'
   return sent.kind === 'unavailable' || sent.kind === 'unanswered' || sent.kind === 'disbelieved' ? 'unavailable' : undefined
 }
 
@@ -224,22 +266,26 @@ function outcomeOf(fate: Fate): Outcome | undefined {
 /** Where an attribute stands once the door is behind it. */
 export type Standing = 'done' | 'dead' | 'open'
 
-/** `done`: Target has it or something newer. `dead`: for a person to see. `open`: still to be sent. */
+/** `done`: Target has it or something newer, or its visitor was erased. `dead`: for a person to see. `open`: still to be sent. */
 export function standing(fate: Fate): Standing {
   switch (fate) {
     case 'sent_delivered':
     case 'delivered':
     case 'superseded':
+    case 'erased':
       return 'done'
     case 'sent_refused':
     case 'expired':
     case 'overtaken':
+    case 'lost':
       return 'dead'
     case 'sent_unknown':
     case 'unsent':
     case 'waits':
     case 'contended':
     case 'backoff':
+    case 'paused':
+    case 'shut':
     case 'quota':
       return 'open'
   }

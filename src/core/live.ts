@@ -189,6 +189,7 @@ function attemptOf(update: Update) {
     visitor: update.visitor,
     visitorHash: update.visitorHash,
     attributes: update.attributes.map((attribute) => ({ ...attribute, stamp: update.stamp })),
+    source: update.source,
     ...(update.event === undefined ? {} : { event: update.event }),
   }
 }
@@ -233,6 +234,8 @@ function deferReason(fate: Fate): DeferReason {
       return 'contended'
     case 'unsent':
       return 'slow'
+    case 'paused':
+      return 'paused'
     default:
       return 'target_unavailable'
   }
@@ -241,11 +244,12 @@ function deferReason(fate: Fate): DeferReason {
 /** Why a dead letter is one, from the fates of its attributes. */
 export function deadReason(fates: readonly Fate[]): DeadReason {
   if (fates.includes('sent_refused')) return 'rejected'
+  if (fates.includes('lost')) return 'ledger_lost'
   return fates.includes('overtaken') ? 'overtaken_unconfirmed' : 'expired'
 }
 
 function isSettledVerdict(verdict: string | undefined): boolean {
-  return verdict === 'delivered' || verdict === 'superseded'
+  return verdict === 'delivered' || verdict === 'superseded' || verdict === 'erased'
 }
 
 function countsOf(passages: readonly Passage[], receipts: readonly Receipt[]): Counters {

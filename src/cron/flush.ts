@@ -20,7 +20,7 @@ import { type RingPlace, readPlace, walkBacklog, writePlace } from './ring.ts'
 
 export interface FlushParts {
   readonly door: Door
-  readonly ledger: Pick<Ledger, 'settle' | 'firstStamps' | 'lease' | 'release' | 'recall' | 'remember' | 'usage'>
+  readonly ledger: Pick<Ledger, 'settle' | 'firstStamps' | 'lease' | 'release' | 'recall' | 'remember' | 'usage' | 'check'>
   readonly backlog: Backlog
   readonly clock: Clock
   readonly random: Random
@@ -72,6 +72,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
 
   try {
     if (!(await guarded('ledger_unavailable', () => ledger.lease('flush', holder, leaseMs)))) throw new Stop('leased')
+    await guarded('ledger_unavailable', () => ledger.check())
     startedAt = readPlace(await guarded('ledger_unavailable', () => ledger.recall(placeMemo)))
     place = startedAt
     const pages = walkBacklog(backlog, place, (moved) => {
@@ -161,9 +162,8 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   }
 
   async function flushTogether(groups: readonly Group[]): Promise<void> {
-    const merged = groups.map((group) => ({ group, attributes: mergeNewest(group.entries.map(({ entry }) => entry)) }))
-    const passages = await passAndSettle(merged.map(({ group, attributes }) => attemptOf(group, attributes)))
-    for (const [index, { group }] of merged.entries()) {
+    const passages = await passAndSettle(groups.map((group) => attemptOf(group, mergeNewest(group.entries.map(({ entry }) => entry)))))
+    for (const [index, group] of groups.entries()) {
       const passage = passages[index]
       if (passage === undefined) continue
       const standings = standingsOf(group, passage)
@@ -247,13 +247,18 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
 
   function stopIfRefusedRoom(passages: readonly Passage[]): void {
     const retryAtMs = passages.flatMap((passage) => passage.retryAtMs ?? [])
-    if (passages.some(({ attributes }) => attributes.some(({ fate }) => fate === 'quota'))) {
+    const fates = new Set(passages.flatMap(({ attributes }) => attributes.map(({ fate }) => fate)))
+    if (fates.has('paused')) throw new Stop('paused')
+    if (fates.has('shut')) throw new Stop('target_unavailable')
+    if (fates.has('quota')) {
       if (retryAtMs.length > 0) report.retryAtMs = Math.min(...retryAtMs)
       throw new Stop('quota')
     }
     const failures = passages.filter(({ failure }) => failure !== undefined)
-    const delivered = passages.some(({ attributes }) => attributes.some(({ fate }) => fate === 'sent_delivered'))
-    if (failures.some(({ failure }) => failure === 'misconfigured') || (!delivered && failures.length >= failuresThatStop))
+    if (
+      failures.some(({ failure }) => failure === 'misconfigured') ||
+      (!fates.has('sent_delivered') && failures.length >= failuresThatStop)
+    )
       throw new Stop('target_unavailable')
   }
 
@@ -281,7 +286,9 @@ function groupByVisitor(entries: readonly KeptEntry[]): readonly Group[] {
 function attemptOf(group: Group, attributes: Attempt['attributes']): Attempt {
   const [first] = group.entries
   if (first === undefined) throw new Error('a group without entries')
-  return { visitor: first.entry.visitor, visitorHash: group.visitorHash, attributes }
+  const { visitor, source } = first.entry
+  const shared = group.entries.every(({ entry }) => entry.source === source)
+  return { visitor, visitorHash: group.visitorHash, attributes, ...(shared ? { source } : {}) }
 }
 
 /** An entry's attribute stands where the newest of its name stands; a loser only follows a winner that Target has. */

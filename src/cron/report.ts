@@ -6,6 +6,7 @@ export type StopReason =
   | 'operations'
   | 'quota'
   | 'target_unavailable'
+  | 'paused'
   | 'ledger_unavailable'
   | 'backlog_unavailable'
   | 'leased'

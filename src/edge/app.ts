@@ -1,6 +1,7 @@
 /** The routes (DESIGN.md §8). Composition gives the parts; nothing here knows a runtime. */
 import { Hono } from 'hono'
 import type { Backlog } from '../core/backlog/port.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Prepare } from '../core/prepare.ts'
 import type { Deliver } from '../core/receipt.ts'
 import { takeDropIn } from './drop-in.ts'
@@ -22,8 +23,7 @@ export interface AppParts {
   readonly deliver: Deliver
   readonly bury: Backlog['bury']
   readonly ready: () => Promise<Readiness>
-  /** Epoch ms. */
-  readonly now: () => number
+  readonly clock: Clock
 }
 
 export function createApp(parts: AppParts): Hono {

@@ -17,7 +17,7 @@ const prefix = 'profile.'
 export async function takeDropIn(c: Context, parts: AppParts, client: string): Promise<Response> {
   if (client !== parts.settings.targetClientCode && client !== 'client') return failure(c, 'not-found')
   if (!(await verifyBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens))) return failure(c, 'unauthenticated')
-  const arrivalMs = parts.now()
+  const arrivalMs = parts.clock.now()
   const forms = [new URL(c.req.url).search.slice(1)]
   if (c.req.method === 'POST') {
     const read = await readBody(c.req.raw, maxFormBytes)

@@ -11,7 +11,7 @@ import type { Source } from './source.ts'
 export async function takeHook(c: Context, parts: AppParts, name: string): Promise<Response> {
   const source = parts.sources.find((candidate) => candidate.name === name)
   if (source === undefined) return problem(c, 'not-found')
-  const arrivalMs = parts.now()
+  const arrivalMs = parts.clock.now()
   const read = await readBody(c.req.raw, source.maxBodyBytes)
   if (!read.ok) return problem(c, read.problem)
   const secrets = parts.settings.hookSecrets.get(source.name) ?? []

@@ -61,7 +61,7 @@ function readShape(json: unknown, context: z.core.$RefinementCtx): Body {
 export async function takeUpdates(c: Context<object, string, Checked>, parts: AppParts): Promise<Response> {
   const body = c.req.valid('json' as never) as Body
   const drafts = 'one' in body ? [body.one] : body.many
-  const arrivalMs = parts.now()
+  const arrivalMs = parts.clock.now()
   const updates: Update[] = []
   const errors: Problem[] = []
   for (const [index, { id, occurredAt, ...rest }] of drafts.entries()) {

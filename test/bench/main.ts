@@ -4,18 +4,18 @@
  */
 import { DatabaseSync } from 'node:sqlite'
 import { encodeCalls } from '../../src/core/codec.ts'
-import { sqlLedger } from '../../src/core/ledger/sql.ts'
 import { nodeSqlite } from '../../src/core/ledger/sqlite-node.ts'
 import { mergeNewest } from '../../src/core/merge.ts'
 import { makeStamp } from '../../src/core/stamp.ts'
 import { seededRandom } from '../support/clock.ts'
+import { sqlWatched } from '../support/ledger.ts'
 
 const sizes = [1, 10, 100, 1_000]
 const startMs = 1_790_000_000_000
 const random = seededRandom(1)
 const attributes = (count: number) => Array.from({ length: count }, (_, n) => ({ name: `attribute-${n}`, value: `a value & more, ${n} €` }))
 const stamp = (n: number) => makeStamp(startMs + n, startMs, random.hex(8))
-const ledger = sqlLedger(
+const ledger = sqlWatched(
   nodeSqlite(new DatabaseSync(':memory:')),
   {
     quotaLimit: 1e9,

@@ -20,6 +20,7 @@ const admitOp = fc.record({
       event: fc.option(fc.integer({ min: 0, max: 3 }), { nil: undefined }),
       stamps: fc.array(fc.integer({ min: 0, max: 6 }), { minLength: 1, maxLength: 3 }),
       units: fc.integer({ min: 1, max: 9 }),
+      share: fc.option(fc.constantFrom(0, 4, 20), { nil: undefined }),
     }),
     { minLength: 1, maxLength: 4 },
   ),
@@ -31,10 +32,20 @@ const settlementOf = fc.record({
   giveBack: fc.integer({ min: 0, max: 9 }),
   done: fc.boolean(),
   backoff: fc.option(fc.integer({ min: 0, max: 20_000 }), { nil: undefined }),
+  // A yes heals everything: rare enough that the others add up.
+  signal: fc.option(fc.constantFrom('down' as const, 'down' as const, 'refused' as const, 'wrong' as const, 'up' as const), {
+    nil: undefined,
+    freq: 2,
+  }),
 })
 const settleOp = fc.record({
   kind: fc.constant('settle' as const),
   settlements: fc.array(settlementOf, { minLength: 1, maxLength: 3 }),
+})
+const controlOp = fc.record({
+  kind: fc.constant('control' as const),
+  what: fc.constantFrom('pause' as const, 'resume' as const, 'resume' as const, 'erase' as const, 'restate' as const),
+  number: fc.integer({ min: 0, max: 2 }),
 })
 const waitOp = fc.record({
   kind: fc.constant('wait' as const),
@@ -62,6 +73,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
           { weight: 6, arbitrary: settleOp },
           { weight: 3, arbitrary: waitOp },
           { weight: 2, arbitrary: stampsOp },
+          controlOp,
           leaseOp,
         ),
         { maxLength: 40 },
@@ -71,7 +83,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
         const clock = { now: () => nowMs }
         const settings = { ...contractSettings, quotaLimit: 20 }
         const [one, other] = [makeOne(settings, clock), makeOther(settings, clock)]
-        const attempts: { request: AdmitRequest; bucket: number; firstStamp: string | undefined }[] = []
+        const attempts: { request: AdmitRequest; bucket: number; firstStamp: string | undefined; probe: boolean }[] = []
         const stamp = (serial: number) => makeStamp(startMs + serial, startMs + serial, String(serial).padStart(16, '0'))
         let token = 0
         for (const operation of operations) {
@@ -85,6 +97,14 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
               expect(await ask(other)).toEqual(await ask(one))
               break
             }
+            case 'control': {
+              for (const ledger of [one, other]) {
+                if (operation.what === 'erase') await ledger.erase(`visitor-${operation.number}`)
+                else if (operation.what === 'restate') await ledger.restate(operation.number * 5)
+                else await ledger.pause(operation.what === 'pause')
+              }
+              break
+            }
             case 'stamps': {
               const events = [{ event: `event-${operation.event}`, stamp: stamp(operation.stamp) }]
               expect(await other.firstStamps(events)).toEqual(await one.firstStamps(events))
@@ -92,7 +112,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
             }
             case 'admit': {
               const requests = operation.requests.map(
-                ({ visitor, event, stamps, units }): AdmitRequest => ({
+                ({ visitor, event, stamps, units, share }): AdmitRequest => ({
                   visitorHash: `visitor-${visitor}`,
                   // With an event all attributes have the event's one stamp.
                   attributes: stamps.map((serial, index) => ({
@@ -102,6 +122,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
                   units,
                   token: `token-${++token}`,
                   ...(event === undefined ? {} : { event: `event-${event}` }),
+                  ...(share === undefined ? {} : { source: { name: 'noisy', units: share } }),
                 }),
               )
               const [answers, others] = [await one.admit(requests, operation.lane), await other.admit(requests, operation.lane)]
@@ -109,7 +130,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
               answers.forEach((answer, index) => {
                 const request = requests[index]
                 if (answer.event === 'open' && request !== undefined && answer.bucket !== undefined)
-                  attempts.unshift({ request, bucket: answer.bucket, firstStamp: answer.firstStamp })
+                  attempts.unshift({ request, bucket: answer.bucket, firstStamp: answer.firstStamp, probe: answer.probe !== undefined })
               })
               break
             }
@@ -117,7 +138,8 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
               const settlements = operation.settlements.flatMap((ending): Settlement[] => {
                 const attempt = attempts[ending.attempt]
                 if (attempt === undefined) return []
-                const { request, bucket, firstStamp } = attempt
+                const { request, bucket, firstStamp, probe } = attempt
+                const source = request.source === undefined ? {} : { source: request.source.name }
                 return [
                   {
                     visitorHash: request.visitorHash,
@@ -127,8 +149,9 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
                       stamp: firstStamp ?? stamp,
                       outcome: ending.outcomes[index] ?? 'unknown',
                     })),
-                    ...(ending.giveBack > 0 ? { giveBack: { bucket, units: Math.min(ending.giveBack, request.units) } } : {}),
+                    ...(ending.giveBack > 0 ? { giveBack: { bucket, units: Math.min(ending.giveBack, request.units), ...source } } : {}),
                     ...(ending.done && request.event !== undefined ? { eventDone: request.event } : {}),
+                    ...(ending.signal === undefined ? {} : { signal: ending.signal, ...(probe ? { probe: true as const } : {}) }),
                     ...(ending.backoff === undefined ? {} : { backoff: { attempts: 1, notBeforeMs: nowMs + ending.backoff } }),
                   },
                 ]

@@ -3,6 +3,8 @@
  * nothing ever removed. Written from PROTOCOL.md and DESIGN.md alone, sharing no rule with `src`, so that the ledgers can
  * be held against it. Slow on purpose.
  */
+
+import type { BreakerCause, Health, Signal } from '../../src/core/ledger/health.ts'
 import type { Admission, AdmitRequest, Counters, Ledger, LedgerSettings, Settlement, Usage, Verdict } from '../../src/core/ledger/port.ts'
 import type { Lane } from '../../src/core/update.ts'
 
@@ -48,6 +50,9 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
   const counters = new Map<string, number>()
   const leases = new Map<string, { holder: string; untilMs: number }>()
   const memos = new Map<string, string>()
+  const erasures = new Map<string, number>()
+  const shares = new Map<string, Unit[]>()
+  let health: Health = { paused: false, failures: 0, refusals: 0, refused: [] }
 
   const timeOf = (stamp: string) => Number.parseInt(stamp.slice(1, 14), 10)
   const counted = (ms: number) => log.filter(({ leavesMs }) => leavesMs > ms)
@@ -63,6 +68,7 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
     if (older) return 'expired'
     if (r.done === stamp) return 'delivered'
     if (r.done !== undefined && r.done > stamp) return 'superseded'
+    if (Number.parseInt(stamp.slice(14, 27), 10) <= (erasures.get(visitor) ?? 0)) return 'erased'
     if (r.open !== undefined && r.open > stamp) return 'waits'
     if (r.open !== undefined && now - r.at <= youngMs) return 'contended'
     if (lane === 'replay' && (backoffs.get(visitor)?.notBeforeMs ?? 0) > now) return 'backoff'
@@ -89,7 +95,13 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
     const first = firstStamp === undefined ? {} : { firstStamp }
     if (!verdicts.includes('send')) return { ...answer, ...first, verdicts }
 
-    const ceiling = ceilings[lane]
+    const { breaker } = health
+    const closed = health.paused ? 'paused' : breaker !== undefined && now < breaker.untilMs ? 'shut' : undefined
+    if (closed !== undefined) return { ...answer, ...first, verdicts: verdicts.map((verdict) => (verdict === 'send' ? closed : verdict)) }
+    const { source } = request
+    const spent = source === undefined ? [] : (shares.get(source.name) ?? []).filter(({ leavesMs }) => leavesMs > latestMs)
+    const over = source !== undefined && spent.length + request.units > source.units
+    const ceiling = over ? Math.min(ceilings.bulk, ceilings[lane]) : ceilings[lane]
     if (counted(latestMs).length + request.units > ceiling) {
       verdicts = verdicts.map((verdict) => (verdict === 'send' ? 'quota' : verdict))
       const times = log.map(({ leavesMs }) => leavesMs).sort((a, b) => a - b)
@@ -98,7 +110,10 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
     }
     newestBucket = Math.max(newestBucket, Math.floor(now / quotaBucketMs))
     const leavesMs = (newestBucket + 1) * quotaBucketMs + quotaWindowMs + quotaSlackMs
-    for (let unit = 0; unit < request.units; unit++) log.push({ admittedMs: now, bucket: newestBucket, leavesMs })
+    const units = Array.from({ length: request.units }, () => ({ admittedMs: now, bucket: newestBucket, leavesMs }))
+    log.push(...units)
+    if (source !== undefined) shares.set(source.name, [...(shares.get(source.name) ?? []), ...units])
+    if (breaker !== undefined) health = { ...health, breaker: { ...breaker, untilMs: now + 30_000 } }
     stamps.forEach((stamp, index) => {
       if (verdicts[index] !== 'send') return
       const r = registerOf(index)
@@ -110,10 +125,11 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
       }
       known.set(request.attributes[index]?.name ?? '', { ...r, open: stamp, at: now, token: request.token })
     })
-    return { ...answer, ...first, verdicts, bucket: newestBucket }
+    return { ...answer, ...first, verdicts, bucket: newestBucket, ...(breaker === undefined ? {} : { probe: breaker.cause }) }
   }
 
-  function settleOne({ visitorHash, token, attributes, eventDone, giveBack, backoff }: Settlement, now: number): void {
+  function settleOne({ visitorHash, token, attributes, eventDone, giveBack, backoff, signal, probe }: Settlement, now: number): void {
+    if (signal !== undefined) hear(signal, visitorHash, probe === true, now)
     const known = registersOf(visitorHash)
     let closed = false
     for (const { name, stamp, outcome } of attributes) {
@@ -132,11 +148,40 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
       for (let unit = 0; unit < giveBack.units; unit++) {
         const index = log.findIndex(({ bucket, leavesMs }) => bucket === giveBack.bucket && leavesMs > latestMs)
         if (index >= 0) log = log.toSpliced(index, 1)
+        const own = shares.get(giveBack.source ?? '') ?? []
+        const ownIndex = own.findIndex(({ bucket, leavesMs }) => bucket === giveBack.bucket && leavesMs > latestMs)
+        if (ownIndex >= 0) shares.set(giveBack.source ?? '', own.toSpliced(ownIndex, 1))
       }
     }
     if (eventDone !== undefined) {
       const seen = events.get(eventDone)
       events.set(eventDone, { stamp: seen?.stamp ?? attributes[0]?.stamp ?? '', at: seen?.at ?? now, done: true })
+    }
+  }
+
+  /** DESIGN.md §7, said in sentences. */
+  function hear(signal: Signal, visitor: string, probe: boolean, now: number): void {
+    const { paused, breaker } = health
+    const openFor = (cause: BreakerCause, waitMs: number) => {
+      const probes = breaker === undefined ? 0 : breaker.probes + 1
+      health = { ...health, breaker: { cause, sinceMs: breaker === undefined ? now : breaker.sinceMs, untilMs: now + waitMs, probes } }
+    }
+    // A yes makes everything well.
+    if (signal === 'up') health = { paused, failures: 0, refusals: 0, refused: [] }
+    // While it is open, only the probe counts.
+    else if (breaker !== undefined && !probe) return
+    else if (signal === 'wrong') {
+      health = { ...health, failures: 0 }
+      openFor('misconfigured', 60_000)
+    } else if (signal === 'down') {
+      health = { ...health, failures: health.failures + 1 }
+      if (breaker === undefined && health.failures === 5) openFor('unavailable', 5_000)
+      if (breaker !== undefined) openFor(breaker.cause, Math.min(60_000, 5_000 * 2 ** (breaker.probes + 1)))
+    } else {
+      const known = [...new Set([...health.refused, visitor])].slice(0, 5)
+      health = { ...health, failures: 0, refusals: health.refusals + 1, refused: known }
+      if (breaker?.cause === 'systemic' || (health.refusals >= 20 && known.length === 5)) openFor('systemic', 60_000)
+      else health = { paused, failures: 0, refusals: health.refusals, refused: known }
     }
   }
 
@@ -176,6 +221,7 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
           ...(oldest === undefined ? {} : { nextFreeAtMs: oldest }),
           buckets: starts.map((start) => [start * quotaBucketMs, live.filter(({ bucket }) => bucket === start).length] as const),
           counters: Object.fromEntries(counters),
+          health,
         }
       }),
     lease: async (name, holder, ttlMs) =>
@@ -192,6 +238,21 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
     remember: async (name, value) => {
       memos.set(name, value)
     },
+    check: async () => {},
+    pause: async (paused) => {
+      health = { ...health, paused }
+    },
+    erase: async (visitor) => {
+      registers.delete(visitor)
+      backoffs.delete(visitor)
+      erasures.set(visitor, clock.now())
+    },
+    restate: async (units) =>
+      step(0, (now) => {
+        newestBucket = units > 0 ? Math.max(newestBucket, Math.floor(now / quotaBucketMs)) : newestBucket
+        const leavesMs = (newestBucket + 1) * quotaBucketMs + quotaWindowMs + quotaSlackMs
+        log = Array.from({ length: units }, () => ({ admittedMs: now, bucket: newestBucket, leavesMs }))
+      }),
     steppedBackMs: () => behindMs,
     mostInAnyWindow: () =>
       Math.max(

@@ -4,6 +4,7 @@ import { type Answer, readAnswer, readRetryAfter } from '../../src/core/answer.t
 const envelope = (success: string, message = '') =>
   `<response>\n <success>${success}</success>\n <pcId></pcId>\n <message>${message}</message></response>`
 const nowMs = Date.UTC(2026, 10, 24, 12)
+const retentionMs = 24 * 3_600_000
 
 describe('what Target’s answer means (DESIGN §7)', () => {
   const table: [status: number, body: string, strict: boolean, kind: Answer['kind']][] = [
@@ -34,11 +35,13 @@ describe('what Target’s answer means (DESIGN §7)', () => {
     [503, '', true, 'unavailable'],
   ]
   it.each(table)('%i %s, strict %s: %s', (status, body, strict, kind) => {
-    expect(readAnswer({ status, body }, { strict, nowMs }).kind).toBe(kind)
+    expect(readAnswer({ status, body }, { strict, nowMs, retentionMs }).kind).toBe(kind)
   })
 
   it('takes Target’s message, shortened and without control characters', () => {
-    expect(readAnswer({ status: 200, body: envelope('false', `bad\nthing ${'x'.repeat(500)}`) }, { strict: true, nowMs })).toEqual({
+    expect(
+      readAnswer({ status: 200, body: envelope('false', `bad\nthing ${'x'.repeat(500)}`) }, { strict: true, nowMs, retentionMs }),
+    ).toEqual({
       kind: 'refused',
       message: `bad thing ${'x'.repeat(190)}`,
     })
@@ -59,6 +62,6 @@ describe('Retry-After, in both forms and strictly', () => {
     ['2026-11-24', undefined],
     [undefined, undefined],
   ])('%s: %s ms', (header, waitMs) => {
-    expect(readRetryAfter(header, nowMs)).toBe(waitMs)
+    expect(readRetryAfter(header, nowMs, retentionMs)).toBe(waitMs)
   })
 })

@@ -5,6 +5,7 @@ import { createPrepare } from '../../src/core/prepare.ts'
 import type { Receipt } from '../../src/core/receipt.ts'
 import type { Lane, Update } from '../../src/core/update.ts'
 import { createApp, createBrokenApp } from '../../src/edge/app.ts'
+import { systemClock } from '../../src/runtime.ts'
 import { sources } from '../../src/sources.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { kioskHook, signedHook } from '../support/sender.ts'
@@ -40,7 +41,7 @@ async function edge(receipts: (update: Update) => Receipt = () => ({ status: 'su
       return 'd1/x'
     },
     ready: async () => ({ ready: true, ledger: 'embedded', checks: { ledger: 'ok' } }),
-    now: () => Date.now(),
+    clock: systemClock,
   })
   const send = async (path: string, init: RequestInit = {}) => app.fetch(new Request(url(path), init))
   const v1 = (body: unknown, headers: Record<string, string> = {}) =>

@@ -9,7 +9,6 @@ import type { Call, Wire } from '../../src/core/codec.ts'
 import { createDoor } from '../../src/core/door.ts'
 import { createHasher } from '../../src/core/hash.ts'
 import type { Ledger, LedgerSettings } from '../../src/core/ledger/port.ts'
-import { sqlLedger } from '../../src/core/ledger/sql.ts'
 import { nodeSqlite } from '../../src/core/ledger/sqlite-node.ts'
 import { createDeliver } from '../../src/core/live.ts'
 import { createPrepare, type Draft } from '../../src/core/prepare.ts'
@@ -19,6 +18,7 @@ import type { Lane, Update } from '../../src/core/update.ts'
 import { flush } from '../../src/cron/flush.ts'
 import type { FlushReport } from '../../src/cron/report.ts'
 import { type FakeClock, fakeClock, seededRandom } from './clock.ts'
+import { sqlWatched } from './ledger.ts'
 
 export const worldSettings: LedgerSettings = {
   quotaLimit: 1_000,
@@ -86,6 +86,8 @@ export interface WorldOptions {
   readonly method?: Wire['method']
   readonly seed?: number
   readonly ledger?: Ledger
+  /** Units a window by source. */
+  readonly shares?: Readonly<Record<string, number>>
 }
 
 export async function createWorld(options: WorldOptions = {}): Promise<World> {
@@ -93,7 +95,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const random = seededRandom(options.seed ?? 1)
   const settings = { ...worldSettings, ...options.settings }
   const wire: Wire = { method: options.method ?? 'post', origin: 'https://demo.tt.omtrdc.net', clientCode: 'demo' }
-  const ledger = options.ledger ?? sqlLedger(nodeSqlite(new DatabaseSync(':memory:')), settings, { now: clock.now })
+  const ledger = options.ledger ?? sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, { now: clock.now })
   const backlog = sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), { randomHex: random.hex })
   const target = fakeTarget(clock)
   const prepare = createPrepare({
@@ -105,7 +107,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
 
   const isolate: World['isolate'] = (ports = {}) => {
     const own = { ledger: ports.ledger ?? ledger, backlog: ports.backlog ?? backlog, target: ports.target ?? target }
-    const door = createDoor({ ...own, wire, clock, random, backoffBaseMs: 5_000 })
+    const door = createDoor({ ...own, wire, clock, random, backoffBaseMs: 5_000, shares: new Map(Object.entries(options.shares ?? {})) })
     const background: Promise<unknown>[] = []
     const log = (event: string, details: object = {}) => logged.push(JSON.stringify({ event, ...details }))
     const deliver = createDeliver({ door, ...own, clock, answerDeadlineMs: 2_500, background: (work) => background.push(work), log })

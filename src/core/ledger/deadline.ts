@@ -34,5 +34,9 @@ export function withDeadline(ledger: Ledger, timeoutMs: number, clock: Clock): L
     release: (name, holder) => inTime(ledger.release(name, holder)),
     recall: (name) => inTime(ledger.recall(name)),
     remember: (name, value) => inTime(ledger.remember(name, value)),
+    check: () => inTime(ledger.check()),
+    pause: (paused) => inTime(ledger.pause(paused)),
+    erase: (visitorHash) => inTime(ledger.erase(visitorHash)),
+    restate: (units) => inTime(ledger.restate(units)),
   }
 }

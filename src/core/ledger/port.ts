@@ -7,6 +7,7 @@
  * then sends nothing (G1): a rejected `admit` may have taken effect all the same.
  */
 import type { Lane, Stamp } from '../update.ts'
+import type { BreakerCause, Health, Signal } from './health.ts'
 
 /** What the rules need to know, the same for both implementations. Times in milliseconds. */
 export interface LedgerSettings {
@@ -34,17 +35,38 @@ export interface AdmitRequest {
   readonly units: number
   /** Names this attempt: at least 16 random hex digits, never reused. */
   readonly token: string
+  /** On whose account: a source with a share of its own, in units a window. Over its share it has `bulk`'s ceiling. */
+  readonly source?: SourceShare
+}
+
+export interface SourceShare {
+  readonly name: string
+  readonly units: number
 }
 
 /**
  * What becomes of one attribute, the first that fits (PROTOCOL.md, "Admit"):
  * - `expired`: older than the retention. `overtaken`: the same, while a newer attempt's fate is open.
- * - `delivered`: this very stamp was delivered. `superseded`: a newer one was.
+ * - `delivered`: this very stamp was delivered. `superseded`: a newer one was. `erased`: its visitor was erased since.
+ * - `lost`: no newer than a loss of the ledger's state, so that its order can't be known.
  * - `waits`: a newer attempt's fate is open. `contended`: an attempt is under way.
  * - `backoff`: replay only, the visitor's next try is not due.
- * - `quota`: no units. `send`: go.
+ * - `paused`: an operator said stop. `shut`: the breaker is open. `quota`: no units. `send`: go.
  */
-export type Verdict = 'expired' | 'overtaken' | 'delivered' | 'superseded' | 'waits' | 'contended' | 'backoff' | 'quota' | 'send'
+export type Verdict =
+  | 'expired'
+  | 'overtaken'
+  | 'delivered'
+  | 'superseded'
+  | 'erased'
+  | 'lost'
+  | 'waits'
+  | 'contended'
+  | 'backoff'
+  | 'paused'
+  | 'shut'
+  | 'quota'
+  | 'send'
 
 export type Admission =
   /** The event id was settled before. */
@@ -63,6 +85,8 @@ export type Admission =
       readonly retryAtMs?: number
       /** How many failed tries this visitor has behind it. */
       readonly attempts: number
+      /** Let through an open breaker to see whether Target is well again; the breaker's cause. */
+      readonly probe?: BreakerCause
     }
 
 /** `unknown` leaves the register as it is: the attempt's fate stays open. */
@@ -78,9 +102,12 @@ export interface Settlement {
    * Units not used, and the bucket they came from. Honoured once: only where this settlement closes at least one open
    * attempt of its token, so that a repeated settlement gives nothing back.
    */
-  readonly giveBack?: { readonly bucket: number; readonly units: number }
+  readonly giveBack?: { readonly bucket: number; readonly units: number; readonly source?: string }
   /** After a failed try: when replay may try this visitor again. A delivery clears it. */
   readonly backoff?: { readonly attempts: number; readonly notBeforeMs: number }
+  /** What the attempt says of Target, and whether it was a probe. */
+  readonly signal?: Signal
+  readonly probe?: true
 }
 
 export type Counters = Readonly<Record<string, number>>
@@ -94,6 +121,9 @@ export interface Usage {
   /** Units by bucket, oldest first: start of the bucket in epoch ms, and units. */
   readonly buckets: readonly (readonly [startMs: number, units: number])[]
   readonly counters: Counters
+  readonly health: Health
+  /** When state was last found lost, epoch ms by the ledger's clock. */
+  readonly lostAtMs?: number
 }
 
 export interface Ledger {
@@ -113,6 +143,33 @@ export interface Ledger {
   /** Small state that must be right (where the flush stopped, when it last ran). Undefined where nothing is kept. */
   recall(name: string): Promise<string | undefined>
   remember(name: string, value: string): Promise<void>
+  /** Holds the ledger against its witness (`epoch.ts`), and tells the witness how far it is. */
+  check(): Promise<void>
+  /** Stops or resumes all calls to Target; updates are deferred meanwhile. */
+  pause(paused: boolean): Promise<void>
+  /** Forgets a visitor's registers. What it had before now is `erased` from then on, for as long as a register lives. */
+  erase(visitorHash: string): Promise<void>
+  /** States how many units were really spent in the window that ends now, after a loss. An operator's word: G1 rests on it. */
+  restate(units: number): Promise<void>
+}
+
+/** What an implementation provides; `watchedLedger` makes a `Ledger` of it. */
+export interface LedgerStore extends Omit<Ledger, 'admit' | 'check'> {
+  /** As `Ledger.admit`; undefined, having touched nothing, where the store does not live in `epoch`. `granted`: so far in it. */
+  admit(
+    epoch: string,
+    requests: readonly AdmitRequest[],
+    lane: Lane,
+  ): Promise<{ readonly granted: number; readonly admissions: readonly Admission[] } | undefined>
+  /** Units granted in `epoch`; undefined where the store does not live in it. */
+  granted(epoch: string): Promise<number | undefined>
+  /**
+   * Begins an epoch and answers the one that stands. A first start leaves an epoch that is there alone. After a loss the
+   * epoch is replaced once: the whole quota counts as spent, and what is no newer than now is `lost`.
+   */
+  begin(epoch: string, lost: boolean): Promise<string>
+  /** Counts units as granted up to `granted` where fewer are known; then what is no newer than now is `lost`. */
+  charge(granted: number): Promise<void>
 }
 
 /** Requests or settlements in one call to the ledger. */

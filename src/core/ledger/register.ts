@@ -2,7 +2,7 @@
  * The rules of PROTOCOL.md as functions on plain data: registers of (visitor, attribute), event ids, settling. The SQL
  * ledger runs them as they stand here; the Redis scripts say the same in Lua, and a differential test holds both alike.
  */
-import { stampTimeMs } from '../stamp.ts'
+import { stampArrivalMs, stampTimeMs } from '../stamp.ts'
 import type { Lane, Stamp } from '../update.ts'
 import type { LedgerSettings, Outcome, Verdict } from './port.ts'
 
@@ -38,6 +38,16 @@ export interface Backoff {
   readonly notBeforeMs: number
 }
 
+/** What else decides on an attribute, besides its register. */
+export interface Surroundings {
+  readonly lane: Lane
+  readonly backoff?: Backoff | undefined
+  /** When the visitor was last erased, epoch ms. */
+  readonly erasedMs?: number | undefined
+  /** When the ledger last lost state, epoch ms. */
+  readonly lostMs?: number | undefined
+}
+
 type Rules = Pick<LedgerSettings, 'retentionMs' | 'youngMs'>
 
 export type EventVerdict =
@@ -59,13 +69,14 @@ export function judge(
   register: Register | undefined,
   stamp: Stamp,
   nowMs: number,
-  lane: Lane,
-  backoff: Backoff | undefined,
+  { lane, backoff, erasedMs = 0, lostMs = 0 }: Surroundings,
   rules: Rules,
-): Exclude<Verdict, 'quota'> {
+): Exclude<Verdict, 'quota' | 'paused' | 'shut'> {
   const { done, open } = register ?? {}
   if (stampTimeMs(stamp) < nowMs - rules.retentionMs) return open !== undefined && open.stamp > stamp ? 'overtaken' : 'expired'
   if (done !== undefined && done >= stamp) return done === stamp ? 'delivered' : 'superseded'
+  if (stampArrivalMs(stamp) <= erasedMs) return 'erased'
+  if (stampTimeMs(stamp) <= lostMs) return 'lost'
   if (open !== undefined && open.stamp > stamp) return 'waits'
   if (open !== undefined && nowMs - open.atMs <= rules.youngMs) return 'contended'
   if (lane === 'replay' && backoff !== undefined && backoff.notBeforeMs > nowMs) return 'backoff'

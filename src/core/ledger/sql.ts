@@ -8,20 +8,21 @@
  * the end of a row's life is rounded up, so that a settle finds it as the admission left it and its index is untouched.
  */
 import type { Lane, Stamp } from '../update.ts'
+import { afterSignal, gateOf, type Health, healthy, probed } from './health.ts'
 import {
   type Admission,
   type AdmitRequest,
   type Counters,
   eventLifetimeMs,
-  type Ledger,
   type LedgerSettings,
+  type LedgerStore,
   laneCeiling,
   maxBatch,
   type Settlement,
   type Usage,
 } from './port.ts'
 import { admitted, type Backoff, type EventRecord, judge, judgeEvent, type Register, registerLivesUntilMs, settled } from './register.ts'
-import { type SqlWindow, sqlWindow } from './sql-window.ts'
+import { openWindow, type SqlWindow, wholeAccount, windowSchema } from './sql-window.ts'
 
 /** All that is asked of a SQL store. A Durable Object refuses BEGIN, hence `transaction`. */
 export interface Sql {
@@ -37,6 +38,9 @@ const schema = [
   'CREATE TABLE IF NOT EXISTS relay_lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS relay_counter (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS relay_memo (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID',
+  'CREATE TABLE IF NOT EXISTS relay_epoch (id INTEGER PRIMARY KEY, epoch TEXT NOT NULL, lost_ms INTEGER NOT NULL)',
+  'CREATE TABLE IF NOT EXISTS relay_health (id INTEGER PRIMARY KEY, health TEXT NOT NULL)',
+  ...windowSchema,
 ]
 
 /**
@@ -50,36 +54,58 @@ const untilGrainMs = 3_600_000
 interface VisitorRow {
   readonly registers: Map<string, Register>
   readonly backoff?: Backoff
+  readonly erasedMs?: number
   /** 0 where no row is kept. */
   readonly keptUntilMs: number
 }
 
+/** One step of the ledger: the time, and what it reads first and writes last. */
+interface Step {
+  readonly nowMs: number
+  readonly whole: SqlWindow
+  /** A source's own account. */
+  account(name: string): SqlWindow
+  health: Health
+  readonly lostMs: number
+}
+
 /** @param clock the ledger's clock, epoch ms */
-export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () => number }): Ledger {
-  const window = sql.transaction(() => {
+export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () => number }): LedgerStore {
+  sql.transaction(() => {
     for (const statement of schema) sql.exec(statement)
-    return sqlWindow(sql, settings)
   })
   // `async`, so that a throw is a rejection, as it is with every other ledger.
   const atomically = async <T>(work: (nowMs: number) => T): Promise<T> => sql.transaction(() => work(clock.now()))
+  const stepping = <T>(work: (step: Step) => T): Promise<T> =>
+    atomically((nowMs) => {
+      const accounts = new Map<string, SqlWindow>()
+      const account = (name: string) => {
+        const window = accounts.get(name) ?? openWindow(sql, settings, name, nowMs)
+        accounts.set(name, window)
+        return window
+      }
+      const before = readHealth()
+      const step: Step = { nowMs, whole: account(wholeAccount), account, health: before, lostMs: readEpoch()?.lostMs ?? 0 }
+      const result = work(step)
+      for (const window of accounts.values()) window.save()
+      if (step.health !== before) sql.exec('INSERT OR REPLACE INTO relay_health (id, health) VALUES (1, ?)', JSON.stringify(step.health))
+      return result
+    })
 
   return {
     kind: 'embedded',
-    admit: (requests, lane) =>
-      atomically((nowMs) => {
+    admit: (epoch, requests, lane) =>
+      stepping((step) => {
         checkBatch(requests.length)
-        window.evict(nowMs)
-        const answers = requests.map((request) => admitOne(request, lane, nowMs, window))
-        window.save()
-        sweep(requests.length, nowMs)
-        return answers
+        if (readEpoch()?.epoch !== epoch) return undefined
+        const admissions = requests.map((request) => admitOne(request, lane, step))
+        sweep(requests.length, step.nowMs)
+        return { granted: step.whole.granted, admissions }
       }),
     settle: (settlements, counts = {}) =>
-      atomically((nowMs) => {
+      stepping((step) => {
         checkBatch(settlements.length)
-        window.evict(nowMs)
-        for (const settlement of settlements) settleOne(settlement, nowMs)
-        window.save()
+        for (const settlement of settlements) settleOne(settlement, step)
         count(counts)
       }),
     firstStamps: (events) =>
@@ -94,10 +120,8 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
         return stamps
       }),
     usage: () =>
-      atomically((nowMs): Usage => {
-        window.evict(nowMs)
-        window.save()
-        const { used, nextFreeAtMs, buckets } = window.read()
+      stepping(({ whole, health, lostMs }): Usage => {
+        const { used, nextFreeAtMs, buckets } = whole.read()
         const counters = sql
           .exec('SELECT name, count FROM relay_counter')
           .map((row) => [String(row['name']), Number(row['count'])] as const)
@@ -108,7 +132,35 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
           ...(nextFreeAtMs === undefined ? {} : { nextFreeAtMs }),
           buckets,
           counters: Object.fromEntries(counters),
+          health,
+          ...(lostMs === 0 ? {} : { lostAtMs: lostMs }),
         }
+      }),
+    pause: (paused) =>
+      stepping((step) => {
+        step.health = { ...step.health, paused }
+      }),
+    erase: (visitorHash) =>
+      atomically((nowMs) => {
+        const { keptUntilMs } = readVisitor(visitorHash, nowMs)
+        writeVisitor(visitorHash, { registers: new Map(), erasedMs: nowMs, keptUntilMs }, nowMs + settings.retentionMs)
+      }),
+    restate: (units) => stepping(({ whole }) => whole.restate(units)),
+    granted: (epoch) => stepping(({ whole }) => (readEpoch()?.epoch === epoch ? whole.granted : undefined)),
+    begin: (epoch, lost) =>
+      stepping(({ nowMs, whole }) => {
+        const standing = readEpoch()
+        if (standing !== undefined && (!lost || standing.epoch === epoch)) return standing.epoch
+        writeEpoch(epoch, lost ? nowMs + settings.quotaSlackMs : 0)
+        if (lost) whole.charge(Math.max(0, settings.quotaLimit - whole.total))
+        return epoch
+      }),
+    charge: (granted) =>
+      stepping(({ nowMs, whole }) => {
+        const standing = readEpoch()
+        if (standing === undefined || whole.granted >= granted) return
+        whole.charge(granted - whole.granted)
+        writeEpoch(standing.epoch, nowMs + settings.quotaSlackMs)
       }),
     lease: (name, holder, ttlMs) =>
       atomically((nowMs) => {
@@ -132,7 +184,8 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
       }),
   }
 
-  function admitOne(request: AdmitRequest, lane: Lane, nowMs: number, window: SqlWindow): Admission {
+  function admitOne(request: AdmitRequest, lane: Lane, step: Step): Admission {
+    const { nowMs } = step
     let firstStamp: Stamp | undefined
     if (request.event !== undefined) {
       const own = request.attributes[0]?.stamp ?? ''
@@ -144,15 +197,22 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
     }
     const row = readVisitor(request.visitorHash, nowMs)
     const wanted = request.attributes.map(({ name, stamp }) => ({ name, stamp: firstStamp ?? stamp }))
-    const judged = wanted.map(({ name, stamp }) => judge(row.registers.get(name), stamp, nowMs, lane, row.backoff, settings))
+    const around = { lane, backoff: row.backoff, erasedMs: row.erasedMs, lostMs: step.lostMs }
+    const judged = wanted.map(({ name, stamp }) => judge(row.registers.get(name), stamp, nowMs, around, settings))
     const base = { event: 'open' as const, attempts: row.backoff?.attempts ?? 0, ...(firstStamp === undefined ? {} : { firstStamp }) }
     if (!judged.includes('send')) return { ...base, verdicts: judged }
+    const instead = (other: 'paused' | 'shut' | 'quota') => judged.map((verdict) => (verdict === 'send' ? other : verdict))
 
-    const taken = window.take(request.units, laneCeiling(settings, lane), nowMs)
-    if (!taken.ok) {
-      const verdicts = judged.map((verdict) => (verdict === 'send' ? 'quota' : verdict))
-      return { ...base, verdicts, ...(taken.retryAtMs === undefined ? {} : { retryAtMs: taken.retryAtMs }) }
-    }
+    const gate = gateOf(step.health, nowMs)
+    if (gate === 'paused' || gate === 'shut') return { ...base, verdicts: instead(gate) }
+    const own = request.source === undefined ? undefined : step.account(request.source.name)
+    const overShare = own !== undefined && own.total + request.units > (request.source?.units ?? 0)
+    const ceiling = Math.min(laneCeiling(settings, lane), overShare ? laneCeiling(settings, 'bulk') : Number.POSITIVE_INFINITY)
+    const taken = step.whole.take(request.units, ceiling)
+    if (!taken.ok) return { ...base, verdicts: instead('quota'), ...(taken.retryAtMs === undefined ? {} : { retryAtMs: taken.retryAtMs }) }
+    own?.charge(request.units)
+    const cause = step.health.breaker?.cause
+    if (gate === 'probe') step.health = probed(step.health, nowMs)
     let untilMs = 0
     wanted.forEach(({ name, stamp }, index) => {
       if (judged[index] !== 'send') return
@@ -160,13 +220,14 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
       untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
     })
     writeVisitor(request.visitorHash, row, untilMs)
-    return { ...base, verdicts: judged, bucket: taken.bucket }
+    return { ...base, verdicts: judged, bucket: taken.bucket, ...(gate === 'probe' && cause !== undefined ? { probe: cause } : {}) }
   }
 
-  function settleOne(settlement: Settlement, nowMs: number): void {
-    const { visitorHash, token, attributes, giveBack, eventDone, backoff } = settlement
+  function settleOne(settlement: Settlement, step: Step): void {
+    const { visitorHash, token, attributes, giveBack, eventDone, backoff, signal } = settlement
+    const { nowMs } = step
     if (attributes.length > 0 || backoff !== undefined) {
-      const { registers, backoff: before, keptUntilMs } = readVisitor(visitorHash, nowMs)
+      const { registers, backoff: before, erasedMs, keptUntilMs } = readVisitor(visitorHash, nowMs)
       let closed = false
       let untilMs = backoff === undefined ? 0 : nowMs + settings.retentionMs
       for (const { name, stamp, outcome } of attributes) {
@@ -176,8 +237,17 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
         untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
       }
       const after = attributes.some(({ outcome }) => outcome === 'delivered') ? undefined : (backoff ?? before)
-      writeVisitor(visitorHash, { registers, keptUntilMs, ...(after === undefined ? {} : { backoff: after }) }, untilMs)
-      if (closed && giveBack !== undefined) window.giveBack(giveBack.bucket, giveBack.units)
+      const kept = { ...(after === undefined ? {} : { backoff: after }), ...(erasedMs === undefined ? {} : { erasedMs }) }
+      writeVisitor(visitorHash, { registers, keptUntilMs, ...kept }, untilMs)
+      if (closed && giveBack !== undefined) {
+        step.whole.giveBack(giveBack.bucket, giveBack.units)
+        if (giveBack.source !== undefined) step.account(giveBack.source).giveBack(giveBack.bucket, giveBack.units)
+      }
+    }
+    if (signal !== undefined) {
+      const after = afterSignal(step.health, signal, visitorHash, settlement.probe === true, nowMs)
+      // The health of a steady day is never rewritten.
+      if (JSON.stringify(after) !== JSON.stringify(step.health)) step.health = after
     }
     if (eventDone !== undefined) {
       const seen = readEvent(eventDone, nowMs)
@@ -186,17 +256,36 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
     }
   }
 
+  function readHealth(): Health {
+    const [row] = sql.exec('SELECT health FROM relay_health')
+    return row === undefined ? healthy : (JSON.parse(String(row['health'])) as Health)
+  }
+
+  function readEpoch(): { readonly epoch: string; readonly lostMs: number } | undefined {
+    const [row] = sql.exec('SELECT epoch, lost_ms FROM relay_epoch')
+    return row === undefined ? undefined : { epoch: String(row['epoch']), lostMs: Number(row['lost_ms']) }
+  }
+
+  function writeEpoch(epoch: string, lostMs: number): void {
+    sql.exec('INSERT OR REPLACE INTO relay_epoch (id, epoch, lost_ms) VALUES (1, ?, ?)', epoch, lostMs)
+  }
+
   function readVisitor(hash: string, nowMs: number): VisitorRow {
     const [row] = sql.exec('SELECT registers, until_ms FROM relay_visitor WHERE hash = ? AND until_ms >= ?', hash, nowMs)
     if (row === undefined) return { registers: new Map(), keptUntilMs: 0 }
-    const kept = JSON.parse(String(row['registers'])) as { r: [string, Register][]; b?: Backoff }
-    return { registers: new Map(kept.r), keptUntilMs: Number(row['until_ms']), ...(kept.b === undefined ? {} : { backoff: kept.b }) }
+    const kept = JSON.parse(String(row['registers'])) as { r: [string, Register][]; b?: Backoff; x?: number }
+    return {
+      registers: new Map(kept.r),
+      keptUntilMs: Number(row['until_ms']),
+      ...(kept.b === undefined ? {} : { backoff: kept.b }),
+      ...(kept.x === undefined ? {} : { erasedMs: kept.x }),
+    }
   }
 
-  function writeVisitor(hash: string, { registers, backoff, keptUntilMs }: VisitorRow, untilMs: number): void {
+  function writeVisitor(hash: string, { registers, backoff, erasedMs, keptUntilMs }: VisitorRow, untilMs: number): void {
     // What says nothing any more need not be kept.
     const telling = [...registers].filter(([, { done, open }]) => done !== undefined || open !== undefined)
-    const kept = JSON.stringify({ r: telling, ...(backoff === undefined ? {} : { b: backoff }) })
+    const kept = JSON.stringify({ r: telling, b: backoff, x: erasedMs })
     const until = Math.max(keptUntilMs, wholeHour(untilMs))
     if (until === keptUntilMs) sql.exec('UPDATE relay_visitor SET registers = ? WHERE hash = ?', kept, hash)
     else sql.exec('INSERT OR REPLACE INTO relay_visitor (hash, registers, until_ms) VALUES (?, ?, ?)', hash, kept, until)

@@ -9,12 +9,32 @@
  */
 import { Ratelimit } from '@upstash/ratelimit'
 import { Redis } from '@upstash/redis/cloudflare'
-import { type Admission, eventLifetimeMs, type Ledger, type LedgerSettings, laneCeiling, maxBatch } from './port.ts'
+import {
+  type BreakerCause,
+  failuresThatOpen,
+  firstProbeMs,
+  type Health,
+  lastProbeMs,
+  probeLivesMs,
+  refusalsThatOpen,
+  visitorsThatOpen,
+} from './health.ts'
+import { type Admission, eventLifetimeMs, type LedgerSettings, type LedgerStore, laneCeiling, maxBatch } from './port.ts'
 import { type Reserved, rollingWindow } from './rolling-window.ts'
 import { admitScript } from './scripts/admit.ts'
 import { reserveScript } from './scripts/reserve.ts'
 import { settleScript } from './scripts/settle.ts'
-import { firstStampsScript, leaseScript, releaseScript, usageScript } from './scripts/small.ts'
+import {
+  beginScript,
+  chargeScript,
+  eraseScript,
+  firstStampsScript,
+  grantedScript,
+  leaseScript,
+  releaseScript,
+  restateScript,
+  usageScript,
+} from './scripts/small.ts'
 
 export interface UpstashLedgerOptions {
   readonly url: string
@@ -31,8 +51,22 @@ export interface UpstashLedgerOptions {
 }
 
 const grantBytes = 12
+const scripts = [
+  reserveScript,
+  admitScript,
+  settleScript,
+  firstStampsScript,
+  usageScript,
+  leaseScript,
+  releaseScript,
+  grantedScript,
+  beginScript,
+  chargeScript,
+  restateScript,
+  eraseScript,
+]
 
-export function upstashLedger({ url, token, settings, timeoutMs, randomHex, prefix = 'tr1', now }: UpstashLedgerOptions): Ledger {
+export function upstashLedger({ url, token, settings, timeoutMs, randomHex, prefix = 'tr1', now }: UpstashLedgerOptions): LedgerStore {
   const redis = new Redis({
     url,
     token,
@@ -46,6 +80,8 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
   const keys = {
     quota: `${prefix}:quota`,
     counters: `${prefix}:counters`,
+    health: `${prefix}:health`,
+    source: (name: string) => `${prefix}:quota:${name}`,
     visitor: (hash: string) => `${prefix}:v:${hash}`,
     event: (event: string) => `${prefix}:e:${event}`,
     lease: (name: string) => `${prefix}:lease:${name}`,
@@ -58,15 +94,21 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     retentionMs: settings.retentionMs,
     youngMs: settings.youngMs,
     eventMs: eventLifetimeMs(settings),
+    bulkCeiling: laneCeiling(settings, 'bulk'),
+    failuresThatOpen,
+    firstProbeMs,
+    lastProbeMs,
+    probeLivesMs,
+    refusalsThatOpen,
+    visitorsThatOpen,
   }
   // Hashed once, before the first command: hashing between two commands would part them into two requests.
-  const hashes = hashAll([reserveScript, admitScript, settleScript, firstStampsScript, usageScript, leaseScript, releaseScript])
+  const hashes = hashAll(scripts)
 
   return {
     kind: 'upstash',
-    async admit(requests, lane) {
+    async admit(epoch, requests, lane) {
       checkBatch(requests.length)
-      if (requests.length === 0) return []
       const grant = randomHex(grantBytes)
       const ceiling = laneCeiling(settings, lane)
       const run = async (how: Run) => {
@@ -76,8 +118,8 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
           limiter: rollingWindow({
             ceiling,
             reserve: async (grantKey, want) => {
-              const least = Math.min(...requests.map(({ units }) => units))
-              return (await how(reserveScript, [keys.quota, grantKey], { want, least, ceiling })) as Reserved
+              const least = Math.min(...requests.map(({ units }) => units), Number.MAX_SAFE_INTEGER)
+              return (await how(reserveScript, [keys.quota, grantKey], { epoch, want, least, ceiling })) as Reserved
             },
           }),
           // It would fail open, and shut an isolate out until the end of the window.
@@ -92,19 +134,19 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
           [
             keys.quota,
             `${prefix}:grant:${grant}`,
-            ...requests.flatMap(({ visitorHash, event }) => [
-              keys.visitor(visitorHash),
-              event === undefined ? keys.visitor(visitorHash) : keys.event(event),
-            ]),
+            keys.health,
+            ...requests.flatMap(({ visitorHash, event, source }) => keysOf(visitorHash, event, source?.name)),
           ],
-          { requests, ceiling, lane },
+          { epoch, requests, ceiling, lane },
         )
         const [, decided] = await Promise.all([reserving, deciding])
         if (decided === false) throw new Error('NOSCRIPT: the reservation did not run')
-        return decided as Admission[]
+        return (decided ?? undefined) as { granted: number; admissions: Admission[] } | undefined
       }
       const known = await hashes
-      return warmOrCold(known, run)
+      const answer = await warmOrCold(known, run)
+      // Lua knows no empty list: it comes as an empty object.
+      return answer === undefined || requests.length > 0 ? answer : { ...answer, admissions: [] }
     },
 
     async settle(settlements, counts = {}) {
@@ -114,10 +156,8 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
         [
           keys.quota,
           keys.counters,
-          ...settlements.flatMap(({ visitorHash, eventDone }) => [
-            keys.visitor(visitorHash),
-            eventDone === undefined ? keys.visitor(visitorHash) : keys.event(eventDone),
-          ]),
+          keys.health,
+          ...settlements.flatMap(({ visitorHash, eventDone, giveBack }) => keysOf(visitorHash, eventDone, giveBack?.source)),
         ],
         { settlements, counts },
       )
@@ -134,10 +174,12 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     },
 
     async usage() {
-      const { total, buckets, counters } = (await call(usageScript, [keys.quota, keys.counters], {})) as {
+      const { total, buckets, counters, health, lost } = (await call(usageScript, [keys.quota, keys.counters, keys.health], {})) as {
         total: number
         buckets: [number, number][] | Record<string, never>
         counters: [string, number][] | Record<string, never>
+        health: KeptHealth
+        lost: number
       }
       // Lua knows no empty list: it comes as an empty object.
       const live = Array.isArray(buckets) ? buckets : []
@@ -149,7 +191,28 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
         ...(oldest === undefined ? {} : { nextFreeAtMs: (oldest[0] + 1) * rules.bucketMs + rules.keptMs }),
         buckets: live.map(([bucket, units]) => [bucket * rules.bucketMs, units] as const),
         counters: Object.fromEntries(Array.isArray(counters) ? counters : []),
+        health: readHealth(health),
+        ...(lost === 0 ? {} : { lostAtMs: lost }),
       }
+    },
+
+    async pause(paused) {
+      await redis.hset(keys.health, { p: paused ? '1' : '0' })
+    },
+    async erase(visitorHash) {
+      await call(eraseScript, [keys.visitor(visitorHash)], {})
+    },
+    async restate(units) {
+      await call(restateScript, [keys.quota], { units })
+    },
+    async granted(epoch) {
+      return ((await call(grantedScript, [keys.quota], { epoch })) as number | null) ?? undefined
+    },
+    async begin(epoch, lost) {
+      return (await call(beginScript, [keys.quota], { epoch, lost, limit: settings.quotaLimit })) as string
+    },
+    async charge(granted) {
+      await call(chargeScript, [keys.quota], { granted })
     },
 
     async lease(name, holder, ttlMs) {
@@ -164,6 +227,11 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     async remember(name, value) {
       await redis.set(keys.memo(name), value)
     },
+  }
+
+  function keysOf(visitorHash: string, event: string | undefined, source: string | undefined): string[] {
+    const visitor = keys.visitor(visitorHash)
+    return [visitor, event === undefined ? visitor : keys.event(event), source === undefined ? visitor : keys.source(source)]
   }
 
   async function call(script: string, scriptKeys: string[], input: object): Promise<unknown> {
@@ -183,6 +251,26 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
 
   function encode(input: object): string {
     return JSON.stringify({ ...rules, ...(now === undefined ? {} : { now: now() }), ...input })
+  }
+}
+
+interface KeptHealth {
+  paused: boolean
+  failures: number
+  refusals: number
+  refused: string[] | Record<string, never>
+  breaker?: { cause: BreakerCause; since: number; untilMs: number; probes: number }
+}
+
+function readHealth({ paused, failures, refusals, refused, breaker }: KeptHealth): Health {
+  return {
+    paused,
+    failures,
+    refusals,
+    refused: Array.isArray(refused) ? refused : [],
+    ...(breaker === undefined
+      ? {}
+      : { breaker: { cause: breaker.cause, sinceMs: breaker.since, untilMs: breaker.untilMs, probes: breaker.probes } }),
   }
 }
 

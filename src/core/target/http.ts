@@ -6,6 +6,7 @@
  * that), and Deno a POST with a string body (hence `streamBody` there).
  */
 import { readAnswer } from '../answer.ts'
+import type { Clock } from '../clock.ts'
 import type { Target } from './port.ts'
 
 /** Target's envelope has a few hundred bytes. */
@@ -17,17 +18,20 @@ export interface HttpTargetOptions {
   readonly timeoutMs: number
   readonly strict: boolean
   readonly fetch: typeof globalThis.fetch
-  /** Epoch ms. */
-  readonly now: () => number
+  readonly clock: Clock
+  /** As far as a Retry-After is followed. */
+  readonly retentionMs: number
   /** Sends the body as a stream, for runtimes that resend a string body. */
   readonly streamBody?: boolean
 }
 
-export function httpTarget({ token, timeoutMs, strict, fetch, now, streamBody = false }: HttpTargetOptions): Target {
+export function httpTarget({ token, timeoutMs, strict, fetch, clock, retentionMs, streamBody = false }: HttpTargetOptions): Target {
   const auth: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
   return {
     async send({ method, url, body }) {
-      const signal = AbortSignal.timeout(timeoutMs)
+      const given = new AbortController()
+      const timer = clock.after(timeoutMs)
+      void timer.elapsed.then(() => given.abort())
       try {
         const response = await fetch(url, {
           method,
@@ -37,14 +41,16 @@ export function httpTarget({ token, timeoutMs, strict, fetch, now, streamBody = 
             ...(body === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' }),
           },
           redirect: 'manual',
-          signal,
+          signal: given.signal,
           ...(body === undefined ? {} : streamBody ? { body: new Blob([body]).stream(), duplex: 'half' as const } : { body }),
         })
         const retryAfter = response.headers.get('retry-after') ?? undefined
         const answer = { status: response.status, body: await readStart(response), ...(retryAfter === undefined ? {} : { retryAfter }) }
-        return readAnswer(answer, { strict, nowMs: now() })
+        return readAnswer(answer, { strict, nowMs: clock.now(), retentionMs })
       } catch {
-        return { kind: 'unanswered', why: signal.aborted ? 'timeout' : 'network' }
+        return { kind: 'unanswered', why: given.signal.aborted ? 'timeout' : 'network' }
+      } finally {
+        timer.cancel()
       }
     },
   }

@@ -2,8 +2,24 @@
 import { fileURLToPath, URL } from 'node:url'
 import { build } from 'esbuild'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
-import type { Ledger } from '../../../src/core/ledger/port.ts'
+import type { LedgerStore } from '../../../src/core/ledger/port.ts'
 import { ledgerContract } from '../../contract/ledger.ts'
+import { watched } from '../../support/ledger.ts'
+
+/** What the watch over a store spreads. */
+const storeMethods: readonly (keyof LedgerStore)[] = [
+  'kind',
+  'settle',
+  'firstStamps',
+  'usage',
+  'lease',
+  'release',
+  'recall',
+  'remember',
+  'pause',
+  'erase',
+  'restate',
+]
 
 const worker = `
   import { DurableObject } from 'cloudflare:workers'
@@ -57,14 +73,17 @@ ledgerContract('SQL in a Durable Object', {
       if (error !== undefined) throw error.includes('at most') ? new RangeError(error) : new Error(error)
       return answer
     }
-    return new Proxy({ kind: 'embedded' } as Ledger, {
+    const store = new Proxy({ kind: 'embedded' } as LedgerStore, {
       get: (target, property) =>
         property in target
           ? Reflect.get(target, property)
           : property === 'then'
             ? undefined
             : (...args: unknown[]) => call(String(property), args),
+      ownKeys: () => storeMethods,
+      getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true }),
     })
+    return watched(store)
   },
   dispose: () => miniflare.dispose(),
 })

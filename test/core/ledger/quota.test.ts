@@ -3,12 +3,11 @@ import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Ledger, LedgerSettings } from '../../../src/core/ledger/port.ts'
-import { sqlLedger } from '../../../src/core/ledger/sql.ts'
 import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
-import { upstashLedger } from '../../../src/core/ledger/upstash.ts'
 import { makeStamp } from '../../../src/core/stamp.ts'
 import { contractSettings } from '../../contract/ledger.ts'
 import { seededRandom } from '../../support/clock.ts'
+import { sqlWatched, upstashWatched } from '../../support/ledger.ts'
 import { startUpstashStandIn, type UpstashStandIn } from '../../support/upstash-stand-in.ts'
 
 const startMs = 1_790_000_000_000
@@ -22,12 +21,12 @@ beforeAll(async () => {
 afterAll(() => standIn[Symbol.asyncDispose]())
 
 const makers: [string, number, (clock: { now: () => number }) => Ledger][] = [
-  ['SQL', 300, (clock) => sqlLedger(nodeSqlite(new DatabaseSync(':memory:')), settings, clock)],
+  ['SQL', 300, (clock) => sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock)],
   [
     'Upstash',
     40,
     (clock) =>
-      upstashLedger({
+      upstashWatched({
         url: standIn.url,
         token: standIn.token,
         settings,

@@ -57,20 +57,20 @@ describe('admit: the first line that fits', () => {
     ['itself open and aged', { open: open(at(0), aged) }, at(0), 'send'],
     ['an older one open and aged', { open: open(at(-1), aged) }, at(0), 'send'],
   ])('%s', (_, register, stamp, verdict) => {
-    expect(judge(register, stamp, nowMs, 'live', undefined, settings)).toBe(verdict)
+    expect(judge(register, stamp, nowMs, { lane: 'live' }, settings)).toBe(verdict)
   })
 
   it('a backoff that is not due keeps replay off, and no other lane', () => {
     const verdicts = (backoff: typeof due) =>
-      (['high', 'live', 'replay', 'bulk'] as const).map((lane) => judge({}, at(0), nowMs, lane, backoff, settings))
+      (['high', 'live', 'replay', 'bulk'] as const).map((lane) => judge({}, at(0), nowMs, { lane, backoff }, settings))
     expect(verdicts(notDue)).toEqual(['send', 'send', 'backoff', 'send'])
     expect(verdicts(due)).toEqual(['send', 'send', 'send', 'send'])
   })
 
   it('a backoff is the last reason, not the first', () => {
-    expect(judge({ done: at(0) }, at(0), nowMs, 'replay', notDue, settings)).toBe('delivered')
-    expect(judge({ open: open(at(1), aged) }, at(0), nowMs, 'replay', notDue, settings)).toBe('waits')
-    expect(judge({ open: open(at(0), young) }, at(0), nowMs, 'replay', notDue, settings)).toBe('contended')
+    expect(judge({ done: at(0) }, at(0), nowMs, { lane: 'replay', backoff: notDue }, settings)).toBe('delivered')
+    expect(judge({ open: open(at(1), aged) }, at(0), nowMs, { lane: 'replay', backoff: notDue }, settings)).toBe('waits')
+    expect(judge({ open: open(at(0), young) }, at(0), nowMs, { lane: 'replay', backoff: notDue }, settings)).toBe('contended')
   })
 })
 
@@ -196,7 +196,7 @@ describe('newest wins (G3), whatever the order of tries, outcomes, crashes and l
         steps.forEach(({ stamp: place, outcome, settleLate }, index) => {
           clockMs += aged
           const stamp = at(place)
-          if (judge(register, stamp, clockMs, 'live', undefined, settings) !== 'send') return
+          if (judge(register, stamp, clockMs, { lane: 'live' }, settings) !== 'send') return
           expect(place).toBeGreaterThan(delivered)
           if (refusals === 0) expect(place).toBeGreaterThanOrEqual(Math.max(-1, ...maybe))
           const token = `token-${index}`

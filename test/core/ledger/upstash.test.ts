@@ -1,12 +1,13 @@
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Ledger } from '../../../src/core/ledger/port.ts'
-import { sqlLedger } from '../../../src/core/ledger/sql.ts'
 import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
 import { upstashLedger } from '../../../src/core/ledger/upstash.ts'
 import { at, contractSettings, ledgerContract } from '../../contract/ledger.ts'
 import { ledgerDifferential } from '../../contract/ledger-differential.ts'
+import { ledgerLossContract } from '../../contract/ledger-loss.ts'
 import { seededRandom } from '../../support/clock.ts'
+import { sqlWatched, upstashWatched } from '../../support/ledger.ts'
 import { startUpstashStandIn, type UpstashStandIn } from '../../support/upstash-stand-in.ts'
 
 let standIn: UpstashStandIn
@@ -17,8 +18,8 @@ beforeAll(async () => {
 })
 afterAll(() => standIn[Symbol.asyncDispose]())
 
-const ledgerOn = (clock?: { now: () => number }, overrides: Partial<Parameters<typeof upstashLedger>[0]> = {}): Ledger =>
-  upstashLedger({
+const ledgerOn = (clock?: { now: () => number }, overrides: Partial<Parameters<typeof upstashWatched>[0]> = {}): Ledger =>
+  upstashWatched({
     url: standIn.url,
     token: standIn.token,
     settings: contractSettings,
@@ -31,10 +32,39 @@ const ledgerOn = (clock?: { now: () => number }, overrides: Partial<Parameters<t
 
 ledgerContract('Upstash', { make: async (settings, clock) => ledgerOn(clock, { settings }) })
 
+ledgerLossContract('Upstash', async (settings, clock) => {
+  const prefix = `loss${process.pid}-${++serial}`
+  const keys = async () => (await standIn.command('KEYS', `${prefix}:*`)) as string[]
+  const wipe = async () => {
+    for (const key of await keys()) await standIn.command('DEL', key)
+  }
+  return {
+    store: upstashLedger({
+      url: standIn.url,
+      token: standIn.token,
+      settings,
+      timeoutMs: 5_000,
+      randomHex: random.hex,
+      prefix,
+      now: clock.now,
+    }),
+    wipe,
+    // Into keys beside them, so that no binary dump has to travel.
+    snapshot: async () => {
+      const held = (await keys()).map((key) => [key, `kept:${key}`] as const)
+      for (const [key, copy] of held) await standIn.command('COPY', key, copy, 'REPLACE')
+      return async () => {
+        await wipe()
+        for (const [key, copy] of held) await standIn.command('COPY', copy, key, 'REPLACE')
+      }
+    },
+  }
+})
+
 describe('both ledgers answer alike', () => {
   it('to random operations', async () => {
     await ledgerDifferential(
-      (settings, clock) => sqlLedger(nodeSqlite(new DatabaseSync(':memory:')), settings, clock),
+      (settings, clock) => sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock),
       (settings, clock) => ledgerOn(clock, { settings }),
     )
   }, 60_000)
@@ -69,6 +99,7 @@ describe('what an update costs and how it fails', () => {
 
   it('cold, or after Redis forgot its scripts: one request more, and nothing is spent twice (G1)', async () => {
     const ledger = ledgerOn(clock)
+    await ledger.check()
     for (let time = 1; time <= 3; time++) {
       await standIn.command('SCRIPT', 'FLUSH')
       standIn.resetCounts()

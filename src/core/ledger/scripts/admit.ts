@@ -1,21 +1,30 @@
 /**
- * The registers' half of an admission. KEYS: quota, grant, then a visitor and an event key for each request (the
- * visitor's key again where there is no event). Opens the grant and takes from the window what each request in its turn
+ * The registers' half of an admission. KEYS: quota, grant, health, then for each request a visitor, an event and a source's
+ * quota key (the visitor's key again where there is no event or no source). Opens the grant and takes from the window what each request in its turn
  * really needs, so that a request that sends nothing costs nothing.
- * Answers false, having touched nothing, where the grant is missing.
+ * Answers false, having touched nothing, where the grant is missing, and null where the ledger lives in another epoch.
  */
-import { prelude, registers } from './prelude.ts'
+import { health, prelude, registers } from './prelude.ts'
 
-export const admitScript = `${prelude}${registers}
+export const admitScript = `${prelude}${registers}${health}
+local window = openWindow(KEYS[1])
+if window.epoch ~= input.epoch then return 'null' end
 local grant = redis.call('GET', KEYS[2])
 if not grant then return 'false' end
 redis.call('DEL', KEYS[2])
-window.open(KEYS[1])
 local grantBucket, granted = string.match(grant, '^(%d+)|(%d+)$')
 granted = tonumber(granted)
-if granted > 0 then window.giveBack(tonumber(grantBucket), granted) end
+if granted > 0 then window:giveBack(tonumber(grantBucket), granted) end
+local h = readHealth(KEYS[3])
+local sources = {}
+local function gate()
+  if h.paused then return 'paused' end
+  if not h.breaker then return 'go' end
+  if now >= h.breaker.untilMs then return 'probe' end
+  return 'shut'
+end
 
-local function judge(r, stamp, backoff)
+local function judge(r, stamp, backoff, erased)
   if stampTime(stamp) < now - input.retentionMs then
     if r.open and r.open > stamp then return 'overtaken' end
     return 'expired'
@@ -24,6 +33,8 @@ local function judge(r, stamp, backoff)
     if r.done == stamp then return 'delivered' end
     return 'superseded'
   end
+  if stampArrival(stamp) <= erased then return 'erased' end
+  if stampTime(stamp) <= window.lost then return 'lost' end
   if r.open and r.open > stamp then return 'waits' end
   if r.open and now - r.at <= input.youngMs then return 'contended' end
   if input.lane == 'replay' and backoff and backoff.notBefore > now then return 'backoff' end
@@ -41,7 +52,7 @@ end
 
 local answers = {}
 for index, request in ipairs(input.requests) do
-  local visitor, event = KEYS[1 + 2 * index], KEYS[2 + 2 * index]
+  local visitor, event, source = KEYS[1 + 3 * index], KEYS[2 + 3 * index], KEYS[3 + 3 * index]
   local answer = { event = 'open' }
   local first = nil
   if request.event then
@@ -59,20 +70,41 @@ for index, request in ipairs(input.requests) do
   end
   if answer.event == 'open' then
     local backoff = readBackoff(visitor)
+    local erased = tonumber(redis.call('HGET', visitor, 'x')) or 0
     answer.attempts = backoff and backoff.attempts or 0
     answer.verdicts = {}
     local wanted = false
     for position, attribute in ipairs(request.attributes) do
-      local verdict = judge(readRegister(visitor, attribute.name), first or attribute.stamp, backoff)
+      local verdict = judge(readRegister(visitor, attribute.name), first or attribute.stamp, backoff, erased)
       answer.verdicts[position] = verdict
       wanted = wanted or verdict == 'send'
     end
     if wanted then
-      local bucket, retryAt = window.take(request.units, input.ceiling)
-      -- A refused reservation stays refused, whatever freed itself in between.
-      if bucket and granted == 0 then
-        window.giveBack(bucket, request.units)
-        bucket = nil
+      local instead, bucket, retryAt = gate(), nil, nil
+      if instead == 'go' or instead == 'probe' then
+        local own, ceiling = nil, input.ceiling
+        if request.source then
+          sources[source] = sources[source] or openWindow(source)
+          own = sources[source]
+          if own.total + request.units > request.source.units then ceiling = math.min(ceiling, input.bulkCeiling) end
+        end
+        bucket, retryAt = window:take(request.units, ceiling)
+        -- A refused reservation stays refused, whatever freed itself in between.
+        if bucket and granted == 0 then
+          window:giveBack(bucket, request.units)
+          bucket = nil
+        end
+        if bucket then
+          window.granted = window.granted + request.units
+          if own then own:charge(request.units) end
+          if instead == 'probe' then
+            answer.probe = h.breaker.cause
+            h.breaker.untilMs = now + input.probeLivesMs
+            writeHealth(KEYS[3], h)
+          end
+        else
+          instead = 'quota'
+        end
       end
       answer.bucket, answer.retryAtMs = bucket, retryAt
       for position, attribute in ipairs(request.attributes) do
@@ -82,7 +114,7 @@ for index, request in ipairs(input.requests) do
             writeRegister(visitor, attribute.name, admitted(readRegister(visitor, attribute.name), stamp, request.token))
             keepRegister(visitor, stamp)
           else
-            answer.verdicts[position] = 'quota'
+            answer.verdicts[position] = instead
           end
         end
       end
@@ -90,6 +122,10 @@ for index, request in ipairs(input.requests) do
   end
   answers[index] = answer
 end
-window.save()
-return cjson.encode(answers)
+window:save()
+for _, own in pairs(sources) do
+  own:save()
+  extend(own.key, 2 * input.keptMs + 60000)
+end
+return cjson.encode({ granted = window.granted, admissions = answers })
 `

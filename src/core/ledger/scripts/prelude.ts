@@ -1,7 +1,8 @@
 /**
  * What all scripts share: the clock, and the exact rolling window in one Redis hash. Fields: `t` the total, `o` the oldest
- * bucket that may be live, `n` the newest one seen, and one field a bucket. A bucket lives until its newest possible
- * unit is older than window plus slack; a clock that steps back can't reopen the past.
+ * bucket that may be live, `n` the newest one seen, `g` all units ever granted, and one field a bucket; that of all units
+ * also has `e` the epoch and `l` when state was lost. A bucket lives until its newest possible unit is older than window
+ * plus slack; a clock that steps back can't reopen the past. The hash does not expire: its absence is a loss.
  *
  * ARGV[1] is JSON: { now?, bucketMs, keptMs, ... }. Without `now` (it is given in tests only) the server's clock decides.
  */
@@ -15,12 +16,14 @@ end
 
 local function text(number) return string.format('%.0f', number) end
 
-local window = {}
-function window.open(key)
-  local state = redis.call('HMGET', key, 't', 'o', 'n')
-  window.key, window.total = key, tonumber(state[1]) or 0
-  window.oldest, window.newest = tonumber(state[2]), tonumber(state[3]) or 0
-  if not window.oldest then return end
+local Window = {}
+Window.__index = Window
+local function openWindow(key)
+  local state = redis.call('HMGET', key, 't', 'o', 'n', 'g', 'e', 'l')
+  local window = setmetatable({ key = key, total = tonumber(state[1]) or 0, oldest = tonumber(state[2]), newest = tonumber(state[3]) or 0,
+    granted = tonumber(state[4]) or 0, epoch = state[5] or nil, lost = tonumber(state[6]) or 0 }, Window)
+  window.before = window:summary()
+  if not window.oldest then return window end
   local last = math.min(math.floor((now - input.keptMs) / input.bucketMs) - 1, window.newest)
   for bucket = window.oldest, last do
     local units = tonumber(redis.call('HGET', key, text(bucket)))
@@ -30,37 +33,48 @@ function window.open(key)
     end
   end
   if last >= window.oldest then window.oldest = last + 1 end
+  return window
 end
-function window.save()
-  if not window.oldest then return end
-  redis.call('HSET', window.key, 't', text(window.total), 'o', text(window.oldest), 'n', text(window.newest))
-  redis.call('PEXPIRE', window.key, text(2 * input.keptMs + 60000))
+function Window:summary()
+  return text(self.total) .. ' ' .. text(self.oldest or -1) .. ' ' .. text(self.newest) .. ' ' .. text(self.granted)
 end
-function window.leavesAt(bucket) return (bucket + 1) * input.bucketMs + input.keptMs end
-function window.freeAt(needed)
+function Window:save()
+  if not self.oldest or self:summary() == self.before then return end
+  redis.call('HSET', self.key, 't', text(self.total), 'o', text(self.oldest), 'n', text(self.newest), 'g', text(self.granted))
+end
+function Window:leavesAt(bucket) return (bucket + 1) * input.bucketMs + input.keptMs end
+function Window:freeAt(needed)
   local freed = 0
-  for bucket = window.oldest or 0, window.newest do
-    freed = freed + (tonumber(redis.call('HGET', window.key, text(bucket))) or 0)
-    if freed >= needed then return window.leavesAt(bucket) end
+  for bucket = self.oldest or 0, self.newest do
+    freed = freed + (tonumber(redis.call('HGET', self.key, text(bucket))) or 0)
+    if freed >= needed then return self:leavesAt(bucket) end
   end
 end
--- The bucket the units were taken from; or nil and, where it can ever be, the time when there will be room.
-function window.take(units, ceiling)
-  if window.total + units > ceiling then
-    if units > ceiling then return nil, nil end
-    return nil, window.freeAt(window.total + units - ceiling)
-  end
-  local bucket = math.max(window.newest, math.floor(now / input.bucketMs))
-  if window.total == 0 or not window.oldest or bucket < window.oldest then window.oldest = bucket end
-  window.newest, window.total = bucket, window.total + units
-  redis.call('HINCRBY', window.key, text(bucket), text(units))
+function Window:add(units)
+  local bucket = math.max(self.newest, math.floor(now / input.bucketMs))
+  if self.total == 0 or not self.oldest or bucket < self.oldest then self.oldest = bucket end
+  self.newest, self.total = bucket, self.total + units
+  redis.call('HINCRBY', self.key, text(bucket), text(units))
   return bucket
 end
-function window.giveBack(bucket, units)
-  local back = math.min(units, tonumber(redis.call('HGET', window.key, text(bucket))) or 0)
+-- The bucket the units were taken from; or nil and, where it can ever be, the time when there will be room.
+function Window:take(units, ceiling)
+  if self.total + units > ceiling then
+    if units > ceiling then return nil, nil end
+    return nil, self:freeAt(self.total + units - ceiling)
+  end
+  return self:add(units)
+end
+-- Granted for good: what is only reserved is not counted as granted.
+function Window:charge(units)
+  self.granted = self.granted + units
+  return self:add(units)
+end
+function Window:giveBack(bucket, units)
+  local back = math.min(units, tonumber(redis.call('HGET', self.key, text(bucket))) or 0)
   if back <= 0 then return end
-  if redis.call('HINCRBY', window.key, text(bucket), text(-back)) == 0 then redis.call('HDEL', window.key, text(bucket)) end
-  window.total = window.total - back
+  if redis.call('HINCRBY', self.key, text(bucket), text(-back)) == 0 then redis.call('HDEL', self.key, text(bucket)) end
+  self.total = self.total - back
 end
 
 local function extend(key, ttl)
@@ -82,6 +96,7 @@ local function writeRegister(key, name, r)
   redis.call('HSET', key, 'a:' .. name, table.concat(parts, '|'))
 end
 local function stampTime(stamp) return tonumber(string.sub(stamp, 2, 14)) end
+local function stampArrival(stamp) return tonumber(string.sub(stamp, 15, 27)) end
 local function keepRegister(key, stamp)
   extend(key, math.max(now, stampTime(stamp)) - now + input.retentionMs + input.slackMs + input.youngMs)
 end
@@ -99,5 +114,23 @@ local function readEvent(key)
 end
 local function writeEvent(key, e)
   redis.call('SET', key, e.stamp .. '|' .. text(e.at) .. '|' .. (e.done and '1' or '0'), 'PX', text(input.eventMs))
+end
+`
+
+/** The breaker and the pause as the scripts that need them read and write them; the rules are those of `health.ts`. */
+export const health = `
+local function readHealth(key)
+  local kept = redis.call('HMGET', key, 'p', 'f', 'r', 'v', 'c', 's', 'u', 'n')
+  local h = { paused = kept[1] == '1', failures = tonumber(kept[2]) or 0, refusals = tonumber(kept[3]) or 0, refused = {} }
+  for visitor in string.gmatch(kept[4] or '', '[^,]+') do h.refused[#h.refused + 1] = visitor end
+  if kept[5] and kept[5] ~= '' then
+    h.breaker = { cause = kept[5], since = tonumber(kept[6]), untilMs = tonumber(kept[7]), probes = tonumber(kept[8]) }
+  end
+  return h
+end
+local function writeHealth(key, h)
+  local b = h.breaker
+  redis.call('HSET', key, 'p', h.paused and '1' or '0', 'f', text(h.failures), 'r', text(h.refusals), 'v', table.concat(h.refused, ','),
+    'c', b and b.cause or '', 's', b and text(b.since) or '', 'u', b and text(b.untilMs) or '', 'n', b and text(b.probes) or '')
 end
 `

@@ -1,28 +1,29 @@
 /**
  * The quota's half of an admission, run by `Ratelimit`: sets units aside under a grant. KEYS: quota, grant.
  * Input: want, least, ceiling. As much of `want` as the ceiling leaves, if that is `least` or more, else nothing.
- * Answers { granted, total, retryAt? }. Asked again for the same grant it answers the same: nothing is taken twice.
+ * Answers { granted, total, retryAt? }; nothing is granted in another epoch than `epoch`. Asked again for the same grant it answers the same: nothing is taken twice.
  */
 import { prelude } from './prelude.ts'
 
 export const reserveScript = `${prelude}
 local kept = redis.call('GET', KEYS[2])
-window.open(KEYS[1])
+local window = openWindow(KEYS[1])
 local granted, retryAt = 0, nil
+if window.epoch ~= input.epoch then return cjson.encode({ granted = 0, total = 0 }) end
 if kept then
   granted = tonumber(string.match(kept, '|(%d+)$'))
 else
   granted = math.min(input.want, input.ceiling - window.total)
   local bucket = 0
   if granted >= input.least then
-    bucket = window.take(granted, input.ceiling)
+    bucket = window:take(granted, input.ceiling)
   else
-    local _, freeAt = window.take(input.least, input.ceiling)
+    local _, freeAt = window:take(input.least, input.ceiling)
     granted, retryAt = 0, freeAt
   end
   -- Kept even where nothing was granted: the script behind it must be able to tell a refusal from a lost command.
   redis.call('SET', KEYS[2], text(bucket) .. '|' .. text(granted), 'PX', '60000')
 end
-window.save()
+window:save()
 return cjson.encode({ granted = granted, total = window.total, retryAt = retryAt })
 `

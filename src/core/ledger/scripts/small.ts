@@ -1,5 +1,5 @@
 /** The ledger's small steps. */
-import { prelude, registers } from './prelude.ts'
+import { health, prelude, registers } from './prelude.ts'
 
 /** KEYS: one a event. Answers their first stamps; an event not known is recorded. */
 export const firstStampsScript = `${prelude}${registers}
@@ -15,10 +15,10 @@ end
 return cjson.encode(stamps)
 `
 
-/** KEYS: quota, counters. */
-export const usageScript = `${prelude}
-window.open(KEYS[1])
-window.save()
+/** KEYS: quota, counters, health. */
+export const usageScript = `${prelude}${health}
+local window = openWindow(KEYS[1])
+window:save()
 local buckets = {}
 if window.oldest then
   for bucket = window.oldest, window.newest do
@@ -28,7 +28,54 @@ if window.oldest then
 end
 local counters, flat = {}, redis.call('HGETALL', KEYS[2])
 for index = 1, #flat, 2 do counters[#counters + 1] = { flat[index], tonumber(flat[index + 1]) } end
-return cjson.encode({ total = window.total, buckets = buckets, counters = counters })
+return cjson.encode({ total = window.total, buckets = buckets, counters = counters, health = readHealth(KEYS[3]), lost = window.lost })
+`
+
+/** KEYS: quota. Input: epoch. Units granted in it; null where another one stands, or none. */
+export const grantedScript = `${prelude}
+local window = openWindow(KEYS[1])
+if window.epoch ~= input.epoch then return 'null' end
+return text(window.granted)
+`
+
+/** KEYS: quota. Input: epoch, lost, limit. Answers the epoch that stands. */
+export const beginScript = `${prelude}
+local window = openWindow(KEYS[1])
+if window.epoch and (not input.lost or window.epoch == input.epoch) then return cjson.encode(window.epoch) end
+redis.call('HSET', KEYS[1], 'e', input.epoch, 'l', input.lost and text(now + input.slackMs) or '0')
+if input.lost then window:charge(math.max(0, input.limit - window.total)) end
+window:save()
+return cjson.encode(input.epoch)
+`
+
+/** KEYS: quota. Input: granted. */
+export const chargeScript = `${prelude}
+local window = openWindow(KEYS[1])
+if not window.epoch or window.granted >= input.granted then return 'null' end
+window:charge(input.granted - window.granted)
+window:save()
+redis.call('HSET', KEYS[1], 'l', text(now + input.slackMs))
+return 'null'
+`
+
+/** KEYS: quota. Input: units. */
+export const restateScript = `${prelude}
+local window = openWindow(KEYS[1])
+if window.oldest then
+  for bucket = window.oldest, window.newest do redis.call('HDEL', KEYS[1], text(bucket)) end
+end
+window.total = 0
+if input.units > 0 then window:add(input.units) end
+window:save()
+return 'null'
+`
+
+/** KEYS: a visitor. */
+export const eraseScript = `${prelude}
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'x', text(now))
+extend(KEYS[1], input.retentionMs)
+return 'null'
 `
 
 /** KEYS: the lease. Input: holder, ttlMs. The value keeps the end by the ledger's own clock. */

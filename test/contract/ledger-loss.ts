@@ -1,0 +1,179 @@
+/** Lost state is noticed and answered by deferring, never by spending the quota again. Run against each implementation. */
+import { beforeEach, describe, expect, it } from 'vitest'
+import { newEpochMemory, type Witness, watchedLedger } from '../../src/core/ledger/epoch.ts'
+import type { AdmitRequest, Ledger, LedgerSettings, LedgerStore } from '../../src/core/ledger/port.ts'
+import { makeStamp } from '../../src/core/stamp.ts'
+import { seededRandom } from '../support/clock.ts'
+import { memoryWitness } from '../support/ledger.ts'
+import { contractSettings } from './ledger.ts'
+
+export interface LosableStore {
+  readonly store: LedgerStore
+  /** Forgets everything. */
+  wipe(): Promise<void>
+  /** Takes the state now; the function returned goes back to it. */
+  snapshot(): Promise<() => Promise<void>>
+}
+
+const startMs = 1_790_000_000_000
+
+export function ledgerLossContract(
+  name: string,
+  make: (settings: LedgerSettings, clock: { now: () => number }) => Promise<LosableStore>,
+): void {
+  describe(`lost state: ${name}`, () => {
+    const settings: LedgerSettings = { ...contractSettings, quotaLimit: 20, replayReserve: 0 }
+    const random = seededRandom(3)
+    let nowMs = startMs
+    let made: LosableStore
+    let witness: Witness
+    let logged: string[]
+    const isolate = (): Ledger =>
+      watchedLedger(made.store, { witness, memory: newEpochMemory(), random, log: (event) => logged.push(event) })
+    beforeEach(async () => {
+      nowMs = startMs
+      logged = []
+      witness = memoryWitness()
+      made = await make(settings, { now: () => nowMs })
+    })
+
+    const request = (more: Partial<AdmitRequest> = {}): AdmitRequest => ({
+      visitorHash: random.hex(8),
+      attributes: [{ name: 'tier', stamp: makeStamp(nowMs, nowMs, random.hex(8)) }],
+      units: 1,
+      token: random.hex(12),
+      ...more,
+    })
+    const verdict = async (ledger: Ledger, one = request()) => {
+      const [answer] = await ledger.admit([one], 'live')
+      return answer?.event === 'open' ? answer.verdicts[0] : answer?.event
+    }
+    /** Sends until the quota refuses; how many went. */
+    const spend = async (ledger: Ledger) => {
+      let sent = 0
+      while ((await verdict(ledger)) === 'send') sent++
+      return sent
+    }
+
+    it('a first start is no loss', async () => {
+      expect(await verdict(isolate())).toBe('send')
+      expect(await verdict(isolate())).toBe('send')
+      expect((await isolate().usage()).lostAtMs).toBeUndefined()
+      expect(logged).toEqual([])
+    })
+
+    it('two isolates that start at once agree', async () => {
+      const [one, other] = [isolate(), isolate()]
+      expect(await Promise.all([verdict(one), verdict(other)])).toEqual(['send', 'send'])
+      expect((await one.usage()).used).toBe(2)
+    })
+
+    it.each(['the isolate that knew it', 'an isolate that has just started'])(
+      'all forgotten: %s sends nothing, and the quota is not spent again (G1)',
+      async (who) => {
+        const before = isolate()
+        expect(await spend(before)).toBe(20)
+        await made.wipe()
+        nowMs += 1_000
+        const ledger = who.startsWith('the') ? before : isolate()
+        await verdict(ledger).catch(() => undefined)
+        expect(await spend(ledger)).toBe(0)
+        expect(logged).toContain('ledger_lost')
+        expect((await ledger.usage()).lostAtMs).toBeGreaterThanOrEqual(nowMs)
+      },
+    )
+
+    it('after a window it sends again; what is no newer than the loss stays lost, what is newer goes (G3)', async () => {
+      const ledger = isolate()
+      const old = request()
+      await verdict(ledger)
+      await made.wipe()
+      nowMs += 100
+      await verdict(ledger).catch(() => undefined)
+      nowMs += settings.quotaWindowMs + settings.quotaSlackMs + 200
+      expect(await verdict(ledger, old)).toBe('lost')
+      expect(await verdict(ledger)).toBe('send')
+    })
+
+    it('several isolates notice one loss once', async () => {
+      const first = isolate()
+      const isolates = [first, isolate(), isolate()]
+      for (const one of isolates) await verdict(one)
+      await made.wipe()
+      await Promise.allSettled(isolates.map((one) => verdict(one)))
+      const { lostAtMs } = await first.usage()
+      nowMs += settings.quotaWindowMs + settings.quotaSlackMs + 200
+      for (const one of isolates) expect(await verdict(one)).toBe('send')
+      expect((await first.usage()).lostAtMs).toBe(lostAtMs)
+    })
+
+    it('an isolate that died in the middle of beginning anew is followed by one that ends it', async () => {
+      await verdict(isolate())
+      await made.wipe()
+      const seen = await witness.read()
+      await witness.replace(seen, { epoch: 'begun', state: 'lost', granted: 0 })
+      expect(await spend(isolate())).toBe(0)
+      expect(await witness.read()).toMatchObject({ epoch: 'begun', state: 'steady' })
+    })
+
+    it('went back: the isolate that knows better sends nothing, charges what was forgotten, and goes on (G1)', async () => {
+      const ledger = isolate()
+      await verdict(ledger)
+      const old = request()
+      const goBack = await made.snapshot()
+      for (let n = 0; n < 9; n++) await verdict(ledger)
+      await goBack()
+      nowMs += 100
+      await expect(verdict(ledger)).rejects.toThrow('lost')
+      expect((await ledger.usage()).used).toBe(10)
+      expect(await verdict(ledger, old)).toBe('lost')
+      nowMs += settings.quotaSlackMs + 1
+      expect(await spend(ledger)).toBe(10)
+    })
+
+    it('went back: a check against the witness finds it where nobody remembers', async () => {
+      const ledger = isolate()
+      await verdict(ledger)
+      const goBack = await made.snapshot()
+      for (let n = 0; n < 9; n++) await verdict(ledger)
+      await ledger.check()
+      await goBack()
+      const fresh = isolate()
+      await fresh.check()
+      expect((await fresh.usage()).used).toBe(10)
+      expect(logged).toEqual(['ledger_went_back'])
+      await fresh.check()
+      expect((await fresh.usage()).used).toBe(10)
+    })
+
+    it('a check of a steady ledger changes nothing', async () => {
+      const ledger = isolate()
+      await ledger.check()
+      await verdict(ledger)
+      await ledger.check()
+      await isolate().check()
+      expect(logged).toEqual([])
+      expect((await ledger.usage()).used).toBe(1)
+    })
+
+    it('a witness that was lost learns the epoch again', async () => {
+      const ledger = isolate()
+      await verdict(ledger)
+      witness = memoryWitness()
+      expect(await verdict(isolate())).toBe('send')
+      expect(await verdict(ledger)).toBe('send')
+      expect(logged).toEqual([])
+    })
+
+    it('an operator who knows what was spent ends the wait', async () => {
+      const ledger = isolate()
+      await verdict(ledger)
+      await made.wipe()
+      await verdict(ledger).catch(() => undefined)
+      nowMs += settings.quotaSlackMs + 1
+      expect(await verdict(ledger)).toBe('quota')
+      await ledger.restate(12)
+      expect(await spend(ledger)).toBe(8)
+    })
+  })
+}
