@@ -156,6 +156,15 @@ export function ledgerLossContract(
       expect((await ledger.usage()).used).toBe(1)
     })
 
+    it('a check while units leave the window frees them', async () => {
+      const ledger = isolate()
+      expect(await spend(ledger)).toBe(20)
+      nowMs += settings.quotaWindowMs + settings.quotaSlackMs + 2 * settings.quotaBucketMs
+      await ledger.check()
+      await ledger.check()
+      expect(await spend(ledger)).toBe(20)
+    })
+
     it('a witness that was lost learns the epoch again', async () => {
       const ledger = isolate()
       await verdict(ledger)

@@ -24,6 +24,7 @@ local function openWindow(key)
     granted = tonumber(state[4]) or 0, epoch = state[5] or nil, lost = tonumber(state[6]) or 0 }, Window)
   window.before = window:summary()
   if not window.oldest then return window end
+  -- What leaves is written at once: no script can forget half of it.
   local last = math.min(math.floor((now - input.keptMs) / input.bucketMs) - 1, window.newest)
   for bucket = window.oldest, last do
     local units = tonumber(redis.call('HGET', key, text(bucket)))
@@ -33,6 +34,8 @@ local function openWindow(key)
     end
   end
   if last >= window.oldest then window.oldest = last + 1 end
+  window:save()
+  window.before = window:summary()
   return window
 end
 function Window:summary()
