@@ -160,8 +160,8 @@ export const mutants: readonly Mutant[] = [
     name: 'clear instead of restore',
     breaks: 'G3',
     file: 'src/core/ledger/register.ts',
-    find: "outcome === 'unsent' ? open.was : outcome === 'refused' ? open.below : undefined",
-    replace: 'undefined',
+    find: "outcome === 'unsent' && again === true ? [stamp, ...below] : below",
+    replace: '[] as Stamp[]',
     tests: ledger,
   },
   {

@@ -27,8 +27,9 @@ interface ModelRegister {
   open?: string | undefined
   at: number
   token?: string | undefined
-  was?: string | undefined
-  below?: string | undefined
+  /** The stamps whose fate is open, as attempts: newest first, the one under way at the front. */
+  again?: boolean
+  below?: readonly string[]
 }
 
 export function modelLedger(settings: LedgerSettings, clock: { now: () => number }): ModelLedger {
@@ -54,6 +55,11 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
   const shares = new Map<string, Unit[]>()
   let health: Health = { paused: false, failures: 0, refusals: 0, refused: [] }
 
+  /** Eight are told apart; then the seventh stands for all that are older. */
+  const stillOpen = (stamps: readonly string[], done: string | undefined) => {
+    const open = stamps.filter((stamp) => done === undefined || stamp > done)
+    return open.length <= 8 ? open : [...open.slice(0, 7), open[6] ?? '']
+  }
   const timeOf = (stamp: string) => Number.parseInt(stamp.slice(1, 14), 10)
   const counted = (ms: number) => log.filter(({ leavesMs }) => leavesMs > ms)
   const registersOf = (visitor: string) => {
@@ -117,13 +123,16 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
     stamps.forEach((stamp, index) => {
       if (verdicts[index] !== 'send') return
       const r = registerOf(index)
-      if (r.open === stamp) r.was = stamp
-      else {
-        const before = r.open !== undefined && (r.done === undefined || r.open > r.done) ? r.open : undefined
-        r.was = before
-        r.below = before
-      }
-      known.set(request.attributes[index]?.name ?? '', { ...r, open: stamp, at: now, token: request.token })
+      const again = r.open === stamp
+      const older = again ? (r.below ?? []) : [...(r.open === undefined ? [] : [r.open]), ...(r.below ?? [])]
+      known.set(request.attributes[index]?.name ?? '', {
+        done: r.done,
+        open: stamp,
+        at: now,
+        token: request.token,
+        again,
+        below: stillOpen(older, r.done),
+      })
     })
     return { ...answer, ...first, verdicts, bucket: newestBucket, ...(breaker === undefined ? {} : { probe: breaker.cause }) }
   }
@@ -139,8 +148,8 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
       if (outcome === 'delivered' && (r.done === undefined || stamp > r.done)) r.done = stamp
       if (outcome === 'unknown' || !mine) continue
       closed = true
-      const back = outcome === 'unsent' ? r.was : outcome === 'refused' ? r.below : undefined
-      known.set(name, { done: r.done, open: back, at: 0 })
+      const left = outcome === 'delivered' ? [] : [...(outcome === 'unsent' && r.again === true ? [r.open ?? ''] : []), ...(r.below ?? [])]
+      known.set(name, { done: r.done, open: left[0], at: 0, below: stillOpen(left.slice(1), r.done) })
     }
     if (backoff !== undefined) backoffs.set(visitorHash, backoff)
     if (attributes.some(({ outcome }) => outcome === 'delivered')) backoffs.delete(visitorHash)

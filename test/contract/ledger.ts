@@ -182,12 +182,33 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         expect(await admit(second)).toMatchObject({ verdicts: names.map((_, index) => (index % 2 === 0 ? 'send' : 'superseded')) })
       })
 
-      it('what was restored has no past of its own: refused once more, it leaves nothing open', async () => {
+      it('what was restored and had nothing below it, refused once more, leaves nothing open', async () => {
         await settle(await sent(at(10)), 'unknown')
         aged()
         await settle(await sent(at(20)), 'unsent')
         await settle(await sent(at(10)), 'refused')
         expect(await verdict(at(0))).toBe('send')
+      })
+
+      it('two refusals in a row leave open what was open below both: the first alone would be forgotten', async () => {
+        await settle(await sent(at(10)), 'unknown')
+        aged()
+        await settle(await sent(at(20)), 'unknown')
+        aged()
+        await settle(await sent(at(30)), 'refused')
+        await settle(await sent(at(20)), 'refused')
+        expect(await verdict(at(0))).toBe('waits')
+        expect(await verdict(at(10))).toBe('send')
+      })
+
+      it('unsent in a second try, then refused: what was open below is still open', async () => {
+        await settle(await sent(at(10)), 'unknown')
+        aged()
+        await settle(await sent(at(20)), 'unknown')
+        aged()
+        await settle(await sent(at(20)), 'unsent')
+        await settle(await sent(at(20)), 'refused')
+        expect(await verdict(at(0))).toBe('waits')
       })
 
       it('what was restored is aged at once, and nobody’s: the attempt that opened it can’t close it again', async () => {

@@ -20,11 +20,18 @@ export interface OpenAttempt {
   atMs: number
   /** Names the attempt; empty where it is nobody's any more. */
   token: string
-  /** What `stamp` returns to when the attempt turns out unsent. */
-  was?: Stamp
-  /** What it returns to when Target refuses it. */
-  below?: Stamp
+  /** An earlier attempt under this very stamp may have got there: unsent now does not mean never sent. */
+  again?: true
+  /**
+   * Older stamps whose fate is open too, newest first. The first is what `open` returns to when this attempt turns out
+   * unsent or refused; remembering only that one would, after two refusals, let a value pass below one that may have
+   * been delivered.
+   */
+  below?: readonly Stamp[]
 }
+
+/** So many older attempts of open fate are told apart; those beyond count as the oldest of them, which holds more back. */
+export const maxBelow = 8
 
 /** The event's first attempt. */
 export interface EventRecord {
@@ -87,12 +94,18 @@ export function judge(
 export function admitted(register: Register | undefined, stamp: Stamp, nowMs: number, token: string): Register {
   const { done, open } = register ?? {}
   const kept = done === undefined ? {} : { done }
-  if (open?.stamp === stamp) {
-    const below = open.below === undefined ? {} : { below: open.below }
-    return { ...kept, open: { stamp, atMs: nowMs, token, was: stamp, ...below } }
-  }
-  const before = open !== undefined && (done === undefined || open.stamp > done) ? { was: open.stamp, below: open.stamp } : {}
-  return { ...kept, open: { stamp, atMs: nowMs, token, ...before } }
+  const mine = { stamp, atMs: nowMs, token }
+  const below = openBelow(open?.stamp === stamp ? open.below : open === undefined ? [] : [open.stamp, ...(open.below ?? [])], done)
+  return { ...kept, open: { ...mine, ...(open?.stamp === stamp ? { again: true as const } : {}), ...below } }
+}
+
+/** Older stamps of open fate, as far as none newer was delivered. */
+function openBelow(stamps: readonly Stamp[] = [], done: Stamp | undefined): { below?: readonly Stamp[] } {
+  const open = stamps.filter((stamp) => done === undefined || stamp > done)
+  if (open.length === 0) return {}
+  const last = open[maxBelow - 2]
+  // The oldest twice: whoever refuses it once still finds it open.
+  return { below: open.length > maxBelow && last !== undefined ? [...open.slice(0, maxBelow - 1), last] : open }
 }
 
 /** The register once an attempt's outcome is known, and whether this closed an attempt of `token`. */
@@ -105,16 +118,18 @@ export function settled(
   const { done, open } = register ?? {}
   const mine = outcome !== 'unknown' && open !== undefined && open.token !== '' && open.token === token
   const newDone = outcome === 'delivered' && (done === undefined || stamp > done) ? stamp : done
-  const newOpen = mine ? reopened(outcome === 'unsent' ? open.was : outcome === 'refused' ? open.below : undefined) : open
+  const newOpen = mine ? reopened(open, outcome, newDone) : open
   return {
     register: { ...(newDone === undefined ? {} : { done: newDone }), ...(newOpen === undefined ? {} : { open: newOpen }) },
     closed: mine,
   }
 }
 
-/** An earlier attempt whose fate is still open, and which is known to be under way no more. */
-function reopened(stamp: Stamp | undefined): OpenAttempt | undefined {
-  return stamp === undefined ? undefined : { stamp, atMs: 0, token: '' }
+/** The newest attempt whose fate is still open, and which is known to be under way no more. */
+function reopened({ stamp, again, below = [] }: OpenAttempt, outcome: Outcome, done: Stamp | undefined): OpenAttempt | undefined {
+  if (outcome === 'delivered') return undefined
+  const [next, ...older] = outcome === 'unsent' && again === true ? [stamp, ...below] : below
+  return next === undefined ? undefined : { stamp: next, atMs: 0, token: '', ...openBelow(older, done) }
 }
 
 /**

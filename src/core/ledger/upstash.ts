@@ -20,6 +20,7 @@ import {
   visitorsThatOpen,
 } from './health.ts'
 import { type Admission, eventLifetimeMs, type LedgerSettings, type LedgerStore, laneCeiling, maxBatch } from './port.ts'
+import { maxBelow } from './register.ts'
 import { type Reserved, rollingWindow } from './rolling-window.ts'
 import { admitScript } from './scripts/admit.ts'
 import { reserveScript } from './scripts/reserve.ts'
@@ -101,6 +102,7 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     probeLivesMs,
     refusalsThatOpen,
     visitorsThatOpen,
+    maxBelow,
   }
   // Hashed once, before the first command: hashing between two commands would part them into two requests.
   const hashes = hashAll(scripts)

@@ -79,27 +79,32 @@ describe('admit: what the register becomes', () => {
   it.each<[string, Register | undefined, Register]>([
     ['nothing known', undefined, { open: { stamp: at(10), ...mine } }],
     ['an older one delivered', { done: at(5) }, { done: at(5), open: { stamp: at(10), ...mine } }],
-    ['an older one open', { open: open(at(5), aged) }, { open: { stamp: at(10), ...mine, was: at(5), below: at(5) } }],
+    ['an older one open', { open: open(at(5), aged) }, { open: { stamp: at(10), ...mine, below: [at(5)] } }],
     [
       'an older one open, newer than what was delivered',
       { done: at(1), open: open(at(5), aged) },
-      { done: at(1), open: { stamp: at(10), ...mine, was: at(5), below: at(5) } },
+      { done: at(1), open: { stamp: at(10), ...mine, below: [at(5)] } },
     ],
     [
       'an open one that something delivered has passed: it is not to be opened again',
       { done: at(5), open: open(at(5), aged) },
       { done: at(5), open: { stamp: at(10), ...mine } },
     ],
-    ['itself open', { open: open(at(10), aged) }, { open: { stamp: at(10), ...mine, was: at(10) } }],
+    ['itself open', { open: open(at(10), aged) }, { open: { stamp: at(10), ...mine, again: true } }],
     [
       'itself open above another: what is below stays',
-      { open: open(at(10), aged, { was: at(5), below: at(5) }) },
-      { open: { stamp: at(10), ...mine, was: at(10), below: at(5) } },
+      { open: open(at(10), aged, { below: [at(5)] }) },
+      { open: { stamp: at(10), ...mine, again: true, below: [at(5)] } },
     ],
     [
-      'an older one open with a past of its own, which is dropped',
-      { open: open(at(5), aged, { was: at(5), below: at(2) }) },
-      { open: { stamp: at(10), ...mine, was: at(5), below: at(5) } },
+      'an older one open above another: both stay',
+      { open: open(at(5), aged, { below: [at(2)] }) },
+      { open: { stamp: at(10), ...mine, below: [at(5), at(2)] } },
+    ],
+    [
+      'too many below: the oldest kept stands for the rest, and is there twice',
+      { open: open(at(9), aged, { below: [8, 7, 6, 5, 4, 3, 2, 1].map((ms) => at(ms)) }) },
+      { open: { stamp: at(10), ...mine, below: [9, 8, 7, 6, 5, 4, 3, 3].map((ms) => at(ms)) } },
     ],
   ])('%s', (_, before, after) => {
     expect(admitted(before, at(10), nowMs, 'new')).toEqual(after)
@@ -114,12 +119,12 @@ describe('admit: what the register becomes', () => {
 })
 
 describe('settle', () => {
-  const before: Register = { done: at(1), open: open(at(10), 0, { was: at(10), below: at(5) }) }
+  const before: Register = { done: at(1), open: open(at(10), 0, { again: true, below: [at(5), at(3)] }) }
   const nobodys = (stamp: string) => ({ stamp, atMs: 0, token: '' })
   it.each<[Outcome, Register, boolean]>([
     ['delivered', { done: at(10) }, true],
-    ['unsent', { done: at(1), open: nobodys(at(10)) }, true],
-    ['refused', { done: at(1), open: nobodys(at(5)) }, true],
+    ['unsent', { done: at(1), open: { ...nobodys(at(10)), below: [at(5), at(3)] } }, true],
+    ['refused', { done: at(1), open: { ...nobodys(at(5)), below: [at(3)] } }, true],
     ['unknown', before, false],
   ])('%s', (outcome, register, closed) => {
     expect(settled(before, at(10), outcome, 'token')).toEqual({ register, closed })
@@ -183,7 +188,7 @@ describe('newest wins (G3), whatever the order of tries, outcomes, crashes and l
     settleLate: fc.boolean(),
   })
 
-  it('no value is sent below one that was delivered; nor, but for a refusal, below one that may have been', () => {
+  it('no value is sent below one that was delivered, or that may have been', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
         let register: Register | undefined
@@ -191,14 +196,13 @@ describe('newest wins (G3), whatever the order of tries, outcomes, crashes and l
         /** The newest that Target accepted and that the ledger was told of, and all that may have got there. */
         let delivered = -1
         let maybe: number[] = []
-        let refusals = 0
         const late: (() => void)[] = []
         steps.forEach(({ stamp: place, outcome, settleLate }, index) => {
           clockMs += aged
           const stamp = at(place)
           if (judge(register, stamp, clockMs, { lane: 'live' }, settings) !== 'send') return
           expect(place).toBeGreaterThan(delivered)
-          if (refusals === 0) expect(place).toBeGreaterThanOrEqual(Math.max(-1, ...maybe))
+          expect(place).toBeGreaterThanOrEqual(Math.max(-1, ...maybe))
           const token = `token-${index}`
           register = admitted(register, stamp, clockMs, token)
           if (outcome === 'unknown' || outcome === 'crash' || (settleLate && outcome === 'delivered')) maybe.push(place)
@@ -208,7 +212,6 @@ describe('newest wins (G3), whatever the order of tries, outcomes, crashes and l
             if (outcome === 'delivered') delivered = Math.max(delivered, place)
             // The content was judged: its earlier tries can't have been accepted either.
             if (outcome === 'refused') {
-              refusals++
               maybe = maybe.filter((other) => other !== place)
             }
           }

@@ -42,12 +42,9 @@ local function judge(r, stamp, backoff, erased)
 end
 
 local function admitted(r, stamp, token)
-  if r.open == stamp then
-    return { done = r.done, open = stamp, at = now, token = token, was = stamp, below = r.below }
-  end
-  local before = nil
-  if r.open and (not r.done or r.open > r.done) then before = r.open end
-  return { done = r.done, open = stamp, at = now, token = token, was = before, below = before }
+  local again = r.open == stamp
+  local below = again and r.below or (r.open and with(r.open, r.below) or {})
+  return { done = r.done, open = stamp, at = now, token = token, again = again, below = openBelow(below, r.done) }
 end
 
 local answers = {}

@@ -89,14 +89,35 @@ end
 export const registers = `
 local function readRegister(key, name)
   local kept = redis.call('HGET', key, 'a:' .. name)
-  if not kept then return {} end
-  local done, open, at, token, was, below = string.match(kept, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)$')
+  if not kept then return { below = {} } end
+  local done, open, at, token, again, rest = string.match(kept, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)$')
   local function some(part) if part ~= '' then return part end end
-  return { done = some(done), open = some(open), at = tonumber(at), token = some(token), was = some(was), below = some(below) }
+  local below = {}
+  for stamp in string.gmatch(rest, '[^,]+') do below[#below + 1] = stamp end
+  return { done = some(done), open = some(open), at = tonumber(at), token = some(token), again = again == '1', below = below }
 end
 local function writeRegister(key, name, r)
-  local parts = { r.done or '', r.open or '', r.at and text(r.at) or '', r.token or '', r.was or '', r.below or '' }
+  local parts = { r.done or '', r.open or '', r.at and text(r.at) or '', r.token or '', r.again and '1' or '', table.concat(r.below or {}, ',') }
   redis.call('HSET', key, 'a:' .. name, table.concat(parts, '|'))
+end
+-- Older stamps of open fate, as far as none newer was delivered; the oldest twice where they are too many.
+local function openBelow(stamps, done)
+  local below = {}
+  for _, stamp in ipairs(stamps) do
+    if not done or stamp > done then below[#below + 1] = stamp end
+  end
+  if #below > input.maxBelow then
+    local few = {}
+    for place = 1, input.maxBelow - 1 do few[place] = below[place] end
+    few[input.maxBelow] = below[input.maxBelow - 1]
+    return few
+  end
+  return below
+end
+local function with(first, rest)
+  local all = { first }
+  for _, stamp in ipairs(rest or {}) do all[#all + 1] = stamp end
+  return all
 end
 local function stampTime(stamp) return tonumber(string.sub(stamp, 2, 14)) end
 local function stampArrival(stamp) return tonumber(string.sub(stamp, 15, 27)) end

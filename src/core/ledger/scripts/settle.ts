@@ -57,9 +57,10 @@ for index, settlement in ipairs(input.settlements) do
     end
     if mine then
       closed = true
-      local back = nil
-      if outcome == 'unsent' then back = r.was elseif outcome == 'refused' then back = r.below end
-      r = { done = r.done, open = back, at = back and 0 or nil }
+      local back = {}
+      if outcome ~= 'delivered' then back = (outcome == 'unsent' and r.again) and with(r.open, r.below) or r.below end
+      local open = table.remove(back, 1)
+      r = { done = r.done, open = open, at = open and 0 or nil, below = open and openBelow(back, r.done) or {} }
     end
     writeRegister(visitor, attribute.name, r)
     keepRegister(visitor, attribute.stamp)

@@ -1,0 +1,42 @@
+/**
+ * WebCrypto without threads, for the simulator: the platform's own runs beside virtual time and ends in any order. The
+ * same algorithms, from `node:crypto`, answering at once.
+ */
+import { createCipheriv, createDecipheriv, createHash, createHmac, timingSafeEqual } from 'node:crypto'
+
+interface Key {
+  readonly bytes: Buffer
+  readonly hash: string
+}
+
+const tagBytes = 16
+const plain = (name: string) => name.toLowerCase().replace('-', '')
+const exact = (buffer: Buffer) => Uint8Array.from(buffer).buffer
+
+const subtle = {
+  digest: async (name: string, data: Uint8Array) => exact(createHash(plain(name)).update(data).digest()),
+  importKey: async (_format: string, bytes: Uint8Array, algorithm: string | { hash?: string | { name: string } }): Promise<Key> => {
+    const hash = typeof algorithm === 'string' ? undefined : algorithm.hash
+    return { bytes: Buffer.from(bytes), hash: plain(typeof hash === 'string' ? hash : (hash?.name ?? 'SHA-256')) }
+  },
+  sign: async (_algorithm: unknown, key: Key, data: Uint8Array) => exact(createHmac(key.hash, key.bytes).update(data).digest()),
+  verify: async (_algorithm: unknown, key: Key, signature: Uint8Array, data: Uint8Array) => {
+    const own = createHmac(key.hash, key.bytes).update(data).digest()
+    return own.byteLength === signature.byteLength && timingSafeEqual(own, signature)
+  },
+  encrypt: async ({ iv, additionalData }: { iv: Uint8Array; additionalData?: Uint8Array }, key: Key, data: Uint8Array) => {
+    const cipher = createCipheriv('aes-256-gcm', key.bytes, iv)
+    if (additionalData !== undefined) cipher.setAAD(additionalData)
+    return exact(Buffer.concat([cipher.update(data), cipher.final(), cipher.getAuthTag()]))
+  },
+  decrypt: async ({ iv, additionalData }: { iv: Uint8Array; additionalData?: Uint8Array }, key: Key, data: Uint8Array) => {
+    const decipher = createDecipheriv('aes-256-gcm', key.bytes, iv)
+    if (additionalData !== undefined) decipher.setAAD(additionalData)
+    decipher.setAuthTag(data.subarray(data.byteLength - tagBytes))
+    return exact(Buffer.concat([decipher.update(data.subarray(0, data.byteLength - tagBytes)), decipher.final()]))
+  },
+}
+
+export function useSynchronousCrypto(): void {
+  Object.defineProperty(crypto, 'subtle', { value: subtle, configurable: true })
+}

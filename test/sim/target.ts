@@ -1,0 +1,122 @@
+/** Adobe Target as the oracle's eyes: it decodes with the emulator's reader, and misbehaves as the weather says. */
+import type { Random } from '../../src/core/clock.ts'
+import { decodeUpdate } from '../emulator/decode.ts'
+import type { Coverage } from './coverage.ts'
+import { type Outages, type Weather, within } from './faults.ts'
+import type { Oracle } from './oracle.ts'
+import type { VirtualTime } from './time.ts'
+
+const yes = '<response><success>true</success><pcId></pcId><message>Request successfully submitted</message></response>'
+const no = '<response><success>false</success><pcId></pcId><message>not accepted</message></response>'
+const maxPostBytes = 60_000
+/** No event is made this large but those that need two calls. */
+const splitBytes = 45_000
+/** Values that carry these are refused, or make Target fail, each time. */
+export const refusedMark = '!refused!'
+export const poisonMark = '!poison!'
+
+export interface TargetParts {
+  readonly time: VirtualTime
+  readonly random: Random
+  readonly oracle: Oracle
+  readonly weather: () => Weather
+  readonly outages: () => Outages
+  readonly coverage: Coverage
+  /** A call that the relay gave up may still be applied within this long after it. */
+  readonly lateMs: number
+  readonly timeoutMs: number
+  readonly trace: (line: string) => void
+}
+
+/** `fetch`, as far as the relay's Target adapter uses it. */
+export function simulatedTarget(parts: TargetParts): typeof globalThis.fetch {
+  const { time, random, oracle, coverage } = parts
+  return async (input, init) => {
+    const url = new URL(String(input))
+    const body = init?.method === 'GET' ? url.search.slice(1) : String(init?.body)
+    if (init?.method === 'POST' && Buffer.byteLength(body) > maxPostBytes) oracle.fail('G5: a body over 60,000 bytes')
+    if (init?.method === 'GET' && url.href.length > 8_000) oracle.fail('G5: a URL over 8,000 bytes')
+    await time.sleep(1 + random.fraction() * 20)
+    const decoded = decodeUpdate(body)
+    if (typeof decoded === 'string') return oracle.fail(`G6: Target could not read a call: ${decoded}`)
+    const visitor = decoded.visitor.slice(3)
+    const label = `call for ${visitor}: ${[...decoded.pairs].map(([name, value]) => `${name} of event ${oracle.serialOf(value)}`).join(', ')}`
+    parts.trace(label)
+    const refused = oracle.callStarted(visitor, decoded.pairs, init?.method === 'GET' ? 2 : 1, time.nowMs)
+    coverage.calls++
+    if (body.length > splitBytes) coverage.splits++
+    const apply = () => {
+      parts.trace(`${label} is applied`)
+      oracle.applied(visitor, decoded.pairs)
+    }
+    const answer = async (status: number, text: string, headers: Record<string, string> = {}) => {
+      await time.sleep(5 + random.fraction() * 60)
+      parts.trace(`${label} is answered ${status}`)
+      return new Response(text, { status, headers })
+    }
+    const aborted = () =>
+      new Promise<never>((_, reject) => {
+        const fail = () => reject(new Error('aborted'))
+        if (init?.signal?.aborted === true) fail()
+        else init?.signal?.addEventListener('abort', fail)
+      })
+    const values = [...decoded.pairs.values()]
+    const { fail, throttle, hang, reset, late, disbelieve } = parts.weather().target
+    const outage = parts.outages().target.find(({ fromMs, toMs }) => within([{ fromMs, toMs }], time.nowMs))
+    if (outage?.how === 'down') {
+      coverage['calls failed']++
+      return answer(503, 'down')
+    }
+    if (outage?.how === 'wrong') return answer(401, 'token')
+    if (outage?.how === 'systemic') {
+      refused()
+      return answer(404, 'no such client')
+    }
+    if (values.some((value) => value.includes(poisonMark))) {
+      coverage['calls failed']++
+      return answer(500, 'poison')
+    }
+    if (values.some((value) => value.includes(refusedMark))) {
+      coverage['calls refused']++
+      if (oracle.eventsIn(decoded.pairs) > 1) coverage['take-aparts']++
+      refused()
+      return random.fraction() < 0.5 ? answer(200, no) : answer(400, no)
+    }
+    const draw = random.fraction()
+    if (draw < fail) {
+      coverage['calls failed']++
+      // A 5xx may come before or after the update was taken.
+      if (random.fraction() < 0.3) apply()
+      return answer(500 + Math.floor(random.fraction() * 5), 'failed')
+    }
+    if (draw < fail + throttle) {
+      coverage['calls throttled']++
+      const inMs = random.fraction() * 20_000
+      const retryAfter = random.fraction() < 0.5 ? String(Math.ceil(inMs / 1_000)) : new Date(time.nowMs + inMs).toUTCString()
+      return answer(429, 'slow down', { 'retry-after': retryAfter })
+    }
+    if (draw < fail + throttle + hang) {
+      coverage['calls that hung']++
+      return aborted()
+    }
+    if (draw < fail + throttle + hang + reset) {
+      coverage['calls reset after being taken']++
+      apply()
+      await time.sleep(random.fraction() * 100)
+      throw new Error('connection reset')
+    }
+    if (draw < fail + throttle + hang + reset + late) {
+      coverage['calls applied late']++
+      time.at(time.nowMs + parts.timeoutMs + random.fraction() * (parts.lateMs - 100), apply)
+      return aborted()
+    }
+    if (draw < fail + throttle + hang + reset + late + disbelieve) {
+      coverage['calls not believed']++
+      apply()
+      return answer(200, '<html>maintenance</html>')
+    }
+    if (random.fraction() < 0.1) await time.sleep(random.fraction() * 900)
+    apply()
+    return answer(200, yes)
+  }
+}

@@ -1,0 +1,191 @@
+/** Who sends what and when: the shapes that such systems have, with senders that retry, repeat and come out of order. */
+import type { Random } from '../../src/core/clock.ts'
+import { testSecrets } from '../support/secrets.ts'
+import type { Coverage } from './coverage.ts'
+import type { Isolate } from './isolate.ts'
+import type { Oracle, SimEvent } from './oracle.ts'
+import { poisonMark, refusedMark } from './target.ts'
+import type { VirtualTime } from './time.ts'
+
+export interface SenderWorld {
+  readonly time: VirtualTime
+  readonly random: Random
+  readonly oracle: Oracle
+  readonly coverage: Coverage
+  readonly trace: (line: string) => void
+  readonly gentle: boolean
+  readonly isolate: () => Promise<Isolate>
+}
+
+export interface Sender {
+  readonly atMs: number
+  run(world: SenderWorld): Promise<unknown>
+}
+
+export interface Traffic {
+  readonly lengthMs: number
+  readonly senders: readonly Sender[]
+  values(): readonly string[]
+}
+
+/** Where in the run (0..1) an event falls. */
+const shapes: Readonly<Record<string, (random: Random) => number>> = {
+  steady: (random) => random.fraction(),
+  'nightly batch': (random) => (random.fraction() < 0.8 ? 0.3 + random.fraction() * 0.02 : random.fraction()),
+  'late batch, then twice the demand': (random) =>
+    random.fraction() < 0.4 ? 0.2 + random.fraction() * 0.02 : 0.4 + random.fraction() * 0.6,
+  'campaign spike': (random) => (random.fraction() < 0.6 ? 0.5 + random.fraction() * 0.1 : random.fraction()),
+  'outage and catch-up': (random) => {
+    const place = random.fraction()
+    return place > 0.3 && place < 0.6 ? 0.6 + random.fraction() * 0.05 : place
+  },
+}
+const shapeNames = Object.keys(shapes)
+const awkward = ['', 'æøå', '日本語', 'a&b=c', '100%', '+ +', '\u{1F600}', '"<x>"', "it's", '\t\n']
+
+/** @param marked whether some events are refused or poison Target */
+export function drawTraffic(random: Random, startMs: number, marked: boolean): Traffic {
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(random.fraction() * items.length)] as T
+  const lengthMs = 300_000 + Math.floor(random.fraction() * 600_000)
+  const place = shapes[pick(shapeNames)] ?? ((some: Random) => some.fraction())
+  const visitors = 2 + Math.floor(random.fraction() * 20)
+  /** Zipf: the first visitors have most of the events. */
+  const visitor = () => `PII-visitor-${Math.min(visitors - 1, Math.floor(visitors ** random.fraction()) - 1)}`
+  const count = 20 + Math.floor(random.fraction() * 60)
+  const ranks = new Set<number>()
+  const events: SimEvent[] = []
+  const senders: Sender[] = []
+  let serial = 0
+
+  const makeEvent = (source: string, who: string, names: readonly string[], rank: number, size = 0): SimEvent => {
+    const number = ++serial
+    const mark = !marked ? '' : random.fraction() < 0.04 ? refusedMark : random.fraction() < 0.01 ? poisonMark : ''
+    const attributes = new Map(
+      names.map((name, index) => [name, `PII-value-${number}-${index} ${mark}${pick(awkward)}${'x'.repeat(size)}`] as const),
+    )
+    const event: SimEvent = { serial: number, source, visitor: who, attributes, rank }
+    events.push(event)
+    return event
+  }
+
+  const timed = (atMs: number): SimEvent => {
+    let rank = Math.floor(atMs - 5_000 - random.fraction() * 1_200_000)
+    while (ranks.has(rank)) rank--
+    ranks.add(rank)
+    const large = random.fraction() < 0.02
+    const names = ['tier', 'city', 'score'].filter(() => large || random.fraction() < 0.5)
+    return makeEvent('api', visitor(), names.length === 0 ? ['tier'] : names, rank, large ? 25_000 : 0)
+  }
+
+  const groups = Math.ceil(count * 0.7)
+  for (let index = 0; index < groups; index++) {
+    const atMs = startMs + place(random) * lengthMs
+    const kind = random.fraction()
+    if (kind < 0.1) {
+      const some = Array.from({ length: 2 + Math.floor(random.fraction() * 4) }, () => timed(atMs))
+      senders.push({ atMs, run: (world) => sendAll(world, some, () => updatesRequest(some)) })
+    } else if (kind < 0.2) {
+      const event = makeEvent('kiosk', `PIIkiosk${Math.floor(random.fraction() * 3)}`, ['lastKioskPage'], Math.floor(atMs - 10_000 - index))
+      senders.push({ atMs, run: (world) => sendAll(world, [event], () => kioskRequest(event)) })
+    } else {
+      const event = timed(atMs)
+      senders.push({ atMs, run: (world) => sendAll(world, [event], () => updatesRequest([event])) })
+    }
+  }
+  // Events without a time of their own: their order is that of their arrival, so their sender waits for each answer.
+  for (let chain = 0; chain < 2; chain++) {
+    const who = `PII-chain-${chain}`
+    const atMs = startMs + place(random) * lengthMs
+    const some = Array.from({ length: 2 + Math.floor(random.fraction() * 5) }, (_, index) => makeEvent('api', who, ['step'], index))
+    senders.push({
+      atMs,
+      run: async (world) => {
+        for (const event of some) {
+          if (!(await sendAll(world, [event], () => updatesRequest([event], false)))) return
+          await world.time.sleep(4_000 + world.random.fraction() * 8_000)
+        }
+      },
+    })
+  }
+  return { lengthMs, senders, values: () => events.flatMap(({ attributes }) => [...attributes.values()]) }
+}
+
+const origin = 'https://relay.example'
+const post = (path: string, token: string, body: unknown) =>
+  new Request(`${origin}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+    body: JSON.stringify(body),
+  })
+
+function updatesRequest(events: readonly SimEvent[], withTime = true): Request {
+  const updates = events.map(({ serial, visitor, attributes, rank }) => ({
+    id: `event-${serial}`,
+    visitor: { thirdPartyId: visitor },
+    attributes: Object.fromEntries(attributes),
+    ...(withTime ? { occurredAt: rank } : {}),
+  }))
+  return post('/v1/updates', testSecrets.apiToken, updates.length === 1 ? updates[0] : { updates })
+}
+
+function kioskRequest({ serial, visitor, attributes, rank }: SimEvent): Request {
+  const event = { session: `event-${serial}`, pcId: visitor, page: attributes.get('lastKioskPage'), at: new Date(rank).toISOString() }
+  return post('/hooks/kiosk', testSecrets.hook('kiosk'), event)
+}
+
+const maxTries = 12
+
+/** Sends until it is acknowledged or given up; sometimes once more behind that. True where it was acknowledged. */
+async function sendAll(world: SenderWorld, events: readonly SimEvent[], request: () => Request): Promise<boolean> {
+  const { time, random, oracle, coverage, trace } = world
+  for (const event of events) oracle.register(event)
+  coverage.events += events.length
+  const label = `events ${events.map(({ serial }) => serial).join(',')}`
+  for (let tries = 0; tries < maxTries; tries++) {
+    if (tries > 0) coverage['retries of senders']++
+    const status = await sendOnce()
+    if (status === 'acknowledged') {
+      // Webhooks come at least once.
+      while (random.fraction() < 0.15) {
+        await time.sleep(random.fraction() * 60_000)
+        await sendOnce()
+      }
+      return true
+    }
+    if (random.fraction() < 0.02) break
+    await time.sleep(500 + random.fraction() * 15_000)
+  }
+  trace(`${label} given up`)
+  return false
+
+  async function sendOnce(): Promise<'acknowledged' | 'again'> {
+    const isolate = await world.isolate()
+    const response = await isolate.request(request())
+    if (response === undefined) return 'again'
+    const text = await response.text()
+    if (!isolate.alive()) return 'again'
+    trace(`${label} at ${isolate.name}: ${response.status} ${text.slice(0, 200)}`)
+    if (response.status >= 400) oracle.checkDiscreet('an error body', text)
+    if (response.status === 503) {
+      coverage['refused with 503']++
+      return 'again'
+    }
+    if (response.status === 409) {
+      coverage['in flight']++
+      return 'again'
+    }
+    if (response.status !== 200 && response.status !== 202) oracle.fail(`G2: ${label} was answered ${response.status} ${text}`)
+    const answer = JSON.parse(text) as { results?: { status: string; reason?: string }[]; status?: string; reason?: string }
+    const results = answer.results ?? [answer]
+    for (const [index, result] of results.entries()) {
+      const event = events[index]
+      if (event === undefined) return oracle.fail('more results than updates')
+      if (result.status === 'duplicate') coverage.duplicates++
+      if (result.status === 'superseded') coverage.superseded++
+      if (result.status === 'rejected') coverage.rejected++
+      if (result.status === 'deferred') coverage[`deferred: ${result.reason}` as 'deferred: quota']++
+      oracle.acknowledged(event)
+    }
+    return 'acknowledged'
+  }
+}
