@@ -44,7 +44,14 @@ export interface Admitted {
 }
 
 /** What became of one attribute: its verdict where it was not sent, else the outcome of its call. */
-export type Fate = Exclude<Verdict, 'send'> | 'sent_delivered' | 'sent_refused' | 'sent_unknown' | 'unsent'
+export type Fate =
+  | Exclude<Verdict, 'send'>
+  | 'sent_delivered'
+  | 'sent_refused'
+  /** In a call that carried several events: no verdict on any one of them. */
+  | 'refused_together'
+  | 'sent_unknown'
+  | 'unsent'
 
 export interface Passage {
   readonly attempt: Attempt
@@ -152,13 +159,20 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
   function passage({ attempt, admission, token, units }: Admitted, calls: readonly Call[], answers: ReadonlyMap<Call, Sent>): Passage {
     if (admission.event !== 'open') return { attempt, event: admission.event, attributes: [], calls: 0, attempts: 0 }
     const systemic = admission.probe === 'systemic'
-    const sentBy = new Map(calls.flatMap((call) => call.names.map((name) => [name, answers.get(call) ?? unsent] as const)))
+    const stampOf = new Map(attempt.attributes.map(({ name, stamp }) => [name, stamp]))
+    const fates = new Map(
+      calls.flatMap((call) => {
+        const together = new Set(call.names.map((name) => stampOf.get(name))).size > 1
+        const fate = fateOf(answers.get(call) ?? unsent, systemic, together)
+        return call.names.map((name) => [name, fate] as const)
+      }),
+    )
     const attributes = attempt.attributes.map((attribute, index) => {
       const verdict = admission.verdicts[index] ?? 'quota'
       return {
         ...attribute,
         stamp: admission.firstStamp ?? attribute.stamp,
-        fate: verdict === 'send' ? fateOf(sentBy.get(attribute.name) ?? unsent, systemic) : verdict,
+        fate: verdict === 'send' ? (fates.get(attribute.name) ?? 'unsent') : verdict,
       }
     })
     const results = calls.map((call) => ({ call, sent: answers.get(call) ?? unsent }))
@@ -226,13 +240,14 @@ function signalOf(sent: readonly Sent[]): Signal | undefined {
  * Only Target's own yes is a delivery and only its no to the content a refusal; of all else the fate is open.
  *
  * @param systemic while Target refuses everybody, its no is no verdict on this one
+ * @param together whether the call carried several events
  */
-function fateOf(sent: Sent, systemic: boolean): Fate {
+function fateOf(sent: Sent, systemic: boolean, together: boolean): Fate {
   switch (sent.kind) {
     case 'delivered':
       return 'sent_delivered'
     case 'refused':
-      return systemic ? 'sent_unknown' : 'sent_refused'
+      return systemic ? 'sent_unknown' : together ? 'refused_together' : 'sent_refused'
     case 'unsent':
       return 'unsent'
     case 'disbelieved':
@@ -256,6 +271,8 @@ function outcomeOf(fate: Fate): Outcome | undefined {
       return 'refused'
     case 'sent_unknown':
       return 'unknown'
+    // An earlier try of one of them may have got there all the same: clearing it would let an older value overtake.
+    case 'refused_together':
     case 'unsent':
       return 'unsent'
     default:
@@ -280,6 +297,7 @@ export function standing(fate: Fate): Standing {
     case 'lost':
       return 'dead'
     case 'sent_unknown':
+    case 'refused_together':
     case 'unsent':
     case 'waits':
     case 'contended':

@@ -172,13 +172,9 @@ export function createDeliver(parts: LiveParts): Deliver {
     }
     await Promise.all(
       passages.map((passage, index) => {
-        if (passage.calls === 0) return undefined
         const update = at(updates, index)
-        return put(
-          update,
-          passage.attributes.filter(({ fate }) => fate === 'sent_delivered'),
-          passage.attributes[0]?.stamp ?? update.stamp,
-        )
+        const delivered = passage.attributes.filter(({ fate }) => fate === 'sent_delivered')
+        return delivered.length === 0 ? undefined : put(update, delivered, passage.attributes[0]?.stamp ?? update.stamp)
       }),
     )
   }

@@ -167,11 +167,9 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
       const passage = passages[index]
       if (passage === undefined) continue
       const standings = standingsOf(group, passage)
-      const travelled = group.entries.filter(({ key }) => hasSent(standings.get(key), false))
       report.merged += Math.max(0, group.entries.length - 1)
       if (passage.calls > 0) report.callsSaved += Math.max(0, group.entries.length - passage.calls)
-      const refused = travelled.some(({ key }) => [...(standings.get(key)?.values() ?? [])].some(({ fate }) => fate === 'sent_refused'))
-      if (refused && group.entries.length > 1) await takeApart(group, standings)
+      if (passage.attributes.some(({ fate }) => fate === 'refused_together')) await takeApart(group, standings)
       for (const kept of group.entries) await cleanUp(kept, standings.get(kept.key) ?? new Map(), passage)
     }
     stopIfRefusedRoom(passages)
@@ -194,7 +192,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
    */
   async function takeApart(group: Group, standings: Map<string, Standings>): Promise<void> {
     const refused = new Set(
-      [...standings.values()].flatMap((byName) => [...byName].flatMap(([name, { fate }]) => (fate === 'sent_refused' ? [name] : []))),
+      [...standings.values()].flatMap((byName) => [...byName].flatMap(([name, { fate }]) => (fate === 'refused_together' ? [name] : []))),
     )
     const oldestFirst = [...group.entries].sort((a, b) => (a.entry.stamp < b.entry.stamp ? -1 : 1))
     for (const { key, entry } of oldestFirst) {
@@ -241,7 +239,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
       await backlog.delete(key)
     })
     if (open.length > 0 || dead.length > 0) return
-    if (hasSent(standings, true)) report.replayed++
+    if ([...standings.values()].some(({ fate, loser }) => fate === 'sent_delivered' && !loser)) report.replayed++
     else report.superseded++
   }
 
@@ -311,10 +309,4 @@ function standingOf(at: { fate: Fate; loser: boolean } | undefined) {
   if (at === undefined) return 'open'
   const winner = standing(at.fate)
   return at.loser && winner !== 'done' ? 'open' : winner
-}
-
-function hasSent(standings: Standings | undefined, delivered: boolean): boolean {
-  return [...(standings?.values() ?? [])].some(({ fate, loser }) =>
-    delivered ? fate === 'sent_delivered' && !loser : fate === 'sent_delivered' || fate === 'sent_refused' || fate === 'sent_unknown',
-  )
 }
