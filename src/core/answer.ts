@@ -6,7 +6,12 @@
 export type Answer =
   | { readonly kind: 'delivered' }
   /** A verdict on the content: a retry would not help. */
-  | { readonly kind: 'refused'; readonly message: string }
+  | {
+      readonly kind: 'refused'
+      readonly message: string
+      /** Whether Target itself says no. A bare 4xx may come from a wrong address as well, and says nothing of earlier tries. */
+      readonly own: boolean
+    }
   /** A 2xx that does not say what Target says: not taken for a yes. */
   | { readonly kind: 'disbelieved' }
   /** Our address or our token is wrong. */
@@ -36,7 +41,7 @@ export function readAnswer(
 ): Answer {
   if (status >= 200 && status < 300) {
     const verdict = readVerdict(body)
-    if (verdict === 'no') return { kind: 'refused', message: readMessage(body) ?? 'success=false' }
+    if (verdict === 'no') return { kind: 'refused', message: readMessage(body) ?? 'success=false', own: true }
     return verdict === 'yes' || !strict ? { kind: 'delivered' } : { kind: 'disbelieved' }
   }
   if ((status >= 300 && status < 400) || status === 401 || status === 403) return { kind: 'misconfigured', status }
@@ -44,7 +49,7 @@ export function readAnswer(
     const retryAfterMs = readRetryAfter(retryAfter, nowMs, retentionMs)
     return { kind: 'unavailable', status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
   }
-  return { kind: 'refused', message: readMessage(body) ?? `status ${status}` }
+  return { kind: 'refused', message: readMessage(body) ?? `status ${status}`, own: readVerdict(body) === 'no' }
 }
 
 function readVerdict(body: string): 'yes' | 'no' | undefined {

@@ -48,6 +48,8 @@ export type Fate =
   | Exclude<Verdict, 'send'>
   | 'sent_delivered'
   | 'sent_refused'
+  /** Refused, but not by Target's own no: set aside like it, and no verdict on earlier tries. */
+  | 'sent_turned_away'
   /** In a call that carried several events: no verdict on any one of them. */
   | 'refused_together'
   | 'sent_unknown'
@@ -247,7 +249,9 @@ function fateOf(sent: Sent, systemic: boolean, together: boolean): Fate {
     case 'delivered':
       return 'sent_delivered'
     case 'refused':
-      return systemic ? 'sent_unknown' : together ? 'refused_together' : 'sent_refused'
+      if (systemic) return 'sent_unknown'
+      if (together) return 'refused_together'
+      return sent.own ? 'sent_refused' : 'sent_turned_away'
     case 'unsent':
       return 'unsent'
     case 'disbelieved':
@@ -273,6 +277,7 @@ function outcomeOf(fate: Fate): Outcome | undefined {
       return 'unknown'
     // An earlier try of one of them may have got there all the same: clearing it would let an older value overtake.
     case 'refused_together':
+    case 'sent_turned_away':
     case 'unsent':
       return 'unsent'
     default:
@@ -292,6 +297,7 @@ export function standing(fate: Fate): Standing {
     case 'erased':
       return 'done'
     case 'sent_refused':
+    case 'sent_turned_away':
     case 'expired':
     case 'overtaken':
     case 'lost':

@@ -223,7 +223,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
         await backlog.bury({
           reason: deadReason(fates),
           source: entry.source,
-          ...(passage.refusal === undefined || !fates.includes('sent_refused') ? {} : { detail: passage.refusal }),
+          ...(passage.refusal === undefined || deadReason(fates) !== 'rejected' ? {} : { detail: passage.refusal }),
           atMs: clock.now(),
           firstSeenMs: entry.firstSeenMs,
           attempts: passage.attempts + passage.calls,

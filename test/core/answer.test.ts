@@ -43,6 +43,7 @@ describe('what Target’s answer means (DESIGN §7)', () => {
       readAnswer({ status: 200, body: envelope('false', `bad\nthing ${'x'.repeat(500)}`) }, { strict: true, nowMs, retentionMs }),
     ).toEqual({
       kind: 'refused',
+      own: true,
       message: `bad thing ${'x'.repeat(190)}`,
     })
   })
@@ -64,4 +65,13 @@ describe('Retry-After, in both forms and strictly', () => {
   ])('%s: %s ms', (header, waitMs) => {
     expect(readRetryAfter(header, nowMs, retentionMs)).toBe(waitMs)
   })
+})
+
+it.each([
+  [200, envelope('false'), true],
+  [400, envelope('false'), true],
+  [404, 'no such client', false],
+  [400, '', false],
+])('a refusal with status %i and body %j is Target’s own: %s', (status, body, own) => {
+  expect(readAnswer({ status, body }, { strict: true, nowMs, retentionMs })).toMatchObject({ kind: 'refused', own })
 })

@@ -9,7 +9,7 @@ const one = { id: 'evt-1', attributes: { status: 'gold' } }
 describe('live: what Target answers decides what the sender hears and where the update lies (G2)', () => {
   const table: { answer: TargetAnswer; receipt: Receipt; entries: number; dead: string[] }[] = [
     { answer: { kind: 'delivered' }, receipt: { status: 'submitted', calls: 1 }, entries: 0, dead: [] },
-    { answer: { kind: 'refused', message: 'no' }, receipt: { status: 'rejected' }, entries: 0, dead: ['rejected'] },
+    { answer: { kind: 'refused', message: 'no', own: true }, receipt: { status: 'rejected' }, entries: 0, dead: ['rejected'] },
     { answer: { kind: 'disbelieved' }, receipt: { status: 'deferred', reason: 'target_unavailable' }, entries: 1, dead: [] },
     { answer: { kind: 'misconfigured', status: 403 }, receipt: { status: 'deferred', reason: 'target_unavailable' }, entries: 1, dead: [] },
     { answer: { kind: 'unavailable', status: 503 }, receipt: { status: 'deferred', reason: 'target_unavailable' }, entries: 1, dead: [] },
@@ -156,7 +156,7 @@ describe('live: newest wins (G3)', () => {
 describe('live: a split update', () => {
   it('is submitted only when every part was accepted; a refused part alone is set aside', async () => {
     const world = await createWorld()
-    world.target.behave = (_, pairs) => (pairs.has('bad') ? { kind: 'refused', message: 'bad attribute' } : undefined)
+    world.target.behave = (_, pairs) => (pairs.has('bad') ? { kind: 'refused', message: 'bad attribute', own: true } : undefined)
     const big = 'x'.repeat(40_000)
     const update = await world.update({ id: 'evt', attributes: { good: big, bad: big, also: big } })
     expect(await world.deliver([update])).toEqual([{ status: 'rejected' }])

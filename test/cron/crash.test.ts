@@ -53,7 +53,7 @@ describe.each(['before', 'after'] as const)('a flush that dies %s any of its ste
     for (let diesAt = 1; diesAt <= someSteps; diesAt++) {
       const world = await createWorld({ seed: diesAt })
       const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
-      world.target.behave = (_, pairs) => (pairs.get('tier') === 'poison' ? { kind: 'refused', message: 'no' } : undefined)
+      world.target.behave = (_, pairs) => (pairs.get('tier') === 'poison' ? { kind: 'refused', message: 'no', own: true } : undefined)
       await silent.deliver([await world.update({ id: '1', attributes: { tier: 'old', city: 'Oslo' } })])
       await world.clock.advance(10)
       await silent.deliver([await world.update({ id: '2', attributes: { tier: 'new' } })])

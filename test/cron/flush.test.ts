@@ -26,7 +26,7 @@ describe('flush: merging', () => {
 
   it('takes a refused merge apart: the good events are delivered, the bad one is set aside, a loser is not lost (G2)', async () => {
     const world = await createWorld()
-    world.target.behave = (_, pairs) => (pairs.get('tier') === 'poison' ? { kind: 'refused', message: 'no' } : undefined)
+    world.target.behave = (_, pairs) => (pairs.get('tier') === 'poison' ? { kind: 'refused', message: 'no', own: true } : undefined)
     await deferred(world, [
       { id: '1', attributes: { tier: 'silver' }, occurredAt: world.clock.now() - 30_000 },
       { id: '2', attributes: { city: 'Oslo' }, occurredAt: world.clock.now() - 20_000 },

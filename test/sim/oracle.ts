@@ -56,7 +56,7 @@ export class Oracle {
   }
 
   /** A call reached Target, whatever it answers. Returns a handle to tell of a refusal. */
-  callStarted(visitor: string, pairs: ReadonlyMap<string, string>, units: number, nowMs: number): () => void {
+  callStarted(visitor: string, pairs: ReadonlyMap<string, string>, units: number, nowMs: number): (ownVerdict: boolean) => void {
     this.callsMs.push({ atMs: nowMs, units })
     const started: Sent[] = []
     for (const [name, value] of pairs) {
@@ -78,10 +78,10 @@ export class Oracle {
       sent.push(one)
       started.push(one)
     }
-    return () => {
+    return (ownVerdict) => {
       for (const one of started) one.refused = true
       // A verdict on one event's content is one on its earlier tries too (PROTOCOL.md, "Settle").
-      if (this.eventsIn(pairs) === 1)
+      if (ownVerdict && this.eventsIn(pairs) === 1)
         for (const [name] of pairs)
           for (const one of this.#sent.get(`${visitor} ${name}`) ?? []) if (one.event === started[0]?.event) one.refused = true
     }

@@ -69,7 +69,7 @@ export function simulatedTarget(parts: TargetParts): typeof globalThis.fetch {
     }
     if (outage?.how === 'wrong') return answer(401, 'token')
     if (outage?.how === 'systemic') {
-      refused()
+      refused(false)
       return answer(404, 'no such client')
     }
     if (values.some((value) => value.includes(poisonMark))) {
@@ -79,7 +79,7 @@ export function simulatedTarget(parts: TargetParts): typeof globalThis.fetch {
     if (values.some((value) => value.includes(refusedMark))) {
       coverage['calls refused']++
       if (oracle.eventsIn(decoded.pairs) > 1) coverage['take-aparts']++
-      refused()
+      refused(true)
       return random.fraction() < 0.5 ? answer(200, no) : answer(400, no)
     }
     const draw = random.fraction()
