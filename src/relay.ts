@@ -104,7 +104,7 @@ export async function createRelay(parts: RelayParts): Promise<Relay> {
         target: wrong ? 'fail' : breaker !== undefined || usage?.health.paused === true ? 'warn' : 'ok',
         token: tokenCheck(nowMs),
         cron: atMs !== undefined && nowMs - atMs <= cronSilentMs ? 'ok' : 'warn',
-        encryption: 'warn',
+        encryption: settings.backlogKeys.length > 0 ? 'ok' : 'warn',
       },
       details: {
         ...(atMs === undefined ? {} : { lastFlushAt: new Date(atMs).toISOString() }),

@@ -17,6 +17,10 @@ export const systemRandom: Random = {
   fraction: () => Math.random(),
 }
 
+export function randomBytes(bytes: number): Uint8Array<ArrayBuffer> {
+  return crypto.getRandomValues(new Uint8Array(bytes))
+}
+
 /** One line of JSON an event, for whatever collects the runtime's log. */
 export function log(event: string, details: Readonly<Record<string, string | number>> = {}): void {
   console.log(JSON.stringify({ event, ...details }))

@@ -3,6 +3,7 @@
  * never repeats a secret.
  */
 import * as z from 'zod'
+import { keyBytes, type RingKey } from './core/backlog/seal.ts'
 import type { LedgerSettings } from './core/ledger/port.ts'
 import { youngMs } from './core/ledger/young.ts'
 
@@ -39,6 +40,8 @@ export interface Settings {
   /** Secrets by source name. */
   readonly hookSecrets: ReadonlyMap<string, readonly string[]>
   readonly hashKey: string
+  /** The first encrypts what is kept; all decrypt. */
+  readonly backlogKeys: readonly RingKey[]
 }
 
 const whole = (min: number, max: number, fallback: number) =>
@@ -100,7 +103,15 @@ const format = z.object({
   UPSTASH_REDIS_REST_TOKEN: optional,
   API_TOKENS: list,
   ADMIN_TOKEN: optional,
-  BACKLOG_KEYS: optional.refine((text) => text === undefined, 'is not supported yet: encryption at rest is not built; unset it'),
+  BACKLOG_KEYS: list.transform((items, context) =>
+    items.map((item) => {
+      const [, id = '', text = ''] = /^([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/]+={0,2})$/.exec(item) ?? []
+      const bytes = text.length % 4 === 0 ? Uint8Array.from(atob(text), (char) => char.charCodeAt(0)) : new Uint8Array()
+      if (bytes.byteLength !== keyBytes)
+        context.addIssue(`must be a ring of id:base64 keys, each of ${keyBytes} bytes, separated by commas; the first encrypts`)
+      return { id, bytes }
+    }),
+  ),
   HASH_KEY: z
     .string(`is required: a secret of ${minHashKeyBytes} bytes or more`)
     .refine((text) => new TextEncoder().encode(text).byteLength >= minHashKeyBytes, `must have ${minHashKeyBytes} bytes or more`),
@@ -159,6 +170,7 @@ export function parseSettings(env: Readonly<Record<string, unknown>>): ParsedSet
       ...(given.ADMIN_TOKEN === undefined ? {} : { adminToken: given.ADMIN_TOKEN }),
       hookSecrets,
       hashKey: given.HASH_KEY,
+      backlogKeys: given.BACKLOG_KEYS,
     },
   }
 }

@@ -3,6 +3,7 @@
  */
 import { DurableObject } from 'cloudflare:workers'
 import { kvBacklog } from './core/backlog/kv.ts'
+import { createSeal } from './core/backlog/seal.ts'
 import { withDeadline } from './core/ledger/deadline.ts'
 import { newEpochMemory, type Testimony, type Witness, watchedLedger } from './core/ledger/epoch.ts'
 import type { AdmitRequest, Counters, Ledger, Settlement } from './core/ledger/port.ts'
@@ -13,7 +14,7 @@ import { kvWitness, sqlWitness } from './core/ledger/witness.ts'
 import type { Lane, Stamp } from './core/update.ts'
 import { createApp, createBrokenApp } from './edge/app.ts'
 import { createRelay, type Relay } from './relay.ts'
-import { log, systemClock, systemRandom } from './runtime.ts'
+import { log, randomBytes, systemClock, systemRandom } from './runtime.ts'
 import { ledgerSettings, type ParsedSettings, parseSettings, type Settings } from './settings.ts'
 import { sources } from './sources.ts'
 
@@ -140,7 +141,7 @@ function settingsOf(env: Env): ParsedSettings {
   return known
 }
 
-function compose(settings: Settings, env: Env, background: (work: Promise<unknown>) => void): Promise<Relay> {
+async function compose(settings: Settings, env: Env, background: (work: Promise<unknown>) => void): Promise<Relay> {
   const stub = stubs(env.LEDGER)
   const { upstash } = settings
   const ledger = upstash === undefined ? objectLedger(stub) : redisLedger({ ...settings, upstash }, stub)
@@ -148,7 +149,7 @@ function compose(settings: Settings, env: Env, background: (work: Promise<unknow
     settings,
     sources,
     ledger: withDeadline(ledger, settings.ledgerTimeoutMs, systemClock),
-    backlog: kvBacklog(env.BACKLOG, { randomHex: systemRandom.hex }),
+    backlog: kvBacklog(env.BACKLOG, { randomHex: systemRandom.hex, seal: await createSeal(settings.backlogKeys, randomBytes) }),
     clock: systemClock,
     random: systemRandom,
     fetch: (input, init) => fetch(input, init),

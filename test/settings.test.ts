@@ -46,7 +46,9 @@ describe('settings (DESIGN §9)', () => {
     [{ UPSTASH_REDIS_REST_TOKEN: 'planted-token' }, 'UPSTASH_REDIS_REST_URL is missing'],
     [{ API_TOKENS: 'planted-a,,planted-b' }, 'API_TOKENS has an empty item'],
     [{ HOOK_SECRET_LOAN: 'planted,' }, 'HOOK_SECRET_LOAN has an empty item'],
-    [{ BACKLOG_KEYS: 'planted:abc' }, 'BACKLOG_KEYS is not supported yet'],
+    [{ BACKLOG_KEYS: 'planted:abc' }, 'BACKLOG_KEYS must be a ring'],
+    [{ BACKLOG_KEYS: 'planted:cGxhbnRlZA==' }, 'BACKLOG_KEYS must be a ring'],
+    [{ BACKLOG_KEYS: 'planted' }, 'BACKLOG_KEYS must be a ring'],
   ])('names what is wrong with %j, and repeats no value', (wrong, message) => {
     const parsed = parseSettings({ ...good, ...wrong })
     if (parsed.ok) throw new Error('taken for good')

@@ -1,6 +1,7 @@
 /** One isolate of the relay: the real edge, core and cron, with ports that are slow, fail, and end with it at any step. */
 import type { Hono } from 'hono'
 import { type Kv, kvBacklog } from '../../src/core/backlog/kv.ts'
+import type { Seal } from '../../src/core/backlog/seal.ts'
 import type { Clock, Random } from '../../src/core/clock.ts'
 import { withDeadline } from '../../src/core/ledger/deadline.ts'
 import { newEpochMemory, type Witness, watchedLedger } from '../../src/core/ledger/epoch.ts'
@@ -23,6 +24,7 @@ export interface Shared {
   readonly store: LedgerStore
   readonly witness: Witness
   readonly kv: Kv
+  readonly seal: Seal
   readonly fetch: typeof globalThis.fetch
   readonly weather: () => Weather
   readonly outages: () => Outages
@@ -155,7 +157,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
         get: (...parts) => step('KV step', () => kv.get(...parts)),
         list: (...parts) => step('KV step', () => kv.list(...parts)),
       },
-      { randomHex: random.hex },
+      { randomHex: random.hex, seal: shared.seal },
     ),
     clock,
     random,

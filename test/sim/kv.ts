@@ -24,7 +24,7 @@ export interface KvParts {
   readonly outages: () => Outages
   readonly coverage: Coverage
   /** The values in what is stored, as the oracle needs them. */
-  readonly valuesIn: (key: string, value: string, metadata: unknown) => readonly string[]
+  readonly valuesIn: (key: string, value: string, metadata: unknown) => Promise<readonly string[]>
 }
 
 export function simulatedKv(parts: KvParts): Kv {
@@ -52,8 +52,9 @@ export function simulatedKv(parts: KvParts): Kv {
   }
 
   return {
-    put: (key, value, options) => {
+    put: async (key, value, options) => {
       oracle.checkDiscreet('a KV key', key)
+      const values = await parts.valuesIn(key, value, options?.metadata)
       return travel(() => {
         const metadata = options?.metadata
         stored.set(key, {
@@ -62,7 +63,7 @@ export function simulatedKv(parts: KvParts): Kv {
           visibleAtMs: time.nowMs + lagMs(),
           goneAtMs: Number.POSITIVE_INFINITY,
         })
-        oracle.stored(key, parts.valuesIn(key, value, metadata))
+        oracle.stored(key, values)
       }, true)
     },
     delete: (key) =>

@@ -1,12 +1,14 @@
 /** One run of the simulator: a seed decides everything. */
 import { DatabaseSync } from 'node:sqlite'
 import { unpackDead, unpackEntry } from '../../src/core/backlog/entry-format.ts'
+import { createSeal, type Seal } from '../../src/core/backlog/seal.ts'
 import { sqlLedger } from '../../src/core/ledger/sql.ts'
 import { nodeSqlite } from '../../src/core/ledger/sqlite-node.ts'
 import { lateMs } from '../../src/core/ledger/young.ts'
 import { ledgerSettings, parseSettings, type Settings } from '../../src/settings.ts'
 import { seededRandom } from '../support/clock.ts'
 import { memoryWitness } from '../support/ledger.ts'
+import { ringKey } from '../support/seal.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { putState, takeState } from '../support/sqlite-state.ts'
 import { type Coverage, noCoverage } from './coverage.ts'
@@ -104,6 +106,9 @@ async function simulate(seed: number, coverage: Coverage, note: (line: string) =
   const store = sqlLedger(nodeSqlite(database), ledgerSettings(settingsOf(quotaLimit, windowMs, method)), {
     now: () => Math.round(time.nowMs),
   })
+  const seal = await createSeal(random.fraction() < 0.5 ? [ringKey('k')] : [], (bytes) =>
+    Uint8Array.from(Buffer.from(random.hex(bytes), 'hex')),
+  )
   const parts = { time, random, oracle, coverage, weather: () => weather, outages: () => outages }
   const shared: Shared = {
     ...parts,
@@ -132,7 +137,8 @@ async function simulate(seed: number, coverage: Coverage, note: (line: string) =
       },
     },
     witness: memoryWitness(),
-    kv: simulatedKv({ ...parts, valuesIn }),
+    kv: simulatedKv({ ...parts, valuesIn: (key, value, metadata) => valuesIn(seal, key, value, metadata) }),
+    seal,
     fetch: simulatedTarget({ ...parts, timeoutMs: 1_000, lateMs, trace }),
     settings: () => settingsOf(quotaLimit, windowMs, method),
     trace,
@@ -250,8 +256,8 @@ async function simulate(seed: number, coverage: Coverage, note: (line: string) =
   }
 }
 
-function valuesIn(key: string, value: string, metadata: unknown): readonly string[] {
-  const packed: unknown = metadata ?? JSON.parse(value)
+async function valuesIn(seal: Seal, key: string, value: string, metadata: unknown): Promise<readonly string[]> {
+  const packed = await seal.open(metadata ?? JSON.parse(value), key)
   const entry = key.startsWith('b1/') ? unpackEntry(packed) : unpackDead(packed)?.entry
   return entry?.attributes.map((attribute) => attribute.value) ?? []
 }

@@ -19,6 +19,7 @@ import { flush } from '../../src/cron/flush.ts'
 import type { FlushReport } from '../../src/cron/report.ts'
 import { type FakeClock, fakeClock, seededRandom } from './clock.ts'
 import { sqlWatched } from './ledger.ts'
+import { plainSeal } from './seal.ts'
 
 export const worldSettings: LedgerSettings = {
   quotaLimit: 1_000,
@@ -96,7 +97,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const settings = { ...worldSettings, ...options.settings }
   const wire: Wire = { method: options.method ?? 'post', origin: 'https://demo.tt.omtrdc.net', clientCode: 'demo' }
   const ledger = options.ledger ?? sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, { now: clock.now })
-  const backlog = sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), { randomHex: random.hex })
+  const backlog = sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), { randomHex: random.hex, seal: plainSeal })
   const target = fakeTarget(clock)
   const prepare = createPrepare({
     hasher: await createHasher('a-hash-key-of-32-bytes-for-tests-only'),

@@ -106,6 +106,8 @@ export function deadKey(atMs: number, randomHex: string): string {
 
 export const entryPrefix = 'b1/'
 export const deadPrefix = 'd1/'
+/** Another version's format, another ring's key, or changed. */
+export const unreadable = 'not a format or a key that this version has'
 /** Enough that no two keys of one stamp meet. */
 export const keyRandomBytes = 8
 

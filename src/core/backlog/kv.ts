@@ -17,8 +17,10 @@ import {
   parseJson,
   unpackDead,
   unpackEntry,
+  unreadable,
 } from './entry-format.ts'
 import type { Backlog, DeadLetter, Page, Unreadable } from './port.ts'
+import type { Seal } from './seal.ts'
 
 /** What is asked of a KV namespace. */
 export interface Kv {
@@ -43,7 +45,7 @@ const keysPerRead = 100
 /** The page of dead letters that one list and one bulk read can show. */
 const deadPerPage = 100
 
-export function kvBacklog(kv: Kv, { randomHex }: { randomHex: (bytes: number) => string }): Backlog {
+export function kvBacklog(kv: Kv, { randomHex, seal }: { randomHex: (bytes: number) => string; seal: Seal }): Backlog {
   let operations = 0
   const utf8 = new TextEncoder()
 
@@ -54,7 +56,7 @@ export function kvBacklog(kv: Kv, { randomHex }: { randomHex: (bytes: number) =>
 
     async put(entry) {
       const key = entryKey(entry, randomHex(keyRandomBytes))
-      const packed = packEntry(entry)
+      const packed = await seal.seal(packEntry(entry), key)
       const text = JSON.stringify(packed)
       operations++
       if (utf8.encode(text).byteLength <= maxMetadataBytes) await kv.put(key, '', { metadata: packed })
@@ -77,7 +79,7 @@ export function kvBacklog(kv: Kv, { randomHex }: { randomHex: (bytes: number) =>
     async bury(dead: DeadLetter) {
       const key = deadKey(dead.atMs, randomHex(keyRandomBytes))
       operations++
-      await kv.put(key, JSON.stringify(packDead(dead)))
+      await kv.put(key, JSON.stringify(await seal.seal(packDead(dead), key)))
       return key
     },
 
@@ -98,14 +100,14 @@ export function kvBacklog(kv: Kv, { randomHex }: { randomHex: (bytes: number) =>
     operations++
     const page = await kv.list({ prefix, limit, ...(cursor === undefined ? {} : { cursor }) })
     const values = await readValues(page.keys.filter(({ metadata }) => metadata === undefined || metadata === null).map(({ name }) => name))
-    const items = page.keys.flatMap(({ name, metadata }): (T | Unreadable)[] => {
+    const items: (T | Unreadable)[] = []
+    for (const { name, metadata } of page.keys) {
       const value = values.get(name)
       // A listed key without a value is one that was deleted: the list is behind.
-      if (value === null) return []
-      return [
-        read(name, value === undefined ? metadata : parseJson(value)) ?? { key: name, unreadable: 'not a format that this version reads' },
-      ]
-    })
+      if (value === null) continue
+      const packed = await seal.open(value === undefined ? metadata : parseJson(value), name)
+      items.push(read(name, packed) ?? { key: name, unreadable })
+    }
     return page.list_complete ? { items } : { items, cursor: page.cursor }
   }
 

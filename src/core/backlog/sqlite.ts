@@ -15,12 +15,14 @@ import {
   parseJson,
   unpackDead,
   unpackEntry,
+  unreadable,
 } from './entry-format.ts'
 import type { Backlog, Page, Unreadable } from './port.ts'
+import type { Seal } from './seal.ts'
 
 const defaultLimit = 1_000
 
-export function sqliteBacklog(sql: Sql, { randomHex }: { randomHex: (bytes: number) => string }): Backlog {
+export function sqliteBacklog(sql: Sql, { randomHex, seal }: { randomHex: (bytes: number) => string; seal: Seal }): Backlog {
   let operations = 0
   sql.exec('CREATE TABLE IF NOT EXISTS relay_backlog (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID')
 
@@ -36,7 +38,7 @@ export function sqliteBacklog(sql: Sql, { randomHex }: { randomHex: (bytes: numb
     },
     async put(entry) {
       const key = entryKey(entry, randomHex(keyRandomBytes))
-      await run('INSERT INTO relay_backlog (key, value) VALUES (?, ?)', key, JSON.stringify(packEntry(entry)))
+      await run('INSERT INTO relay_backlog (key, value) VALUES (?, ?)', key, JSON.stringify(await seal.seal(packEntry(entry), key)))
       return key
     },
     list: ({ prefix = '', cursor, limit = defaultLimit } = {}) =>
@@ -49,7 +51,7 @@ export function sqliteBacklog(sql: Sql, { randomHex }: { randomHex: (bytes: numb
     },
     async bury(dead) {
       const key = deadKey(dead.atMs, randomHex(keyRandomBytes))
-      await run('INSERT INTO relay_backlog (key, value) VALUES (?, ?)', key, JSON.stringify(packDead(dead)))
+      await run('INSERT INTO relay_backlog (key, value) VALUES (?, ?)', key, JSON.stringify(await seal.seal(packDead(dead), key)))
       return key
     },
     listDead: ({ cursor, limit = defaultLimit } = {}) =>
@@ -74,7 +76,8 @@ export function sqliteBacklog(sql: Sql, { randomHex }: { randomHex: (bytes: numb
       limit + 1,
     )
     const shown = rows.slice(0, limit).map((row) => ({ key: String(row['key']), value: String(row['value']) }))
-    const items = shown.map(({ key, value }) => read(key, parseJson(value)) ?? { key, unreadable: 'not a format that this version reads' })
+    const items: (T | Unreadable)[] = []
+    for (const { key, value } of shown) items.push(read(key, await seal.open(parseJson(value), key)) ?? { key, unreadable })
     const last = shown.at(-1)
     return rows.length > limit && last !== undefined ? { items, cursor: last.key } : { items }
   }

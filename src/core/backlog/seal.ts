@@ -1,0 +1,76 @@
+/**
+ * Encryption at rest: AES-256-GCM under a ring of keys (`BACKLOG_KEYS`). The first key of the ring encrypts, all decrypt,
+ * so that a key is rotated by putting a new one in front and removing the old one a retention later.
+ *
+ * Guarantee: what is sealed under one key of the store can't be read, changed, or moved under another without a key of
+ * the ring. What was written before there were keys stays readable (docs/storage.md).
+ * Known hole: who can write to the store can delete what is in it, or put plain entries there (SECURITY.md).
+ */
+
+export interface RingKey {
+  /** Names the key in what it encrypted; no secret. */
+  readonly id: string
+  readonly bytes: Uint8Array<ArrayBuffer>
+}
+
+/** How packed entries and dead letters are written down, and read again. */
+export interface Seal {
+  seal(packed: object, key: string): Promise<object>
+  /** Undefined where it was sealed and can't be opened: a key that is not in the ring, or content that was changed. */
+  open(stored: unknown, key: string): Promise<unknown>
+}
+
+/** AES-256. */
+export const keyBytes = 32
+/** 96 random bits for each seal, as NIST SP 800-38D §8.2.2 has it; far fewer than 2^32 seals under one key. */
+const ivBytes = 12
+
+interface Sealed {
+  readonly v: 2
+  readonly k: string
+  readonly c: string
+}
+
+/** @param ring the first encrypts; without any nothing is sealed */
+export async function createSeal(ring: readonly RingKey[], randomBytes: (bytes: number) => Uint8Array<ArrayBuffer>): Promise<Seal> {
+  const keys = new Map<string, CryptoKey>()
+  for (const { id, bytes } of ring) keys.set(id, await crypto.subtle.importKey('raw', bytes, 'AES-GCM', false, ['encrypt', 'decrypt']))
+  const [first] = ring
+  const utf8 = new TextEncoder()
+  const algorithm = (iv: Uint8Array<ArrayBuffer>, storeKey: string) => ({ name: 'AES-GCM', iv, additionalData: utf8.encode(storeKey) })
+
+  return {
+    async seal(packed, storeKey) {
+      const key = keys.get(first?.id ?? '')
+      if (first === undefined || key === undefined) return packed
+      const iv = randomBytes(ivBytes)
+      const text = utf8.encode(JSON.stringify(packed))
+      const sealed = new Uint8Array(await crypto.subtle.encrypt(algorithm(iv, storeKey), key, text))
+      return { v: 2, k: first.id, c: toBase64(iv) + toBase64(sealed) } satisfies Sealed
+    },
+    async open(stored, storeKey) {
+      if (!isSealed(stored)) return stored
+      const key = keys.get(stored.k)
+      if (key === undefined) return undefined
+      try {
+        const bytes = fromBase64(stored.c)
+        const opened = await crypto.subtle.decrypt(algorithm(bytes.slice(0, ivBytes), storeKey), key, bytes.slice(ivBytes))
+        return JSON.parse(new TextDecoder().decode(opened))
+      } catch {
+        return undefined
+      }
+    },
+  }
+}
+
+function isSealed(stored: unknown): stored is Sealed {
+  return typeof stored === 'object' && stored !== null && 'v' in stored && stored.v === 2 && 'k' in stored && 'c' in stored
+}
+
+function toBase64(bytes: Uint8Array): string {
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''))
+}
+
+function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text), (char) => char.charCodeAt(0))
+}
