@@ -17,7 +17,7 @@ const settings = {
   TARGET_ORIGIN: emulator.origin,
   HASH_KEY: 'a-hash-key-for-development-only-32-bytes',
   API_TOKENS: apiToken,
-  ADMIN_TOKEN: 'dev-admin-token',
+  ADMIN_TOKEN: 'dev-admin-token-of-this-machine',
   HOOK_SECRET_CALL_CENTRE: 'whsec_ZGV2ZWxvcG1lbnQtb25seS1zZWNyZXQ=',
   HOOK_SECRET_LOAN: 'whsec_ZGV2ZWxvcG1lbnQtb25seS1zZWNyZXQ=',
   HOOK_SECRET_LOYALTY: 'whsec_ZGV2ZWxvcG1lbnQtb25seS1zZWNyZXQ=',

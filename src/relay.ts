@@ -3,6 +3,7 @@ import type { Backlog } from './core/backlog/port.ts'
 import type { Clock, Random } from './core/clock.ts'
 import type { Wire } from './core/codec.ts'
 import { createDoor } from './core/door.ts'
+import { createErase } from './core/erase.ts'
 import { createHasher } from './core/hash.ts'
 import type { Ledger } from './core/ledger/port.ts'
 import { createDeliver } from './core/live.ts'
@@ -11,6 +12,7 @@ import type { Deliver } from './core/receipt.ts'
 import { httpTarget } from './core/target/http.ts'
 import { flush, lastRunMemo } from './cron/flush.ts'
 import type { FlushReport } from './cron/report.ts'
+import type { Operator } from './edge/app.ts'
 import type { Readiness } from './edge/probes.ts'
 import { type Source, sharesOf } from './edge/source.ts'
 import type { Settings } from './settings.ts'
@@ -32,6 +34,7 @@ export interface Relay {
   readonly deliver: Deliver
   readonly bury: Backlog['bury']
   ready(): Promise<Readiness>
+  readonly operator: Operator
   flush(): Promise<FlushReport>
 }
 
@@ -60,8 +63,21 @@ export async function createRelay(parts: RelayParts): Promise<Relay> {
     backoffBaseMs: settings.backoffBaseMs,
     shares: sharesOf(parts.sources, settings.quotaLimit),
   })
+  const hasher = await createHasher(settings.hashKey)
+  const run = () =>
+    flush({
+      door,
+      ledger,
+      backlog,
+      clock,
+      random,
+      maxMs: settings.flushMaxMs,
+      maxOperations: settings.flushMaxOps,
+      outageSettleMs: settings.outageSettleMs,
+      log,
+    })
   return {
-    prepare: createPrepare({ hasher: await createHasher(settings.hashKey), wire, retentionMs: settings.retentionHours * 3_600_000 }),
+    prepare: createPrepare({ hasher, wire, retentionMs: settings.retentionHours * 3_600_000 }),
     deliver: createDeliver({
       door,
       ledger,
@@ -73,18 +89,14 @@ export async function createRelay(parts: RelayParts): Promise<Relay> {
     }),
     bury: (dead) => backlog.bury(dead),
     ready,
-    flush: () =>
-      flush({
-        door,
-        ledger,
-        backlog,
-        clock,
-        random,
-        maxMs: settings.flushMaxMs,
-        maxOperations: settings.flushMaxOps,
-        outageSettleMs: settings.outageSettleMs,
-        log,
-      }),
+    operator: {
+      usage: () => ledger.usage(),
+      pause: (paused) => ledger.pause(paused),
+      restate: (units) => ledger.restate(units),
+      flush: run,
+      erase: createErase({ hasher, ledger, backlog, maxOperations: settings.flushMaxOps }),
+    },
+    flush: run,
   }
 
   async function ready(): Promise<Readiness> {

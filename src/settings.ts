@@ -13,6 +13,7 @@ const adobeQuota = 1_000_000
 const defaultQuota = 999_000
 const dayMs = 86_400_000
 const minHashKeyBytes = 32
+const minAdminTokenChars = 20
 
 export interface Settings {
   readonly targetClientCode: string
@@ -102,7 +103,11 @@ const format = z.object({
   UPSTASH_REDIS_REST_URL: origin,
   UPSTASH_REDIS_REST_TOKEN: optional,
   API_TOKENS: list,
-  ADMIN_TOKEN: optional,
+  // As long as a random one is; a word could be guessed.
+  ADMIN_TOKEN: optional.refine(
+    (text) => text === undefined || text.length >= minAdminTokenChars,
+    `must have ${minAdminTokenChars} characters or more`,
+  ),
   BACKLOG_KEYS: list.transform((items, context) =>
     items.map((item) => {
       const [, id = '', text = ''] = /^([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/]+={0,2})$/.exec(item) ?? []

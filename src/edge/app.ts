@@ -2,8 +2,11 @@
 import { Hono } from 'hono'
 import type { Backlog } from '../core/backlog/port.ts'
 import type { Clock } from '../core/clock.ts'
+import type { Erase } from '../core/erase.ts'
+import type { Ledger } from '../core/ledger/port.ts'
 import type { Prepare } from '../core/prepare.ts'
 import type { Deliver } from '../core/receipt.ts'
+import { adminApi } from './admin.ts'
 import { takeDropIn } from './drop-in.ts'
 import { takeHook } from './hooks.ts'
 import { type Readiness, takeReadyz } from './probes.ts'
@@ -23,7 +26,15 @@ export interface AppParts {
   readonly deliver: Deliver
   readonly bury: Backlog['bury']
   readonly ready: () => Promise<Readiness>
+  readonly operator: Operator
   readonly clock: Clock
+}
+
+/** What `/admin/api` can do. */
+export interface Operator extends Pick<Ledger, 'usage' | 'pause' | 'restate'> {
+  /** One run; its report. */
+  flush(): Promise<object>
+  readonly erase: Erase
 }
 
 export function createApp(parts: AppParts): Hono {
@@ -34,6 +45,7 @@ export function createApp(parts: AppParts): Hono {
   app.post('/v1/updates', ...updatesBody(parts), (c) => takeUpdates(c, parts))
   app.post('/hooks/:source', (c) => takeHook(c, parts, c.req.param('source')))
   app.on(['GET', 'POST'], '/m2/:client/profile/update', (c) => takeDropIn(c, parts, c.req.param('client')))
+  app.route('/admin/api', adminApi(parts))
   app.get('/readyz', (c) => takeReadyz(c, parts))
 
   app.all('/v1/updates', (c) => problem(c, 'method-not-allowed', {}, { allow: 'POST' }))

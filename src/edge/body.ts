@@ -1,4 +1,5 @@
 /** Request bodies: counted as they stream in, and read as what they must be. */
+import type { Clock } from '../core/clock.ts'
 
 /** Unless a source says otherwise. */
 export const defaultMaxBodyBytes = 1_048_576
@@ -7,10 +8,13 @@ const maxJsonDepth = 32
 
 export type BodyRead =
   | { readonly ok: true; readonly bytes: Uint8Array<ArrayBuffer> }
-  | { readonly ok: false; readonly problem: 'too-large' | 'malformed' }
+  | { readonly ok: false; readonly problem: 'too-large' | 'too-slow' | 'malformed' }
+
+/** A sender that takes longer with its body holds a connection for nothing. */
+const maxBodyMs = 10_000
 
 /** Reads a body up to a limit, counted on what really arrives: a missing or wrong Content-Length changes nothing. */
-export async function readBody(request: Request, maxBytes: number): Promise<BodyRead> {
+export async function readBody(request: Request, maxBytes: number, clock: Pick<Clock, 'after'>): Promise<BodyRead> {
   if (Number(request.headers.get('content-length') ?? 0) > maxBytes) {
     await request.body?.cancel()
     return { ok: false, problem: 'too-large' }
@@ -19,9 +23,16 @@ export async function readBody(request: Request, maxBytes: number): Promise<Body
   const reader = request.body.getReader()
   const chunks: Uint8Array[] = []
   let size = 0
+  const timer = clock.after(maxBodyMs)
+  const tooSlow = timer.elapsed.then(() => 'too-slow' as const)
   try {
     for (;;) {
-      const { done, value } = await reader.read()
+      const part = await Promise.race([reader.read(), tooSlow])
+      if (part === 'too-slow') {
+        await reader.cancel()
+        return { ok: false, problem: 'too-slow' }
+      }
+      const { done, value } = part
       if (done) break
       size += value.byteLength
       if (size > maxBytes) {
@@ -33,6 +44,8 @@ export async function readBody(request: Request, maxBytes: number): Promise<Body
   } catch {
     // The sender hung up in the middle of its own body.
     return { ok: false, problem: 'malformed' }
+  } finally {
+    timer.cancel()
   }
   const bytes = new Uint8Array(size)
   let offset = 0
@@ -51,25 +64,35 @@ export function isJson(contentType: string | null): boolean {
 export function parseJsonBody(bytes: Uint8Array): unknown {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)
-    return tooDeep(text) ? undefined : JSON.parse(text)
+    return isHostile(text) ? undefined : JSON.parse(text)
   } catch {
     return undefined
   }
 }
 
-/** Counts brackets outside strings, before any parser recurses into them. */
-function tooDeep(text: string): boolean {
-  let depth = 0
-  let quoted = false
+/**
+ * What no honest sender writes, found before any parser recurses into it or picks one of two meanings: nesting that is
+ * too deep, and a name that an object gives twice (RFC 8259 §4 leaves open which of them counts).
+ */
+function isHostile(text: string): boolean {
+  const open: (Set<string> | undefined)[] = []
+  let name: string | undefined
   for (let index = 0; index < text.length; index++) {
     const char = text[index]
-    if (quoted) {
-      if (char === '\\') index++
-      else if (char === '"') quoted = false
-    } else if (char === '"') quoted = true
-    else if (char === '{' || char === '[') {
-      if (++depth > maxJsonDepth) return true
-    } else if (char === '}' || char === ']') depth--
+    if (char === '"') {
+      const start = index++
+      while (index < text.length && text[index] !== '"') index += text[index] === '\\' ? 2 : 1
+      name = text.slice(start, index + 1)
+    } else if (char === '{' || char === '[') {
+      if (open.push(char === '{' ? new Set() : undefined) > maxJsonDepth) return true
+    } else if (char === '}' || char === ']') open.pop()
+    else if (char === ':') {
+      const names = open.at(-1)
+      // Escapes undone: "a" and "\u0061" are one name.
+      const plain = JSON.parse(name ?? '""') as string
+      if (names?.has(plain) === true) return true
+      names?.add(plain)
+    }
   }
   return false
 }

@@ -20,7 +20,7 @@ export async function takeDropIn(c: Context, parts: AppParts, client: string): P
   const arrivalMs = parts.clock.now()
   const forms = [new URL(c.req.url).search.slice(1)]
   if (c.req.method === 'POST') {
-    const read = await readBody(c.req.raw, maxFormBytes)
+    const read = await readBody(c.req.raw, maxFormBytes, parts.clock)
     if (!read.ok) return failure(c, read.problem)
     const type = c.req.header('content-type') ?? ''
     if (read.bytes.byteLength > 0 && !/^application\/x-www-form-urlencoded\s*(;|$)/i.test(type))

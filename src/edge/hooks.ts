@@ -12,7 +12,7 @@ export async function takeHook(c: Context, parts: AppParts, name: string): Promi
   const source = parts.sources.find((candidate) => candidate.name === name)
   if (source === undefined) return problem(c, 'not-found')
   const arrivalMs = parts.clock.now()
-  const read = await readBody(c.req.raw, source.maxBodyBytes)
+  const read = await readBody(c.req.raw, source.maxBodyBytes, parts.clock)
   if (!read.ok) return problem(c, read.problem)
   const secrets = parts.settings.hookSecrets.get(source.name) ?? []
   const proven = await source.auth.verify({ headers: c.req.raw.headers, body: read.bytes, secrets, nowMs: arrivalMs })

@@ -11,6 +11,7 @@ const problems = {
   browser: [403, 'This API is server to server: requests from a web page are refused'],
   'not-found': [404, 'There is nothing here'],
   'method-not-allowed': [405, 'This method is not for this route'],
+  'too-slow': [408, 'The body took too long'],
   'in-flight': [409, 'A first attempt of this event is still under way'],
   'too-large': [413, 'The body is larger than this route takes'],
   'unsupported-media-type': [415, 'The body must be JSON'],

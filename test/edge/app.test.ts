@@ -1,12 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import type { DeadLetter } from '../../src/core/backlog/port.ts'
+import { encodeCalls } from '../../src/core/codec.ts'
 import { createHasher } from '../../src/core/hash.ts'
 import { createPrepare } from '../../src/core/prepare.ts'
 import type { Receipt } from '../../src/core/receipt.ts'
 import type { Lane, Update } from '../../src/core/update.ts'
 import { createApp, createBrokenApp } from '../../src/edge/app.ts'
+import { readBody } from '../../src/edge/body.ts'
 import { systemClock } from '../../src/runtime.ts'
 import { sources } from '../../src/sources.ts'
+import { fakeClock } from '../support/clock.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { kioskHook, signedHook } from '../support/sender.ts'
 
@@ -41,6 +44,13 @@ async function edge(receipts: (update: Update) => Receipt = () => ({ status: 'su
       return 'd1/x'
     },
     ready: async () => ({ ready: true, ledger: 'embedded', checks: { ledger: 'ok' } }),
+    operator: {
+      usage: () => Promise.reject(new Error('planted-id')),
+      flush: () => Promise.reject(new Error('not here')),
+      pause: async () => {},
+      restate: async () => {},
+      erase: () => Promise.reject(new Error('not here')),
+    },
     clock: systemClock,
   })
   const send = async (path: string, init: RequestInit = {}) => app.fetch(new Request(url(path), init))
@@ -316,5 +326,77 @@ describe('probes', () => {
     const answer = await app.fetch(new Request(url('/v1/updates'), { method: 'POST' }))
     expect(answer.status).toBe(503)
     expect(await answer.json()).toMatchObject({ type: '/problems/misconfigured', detail: 'HASH_KEY is required' })
+  })
+})
+
+describe('hostile JSON', () => {
+  it.each<[string, string]>([
+    ['a name twice', '{"id":"a","id":"b","visitor":{"thirdPartyId":"1"},"attributes":{"tier":"gold"}}'],
+    ['an attribute twice', '{"visitor":{"thirdPartyId":"1"},"attributes":{"tier":"gold","tier":"iron"}}'],
+    ['a name twice, once escaped', '{"visitor":{"thirdPartyId":"1"},"attributes":{"tier":"gold","ti\\u0065r":"iron"}}'],
+    ['nesting without end', `{"visitor":{"thirdPartyId":"1"},"attributes":${'{"a":'.repeat(500)}1${'}'.repeat(500)}}`],
+    ['brackets without end', '['.repeat(100_000)],
+    ['an unended string', '{"visitor":{"thirdPartyId":"1'],
+    ['a string that ends in a backslash', '{"a\\'],
+  ])('%s is malformed', async (_, body) => {
+    const { v1, delivered } = await edge()
+    expect((await v1(body)).status).toBe(400)
+    expect(delivered).toEqual([])
+  })
+
+  it('the same name in two objects, and quotes and colons in strings, are nothing unusual', async () => {
+    const { v1, delivered } = await edge()
+    const attributes = { a: { tier: 'x:"y"' }, b: { tier: '{":"' } }
+    expect((await v1({ ...good, attributes })).status).toBe(200)
+    expect(delivered[0]?.attributes).toEqual([
+      { name: 'a.tier', value: 'x:"y"' },
+      { name: 'b.tier', value: '{":"' },
+    ])
+  })
+
+  it('names of the prototype are names like others, and change no object', async () => {
+    const { v1, delivered } = await edge()
+    const body = '{"visitor":{"thirdPartyId":"1"},"attributes":{"__proto__":{"admin":"yes"},"constructor":"x","toString":"y"}}'
+    const { status } = await v1(body)
+    expect(({} as Record<string, unknown>)['admin']).toBeUndefined()
+    expect(status).toBe(200)
+    expect(delivered[0]?.attributes.map(({ name }) => name)).toEqual(['__proto__.admin', 'constructor', 'toString'])
+  })
+
+  it('a visitor can’t come from a prototype', async () => {
+    const { v1 } = await edge()
+    expect((await v1('{"visitor":{"__proto__":{"thirdPartyId":"1"}},"attributes":{"tier":"gold"}}')).status).toBe(422)
+  })
+
+  it.each(['\r\nx-evil: 1', '\u0000', '&mboxPC=1', '%0d%0aHost: evil', '/../../x', '?a=b#c'])(
+    'an id with %j adds nothing to a call (G6)',
+    async (text) => {
+      const { v1, delivered } = await edge()
+      const { status } = await v1({ ...good, visitor: { thirdPartyId: `1${text}` } })
+      if (status === 422) return
+      const encoded = encodeCalls(delivered[0]?.visitor ?? { pcId: '' }, delivered[0]?.attributes ?? [], {
+        method: 'get',
+        origin: 'https://demo.tt.omtrdc.net',
+        clientCode: 'demo',
+      })
+      const called = new URL(encoded.ok ? (encoded.calls[0]?.url ?? '') : '')
+      expect(called.host + called.pathname + called.hash).toBe('demo.tt.omtrdc.net/m2/demo/profile/update')
+      expect([...called.searchParams]).toEqual([
+        ['mbox3rdPartyId', `1${text}`],
+        ['profile.loanStatus', 'funded'],
+      ])
+    },
+  )
+
+  it('a body that never ends is given up', async () => {
+    const clock = fakeClock()
+    const stalled = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(new Uint8Array([123])) })
+    const reading = readBody(
+      new Request('https://relay.example/', { method: 'POST', body: stalled, duplex: 'half' } as RequestInit),
+      100,
+      clock,
+    )
+    await clock.advance(10_001)
+    expect(await reading).toEqual({ ok: false, problem: 'too-slow' })
   })
 })
