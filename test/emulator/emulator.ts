@@ -36,6 +36,9 @@ export interface EmulatorOptions {
   readonly maxUrlBytes?: number
   readonly maxBodyBytes?: number
   readonly now?: () => number
+  /** Told of each call when it arrives, and of each update before it is answered: for a record that outlives the process. */
+  readonly onArrival?: (atMs: number) => void
+  readonly onTaken?: (call: TakenCall) => void
 }
 
 export interface Statistics {
@@ -98,6 +101,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     // Counted at arrival: what is refused, hangs or is reset was a call too.
     const isUpdate = /^\/m2\/[^/]*\/profile\/update(\?|$)/.test(request.url ?? '')
     const inWindow = isUpdate ? counter.add(now()) : 0
+    if (isUpdate) options.onArrival?.(now())
     readAll(request).then(
       (body) => (isUpdate ? update(request, response, body, inWindow, reusedConnection) : other(request, response, body)),
       () => response.destroy(),
@@ -168,7 +172,9 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     counts.accepted++
     if (autoSeed && profiles.get(decoded.visitor) === undefined) profiles.seed(decoded.visitor, {}, now())
     if (!profiles.update(decoded.visitor, decoded.pairs, now())) counts.unknownVisitor++
-    taken.push({ ...decoded, atMs: now(), method: request.method ?? '' })
+    const call = { ...decoded, atMs: now(), method: request.method ?? '' }
+    options.onTaken?.(call)
+    taken.push(call)
     if (taken.length > maxTakenKept) taken.shift()
   }
 

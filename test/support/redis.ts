@@ -16,26 +16,34 @@ export interface RedisServer extends AsyncDisposable {
   kill(): Promise<void>
 }
 
+export interface RedisOptions {
+  /** A free one unless given. */
+  readonly port?: number
+  /** Writes every command to disk before it answers, into a folder that outlives the process. */
+  readonly durableIn?: string
+}
+
 const startTimeoutMs = 10_000
 
-export async function startRedis(): Promise<RedisServer> {
+export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
   const given = process.env['REDIS_URL']
-  if (given !== undefined && given !== '') {
+  if (given !== undefined && given !== '' && options.durableIn === undefined) {
     const { hostname, port } = new URL(given)
     const leave = async () => {}
     return { host: hostname, port: Number(port || 6379), kill: leave, [Symbol.asyncDispose]: leave }
   }
   ensureInstalled()
-  const port = await freePort()
-  const dir = mkdtempSync(join(tmpdir(), 'target-relay-redis-'))
-  const child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', dir], {
+  const port = options.port ?? (await freePort())
+  const dir = options.durableIn ?? mkdtempSync(join(tmpdir(), 'target-relay-redis-'))
+  const durable = options.durableIn === undefined ? ['--appendonly', 'no'] : ['--appendonly', 'yes', '--appendfsync', 'always']
+  const child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', ...durable, '--dir', dir], {
     stdio: 'ignore',
   })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const kill = async () => {
     child.kill('SIGKILL')
     await ended
-    rmSync(dir, { recursive: true, force: true })
+    if (options.durableIn === undefined) rmSync(dir, { recursive: true, force: true })
   }
   const giveUpAtMs = Date.now() + startTimeoutMs
   for (;;) {
@@ -67,7 +75,7 @@ function ensureInstalled(): void {
     )
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo

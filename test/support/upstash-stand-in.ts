@@ -4,7 +4,7 @@
  */
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { startRedis } from './redis.ts'
+import { type RedisOptions, startRedis } from './redis.ts'
 import { connectRedis, type Reply, ReplyError } from './resp.ts'
 
 export interface UpstashStandIn extends AsyncDisposable {
@@ -19,11 +19,13 @@ export interface UpstashStandIn extends AsyncDisposable {
   command(...parts: string[]): Promise<Reply>
   /** Ends Redis as a crash would. */
   killRedis(): Promise<void>
+  /** Behind a kill: on the same port, with what is left on disk. */
+  startRedisAgain(): Promise<void>
 }
 
-export async function startUpstashStandIn(): Promise<UpstashStandIn> {
-  const redis = await startRedis()
-  const connection = await connectRedis(redis.host, redis.port)
+export async function startUpstashStandIn(options: RedisOptions = {}): Promise<UpstashStandIn> {
+  let redis = await startRedis(options)
+  let connection = await connectRedis(redis.host, redis.port)
   const token = 'upstash-token-for-tests-only'
   const counts = { requests: 0, commands: 0, names: [] as string[] }
 
@@ -69,6 +71,10 @@ export async function startUpstashStandIn(): Promise<UpstashStandIn> {
     fault: undefined,
     command: async (...parts) => (await connection.send([parts]))[0] ?? null,
     killRedis: () => redis.kill(),
+    startRedisAgain: async () => {
+      redis = await startRedis({ ...options, port: redis.port })
+      connection = await connectRedis(redis.host, redis.port)
+    },
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
