@@ -247,7 +247,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     const retryAtMs = passages.flatMap((passage) => passage.retryAtMs ?? [])
     const fates = new Set(passages.flatMap(({ attributes }) => attributes.map(({ fate }) => fate)))
     if (fates.has('paused')) throw new Stop('paused')
-    if (fates.has('shut')) throw new Stop('target_unavailable')
+    if (fates.has('shut') && !fates.has('sent_delivered')) throw new Stop('target_unavailable')
     if (fates.has('quota')) {
       if (retryAtMs.length > 0) report.retryAtMs = Math.min(...retryAtMs)
       throw new Stop('quota')
@@ -271,6 +271,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   }
 }
 
+/** Who has waited longest goes first, or with little quota the end of the alphabet would wait for ever (G7). */
 function groupByVisitor(entries: readonly KeptEntry[]): readonly Group[] {
   const groups = new Map<string, KeptEntry[]>()
   for (const kept of entries) {
@@ -278,7 +279,12 @@ function groupByVisitor(entries: readonly KeptEntry[]): readonly Group[] {
     if (group === undefined) groups.set(kept.entry.visitorHash, [kept])
     else group.push(kept)
   }
-  return [...groups].map(([visitorHash, entries]) => ({ visitorHash, entries }))
+  const since = ({ entries }: Group) => Math.min(...entries.map(({ entry }) => entry.firstSeenMs))
+  return [...groups]
+    .map(([visitorHash, entries]) => ({ visitorHash, entries }))
+    .map((group) => ({ group, sinceMs: since(group) }))
+    .sort((a, b) => a.sinceMs - b.sinceMs)
+    .map(({ group }) => group)
 }
 
 function attemptOf(group: Group, attributes: Attempt['attributes']): Attempt {

@@ -165,3 +165,16 @@ describe('live: a split update', () => {
     expect(dead).toMatchObject({ dead: { reason: 'rejected', detail: 'bad attribute', entry: { attributes: [{ name: 'bad' }] } } })
   })
 })
+
+describe('live: a settle that fails', () => {
+  it('leaves nothing in the backlog where nothing was delivered but what is deferred anyway (G7)', async () => {
+    const world = await createWorld()
+    world.target.behave = () => ({ kind: 'unavailable', status: 500 })
+    const deaf = world.isolate({ ledger: { ...world.ledger, settle: () => Promise.reject(new Error('silent')) } })
+    await deaf.deliver([await world.update({ id: 'evt', attributes: { tier: 'gold' } })])
+    await deaf.settled()
+    const { items } = await world.backlog.list()
+    expect(items).toHaveLength(1)
+    expect(items.filter((item) => 'unreadable' in item)).toEqual([])
+  })
+})

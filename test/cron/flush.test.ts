@@ -203,3 +203,46 @@ describe('flush: backoff and retention', () => {
     expect(await world.entries()).toBe(0)
   })
 })
+
+describe('flush: a refused merge', () => {
+  it('is no verdict on one of its events: an older value does not pass below one that may have been delivered (G3)', async () => {
+    const world = await createWorld()
+    const startMs = world.clock.now()
+    // The newer value reaches Target, and its answer is lost.
+    world.target.behave = (_, pairs) => {
+      world.target.profiles.set('visitor-1', new Map(pairs))
+      return { kind: 'unanswered', why: 'network' }
+    }
+    await world.deliver([await world.update({ id: 'newer', attributes: { tier: 'newer' }, occurredAt: startMs - 1_000 })])
+    await world.settled()
+    await deferred(world, [
+      { id: 'older', attributes: { tier: 'older' }, occurredAt: startMs - 9_000 },
+      { id: 'bad', attributes: { city: 'refused' } },
+    ])
+    world.target.behave = (_, pairs) => (pairs.has('city') ? { kind: 'refused', message: 'no', own: true } : undefined)
+    const sent: string[] = []
+    for (let run = 0; run < 5; run++) {
+      await world.clock.advance(20 * 60_000)
+      await world.flush()
+    }
+    for (const { pairs } of world.target.calls) for (const [name, value] of pairs) if (name === 'tier') sent.push(value)
+    expect(sent).not.toContain('older')
+    expect(world.profile()['tier']).toBe('newer')
+    expect(await world.dead()).toEqual(['rejected'])
+  })
+
+  it('a bare 4xx without Target’s own no is no verdict on an earlier try either (G3)', async () => {
+    const world = await createWorld()
+    const startMs = world.clock.now()
+    world.target.behave = () => ({ kind: 'unanswered', why: 'timeout' })
+    await world.deliver([await world.update({ id: 'newer', attributes: { tier: 'newer' }, occurredAt: startMs - 1_000 })])
+    await world.settled()
+    await world.clock.advance(20 * 60_000)
+    world.target.behave = () => ({ kind: 'refused', message: 'status 404', own: false })
+    await world.flush()
+    expect(await world.dead()).toEqual(['rejected'])
+    world.target.behave = () => undefined
+    const [receipt] = await world.deliver([await world.update({ id: 'older', attributes: { tier: 'older' }, occurredAt: startMs - 9_000 })])
+    expect(receipt).toEqual({ status: 'deferred', reason: 'contended' })
+  })
+})
