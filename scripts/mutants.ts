@@ -1,50 +1,122 @@
 /**
- * `npm run mutants [-- text …]`: applies each deliberate bug to a copy of the tree and runs the tests that must notice.
- * Exit 1 where one survives, or where a patch no longer fits. With texts, only the mutants whose names hold one.
+ * `npm run mutants [-- --write] [text …]`: applies each deliberate bug to a copy of the tree, and runs the tests that
+ * must notice and the simulator. Exit 1 where one survives both, or where a patch no longer fits. With texts, only the
+ * mutants whose names hold one; with `--write`, all, and `docs/guarantees.md` is made of what noticed them.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { fileURLToPath, URL } from 'node:url'
-import { mutants } from './mutants/list.ts'
+import { parseArgs } from 'node:util'
+import { type Mutant, mutants } from './mutants/list.ts'
+import { guaranteesPage, type Judged } from './mutants/page.ts'
 
+const { values, positionals: texts } = parseArgs({ options: { write: { type: 'boolean', default: false } }, allowPositionals: true })
 const root = fileURLToPath(new URL('..', import.meta.url))
 const left = new Set(['node_modules', '.git', '.wrangler', 'dist'])
-const texts = process.argv.slice(2)
-const chosen = mutants.filter(({ name }) => texts.length === 0 || texts.some((text) => name.includes(text)))
+const chosen = mutants.filter(({ name }) => values.write || texts.length === 0 || texts.some((text) => name.includes(text)))
+/** A mutant that the simulator has not met by then is said not to be met. */
+const seeds = 300
+/** A mutant may also never end. */
+const longestMs = 180_000
 
-const copy = mkdtempSync(join(tmpdir(), 'target-relay-mutants-'))
-let survivors = 0
+const folder = mkdtempSync(join(tmpdir(), 'target-relay-mutants-'))
+const judged = new Map<Mutant, Judged>()
 try {
-  cpSync(root, copy, { recursive: true, filter: (path) => !left.has(basename(path)) })
-  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+  const copies = Array.from({ length: Math.min(availableParallelism(), chosen.length) }, (_, number) => copyOf(number))
   // A test that is red without a mutant would count every one as noticed.
   const all = [...new Set(chosen.flatMap(({ tests }) => tests))]
-  if (red(all)) throw new Error('the tests are red without a mutant')
-  for (const { name, breaks, file, find, replace, tests } of chosen) {
-    const path = join(copy, file)
-    const before = readFileSync(path, 'utf8')
-    if (before.split(find).length !== 2) {
-      survivors++
-      console.log(`${breaks}  DOES NOT FIT  ${name} (${file})`)
-      continue
-    }
-    writeFileSync(
-      path,
-      before.replace(find, () => replace),
-    )
-    const noticed = red(tests)
-    writeFileSync(path, before)
-    if (!noticed) survivors++
-    console.log(`${breaks}  ${noticed ? 'noticed ' : 'SURVIVED'}  ${name}`)
-  }
+  if ((await firstRed(copies[0] ?? root, all)) !== undefined) throw new Error('the tests are red without a mutant')
+  const queue = [...chosen]
+  await Promise.all(
+    copies.map(async (copy) => {
+      for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
+        const result = await judge(copy, mutant)
+        judged.set(mutant, result)
+        console.log(`${mutant.breaks.padEnd(8)}  ${told(result)}  ${mutant.name}`)
+      }
+    }),
+  )
 } finally {
-  rmSync(copy, { recursive: true, force: true })
+  rmSync(folder, { recursive: true, force: true })
 }
-console.log(`${chosen.length - survivors} of ${chosen.length} mutants noticed`)
-process.exitCode = survivors === 0 && chosen.length > 0 ? 0 : 1
+const survivors = chosen.filter((mutant) => {
+  const result = judged.get(mutant)
+  return result?.test === undefined && result?.seed === undefined
+})
+console.log(`${chosen.length - survivors.length} of ${chosen.length} mutants noticed`)
+process.exitCode = survivors.length === 0 && chosen.length > 0 ? 0 : 1
+if (values.write && survivors.length === 0) {
+  const listed = JSON.parse((await run(root, 'vitest', ['list', '--json'])).output) as { name: string; file: string }[]
+  const tests = listed.map(({ name, file }) => ({ name, file: file.slice(root.length) }))
+  const rows = chosen.map((mutant) => ({ ...mutant, ...(judged.get(mutant) ?? { fits: false }) }))
+  writeFileSync(join(root, 'docs/guarantees.md'), guaranteesPage(tests, rows, seeds))
+}
 
-function red(tests: readonly string[]): boolean {
-  return spawnSync('vitest', ['run', '--bail', '1', '--testTimeout', '20000', ...tests], { cwd: copy, stdio: 'ignore' }).status !== 0
+async function judge(copy: string, { file, find, replace, tests }: Mutant): Promise<Judged> {
+  const path = join(copy, file)
+  const before = readFileSync(path, 'utf8')
+  if (before.split(find).length !== 2) return { fits: false }
+  writeFileSync(
+    path,
+    before.replace(find, () => replace),
+  )
+  try {
+    const test = await firstRed(copy, tests)
+    const sim = await run(copy, 'node', ['test/sim/main.ts', '--from', '1', '--seeds', String(seeds), '--until-broken'])
+    const seed = /^seed (\d+): (.*)$/m.exec(sim.output)
+    return {
+      fits: true,
+      ...(test === undefined ? {} : { test }),
+      ...(seed === null ? {} : { seed: Number(seed[1]), violation: seed[2] ?? '' }),
+    }
+  } finally {
+    writeFileSync(path, before)
+  }
+}
+
+function told({ fits, test, seed }: Judged): string {
+  if (!fits) return 'DOES NOT FIT   '
+  if (test === undefined && seed === undefined) return 'SURVIVED       '
+  return `${test === undefined ? '    ' : 'test'} ${seed === undefined ? '        ' : `seed ${String(seed).padEnd(3)}`}  `
+}
+
+function copyOf(number: number): string {
+  const copy = join(folder, String(number))
+  cpSync(root, copy, { recursive: true, filter: (path) => !left.has(basename(path)) })
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+  return copy
+}
+
+/** The name of the first test that is red; a run that fails in another way is one too. */
+async function firstRed(copy: string, tests: readonly string[]): Promise<string | undefined> {
+  const { status, output } = await run(copy, 'vitest', ['run', '--bail', '1', '--testTimeout', '20000', '--reporter', 'json', ...tests])
+  if (status === 0) return undefined
+  try {
+    const result = JSON.parse(output.slice(output.indexOf('{"num'))) as {
+      testResults: { assertionResults: { status: string; fullName: string }[] }[]
+    }
+    const red = result.testResults.flatMap(({ assertionResults }) => assertionResults).find(({ status: is }) => is === 'failed')
+    return red?.fullName ?? 'does not start'
+  } catch {
+    return status === undefined ? 'does not end' : 'does not start'
+  }
+}
+
+/** `status` is undefined where it had to be ended. */
+function run(cwd: string, command: string, parts: readonly string[]): Promise<{ status: number | undefined; output: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, parts, { cwd, stdio: ['ignore', 'pipe', 'ignore'], detached: true })
+    let output = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+    })
+    // With all it started.
+    const timer = setTimeout(() => process.kill(-(child.pid ?? 0), 'SIGKILL'), longestMs)
+    child.once('error', reject).once('close', (code) => {
+      clearTimeout(timer)
+      resolve({ status: code ?? undefined, output })
+    })
+  })
 }

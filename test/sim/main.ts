@@ -1,6 +1,7 @@
 /**
  * `npm run sim -- --seeds N [--from S]`: runs N seeds on all processors and says what they met. `--seed S --trace` shows
- * one run. Exit 1 where a guarantee broke, or where many seeds left a kind of trouble unmet.
+ * one run, `--until-broken` goes seed by seed and ends at the first that breaks a guarantee. Exit 1 where one broke, or
+ * where many seeds left a kind of trouble unmet.
  */
 import { availableParallelism } from 'node:os'
 import { fileURLToPath, URL } from 'node:url'
@@ -28,6 +29,7 @@ async function main(): Promise<void> {
       from: { type: 'string' },
       seed: { type: 'string' },
       trace: { type: 'boolean', default: false },
+      'until-broken': { type: 'boolean', default: false },
     },
   })
   if (values.seed !== undefined) {
@@ -41,6 +43,16 @@ async function main(): Promise<void> {
   const from = values.from === undefined ? Math.floor(Date.now() / 86_400_000) * 100_000 : Number(values.from)
   const to = from + Number(values.seeds)
   console.log(`seeds ${from} to ${to - 1}`)
+  if (values['until-broken']) {
+    for (let seed = from; seed < to; seed++) {
+      const { violation } = await runSeed(seed)
+      if (violation === undefined) continue
+      console.log(`seed ${seed}: ${violation}`)
+      process.exitCode = 1
+      return
+    }
+    return
+  }
   const coverage = noCoverage()
   const violations: RunResult[] = []
   const threads = availableParallelism()

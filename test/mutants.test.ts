@@ -1,0 +1,17 @@
+/** A deliberate bug whose patch no longer fits is a test that silently went away. */
+import { readFileSync } from 'node:fs'
+import { fileURLToPath, URL } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { mutants } from '../scripts/mutants/list.ts'
+
+describe('the mutants', () => {
+  it.each(mutants.map((mutant) => [mutant.name, mutant] as const))('%s: still fits', (_, { file, find, replace }) => {
+    const text = readFileSync(fileURLToPath(new URL(`../${file}`, import.meta.url)), 'utf8')
+    expect(text.split(find)).toHaveLength(2)
+    expect(replace).not.toBe(find)
+  })
+
+  it('have names of their own', () => {
+    expect(new Set(mutants.map(({ name }) => name)).size).toBe(mutants.length)
+  })
+})
