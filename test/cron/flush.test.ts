@@ -74,6 +74,16 @@ describe('flush: what stops it', () => {
     expect(await world.flush()).toMatchObject({ calls: 5 })
   })
 
+  it('with little quota, who has waited longest goes first, whatever its hash (G7)', async () => {
+    const world = await createWorld({ settings: { quotaLimit: 4, replayReserve: 0 } })
+    const visitors = Array.from({ length: 8 }, (_, n) => `v${n}`)
+    for (const visitor of visitors)
+      await deferred(world, [{ id: visitor, visitor: { thirdPartyId: visitor }, attributes: { tier: visitor } }])
+    const report = await world.flush()
+    expect(report).toMatchObject({ stopped: 'quota', calls: 4 })
+    expect(visitors.filter((visitor) => world.profile(visitor)['tier'] === visitor)).toEqual(['v0', 'v1', 'v2', 'v3'])
+  })
+
   it('a silent ledger: nothing is sent and nothing deleted (G1, G2)', async () => {
     const world = await createWorld()
     await deferred(world, [{ id: '1', attributes: { tier: 'gold' } }])

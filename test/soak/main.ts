@@ -91,10 +91,9 @@ async function soak(ledger: string): Promise<boolean> {
       method: 'POST',
       headers: { authorization: `Bearer ${testSecrets.adminToken}`, 'content-type': 'application/json' },
       signal: AbortSignal.timeout(60_000),
-    }).then(
-      (response) => response.json() as Promise<Record<string, unknown>>,
-      () => undefined,
-    )
+    })
+      .then((response) => response.json() as Promise<Record<string, unknown>>)
+      .catch(() => undefined)
 
   let serial = 0
   const sending = Array.from({ length: senders }, async () => {
@@ -116,13 +115,12 @@ async function soak(ledger: string): Promise<boolean> {
           headers: { authorization: `Bearer ${testSecrets.apiToken}`, 'content-type': 'application/json' },
           body: JSON.stringify({ id: value, visitor: { thirdPartyId: visitor }, attributes: { [name]: value }, occurredAt }),
           signal: AbortSignal.timeout(15_000),
-        }).then(
-          async (response) => {
+        })
+          .then(async (response) => {
             await response.arrayBuffer()
             return response.status
-          },
-          () => 0,
-        )
+          })
+          .catch(() => 0)
         if (status === 200 || status === 202) {
           event.acknowledged = true
           counts.acknowledged++
