@@ -145,6 +145,19 @@ describe('what an update costs at Upstash', () => {
 })
 
 describe('in workerd', () => {
+  it('a token that Target does not take: nothing is lost (G2), and /readyz turns red', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using relay = await startWorkerdRelay(settingsFor(emulator.origin))
+    const readyz = async () => (await fetch(`${relay.url}/readyz`)).status
+    expect(await readyz()).toBe(200)
+    emulator.faults.add({ kind: 'status', status: 401 })
+    const answer = await post(relay.url, { id: 'one', visitor: { thirdPartyId: 'v1' }, attributes: { tier: 'gold' } })
+    expect([answer.status, await answer.json()]).toEqual([202, { id: 'one', status: 'deferred', reason: 'target_unavailable' }])
+    await expect.poll(readyz, { timeout: 5_000 }).toBe(503)
+    const details = await fetch(`${relay.url}/readyz`, { headers: { authorization: `Bearer ${testSecrets.adminToken}` } })
+    expect(await details.json()).toMatchObject({ status: 'not_ready', checks: { target: 'fail' }, breaker: 'misconfigured' })
+  })
+
   it('names what is missing, and is silent about values', async () => {
     await using relay = await startWorkerdRelay({ TARGET_CLIENT_CODE: 'demo', HASH_KEY: 'too-short' })
     expect((await fetch(`${relay.url}/healthz`)).status).toBe(200)
