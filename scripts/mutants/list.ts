@@ -18,7 +18,7 @@ const window = ['test/core/ledger/quota.test.ts', 'test/core/ledger/sql.test.ts'
 const upstash = ['test/core/ledger/upstash.test.ts', 'test/core/ledger/quota.test.ts']
 const codec = ['test/core/codec.test.ts']
 const failure = ['test/core/failure.test.ts']
-const edge = ['test/edge/app.test.ts']
+const edge = ['test/edge/app.test.ts', 'test/edge/auth.test.ts']
 const admin = ['test/edge/admin.test.ts']
 const seal = ['test/core/backlog/seal.test.ts']
 
