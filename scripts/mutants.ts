@@ -48,7 +48,7 @@ const survivors = chosen.filter((mutant) => {
 console.log(`${chosen.length - survivors.length} of ${chosen.length} mutants noticed`)
 process.exitCode = survivors.length === 0 && chosen.length > 0 ? 0 : 1
 if (values.write && survivors.length === 0) {
-  const listed = JSON.parse((await run(root, 'vitest', ['list', '--json'])).output) as { name: string; file: string }[]
+  const listed = JSON.parse((await run(root, 'vitest', ['list', '--json', '--no-static-parse'])).output) as { name: string; file: string }[]
   const tests = listed.map(({ name, file }) => ({ name, file: file.slice(root.length) }))
   const rows = chosen.map((mutant) => ({ ...mutant, ...(judged.get(mutant) ?? { fits: false }) }))
   writeFileSync(join(root, 'docs/guarantees.md'), guaranteesPage(tests, rows, seeds))
