@@ -91,10 +91,13 @@ function copyOf(number: number): string {
 
 /** The name of the first test that is red; a run that fails in another way is one too. */
 async function firstRed(copy: string, tests: readonly string[]): Promise<string | undefined> {
-  const { status, output } = await run(copy, 'vitest', ['run', '--bail', '1', '--testTimeout', '20000', '--reporter', 'json', ...tests])
+  const file = join(copy, 'tests.json')
+  rmSync(file, { force: true })
+  const parts = ['run', '--bail', '1', '--testTimeout', '20000', '--reporter', 'json', '--outputFile', file]
+  const { status } = await run(copy, 'vitest', [...parts, ...tests])
   if (status === 0) return undefined
   try {
-    const result = JSON.parse(output.slice(output.indexOf('{"num'))) as {
+    const result = JSON.parse(readFileSync(file, 'utf8')) as {
       testResults: { assertionResults: { status: string; fullName: string }[] }[]
     }
     const red = result.testResults.flatMap(({ assertionResults }) => assertionResults).find(({ status: is }) => is === 'failed')
