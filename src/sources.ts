@@ -4,9 +4,8 @@
  * The four are the cases of Adobe's own page: change them to what your systems send.
  */
 import * as z from 'zod'
-import { bearer } from './edge/auth.ts'
+import { bearer, standardWebhooks } from './edge/auth/index.ts'
 import { type Source, source } from './edge/source.ts'
-import { standardWebhooks } from './edge/standard-webhooks.ts'
 
 export const sources: readonly Source[] = [
   source('call-centre', {

@@ -9,7 +9,7 @@ import { Hono, type MiddlewareHandler } from 'hono'
 import * as z from 'zod'
 import { validateVisitor } from '../core/validate.ts'
 import type { AppParts } from './app.ts'
-import { isOneOf, verifyBearer } from './auth.ts'
+import { verifyBasic, verifyBearer } from './auth/tokens.ts'
 import { isJson, parseJsonBody, readBody } from './body.ts'
 import { problem } from './problem.ts'
 
@@ -80,11 +80,5 @@ function jsonBody({ clock }: AppParts): MiddlewareHandler<{ Variables: { body: u
 }
 
 async function isOperator(header: string | null, token: string): Promise<boolean> {
-  const basic = /^Basic +([A-Za-z0-9+/]+={0,2})$/i.exec(header ?? '')?.[1]
-  if (basic === undefined) return verifyBearer(header, [token])
-  try {
-    return await isOneOf(new TextDecoder().decode(Uint8Array.from(atob(basic), (char) => char.charCodeAt(0))), [`${adminUser}:${token}`])
-  } catch {
-    return false
-  }
+  return (await verifyBearer(header, [token])) || (await verifyBasic(header, [`${adminUser}:${token}`]))
 }

@@ -5,7 +5,7 @@
 import type { Context } from 'hono'
 import type { Receipt } from '../core/receipt.ts'
 import type { AppParts } from './app.ts'
-import { verifyBearer } from './auth.ts'
+import { verifyBearer } from './auth/tokens.ts'
 import { readBody } from './body.ts'
 import { comeBackSeconds, type ProblemType, problemStatus, problemTitle } from './problem.ts'
 import { apiSource } from './updates.ts'

@@ -15,7 +15,14 @@ export async function takeHook(c: Context, parts: AppParts, name: string): Promi
   const read = await readBody(c.req.raw, source.maxBodyBytes, parts.clock)
   if (!read.ok) return problem(c, read.problem)
   const secrets = parts.settings.hookSecrets.get(source.name) ?? []
-  const proven = await source.auth.verify({ headers: c.req.raw.headers, body: read.bytes, secrets, nowMs: arrivalMs })
+  const proven = await source.auth.verify({
+    method: c.req.method,
+    url: c.req.url,
+    headers: c.req.raw.headers,
+    body: read.bytes,
+    secrets,
+    nowMs: arrivalMs,
+  })
   if (!proven) return problem(c, 'unauthenticated')
   if (!isJson(c.req.header('content-type') ?? null)) return problem(c, 'unsupported-media-type')
   const event = parseJsonBody(read.bytes)

@@ -1,7 +1,7 @@
 /** `GET /readyz`: may this relay be given work? Details only for who holds the admin token. */
 import type { Context } from 'hono'
 import type { AppParts } from './app.ts'
-import { verifyBearer } from './auth.ts'
+import { verifyBearer } from './auth/tokens.ts'
 
 export interface Readiness {
   readonly ready: boolean

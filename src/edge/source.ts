@@ -2,7 +2,7 @@
 import type * as z from 'zod'
 import type { Draft } from '../core/prepare.ts'
 import type { Lane } from '../core/update.ts'
-import type { AuthScheme } from './auth.ts'
+import type { AuthScheme } from './auth/scheme.ts'
 import { defaultMaxBodyBytes } from './body.ts'
 
 /** What a mapping gives: one update, several, or nothing to do. */

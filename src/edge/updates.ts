@@ -6,7 +6,7 @@ import type { Update } from '../core/update.ts'
 import type { Problem } from '../core/validate.ts'
 import { answerMany, answerOne, resultOf } from './answer.ts'
 import type { AppParts } from './app.ts'
-import { verifyBearer } from './auth.ts'
+import { verifyBearer } from './auth/tokens.ts'
 import { defaultMaxBodyBytes, isJson, parseJsonBody, readBody } from './body.ts'
 import { problem } from './problem.ts'
 

@@ -1,24 +1,32 @@
-/** Proof of the sender, on the raw bytes, before anything is decoded. */
+/** Secrets that are sent as they are. They prove the sender, not the body, and a copied request can be sent again. */
+import { decodeBase64 } from './encodings.ts'
+import type { AuthScheme } from './scheme.ts'
 
-export interface Unproven {
-  readonly headers: Headers
-  readonly body: Uint8Array<ArrayBuffer>
-  /** All are accepted, so that secrets can be rotated. */
-  readonly secrets: readonly string[]
-  /** Epoch ms. */
-  readonly nowMs: number
-}
-
-export interface AuthScheme {
-  readonly name: string
-  verify(request: Unproven): Promise<boolean>
-  /** The event's id as the scheme itself carries it, where a mapping gives none. */
-  eventId?(headers: Headers): string | undefined
-}
-
-/** `Authorization: Bearer <secret>`. It proves the sender, not the body, and a copied request can be sent again. */
+/** `Authorization: Bearer <secret>`. */
 export function bearer(): AuthScheme {
   return { name: 'bearer', verify: ({ headers, secrets }) => verifyBearer(headers.get('authorization'), secrets) }
+}
+
+/** The secret in a header of its own. */
+export function apiKey(header: string): AuthScheme {
+  return {
+    name: 'api-key',
+    async verify({ headers, secrets }) {
+      const given = headers.get(header)
+      return given !== null && isOneOf(given, secrets)
+    },
+  }
+}
+
+/** HTTP basic; each secret is `user:password`. */
+export function basic(): AuthScheme {
+  return { name: 'basic', verify: ({ headers, secrets }) => verifyBasic(headers.get('authorization'), secrets) }
+}
+
+/** Whether an Authorization header carries one of the `user:password` pairs, in UTF-8 (RFC 7617); in constant time. */
+export async function verifyBasic(header: string | null, pairs: readonly string[]): Promise<boolean> {
+  const bytes = decodeBase64(/^Basic +([A-Za-z0-9+/]+={0,2})$/i.exec(header ?? '')?.[1] ?? '')
+  return bytes !== undefined && bytes.byteLength > 0 && isOneOf(new TextDecoder().decode(bytes), pairs)
 }
 
 /** Whether an Authorization header carries one of the tokens; in constant time. */

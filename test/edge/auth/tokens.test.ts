@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { bearer, isOneOf, verifyBearer } from '../../src/edge/auth.ts'
+import { bearer, isOneOf, verifyBearer } from '../../../src/edge/auth/tokens.ts'
 
 describe('tokens', () => {
   it.each([
@@ -21,6 +21,15 @@ describe('tokens', () => {
   it('nobody is in where there are no secrets', async () => {
     expect(await isOneOf('', [])).toBe(false)
     const headers = new Headers({ authorization: 'Bearer anything' })
-    expect(await bearer().verify({ headers, body: new Uint8Array(), secrets: [], nowMs: 0 })).toBe(false)
+    expect(
+      await bearer().verify({
+        headers,
+        body: new Uint8Array(),
+        secrets: [],
+        nowMs: 0,
+        method: 'POST',
+        url: 'https://relay.example/hooks/x',
+      }),
+    ).toBe(false)
   })
 })

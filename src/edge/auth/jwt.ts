@@ -1,0 +1,101 @@
+/**
+ * A JSON Web Token as bearer, under keys that its issuer publishes (JWKS). It proves the sender, not the body.
+ *
+ * Guarantee: only algorithms of the list, only asymmetric ones; issuer, audience and expiry must be there and fit. Keys
+ * are fetched from the one address given, never from one that a token names, and kept for ten minutes.
+ * Known hole: a key that its issuer revoked is good until then; when the address is down, tokens under new keys are not
+ * proven.
+ */
+import { verifyWithJwks } from 'hono/jwt'
+import type { AuthScheme } from './scheme.ts'
+
+export type JwtAlgorithm = 'RS256' | 'RS384' | 'RS512' | 'PS256' | 'PS384' | 'PS512' | 'ES256' | 'ES384' | 'ES512' | 'EdDSA'
+
+export interface JwtOptions {
+  readonly issuer: string
+  readonly audience: string
+  /** Where the issuer publishes its keys: https, or http on loopback. */
+  readonly jwksUrl: string
+  /** Default RS256 and ES256. */
+  readonly algorithms?: readonly JwtAlgorithm[]
+  /** Who may, where the issuer vouches for many. */
+  readonly subject?: string
+  readonly fetch?: typeof globalThis.fetch
+}
+
+type Key = JsonWebKey & { kid?: string }
+
+const keptMs = 10 * 60_000
+/** A token that names an unknown key asks again, but not more often than this. */
+const askedAgainMs = 30_000
+const timeoutMs = 3_000
+const maxJwksBytes = 262_144
+/** Clocks differ. */
+const leewaySeconds = 30
+
+/** @throws where the address of the keys cannot be */
+export function jwt({ issuer, audience, jwksUrl, algorithms = ['RS256', 'ES256'], subject, fetch }: JwtOptions): AuthScheme {
+  const address = new URL(jwksUrl)
+  const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(address.hostname)
+  if (address.protocol !== 'https:' && !(address.protocol === 'http:' && loopback))
+    throw new TypeError('jwksUrl must be https:// (http:// for loopback only)')
+  let kept: { readonly keys: readonly Key[]; readonly atMs: number } | undefined
+
+  async function keysFor(kid: string, nowMs: number): Promise<readonly Key[]> {
+    const ageMs = kept === undefined ? Number.POSITIVE_INFINITY : nowMs - kept.atMs
+    if (kept !== undefined && ageMs <= keptMs && (ageMs <= askedAgainMs || kept.keys.some((key) => key.kid === kid))) return kept.keys
+    kept = { keys: (await fetchKeys(fetch ?? globalThis.fetch, jwksUrl)) ?? kept?.keys ?? [], atMs: nowMs }
+    return kept.keys
+  }
+
+  return {
+    name: 'jwt',
+    async verify({ headers, nowMs }) {
+      const token = /^Bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)$/i.exec(headers.get('authorization') ?? '')?.[1]
+      const kid = token === undefined ? undefined : kidOf(token)
+      if (token === undefined || kid === undefined) return false
+      try {
+        const claims = await verifyWithJwks(token, {
+          keys: [...(await keysFor(kid, nowMs))] as never,
+          allowedAlgorithms: [...algorithms] as never,
+          // By the clock that the relay was given, below.
+          verification: { iss: issuer, aud: audience, exp: false, nbf: false, iat: false },
+        })
+        const seconds = nowMs / 1_000
+        const { exp, nbf, sub } = claims as { exp?: unknown; nbf?: unknown; sub?: unknown }
+        if (typeof exp !== 'number' || exp + leewaySeconds < seconds) return false
+        if (nbf !== undefined && (typeof nbf !== 'number' || nbf - leewaySeconds > seconds)) return false
+        return subject === undefined || sub === subject
+      } catch {
+        return false
+      }
+    },
+  }
+}
+
+function kidOf(token: string): string | undefined {
+  try {
+    const text = atob((token.split('.')[0] ?? '').replaceAll('-', '+').replaceAll('_', '/'))
+    const { kid } = JSON.parse(text) as { kid?: unknown }
+    return typeof kid === 'string' ? kid : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Undefined where they can't be had. */
+async function fetchKeys(fetch: typeof globalThis.fetch, url: string): Promise<readonly Key[] | undefined> {
+  try {
+    const response = await fetch(url, {
+      headers: { accept: 'application/json' },
+      redirect: 'manual',
+      signal: AbortSignal.timeout(timeoutMs),
+    })
+    const text = await response.text()
+    if (response.status !== 200 || text.length > maxJwksBytes) return undefined
+    const { keys } = JSON.parse(text) as { keys?: unknown }
+    return Array.isArray(keys) ? keys.filter((key): key is Key => typeof key === 'object' && key !== null) : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * The signatures of senders that companies have, each one held against the vendor's own library or published vector
+ * (`test/edge/auth/presets.test.ts`). What each proves:
+ * - with a timestamp: sender, body, and that it was signed within the tolerance; in it a copy is a duplicate by its id.
+ * - without: sender and body. A copied request stays good for ever, so the mapping must give the event's `id`.
+ */
+import { encodeHex, encodeUtf8 } from './encodings.ts'
+import { type AuthScheme, anyOf } from './scheme.ts'
+import { type SignatureDescriptor, type SignatureOptions, signature } from './signature.ts'
+
+export type Preset = ((options?: SignatureOptions) => AuthScheme) & { readonly descriptors: readonly SignatureDescriptor[] }
+
+function preset(name: string, ...descriptors: readonly Omit<SignatureDescriptor, 'name'>[]): Preset {
+  const named = descriptors.map((descriptor) => ({ name, ...descriptor }))
+  const make = (options?: SignatureOptions): AuthScheme => {
+    const schemes = named.map((descriptor) => signature(descriptor, options))
+    const [only] = schemes
+    return schemes.length === 1 && only !== undefined ? only : anyOf(name, schemes)
+  }
+  return Object.assign(make, { descriptors: named })
+}
+
+const standardWebhooksHmac = (header: string) =>
+  ({
+    algorithm: 'HMAC-SHA-256',
+    signature: { header: `${header}-signature`, separator: ' ', prefix: 'v1,', encoding: 'base64' },
+    signed: '{id}.{timestamp}.{body}',
+    timestamp: { header: `${header}-timestamp`, unit: 's' },
+    id: `${header}-id`,
+    secret: { encoding: 'base64', prefix: 'whsec_' },
+  }) as const
+
+/** Standard Webhooks: `v1` under `whsec_…` secrets, `v1a` under `whpk_…` public keys. */
+export const standardWebhooks = /* @__PURE__ */ preset('standard-webhooks', /* @__PURE__ */ standardWebhooksHmac('webhook'), {
+  .../* @__PURE__ */ standardWebhooksHmac('webhook'),
+  algorithm: 'Ed25519',
+  signature: { header: 'webhook-signature', separator: ' ', prefix: 'v1a,', encoding: 'base64' },
+  secret: { encoding: 'base64', prefix: 'whpk_', prefixRequired: true },
+})
+
+/** Svix, and who sends through it (Clerk, Resend, …). */
+export const svix = /* @__PURE__ */ preset('svix', /* @__PURE__ */ standardWebhooksHmac('svix'))
+
+export const stripe = /* @__PURE__ */ preset('stripe', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'stripe-signature', separator: ',', prefix: 'v1=', encoding: 'hex' },
+  signed: '{timestamp}.{body}',
+  timestamp: { header: 'stripe-signature', separator: ',', prefix: 't=', unit: 's' },
+})
+
+/** No timestamp; the id of the delivery is not signed, but makes an honest repeat a duplicate. */
+export const github = /* @__PURE__ */ preset('github', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'x-hub-signature-256', prefix: 'sha256=', encoding: 'hex' },
+  signed: '{body}',
+  id: 'x-github-delivery',
+})
+
+/** No timestamp; the id is not signed. */
+export const shopify = /* @__PURE__ */ preset('shopify', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'x-shopify-hmac-sha256', encoding: 'base64' },
+  signed: '{body}',
+  id: 'x-shopify-webhook-id',
+})
+
+/** Events and, with `format: 'form'`, commands. Answers Slack's URL verification. */
+export const slack = /* @__PURE__ */ preset('slack', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'x-slack-signature', prefix: 'v0=', encoding: 'hex' },
+  signed: 'v0:{timestamp}:{body}',
+  timestamp: { header: 'x-slack-request-timestamp', unit: 's' },
+  handshake: async (event) => {
+    const { type, challenge } = fields(event)
+    return type === 'url_verification' && typeof challenge === 'string' ? { challenge } : undefined
+  },
+})
+
+/** HubSpot v3: method, URL, body and time. */
+export const hubspot = /* @__PURE__ */ preset('hubspot', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'x-hubspot-signature-v3', encoding: 'base64' },
+  signed: '{method}{url}{body}{timestamp}',
+  timestamp: { header: 'x-hubspot-request-timestamp', unit: 'ms' },
+})
+
+/** URL and form (`format: 'form'`), or URL with the body's hash. SHA-1, no timestamp. */
+export const twilio = /* @__PURE__ */ preset('twilio', {
+  algorithm: 'HMAC-SHA-1',
+  signature: { header: 'x-twilio-signature', encoding: 'base64' },
+  signed: '{url}{form}',
+  id: 'i-twilio-idempotency-token',
+})
+
+/** URL and body; no timestamp. */
+export const square = /* @__PURE__ */ preset('square', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'x-square-hmacsha256-signature', encoding: 'base64' },
+  signed: '{url}{body}',
+})
+
+/** Answers Zoom's URL validation. */
+export const zoom = /* @__PURE__ */ preset('zoom', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'x-zm-signature', prefix: 'v0=', encoding: 'hex' },
+  signed: 'v0:{timestamp}:{body}',
+  timestamp: { header: 'x-zm-request-timestamp', unit: 's' },
+  handshake: async (event, [secret]) => {
+    const { event: kind, payload } = fields(event)
+    const { plainToken } = fields(payload)
+    if (kind !== 'endpoint.url_validation' || typeof plainToken !== 'string' || secret === undefined) return undefined
+    const key = await crypto.subtle.importKey('raw', encodeUtf8(secret), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])
+    const signed = await crypto.subtle.sign('HMAC', key, encodeUtf8(plainToken))
+    return { plainToken, encryptedToken: encodeHex(new Uint8Array(signed)) }
+  },
+})
+
+/** SendGrid's signed event webhook: the secret is the verification key. An array of events. */
+export const sendgrid = /* @__PURE__ */ preset('sendgrid', {
+  algorithm: 'ECDSA-P-256',
+  signature: { header: 'x-twilio-email-event-webhook-signature', encoding: 'base64' },
+  signed: '{timestamp}{body}',
+  timestamp: { header: 'x-twilio-email-event-webhook-timestamp', unit: 's' },
+  secret: { encoding: 'base64' },
+})
+
+export const paddle = /* @__PURE__ */ preset('paddle', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'paddle-signature', separator: ';', prefix: 'h1=', encoding: 'hex' },
+  signed: '{timestamp}:{body}',
+  timestamp: { header: 'paddle-signature', separator: ';', prefix: 'ts=', unit: 's' },
+})
+
+/** No timestamp; the event carries `webhookEventId`. */
+export const line = /* @__PURE__ */ preset('line', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'x-line-signature', encoding: 'base64' },
+  signed: '{body}',
+})
+
+/** No timestamp; the id is not signed. */
+export const razorpay = /* @__PURE__ */ preset('razorpay', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'x-razorpay-signature', encoding: 'hex' },
+  signed: '{body}',
+  id: 'x-razorpay-event-id',
+})
+
+export const sanity = /* @__PURE__ */ preset('sanity', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'sanity-webhook-signature', separator: ',', prefix: 'v1=', encoding: 'base64url' },
+  signed: '{timestamp}.{body}',
+  timestamp: { header: 'sanity-webhook-signature', separator: ',', prefix: 't=', unit: 'ms' },
+  id: 'idempotency-key',
+})
+
+export const workos = /* @__PURE__ */ preset('workos', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'workos-signature', separator: ',', prefix: 'v1=', encoding: 'hex' },
+  signed: '{timestamp}.{body}',
+  timestamp: { header: 'workos-signature', separator: ',', prefix: 't=', unit: 'ms' },
+})
+
+/** The secret is the application's public key. Answers Discord's ping. */
+export const discord = /* @__PURE__ */ preset('discord', {
+  algorithm: 'Ed25519',
+  signature: { header: 'x-signature-ed25519', encoding: 'hex' },
+  signed: '{timestamp}{body}',
+  timestamp: { header: 'x-signature-timestamp', unit: 's' },
+  secret: { encoding: 'hex' },
+  handshake: async (event) => (fields(event)['type'] === 1 ? { type: 1 } : undefined),
+})
+
+function fields(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+}

@@ -1,0 +1,212 @@
+/**
+ * Webhook signatures of every kind, from one description. On WebCrypto, on the raw bytes, without a dependency.
+ *
+ * Guarantee: a request is proven only where the content as described was signed under one of the secrets, and its
+ * timestamp, where there is one, is near. All secrets are tried, so that time does not tell which one fits.
+ * Known hole: what the description does not sign is not proven. Without a timestamp a copied request stays good: then
+ * the event's id must make it a duplicate.
+ */
+import { decodeBase64, decodeBase64url, decodeHex, derToP1363, encodeHex, encodeUtf8 } from './encodings.ts'
+import type { AuthScheme, Unproven } from './scheme.ts'
+
+export type Algorithm = 'HMAC-SHA-1' | 'HMAC-SHA-256' | 'HMAC-SHA-512' | 'Ed25519' | 'ECDSA-P-256'
+
+/** Where a text stands in a header: the whole, or the items that begin with `prefix` where a `separator` parts it. */
+export interface HeaderPart {
+  readonly header: string
+  readonly separator?: string
+  readonly prefix?: string
+}
+
+export interface SignatureDescriptor {
+  readonly name: string
+  readonly algorithm: Algorithm
+  /** One signature or several; one that fits is enough. ECDSA signatures are DER. */
+  readonly signature: HeaderPart & { readonly encoding: 'hex' | 'base64' | 'base64url' }
+  /**
+   * What is signed. Placeholders: `{body}` the raw bytes; `{timestamp}` and `{id}` as they stand in their headers;
+   * `{method}`; `{url}`; `{form}` the names and values of a form, sorted and run together, as Twilio has it (of another
+   * body the hash must stand in the URL's `bodySHA256`).
+   */
+  readonly signed: string
+  /** Seconds or milliseconds since 1970 as digits, or ISO 8601. */
+  readonly timestamp?: HeaderPart & { readonly unit: 's' | 'ms' | 'iso' }
+  /** How far the timestamp may be from now, either way. Default 300. */
+  readonly toleranceSeconds?: number
+  /** The header of the event's id. */
+  readonly id?: string
+  /** How a secret (or public key) is written. Default UTF-8. Others than those with a required prefix are passed over. */
+  readonly secret?: { readonly encoding: 'utf8' | 'base64' | 'hex'; readonly prefix?: string; readonly prefixRequired?: boolean }
+  readonly handshake?: AuthScheme['handshake']
+}
+
+export interface SignatureOptions {
+  readonly toleranceSeconds?: number
+  /** The URL as the sender knows it, where a proxy in front changes it. */
+  readonly url?: string
+}
+
+const defaultToleranceSeconds = 300
+/** More than any rotation needs; each costs a verification. */
+const maxSignatures = 8
+
+/** @throws where the description cannot be */
+export function signature(descriptor: SignatureDescriptor, options: SignatureOptions = {}): AuthScheme {
+  checkDescriptor(descriptor)
+  const { id, handshake } = descriptor
+  return {
+    name: descriptor.name,
+    verify: (request) => verify(descriptor, options, request),
+    ...(id === undefined ? {} : { eventId: (headers: Headers) => headers.get(id) ?? undefined }),
+    ...(handshake === undefined ? {} : { handshake }),
+  }
+}
+
+async function verify(descriptor: SignatureDescriptor, options: SignatureOptions, request: Unproven): Promise<boolean> {
+  const { algorithm } = descriptor
+  const given = partsOf(request.headers, descriptor.signature)
+    .map((text) => signatureBytes(text, descriptor))
+    .filter((bytes) => bytes !== undefined)
+  if (given.length === 0 || given.length > maxSignatures) return false
+  if (!isNear(descriptor, options, request)) return false
+  const signed = await signedContent(descriptor, options, request)
+  if (signed === undefined) return false
+  let proven = false
+  for (const secret of request.secrets) {
+    const key = await keyOf(descriptor, secret)
+    if (key === undefined) continue
+    for (const bytes of given) proven = (await crypto.subtle.verify(verifyWith(algorithm), key, bytes, signed)) || proven
+  }
+  return proven
+}
+
+function partsOf(headers: Headers, { header, separator, prefix = '' }: HeaderPart): readonly string[] {
+  const text = headers.get(header)
+  if (text === null) return []
+  const items = separator === undefined ? [text] : text.split(separator).map((item) => item.trim())
+  return items.filter((item) => item.startsWith(prefix) && item.length > prefix.length).map((item) => item.slice(prefix.length))
+}
+
+function signatureBytes(text: string, { algorithm, signature: { encoding } }: SignatureDescriptor): Uint8Array<ArrayBuffer> | undefined {
+  const bytes = decode(text, encoding)
+  if (algorithm === 'ECDSA-P-256') return bytes === undefined ? undefined : derToP1363(bytes)
+  return bytes?.byteLength === signatureSize[algorithm] ? bytes : undefined
+}
+
+const signatureSize = { 'HMAC-SHA-1': 20, 'HMAC-SHA-256': 32, 'HMAC-SHA-512': 64, Ed25519: 64 }
+
+function decode(text: string, encoding: 'utf8' | 'hex' | 'base64' | 'base64url'): Uint8Array<ArrayBuffer> | undefined {
+  switch (encoding) {
+    case 'utf8':
+      return encodeUtf8(text)
+    case 'hex':
+      return decodeHex(text)
+    case 'base64':
+      return decodeBase64(text)
+    case 'base64url':
+      return decodeBase64url(text)
+  }
+}
+
+function isNear({ timestamp, toleranceSeconds }: SignatureDescriptor, options: SignatureOptions, { headers, nowMs }: Unproven): boolean {
+  if (timestamp === undefined) return true
+  const [text, ...others] = partsOf(headers, timestamp)
+  const atMs = text === undefined || others.length > 0 ? undefined : readTime(text, timestamp.unit)
+  const withinMs = 1_000 * (options.toleranceSeconds ?? toleranceSeconds ?? defaultToleranceSeconds)
+  return atMs !== undefined && Math.abs(nowMs - atMs) <= withinMs
+}
+
+/** Strictly: a lax parser would read "1e9", "0x1" or "12abc". */
+function readTime(text: string, unit: 's' | 'ms' | 'iso'): number | undefined {
+  if (unit === 'iso') {
+    const atMs = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/.test(text) ? Date.parse(text) : Number.NaN
+    return Number.isNaN(atMs) ? undefined : atMs
+  }
+  if (!/^\d{1,15}$/.test(text)) return undefined
+  return unit === 's' ? Number(text) * 1_000 : Number(text)
+}
+
+const placeholder = /\{(body|timestamp|id|method|url|form)\}/
+
+async function signedContent(
+  descriptor: SignatureDescriptor,
+  options: SignatureOptions,
+  request: Unproven,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const url = options.url ?? request.url
+  const parts: Uint8Array<ArrayBuffer>[] = []
+  for (const [index, piece] of descriptor.signed.split(placeholder).entries()) {
+    if (index % 2 === 0) parts.push(encodeUtf8(piece))
+    else if (piece === 'body') parts.push(request.body)
+    else {
+      const text = piece === 'form' ? await formContent(url, request) : textOf(piece, url, descriptor, request)
+      if (text === undefined) return undefined
+      parts.push(encodeUtf8(text))
+    }
+  }
+  const content = new Uint8Array(parts.reduce((size, part) => size + part.byteLength, 0))
+  let offset = 0
+  for (const part of parts) {
+    content.set(part, offset)
+    offset += part.byteLength
+  }
+  return content
+}
+
+function textOf(name: string, url: string, { id, timestamp }: SignatureDescriptor, { method, headers }: Unproven): string | undefined {
+  switch (name) {
+    case 'timestamp':
+      return timestamp === undefined ? undefined : partsOf(headers, timestamp)[0]
+    case 'id':
+      return (id === undefined ? undefined : headers.get(id)) || undefined
+    case 'method':
+      return method
+    default:
+      return url
+  }
+}
+
+async function formContent(url: string, { headers, body }: Unproven): Promise<string | undefined> {
+  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(headers.get('content-type') ?? '')) {
+    const hash = new URL(url).searchParams.get('bodySHA256')
+    return hash === encodeHex(new Uint8Array(await crypto.subtle.digest('SHA-256', body))) ? '' : undefined
+  }
+  const values = new Map<string, Set<string>>()
+  for (const [name, value] of new URLSearchParams(new TextDecoder().decode(body)))
+    values.set(name, (values.get(name) ?? new Set()).add(value))
+  return [...values.keys()]
+    .sort()
+    .flatMap((name) => [...(values.get(name) ?? [])].sort().map((value) => name + value))
+    .join('')
+}
+
+async function keyOf({ algorithm, secret }: SignatureDescriptor, text: string): Promise<CryptoKey | undefined> {
+  const { encoding = 'utf8', prefix = '', prefixRequired = false } = secret ?? {}
+  const prefixed = prefix !== '' && text.startsWith(prefix)
+  if (prefixRequired && !prefixed) return undefined
+  const bytes = decode(prefixed ? text.slice(prefix.length) : text, encoding)
+  if (bytes === undefined || bytes.byteLength === 0) return undefined
+  try {
+    if (algorithm === 'Ed25519') return await crypto.subtle.importKey('raw', bytes, algorithm, false, ['verify'])
+    if (algorithm === 'ECDSA-P-256')
+      return await crypto.subtle.importKey('spki', bytes, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['verify'])
+    return await crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: algorithm.slice('HMAC-'.length) }, false, ['verify'])
+  } catch {
+    // A secret that is no key of this kind proves nobody.
+    return undefined
+  }
+}
+
+function verifyWith(algorithm: Algorithm): string | { name: string; hash: string } {
+  if (algorithm === 'ECDSA-P-256') return { name: 'ECDSA', hash: 'SHA-256' }
+  return algorithm === 'Ed25519' ? algorithm : 'HMAC'
+}
+
+function checkDescriptor({ name, signed, timestamp, id }: SignatureDescriptor): void {
+  const unknown = /\{(?!(?:body|timestamp|id|method|url|form)\})[^}]*\}/.exec(signed)?.[0]
+  if (unknown !== undefined) throw new TypeError(`${name}: ${unknown} is no placeholder`)
+  if (!/\{(body|form)\}/.test(signed)) throw new TypeError(`${name}: what is signed must hold {body} or {form}`)
+  if (signed.includes('{timestamp}') !== (timestamp !== undefined))
+    throw new TypeError(`${name}: a timestamp proves something only where it is signed`)
+  if (signed.includes('{id}') && id === undefined) throw new TypeError(`${name}: {id} needs the header of the id`)
+}
