@@ -32,6 +32,8 @@ export interface Attempt {
   readonly event?: string
   /** On whose account; absent where several sources share it. */
   readonly source?: string
+  /** Not to be sent yet: what would go is `held`. */
+  readonly hold?: boolean
 }
 
 export interface Admitted {
@@ -113,6 +115,7 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
         units,
         token,
         ...(attempt.event === undefined ? {} : { event: attempt.event }),
+        ...(attempt.hold === true ? { hold: true as const } : {}),
         ...accountOf(attempt),
       })),
       lane,
@@ -311,6 +314,7 @@ export function standing(fate: Fate): Standing {
     case 'paused':
     case 'shut':
     case 'quota':
+    case 'held':
       return 'open'
   }
 }

@@ -9,7 +9,7 @@
  */
 import type { Backlog, DeadReason, Entry } from './backlog/port.ts'
 import type { Clock } from './clock.ts'
-import { type Admitted, type Door, type Fate, type Passage, standing } from './door.ts'
+import { type Admitted, type Attempt, type Door, type Fate, type Passage, standing } from './door.ts'
 import type { Counters, Ledger, Settlement } from './ledger/port.ts'
 import type { DeferReason, Deliver, Receipt } from './receipt.ts'
 import { stampArrivalMs } from './stamp.ts'
@@ -47,7 +47,11 @@ export function createDeliver(parts: LiveParts): Deliver {
   async function deliverTogether(updates: readonly Update[], lane: Lane, deadlineMs: number): Promise<readonly Receipt[]> {
     let admitted: readonly Admitted[]
     try {
-      admitted = await door.admit(updates.map(attemptOf), lane)
+      const nowMs = clock.now()
+      admitted = await door.admit(
+        updates.map((update) => attemptOf(update, nowMs)),
+        lane,
+      )
     } catch {
       // The admission may have happened all the same; nothing is sent (G1).
       log('ledger_unavailable', { updates: updates.length })
@@ -180,13 +184,14 @@ export function createDeliver(parts: LiveParts): Deliver {
   }
 }
 
-function attemptOf(update: Update) {
+function attemptOf(update: Update, nowMs: number): Attempt {
   return {
     visitor: update.visitor,
     visitorHash: update.visitorHash,
     attributes: update.attributes.map((attribute) => ({ ...attribute, stamp: update.stamp })),
     source: update.source,
     ...(update.event === undefined ? {} : { event: update.event }),
+    hold: (update.notBeforeMs ?? 0) > nowMs,
   }
 }
 
@@ -199,6 +204,7 @@ function entryOf(update: Update, attributes: readonly Attribute[], stamp: Stamp)
     source: update.source,
     firstSeenMs: stampArrivalMs(update.stamp),
     ...(update.event === undefined ? {} : { event: update.event }),
+    ...(update.notBeforeMs === undefined ? {} : { notBeforeMs: update.notBeforeMs }),
   }
 }
 
@@ -232,6 +238,8 @@ function deferReason(fate: Fate): DeferReason {
       return 'slow'
     case 'paused':
       return 'paused'
+    case 'held':
+      return 'delayed'
     default:
       return 'target_unavailable'
   }

@@ -14,8 +14,8 @@ export interface Draft {
   readonly id?: string
   readonly visitor: unknown
   readonly attributes: unknown
-  /** The event's own time, ISO 8601 with an offset, or epoch milliseconds. */
-  readonly occurredAt?: string | number
+  /** The event's own time: ISO 8601 with an offset, epoch milliseconds, or a date. */
+  readonly occurredAt?: string | number | Date
 }
 
 export type Prepared = { readonly ok: true; readonly update: Update } | { readonly ok: false; readonly problems: readonly Problem[] }
@@ -24,6 +24,8 @@ export interface PrepareContext {
   readonly source: string
   /** When the relay first saw it, epoch ms. */
   readonly arrivalMs: number
+  /** How long from then it is held back. */
+  readonly delayMs?: number
 }
 
 /** Bound to the settings by `createPrepare`; pure but for the hashing. */
@@ -35,7 +37,7 @@ const isoTime = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d
 
 export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: number }): Prepare {
   const { hasher, wire, retentionMs } = parts
-  return async (draft, { source, arrivalMs }) => {
+  return async (draft, { source, arrivalMs, delayMs = 0 }) => {
     const visitor = validateVisitor(draft.visitor)
     const attributes = flattenAttributes(draft.attributes)
     const problems: Problem[] = [...(visitor.ok ? [] : visitor.problems), ...(attributes.ok ? [] : attributes.problems)]
@@ -72,13 +74,15 @@ export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: 
         source,
         visitorHash,
         ...(event === undefined ? {} : { event }),
+        ...(delayMs === 0 ? {} : { notBeforeMs: arrivalMs + delayMs }),
       },
     }
   }
 }
 
-function readTime(occurredAt: string | number | undefined): number | undefined | 'unreadable' {
+function readTime(occurredAt: Draft['occurredAt']): number | undefined | 'unreadable' {
   if (occurredAt === undefined) return undefined
+  if (occurredAt instanceof Date) return readTime(occurredAt.getTime())
   if (typeof occurredAt === 'number') return Number.isInteger(occurredAt) && occurredAt >= 0 ? occurredAt : 'unreadable'
   const timeMs = isoTime.test(occurredAt) ? Date.parse(occurredAt) : Number.NaN
   return Number.isNaN(timeMs) ? 'unreadable' : timeMs

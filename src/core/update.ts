@@ -38,4 +38,6 @@ export interface Update {
   readonly event?: string
   /** Keyed hash of the visitor, hex: what stands in keys instead of an id. */
   readonly visitorHash: string
+  /** Held back in the backlog until then, epoch ms: a profile that was created just now is not yet known to Target. */
+  readonly notBeforeMs?: number
 }

@@ -70,8 +70,8 @@ export function validateVisitor(input: unknown): CheckedVisitor {
 }
 
 /**
- * Attributes as Target takes them: strings as they are, numbers and booleans in their JSON form, nested objects as dotted
- * names, arrays as JSON text.
+ * Attributes as Target takes them: strings as they are, numbers and booleans in their JSON form, dates in ISO 8601, nested
+ * objects as dotted names, arrays as JSON text. What a mapping left `undefined` is left out, as JSON does.
  */
 export function flattenAttributes(input: unknown): CheckedAttributes {
   if (!isRecord(input)) return refused('attributes', 'must be an object of names and values')
@@ -84,6 +84,7 @@ export function flattenAttributes(input: unknown): CheckedAttributes {
   function walk(object: Record<string, unknown>, prefix: string, depth: number): void {
     for (const [key, value] of Object.entries(object)) {
       const name = prefix + key
+      if (value === undefined) continue
       if (isRecord(value)) {
         if (depth >= maxDepth) problem(name, `is nested deeper than ${maxDepth} levels`)
         else if (Object.keys(value).length === 0) problem(name, 'is an empty object')
@@ -115,7 +116,7 @@ function nameProblem(name: string): string | undefined {
 
 function valueProblem(value: unknown, text: string | undefined): string | undefined {
   if (value === null) return 'is null: Target cannot clear an attribute; send a value of your own that means "none"'
-  if (text === undefined) return 'must be a string, a number, a boolean, an object or an array'
+  if (text === undefined) return 'must be a string, a number, a boolean, a date, an object or an array'
   return text.isWellFormed() ? undefined : 'holds half of a surrogate pair, which no encoding can carry'
 }
 
@@ -124,18 +125,32 @@ function asText(value: unknown): string | undefined {
     case 'string':
       return value
     case 'boolean':
+    case 'bigint':
       return String(value)
     case 'number':
       return Number.isFinite(value) ? JSON.stringify(value) : undefined
     case 'object':
-      return JSON.stringify(value)
+      return value instanceof Date ? isoText(value) : jsonText(value)
     default:
       return undefined
   }
 }
 
+function isoText(date: Date): string | undefined {
+  return Number.isNaN(date.getTime()) ? undefined : date.toISOString()
+}
+
+/** Undefined where JSON has no form for it: a mapping may give anything, in circles too. */
+function jsonText(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return undefined
+  }
+}
+
 function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
 }
 
 function refused(path: string, message: string): Refused {

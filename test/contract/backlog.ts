@@ -104,6 +104,23 @@ export function backlogContract(name: string, make: () => Promise<Backlog>, disp
       expect((await backlog.list()).items).toEqual([])
     })
 
+    it('gives one dead letter by its key, until it is deleted', async () => {
+      const backlog = await make()
+      const dead = {
+        reason: 'unmappable' as const,
+        source: 'loan',
+        atMs: startMs,
+        firstSeenMs: startMs,
+        attempts: 0,
+        raw: '{"a":"ä"}',
+        eventId: 'm1',
+      }
+      const key = await backlog.bury(dead)
+      expect(await backlog.readDead(key)).toEqual({ key, dead })
+      await backlog.delete(key)
+      expect(await backlog.readDead(key)).toBeUndefined()
+    })
+
     it('counts its operations', async () => {
       const backlog = await make()
       const before = backlog.operations

@@ -21,6 +21,7 @@ const admitOp = fc.record({
       stamps: fc.array(fc.integer({ min: 0, max: 6 }), { minLength: 1, maxLength: 3 }),
       units: fc.integer({ min: 1, max: 9 }),
       share: fc.option(fc.constantFrom(0, 4, 20), { nil: undefined }),
+      hold: fc.integer({ min: 0, max: 9 }).map((draw) => draw === 0),
     }),
     { minLength: 1, maxLength: 4 },
   ),
@@ -112,7 +113,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
             }
             case 'admit': {
               const requests = operation.requests.map(
-                ({ visitor, event, stamps, units, share }): AdmitRequest => ({
+                ({ visitor, event, stamps, units, share, hold }): AdmitRequest => ({
                   visitorHash: `visitor-${visitor}`,
                   // With an event all attributes have the event's one stamp.
                   attributes: stamps.map((serial, index) => ({
@@ -123,6 +124,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
                   token: `token-${++token}`,
                   ...(event === undefined ? {} : { event: `event-${event}` }),
                   ...(share === undefined ? {} : { source: { name: 'noisy', units: share } }),
+                  ...(hold ? { hold } : {}),
                 }),
               )
               const [answers, others] = [await one.admit(requests, operation.lane), await other.admit(requests, operation.lane)]

@@ -102,7 +102,8 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
     if (!verdicts.includes('send')) return { ...answer, ...first, verdicts }
 
     const { breaker } = health
-    const closed = health.paused ? 'paused' : breaker !== undefined && now < breaker.untilMs ? 'shut' : undefined
+    const closed =
+      request.hold === true ? 'held' : health.paused ? 'paused' : breaker !== undefined && now < breaker.untilMs ? 'shut' : undefined
     if (closed !== undefined) return { ...answer, ...first, verdicts: verdicts.map((verdict) => (verdict === 'send' ? closed : verdict)) }
     const { source } = request
     const spent = source === undefined ? [] : (shares.get(source.name) ?? []).filter(({ leavesMs }) => leavesMs > latestMs)

@@ -343,6 +343,29 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         expect(await admit(request(at(9), { event }))).toMatchObject({ verdicts: ['send'], firstStamp: at(0) })
       })
 
+      it('an event that is held is recorded, and nothing else: no unit, no register, the same when paused', async () => {
+        const event = unique()
+        const attributes = ['a', 'b'].map((name) => ({ name, stamp: at(0) }))
+        expect(await admit(request(at(0), { event, attributes, hold: true }))).toEqual({
+          event: 'open',
+          verdicts: ['held', 'held'],
+          attempts: 0,
+        })
+        expect(await admit(request(at(5), { event, attributes, hold: true }))).toEqual({ event: 'in_flight' })
+        expect(await used()).toBe(0)
+        expect(await admit(request(at(-1), { attributes: [{ name: 'a', stamp: at(-1) }] }))).toMatchObject({ verdicts: ['send'] })
+        await ledger.pause(true)
+        expect(await admit(request(at(9), { attributes: [{ name: 'b', stamp: at(9) }], hold: true }))).toMatchObject({ verdicts: ['held'] })
+        await ledger.settle([{ visitorHash: visitor, token: '', attributes: [], eventDone: event }])
+        expect(await admit(request(at(7), { event, attributes, hold: true }))).toEqual({ event: 'duplicate' })
+      })
+
+      it('what is held and was delivered, or is superseded, is said so', async () => {
+        await settle(await sent(at(5)), 'delivered')
+        expect(await admit(request(at(5), { hold: true }))).toMatchObject({ verdicts: ['delivered'] })
+        expect(await admit(request(at(4), { hold: true }))).toMatchObject({ verdicts: ['superseded'] })
+      })
+
       it('done at once ends its youth, and a settlement without the event does not', async () => {
         const event = unique()
         const one = await sent(at(0), { event })

@@ -11,7 +11,7 @@ import { createHasher } from '../../src/core/hash.ts'
 import type { Ledger, LedgerSettings } from '../../src/core/ledger/port.ts'
 import { nodeSqlite } from '../../src/core/ledger/sqlite-node.ts'
 import { createDeliver } from '../../src/core/live.ts'
-import { createPrepare, type Draft } from '../../src/core/prepare.ts'
+import { createPrepare, type Draft, type Prepare } from '../../src/core/prepare.ts'
 import type { Receipt } from '../../src/core/receipt.ts'
 import type { Target } from '../../src/core/target/port.ts'
 import type { Lane, Update } from '../../src/core/update.ts'
@@ -70,7 +70,8 @@ export interface World {
   readonly ledger: Ledger
   readonly backlog: Backlog
   readonly logged: string[]
-  update(draft: Omit<Draft, 'visitor'> & { visitor?: unknown }, source?: string): Promise<Update>
+  readonly prepare: Prepare
+  update(draft: Omit<Draft, 'visitor'> & { visitor?: unknown }, source?: string, delayMs?: number): Promise<Update>
   deliver(updates: readonly Update[], lane?: Lane): Promise<readonly Receipt[]>
   /** Work that went on behind answers. */
   settled(): Promise<void>
@@ -128,8 +129,9 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     ledger,
     backlog,
     logged,
-    update: async (draft, source = 'api') => {
-      const prepared = await prepare({ visitor: { thirdPartyId: 'visitor-1' }, ...draft }, { source, arrivalMs: clock.now() })
+    prepare,
+    update: async (draft, source = 'api', delayMs = 0) => {
+      const prepared = await prepare({ visitor: { thirdPartyId: 'visitor-1' }, ...draft }, { source, arrivalMs: clock.now(), delayMs })
       if (!prepared.ok) throw new Error(`not a valid update: ${JSON.stringify(prepared.problems)}`)
       return prepared.update
     },

@@ -1,7 +1,7 @@
 /** How entries and dead letters are written down. The format carries a version; what can't be read is data, not a throw. */
 import * as z from 'zod'
 import { isStamp } from '../stamp.ts'
-import { type DeadLetter, deadReasons, type Entry } from './port.ts'
+import { type DeadLetter, deadReasons, type Entry, type KeptDead, type KeptEntry, type Unreadable } from './port.ts'
 
 const visitor = z.union([z.strictObject({ pcId: z.string() }), z.strictObject({ thirdPartyId: z.string() })])
 
@@ -31,6 +31,7 @@ const deadFormat = z.object({
   n: z.number(),
   u: entryFormat.optional(),
   w: z.string().optional(),
+  i: z.string().optional(),
 })
 
 /** The JSON form of an entry, as an object. */
@@ -66,13 +67,14 @@ export function packDead(dead: DeadLetter): z.input<typeof deadFormat> {
     n: dead.attempts,
     ...(dead.entry === undefined ? {} : { u: packEntry(dead.entry) }),
     ...(dead.raw === undefined ? {} : { w: dead.raw }),
+    ...(dead.eventId === undefined ? {} : { i: dead.eventId }),
   }
 }
 
 export function unpackDead(packed: unknown): DeadLetter | undefined {
   const read = deadFormat.safeParse(packed)
   if (!read.success) return undefined
-  const { r, o, d, t, f, n, u, w } = read.data
+  const { r, o, d, t, f, n, u, w, i } = read.data
   return {
     reason: r,
     source: o,
@@ -82,7 +84,19 @@ export function unpackDead(packed: unknown): DeadLetter | undefined {
     attempts: n,
     ...(u === undefined ? {} : { entry: entryOf(u) }),
     ...(w === undefined ? {} : { raw: w }),
+    ...(i === undefined ? {} : { eventId: i }),
   }
+}
+
+/** What stands under a key of the backlog, once it is opened. */
+export function readEntry(key: string, packed: unknown): KeptEntry | Unreadable {
+  const entry = unpackEntry(packed)
+  return entry === undefined ? { key, unreadable } : { key, entry }
+}
+
+export function readDead(key: string, packed: unknown): KeptDead | Unreadable {
+  const dead = unpackDead(packed)
+  return dead === undefined ? { key, unreadable } : { key, dead }
 }
 
 /** JSON text to data; undefined where it is not JSON. */
@@ -107,7 +121,7 @@ export function deadKey(atMs: number, randomHex: string): string {
 export const entryPrefix = 'b1/'
 export const deadPrefix = 'd1/'
 /** Another version's format, another ring's key, or changed. */
-export const unreadable = 'not a format or a key that this version has'
+const unreadable = 'not a format or a key that this version has'
 /** Enough that no two keys of one stamp meet. */
 export const keyRandomBytes = 8
 

@@ -15,11 +15,10 @@ import {
   packDead,
   packEntry,
   parseJson,
-  unpackDead,
-  unpackEntry,
-  unreadable,
+  readDead,
+  readEntry,
 } from './entry-format.ts'
-import type { Backlog, DeadLetter, Page, Unreadable } from './port.ts'
+import type { Backlog, DeadLetter, Page } from './port.ts'
 import type { Seal } from './seal.ts'
 
 /** What is asked of a KV namespace. */
@@ -65,10 +64,7 @@ export function kvBacklog(kv: Kv, { randomHex, seal }: { randomHex: (bytes: numb
     },
 
     async list({ prefix = '', cursor, limit = 1_000 } = {}) {
-      return readPage(entryPrefix + prefix, cursor, limit, (key, packed) => {
-        const entry = unpackEntry(packed)
-        return entry === undefined ? undefined : { key, entry }
-      })
+      return readPage(entryPrefix + prefix, cursor, limit, readEntry)
     },
 
     async delete(key) {
@@ -84,10 +80,12 @@ export function kvBacklog(kv: Kv, { randomHex, seal }: { randomHex: (bytes: numb
     },
 
     async listDead({ cursor, limit = deadPerPage } = {}) {
-      return readPage(deadPrefix, cursor, limit, (key, packed) => {
-        const dead = unpackDead(packed)
-        return dead === undefined ? undefined : { key, dead }
-      })
+      return readPage(deadPrefix, cursor, limit, readDead)
+    },
+
+    async readDead(key) {
+      const value = (await readValues([key])).get(key) ?? null
+      return value === null ? undefined : readDead(key, await seal.open(parseJson(value), key))
     },
   }
 
@@ -95,18 +93,18 @@ export function kvBacklog(kv: Kv, { randomHex, seal }: { randomHex: (bytes: numb
     prefix: string,
     cursor: string | undefined,
     limit: number,
-    read: (key: string, packed: unknown) => T | undefined,
-  ): Promise<Page<T | Unreadable>> {
+    read: (key: string, packed: unknown) => T,
+  ): Promise<Page<T>> {
     operations++
     const page = await kv.list({ prefix, limit, ...(cursor === undefined ? {} : { cursor }) })
     const values = await readValues(page.keys.filter(({ metadata }) => metadata === undefined || metadata === null).map(({ name }) => name))
-    const items: (T | Unreadable)[] = []
+    const items: T[] = []
     for (const { name, metadata } of page.keys) {
       const value = values.get(name)
       // A listed key without a value is one that was deleted: the list is behind.
       if (value === null) continue
       const packed = await seal.open(value === undefined ? metadata : parseJson(value), name)
-      items.push(read(name, packed) ?? { key: name, unreadable })
+      items.push(read(name, packed))
     }
     return page.list_complete ? { items } : { items, cursor: page.cursor }
   }

@@ -41,9 +41,15 @@ export interface DeadLetter {
   readonly atMs: number
   readonly firstSeenMs: number
   readonly attempts: number
-  /** The update, or the raw body of an event that could not be read. */
+  /** The update, or the raw body of an event that could not be read, with the id that its sender gave it outside of it. */
   readonly entry?: Entry
   readonly raw?: string
+  readonly eventId?: string
+}
+
+export interface KeptDead {
+  readonly key: string
+  readonly dead: DeadLetter
 }
 
 export interface Page<T> {
@@ -69,7 +75,9 @@ export interface Backlog {
   /** Idempotent. */
   delete(key: string): Promise<void>
   bury(dead: DeadLetter): Promise<string>
-  listDead(options?: { cursor?: string; limit?: number }): Promise<Page<{ readonly key: string; readonly dead: DeadLetter } | Unreadable>>
+  listDead(options?: { cursor?: string; limit?: number }): Promise<Page<KeptDead | Unreadable>>
+  /** Undefined where there is none under this key (any more). */
+  readDead(key: string): Promise<KeptDead | Unreadable | undefined>
   /** Operations that this instance has asked of its store so far: what a flush's budget counts. */
   readonly operations: number
 }

@@ -13,11 +13,10 @@ import {
   packDead,
   packEntry,
   parseJson,
-  unpackDead,
-  unpackEntry,
-  unreadable,
+  readDead,
+  readEntry,
 } from './entry-format.ts'
-import type { Backlog, Page, Unreadable } from './port.ts'
+import type { Backlog, Page } from './port.ts'
 import type { Seal } from './seal.ts'
 
 const defaultLimit = 1_000
@@ -41,11 +40,7 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal }: { randomHex: (bytes
       await run('INSERT INTO relay_backlog (key, value) VALUES (?, ?)', key, JSON.stringify(await seal.seal(packEntry(entry), key)))
       return key
     },
-    list: ({ prefix = '', cursor, limit = defaultLimit } = {}) =>
-      readPage(entryPrefix + prefix, cursor, limit, (key, packed) => {
-        const entry = unpackEntry(packed)
-        return entry === undefined ? undefined : { key, entry }
-      }),
+    list: ({ prefix = '', cursor, limit = defaultLimit } = {}) => readPage(entryPrefix + prefix, cursor, limit, readEntry),
     async delete(key) {
       await run('DELETE FROM relay_backlog WHERE key = ?', key)
     },
@@ -54,11 +49,11 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal }: { randomHex: (bytes
       await run('INSERT INTO relay_backlog (key, value) VALUES (?, ?)', key, JSON.stringify(await seal.seal(packDead(dead), key)))
       return key
     },
-    listDead: ({ cursor, limit = defaultLimit } = {}) =>
-      readPage(deadPrefix, cursor, limit, (key, packed) => {
-        const dead = unpackDead(packed)
-        return dead === undefined ? undefined : { key, dead }
-      }),
+    listDead: ({ cursor, limit = defaultLimit } = {}) => readPage(deadPrefix, cursor, limit, readDead),
+    async readDead(key) {
+      const [row] = await run('SELECT value FROM relay_backlog WHERE key = ?', key)
+      return row === undefined ? undefined : readDead(key, await seal.open(parseJson(String(row['value'])), key))
+    },
   }
 
   /** The cursor is the last key shown: what is put or deleted meanwhile shifts nothing. */
@@ -66,8 +61,8 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal }: { randomHex: (bytes
     prefix: string,
     cursor: string | undefined,
     limit: number,
-    read: (key: string, packed: unknown) => T | undefined,
-  ): Promise<Page<T | Unreadable>> {
+    read: (key: string, packed: unknown) => T,
+  ): Promise<Page<T>> {
     // Keys are ASCII: the prefix with the highest such character behind it bounds the range.
     const rows = await run(
       'SELECT key, value FROM relay_backlog WHERE key > ? AND key < ? ORDER BY key LIMIT ?',
@@ -76,8 +71,8 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal }: { randomHex: (bytes
       limit + 1,
     )
     const shown = rows.slice(0, limit).map((row) => ({ key: String(row['key']), value: String(row['value']) }))
-    const items: (T | Unreadable)[] = []
-    for (const { key, value } of shown) items.push(read(key, await seal.open(parseJson(value), key)) ?? { key, unreadable })
+    const items: T[] = []
+    for (const { key, value } of shown) items.push(read(key, await seal.open(parseJson(value), key)))
     const last = shown.at(-1)
     return rows.length > limit && last !== undefined ? { items, cursor: last.key } : { items }
   }

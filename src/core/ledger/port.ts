@@ -37,6 +37,8 @@ export interface AdmitRequest {
   readonly token: string
   /** On whose account: a source with a share of its own, in units a window. Over its share it has `bulk`'s ceiling. */
   readonly source?: SourceShare
+  /** Not to be sent yet: what would go is `held`, and nothing is taken or recorded but the event. */
+  readonly hold?: true
 }
 
 export interface SourceShare {
@@ -51,7 +53,8 @@ export interface SourceShare {
  * - `lost`: no newer than a loss of the ledger's state, so that its order can't be known.
  * - `waits`: a newer attempt's fate is open. `contended`: an attempt is under way.
  * - `backoff`: replay only, the visitor's next try is not due.
- * - `paused`: an operator said stop. `shut`: the breaker is open. `quota`: no units. `send`: go.
+ * - `held`: the request asked for it. `paused`: an operator said stop. `shut`: the breaker is open. `quota`: no units.
+ * - `send`: go.
  */
 export type Verdict =
   | 'expired'
@@ -63,6 +66,7 @@ export type Verdict =
   | 'waits'
   | 'contended'
   | 'backoff'
+  | 'held'
   | 'paused'
   | 'shut'
   | 'quota'

@@ -78,7 +78,7 @@ export function judge(
   nowMs: number,
   { lane, backoff, erasedMs = 0, lostMs = 0 }: Surroundings,
   rules: Rules,
-): Exclude<Verdict, 'quota' | 'paused' | 'shut'> {
+): Exclude<Verdict, 'quota' | 'paused' | 'shut' | 'held'> {
   const { done, open } = register ?? {}
   if (stampTimeMs(stamp) < nowMs - rules.retentionMs) return open !== undefined && open.stamp > stamp ? 'overtaken' : 'expired'
   if (done !== undefined && done >= stamp) return done === stamp ? 'delivered' : 'superseded'

@@ -201,8 +201,9 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
     const judged = wanted.map(({ name, stamp }) => judge(row.registers.get(name), stamp, nowMs, around, settings))
     const base = { event: 'open' as const, attempts: row.backoff?.attempts ?? 0, ...(firstStamp === undefined ? {} : { firstStamp }) }
     if (!judged.includes('send')) return { ...base, verdicts: judged }
-    const instead = (other: 'paused' | 'shut' | 'quota') => judged.map((verdict) => (verdict === 'send' ? other : verdict))
+    const instead = (other: 'held' | 'paused' | 'shut' | 'quota') => judged.map((verdict) => (verdict === 'send' ? other : verdict))
 
+    if (request.hold === true) return { ...base, verdicts: instead('held') }
     const gate = gateOf(step.health, nowMs)
     if (gate === 'paused' || gate === 'shut') return { ...base, verdicts: instead(gate) }
     const own = request.source === undefined ? undefined : step.account(request.source.name)

@@ -77,7 +77,7 @@ for index, request in ipairs(input.requests) do
       wanted = wanted or verdict == 'send'
     end
     if wanted then
-      local instead, bucket, retryAt = gate(), nil, nil
+      local instead, bucket, retryAt = request.hold and 'held' or gate(), nil, nil
       if instead == 'go' or instead == 'probe' then
         local own, ceiling = nil, input.ceiling
         if request.source then

@@ -1,0 +1,28 @@
+/** What an update would send: the very calls, their sizes and what they cost of the quota. Nothing is sent or spent. */
+import { type Call, encodeCalls, maxUnits, type Wire } from './codec.ts'
+import { stampTimeMs } from './stamp.ts'
+import type { Attribute, Update, Visitor } from './update.ts'
+
+export interface Preview {
+  readonly visitor: Visitor
+  readonly attributes: readonly Attribute[]
+  /** What it is ordered by, and until when it is held back, ISO 8601. */
+  readonly occurredAt: string
+  readonly notBefore?: string
+  readonly calls: readonly Omit<Call, 'names'>[]
+  readonly units: number
+}
+
+/** @param update as `prepare` gives it: known to fit Target's calls */
+export function previewOf(update: Update, wire: Wire): Preview {
+  const encoded = encodeCalls(update.visitor, update.attributes, wire)
+  const calls = encoded.ok ? encoded.calls : []
+  return {
+    visitor: update.visitor,
+    attributes: update.attributes,
+    occurredAt: new Date(stampTimeMs(update.stamp)).toISOString(),
+    ...(update.notBeforeMs === undefined ? {} : { notBefore: new Date(update.notBeforeMs).toISOString() }),
+    calls: calls.map(({ names: _, ...call }) => call),
+    units: maxUnits(calls, wire.method),
+  }
+}
