@@ -1,5 +1,5 @@
 /** The relay put together from its ports; what `worker.ts` and any other composition share. */
-import type { Backlog } from './core/backlog/port.ts'
+import type { Backlog, DeadLetter } from './core/backlog/port.ts'
 import type { Clock, Random } from './core/clock.ts'
 import type { Wire } from './core/codec.ts'
 import { createDoor } from './core/door.ts'
@@ -9,12 +9,14 @@ import type { Ledger } from './core/ledger/port.ts'
 import { createDeliver } from './core/live.ts'
 import { createPrepare, type Prepare } from './core/prepare.ts'
 import type { Deliver } from './core/receipt.ts'
+import { createRemap, type Reading, type Remap } from './core/remap.ts'
 import { httpTarget } from './core/target/http.ts'
 import { flush, lastRunMemo } from './cron/flush.ts'
 import type { FlushReport } from './cron/report.ts'
 import type { Operator } from './edge/app.ts'
+import { mapEvent, parseEvent } from './edge/mapping.ts'
 import type { Readiness } from './edge/probes.ts'
-import { type Source, sharesOf } from './edge/source.ts'
+import { type Source, secretProblem, sharesOf } from './edge/source.ts'
 import type { Settings } from './settings.ts'
 
 export interface RelayParts {
@@ -31,10 +33,13 @@ export interface RelayParts {
 
 export interface Relay {
   readonly prepare: Prepare
+  readonly wire: Wire
   readonly deliver: Deliver
   readonly bury: Backlog['bury']
   ready(): Promise<Readiness>
   readonly operator: Operator
+  /** Maps an event again that could not be mapped, by the key of its dead letter. */
+  readonly remap: Remap
   flush(): Promise<FlushReport>
 }
 
@@ -76,17 +81,20 @@ export async function createRelay(parts: RelayParts): Promise<Relay> {
       outageSettleMs: settings.outageSettleMs,
       log,
     })
+  const prepare = createPrepare({ hasher, wire, retentionMs: settings.retentionHours * 3_600_000 })
+  const deliver = createDeliver({
+    door,
+    ledger,
+    backlog,
+    clock,
+    answerDeadlineMs: settings.answerDeadlineMs,
+    background: parts.background,
+    log,
+  })
   return {
-    prepare: createPrepare({ hasher, wire, retentionMs: settings.retentionHours * 3_600_000 }),
-    deliver: createDeliver({
-      door,
-      ledger,
-      backlog,
-      clock,
-      answerDeadlineMs: settings.answerDeadlineMs,
-      background: parts.background,
-      log,
-    }),
+    prepare,
+    wire,
+    deliver,
     bury: (dead) => backlog.bury(dead),
     ready,
     operator: {
@@ -96,7 +104,17 @@ export async function createRelay(parts: RelayParts): Promise<Relay> {
       flush: run,
       erase: createErase({ hasher, ledger, backlog, maxOperations: settings.flushMaxOps }),
     },
+    remap: createRemap({ backlog, deliver, map: mapAgain }),
     flush: run,
+  }
+
+  async function mapAgain({ source: name, raw, eventId }: DeadLetter & { raw: string }, arrivalMs: number): Promise<Reading> {
+    const source = parts.sources.find((candidate) => candidate.name === name)
+    if (source === undefined) return { ok: false, reason: `there is no source ${name}` }
+    const event = parseEvent(source.format, new TextEncoder().encode(raw))
+    if (event === undefined) return { ok: false, reason: `the body is not ${source.format}` }
+    const mapped = await mapEvent(source, event, { eventId, arrivalMs }, prepare)
+    return mapped.ok ? { ok: true, updates: mapped.updates, lane: source.lane } : mapped
   }
 
   async function ready(): Promise<Readiness> {
@@ -104,6 +122,9 @@ export async function createRelay(parts: RelayParts): Promise<Relay> {
     const asked = await Promise.all([ledger.usage(), ledger.recall(lastRunMemo)]).catch(() => undefined)
     const [usage, lastRun] = asked ?? []
     const atMs = readAtMs(lastRun)
+    const secretProblems = (
+      await Promise.all(parts.sources.map((source) => secretProblem(source, settings.hookSecrets.get(source.name) ?? [])))
+    ).filter((one) => one !== undefined)
     const breaker = usage?.health.breaker
     // What no waiting mends turns it red: our address, our token, or everything refused.
     const wrong = breaker !== undefined && breaker.cause !== 'unavailable'
@@ -117,11 +138,13 @@ export async function createRelay(parts: RelayParts): Promise<Relay> {
         token: tokenCheck(nowMs),
         cron: atMs !== undefined && nowMs - atMs <= cronSilentMs ? 'ok' : 'warn',
         encryption: settings.backlogKeys.length > 0 ? 'ok' : 'warn',
+        sources: secretProblems.length === 0 ? 'ok' : 'warn',
       },
       details: {
         ...(atMs === undefined ? {} : { lastFlushAt: new Date(atMs).toISOString() }),
         ...(usage === undefined ? {} : { quotaUsed: usage.used, quotaLimit: usage.limit }),
         ...(breaker === undefined ? {} : { breaker: breaker.cause, breakerSince: new Date(breaker.sinceMs).toISOString() }),
+        ...(secretProblems.length === 0 ? {} : { sources: secretProblems.join('; ') }),
         ...(usage?.health.paused === true ? { paused: 'yes' } : {}),
         ...(usage?.lostAtMs === undefined ? {} : { ledgerLostAt: new Date(usage.lostAtMs).toISOString() }),
       },

@@ -13,6 +13,7 @@ import { upstashLedger } from './core/ledger/upstash.ts'
 import { kvWitness, sqlWitness } from './core/ledger/witness.ts'
 import type { Lane, Stamp } from './core/update.ts'
 import { createApp, createBrokenApp } from './edge/app.ts'
+import { checkSources } from './edge/source.ts'
 import { createRelay, type Relay } from './relay.ts'
 import { log, randomBytes, systemClock, systemRandom } from './runtime.ts'
 import { ledgerSettings, type ParsedSettings, parseSettings, type Settings } from './settings.ts'
@@ -136,9 +137,14 @@ const epochMemory = newEpochMemory()
 const parsed = new WeakMap<object, ParsedSettings>()
 
 function settingsOf(env: Env): ParsedSettings {
-  const known = parsed.get(env) ?? parseSettings(env as unknown as Record<string, unknown>)
+  const known = parsed.get(env) ?? withSources(parseSettings(env as unknown as Record<string, unknown>))
   parsed.set(env, known)
   return known
+}
+
+function withSources(given: ParsedSettings): ParsedSettings {
+  const problems = given.ok ? checkSources(sources, { retentionMs: given.settings.retentionHours * 3_600_000 }) : []
+  return problems.length === 0 ? given : { ok: false, problems }
 }
 
 async function compose(settings: Settings, env: Env, background: (work: Promise<unknown>) => void): Promise<Relay> {

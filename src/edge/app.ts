@@ -2,6 +2,7 @@
 import { Hono } from 'hono'
 import type { Backlog } from '../core/backlog/port.ts'
 import type { Clock } from '../core/clock.ts'
+import type { Wire } from '../core/codec.ts'
 import type { Erase } from '../core/erase.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import type { Prepare } from '../core/prepare.ts'
@@ -23,6 +24,8 @@ export interface AppParts {
   }
   readonly sources: readonly Source[]
   readonly prepare: Prepare
+  /** For dry runs. */
+  readonly wire: Wire
   readonly deliver: Deliver
   readonly bury: Backlog['bury']
   readonly ready: () => Promise<Readiness>

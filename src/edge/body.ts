@@ -60,11 +60,20 @@ export function isJson(contentType: string | null): boolean {
   return /^application\/([a-z0-9.+-]+\+)?json\s*(;|$)/i.test(contentType ?? '')
 }
 
-/** Strict UTF-8 and JSON of bounded depth; undefined where it is not. (JSON `undefined` does not exist.) */
+/** Strict UTF-8; undefined where it is not. */
+export function decodeUtf8(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+/** JSON of bounded depth in UTF-8; undefined where it is not. (JSON `undefined` does not exist.) */
 export function parseJsonBody(bytes: Uint8Array): unknown {
   try {
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)
-    return isHostile(text) ? undefined : JSON.parse(text)
+    const text = decodeUtf8(bytes)
+    return text === undefined || isHostile(text) ? undefined : JSON.parse(text)
   } catch {
     return undefined
   }

@@ -6,7 +6,8 @@ import type { Context } from 'hono'
 import type { Receipt } from '../core/receipt.ts'
 import type { AppParts } from './app.ts'
 import { verifyBearer } from './auth/tokens.ts'
-import { readBody } from './body.ts'
+import { decodeUtf8, readBody } from './body.ts'
+import { decodeForm, isForm } from './form.ts'
 import { comeBackSeconds, type ProblemType, problemStatus, problemTitle } from './problem.ts'
 import { apiSource } from './updates.ts'
 
@@ -18,16 +19,15 @@ export async function takeDropIn(c: Context, parts: AppParts, client: string): P
   if (client !== parts.settings.targetClientCode && client !== 'client') return failure(c, 'not-found')
   if (!(await verifyBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens))) return failure(c, 'unauthenticated')
   const arrivalMs = parts.clock.now()
-  const forms = [new URL(c.req.url).search.slice(1)]
+  const forms: (string | undefined)[] = [new URL(c.req.url).search.slice(1)]
   if (c.req.method === 'POST') {
     const read = await readBody(c.req.raw, maxFormBytes, parts.clock)
     if (!read.ok) return failure(c, read.problem)
-    const type = c.req.header('content-type') ?? ''
-    if (read.bytes.byteLength > 0 && !/^application\/x-www-form-urlencoded\s*(;|$)/i.test(type))
+    if (read.bytes.byteLength > 0 && !isForm(c.req.header('content-type') ?? null))
       return failure(c, 'unsupported-media-type', 'the body must be a form')
-    forms.push(new TextDecoder().decode(read.bytes))
+    forms.push(decodeUtf8(read.bytes))
   }
-  const pairs = forms.map(decodeForm)
+  const pairs = forms.map((form) => (form === undefined ? undefined : decodeForm(form)))
   if (pairs.some((some) => some === undefined)) return failure(c, 'malformed', 'the parameters are not URL-encoded UTF-8')
 
   const visitor: Record<string, string> = {}
@@ -74,24 +74,4 @@ function xml(c: Context, status: 200 | 202 | ReturnType<typeof problemStatus>, s
   return c.body(`<response><success>${success}</success><pcId></pcId><message>${escaped}</message></response>`, status, {
     'content-type': 'application/xml; charset=utf-8',
   })
-}
-
-/** A form, strictly: a malformed escape or malformed UTF-8 is refused, not repaired. */
-function decodeForm(form: string): readonly (readonly [name: string, value: string])[] | undefined {
-  try {
-    return form
-      .split('&')
-      .filter((part) => part !== '')
-      .map((part) => {
-        const equals = part.indexOf('=')
-        const [name, value] = equals === -1 ? [part, ''] : [part.slice(0, equals), part.slice(equals + 1)]
-        return [decode(name), decode(value)] as const
-      })
-  } catch {
-    return undefined
-  }
-}
-
-function decode(text: string): string {
-  return decodeURIComponent(text.replaceAll('+', ' '))
 }

@@ -1,10 +1,11 @@
 /** `POST /hooks/{source}`: third-party webhooks. Proven first, on the raw bytes; only then read. */
 import type { Context } from 'hono'
-import type { Draft } from '../core/prepare.ts'
-import type { Update } from '../core/update.ts'
+import { previewOf } from '../core/preview.ts'
 import { answerMany, answerOne, resultOf } from './answer.ts'
 import type { AppParts } from './app.ts'
-import { isJson, parseJsonBody, readBody } from './body.ts'
+import type { Unproven } from './auth/scheme.ts'
+import { readBody } from './body.ts'
+import { isOfFormat, type MappedEvent, mapEvent, parseEvent } from './mapping.ts'
 import { problem } from './problem.ts'
 import type { Source } from './source.ts'
 
@@ -14,32 +15,29 @@ export async function takeHook(c: Context, parts: AppParts, name: string): Promi
   const arrivalMs = parts.clock.now()
   const read = await readBody(c.req.raw, source.maxBodyBytes, parts.clock)
   if (!read.ok) return problem(c, read.problem)
-  const secrets = parts.settings.hookSecrets.get(source.name) ?? []
-  const proven = await source.auth.verify({
+  const request: Unproven = {
     method: c.req.method,
     url: c.req.url,
     headers: c.req.raw.headers,
     body: read.bytes,
-    secrets,
+    secrets: parts.settings.hookSecrets.get(source.name) ?? [],
     nowMs: arrivalMs,
-  })
-  if (!proven) return problem(c, 'unauthenticated')
-  if (!isJson(c.req.header('content-type') ?? null)) return problem(c, 'unsupported-media-type')
-  const event = parseJsonBody(read.bytes)
-  if (event === undefined) return problem(c, 'malformed', { detail: 'The body is not JSON.' })
-
-  const mapped = source.read(event)
-  if (mapped === undefined) return quarantine(c, parts, source, read.bytes, arrivalMs, 'the event does not fit the source')
-  const drafts = withIds(mapped.drafts, source.auth.eventId?.(c.req.raw.headers))
-  const updates: Update[] = []
-  for (const draft of drafts) {
-    const prepared = await parts.prepare(draft, { source: source.name, arrivalMs })
-    if (!prepared.ok) {
-      const wrong = prepared.problems.map(({ path, message }) => `${path} ${message}`).join('; ')
-      return quarantine(c, parts, source, read.bytes, arrivalMs, wrong)
-    }
-    updates.push(prepared.update)
   }
+  const proven = await source.auth.verify(request)
+  if (proven === 'unavailable') return problem(c, 'unavailable', { detail: 'The keys of the sender cannot be had right now.' })
+  if (!proven) return problem(c, 'unauthenticated')
+  if (!isOfFormat(source.format, c.req.header('content-type') ?? null))
+    return problem(c, 'unsupported-media-type', { detail: `The source takes ${source.format === 'form' ? 'a form' : 'JSON'}.` })
+  const event = parseEvent(source.format, read.bytes)
+  if (event === undefined) return problem(c, 'malformed', { detail: `The body is not ${source.format === 'form' ? 'a form' : 'JSON'}.` })
+  const greeting = await greet(source, event, request)
+  if (greeting !== undefined) return c.json(greeting)
+
+  const eventId = source.auth.eventId?.(c.req.raw.headers)
+  const mapped = await mapEvent(source, event, { eventId, arrivalMs }, parts.prepare)
+  if (c.req.query('dry_run') === '1') return c.json(dryRun(parts, mapped))
+  if (!mapped.ok) return quarantine(c, parts, source, { raw: read.bytes, arrivalMs, detail: mapped.reason, eventId })
+  const { drafts, updates } = mapped
   if (updates.length === 0) return c.json({ status: 'ignored' }, 200)
   const receipts = await parts.deliver(updates, source.lane)
   const results = receipts.map((receipt, index) => resultOf(drafts[index]?.id, receipt))
@@ -47,26 +45,42 @@ export async function takeHook(c: Context, parts: AppParts, name: string): Promi
   return results.length === 1 && only !== undefined ? answerOne(c, only, 503) : answerMany(c, results, 503)
 }
 
-/** The mapping's ids, or the scheme's; one event with several updates has an id for each. */
-function withIds(drafts: readonly Draft[], schemeId: string | undefined): readonly Draft[] {
-  return drafts.map((draft, index) => {
-    const id = draft.id ?? schemeId
-    if (id === undefined) return draft
-    return { ...draft, id: drafts.length === 1 ? id : `${id}#${index}` }
+/** A sender that only asks whether the address is ours is answered under the secret by which it proved itself. */
+async function greet(source: Source, event: unknown, request: Unproven): Promise<object | undefined> {
+  if (source.auth.handshake === undefined) return undefined
+  for (const secret of request.secrets)
+    if ((await source.auth.verify({ ...request, secrets: [secret] })) === true) return source.auth.handshake(event, secret)
+  return undefined
+}
+
+/** What would be done, to the sender who proved that the event is its own. */
+function dryRun({ wire }: AppParts, mapped: MappedEvent): object {
+  if (!mapped.ok) return { dryRun: true, status: 'unmappable', reason: mapped.reason }
+  const updates = mapped.updates.map((update, index) => {
+    const id = mapped.drafts[index]?.id
+    return { ...(id === undefined ? {} : { id }), ...previewOf(update, wire) }
   })
+  const units = updates.reduce((sum, update) => sum + update.units, 0)
+  return { dryRun: true, status: updates.length === 0 ? 'ignored' : 'mapped', updates, units }
 }
 
 /** Proven but not readable: kept whole for a person, never refused, since its sender could not mend it. */
-async function quarantine(c: Context, parts: AppParts, source: Source, raw: Uint8Array, nowMs: number, detail: string): Promise<Response> {
+async function quarantine(
+  c: Context,
+  parts: AppParts,
+  source: Source,
+  { raw, arrivalMs, detail, eventId }: { raw: Uint8Array; arrivalMs: number; detail: string; eventId: string | undefined },
+): Promise<Response> {
   try {
     await parts.bury({
       reason: 'unmappable',
       source: source.name,
       detail,
-      atMs: nowMs,
-      firstSeenMs: nowMs,
+      atMs: arrivalMs,
+      firstSeenMs: arrivalMs,
       attempts: 0,
       raw: new TextDecoder().decode(raw),
+      ...(eventId === undefined ? {} : { eventId }),
     })
   } catch {
     return problem(c, 'unavailable')

@@ -1,18 +1,53 @@
 /** A source: who sends, how it proves itself, what it sends, and what that changes in a profile. Typed end to end. */
 import type * as z from 'zod'
 import type { Draft } from '../core/prepare.ts'
-import type { Lane } from '../core/update.ts'
+import type { Lane, Visitor } from '../core/update.ts'
 import type { AuthScheme } from './auth/scheme.ts'
 import { defaultMaxBodyBytes } from './body.ts'
 
+/**
+ * What an attribute may be given as: numbers and booleans become their JSON form, dates ISO 8601, objects dotted names,
+ * arrays JSON text; `undefined` is left out. There is no `null`: Target cannot clear an attribute.
+ */
+export type AttributeValue =
+  | string
+  | number
+  | bigint
+  | boolean
+  | Date
+  | readonly unknown[]
+  | { readonly [name: string]: AttributeValue }
+  | undefined
+
+/** One update as a mapping gives it. */
+export interface MappedUpdate {
+  /** The event's id; a repeated one is the same event. Else the source's `eventId`, else the one that the scheme carries. */
+  readonly id?: string | undefined
+  readonly visitor: Visitor
+  readonly attributes: Readonly<Record<string, AttributeValue>>
+  /** Else the source's `occurredAt`, else the time of arrival. */
+  readonly occurredAt?: Draft['occurredAt'] | undefined
+}
+
 /** What a mapping gives: one update, several, or nothing to do. */
-export type Mapped = Draft | readonly Draft[] | null | undefined
+export type Mapped = MappedUpdate | readonly MappedUpdate[] | null | undefined
+
+/** A span of time: `90s`, `15m`, `1h`, `2d`. */
+export type Span = `${number}${'s' | 'm' | 'h' | 'd'}`
 
 export interface SourceOptions<Schema extends z.ZodType> {
   /** Secrets come from `HOOK_SECRET_<SOURCE>`. */
   readonly auth: AuthScheme
   readonly schema: Schema
   readonly map: (event: z.output<Schema>) => Mapped
+  /** How the body is written: JSON (default), or a form, which is read as an object of texts. */
+  readonly format?: Format
+  /** The names that `map` may set, each with the dotted names below it. Default: any. */
+  readonly attributes?: readonly string[]
+  /** The event's id, for mappings that give none themselves. */
+  readonly eventId?: (event: z.output<Schema>) => string | undefined
+  /** The event's own time, for mappings that give none themselves. */
+  readonly occurredAt?: (event: z.output<Schema>) => Draft['occurredAt'] | undefined
   /** Default `live`. */
   readonly lane?: Exclude<Lane, 'replay'>
   /**
@@ -20,43 +55,95 @@ export interface SourceOptions<Schema extends z.ZodType> {
    * are sent only while the whole is under the ceiling of the `bulk` lane, so that it can't crowd others out.
    */
   readonly share?: number
+  /**
+   * Holds its updates back: a profile that was created just now is not yet known to Target, which ignores updates of
+   * unknown visitors silently. Shorter than `RETENTION_HOURS`.
+   */
+  readonly delay?: Span
   /** Default 1 MiB. */
   readonly maxBodyBytes?: number
+  /** An event as it comes in, made up: what `npm run lint:sources` and `npm run map -- <source>` try. */
+  readonly sample?: z.input<Schema>
 }
+
+export const formats = ['json', 'form'] as const
+export type Format = (typeof formats)[number]
 
 export interface Source {
   readonly name: string
   readonly auth: AuthScheme
+  readonly format: Format
   readonly lane: Lane
   readonly share?: number
+  /** 0 where it holds nothing back. */
+  readonly delayMs: number
   readonly maxBodyBytes: number
-  /** Undefined where the schema does not fit or the mapping throws. */
-  read(event: unknown): { readonly drafts: readonly Draft[] } | undefined
+  readonly sample?: unknown
+  /** The names that its mapping may set, where it names them. */
+  readonly attributes?: readonly string[]
+  /** Whether its mapping may set an attribute of this name. */
+  allows(attribute: string): boolean
+  /** Whether an event is what its schema says. */
+  fits(event: unknown): boolean
+  /** @param onThrow told what the mapping threw, for whoever writes it */
+  read(event: unknown, onThrow?: (error: unknown) => void): Read
 }
+
+/** The reason names fields and never repeats a value. */
+export type Read = { readonly ok: true; readonly drafts: readonly Draft[] } | { readonly ok: false; readonly reason: string }
+
+/** A Worker may ask about 1,000 operations of KV in one invocation, and each update may need one. */
+const maxUpdatesPerEvent = 1_000
+/** Of what does not fit a schema, so much is told. */
+const maxIssues = 5
+const spanMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** @throws where the name or an option cannot be */
 export function source<Schema extends z.ZodType>(name: string, options: SourceOptions<Schema>): Source {
-  const { auth, schema, map, lane = 'live', share, maxBodyBytes = defaultMaxBodyBytes } = options
+  const { auth, format = 'json', lane = 'live', share, delay, maxBodyBytes = defaultMaxBodyBytes, sample } = options
   if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) throw new TypeError('a source is named in lower-case letters, digits and single hyphens')
+  if (!formats.includes(format)) throw new TypeError(`${name}: format must be one of ${formats.join(', ')}`)
   if (!Number.isInteger(maxBodyBytes) || maxBodyBytes < 1) throw new TypeError(`${name}: maxBodyBytes must be a whole number of bytes`)
   if (share !== undefined && !(share >= 0 && share <= 1)) throw new TypeError(`${name}: share must be from 0 to 1`)
+  const allowed = options.attributes
   return {
     name,
     auth,
+    format,
     lane,
     ...(share === undefined ? {} : { share }),
+    delayMs: delay === undefined ? 0 : readSpan(name, delay),
     maxBodyBytes,
-    read(event) {
-      const parsed = schema.safeParse(event)
-      if (!parsed.success) return undefined
-      try {
-        const mapped = map(parsed.data)
-        return { drafts: mapped === null || mapped === undefined ? [] : isMany(mapped) ? mapped : [mapped] }
-      } catch {
-        return undefined
-      }
-    },
+    ...(sample === undefined ? {} : { sample }),
+    ...(allowed === undefined ? {} : { attributes: allowed }),
+    fits: (event) => options.schema.safeParse(event).success,
+    allows: (attribute) => allowed === undefined || allowed.some((one) => attribute === one || attribute.startsWith(`${one}.`)),
+    read: (event, onThrow) => readEvent(options, event, onThrow),
   }
+}
+
+/** The environment variable that holds a source's secrets. */
+export function secretName(source: string): string {
+  return `HOOK_SECRET_${source.toUpperCase().replaceAll('-', '_')}`
+}
+
+/** What is wrong with the sources as a whole, where they meet the settings. */
+export function checkSources(sources: readonly Source[], { retentionMs }: { retentionMs: number }): readonly string[] {
+  const names = sources.map(({ name }) => name)
+  return [
+    ...new Set(names.filter((name, index) => names.indexOf(name) !== index).map((name) => `source ${name}: two sources have this name`)),
+    ...sources
+      .filter(({ delayMs }) => delayMs >= retentionMs)
+      .map(({ name }) => `source ${name}: its delay must be shorter than RETENTION_HOURS, or its updates expire while they wait`),
+  ]
+}
+
+/** What is wrong with a source's secrets: nobody can prove anything under them. */
+export async function secretProblem(source: Source, secrets: readonly string[]): Promise<string | undefined> {
+  if (source.auth.needsSecret === false) return undefined
+  if (secrets.length === 0) return `${secretName(source.name)} is not set: the source accepts nobody`
+  const taken = await Promise.all(secrets.map(async (secret) => (await source.auth.takesSecret?.(secret)) ?? true))
+  return taken.includes(false) ? `${secretName(source.name)} holds a secret that is none for ${source.auth.name}` : undefined
 }
 
 /** Units a window for each source with a share of its own. */
@@ -64,6 +151,46 @@ export function sharesOf(sources: readonly Pick<Source, 'name' | 'share'>[], quo
   return new Map(sources.flatMap(({ name, share }) => (share === undefined ? [] : [[name, Math.floor(quotaLimit * share)] as const])))
 }
 
-function isMany(mapped: Draft | readonly Draft[]): mapped is readonly Draft[] {
+function readEvent<Schema extends z.ZodType>(options: SourceOptions<Schema>, event: unknown, onThrow?: (error: unknown) => void): Read {
+  const { schema, map, eventId, occurredAt } = options
+  try {
+    const parsed = schema.safeParse(event)
+    if (!parsed.success) return { ok: false, reason: reasonOf(parsed.error.issues) }
+    const mapped = map(parsed.data)
+    const updates = mapped === null || mapped === undefined ? [] : isMany(mapped) ? mapped : [mapped]
+    if (updates.length > maxUpdatesPerEvent) return { ok: false, reason: `the mapping gives more than ${maxUpdatesPerEvent} updates` }
+    const [id, at] = updates.length === 0 ? [] : [eventId?.(parsed.data), occurredAt?.(parsed.data)]
+    return { ok: true, drafts: updates.map((update) => draftOf(update, id, at)) }
+  } catch (error) {
+    onThrow?.(error)
+    // Its message may hold what it choked on.
+    return { ok: false, reason: `the mapping threw ${error instanceof Error ? error.name : 'something'}` }
+  }
+}
+
+function draftOf(update: MappedUpdate, eventId: string | undefined, eventTime: Draft['occurredAt']): Draft {
+  const { visitor, attributes, id = eventId, occurredAt = eventTime } = update
+  return { visitor, attributes, ...(id === undefined ? {} : { id }), ...(occurredAt === undefined ? {} : { occurredAt }) }
+}
+
+/** Zod's own messages say what was expected and of which type the rest was, never what it held. */
+function reasonOf(issues: readonly z.core.$ZodIssue[]): string {
+  return issues
+    .slice(0, maxIssues)
+    .map(({ path, message, code }) => {
+      const field = path.map(String).join('.').slice(0, 128).toWellFormed() || 'the event'
+      return `${field}: ${code === 'unrecognized_keys' ? 'has fields that are not known' : message}`
+    })
+    .join('; ')
+}
+
+function readSpan(name: string, span: Span): number {
+  const [, count = '', unit = ''] = /^(\d{1,6})([smhd])$/.exec(span) ?? []
+  const ms = Number(count) * (spanMs[unit as keyof typeof spanMs] ?? Number.NaN)
+  if (!(ms > 0)) throw new TypeError(`${name}: delay must be a span like 90s, 15m, 1h or 2d`)
+  return ms
+}
+
+function isMany<T>(mapped: T | readonly T[]): mapped is readonly T[] {
   return Array.isArray(mapped)
 }

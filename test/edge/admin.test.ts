@@ -23,6 +23,7 @@ async function admin(world: World, adminToken: string | null = testSecrets.admin
     },
     sources: [],
     prepare: () => Promise.reject(new Error('not here')),
+    wire: { method: 'post', origin: 'https://demo.tt.omtrdc.net', clientCode: 'demo' },
     deliver: () => Promise.reject(new Error('not here')),
     bury: () => Promise.reject(new Error('not here')),
     ready: () => Promise.reject(new Error('not here')),

@@ -39,6 +39,7 @@ async function edge(receipts: (update: Update) => Receipt = () => ({ status: 'su
       lanes.push(lane)
       return updates.map(receipts)
     },
+    wire,
     bury: async (dead) => {
       buried.push(dead)
       return 'd1/x'

@@ -2,9 +2,9 @@
  * A JSON Web Token as bearer, under keys that its issuer publishes (JWKS). It proves the sender, not the body.
  *
  * Guarantee: only algorithms of the list, only asymmetric ones; issuer, audience and expiry must be there and fit. Keys
- * are fetched from the one address given, never from one that a token names, and kept for ten minutes.
- * Known hole: a key that its issuer revoked is good until then; when the address is down, tokens under new keys are not
- * proven.
+ * are fetched from the one address given, never from one that a token names, and kept for ten minutes. Where they can't
+ * be had, nobody is taken for a stranger: the sender is told to come back.
+ * Known hole: a key that its issuer revoked is good until it is fetched anew, up to an hour where the address is down.
  */
 import { verifyWithJwks } from 'hono/jwt'
 import type { AuthScheme } from './scheme.ts'
@@ -25,8 +25,10 @@ export interface JwtOptions {
 
 type Key = JsonWebKey & { kid?: string }
 
-const keptMs = 10 * 60_000
-/** A token that names an unknown key asks again, but not more often than this. */
+/** Fetched anew after this long; where that fails they are used on, but not for ever. */
+const freshMs = 10 * 60_000
+const usableMs = 60 * 60_000
+/** A token that names an unknown key asks again, but nobody asks more often than this. */
 const askedAgainMs = 30_000
 const timeoutMs = 3_000
 const maxJwksBytes = 262_144
@@ -40,23 +42,33 @@ export function jwt({ issuer, audience, jwksUrl, algorithms = ['RS256', 'ES256']
   if (address.protocol !== 'https:' && !(address.protocol === 'http:' && loopback))
     throw new TypeError('jwksUrl must be https:// (http:// for loopback only)')
   let kept: { readonly keys: readonly Key[]; readonly atMs: number } | undefined
+  let askedAtMs = Number.NEGATIVE_INFINITY
 
-  async function keysFor(kid: string, nowMs: number): Promise<readonly Key[]> {
+  /** Undefined where they can't be had. */
+  async function keysFor(kid: string, nowMs: number): Promise<readonly Key[] | undefined> {
     const ageMs = kept === undefined ? Number.POSITIVE_INFINITY : nowMs - kept.atMs
-    if (kept !== undefined && ageMs <= keptMs && (ageMs <= askedAgainMs || kept.keys.some((key) => key.kid === kid))) return kept.keys
-    kept = { keys: (await fetchKeys(fetch ?? globalThis.fetch, jwksUrl)) ?? kept?.keys ?? [], atMs: nowMs }
-    return kept.keys
+    const known = kept?.keys.some((key) => key.kid === kid) === true
+    if ((!known || ageMs > freshMs) && nowMs - askedAtMs > askedAgainMs) {
+      askedAtMs = nowMs
+      const keys = await fetchKeys(fetch ?? globalThis.fetch, jwksUrl)
+      if (keys === undefined) askedAtMs = Number.NEGATIVE_INFINITY
+      else kept = { keys, atMs: nowMs }
+    }
+    return kept !== undefined && nowMs - kept.atMs <= usableMs ? kept.keys : undefined
   }
 
   return {
     name: 'jwt',
+    needsSecret: false,
     async verify({ headers, nowMs }) {
       const token = /^Bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)$/i.exec(headers.get('authorization') ?? '')?.[1]
       const kid = token === undefined ? undefined : kidOf(token)
       if (token === undefined || kid === undefined) return false
+      const keys = await keysFor(kid, nowMs)
+      if (keys === undefined) return 'unavailable'
       try {
         const claims = await verifyWithJwks(token, {
-          keys: [...(await keysFor(kid, nowMs))] as never,
+          keys: [...keys] as never,
           allowedAlgorithms: [...algorithms] as never,
           // By the clock that the relay was given, below.
           verification: { iss: issuer, aud: audience, exp: false, nbf: false, iat: false },

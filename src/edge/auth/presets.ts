@@ -105,10 +105,10 @@ export const zoom = /* @__PURE__ */ preset('zoom', {
   signature: { header: 'x-zm-signature', prefix: 'v0=', encoding: 'hex' },
   signed: 'v0:{timestamp}:{body}',
   timestamp: { header: 'x-zm-request-timestamp', unit: 's' },
-  handshake: async (event, [secret]) => {
+  handshake: async (event, secret) => {
     const { event: kind, payload } = fields(event)
     const { plainToken } = fields(payload)
-    if (kind !== 'endpoint.url_validation' || typeof plainToken !== 'string' || secret === undefined) return undefined
+    if (kind !== 'endpoint.url_validation' || typeof plainToken !== 'string') return undefined
     const key = await crypto.subtle.importKey('raw', encodeUtf8(secret), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])
     const signed = await crypto.subtle.sign('HMAC', key, encodeUtf8(plainToken))
     return { plainToken, encryptedToken: encodeHex(new Uint8Array(signed)) }
@@ -122,6 +122,48 @@ export const sendgrid = /* @__PURE__ */ preset('sendgrid', {
   signed: '{timestamp}{body}',
   timestamp: { header: 'x-twilio-email-event-webhook-timestamp', unit: 's' },
   secret: { encoding: 'base64' },
+})
+
+/** No timestamp: `occurred_at` stands in the event. */
+export const gocardless = /* @__PURE__ */ preset('gocardless', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'webhook-signature', encoding: 'hex' },
+  signed: '{body}',
+})
+
+export const customerio = /* @__PURE__ */ preset('customerio', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'x-cio-signature', encoding: 'hex' },
+  signed: 'v0:{timestamp}:{body}',
+  timestamp: { header: 'x-cio-timestamp', unit: 's' },
+})
+
+export const zendesk = /* @__PURE__ */ preset('zendesk', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'x-zendesk-webhook-signature', encoding: 'base64' },
+  signed: '{timestamp}{body}',
+  timestamp: { header: 'x-zendesk-webhook-signature-timestamp', unit: 'iso' },
+  id: 'x-zendesk-webhook-invocation-id',
+})
+
+/**
+ * Mailgun signs a time and a token, not the event: it proves that the sender is Mailgun only as long as nobody else saw a
+ * webhook of the last five minutes.
+ */
+export const mailgun = /* @__PURE__ */ preset('mailgun', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { field: 'signature.signature', encoding: 'hex' },
+  signed: '{timestamp}{nonce}',
+  timestamp: { field: 'signature.timestamp', unit: 's' },
+  nonce: { field: 'signature.token' },
+  bodyUnsigned: true,
+})
+
+export const mux = /* @__PURE__ */ preset('mux', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'mux-signature', separator: ',', prefix: 'v1=', encoding: 'hex' },
+  signed: '{timestamp}.{body}',
+  timestamp: { header: 'mux-signature', separator: ',', prefix: 't=', unit: 's' },
 })
 
 export const paddle = /* @__PURE__ */ preset('paddle', {

@@ -14,15 +14,21 @@ export interface Unproven {
 
 export interface AuthScheme {
   readonly name: string
-  /** Never rejects. Without secrets nobody is proven. */
-  verify(request: Unproven): Promise<boolean>
+  /** False where no secret is needed. */
+  readonly needsSecret?: false
+  /** Never rejects. Without secrets, where they are needed, nobody is proven. `unavailable`: it can't be told right now. */
+  verify(request: Unproven): Promise<boolean | 'unavailable'>
+  /** Whether a text can be a secret of this scheme at all. */
+  takesSecret?(secret: string): Promise<boolean>
+  /** True where a copied request is refused after a while. Where it is not, the mapping must give the event's `id`. */
+  readonly seesTime?: true
   /** The event's id as the scheme itself carries it, where a mapping gives none. */
   eventId?(headers: Headers): string | undefined
   /**
    * The answer to an event by which a sender only asks whether the address is ours; undefined where it is no such event.
-   * Asked of proven requests only.
+   * Asked of proven requests only, with the secret that proved them.
    */
-  handshake?(event: unknown, secrets: readonly string[]): Promise<object | undefined>
+  handshake?(event: unknown, secret: string): Promise<object | undefined>
 }
 
 /** Several schemes, any of which proves the sender. */
@@ -31,8 +37,11 @@ export function anyOf(name: string, schemes: readonly AuthScheme[]): AuthScheme 
     name,
     async verify(request) {
       const verdicts = await Promise.all(schemes.map((scheme) => scheme.verify(request)))
-      return verdicts.includes(true)
+      return verdicts.includes(true) || (verdicts.includes('unavailable') ? 'unavailable' : false)
     },
+    takesSecret: async (secret) => (await Promise.all(schemes.map(async (scheme) => scheme.takesSecret?.(secret) ?? true))).includes(true),
     eventId: (headers) => schemes.map((scheme) => scheme.eventId?.(headers)).find((id) => id !== undefined),
+    ...(schemes.every(({ needsSecret }) => needsSecret === false) ? { needsSecret: false as const } : {}),
+    ...(schemes.every(({ seesTime }) => seesTime === true) ? { seesTime: true as const } : {}),
   }
 }

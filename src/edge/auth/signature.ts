@@ -6,14 +6,17 @@
  * Known hole: what the description does not sign is not proven. Without a timestamp a copied request stays good: then
  * the event's id must make it a duplicate.
  */
+import { parseJsonBody } from '../body.ts'
 import { decodeBase64, decodeBase64url, decodeHex, derToP1363, encodeHex, encodeUtf8 } from './encodings.ts'
 import type { AuthScheme, Unproven } from './scheme.ts'
 
 export type Algorithm = 'HMAC-SHA-1' | 'HMAC-SHA-256' | 'HMAC-SHA-512' | 'Ed25519' | 'ECDSA-P-256'
 
-/** Where a text stands in a header: the whole, or the items that begin with `prefix` where a `separator` parts it. */
-export interface HeaderPart {
-  readonly header: string
+/**
+ * Where a text stands: in a header, or in a field of a JSON body (names, with dots between them). The whole of it, or the
+ * items that begin with `prefix` where a `separator` parts it.
+ */
+export type Part = ({ readonly header: string } | { readonly field: string }) & {
   readonly separator?: string
   readonly prefix?: string
 }
@@ -22,19 +25,23 @@ export interface SignatureDescriptor {
   readonly name: string
   readonly algorithm: Algorithm
   /** One signature or several; one that fits is enough. ECDSA signatures are DER. */
-  readonly signature: HeaderPart & { readonly encoding: 'hex' | 'base64' | 'base64url' }
+  readonly signature: Part & { readonly encoding: 'hex' | 'base64' | 'base64url' }
   /**
-   * What is signed. Placeholders: `{body}` the raw bytes; `{timestamp}` and `{id}` as they stand in their headers;
+   * What is signed. Placeholders: `{body}` the raw bytes; `{timestamp}`, `{nonce}` and `{id}` as they stand in the request;
    * `{method}`; `{url}`; `{form}` the names and values of a form, sorted and run together, as Twilio has it (of another
    * body the hash must stand in the URL's `bodySHA256`).
    */
   readonly signed: string
   /** Seconds or milliseconds since 1970 as digits, or ISO 8601. */
-  readonly timestamp?: HeaderPart & { readonly unit: 's' | 'ms' | 'iso' }
+  readonly timestamp?: Part & { readonly unit: 's' | 'ms' | 'iso' }
   /** How far the timestamp may be from now, either way. Default 300. */
   readonly toleranceSeconds?: number
+  /** A text that is never used twice. */
+  readonly nonce?: Part
   /** The header of the event's id. */
   readonly id?: string
+  /** Said where a sender signs no body, so that whoever saw one request can send another body under its signature. */
+  readonly bodyUnsigned?: true
   /** How a secret (or public key) is written. Default UTF-8. Others than those with a required prefix are passed over. */
   readonly secret?: { readonly encoding: 'utf8' | 'base64' | 'hex'; readonly prefix?: string; readonly prefixRequired?: boolean }
   readonly handshake?: AuthScheme['handshake']
@@ -53,10 +60,12 @@ const maxSignatures = 8
 /** @throws where the description cannot be */
 export function signature(descriptor: SignatureDescriptor, options: SignatureOptions = {}): AuthScheme {
   checkDescriptor(descriptor)
-  const { id, handshake } = descriptor
+  const { id, timestamp, handshake } = descriptor
   return {
     name: descriptor.name,
     verify: (request) => verify(descriptor, options, request),
+    takesSecret: async (secret) => (await keyOf(descriptor, secret)) !== undefined,
+    ...(timestamp === undefined ? {} : { seesTime: true as const }),
     ...(id === undefined ? {} : { eventId: (headers: Headers) => headers.get(id) ?? undefined }),
     ...(handshake === undefined ? {} : { handshake }),
   }
@@ -64,7 +73,7 @@ export function signature(descriptor: SignatureDescriptor, options: SignatureOpt
 
 async function verify(descriptor: SignatureDescriptor, options: SignatureOptions, request: Unproven): Promise<boolean> {
   const { algorithm } = descriptor
-  const given = partsOf(request.headers, descriptor.signature)
+  const given = partsOf(request, descriptor.signature)
     .map((text) => signatureBytes(text, descriptor))
     .filter((bytes) => bytes !== undefined)
   if (given.length === 0 || given.length > maxSignatures) return false
@@ -80,11 +89,25 @@ async function verify(descriptor: SignatureDescriptor, options: SignatureOptions
   return proven
 }
 
-function partsOf(headers: Headers, { header, separator, prefix = '' }: HeaderPart): readonly string[] {
-  const text = headers.get(header)
+function partsOf({ headers, body }: Unproven, part: Part): readonly string[] {
+  const { separator, prefix = '' } = part
+  const text = 'header' in part ? headers.get(part.header) : fieldOf(parseJsonBody(body), part.field)
   if (text === null) return []
   const items = separator === undefined ? [text] : text.split(separator).map((item) => item.trim())
   return items.filter((item) => item.startsWith(prefix) && item.length > prefix.length).map((item) => item.slice(prefix.length))
+}
+
+function fieldOf(json: unknown, path: string): string | null {
+  const value = path
+    .split('.')
+    .reduce<unknown>(
+      (object, name) =>
+        typeof object === 'object' && object !== null && Object.hasOwn(object, name)
+          ? (object as Record<string, unknown>)[name]
+          : undefined,
+      json,
+    )
+  return typeof value === 'string' ? value : null
 }
 
 function signatureBytes(text: string, { algorithm, signature: { encoding } }: SignatureDescriptor): Uint8Array<ArrayBuffer> | undefined {
@@ -108,12 +131,12 @@ function decode(text: string, encoding: 'utf8' | 'hex' | 'base64' | 'base64url')
   }
 }
 
-function isNear({ timestamp, toleranceSeconds }: SignatureDescriptor, options: SignatureOptions, { headers, nowMs }: Unproven): boolean {
+function isNear({ timestamp, toleranceSeconds }: SignatureDescriptor, options: SignatureOptions, request: Unproven): boolean {
   if (timestamp === undefined) return true
-  const [text, ...others] = partsOf(headers, timestamp)
+  const [text, ...others] = partsOf(request, timestamp)
   const atMs = text === undefined || others.length > 0 ? undefined : readTime(text, timestamp.unit)
   const withinMs = 1_000 * (options.toleranceSeconds ?? toleranceSeconds ?? defaultToleranceSeconds)
-  return atMs !== undefined && Math.abs(nowMs - atMs) <= withinMs
+  return atMs !== undefined && Math.abs(request.nowMs - atMs) <= withinMs
 }
 
 /** Strictly: a lax parser would read "1e9", "0x1" or "12abc". */
@@ -126,7 +149,7 @@ function readTime(text: string, unit: 's' | 'ms' | 'iso'): number | undefined {
   return unit === 's' ? Number(text) * 1_000 : Number(text)
 }
 
-const placeholder = /\{(body|timestamp|id|method|url|form)\}/
+const placeholder = /\{(body|timestamp|nonce|id|method|url|form)\}/
 
 async function signedContent(
   descriptor: SignatureDescriptor,
@@ -153,14 +176,16 @@ async function signedContent(
   return content
 }
 
-function textOf(name: string, url: string, { id, timestamp }: SignatureDescriptor, { method, headers }: Unproven): string | undefined {
+function textOf(name: string, url: string, { id, nonce, timestamp }: SignatureDescriptor, request: Unproven): string | undefined {
   switch (name) {
     case 'timestamp':
-      return timestamp === undefined ? undefined : partsOf(headers, timestamp)[0]
+      return timestamp === undefined ? undefined : partsOf(request, timestamp)[0]
+    case 'nonce':
+      return nonce === undefined ? undefined : partsOf(request, nonce)[0]
     case 'id':
-      return (id === undefined ? undefined : headers.get(id)) || undefined
+      return (id === undefined ? undefined : request.headers.get(id)) || undefined
     case 'method':
-      return method
+      return request.method
     default:
       return url
   }
@@ -202,10 +227,12 @@ function verifyWith(algorithm: Algorithm): string | { name: string; hash: string
   return algorithm === 'Ed25519' ? algorithm : 'HMAC'
 }
 
-function checkDescriptor({ name, signed, timestamp, id }: SignatureDescriptor): void {
-  const unknown = /\{(?!(?:body|timestamp|id|method|url|form)\})[^}]*\}/.exec(signed)?.[0]
-  if (unknown !== undefined) throw new TypeError(`${name}: ${unknown} is no placeholder`)
-  if (!/\{(body|form)\}/.test(signed)) throw new TypeError(`${name}: what is signed must hold {body} or {form}`)
+function checkDescriptor({ name, signed, timestamp, nonce, id, bodyUnsigned }: SignatureDescriptor): void {
+  const unknown = signed.split(placeholder).find((piece, index) => index % 2 === 0 && /[{}]/.test(piece))
+  if (unknown !== undefined) throw new TypeError(`${name}: "${unknown}" holds what is no placeholder`)
+  if (/\{(body|form)\}/.test(signed) === (bodyUnsigned === true))
+    throw new TypeError(`${name}: what is signed must hold {body} or {form}, or bodyUnsigned must own up to it`)
+  if (signed.includes('{nonce}') !== (nonce !== undefined)) throw new TypeError(`${name}: {nonce} and where it stands go together`)
   if (signed.includes('{timestamp}') !== (timestamp !== undefined))
     throw new TypeError(`${name}: a timestamp proves something only where it is signed`)
   if (signed.includes('{id}') && id === undefined) throw new TypeError(`${name}: {id} needs the header of the id`)

@@ -20,7 +20,11 @@ export function apiKey(header: string): AuthScheme {
 
 /** HTTP basic; each secret is `user:password`. */
 export function basic(): AuthScheme {
-  return { name: 'basic', verify: ({ headers, secrets }) => verifyBasic(headers.get('authorization'), secrets) }
+  return {
+    name: 'basic',
+    verify: ({ headers, secrets }) => verifyBasic(headers.get('authorization'), secrets),
+    takesSecret: async (secret) => /^[^:]+:./.test(secret),
+  }
 }
 
 /** Whether an Authorization header carries one of the `user:password` pairs, in UTF-8 (RFC 7617); in constant time. */

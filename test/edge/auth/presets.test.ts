@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { encodeUtf8 } from '../../../src/edge/auth/encodings.ts'
 import * as presets from '../../../src/edge/auth/presets.ts'
+import { type Part, signature } from '../../../src/edge/auth/signature.ts'
 import { seededRandom } from '../../support/clock.ts'
 import { hookUrl, type Sender, type Signed, senders } from './senders.ts'
 
@@ -11,7 +12,7 @@ function verify(
   { url, headers, body }: Signed,
   secrets: readonly string[],
   nowMs: number,
-): Promise<boolean> {
+): Promise<boolean | 'unavailable'> {
   return preset().verify({ method: 'POST', url, headers: new Headers(headers), body: encodeUtf8(body), secrets, nowMs })
 }
 
@@ -20,11 +21,12 @@ const change = (text: string, at: number): string => text.slice(0, at) + (text[a
 /** The signature's own text in its header, and where it stands. */
 function signatureIn({ preset }: Sender, headers: Signed['headers']): { header: string; start: number; end: number } {
   for (const { signature } of preset.descriptors) {
-    const text = headers[signature.header] ?? ''
+    const header = headerOf(signature)
+    const text = headers[header] ?? ''
     const start = text.indexOf(signature.prefix ?? '') + (signature.prefix ?? '').length
     if (!text.includes(signature.prefix ?? '')) continue
     const end = signature.separator === undefined ? -1 : text.indexOf(signature.separator, start)
-    return { header: signature.header, start, end: end === -1 ? text.length : end }
+    return { header, start, end: end === -1 ? text.length : end }
   }
   throw new Error('no signature')
 }
@@ -33,9 +35,10 @@ function signatureIn({ preset }: Sender, headers: Signed['headers']): { header: 
 function timestampIn({ preset }: Sender, headers: Signed['headers']): { header: string; start: number; end: number } | undefined {
   const timestamp = preset.descriptors[0]?.timestamp
   if (timestamp === undefined) return undefined
-  const text = headers[timestamp.header] ?? ''
+  const header = headerOf(timestamp)
+  const text = headers[header] ?? ''
   const start = text.indexOf(timestamp.prefix ?? '') + (timestamp.prefix ?? '').length
-  return { header: timestamp.header, start, end: start + (/^\d+/.exec(text.slice(start))?.[0].length ?? 0) }
+  return { header, start, end: start + (/^\d+/.exec(text.slice(start))?.[0].length ?? 0) }
 }
 
 describe.each(Object.entries(senders))('%s', (_, sender) => {
@@ -135,11 +138,99 @@ describe('published vectors', () => {
         'webhook-signature': 'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=',
       },
     },
+    {
+      // https://github.com/customerio/customerio-node, test/webhooks.ts
+      preset: presets.customerio,
+      secret: 'signing-secret',
+      nowMs: 1_614_265_384_000,
+      url: hookUrl,
+      body: '{"event_id":"abc","object_type":"email","metric":"delivered"}',
+      headers: {
+        'x-cio-timestamp': '1614265384',
+        'x-cio-signature': '6f55cf23f9b73a2ff07733fe04421f64ce9ec5e409696edda6b2a80311944230',
+      },
+    },
+    {
+      // https://github.com/muxinc/mux-node-sdk, tests/api-resources/webhooks.test.ts
+      preset: presets.mux,
+      secret: 'SuperSecret123',
+      nowMs: 1_565_125_718_000,
+      url: hookUrl,
+      body: '{"test":"body"}',
+      headers: { 'mux-signature': 't=1565125718,v1=854ece4c22acef7c66b57d4e504153bc512595e8e9c772ece2a68150548c19a7' },
+    },
   ])('$preset.descriptors.0.name', async ({ preset, secret, nowMs, url, body, headers }) => {
     const request = { method: 'POST', url, headers: new Headers(headers), body: encodeUtf8(body), nowMs }
     expect(await preset().verify({ ...request, secrets: [secret] })).toBe(true)
     expect(await preset().verify({ ...request, secrets: [`${secret}x`] })).toBe(false)
     expect(await preset().verify({ ...request, body: encodeUtf8(`${body} `), secrets: [secret] })).toBe(false)
+  })
+})
+
+describe('zendesk', () => {
+  // Vectors of other people's tests, under the secret that Zendesk publishes for trials; their timestamps are plain numbers.
+  const [descriptor] = presets.zendesk.descriptors
+  const published = signature({
+    ...(descriptor as (typeof presets.zendesk.descriptors)[number]),
+    timestamp: {
+      header: 'x-zendesk-webhook-signature-timestamp',
+      unit: 's',
+    },
+  })
+  it('accepts a published vector, and nothing that differs', async () => {
+    const request = {
+      method: 'POST',
+      url: hookUrl,
+      headers: new Headers({
+        'x-zendesk-webhook-signature': 'qtmu3iClLKujnujOBkwe7yjI34o5CzsLD04Uy4LbE2A=',
+        'x-zendesk-webhook-signature-timestamp': '1531420618',
+      }),
+      body: encodeUtf8('{"event_type": "foo.bar","data": {"key": "value"}}'),
+      secrets: ['dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ=='],
+      nowMs: 1_531_420_618_000,
+    }
+    expect(await published.verify(request)).toBe(true)
+    expect(await published.verify({ ...request, body: encodeUtf8('{"event_type": "foo.bar","data": {"key": "valuf"}}') })).toBe(false)
+    expect(await published.verify({ ...request, nowMs: request.nowMs + 301_000 })).toBe(false)
+  })
+})
+
+describe('mailgun', () => {
+  // https://github.com/mailgun/mailgun-php, tests/Api/WebhookTest.php
+  const signed = {
+    timestamp: '1403645220',
+    token: '5egbgr1vjgqxtrnp65xfznchgdccwh5d6i09vijqi3whgowmn6',
+    signature: '9cfc5c41582e51246e73c88d34db3af0a3a2692a76fbab81492842f000256d33',
+  }
+  const verifyBody = (body: unknown, secret = 'key-3ax6xnjp29jd6fds4gc373sgvjxteol0', nowMs = 1_403_645_220_000) =>
+    presets.mailgun().verify({
+      method: 'POST',
+      url: hookUrl,
+      headers: new Headers({ 'content-type': 'application/json' }),
+      body: encodeUtf8(typeof body === 'string' ? body : JSON.stringify(body)),
+      secrets: [secret],
+      nowMs,
+    })
+
+  it('accepts the vendor’s vector, and says of itself that the event is not signed', async () => {
+    expect(await verifyBody({ signature: signed, 'event-data': { id: 1 } })).toBe(true)
+    expect(presets.mailgun.descriptors[0]?.bodyUnsigned).toBe(true)
+  })
+
+  it.each<[string, unknown, (string | undefined)?, number?]>([
+    // The vector's own counterpart.
+    ['another token', { signature: { ...signed, token: 'owyldpe6nxhmrn78epljl6bj0orrki1u3d2v5e6cnlmmuox8jr' } }],
+    ['another time', { signature: { ...signed, timestamp: '1403645221' } }],
+    ['a time that is a number', { signature: { ...signed, timestamp: 1_403_645_220 } }],
+    ['another signature', { signature: { ...signed, signature: signed.signature.replace('9', 'a') } }],
+    ['another secret', { signature: signed }, 'key-another'],
+    ['an old one', { signature: signed }, undefined, 1_403_645_520_001],
+    ['no signature', { 'event-data': {} }],
+    ['a signature that is no object', { signature: 'x' }],
+    ['no JSON', 'signature'],
+    ['a name twice', `{"signature":${JSON.stringify(signed)},"signature":${JSON.stringify(signed)}}`],
+  ])('refuses %s', async (_, body, secret, nowMs) => {
+    expect(await verifyBody(body, secret, nowMs)).toBe(false)
   })
 })
 
@@ -226,5 +317,10 @@ describe('fuzz', () => {
 })
 
 function signatureHeaders({ preset }: Sender): readonly string[] {
-  return preset.descriptors.map(({ signature }) => signature.header)
+  return preset.descriptors.map(({ signature }) => headerOf(signature))
+}
+
+function headerOf(part: Part): string {
+  if (!('header' in part)) throw new Error('not in a header')
+  return part.header
 }

@@ -10,10 +10,13 @@ import { sign as signGithub, verify as verifyGithub } from '@octokit/webhooks-me
 import { Environment, Paddle } from '@paddle/paddle-node-sdk'
 import { encodeSignatureHeader, isValidSignature } from '@sanity/webhook'
 import '@shopify/shopify-api/adapters/web-api'
+import Mux from '@mux/mux-node'
 import { ApiVersion, shopifyApi } from '@shopify/shopify-api'
 import { WorkOS } from '@workos-inc/node'
 import { AwsLambdaReceiver } from '@zoom/rivet/users'
+import { verifyRequestSignature as verifyCustomerio } from 'customerio-node'
 import { verifyKey as verifyDiscord } from 'discord-interactions'
+import { verifySignature as verifyGocardless } from 'gocardless-nodejs'
 import Razorpay from 'razorpay'
 import { WebhooksHelper } from 'square'
 import { Webhook as StandardWebhook } from 'standardwebhooks'
@@ -325,6 +328,71 @@ export const senders: Readonly<Record<string, Sender>> = {
           headers['x-twilio-email-event-webhook-timestamp'] ?? '',
         )
       }),
+  },
+  gocardless: {
+    preset: presets.gocardless,
+    secrets: word('gocardless'),
+    sign: (body, _nowMs, secret) => ({
+      url: hookUrl,
+      body,
+      headers: { ...json, 'webhook-signature': hmac('sha256', secret, body, 'hex') },
+    }),
+    vendor: ({ headers, body }, secret) =>
+      quiet(() => {
+        verifyGocardless(body, secret, headers['webhook-signature'] ?? '')
+        return true
+      }),
+  },
+  customerio: {
+    preset: presets.customerio,
+    secrets: word('customerio'),
+    sign: (body, nowMs, secret) => ({
+      url: hookUrl,
+      body,
+      headers: {
+        ...json,
+        'x-cio-timestamp': seconds(nowMs),
+        'x-cio-signature': hmac('sha256', secret, `v0:${seconds(nowMs)}:${body}`, 'hex'),
+      },
+    }),
+    vendor: ({ headers, body }, secret) =>
+      verifyCustomerio({
+        signingSecret: secret,
+        timestamp: headers['x-cio-timestamp'] ?? '',
+        body,
+        signature: headers['x-cio-signature'] ?? '',
+      }),
+  },
+  zendesk: {
+    preset: presets.zendesk,
+    secrets: word('zendesk'),
+    sign: (body, nowMs, secret) => {
+      const at = new Date(nowMs).toISOString().replace(/\.\d+/, '')
+      return {
+        url: hookUrl,
+        body,
+        headers: {
+          ...json,
+          'x-zendesk-webhook-signature-timestamp': at,
+          'x-zendesk-webhook-signature': hmac('sha256', secret, at + body, 'base64'),
+        },
+      }
+    },
+  },
+  mux: {
+    preset: presets.mux,
+    secrets: word('mux'),
+    sign: (body, nowMs, secret) => ({
+      url: hookUrl,
+      body,
+      headers: { ...json, 'mux-signature': `t=${seconds(nowMs)},v1=${hmac('sha256', secret, `${seconds(nowMs)}.${body}`, 'hex')}` },
+    }),
+    vendor: ({ headers, body }, secret) =>
+      quiet(async () => {
+        await new Mux({ tokenId: 'made', tokenSecret: 'up' }).webhooks.verifySignature(body, { ...headers }, secret)
+        return true
+      }),
+    vendorSeesTime: true,
   },
   paddle: {
     preset: presets.paddle,

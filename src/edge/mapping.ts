@@ -1,0 +1,57 @@
+/** From a proven event to updates, or to the reason why not: for webhooks, for dry runs, and for what is mapped again. */
+import type { Draft, Prepare } from '../core/prepare.ts'
+import type { Update } from '../core/update.ts'
+import { decodeUtf8, isJson, parseJsonBody } from './body.ts'
+import { decodeForm, isForm } from './form.ts'
+import type { Format, Source } from './source.ts'
+
+export type MappedEvent =
+  | { readonly ok: true; readonly drafts: readonly Draft[]; readonly updates: readonly Update[] }
+  /** The reason names fields and never repeats a value. */
+  | { readonly ok: false; readonly reason: string }
+
+export interface Arrival {
+  /** The id that the sender's scheme carries beside the body. */
+  readonly eventId?: string | undefined
+  /** When the relay first saw it, epoch ms. */
+  readonly arrivalMs: number
+}
+
+export function isOfFormat(format: Format, contentType: string | null): boolean {
+  return format === 'form' ? isForm(contentType) : isJson(contentType)
+}
+
+/** The event in a body; undefined where the body is not written as the source says. */
+export function parseEvent(format: Format, bytes: Uint8Array): unknown {
+  if (format === 'json') return parseJsonBody(bytes)
+  const text = decodeUtf8(bytes)
+  const pairs = text === undefined ? undefined : decodeForm(text)
+  const fields = new Map(pairs)
+  // A name that is given twice has two meanings, as in JSON.
+  return pairs === undefined || fields.size !== pairs.length ? undefined : Object.fromEntries(fields)
+}
+
+/** What an event changes. Nothing is sent or kept. */
+export async function mapEvent(source: Source, event: unknown, { eventId, arrivalMs }: Arrival, prepare: Prepare): Promise<MappedEvent> {
+  const read = source.read(event)
+  if (!read.ok) return read
+  const drafts = withIds(read.drafts, eventId)
+  const updates: Update[] = []
+  for (const draft of drafts) {
+    const prepared = await prepare(draft, { source: source.name, arrivalMs, delayMs: source.delayMs })
+    if (!prepared.ok) return { ok: false, reason: prepared.problems.map(({ path, message }) => `${path} ${message}`).join('; ') }
+    const foreign = prepared.update.attributes.find(({ name }) => !source.allows(name))
+    if (foreign !== undefined) return { ok: false, reason: `attributes.${foreign.name} is not one that this source may set` }
+    updates.push(prepared.update)
+  }
+  return { ok: true, drafts, updates }
+}
+
+/** The mapping's ids, or the scheme's; one event with several updates has an id for each. */
+function withIds(drafts: readonly Draft[], schemeId: string | undefined): readonly Draft[] {
+  return drafts.map((draft, index) => {
+    const id = draft.id ?? schemeId
+    if (id === undefined) return draft
+    return { ...draft, id: drafts.length === 1 ? id : `${id}#${index}` }
+  })
+}

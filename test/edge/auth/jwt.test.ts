@@ -1,0 +1,185 @@
+/** JSON Web Tokens as `jose` makes them, under keys that an issuer publishes, rotates and sometimes can't. */
+import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
+import { describe, expect, it } from 'vitest'
+import { type JwtOptions, jwt } from '../../../src/edge/auth/jwt.ts'
+
+const issuer = 'https://issuer.example'
+const audience = 'target-relay'
+const jwksUrl = `${issuer}/jwks.json`
+const startMs = 1_790_000_000_000
+
+type KeyPair = Awaited<ReturnType<typeof generateKeyPair>>
+const pairs: Record<'one' | 'two' | 'ec' | 'ed', KeyPair> = {
+  one: await generateKeyPair('RS256', { extractable: true }),
+  two: await generateKeyPair('RS256', { extractable: true }),
+  ec: await generateKeyPair('ES256', { extractable: true }),
+  ed: await generateKeyPair('EdDSA', { extractable: true }),
+}
+const published = async (kid: keyof typeof pairs, more: object = {}): Promise<JWK> => ({
+  ...(await exportJWK(pairs[kid].publicKey)),
+  kid,
+  use: 'sig',
+  ...more,
+})
+
+interface TokenOptions {
+  kid?: keyof typeof pairs
+  alg?: string
+  claims?: Record<string, unknown>
+  header?: Record<string, unknown>
+}
+async function token({ kid = 'one', alg = 'RS256', claims = {}, header = {} }: TokenOptions = {}): Promise<string> {
+  const seconds = Math.floor(startMs / 1_000)
+  return new SignJWT({ iss: issuer, aud: audience, exp: seconds + 300, sub: 'loan-desk', ...claims })
+    .setProtectedHeader({ alg, kid, ...header })
+    .sign(pairs[kid].privateKey)
+}
+
+async function issuerOf(kids: readonly (keyof typeof pairs)[], options: Partial<JwtOptions> = {}) {
+  const state = { keys: await Promise.all(kids.map((kid) => published(kid))), asked: 0, status: 200, body: undefined as string | undefined }
+  const scheme = jwt({
+    issuer,
+    audience,
+    jwksUrl,
+    fetch: async (url, init) => {
+      state.asked++
+      expect(String(url)).toBe(jwksUrl)
+      expect(init?.redirect).toBe('manual')
+      if (state.status === 0) throw new TypeError('fetch failed')
+      return new Response(state.body ?? JSON.stringify({ keys: state.keys }), { status: state.status })
+    },
+    ...options,
+  })
+  const verify = (authorization: string | undefined, nowMs = startMs) =>
+    scheme.verify({
+      method: 'POST',
+      url: 'https://relay.example/hooks/x',
+      headers: new Headers(authorization === undefined ? {} : { authorization }),
+      body: new Uint8Array(),
+      secrets: [],
+      nowMs,
+    })
+  return { state, verify }
+}
+
+describe('a token that is good', () => {
+  it('proves, in each algorithm of the list', async () => {
+    const { verify } = await issuerOf(['one', 'ec', 'ed'], { algorithms: ['RS256', 'ES256', 'EdDSA'], subject: 'loan-desk' })
+    expect(await verify(`Bearer ${await token()}`)).toBe(true)
+    expect(await verify(`bearer ${await token({ kid: 'ec', alg: 'ES256' })}`)).toBe(true)
+    expect(await verify(`Bearer ${await token({ kid: 'ed', alg: 'EdDSA' })}`)).toBe(true)
+    expect(await verify(`Bearer ${await token({ claims: { aud: ['other', audience] } })}`)).toBe(true)
+  })
+
+  it('fetches the keys once for many', async () => {
+    const { state, verify } = await issuerOf(['one'])
+    for (let count = 0; count < 5; count++) expect(await verify(`Bearer ${await token()}`, startMs + count)).toBe(true)
+    expect(state.asked).toBe(1)
+  })
+})
+
+describe('a token that is not', () => {
+  const seconds = Math.floor(startMs / 1_000)
+  const base64url = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  it.each<[string, () => Promise<string | undefined> | string | undefined]>([
+    ['none', () => undefined],
+    ['basic', () => 'Basic YTpi'],
+    ['no token', () => 'Bearer x'],
+    ['another issuer', () => token({ claims: { iss: 'https://other.example' } })],
+    ['no issuer', () => token({ claims: { iss: undefined } })],
+    ['another audience', () => token({ claims: { aud: 'other' } })],
+    ['no audience', () => token({ claims: { aud: undefined } })],
+    ['no expiry', () => token({ claims: { exp: undefined } })],
+    ['an expiry that is text', () => token({ claims: { exp: String(seconds + 300) } })],
+    ['expired', () => token({ claims: { exp: seconds - 31 } })],
+    ['not yet', () => token({ claims: { nbf: seconds + 31 } })],
+    ['another subject', () => token({ claims: { sub: 'other' } })],
+    ['an algorithm that is not on the list', () => token({ kid: 'ed', alg: 'EdDSA' })],
+    ['a key that nobody published', () => token({ kid: 'two' })],
+    [
+      'signed by another key',
+      async () => {
+        const [header, , signature] = (await token({ kid: 'two', header: { kid: 'one' } })).split('.')
+        return `${header}.${(await token()).split('.')[1]}.${signature}`
+      },
+    ],
+    [
+      'changed',
+      async () => {
+        const [header, , signature] = (await token()).split('.')
+        return `${header}.${base64url({ iss: issuer, aud: audience, exp: seconds + 300, sub: 'loan-desk', admin: true })}.${signature}`
+      },
+    ],
+    ['unsigned', () => `${base64url({ alg: 'none', kid: 'one' })}.${base64url({ iss: issuer, aud: audience, exp: seconds + 300 })}.`],
+    [
+      // The public key as an HMAC secret: the oldest trick.
+      'of a symmetric algorithm',
+      async () => {
+        const header = base64url({ alg: 'HS256', kid: 'one' })
+        const payload = base64url({ iss: issuer, aud: audience, exp: seconds + 300, sub: 'loan-desk' })
+        const key = await crypto.subtle.importKey(
+          'raw',
+          Buffer.from(JSON.stringify(await published('one'))),
+          { name: 'HMAC', hash: 'SHA-256' },
+          false,
+          ['sign'],
+        )
+        const signature = await crypto.subtle.sign('HMAC', key, Buffer.from(`${header}.${payload}`))
+        return `${header}.${payload}.${Buffer.from(signature).toString('base64url')}`
+      },
+    ],
+    ['with a header that must be understood', () => token({ header: { crit: ['b64'], b64: true } })],
+    ['with an address of keys of its own', () => token({ kid: 'two', header: { jku: 'https://evil.example/jwks.json' } })],
+  ])('proves nothing: %s', async (_, make) => {
+    const { verify } = await issuerOf(['one', 'ed'], { subject: 'loan-desk' })
+    const made = await make()
+    expect(await verify(made === undefined || / /.test(made) ? made : `Bearer ${made}`)).toBe(false)
+  })
+})
+
+describe('keys', () => {
+  it('are rotated: a token under a new one fetches them again, but not again and again', async () => {
+    const { state, verify } = await issuerOf(['one'])
+    expect(await verify(`Bearer ${await token()}`)).toBe(true)
+    state.keys = [await published('one'), await published('two')]
+    const later = startMs + 31_000
+    expect(await verify(`Bearer ${await token({ kid: 'two' })}`, later)).toBe(true)
+    expect(state.asked).toBe(2)
+    for (let count = 0; count < 10; count++)
+      expect(await verify(`Bearer ${await token({ kid: 'ec', alg: 'ES256' })}`, later + count)).toBe(false)
+    expect(state.asked).toBe(2)
+  })
+
+  it('that were taken away are good for ten minutes at most', async () => {
+    const { state, verify } = await issuerOf(['one', 'two'])
+    const of = async (atMs: number) => verify(`Bearer ${await token({ claims: { exp: 9_999_999_999 } })}`, atMs)
+    expect(await of(startMs)).toBe(true)
+    state.keys = [await published('two')]
+    expect(await of(startMs + 600_000)).toBe(true)
+    expect(await of(startMs + 600_001)).toBe(false)
+  })
+
+  it.each<[string, (state: { status: number; body: string | undefined }) => void]>([
+    ['is down', (state) => (state.status = 0)],
+    ['fails', (state) => (state.status = 500)],
+    ['redirects', (state) => (state.status = 302)],
+    ['answers something else', (state) => (state.body = '<html>')],
+    ['answers no keys', (state) => (state.body = '{}')],
+    ['answers far too much', (state) => (state.body = JSON.stringify({ keys: [], x: 'x'.repeat(300_000) }))],
+  ])('an address that %s proves nobody and calls nobody a stranger; known keys are used on for an hour', async (_, breakIt) => {
+    const fresh = await issuerOf(['one'])
+    breakIt(fresh.state)
+    expect(await fresh.verify(`Bearer ${await token()}`)).toBe('unavailable')
+    const { state, verify } = await issuerOf(['one'])
+    const of = async (atMs: number) => verify(`Bearer ${await token({ claims: { exp: 9_999_999_999 } })}`, atMs)
+    expect(await of(startMs)).toBe(true)
+    breakIt(state)
+    expect(await of(startMs + 3_600_000)).toBe(true)
+    expect(await of(startMs + 3_600_001)).toBe('unavailable')
+  })
+
+  it('are fetched over https, or from this machine', () => {
+    expect(() => jwt({ issuer, audience, jwksUrl: 'http://issuer.example/jwks.json' })).toThrow(/https/)
+    expect(() => jwt({ issuer, audience, jwksUrl: 'http://127.0.0.1:1/jwks.json' })).not.toThrow()
+  })
+})

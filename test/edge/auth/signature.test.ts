@@ -1,0 +1,253 @@
+import { createHmac, generateKeyPairSync, sign as nodeSign } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import { decodeBase64, decodeBase64url, decodeHex, derToP1363, encodeHex, encodeUtf8 } from '../../../src/edge/auth/encodings.ts'
+import { anyOf } from '../../../src/edge/auth/scheme.ts'
+import { type SignatureDescriptor, type SignatureOptions, signature } from '../../../src/edge/auth/signature.ts'
+
+const nowMs = 1_790_000_000_000
+const url = 'https://relay.example/hooks/x?y=1'
+const secret = 'a-made-up-secret'
+const base: SignatureDescriptor = {
+  name: 'made-up',
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'x-signature', encoding: 'hex' },
+  signed: '{body}',
+}
+const hmac = (content: string, algorithm = 'sha256', encoding: 'hex' | 'base64' | 'base64url' = 'hex') =>
+  createHmac(algorithm, secret).update(content).digest(encoding)
+const verify = (
+  more: Partial<SignatureDescriptor>,
+  headers: Record<string, string>,
+  { body = 'body', secrets = [secret], options = {} as SignatureOptions } = {},
+) =>
+  signature({ ...base, ...more }, options).verify({
+    method: 'POST',
+    url,
+    headers: new Headers(headers),
+    body: encodeUtf8(body),
+    secrets,
+    nowMs,
+  })
+
+describe('a description that can’t be', () => {
+  it.each<[string, Partial<SignatureDescriptor>]>([
+    ['an unknown placeholder', { signed: '{body}{secret}' }],
+    ['a stray brace', { signed: '{body}}' }],
+    ['no body', { signed: '{url}' }],
+    ['a body that is said to be unsigned', { bodyUnsigned: true }],
+    ['a timestamp that is not signed', { timestamp: { header: 'x-time', unit: 's' } }],
+    ['a signed timestamp that is nowhere', { signed: '{timestamp}{body}' }],
+    ['a signed id that is nowhere', { signed: '{id}{body}' }],
+    ['a nonce that is nowhere', { signed: '{nonce}{body}' }],
+    ['a nonce that is not signed', { nonce: { header: 'x-nonce' } }],
+  ])('%s', (_, more) => {
+    expect(() => signature({ ...base, ...more })).toThrow(TypeError)
+  })
+})
+
+describe('algorithms and encodings', () => {
+  it.each([
+    ['HMAC-SHA-1', 'sha1', 'hex'],
+    ['HMAC-SHA-256', 'sha256', 'base64'],
+    ['HMAC-SHA-512', 'sha512', 'base64url'],
+  ] as const)('%s as %s in %s', async (algorithm, node, encoding) => {
+    const more = { algorithm, signature: { header: 'x-signature', encoding } }
+    expect(await verify(more, { 'x-signature': hmac('body', node, encoding) })).toBe(true)
+    expect(await verify(more, { 'x-signature': hmac('bodz', node, encoding) })).toBe(false)
+    // A MAC of another length, and a part of the right one.
+    expect(await verify(more, { 'x-signature': hmac('body', node === 'sha1' ? 'sha256' : 'sha1', encoding) })).toBe(false)
+    expect(await verify(more, { 'x-signature': hmac('body', node, encoding).slice(0, -4) })).toBe(false)
+  })
+
+  it('ECDSA on P-256, as DER; what is no point, no DER or no key proves nothing and throws nothing', async () => {
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const key = publicKey.export({ type: 'spki', format: 'der' }).toString('base64')
+    const more = {
+      algorithm: 'ECDSA-P-256',
+      signature: { header: 'x-signature', encoding: 'base64' },
+      secret: { encoding: 'base64' },
+    } as const
+    for (let count = 0; count < 40; count++) {
+      const signed = nodeSign('sha256', Buffer.from('body'), privateKey).toString('base64')
+      expect(await verify(more, { 'x-signature': signed }, { secrets: [key] })).toBe(true)
+    }
+    const raw = nodeSign('sha256', Buffer.from('body'), { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64')
+    expect(await verify(more, { 'x-signature': raw }, { secrets: [key] })).toBe(false)
+    expect(await verify(more, { 'x-signature': 'MAA=' }, { secrets: [key] })).toBe(false)
+    expect(await verify(more, { 'x-signature': raw }, { secrets: ['AAAA', 'not base64', ''] })).toBe(false)
+  })
+})
+
+describe('what is signed', () => {
+  it('is put together from the request as it came', async () => {
+    const more: Partial<SignatureDescriptor> = {
+      signed: 'v1|{method}|{url}|{id}|{timestamp}|{nonce}|{body}',
+      id: 'x-id',
+      timestamp: { header: 'x-time', unit: 'ms' },
+      nonce: { header: 'x-nonce' },
+    }
+    const headers = {
+      'x-id': 'i',
+      'x-time': String(nowMs),
+      'x-nonce': 'n',
+      'x-signature': hmac(`v1|POST|${url}|i|${nowMs}|n|body`),
+    }
+    expect(await verify(more, headers)).toBe(true)
+    for (const name of ['x-id', 'x-time', 'x-nonce', 'x-signature'] as const) {
+      const { [name]: _, ...rest } = headers
+      expect(await verify(more, rest), `without ${name}`).toBe(false)
+      expect(await verify(more, { ...headers, [name]: '' }), `with an empty ${name}`).toBe(false)
+    }
+  })
+
+  it('is the URL that the sender knows, where a proxy changes it', async () => {
+    const more = { signed: '{url}{body}' }
+    const headers = { 'x-signature': hmac('https://public.example/xbody') }
+    expect(await verify(more, headers)).toBe(false)
+    expect(await verify(more, headers, { options: { url: 'https://public.example/x' } })).toBe(true)
+  })
+
+  it('is bytes: a body that is no text is signed all the same', async () => {
+    const body = Uint8Array.of(0xff, 0x00, 0xfe)
+    const given = createHmac('sha256', secret).update(body).digest('hex')
+    const scheme = signature(base)
+    const request = { method: 'POST', url, headers: new Headers({ 'x-signature': given }), body, secrets: [secret], nowMs }
+    expect(await scheme.verify(request)).toBe(true)
+    expect(await scheme.verify({ ...request, body: Uint8Array.of(0xff, 0x00, 0xff) })).toBe(false)
+  })
+
+  it('a text in a field of the body is found by names, and only the body’s own', async () => {
+    const more: Partial<SignatureDescriptor> = {
+      signature: { field: 'a.b.signature', encoding: 'hex' },
+      signed: '{nonce}',
+      nonce: { field: 'a.token' },
+      bodyUnsigned: true,
+    }
+    const of = (a: unknown) => verify(more, {}, { body: JSON.stringify({ a }) })
+    expect(await of({ token: 't', b: { signature: hmac('t') } })).toBe(true)
+    expect(await of({ token: 't', b: null })).toBe(false)
+    expect(await of({ token: 't', b: [hmac('t')] })).toBe(false)
+    expect(
+      await verify(
+        { ...more, nonce: { field: 'constructor.name' } },
+        {},
+        { body: JSON.stringify({ a: { b: { signature: hmac('Object') } } }) },
+      ),
+    ).toBe(false)
+  })
+})
+
+describe('timestamps are read strictly', () => {
+  const seconds = nowMs / 1_000
+  it.each<[string, 's' | 'ms' | 'iso', string, boolean]>([
+    ['seconds', 's', String(seconds), true],
+    ['milliseconds', 'ms', String(nowMs), true],
+    ['ISO 8601', 'iso', new Date(nowMs).toISOString(), true],
+    ['ISO 8601 with an offset', 'iso', new Date(nowMs + 3_600_000).toISOString().replace('Z', '+01:00'), true],
+    ['the tolerance, early', 's', String(seconds - 300), true],
+    ['the tolerance, late', 's', String(seconds + 300), true],
+    ['a second too early', 's', String(seconds - 301), false],
+    ['a second too late', 's', String(seconds + 301), false],
+    ['seconds for milliseconds', 'ms', String(seconds), false],
+    ['a fraction', 's', `${seconds}.0`, false],
+    ['an exponent', 's', `${seconds / 10}e1`, false],
+    ['hex', 's', `0x${seconds.toString(16)}`, false],
+    ['a sign', 's', `+${seconds}`, false],
+    ['something behind it', 's', `${seconds}x`, false],
+    ['far too many digits', 's', `${seconds}${'0'.repeat(400)}`, false],
+    ['a date alone', 'iso', new Date(nowMs).toISOString().slice(0, 10), false],
+    ['a local time', 'iso', new Date(nowMs).toISOString().replace('Z', ''), false],
+    ['no day of any month', 'iso', '2026-13-45T00:00:00Z', false],
+    ['words', 'iso', 'now', false],
+  ])('%s', async (_, unit, text, good) => {
+    const more: Partial<SignatureDescriptor> = { signed: '{timestamp}.{body}', timestamp: { header: 'x-time', unit } }
+    expect(await verify(more, { 'x-time': text, 'x-signature': hmac(`${text}.body`) })).toBe(good)
+  })
+
+  it('the tolerance is the source’s to choose', async () => {
+    const more: Partial<SignatureDescriptor> = { signed: '{timestamp}.{body}', timestamp: { header: 'x-time', unit: 's' } }
+    const text = String(seconds - 3_000)
+    const headers = { 'x-time': text, 'x-signature': hmac(`${text}.body`) }
+    expect(await verify(more, headers, { options: { toleranceSeconds: 3_000 } })).toBe(true)
+    expect(await verify(more, headers, { options: { toleranceSeconds: 2_999 } })).toBe(false)
+  })
+
+  it('two timestamps in one header are none', async () => {
+    const more: Partial<SignatureDescriptor> = {
+      signature: { header: 'x-signature', separator: ',', prefix: 'v1=', encoding: 'hex' },
+      signed: '{timestamp}.{body}',
+      timestamp: { header: 'x-signature', separator: ',', prefix: 't=', unit: 's' },
+    }
+    const good = hmac(`${seconds}.body`)
+    expect(await verify(more, { 'x-signature': `t=${seconds},v1=${good}` })).toBe(true)
+    expect(await verify(more, { 'x-signature': `t=${seconds},t=1,v1=${good}` })).toBe(false)
+  })
+})
+
+describe('several signatures and secrets', () => {
+  const more: Partial<SignatureDescriptor> = { signature: { header: 'x-signature', separator: ' ', prefix: 'v1,', encoding: 'base64' } }
+  const good = `v1,${hmac('body', 'sha256', 'base64')}`
+  const bad = `v1,${hmac('other', 'sha256', 'base64')}`
+
+  it('one that fits is enough, wherever it stands', async () => {
+    for (const header of [good, `${bad} ${good}`, `v2,xyz ${good}`, `${good} rubbish`])
+      expect(await verify(more, { 'x-signature': header })).toBe(true)
+    for (const header of [bad, 'v1,', 'v1', '', good.replace('v1,', 'v2,')])
+      expect(await verify(more, { 'x-signature': header })).toBe(false)
+  })
+
+  it('more than any rotation needs are not even tried', async () => {
+    expect(await verify(more, { 'x-signature': `${`${bad} `.repeat(7)}${good}` })).toBe(true)
+    expect(await verify(more, { 'x-signature': `${`${bad} `.repeat(8)}${good}` })).toBe(false)
+  })
+
+  it('any of several schemes proves, and one that can’t tell keeps a no from being said', async () => {
+    const yes = { name: 'yes', verify: async () => true }
+    const no = { name: 'no', verify: async () => false }
+    const unknown = { name: 'unknown', verify: async () => 'unavailable' as const }
+    const request = { method: 'POST', url, headers: new Headers(), body: encodeUtf8(''), secrets: [], nowMs }
+    expect(await anyOf('x', [no, yes]).verify(request)).toBe(true)
+    expect(await anyOf('x', [unknown, yes]).verify(request)).toBe(true)
+    expect(await anyOf('x', [no, unknown]).verify(request)).toBe('unavailable')
+    expect(await anyOf('x', [no, no]).verify(request)).toBe(false)
+    expect(anyOf('x', [{ ...yes, seesTime: true }, no]).seesTime).toBeUndefined()
+  })
+})
+
+describe('decoders: one text for each sequence of bytes', () => {
+  it.each<[string, (text: string) => Uint8Array | undefined, string, string | undefined]>([
+    ['hex', decodeHex, '00ff', '00ff'],
+    ['hex in capitals', decodeHex, '00FF', undefined],
+    ['half a byte', decodeHex, '0', undefined],
+    ['base64', decodeBase64, 'AP8=', '00ff'],
+    ['base64 without its padding', decodeBase64, 'AP8', undefined],
+    ['base64 with spare bits', decodeBase64, 'AP9=', undefined],
+    ['base64 with white space', decodeBase64, 'AP 8=', undefined],
+    ['base64 of the URL kind', decodeBase64, '_-8=', undefined],
+    ['base64url', decodeBase64url, '_-8', 'ffef'],
+    ['base64url with padding', decodeBase64url, '_-8=', undefined],
+    ['base64url with spare bits', decodeBase64url, '_-9', undefined],
+  ])('%s', (_, decode, text, hex) => {
+    const bytes = decode(text)
+    expect(bytes === undefined ? undefined : encodeHex(bytes)).toBe(hex)
+  })
+
+  it.each([
+    ['nothing', ''],
+    ['no sequence', '0406020101020101'],
+    ['a wrong length', '3007020101020101'],
+    ['a number that is negative', '3006020181020101'],
+    ['a number with a needless zero', '300702020001020101'],
+    ['an empty number', '30050200020101'],
+    ['a number of 33 bytes', `3026022101${'00'.repeat(32)}020101`],
+    ['something behind it', '300602010102010100'],
+    ['a third number', '3009020101020101020101'],
+  ])('DER: %s is no signature', (_, hex) => {
+    expect(derToP1363(Uint8Array.from(Buffer.from(hex, 'hex')))).toBeUndefined()
+  })
+
+  it('DER: numbers are set right in their 32 bytes', () => {
+    const raw = derToP1363(Uint8Array.from(Buffer.from('30070201050202' + '0080', 'hex')))
+    expect(raw === undefined ? '' : encodeHex(raw)).toBe(`${'00'.repeat(31)}05${'00'.repeat(31)}80`)
+  })
+})
