@@ -12,6 +12,7 @@ export const sources: readonly Source[] = [
     auth: standardWebhooks(),
     schema: z.object({ caseId: z.string(), customer: z.string(), outcome: z.string(), at: z.iso.datetime() }),
     map: (e) => ({ id: e.caseId, visitor: { thirdPartyId: e.customer }, occurredAt: e.at, attributes: { lastCallOutcome: e.outcome } }),
+    sample: { caseId: 'case-1', customer: '123456', outcome: 'resolved', at: '2026-11-24T10:00:00Z' },
   }),
 
   source('loan', {
@@ -30,6 +31,9 @@ export const sources: readonly Source[] = [
       occurredAt: e.at,
       attributes: { loanStatus: e.status, loanAmount: e.amount },
     }),
+    // What else a mapping might give, by mistake, is not sent.
+    attributes: ['loanStatus', 'loanAmount'],
+    sample: { loan: 'loan-1', customer: '123456', status: 'funded', amount: 25_000, at: '2026-11-24T10:00:00Z' },
   }),
 
   source('loyalty', {
@@ -37,6 +41,7 @@ export const sources: readonly Source[] = [
     schema: z.object({ card: z.string(), store: z.object({ city: z.string(), id: z.string() }), points: z.int(), at: z.iso.datetime() }),
     // No id of its own: the webhook's is taken.
     map: (e) => ({ visitor: { thirdPartyId: e.card }, occurredAt: e.at, attributes: { loyaltyPoints: e.points, lastStore: e.store } }),
+    sample: { card: '123456', store: { city: 'Bern', id: 'store-7' }, points: 120, at: '2026-11-24T10:00:00Z' },
   }),
 
   source('kiosk', {
@@ -45,5 +50,6 @@ export const sources: readonly Source[] = [
     // A kiosk that nobody has signed in to changes no profile.
     map: (e) =>
       e.pcId === null ? null : { id: e.session, visitor: { pcId: e.pcId }, occurredAt: e.at, attributes: { lastKioskPage: e.page } },
+    sample: { session: 'session-1', pcId: '1368007744041-575948.01_00', page: '/rates', at: '2026-11-24T10:00:00Z' },
   }),
 ]

@@ -10,6 +10,7 @@ export const kinds = [
   'deferred: ledger_unavailable',
   'deferred: slow',
   'deferred: paused',
+  'deferred: delayed',
   'duplicates',
   'in flight',
   'superseded',

@@ -10,10 +10,10 @@ import type { FlushReport } from '../../src/cron/report.ts'
 import { createApp } from '../../src/edge/app.ts'
 import { createRelay } from '../../src/relay.ts'
 import type { Settings } from '../../src/settings.ts'
-import { sources } from '../../src/sources.ts'
 import type { Coverage } from './coverage.ts'
 import { type Outages, type Weather, within } from './faults.ts'
 import type { Oracle } from './oracle.ts'
+import { simulatedSources as sources } from './sources.ts'
 import type { VirtualTime } from './time.ts'
 
 export interface Shared {

@@ -70,6 +70,7 @@ function settingsOf(quotaLimit: number, windowMs: number, method: string): Setti
     API_TOKENS: testSecrets.apiToken,
     ADMIN_TOKEN: testSecrets.adminToken,
     HOOK_SECRET_KIOSK: testSecrets.hook('kiosk'),
+    HOOK_SECRET_SIGN_UP: testSecrets.hook('sign-up'),
     QUOTA_LIMIT: quotaLimit,
     QUOTA_WINDOW_MS: windowMs,
     QUOTA_BUCKET_MS: windowMs / 100,
@@ -100,6 +101,7 @@ async function simulate(seed: number, coverage: Coverage, note: (line: string) =
       .map(String)
       .filter((secret) => secret.length < 80),
     testSecrets.hook('kiosk'),
+    testSecrets.hook('sign-up'),
   )
 
   const database = new DatabaseSync(':memory:')

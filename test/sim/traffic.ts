@@ -84,8 +84,10 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean): T
     if (kind < 0.1) {
       const some = Array.from({ length: 2 + Math.floor(random.fraction() * 4) }, () => timed(atMs))
       senders.push({ atMs, run: (world) => sendAll(world, some, () => updatesRequest(some)) })
-    } else if (kind < 0.2) {
-      const event = makeEvent('kiosk', `PIIkiosk${Math.floor(random.fraction() * 3)}`, ['lastKioskPage'], Math.floor(atMs - 10_000 - index))
+    } else if (kind < 0.25) {
+      // The same attribute of the same visitors, at once and held back.
+      const source = kind < 0.2 ? 'kiosk' : 'sign-up'
+      const event = makeEvent(source, `PIIkiosk${Math.floor(random.fraction() * 3)}`, ['lastKioskPage'], Math.floor(atMs - 10_000 - index))
       senders.push({ atMs, run: (world) => sendAll(world, [event], () => kioskRequest(event)) })
     } else {
       const event = timed(atMs)
@@ -128,9 +130,9 @@ function updatesRequest(events: readonly SimEvent[], withTime = true): Request {
   return post('/v1/updates', testSecrets.apiToken, updates.length === 1 ? updates[0] : { updates })
 }
 
-function kioskRequest({ serial, visitor, attributes, rank }: SimEvent): Request {
+function kioskRequest({ serial, source, visitor, attributes, rank }: SimEvent): Request {
   const event = { session: `event-${serial}`, pcId: visitor, page: attributes.get('lastKioskPage'), at: new Date(rank).toISOString() }
-  return post('/hooks/kiosk', testSecrets.hook('kiosk'), event)
+  return post(`/hooks/${source}`, testSecrets.hook(source), event)
 }
 
 const maxTries = 12

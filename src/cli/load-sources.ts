@@ -1,0 +1,30 @@
+/** Where a command finds the sources: a file that exports them. */
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { Source } from '../edge/source.ts'
+import { Misuse } from './command.ts'
+
+/** Looked for in the working directory where none is named. */
+const usualPlaces = ['sources.ts', 'sources.js', 'sources.mjs', 'src/sources.ts']
+
+/**
+ * @param named a file, from `--sources` or `RELAY_SOURCES`; it exports `sources`, or has them as its default export
+ * @returns none where no file is named and none lies in the usual places
+ * @throws Misuse where the file can't be loaded or exports no sources
+ */
+export async function loadSources(named: string | undefined): Promise<readonly Source[]> {
+  const file = named ?? usualPlaces.find((place) => existsSync(place))
+  if (file === undefined) return []
+  const path = resolve(file)
+  if (!existsSync(path)) throw new Misuse(`there is no file ${file}`)
+  let loaded: { sources?: unknown; default?: unknown }
+  try {
+    loaded = (await import(pathToFileURL(path).href)) as typeof loaded
+  } catch (error) {
+    throw new Misuse(`${file} cannot be loaded: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  const sources = loaded.sources ?? loaded.default
+  if (!Array.isArray(sources)) throw new Misuse(`${file} exports no sources`)
+  return sources as readonly Source[]
+}

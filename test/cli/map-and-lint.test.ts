@@ -1,0 +1,106 @@
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { cli } from '../support/cli.ts'
+import { testSecrets } from '../support/secrets.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'target-relay-cli-'))
+const file = (name: string, content: string) => {
+  const path = join(folder, name)
+  writeFileSync(path, content)
+  return path
+}
+const bad = 'test/cli/fixtures/bad-sources.ts'
+const recent = new Date().toISOString()
+
+describe('map', () => {
+  it('shows the exact calls of an event, with their size and cost', async () => {
+    const event = file('event.json', JSON.stringify({ loan: 'l1', customer: 'a b', status: 'funded', amount: 2.5, at: recent }))
+    const { status, out, err } = await cli(['map', 'loan', event], { TARGET_CLIENT_CODE: 'acme', TARGET_METHOD: 'get' })
+    expect([status, err]).toEqual([0, ''])
+    const url = 'https://acme.tt.omtrdc.net/m2/acme/profile/update?mbox3rdPartyId=a%20b&profile.loanStatus=funded&profile.loanAmount=2.5'
+    expect(out).toContain(`GET ${url}`)
+    expect(out).toContain(`${url.length} bytes of URL, 2 units`)
+    expect(out).toContain('1 update, 1 call, 2 units of quota')
+  })
+
+  it('shows the sample where no file is named, and JSON for machines', async () => {
+    const { status, out } = await cli(['map', 'loyalty', '--json'])
+    expect(status).toBe(0)
+    expect(JSON.parse(out)).toMatchObject({ source: 'loyalty', units: 1, updates: [{ visitor: { thirdPartyId: '123456' } }] })
+  })
+
+  it('says that an old event would not be sent any more', async () => {
+    const event = file('old.json', JSON.stringify({ session: 's', pcId: '1-2', page: '/', at: '2020-01-01T00:00:00Z' }))
+    expect(await cli(['map', 'kiosk', event])).toMatchObject({ status: 0, err: expect.stringContaining('RETENTION_HOURS') })
+  })
+
+  it.each<[string, string[], number, RegExp]>([
+    ['an event that does not fit', ['map', 'loan', file('bad.json', '{"loan":1}')], 1, /unmappable: loan: .*customer/],
+    ['no JSON', ['map', 'loan', file('no.json', '{')], 1, /is not JSON/],
+    ['a mapping that throws, with where', ['map', 'throws', '--sources', bad], 1, /a mistake\n\s+at /],
+    ['no such file', ['map', 'loan', join(folder, 'nowhere.json')], 2, /cannot be read/],
+    ['no such source', ['map', 'nobody'], 2, /there are call-centre, loan/],
+    ['no source', ['map'], 2, /name one source/],
+    ['no sample', ['map', 'no-sample', '--sources', bad], 2, /no sample/],
+    ['no such option', ['map', 'loan', '--bogus'], 2, /bogus/],
+    ['no such sources', ['map', 'loan', '--sources', 'nowhere.ts'], 2, /there is no file/],
+    ['a file without sources', ['map', 'loan', '--sources', 'src/runtime.ts'], 2, /exports no sources/],
+    ['a file that can’t be loaded', ['map', 'loan', '--sources', file('broken.mjs', 'export const sources = [')], 2, /cannot be loaded/],
+  ])('%s', async (_, args, status, message) => {
+    const ran = await cli(args)
+    expect(ran.status).toBe(status)
+    expect(ran.err).toMatch(message)
+  })
+})
+
+describe('lint', () => {
+  it('is content with the example sources', async () => {
+    const { status, out } = await cli(['lint'])
+    expect([status, out.split('\n').length]).toEqual([0, 4])
+    expect(out).not.toMatch(/error|warning/)
+  })
+
+  it('finds one fault in each of these', async () => {
+    const { status, out } = await cli(['lint', '--sources', bad])
+    expect(status).toBe(1)
+    const found = (name: string) => {
+      const lines = out.split('\n')
+      const start = lines.findIndex((line) => line.startsWith(`source ${name}:`))
+      const rest = lines.slice(start + 1)
+      return rest.slice(0, rest.findIndex((line) => line.startsWith('source ')) >>> 0)
+    }
+    expect(out).toMatch(/error: source fine: two sources have this name/)
+    expect(out).toMatch(/error: source too-late: its delay/)
+    expect(found('no-sample')).toEqual([expect.stringMatching(/warning: .*no sample/)])
+    expect(found('anything')).toEqual([expect.stringMatching(/error: .*takes anything/)])
+    expect(found('illegal-name')).toEqual([expect.stringMatching(/error: attributes\.user\.name .*reserves/)])
+    expect(found('not-named')).toEqual([expect.stringMatching(/error: .*attributes\.tier is not one/)])
+    expect(found('throws')).toEqual([expect.stringMatching(/threw a mistake/), expect.stringMatching(/can't be mapped/)])
+    expect(found('no-id')).toEqual([expect.stringMatching(/error: .*github takes a copied request for ever/)])
+    expect(found('scheme-id')).toEqual([])
+    expect(found('gives-nothing')).toEqual([expect.stringMatching(/warning: .*no update/)])
+  })
+
+  it('looks at secrets where they are set, or where it is told to', async () => {
+    expect((await cli(['lint', '--secrets'])).status).toBe(1)
+    expect((await cli(['lint'], { HOOK_SECRET_LOAN: 'no base64!' })).out).toMatch(
+      /HOOK_SECRET_LOAN holds a secret that is none for standard-webhooks/,
+    )
+    const secrets = Object.fromEntries(
+      ['CALL_CENTRE', 'LOAN', 'LOYALTY', 'KIOSK'].map((name) => [`HOOK_SECRET_${name}`, testSecrets.hook(name.toLowerCase())]),
+    )
+    expect((await cli(['lint', '--secrets'], secrets)).status).toBe(0)
+  })
+})
+
+describe('help', () => {
+  it.each(['map', 'lint'])('%s --help', async (command) => {
+    expect(await cli([command, '--help'])).toMatchObject({ status: 0, out: expect.stringContaining(`target-relay ${command}`) })
+  })
+  it('of all, and for what is no command', async () => {
+    expect(await cli([])).toMatchObject({ status: 0, out: expect.stringContaining('map') })
+    expect(await cli(['fly'])).toMatchObject({ status: 2, err: expect.stringContaining('no command fly') })
+  })
+})
