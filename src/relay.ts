@@ -1,4 +1,5 @@
-/** The relay put together from its ports; what `worker.ts` and any other composition share. */
+/** The relay put together from its ports. */
+import type { Hono } from 'hono'
 import type { Backlog, DeadLetter } from './core/backlog/port.ts'
 import type { Clock, Random } from './core/clock.ts'
 import type { Wire } from './core/codec.ts'
@@ -7,13 +8,12 @@ import { createErase } from './core/erase.ts'
 import { createHasher } from './core/hash.ts'
 import type { Ledger } from './core/ledger/port.ts'
 import { createDeliver } from './core/live.ts'
-import { createPrepare, type Prepare } from './core/prepare.ts'
-import type { Deliver } from './core/receipt.ts'
+import { createPrepare } from './core/prepare.ts'
 import { createRemap, type Reading, type Remap } from './core/remap.ts'
 import { httpTarget } from './core/target/http.ts'
 import { flush, lastRunMemo } from './cron/flush.ts'
 import type { FlushReport } from './cron/report.ts'
-import type { Operator } from './edge/app.ts'
+import { createApp, type Operator } from './edge/app.ts'
 import { mapEvent, parseEvent } from './edge/mapping.ts'
 import type { Readiness } from './edge/probes.ts'
 import { type Source, secretProblem, sharesOf } from './edge/source.ts'
@@ -28,19 +28,22 @@ export interface RelayParts {
   readonly random: Random
   readonly fetch: typeof globalThis.fetch
   readonly background: (work: Promise<unknown>) => void
+  /** Sends bodies as streams, for runtimes that send a text again by themselves. */
+  readonly streamBody?: boolean
+  /** True once the process is to end. */
+  readonly stopping?: () => boolean
   readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
 }
 
 export interface Relay {
-  readonly prepare: Prepare
-  readonly wire: Wire
-  readonly deliver: Deliver
-  readonly bury: Backlog['bury']
-  ready(): Promise<Readiness>
+  /** All routes; mount it where you like, or give its `fetch` to a server. */
+  readonly app: Hono
   readonly operator: Operator
+  ready(): Promise<Readiness>
   /** Maps an event again that could not be mapped, by the key of its dead letter. */
   readonly remap: Remap
-  flush(): Promise<FlushReport>
+  /** One run over the backlog. Never rejects: what stopped it stands in the report. */
+  flush(progress?: (soFar: Readonly<FlushReport>) => void): Promise<FlushReport>
 }
 
 /** A cron that fires every minute and was not seen for this long went silent. */
@@ -48,7 +51,7 @@ const cronSilentMs = 5 * 60_000
 /** Time enough to get a new token through a change board. */
 const tokenWarnMs = 14 * 86_400_000
 
-export async function createRelay(parts: RelayParts): Promise<Relay> {
+export async function composeRelay(parts: RelayParts): Promise<Relay> {
   const { settings, ledger, backlog, clock, random, log } = parts
   const wire: Wire = { method: settings.targetMethod, origin: settings.targetOrigin, clientCode: settings.targetClientCode }
   const target = httpTarget({
@@ -58,6 +61,7 @@ export async function createRelay(parts: RelayParts): Promise<Relay> {
     fetch: parts.fetch,
     clock,
     retentionMs: settings.retentionHours * 3_600_000,
+    ...(parts.streamBody === undefined ? {} : { streamBody: parts.streamBody }),
   })
   const door = createDoor({
     ledger,
@@ -69,7 +73,7 @@ export async function createRelay(parts: RelayParts): Promise<Relay> {
     shares: sharesOf(parts.sources, settings.quotaLimit),
   })
   const hasher = await createHasher(settings.hashKey)
-  const run = () =>
+  const run = (progress?: (soFar: Readonly<FlushReport>) => void) =>
     flush({
       door,
       ledger,
@@ -79,6 +83,8 @@ export async function createRelay(parts: RelayParts): Promise<Relay> {
       maxMs: settings.flushMaxMs,
       maxOperations: settings.flushMaxOps,
       outageSettleMs: settings.outageSettleMs,
+      ...(parts.stopping === undefined ? {} : { stopping: parts.stopping }),
+      ...(progress === undefined ? {} : { progress }),
       log,
     })
   const prepare = createPrepare({ hasher, wire, retentionMs: settings.retentionHours * 3_600_000 })
@@ -91,22 +97,25 @@ export async function createRelay(parts: RelayParts): Promise<Relay> {
     background: parts.background,
     log,
   })
-  return {
+  const operator: Operator = {
+    usage: () => ledger.usage(),
+    pause: (paused) => ledger.pause(paused),
+    restate: (units) => ledger.restate(units),
+    flush: () => run(),
+    erase: createErase({ hasher, ledger, backlog, maxOperations: settings.flushMaxOps }),
+  }
+  const app = createApp({
+    settings,
+    sources: parts.sources,
     prepare,
     wire,
     deliver,
     bury: (dead) => backlog.bury(dead),
     ready,
-    operator: {
-      usage: () => ledger.usage(),
-      pause: (paused) => ledger.pause(paused),
-      restate: (units) => ledger.restate(units),
-      flush: run,
-      erase: createErase({ hasher, ledger, backlog, maxOperations: settings.flushMaxOps }),
-    },
-    remap: createRemap({ backlog, deliver, map: mapAgain }),
-    flush: run,
-  }
+    operator,
+    clock,
+  })
+  return { app, operator, ready, remap: createRemap({ backlog, deliver, map: mapAgain }), flush: run }
 
   async function mapAgain({ source: name, raw, eventId }: DeadLetter & { raw: string }, arrivalMs: number): Promise<Reading> {
     const source = parts.sources.find((candidate) => candidate.name === name)

@@ -13,6 +13,8 @@ const adobeQuota = 1_000_000
 const defaultQuota = 999_000
 const dayMs = 86_400_000
 const minHashKeyBytes = 32
+/** Cloudflare: about 1,000 operations on KV in one invocation. */
+const defaultFlushMaxOps = 900
 const minAdminTokenChars = 20
 
 export interface Settings {
@@ -35,6 +37,11 @@ export interface Settings {
   readonly replayReserve: number
   readonly retentionHours: number
   readonly ledgerTimeoutMs: number
+  /** Off Workers: where it listens, the SQLite file, and how often it flushes (0: never, something else does). */
+  readonly host: string
+  readonly port: number
+  readonly relayDb: string
+  readonly flushEveryMs: number
   readonly upstash?: { readonly url: string; readonly token: string }
   readonly apiTokens: readonly string[]
   readonly adminToken?: string
@@ -92,7 +99,7 @@ const format = z.object({
   OUTAGE_SETTLE_MS: whole(0, dayMs, 120_000),
   BACKOFF_BASE_MS: whole(1, 900_000, 5_000),
   FLUSH_MAX_MS: whole(1_000, 600_000, 45_000),
-  FLUSH_MAX_OPS: whole(10, 10_000, 900),
+  FLUSH_MAX_OPS: whole(10, 1_000_000, defaultFlushMaxOps),
   QUOTA_LIMIT: whole(1, adobeQuota, defaultQuota),
   QUOTA_WINDOW_MS: whole(1_000, 7 * dayMs, dayMs),
   QUOTA_BUCKET_MS: whole(1, dayMs, 60_000),
@@ -100,6 +107,10 @@ const format = z.object({
   REPLAY_RESERVE: fraction(0.5, 0.05),
   RETENTION_HOURS: whole(1, 24 * 30, 72),
   LEDGER_TIMEOUT_MS: whole(50, 10_000, 1_500),
+  HOST: optional,
+  PORT: whole(0, 65_535, 8_787),
+  RELAY_DB: optional,
+  FLUSH_EVERY_MS: whole(0, 3_600_000, 60_000),
   UPSTASH_REDIS_REST_URL: origin,
   UPSTASH_REDIS_REST_TOKEN: optional,
   API_TOKENS: list,
@@ -170,6 +181,10 @@ export function parseSettings(env: Readonly<Record<string, unknown>>): ParsedSet
       replayReserve: given.REPLAY_RESERVE,
       retentionHours: given.RETENTION_HOURS,
       ledgerTimeoutMs: given.LEDGER_TIMEOUT_MS,
+      host: given.HOST ?? '127.0.0.1',
+      port: given.PORT,
+      relayDb: given.RELAY_DB ?? 'target-relay.sqlite',
+      flushEveryMs: given.FLUSH_EVERY_MS,
       ...(url === '' ? {} : { upstash: { url, token } }),
       apiTokens: given.API_TOKENS,
       ...(given.ADMIN_TOKEN === undefined ? {} : { adminToken: given.ADMIN_TOKEN }),

@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 /** `target-relay <command>`: what needs no Worker. */
-import { realpathSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import process from 'node:process'
 import { type Command, type Exit, exit, type Io, Misuse } from './command.ts'
+import { flush } from './flush.ts'
 import { lint } from './lint.ts'
 import { map } from './map.ts'
+import { serve } from './serve.ts'
 
-const commands: Readonly<Record<string, Command>> = { map, lint }
+const commands: Readonly<Record<string, Command>> = { serve, flush, map, lint }
 
 const overview = `target-relay <command> [options]
 
@@ -43,7 +44,7 @@ export async function main(io: Io): Promise<Exit> {
   }
 }
 
-if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url))
+if (import.meta.main)
   process.exitCode = await main({
     args: process.argv.slice(2),
     env: process.env,

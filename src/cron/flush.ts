@@ -30,6 +30,10 @@ export interface FlushParts {
   readonly maxOperations: number
   /** Entries deferred without contact to the ledger wait this long. */
   readonly outageSettleMs: number
+  /** True once its process is to end: the run ends at the next point where nothing is under way. */
+  readonly stopping?: () => boolean
+  /** Told how far the run is, now and then. */
+  readonly progress?: (soFar: Readonly<FlushReport>) => void
   readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
 }
 
@@ -130,6 +134,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   }
 
   function stopIfSpent(operationsNeeded: number): void {
+    if (parts.stopping?.() === true) throw new Stop('stopping')
     if (clock.now() - startedMs >= parts.maxMs) throw new Stop('time')
     if (operationsLeft() < operationsNeeded) throw new Stop('operations')
   }
@@ -172,6 +177,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
       if (passage.attributes.some(({ fate }) => fate === 'refused_together')) await takeApart(group, standings)
       for (const kept of group.entries) await cleanUp(kept, standings.get(kept.key) ?? new Map(), passage)
     }
+    parts.progress?.(report)
     stopIfRefusedRoom(passages)
   }
 

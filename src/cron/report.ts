@@ -10,6 +10,7 @@ export type StopReason =
   | 'ledger_unavailable'
   | 'backlog_unavailable'
   | 'leased'
+  | 'stopping'
 
 export interface FlushReport {
   /** Entries read from the backlog. */

@@ -1,7 +1,7 @@
 /** The same random operations on two ledgers must be answered alike, step by step. */
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import type { AdmitRequest, Ledger, LedgerSettings, Outcome, Settlement } from '../../src/core/ledger/port.ts'
+import type { AdmitRequest, KnownAttribute, Ledger, LedgerSettings, Outcome, Settlement } from '../../src/core/ledger/port.ts'
 import { makeStamp } from '../../src/core/stamp.ts'
 import { lanes } from '../../src/core/update.ts'
 import { contractSettings } from './ledger.ts'
@@ -164,9 +164,15 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
             }
           }
           expect(await other.usage()).toEqual(await one.usage())
+          for (let visitor = 0; visitor <= 2; visitor++)
+            expect(byName(await other.visitor(`visitor-${visitor}`))).toEqual(byName(await one.visitor(`visitor-${visitor}`)))
         }
       },
     ),
     { numRuns },
   )
+}
+
+function byName(known: readonly KnownAttribute[]): readonly KnownAttribute[] {
+  return known.filter(({ done, open }) => done !== undefined || open !== undefined).sort((a, b) => (a.name < b.name ? -1 : 1))
 }

@@ -263,6 +263,14 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
         const leavesMs = (newestBucket + 1) * quotaBucketMs + quotaWindowMs + quotaSlackMs
         log = Array.from({ length: units }, () => ({ admittedMs: now, bucket: newestBucket, leavesMs }))
       }),
+    visitor: async (visitor) =>
+      [...registersOf(visitor)].flatMap(([name, { done, open }]) =>
+        done === undefined && open === undefined
+          ? []
+          : [{ name, ...(done === undefined ? {} : { done }), ...(open === undefined ? {} : { open }) }],
+      ),
+    moveOut: () => Promise.reject(new Error('a model stays where it is')),
+    moveIn: () => Promise.reject(new Error('a model stays where it is')),
     steppedBackMs: () => behindMs,
     mostInAnyWindow: () =>
       Math.max(

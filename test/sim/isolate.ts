@@ -1,5 +1,4 @@
 /** One isolate of the relay: the real edge, core and cron, with ports that are slow, fail, and end with it at any step. */
-import type { Hono } from 'hono'
 import { type Kv, kvBacklog } from '../../src/core/backlog/kv.ts'
 import type { Seal } from '../../src/core/backlog/seal.ts'
 import type { Clock, Random } from '../../src/core/clock.ts'
@@ -7,8 +6,7 @@ import { withDeadline } from '../../src/core/ledger/deadline.ts'
 import { newEpochMemory, type Witness, watchedLedger } from '../../src/core/ledger/epoch.ts'
 import type { LedgerStore } from '../../src/core/ledger/port.ts'
 import type { FlushReport } from '../../src/cron/report.ts'
-import { createApp } from '../../src/edge/app.ts'
-import { createRelay } from '../../src/relay.ts'
+import { composeRelay } from '../../src/relay.ts'
 import type { Settings } from '../../src/settings.ts'
 import type { Coverage } from './coverage.ts'
 import { type Outages, type Weather, within } from './faults.ts'
@@ -129,6 +127,9 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
         pause: (...parts) => ask(() => store.pause(...parts)),
         erase: (...parts) => ask(() => store.erase(...parts)),
         restate: (...parts) => ask(() => store.restate(...parts)),
+        visitor: (...parts) => ask(() => store.visitor(...parts)),
+        moveOut: (...parts) => ask(() => store.moveOut(...parts)),
+        moveIn: (...parts) => ask(() => store.moveIn(...parts)),
         granted: (...parts) => ask(() => store.granted(...parts)),
         begin: (...parts) => ask(() => store.begin(...parts)),
         charge: (...parts) => ask(() => store.charge(...parts)),
@@ -146,7 +147,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     settings.ledgerTimeoutMs,
     clock,
   )
-  const relay = await createRelay({
+  const relay = await composeRelay({
     settings,
     sources,
     ledger,
@@ -165,12 +166,11 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     background: () => {},
     log,
   })
-  const app: Hono = createApp({ ...relay, settings, sources, clock })
 
   return {
     name,
     alive: () => alive,
-    request: async (request) => (alive ? Promise.race([Promise.resolve(app.fetch(request)), death]) : undefined),
+    request: async (request) => (alive ? Promise.race([Promise.resolve(relay.app.fetch(request)), death]) : undefined),
     flush: async () => (alive ? Promise.race([relay.flush(), death]) : undefined),
     die: () => die('in a deploy'),
   }

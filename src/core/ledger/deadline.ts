@@ -38,5 +38,8 @@ export function withDeadline(ledger: Ledger, timeoutMs: number, clock: Clock): L
     pause: (paused) => inTime(ledger.pause(paused)),
     erase: (visitorHash) => inTime(ledger.erase(visitorHash)),
     restate: (units) => inTime(ledger.restate(units)),
+    visitor: (visitorHash) => inTime(ledger.visitor(visitorHash)),
+    moveOut: (cursor) => inTime(ledger.moveOut(cursor)),
+    moveIn: (part) => inTime(ledger.moveIn(part)),
   }
 }

@@ -130,6 +130,39 @@ export interface Usage {
   readonly lostAtMs?: number
 }
 
+/**
+ * A part of a ledger's state, as it moves into another ledger: quota spent, registers, event ids. What was under way in
+ * the old one counts as open and aged. Backoffs, leases, counters and health stay behind.
+ */
+export interface MovedState {
+  /** By account (`wholeAccount`, or a source with a share), and by the last moment at which a unit may have been granted, epoch ms. */
+  readonly units: readonly { readonly account: string; readonly lastMs: number; readonly units: number }[]
+  readonly visitors: readonly MovedVisitor[]
+  readonly events: readonly {
+    readonly event: string
+    readonly stamp: Stamp
+    readonly atMs: number
+    readonly done: boolean
+    readonly keptUntilMs: number
+  }[]
+}
+
+export interface MovedVisitor {
+  readonly hash: string
+  /** Open stamps newest first. */
+  readonly registers: readonly { readonly name: string; readonly done?: Stamp; readonly open: readonly Stamp[] }[]
+  readonly erasedMs?: number
+  readonly keptUntilMs: number
+}
+
+/** What the ledger knows of one attribute. */
+export interface KnownAttribute {
+  readonly name: string
+  /** The newest stamp that Target accepted, and the newest whose fate is open. */
+  readonly done?: Stamp
+  readonly open?: Stamp
+}
+
 export interface Ledger {
   /** `upstash` or `embedded`: what `/readyz` and the log say. */
   readonly kind: 'upstash' | 'embedded'
@@ -155,7 +188,19 @@ export interface Ledger {
   erase(visitorHash: string): Promise<void>
   /** States how many units were really spent in the window that ends now, after a loss. An operator's word: G1 rests on it. */
   restate(units: number): Promise<void>
+  /** What is known of a visitor's attributes, by name. */
+  visitor(visitorHash: string): Promise<readonly KnownAttribute[]>
+  /** One part of the state, and where the next one begins; pause before, or it is not one moment's. */
+  moveOut(cursor?: string): Promise<{ readonly part: MovedState; readonly cursor?: string }>
+  /**
+   * Takes a part in. Registers and events join what is known; units add to what is spent, so that a part that is taken in
+   * twice counts twice, never too little.
+   */
+  moveIn(part: MovedState): Promise<void>
 }
+
+/** The account of all units. */
+export const wholeAccount = ''
 
 /** What an implementation provides; `watchedLedger` makes a `Ledger` of it. */
 export interface LedgerStore extends Omit<Ledger, 'admit' | 'check'> {

@@ -132,6 +132,23 @@ function reopened({ stamp, again, below = [] }: OpenAttempt, outcome: Outcome, d
   return next === undefined ? undefined : { stamp: next, atMs: 0, token: '', ...openBelow(older, done) }
 }
 
+/** A register that moves in from another ledger, joined with what is known here. */
+export function movedIn(register: Register | undefined, moved: { done?: Stamp; open: readonly Stamp[] }): Register {
+  const { done: mine, open } = register ?? {}
+  const done = moved.done !== undefined && (mine === undefined || moved.done > mine) ? moved.done : mine
+  const all = [...(open === undefined ? [] : [open.stamp, ...(open.below ?? [])]), ...moved.open].sort().reverse()
+  const [newest, ...older] = all.filter((stamp) => done === undefined || stamp > done)
+  if (newest === undefined) return done === undefined ? {} : { done }
+  const attempt = open?.stamp === newest ? { ...open } : { stamp: newest, atMs: 0, token: '' }
+  delete attempt.below
+  return { ...(done === undefined ? {} : { done }), open: { ...attempt, ...openBelow(older, done) } }
+}
+
+/** A register's open stamps, newest first. */
+export function openStamps({ open }: Register): readonly Stamp[] {
+  return open === undefined ? [] : [open.stamp, ...(open.below ?? [])]
+}
+
 /**
  * How long a register must live: counted from the newer of now and its stamp, since counted from now alone a
  * future-stamped value would outlive it.

@@ -13,8 +13,8 @@ export type Taken = { readonly ok: true; readonly bucket: number } | { readonly 
 export interface SqlWindow {
   /** All or nothing; a refusal spends nothing and says when `units` will be free under `ceiling`. */
   take(units: number, ceiling: number): Taken
-  /** Counts units as spent now, whatever the limit. */
-  charge(units: number): void
+  /** Counts units as spent now, or in the bucket of an earlier time (epoch ms), whatever the limit. */
+  charge(units: number, atMs?: number): void
   giveBack(bucket: number, units: number): void
   /** Forgets all units, and counts these as spent now. */
   restate(units: number): void
@@ -25,9 +25,6 @@ export interface SqlWindow {
   save(): void
   read(): { readonly used: number; readonly nextFreeAtMs?: number; readonly buckets: readonly (readonly [number, number])[] }
 }
-
-/** The account of all units. */
-export const wholeAccount = ''
 
 export const windowSchema = [
   'CREATE TABLE IF NOT EXISTS relay_units (account TEXT NOT NULL, bucket INTEGER NOT NULL, units INTEGER NOT NULL, PRIMARY KEY (account, bucket)) WITHOUT ROWID',
@@ -56,16 +53,19 @@ export function openWindow(
 
   /** When the last unit a bucket may hold leaves the window, epoch ms. */
   const leavesAtMs = (bucket: number) => (bucket + 1) * bucketMs + keptMs
-  const add = (units: number) => {
-    state.newest = Math.max(state.newest, Math.floor(nowMs / bucketMs))
+  const nowBucket = Math.floor(nowMs / bucketMs)
+  /** Now, by a clock that never steps back; or earlier. */
+  const add = (units: number, asked = nowBucket) => {
+    const bucket = asked < nowBucket ? asked : Math.max(state.newest, asked)
+    state.newest = Math.max(state.newest, bucket)
     state.total += units
     sql.exec(
       'INSERT INTO relay_units (account, bucket, units) VALUES (?, ?, ?) ON CONFLICT (account, bucket) DO UPDATE SET units = units + excluded.units',
       account,
-      state.newest,
+      bucket,
       units,
     )
-    return state.newest
+    return bucket
   }
 
   return {
@@ -85,9 +85,12 @@ export function openWindow(
       return { ok: true, bucket: add(units) }
     },
 
-    charge(units) {
+    charge(units, atMs = nowMs) {
+      const bucket = Math.floor(atMs / bucketMs)
+      // What no window can count any more.
+      if (bucket < oldestLive) return
       state.granted += units
-      add(units)
+      add(units, bucket)
     },
 
     giveBack(bucket, units) {

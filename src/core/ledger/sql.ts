@@ -17,12 +17,26 @@ import {
   type LedgerSettings,
   type LedgerStore,
   laneCeiling,
+  type MovedState,
+  type MovedVisitor,
   maxBatch,
   type Settlement,
   type Usage,
+  wholeAccount,
 } from './port.ts'
-import { admitted, type Backoff, type EventRecord, judge, judgeEvent, type Register, registerLivesUntilMs, settled } from './register.ts'
-import { openWindow, type SqlWindow, wholeAccount, windowSchema } from './sql-window.ts'
+import {
+  admitted,
+  type Backoff,
+  type EventRecord,
+  judge,
+  judgeEvent,
+  movedIn,
+  openStamps,
+  type Register,
+  registerLivesUntilMs,
+  settled,
+} from './register.ts'
+import { openWindow, type SqlWindow, windowSchema } from './sql-window.ts'
 
 /** All that is asked of a SQL store. A Durable Object refuses BEGIN, hence `transaction`. */
 export interface Sql {
@@ -48,6 +62,8 @@ const schema = [
  * can add, so that they never pile up.
  */
 const sweptPerRequest = 2
+/** Rows in one part of a state that moves. */
+const movedTogether = 500
 /** Lives end on the hour. A row that lives longer than it must does no harm. */
 const untilGrainMs = 3_600_000
 
@@ -162,6 +178,31 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
         whole.charge(granted - whole.granted)
         writeEpoch(standing.epoch, nowMs + settings.quotaSlackMs)
       }),
+    visitor: (visitorHash) =>
+      atomically((nowMs) =>
+        [...readVisitor(visitorHash, nowMs).registers].map(([name, { done, open }]) => ({
+          name,
+          ...(done === undefined ? {} : { done }),
+          ...(open === undefined ? {} : { open: open.stamp }),
+        })),
+      ),
+    moveOut: (cursor) => atomically((nowMs) => moveOut(cursor, nowMs)),
+    moveIn: (part) =>
+      stepping(({ nowMs, account }) => {
+        for (const { account: name, lastMs, units } of part.units) account(name).charge(units, lastMs)
+        for (const visitor of part.visitors) {
+          const { registers, backoff, erasedMs = 0, keptUntilMs } = readVisitor(visitor.hash, nowMs)
+          for (const { name, ...moved } of visitor.registers) registers.set(name, movedIn(registers.get(name), moved))
+          const erased = Math.max(erasedMs, visitor.erasedMs ?? 0)
+          const kept = { ...(backoff === undefined ? {} : { backoff }), ...(erased === 0 ? {} : { erasedMs: erased }) }
+          writeVisitor(visitor.hash, { registers, keptUntilMs, ...kept }, visitor.keptUntilMs)
+        }
+        for (const { event, stamp, atMs, done } of part.events) {
+          const seen = readEvent(event, nowMs)
+          const first = seen !== undefined && seen.stamp < stamp ? seen.stamp : stamp
+          writeEvent(event, { stamp: first, atMs: seen?.atMs ?? atMs, done: done || seen?.done === true }, seen?.keptUntilMs ?? 0, nowMs)
+        }
+      }),
     lease: (name, holder, ttlMs) =>
       atomically((nowMs) => {
         const [held] = sql.exec('SELECT holder, until_ms FROM relay_lease WHERE name = ?', name)
@@ -255,6 +296,59 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
       const stamp = seen?.stamp ?? attributes[0]?.stamp ?? ''
       writeEvent(eventDone, { stamp, atMs: seen?.atMs ?? nowMs, done: true }, seen?.keptUntilMs ?? 0, nowMs)
     }
+  }
+
+  /** Units first, then visitors, then events, each in the order of its key; the cursor is a letter and the last key. */
+  function moveOut(cursor = '', nowMs: number): { part: MovedState; cursor?: string } {
+    const [kind, after] = [cursor.slice(0, 1), cursor.slice(1)]
+    const none: MovedState = { units: [], visitors: [], events: [] }
+    if (kind === '') {
+      // What has left the window is not moved: opening an account forgets it.
+      const names = sql.exec('SELECT account FROM relay_account').map((row) => String(row['account']))
+      const units = names.flatMap((account) => {
+        const window = openWindow(sql, settings, account, nowMs)
+        window.save()
+        return window.read().buckets.map(([startMs, count]) => ({ account, lastMs: startMs + settings.quotaBucketMs - 1, units: count }))
+      })
+      return { part: { ...none, units }, cursor: 'v' }
+    }
+    if (kind === 'v') {
+      const rows = sql.exec(
+        'SELECT hash FROM relay_visitor WHERE hash > ? AND until_ms >= ? ORDER BY hash LIMIT ?',
+        after,
+        nowMs,
+        movedTogether,
+      )
+      const visitors = rows.map((row): MovedVisitor => {
+        const hash = String(row['hash'])
+        const { registers, erasedMs, keptUntilMs } = readVisitor(hash, nowMs)
+        return {
+          hash,
+          registers: [...registers].map(([name, register]) => ({
+            name,
+            ...(register.done === undefined ? {} : { done: register.done }),
+            open: openStamps(register),
+          })),
+          ...(erasedMs === undefined ? {} : { erasedMs }),
+          keptUntilMs,
+        }
+      })
+      return { part: { ...none, visitors }, cursor: visitors.length < movedTogether ? 'e' : `v${visitors.at(-1)?.hash ?? ''}` }
+    }
+    const rows = sql.exec(
+      'SELECT event, stamp, at_ms, done, until_ms FROM relay_event WHERE event > ? AND until_ms >= ? ORDER BY event LIMIT ?',
+      after,
+      nowMs,
+      movedTogether,
+    )
+    const events = rows.map((row) => ({
+      event: String(row['event']),
+      stamp: String(row['stamp']),
+      atMs: Number(row['at_ms']),
+      done: row['done'] === 1,
+      keptUntilMs: Number(row['until_ms']),
+    }))
+    return { part: { ...none, events }, ...(events.length < movedTogether ? {} : { cursor: `e${events.at(-1)?.event ?? ''}` }) }
   }
 
   function readHealth(): Health {

@@ -19,10 +19,21 @@ import {
   refusalsThatOpen,
   visitorsThatOpen,
 } from './health.ts'
-import { type Admission, eventLifetimeMs, type LedgerSettings, type LedgerStore, laneCeiling, maxBatch } from './port.ts'
+import {
+  type Admission,
+  eventLifetimeMs,
+  type KnownAttribute,
+  type LedgerSettings,
+  type LedgerStore,
+  laneCeiling,
+  type MovedState,
+  maxBatch,
+  wholeAccount,
+} from './port.ts'
 import { maxBelow } from './register.ts'
 import { type Reserved, rollingWindow } from './rolling-window.ts'
 import { admitScript } from './scripts/admit.ts'
+import { moveInScript, moveOutScript, visitorScript } from './scripts/move.ts'
 import { reserveScript } from './scripts/reserve.ts'
 import { settleScript } from './scripts/settle.ts'
 import {
@@ -52,6 +63,8 @@ export interface UpstashLedgerOptions {
 }
 
 const grantBytes = 12
+/** Keys that one step of a state that moves looks at, about. */
+const movedTogether = 500
 const scripts = [
   reserveScript,
   admitScript,
@@ -65,6 +78,9 @@ const scripts = [
   chargeScript,
   restateScript,
   eraseScript,
+  visitorScript,
+  moveOutScript,
+  moveInScript,
 ]
 
 export function upstashLedger({ url, token, settings, timeoutMs, randomHex, prefix = 'tr1', now }: UpstashLedgerOptions): LedgerStore {
@@ -178,13 +194,12 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     async usage() {
       const { total, buckets, counters, health, lost } = (await call(usageScript, [keys.quota, keys.counters, keys.health], {})) as {
         total: number
-        buckets: [number, number][] | Record<string, never>
-        counters: [string, number][] | Record<string, never>
+        buckets: Maybe<[number, number]>
+        counters: Maybe<[string, number]>
         health: KeptHealth
         lost: number
       }
-      // Lua knows no empty list: it comes as an empty object.
-      const live = Array.isArray(buckets) ? buckets : []
+      const live = listOf(buckets)
       const [oldest] = live
       return {
         limit: settings.quotaLimit,
@@ -192,7 +207,7 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
         remaining: Math.max(0, settings.quotaLimit - total),
         ...(oldest === undefined ? {} : { nextFreeAtMs: (oldest[0] + 1) * rules.bucketMs + rules.keptMs }),
         buckets: live.map(([bucket, units]) => [bucket * rules.bucketMs, units] as const),
-        counters: Object.fromEntries(Array.isArray(counters) ? counters : []),
+        counters: Object.fromEntries(listOf(counters)),
         health: readHealth(health),
         ...(lost === 0 ? {} : { lostAtMs: lost }),
       }
@@ -206,6 +221,35 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     },
     async restate(units) {
       await call(restateScript, [keys.quota], { units })
+    },
+    async visitor(visitorHash) {
+      return listOf((await call(visitorScript, [keys.visitor(visitorHash)], {})) as Maybe<KnownAttribute>)
+    },
+    async moveOut(cursor = '0') {
+      const found = (await call(moveOutScript, [], { prefix, cursor, count: movedTogether })) as {
+        cursor: string
+        units: Maybe<MovedState['units'][number]>
+        visitors: Maybe<Omit<MovedState['visitors'][number], 'registers'> & { registers: Maybe<MovedRegister> }>
+        events: Maybe<MovedState['events'][number]>
+      }
+      const visitors = listOf(found.visitors).map(({ registers, ...visitor }) => ({
+        ...visitor,
+        registers: listOf(registers).map((register) => ({ ...register, open: listOf(register.open) })),
+      }))
+      const part = { units: listOf(found.units), visitors, events: listOf(found.events) }
+      return found.cursor === '0' ? { part } : { part, cursor: found.cursor }
+    },
+    async moveIn(part) {
+      const { units, visitors, events } = part
+      await call(
+        moveInScript,
+        [
+          ...units.map(({ account }) => (account === wholeAccount ? keys.quota : keys.source(account))),
+          ...visitors.map(({ hash }) => keys.visitor(hash)),
+          ...events.map(({ event }) => keys.event(event)),
+        ],
+        { units, visitors, events },
+      )
     },
     async granted(epoch) {
       return ((await call(grantedScript, [keys.quota], { epoch })) as number | null) ?? undefined
@@ -260,7 +304,7 @@ interface KeptHealth {
   paused: boolean
   failures: number
   refusals: number
-  refused: string[] | Record<string, never>
+  refused: Maybe<string>
   breaker?: { cause: BreakerCause; since: number; untilMs: number; probes: number }
 }
 
@@ -269,11 +313,19 @@ function readHealth({ paused, failures, refusals, refused, breaker }: KeptHealth
     paused,
     failures,
     refusals,
-    refused: Array.isArray(refused) ? refused : [],
+    refused: listOf(refused),
     ...(breaker === undefined
       ? {}
       : { breaker: { cause: breaker.cause, sinceMs: breaker.since, untilMs: breaker.untilMs, probes: breaker.probes } }),
   }
+}
+
+/** Lua knows no empty list: it comes as an empty object. */
+type Maybe<T> = readonly T[] | Record<string, never>
+type MovedRegister = Omit<MovedState['visitors'][number]['registers'][number], 'open'> & { open: Maybe<string> }
+
+function listOf<T>(list: Maybe<T>): readonly T[] {
+  return Array.isArray(list) ? list : []
 }
 
 type Run = (script: string, keys: string[], input: object) => Promise<unknown>

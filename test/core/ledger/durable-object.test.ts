@@ -19,6 +19,9 @@ const storeMethods: readonly (keyof LedgerStore)[] = [
   'pause',
   'erase',
   'restate',
+  'visitor',
+  'moveOut',
+  'moveIn',
 ]
 
 const worker = `

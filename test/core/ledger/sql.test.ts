@@ -323,5 +323,8 @@ function takingTurns(ledgers: readonly Ledger[]): Ledger {
     pause: (paused) => next().pause(paused),
     erase: (visitorHash) => next().erase(visitorHash),
     restate: (units) => next().restate(units),
+    visitor: (visitorHash) => next().visitor(visitorHash),
+    moveOut: (cursor) => next().moveOut(cursor),
+    moveIn: (part) => next().moveIn(part),
   }
 }

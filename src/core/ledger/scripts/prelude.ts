@@ -68,6 +68,17 @@ function Window:take(units, ceiling)
   end
   return self:add(units)
 end
+-- Units that another ledger granted, in their own bucket; not those that no window can count any more.
+function Window:chargeAt(bucket, units)
+  if bucket >= math.floor(now / input.bucketMs) then
+    self:charge(units)
+  elseif self:leavesAt(bucket) > now then
+    self.granted, self.total = self.granted + units, self.total + units
+    if self.total == units or not self.oldest or bucket < self.oldest then self.oldest = bucket end
+    self.newest = math.max(self.newest, bucket)
+    redis.call('HINCRBY', self.key, text(bucket), text(units))
+  end
+end
 -- Granted for good: what is only reserved is not counted as granted.
 function Window:charge(units)
   self.granted = self.granted + units

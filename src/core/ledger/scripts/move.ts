@@ -1,0 +1,103 @@
+/** A ledger's state on its way into another one (`MovedState` in `../port.ts`), and what is known of one visitor. */
+import { prelude, registers } from './prelude.ts'
+
+/** KEYS: a visitor. */
+export const visitorScript = `${prelude}${registers}
+local known = {}
+for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if string.sub(field, 1, 2) == 'a:' then
+    local name = string.sub(field, 3)
+    local r = readRegister(KEYS[1], name)
+    known[#known + 1] = { name = name, done = r.done, open = r.open }
+  end
+end
+return cjson.encode(known)
+`
+
+/**
+ * Input: prefix, cursor, count. One step of SCAN over all that the ledger keeps: the keys are found, not given. It may
+ * show a key twice while keys come and go; a ledger that is paused stands still.
+ */
+export const moveOutScript = `${prelude}${registers}
+local found = redis.call('SCAN', input.cursor, 'MATCH', input.prefix .. ':*', 'COUNT', text(input.count))
+local units, visitors, events = {}, {}, {}
+local function rest(key, start)
+  local head = input.prefix .. start
+  if string.sub(key, 1, #head) == head then return string.sub(key, #head + 1) end
+end
+local function account(key, name)
+  local window = openWindow(key)
+  window:save()
+  for bucket = window.oldest or 0, window.newest do
+    local count = tonumber(redis.call('HGET', key, text(bucket))) or 0
+    if count > 0 then units[#units + 1] = { account = name, lastMs = (bucket + 1) * input.bucketMs - 1, units = count } end
+  end
+end
+for _, key in ipairs(found[2]) do
+  local source, hash, event = rest(key, ':quota:'), rest(key, ':v:'), rest(key, ':e:')
+  local keptUntil = now + math.max(0, redis.call('PTTL', key))
+  if key == input.prefix .. ':quota' then
+    account(key, '')
+  elseif source then
+    account(key, source)
+  elseif hash then
+    local visitor = { hash = hash, registers = {}, keptUntilMs = keptUntil, erasedMs = tonumber(redis.call('HGET', key, 'x')) }
+    for _, field in ipairs(redis.call('HKEYS', key)) do
+      if string.sub(field, 1, 2) == 'a:' then
+        local name = string.sub(field, 3)
+        local r = readRegister(key, name)
+        visitor.registers[#visitor.registers + 1] = { name = name, done = r.done, open = r.open and with(r.open, r.below) or {} }
+      end
+    end
+    visitors[#visitors + 1] = visitor
+  elseif event then
+    local e = readEvent(key)
+    events[#events + 1] = { event = event, stamp = e.stamp, atMs = e.at, done = e.done, keptUntilMs = keptUntil }
+  end
+end
+return cjson.encode({ cursor = found[1], units = units, visitors = visitors, events = events })
+`
+
+/** KEYS: one for each account of the units, then each visitor, then each event. Input: the part. */
+export const moveInScript = `${prelude}${registers}
+local place = 0
+local function nextKey()
+  place = place + 1
+  return KEYS[place]
+end
+for _, some in ipairs(input.units) do
+  local window = openWindow(nextKey())
+  window:chargeAt(math.floor(some.lastMs / input.bucketMs), some.units)
+  window:save()
+  if some.account ~= '' then extend(window.key, 2 * input.keptMs + 60000) end
+end
+for _, visitor in ipairs(input.visitors) do
+  local key = nextKey()
+  for _, moved in ipairs(visitor.registers) do
+    local r = readRegister(key, moved.name)
+    if moved.done and (not r.done or moved.done > r.done) then r.done = moved.done end
+    local open = r.open and with(r.open, r.below) or {}
+    for _, stamp in ipairs(moved.open) do open[#open + 1] = stamp end
+    table.sort(open, function(one, other) return one > other end)
+    local left = {}
+    for _, stamp in ipairs(open) do
+      if not r.done or stamp > r.done then left[#left + 1] = stamp end
+    end
+    local newest = table.remove(left, 1)
+    local mine = newest and newest == r.open
+    writeRegister(key, moved.name, { done = r.done, open = newest, at = newest and (mine and r.at or 0) or nil,
+      token = mine and r.token or nil, again = mine and r.again, below = newest and openBelow(left, r.done) or {} })
+  end
+  if visitor.erasedMs then
+    redis.call('HSET', key, 'x', text(math.max(visitor.erasedMs, tonumber(redis.call('HGET', key, 'x')) or 0)))
+  end
+  extend(key, visitor.keptUntilMs - now)
+end
+for _, moved in ipairs(input.events) do
+  local key = nextKey()
+  local seen = readEvent(key)
+  local first = (seen and seen.stamp < moved.stamp) and seen.stamp or moved.stamp
+  writeEvent(key, { stamp = first, at = seen and seen.at or moved.atMs, done = moved.done or (seen and seen.done) })
+end
+return 'null'
+`

@@ -1,0 +1,47 @@
+/**
+ * The cron batch runner as a command: one run over the backlog of a SQLite file, for a system cron, a Kubernetes CronJob
+ * or a schedule of Deno or Bun. It may run beside live servers and other runs.
+ */
+import { createRelay, parseAll, SettingsError } from './create-relay.ts'
+import type { FlushReport, StopReason } from './cron/report.ts'
+import type { Source } from './edge/source.ts'
+import { runtimeName } from './listen.ts'
+import { openStorage, type ServerLog, serverDefaults } from './server.ts'
+
+export interface FlushOnceOptions {
+  /** For the shares that they have of the quota. */
+  readonly sources: readonly Source[]
+  /** Settings by name. */
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly log: ServerLog
+  /** True once the run is to end where nothing is under way. */
+  readonly stopping?: () => boolean
+  /** Told how far it is, now and then. */
+  readonly progress?: (soFar: Readonly<FlushReport>) => void
+}
+
+/** @throws SettingsError */
+export async function flushOnce({ sources, env, log, stopping, progress }: FlushOnceOptions): Promise<FlushReport> {
+  const parsed = parseAll({ ...serverDefaults, ...env }, sources)
+  if (!parsed.ok) throw new SettingsError(parsed.problems)
+  const storage = openStorage(parsed.settings, log)
+  try {
+    const relay = await createRelay({
+      sources,
+      settings: parsed.settings,
+      storage,
+      log,
+      streamBody: runtimeName === 'deno',
+      ...(stopping === undefined ? {} : { stopping }),
+    })
+    return await relay.flush(progress)
+  } finally {
+    storage.close()
+  }
+}
+
+/** Whether a run did what it could: it was not kept from its work. */
+export function wentWell({ stopped }: FlushReport): boolean {
+  const kept: readonly StopReason[] = ['target_unavailable', 'ledger_unavailable', 'backlog_unavailable']
+  return !kept.includes(stopped)
+}

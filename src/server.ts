@@ -1,0 +1,161 @@
+/**
+ * The relay as a process on Node, Deno and Bun: settings from the environment, backlog and embedded ledger in one SQLite
+ * file, a flush every minute.
+ *
+ * Guarantee: told to stop, it takes nothing new, answers what it took, ends a running flush where nothing is under way,
+ * and lets what goes on behind answers finish; only then is the file closed.
+ * Known hole: what is not over after `stopWithinMs` is left as a crash would leave it, which loses nothing either.
+ */
+import process from 'node:process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createRelay, parseAll, SettingsError } from './create-relay.ts'
+import type { Source } from './edge/source.ts'
+import { type Handler, type Listening, listen, runtimeName } from './listen.ts'
+import type { Relay } from './relay.ts'
+import type { Settings } from './settings.ts'
+import { sqliteStorage } from './storage-sqlite.ts'
+
+export interface ServerOptions {
+  readonly sources: readonly Source[]
+  /** Settings by name. */
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly log?: ServerLog
+}
+
+export type ServerLog = (event: string, details?: Readonly<Record<string, string | number>>) => void
+
+export interface Server {
+  /** Without a trailing slash. */
+  readonly url: string
+  readonly relay: Relay
+  /** Resolves to whether everything came to its end in time. */
+  stop(): Promise<boolean>
+}
+
+/** SQLite counts no operations: a run is bounded by its time. */
+export const serverDefaults = { FLUSH_MAX_OPS: '100000' }
+
+/** Kubernetes kills a pod 30 s after it asked it to stop. */
+const stopWithinMs = 25_000
+
+/** One line of JSON an event, with its time, for whatever collects a process's output. */
+export function logWithTime(event: string, details: Readonly<Record<string, string | number>> = {}): void {
+  process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), event, ...details })}\n`)
+}
+
+/** @throws SettingsError; and where the port is taken or the file can't be opened */
+export async function serve({ sources, env, log = logWithTime }: ServerOptions): Promise<Server> {
+  const parsed = parseAll({ ...serverDefaults, ...env }, sources)
+  if (!parsed.ok) throw new SettingsError(parsed.problems)
+  const { settings } = parsed
+  const storage = openStorage(settings, log)
+  const stopping = new AbortController()
+  const behind = new Set<Promise<unknown>>()
+  const keep = (work: Promise<unknown>) => {
+    behind.add(work)
+    void work.finally(() => behind.delete(work))
+  }
+  const relay = await createRelay({
+    sources,
+    settings,
+    storage,
+    background: keep,
+    log,
+    stopping: () => stopping.signal.aborted,
+    // Deno sends a text again by itself when a kept-alive connection closes on it: a call more than was admitted (G1).
+    streamBody: runtimeName === 'deno',
+  })
+  let listening: Listening
+  try {
+    listening = await listen(
+      logged((request) => answered(request), log, sources),
+      settings,
+    )
+  } catch (error) {
+    storage.close()
+    throw error
+  }
+  const flushing = keepFlushing(relay, settings.flushEveryMs, stopping.signal)
+  log('started', {
+    runtime: runtimeName,
+    url: listening.url,
+    ledger: settings.upstash === undefined ? 'embedded' : 'upstash',
+    backlog: settings.relayDb,
+    sources: sources.length,
+    encrypted: settings.backlogKeys.length > 0 ? 'yes' : 'no',
+  })
+
+  return {
+    url: listening.url,
+    relay,
+    stop: async () => {
+      stopping.abort()
+      const end = async () => {
+        await Promise.all([listening.close(), flushing])
+        // What ends may leave something behind itself.
+        while (behind.size > 0) await Promise.all(behind)
+        return true
+      }
+      const given = new AbortController()
+      const inTime = await Promise.race([end(), sleep(stopWithinMs, false, { signal: given.signal })])
+      given.abort()
+      if (inTime) storage.close()
+      log('stopped', { inTime: inTime ? 'yes' : 'no' })
+      return inTime
+    },
+  }
+
+  /** A sender that hangs up cancels nothing: its answer is worked on to the end. */
+  function answered(request: Request): Promise<Response> {
+    const answer = Promise.resolve(relay.app.fetch(request))
+    keep(answer.then(() => undefined))
+    return answer
+  }
+}
+
+/** Opens the SQLite file that the settings name. @throws SettingsError where it can't be */
+export function openStorage({ relayDb }: Settings, log: ServerLog) {
+  try {
+    return sqliteStorage(relayDb, { log })
+  } catch (error) {
+    throw new SettingsError([`RELAY_DB ${error instanceof Error ? error.message : 'cannot be opened'}`])
+  }
+}
+
+/** Serves until the process is asked to stop; a second request ends it at once. */
+export async function serveUntilStopped(options: ServerOptions): Promise<boolean> {
+  const asked = Promise.withResolvers<void>()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => asked.resolve())
+  const server = await serve(options)
+  await asked.promise
+  return server.stop()
+}
+
+async function keepFlushing(relay: Relay, everyMs: number, stopping: AbortSignal): Promise<void> {
+  while (everyMs > 0 && !stopping.aborted) {
+    await sleep(everyMs, undefined, { signal: stopping }).catch(() => undefined)
+    if (!stopping.aborted) await relay.flush()
+  }
+}
+
+/** One line a request: what was asked and how it ended, without ids or values. */
+function logged(handler: Handler, log: ServerLog, sources: readonly Source[]): Handler {
+  const routes = new Set(['/v1/updates', '/healthz', '/readyz', ...sources.map(({ name }) => `/hooks/${name}`)])
+  const routeOf = ({ url }: Request) => {
+    const { pathname } = new URL(url)
+    if (routes.has(pathname)) return pathname
+    // What else stands in a path may be anything.
+    return ['/m2/', '/admin/', '/hooks/'].find((prefix) => pathname.startsWith(prefix)) ?? 'other'
+  }
+  return async (request) => {
+    const startMs = performance.now()
+    const response = await handler(request)
+    log('request', {
+      method: request.method,
+      route: routeOf(request),
+      status: response.status,
+      ms: Math.round(performance.now() - startMs),
+    })
+    return response
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * One SQLite file for backlog and embedded ledger, on Node, Deno and Bun. Several processes may share it.
+ *
+ * Guarantee: what was acknowledged is on disk. The witness of the embedded ledger lies in a second file beside it
+ * (`<file>-witness`): where the first is gone, or an older copy of it came back, that is noticed and nothing is sent
+ * (docs/architecture.md). Known hole: who removes both has a first start.
+ */
+import { DatabaseSync } from 'node:sqlite'
+import { sqliteBacklog } from './core/backlog/sqlite.ts'
+import { newEpochMemory, watchedLedger } from './core/ledger/epoch.ts'
+import { sqlLedger } from './core/ledger/sql.ts'
+import { nodeSqlite } from './core/ledger/sqlite-node.ts'
+import { sqlWitness } from './core/ledger/witness.ts'
+import type { RelayParts } from './relay.ts'
+import { log as logLine, systemClock, systemRandom } from './runtime.ts'
+import { ledgerSettings } from './settings.ts'
+import type { Storage } from './storage.ts'
+
+export interface SqliteStorage extends Storage {
+  /** Behind it nothing may be asked of the storage any more. */
+  close(): void
+}
+
+/**
+ * @param file made where there is none; `:memory:` keeps nothing
+ * @throws where the file can't be opened or is no database
+ */
+export function sqliteStorage(file: string, { log = logLine }: { log?: RelayParts['log'] } = {}): SqliteStorage {
+  const database = new DatabaseSync(file)
+  const witnessed = new DatabaseSync(file === ':memory:' ? file : `${file}-witness`)
+  const sql = nodeSqlite(database)
+  const witness = sqlWitness(nodeSqlite(witnessed))
+  const memory = newEpochMemory()
+  return {
+    embeddedLedger: (settings) =>
+      watchedLedger(sqlLedger(sql, ledgerSettings(settings), systemClock), { witness, memory, random: systemRandom, log }),
+    witness,
+    memory,
+    backlog: (seal) => sqliteBacklog(sql, { randomHex: systemRandom.hex, seal }),
+    close: () => {
+      database.close()
+      witnessed.close()
+    },
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * The relay on Cloudflare Workers: the object that holds the embedded ledger, the storage that it and KV make, and the
+ * handlers of a Worker.
+ */
+import { DurableObject } from 'cloudflare:workers'
+import { kvBacklog } from './core/backlog/kv.ts'
+import { newEpochMemory, type Testimony, type Witness, watchedLedger } from './core/ledger/epoch.ts'
+import type { AdmitRequest, Counters, Ledger, MovedState, Settlement } from './core/ledger/port.ts'
+import { sqlLedger } from './core/ledger/sql.ts'
+import { objectSqlite } from './core/ledger/sqlite-object.ts'
+import { kvWitness, sqlWitness } from './core/ledger/witness.ts'
+import type { Lane, Stamp } from './core/update.ts'
+import { createRelay, parseAll } from './create-relay.ts'
+import { createBrokenApp } from './edge/app.ts'
+import type { Source } from './edge/source.ts'
+import type { Relay } from './relay.ts'
+import { log, systemClock, systemRandom } from './runtime.ts'
+import { ledgerSettings, type ParsedSettings, parseSettings, type Settings } from './settings.ts'
+import type { Storage } from './storage.ts'
+
+export interface Env {
+  BACKLOG: KVNamespace
+  LEDGER: DurableObjectNamespace<LedgerObject>
+}
+
+/**
+ * One object for the whole deployment, on SQLite: the embedded ledger, and the witness of the one in Redis. One thread,
+ * and every method one storage transaction, so that each step is atomic.
+ */
+export class LedgerObject extends DurableObject<Env> {
+  readonly #ledger: Ledger
+  readonly #witness: Witness
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env)
+    const settings = parseSettings(env as unknown as Record<string, unknown>)
+    if (!settings.ok) throw new Error(`settings: ${settings.problems.join('; ')}`)
+    const sql = objectSqlite(ctx.storage)
+    this.#witness = sqlWitness(sql)
+    this.#ledger = watchedLedger(sqlLedger(sql, ledgerSettings(settings.settings), systemClock), {
+      witness: kvWitness(env.BACKLOG, { now: systemClock.now, randomHex: systemRandom.hex }),
+      memory: newEpochMemory(),
+      random: systemRandom,
+      log,
+    })
+    // Before anything is admitted: an object that lost its storage starts here, and never without its constructor.
+    if (settings.settings.upstash === undefined) void ctx.blockConcurrencyWhile(() => this.#ledger.check())
+  }
+
+  admit(requests: readonly AdmitRequest[], lane: Lane) {
+    return this.#ledger.admit(requests, lane)
+  }
+  settle(settlements: readonly Settlement[], counts?: Counters) {
+    return this.#ledger.settle(settlements, counts)
+  }
+  firstStamps(events: readonly { event: string; stamp: Stamp }[]) {
+    return this.#ledger.firstStamps(events)
+  }
+  usage() {
+    return this.#ledger.usage()
+  }
+  lease(name: string, holder: string, ttlMs: number) {
+    return this.#ledger.lease(name, holder, ttlMs)
+  }
+  release(name: string, holder: string) {
+    return this.#ledger.release(name, holder)
+  }
+  recall(name: string) {
+    return this.#ledger.recall(name)
+  }
+  remember(name: string, value: string) {
+    return this.#ledger.remember(name, value)
+  }
+  pause(paused: boolean) {
+    return this.#ledger.pause(paused)
+  }
+  erase(visitorHash: string) {
+    return this.#ledger.erase(visitorHash)
+  }
+  restate(units: number) {
+    return this.#ledger.restate(units)
+  }
+  visitor(visitorHash: string) {
+    return this.#ledger.visitor(visitorHash)
+  }
+  moveOut(cursor?: string) {
+    return this.#ledger.moveOut(cursor)
+  }
+  moveIn(part: MovedState) {
+    return this.#ledger.moveIn(part)
+  }
+  testimony() {
+    return this.#witness.read()
+  }
+  testify(seen: Testimony | undefined, next: Testimony) {
+    return this.#witness.replace(seen, next)
+  }
+}
+
+type Stub = Omit<Ledger, 'kind' | 'check'> & {
+  testimony(): Promise<Testimony | undefined>
+  testify(seen: Testimony | undefined, next: Testimony): Promise<Testimony>
+}
+
+/** A stub that saw a failure may stay broken: take a new one each time, it costs nothing. */
+function stubs(namespace: DurableObjectNamespace<LedgerObject>): () => Stub {
+  return () => namespace.get(namespace.idFromName('ledger')) as unknown as Stub
+}
+
+/** The object's methods as the port; the deadline is the caller's. */
+function objectLedger(stub: () => Stub): Ledger {
+  return {
+    kind: 'embedded',
+    admit: (requests, lane) => stub().admit(requests, lane),
+    settle: (settlements, counts) => stub().settle(settlements, counts),
+    firstStamps: (events) => stub().firstStamps(events),
+    usage: () => stub().usage(),
+    lease: (name, holder, ttlMs) => stub().lease(name, holder, ttlMs),
+    release: (name, holder) => stub().release(name, holder),
+    recall: (name) => stub().recall(name),
+    remember: (name, value) => stub().remember(name, value),
+    // The object holds itself against its witness whenever it starts.
+    check: async () => {},
+    pause: (paused) => stub().pause(paused),
+    erase: (visitorHash) => stub().erase(visitorHash),
+    restate: (units) => stub().restate(units),
+    visitor: (visitorHash) => stub().visitor(visitorHash),
+    moveOut: (cursor) => stub().moveOut(cursor),
+    moveIn: (part) => stub().moveIn(part),
+  }
+}
+
+/** What this isolate knows of the ledger's epoch; plain data, which may outlive a request. */
+const epochMemory = newEpochMemory()
+
+/** What must outlive a request lies in KV and in the object. Asks for nothing until it is used. */
+export function workersStorage(env: Env): Storage {
+  const stub = stubs(env.LEDGER)
+  return {
+    embeddedLedger: () => objectLedger(stub),
+    witness: { read: () => stub().testimony(), replace: (seen, next) => stub().testify(seen, next) },
+    memory: epochMemory,
+    backlog: (seal) => kvBacklog(env.BACKLOG, { randomHex: systemRandom.hex, seal }),
+  }
+}
+
+/** The handlers of a Worker that is nothing but a relay. */
+export function createWorker({
+  sources,
+}: {
+  readonly sources: readonly Source[]
+}): Required<Pick<ExportedHandler<Env>, 'fetch' | 'scheduled'>> {
+  /** Parsed once in an isolate's life. */
+  const parsed = new WeakMap<object, ParsedSettings>()
+  const settingsOf = (env: Env): ParsedSettings => {
+    const known = parsed.get(env) ?? parseAll(env as unknown as Record<string, unknown>, sources)
+    parsed.set(env, known)
+    return known
+  }
+  const open = (settings: Settings, env: Env, ctx: Pick<ExecutionContext, 'waitUntil'>): Promise<Relay> =>
+    createRelay({ sources, settings, storage: workersStorage(env), background: (work) => ctx.waitUntil(work) })
+
+  return {
+    async fetch(request, env, ctx) {
+      const given = settingsOf(env)
+      if (!given.ok) return createBrokenApp(given.problems).fetch(request)
+      const { app } = await open(given.settings, env, ctx)
+      const answer = Promise.resolve(app.fetch(request))
+      // From the start, so that a sender that hangs up cancels nothing.
+      ctx.waitUntil(answer)
+      return answer
+    },
+
+    async scheduled(controller, env, ctx) {
+      // A run that failed is followed by the next one in a minute; a retry would only overlap it.
+      controller.noRetry()
+      const given = settingsOf(env)
+      if (!given.ok) {
+        log('settings', { problems: given.problems.join('; ') })
+        return
+      }
+      const relay = await open(given.settings, env, ctx)
+      await relay.flush()
+    },
+  }
+}
