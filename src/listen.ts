@@ -33,6 +33,7 @@ export const runtimeName: RuntimeName = Deno !== undefined ? 'deno' : Bun !== un
 
 /** Bun closes a connection on which nothing came for so long, also while an answer is worked on. Its longest. */
 const bunIdleSeconds = 255
+const idleCheckMs = 20
 
 /** Rejects where the port is taken or the host is none of this machine's. */
 export async function listen(handler: Handler, { host, port }: ListenOptions): Promise<Listening> {
@@ -54,9 +55,12 @@ export async function listen(handler: Handler, { host, port }: ListenOptions): P
     url: at((server.address() as AddressInfo).port),
     close: () =>
       new Promise((resolve) => {
-        server.close(() => resolve())
-        // Connections that are kept alive and idle would hold it open.
-        if ('closeIdleConnections' in server) server.closeIdleConnections()
+        // Connections that are kept alive would hold it open once their last answer is given.
+        const idle = setInterval(() => 'closeIdleConnections' in server && server.closeIdleConnections(), idleCheckMs)
+        server.close(() => {
+          clearInterval(idle)
+          resolve()
+        })
       }),
   }
 }

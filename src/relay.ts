@@ -11,6 +11,7 @@ import { createDeliver } from './core/live.ts'
 import { createPrepare } from './core/prepare.ts'
 import { createRemap, type Reading, type Remap } from './core/remap.ts'
 import { httpTarget } from './core/target/http.ts'
+import { createFind } from './core/whereabouts.ts'
 import { flush, lastRunMemo } from './cron/flush.ts'
 import type { FlushReport } from './cron/report.ts'
 import { createApp, type Operator } from './edge/app.ts'
@@ -103,6 +104,9 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
     restate: (units) => ledger.restate(units),
     flush: () => run(),
     erase: createErase({ hasher, ledger, backlog, maxOperations: settings.flushMaxOps }),
+    find: createFind({ hasher, ledger, backlog }),
+    moveOut: (cursor) => ledger.moveOut(cursor),
+    moveIn: (part) => ledger.moveIn(part),
   }
   const app = createApp({
     settings,

@@ -6,6 +6,7 @@ import * as z from 'zod'
 import { keyBytes, type RingKey } from './core/backlog/seal.ts'
 import type { LedgerSettings } from './core/ledger/port.ts'
 import { youngMs } from './core/ledger/young.ts'
+import type { Lane } from './core/update.ts'
 
 /** Adobe: at most 1,000,000 updates in any rolling 24 hours. */
 const adobeQuota = 1_000_000
@@ -43,7 +44,7 @@ export interface Settings {
   readonly relayDb: string
   readonly flushEveryMs: number
   readonly upstash?: { readonly url: string; readonly token: string }
-  readonly apiTokens: readonly string[]
+  readonly apiTokens: readonly { readonly token: string; readonly lane: Exclude<Lane, 'replay'> }[]
   readonly adminToken?: string
   /** Secrets by source name. */
   readonly hookSecrets: ReadonlyMap<string, readonly string[]>
@@ -113,7 +114,13 @@ const format = z.object({
   FLUSH_EVERY_MS: whole(0, 3_600_000, 60_000),
   UPSTASH_REDIS_REST_URL: origin,
   UPSTASH_REDIS_REST_TOKEN: optional,
-  API_TOKENS: list,
+  // A token may be granted a lane: `bulk:…` for imports, `high:…` for what must not wait.
+  API_TOKENS: list.transform((items) =>
+    items.map((item) => {
+      const [, lane, token] = /^(high|live|bulk):(.+)$/.exec(item) ?? []
+      return { token: token ?? item, lane: (lane ?? 'live') as Exclude<Lane, 'replay'> }
+    }),
+  ),
   // As long as a random one is; a word could be guessed.
   ADMIN_TOKEN: optional.refine(
     (text) => text === undefined || text.length >= minAdminTokenChars,

@@ -26,7 +26,10 @@ describe('settings (DESIGN §9)', () => {
   it('reads lists and the secrets of sources, and passes over bindings', () => {
     const parsed = parseSettings({ ...good, API_TOKENS: 'one, two', HOOK_SECRET_CALL_CENTRE: 'a,b', BACKLOG: {}, LEDGER: {} })
     if (!parsed.ok) throw new Error(parsed.problems.join())
-    expect(parsed.settings.apiTokens).toEqual(['one', 'two'])
+    expect(parsed.settings.apiTokens).toEqual([
+      { token: 'one', lane: 'live' },
+      { token: 'two', lane: 'live' },
+    ])
     expect([...parsed.settings.hookSecrets]).toEqual([['call-centre', ['a', 'b']]])
   })
 

@@ -11,7 +11,10 @@ export interface Io {
   /** Results, and what is said beside them. */
   out(line: string): void
   err(line: string): void
+  /** Whether results are for a person's eyes. */
   readonly isTerminal: boolean
+  /** Rewrites one line beside the results; absent where nobody looks. */
+  readonly progress?: (line: string) => void
 }
 
 export interface Command {

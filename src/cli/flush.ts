@@ -17,7 +17,7 @@ The report is printed as JSON; on a terminal as a line. Logs go to standard erro
 under way. Exit 0 when the run did what it could (also when the quota is used up or another run is under way), 1 when
 ledger, backlog or Target kept it from its work, 2 on bad settings.`,
 
-  async run({ args, env, out, err, isTerminal }) {
+  async run({ args, env, out, err, isTerminal, progress }) {
     const { values } = parseArgs({ args: [...args], options: { sources: { type: 'string' } } })
     const sources = await loadSources(values.sources ?? env['RELAY_SOURCES'])
     let stopped = false
@@ -29,10 +29,14 @@ ledger, backlog or Target kept it from its work, 2 on bad settings.`,
       if (event !== 'flush') err(JSON.stringify({ time: new Date().toISOString(), event, ...details }))
     }
     try {
-      const progress = ({ listed, replayed, calls }: Readonly<FlushReport>) =>
-        process.stderr.write(`\r${listed} read, ${replayed} delivered, ${calls} calls`)
-      const report = await flushOnce({ sources, env, log, stopping: () => stopped, ...(isTerminal ? { progress } : {}) })
-      if (isTerminal && report.listed > 0) err('')
+      const report = await flushOnce({
+        sources,
+        env,
+        log,
+        stopping: () => stopped,
+        progress: ({ listed, replayed, calls }) => progress?.(`${listed} read, ${replayed} delivered, ${calls} calls`),
+      })
+      progress?.('')
       out(isTerminal ? inWords(report) : JSON.stringify(report))
       return wentWell(report) ? exit.ok : exit.failed
     } catch (error) {

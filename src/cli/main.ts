@@ -3,11 +3,16 @@
 import process from 'node:process'
 import { type Command, type Exit, exit, type Io, Misuse } from './command.ts'
 import { flush } from './flush.ts'
+import { ledger } from './ledger.ts'
 import { lint } from './lint.ts'
 import { map } from './map.ts'
+import { Failed } from './relay-client.ts'
+import { send } from './send.ts'
 import { serve } from './serve.ts'
+import { status } from './status.ts'
+import { verify } from './verify.ts'
 
-const commands: Readonly<Record<string, Command>> = { serve, flush, map, lint }
+const commands: Readonly<Record<string, Command>> = { serve, flush, map, lint, send, verify, status, ledger }
 
 const overview = `target-relay <command> [options]
 
@@ -39,7 +44,8 @@ export async function main(io: Io): Promise<Exit> {
     // parseArgs throws with a code of its own for what it does not know.
     const misused =
       error instanceof Misuse || (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'))
-    io.err(`${name}: ${error instanceof Error ? (misused ? error.message : (error.stack ?? error.message)) : String(error)}`)
+    const expected = misused || error instanceof Failed
+    io.err(`${name}: ${error instanceof Error ? (expected ? error.message : (error.stack ?? error.message)) : String(error)}`)
     return misused ? exit.misused : exit.failed
   }
 }
@@ -51,4 +57,5 @@ if (import.meta.main)
     out: (line) => process.stdout.write(`${line}\n`),
     err: (line) => process.stderr.write(`${line}\n`),
     isTerminal: process.stdout.isTTY === true,
+    ...(process.stderr.isTTY === true ? { progress: (line: string) => process.stderr.write(`\r\u001b[2K${line}`) } : {}),
   })

@@ -7,17 +7,35 @@
  */
 import { Hono, type MiddlewareHandler } from 'hono'
 import * as z from 'zod'
-import { validateVisitor } from '../core/validate.ts'
+import type { MovedState } from '../core/ledger/port.ts'
+import { isStamp } from '../core/stamp.ts'
+import { type CheckedVisitor, validateVisitor } from '../core/validate.ts'
 import type { AppParts } from './app.ts'
 import { verifyBasic, verifyBearer } from './auth/tokens.ts'
 import { isJson, parseJsonBody, readBody } from './body.ts'
 import { problem } from './problem.ts'
 
 const maxBodyBytes = 16_384
+/** A part of a ledger's state. */
+const maxStateBytes = 4_194_304
 const adminUser = 'admin'
 
 const spentBody = z.strictObject({ units: z.int().min(0) })
-const eraseBody = z.strictObject({ visitor: z.unknown() })
+const visitorBody = z.strictObject({ visitor: z.unknown() })
+const stamp = z.string().refine(isStamp)
+const ms = z.number().min(0)
+const stateBody = z.strictObject({
+  units: z.array(z.strictObject({ account: z.string(), lastMs: ms, units: z.int().min(1) })),
+  visitors: z.array(
+    z.strictObject({
+      hash: z.string().regex(/^[0-9a-f]+$/),
+      registers: z.array(z.strictObject({ name: z.string(), done: stamp.optional(), open: z.array(stamp) })),
+      erasedMs: ms.optional(),
+      keptUntilMs: ms,
+    }),
+  ),
+  events: z.array(z.strictObject({ event: z.string().regex(/^[0-9a-f]+$/), stamp, atMs: ms, done: z.boolean(), keptUntilMs: ms })),
+})
 
 export function adminApi(parts: AppParts): Hono<{ Variables: { body: unknown } }> {
   const { operator, settings } = parts
@@ -47,10 +65,20 @@ export function adminApi(parts: AppParts): Hono<{ Variables: { body: unknown } }
     return c.json(await operator.usage())
   })
   app.post('/erase', jsonBody(parts), async (c) => {
-    const body = eraseBody.safeParse(c.get('body'))
-    const checked = validateVisitor(body.success ? body.data.visitor : undefined)
-    if (!checked.ok) return problem(c, 'invalid', { errors: checked.problems })
-    return c.json(await operator.erase(checked.visitor))
+    const checked = visitorOf(c.get('body'))
+    return checked.ok ? c.json(await operator.erase(checked.visitor)) : problem(c, 'invalid', { errors: checked.problems })
+  })
+  // A visitor's id has no place in a URL.
+  app.post('/visitor', jsonBody(parts), async (c) => {
+    const checked = visitorOf(c.get('body'))
+    return checked.ok ? c.json(await operator.find(checked.visitor)) : problem(c, 'invalid', { errors: checked.problems })
+  })
+  app.get('/ledger/state', async (c) => c.json(await operator.moveOut(c.req.query('cursor'))))
+  app.post('/ledger/state', jsonBody(parts, maxStateBytes), async (c) => {
+    const body = stateBody.safeParse(c.get('body'))
+    if (!body.success) return problem(c, 'invalid', { errors: [{ path: '', message: 'must be a part of a ledger that was exported' }] })
+    await operator.moveIn(body.data as MovedState)
+    return c.json(await operator.usage())
   })
   // The ledger or the store did not answer: nothing about why.
   app.onError((_error, c) => problem(c, 'unavailable'))
@@ -68,9 +96,14 @@ const ownOrigin: MiddlewareHandler = async (c, next) => {
   return next()
 }
 
-function jsonBody({ clock }: AppParts): MiddlewareHandler<{ Variables: { body: unknown } }> {
+function visitorOf(body: unknown): CheckedVisitor {
+  const parsed = visitorBody.safeParse(body)
+  return validateVisitor(parsed.success ? parsed.data.visitor : undefined)
+}
+
+function jsonBody({ clock }: AppParts, maxBytes = maxBodyBytes): MiddlewareHandler<{ Variables: { body: unknown } }> {
   return async (c, next) => {
-    const read = await readBody(c.req.raw, maxBodyBytes, clock)
+    const read = await readBody(c.req.raw, maxBytes, clock)
     if (!read.ok) return problem(c, read.problem)
     const body = parseJsonBody(read.bytes)
     if (body === undefined) return problem(c, 'malformed', { detail: 'The body is not JSON.' })

@@ -7,7 +7,9 @@ import type { Erase } from '../core/erase.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import type { Prepare } from '../core/prepare.ts'
 import type { Deliver } from '../core/receipt.ts'
+import type { Find } from '../core/whereabouts.ts'
 import { adminApi } from './admin.ts'
+import type { ApiToken } from './auth/tokens.ts'
 import { takeDropIn } from './drop-in.ts'
 import { takeHook } from './hooks.ts'
 import { type Readiness, takeReadyz } from './probes.ts'
@@ -18,7 +20,7 @@ import { takeUpdates, updatesBody } from './updates.ts'
 export interface AppParts {
   readonly settings: {
     readonly targetClientCode: string
-    readonly apiTokens: readonly string[]
+    readonly apiTokens: readonly ApiToken[]
     readonly adminToken?: string
     readonly hookSecrets: ReadonlyMap<string, readonly string[]>
   }
@@ -34,10 +36,11 @@ export interface AppParts {
 }
 
 /** What `/admin/api` can do. */
-export interface Operator extends Pick<Ledger, 'usage' | 'pause' | 'restate'> {
+export interface Operator extends Pick<Ledger, 'usage' | 'pause' | 'restate' | 'moveOut' | 'moveIn'> {
   /** One run; its report. */
   flush(): Promise<object>
   readonly erase: Erase
+  readonly find: Find
 }
 
 export function createApp(parts: AppParts): Hono {

@@ -5,7 +5,7 @@
 import type { Context } from 'hono'
 import type { Receipt } from '../core/receipt.ts'
 import type { AppParts } from './app.ts'
-import { verifyBearer } from './auth/tokens.ts'
+import { laneOfBearer } from './auth/tokens.ts'
 import { decodeUtf8, readBody } from './body.ts'
 import { decodeForm, isForm } from './form.ts'
 import { comeBackSeconds, type ProblemType, problemStatus, problemTitle } from './problem.ts'
@@ -17,7 +17,8 @@ const prefix = 'profile.'
 
 export async function takeDropIn(c: Context, parts: AppParts, client: string): Promise<Response> {
   if (client !== parts.settings.targetClientCode && client !== 'client') return failure(c, 'not-found')
-  if (!(await verifyBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens))) return failure(c, 'unauthenticated')
+  const lane = await laneOfBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens)
+  if (lane === undefined) return failure(c, 'unauthenticated')
   const arrivalMs = parts.clock.now()
   const forms: (string | undefined)[] = [new URL(c.req.url).search.slice(1)]
   if (c.req.method === 'POST') {
@@ -41,7 +42,7 @@ export async function takeDropIn(c: Context, parts: AppParts, client: string): P
   }
   const prepared = await parts.prepare({ visitor, attributes: Object.fromEntries(attributes) }, { source: apiSource, arrivalMs })
   if (!prepared.ok) return failure(c, 'invalid', prepared.problems.map(({ path, message }) => `${path} ${message}`).join('; '))
-  const [receipt] = await parts.deliver([prepared.update], 'live')
+  const [receipt] = await parts.deliver([prepared.update], lane)
   return receipt === undefined ? failure(c, 'internal') : answer(c, receipt)
 }
 

@@ -2,11 +2,11 @@
 import { zValidator } from '@hono/zod-validator'
 import type { Context, MiddlewareHandler } from 'hono'
 import * as z from 'zod'
-import type { Update } from '../core/update.ts'
+import type { Lane, Update } from '../core/update.ts'
 import type { Problem } from '../core/validate.ts'
 import { answerMany, answerOne, resultOf } from './answer.ts'
 import type { AppParts } from './app.ts'
-import { verifyBearer } from './auth/tokens.ts'
+import { laneOfBearer } from './auth/tokens.ts'
 import { defaultMaxBodyBytes, isJson, parseJsonBody, readBody } from './body.ts'
 import { problem } from './problem.ts'
 
@@ -35,11 +35,17 @@ interface Checked {
   out: { json: Body }
 }
 
+/** The lane of the token that proved the sender. */
+interface Granted {
+  Variables: { lane: Lane }
+}
+
 /** Proof, size, type and shape, in this order: a stranger learns nothing about shapes. */
-export function updatesBody(parts: AppParts): [MiddlewareHandler, MiddlewareHandler] {
-  const proven: MiddlewareHandler = async (c, next) => {
-    if (!(await verifyBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens)))
-      return problem(c, 'unauthenticated', {}, { 'www-authenticate': 'Bearer' })
+export function updatesBody(parts: AppParts): [MiddlewareHandler<Granted>, MiddlewareHandler<Granted>] {
+  const proven: MiddlewareHandler<Granted> = async (c, next) => {
+    const lane = await laneOfBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens)
+    if (lane === undefined) return problem(c, 'unauthenticated', {}, { 'www-authenticate': 'Bearer' })
+    c.set('lane', lane)
     const read = await readBody(c.req.raw, defaultMaxBodyBytes, parts.clock)
     if (!read.ok) return problem(c, read.problem)
     if (!isJson(c.req.header('content-type') ?? null)) return problem(c, 'unsupported-media-type')
@@ -50,7 +56,7 @@ export function updatesBody(parts: AppParts): [MiddlewareHandler, MiddlewareHand
   }
   const shaped = zValidator('json', z.unknown().transform(readShape), (result, c) =>
     result.success ? undefined : problem(c, 'invalid', { errors: fieldErrors(result.error.issues).slice(0, maxProblems) }),
-  ) as MiddlewareHandler
+  ) as MiddlewareHandler<Granted>
   return [proven, shaped]
 }
 
@@ -62,7 +68,7 @@ function readShape(json: unknown, context: z.core.$RefinementCtx): Body {
   return z.NEVER
 }
 
-export async function takeUpdates(c: Context<object, string, Checked>, parts: AppParts): Promise<Response> {
+export async function takeUpdates(c: Context<Granted, string, Checked>, parts: AppParts): Promise<Response> {
   const body = c.req.valid('json' as never) as Body
   const drafts = 'one' in body ? [body.one] : body.many
   const arrivalMs = parts.clock.now()
@@ -76,7 +82,7 @@ export async function takeUpdates(c: Context<object, string, Checked>, parts: Ap
     else errors.push(...prepared.problems.map(({ path, message }) => ({ path: prefix + path, message })))
   }
   if (errors.length > 0) return problem(c, 'invalid', { errors: errors.slice(0, maxProblems) })
-  const receipts = await parts.deliver(updates, 'live')
+  const receipts = await parts.deliver(updates, c.get('lane'))
   const results = receipts.map((receipt, index) => resultOf(drafts[index]?.id, receipt))
   const [only] = results
   return 'one' in body && only !== undefined ? answerOne(c, only, 409) : answerMany(c, results, 409)

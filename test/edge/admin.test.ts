@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { createErase } from '../../src/core/erase.ts'
 import { createHasher } from '../../src/core/hash.ts'
+import { createFind } from '../../src/core/whereabouts.ts'
 import { createApp } from '../../src/edge/app.ts'
 import { systemClock } from '../../src/runtime.ts'
 import { testSecrets } from '../support/secrets.ts'
@@ -17,7 +18,7 @@ async function admin(world: World, adminToken: string | null = testSecrets.admin
   const app = createApp({
     settings: {
       targetClientCode: 'demo',
-      apiTokens: [testSecrets.apiToken],
+      apiTokens: [{ token: testSecrets.apiToken, lane: 'live' }],
       ...(adminToken === null ? {} : { adminToken }),
       hookSecrets: new Map(),
     },
@@ -33,6 +34,9 @@ async function admin(world: World, adminToken: string | null = testSecrets.admin
       restate: (units) => ledger.restate(units),
       flush: () => world.flush(),
       erase: createErase({ hasher, ledger, backlog, maxOperations: 900 }),
+      find: createFind({ hasher, ledger, backlog }),
+      moveOut: (cursor) => ledger.moveOut(cursor),
+      moveIn: (part) => ledger.moveIn(part),
     },
     clock: systemClock,
   })

@@ -24,7 +24,10 @@ async function edge(receipts: (update: Update) => Receipt = () => ({ status: 'su
   const app = createApp({
     settings: {
       targetClientCode: 'demo',
-      apiTokens: [testSecrets.apiToken, 'another-token'],
+      apiTokens: [
+        { token: testSecrets.apiToken, lane: 'live' },
+        { token: 'another-token', lane: 'bulk' },
+      ],
       adminToken: testSecrets.adminToken,
       hookSecrets: new Map([
         ['call-centre', [testSecrets.hook('old-call-centre'), testSecrets.hook('call-centre')]],
@@ -51,6 +54,9 @@ async function edge(receipts: (update: Update) => Receipt = () => ({ status: 'su
       pause: async () => {},
       restate: async () => {},
       erase: () => Promise.reject(new Error('not here')),
+      find: () => Promise.reject(new Error('not here')),
+      moveOut: () => Promise.reject(new Error('not here')),
+      moveIn: () => Promise.reject(new Error('not here')),
     },
     clock: systemClock,
   })
@@ -102,9 +108,12 @@ describe('POST /v1/updates: what became of it (DESIGN §8)', () => {
     })
   })
 
-  it('takes any of the tokens', async () => {
-    const { v1 } = await edge()
+  it('takes any of the tokens, each on the lane that it was granted', async () => {
+    const { v1, send, lanes } = await edge()
+    expect((await v1(good)).status).toBe(200)
     expect((await v1(good, { authorization: 'Bearer another-token' })).status).toBe(200)
+    await send('/m2/demo/profile/update?mboxPC=1&profile.a=1', { headers: { authorization: 'Bearer another-token' } })
+    expect(lanes).toEqual(['live', 'bulk', 'bulk'])
   })
 })
 

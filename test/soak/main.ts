@@ -18,8 +18,8 @@ import { seededRandom } from '../support/clock.ts'
 import { freePort } from '../support/redis.ts'
 import { ringKey } from '../support/seal.ts'
 import { testSecrets } from '../support/secrets.ts'
+import { settingsFor } from '../support/settings.ts'
 import { startUpstashStandIn, type UpstashStandIn } from '../support/upstash-stand-in.ts'
-import { settingsFor } from '../support/workerd.ts'
 
 const { values: options } = parseArgs({
   options: { seconds: { type: 'string', default: '600' }, ledger: { type: 'string' }, seed: { type: 'string' } },

@@ -2,8 +2,9 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import { startEmulator } from '../emulator/emulator.ts'
 import { testSecrets } from '../support/secrets.ts'
+import { settingsFor } from '../support/settings.ts'
 import { startUpstashStandIn, type UpstashStandIn } from '../support/upstash-stand-in.ts'
-import { settingsFor, startWorkerdRelay } from '../support/workerd.ts'
+import { startWorkerdRelay } from '../support/workerd.ts'
 
 const post = (origin: string, body: unknown) =>
   fetch(`${origin}/v1/updates`, {

@@ -1,4 +1,5 @@
 /** Secrets that are sent as they are. They prove the sender, not the body, and a copied request can be sent again. */
+import type { Lane } from '../../core/update.ts'
 import { decodeBase64 } from './encodings.ts'
 import type { AuthScheme } from './scheme.ts'
 
@@ -37,6 +38,18 @@ export async function verifyBasic(header: string | null, pairs: readonly string[
 export async function verifyBearer(header: string | null, tokens: readonly string[]): Promise<boolean> {
   const token = /^Bearer +([^\s]+)$/i.exec(header ?? '')?.[1]
   return token !== undefined && isOneOf(token, tokens)
+}
+
+/** A token of `API_TOKENS`, and the lane that it was granted. */
+export interface ApiToken {
+  readonly token: string
+  readonly lane: Lane
+}
+
+/** The lane of the token that an Authorization header carries; undefined where it carries none. All are compared. */
+export async function laneOfBearer(header: string | null, tokens: readonly ApiToken[]): Promise<Lane | undefined> {
+  const lanes = await Promise.all(tokens.map(async ({ token, lane }) => ((await verifyBearer(header, [token])) ? lane : undefined)))
+  return lanes.find((lane) => lane !== undefined)
 }
 
 /** Compares with every secret, so that time tells neither which one fits nor how much of it. */

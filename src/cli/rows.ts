@@ -1,0 +1,145 @@
+/**
+ * Files of updates, row by row: Adobe's bulk format, CSV, NDJSON. One row is read at a time, however large the file.
+ */
+import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import { parse as csvParser } from 'csv-parse'
+import { Misuse } from './command.ts'
+
+/** One update as `POST /v1/updates` takes it, or what is wrong with its line. */
+export type Row = { readonly line: number; readonly update: RowUpdate } | { readonly line: number; readonly error: string }
+
+export interface RowUpdate {
+  readonly id?: unknown
+  readonly visitor?: unknown
+  readonly attributes?: unknown
+  readonly occurredAt?: unknown
+}
+
+export const fileFormats = ['bulk', 'csv', 'ndjson'] as const
+export type FileFormat = (typeof fileFormats)[number]
+
+/** The first line of Adobe's bulk format. */
+const bulkMark = 'batch='
+const sniffedBytes = 4_096
+
+/** What kind of file it is: by its beginning, else by its name. @throws Misuse where neither tells */
+export async function formatOf(file: string): Promise<FileFormat> {
+  const handle = await open(file).catch(() => {
+    throw new Misuse(`${file} cannot be read`)
+  })
+  try {
+    const { buffer, bytesRead } = await handle.read(new Uint8Array(sniffedBytes), 0, sniffedBytes, 0)
+    const start = new TextDecoder().decode(buffer.subarray(0, bytesRead)).trimStart()
+    if (start.startsWith(bulkMark)) return 'bulk'
+    if (start.startsWith('{') || /\.(ndjson|jsonl)$/i.test(file)) return 'ndjson'
+    if (/\.csv$/i.test(file) || /^"?(pcId|thirdPartyId)"?,/.test(start)) return 'csv'
+  } finally {
+    await handle.close()
+  }
+  throw new Misuse(`${file}: neither Adobe's bulk format nor CSV nor NDJSON; say which with --format`)
+}
+
+/** @throws Misuse where the header can't be; what is wrong with a row is in the row */
+export function readRows(file: string, format: FileFormat): AsyncGenerator<Row> {
+  return { bulk: bulkRows, csv: csvRows, ndjson: jsonRows }[format](file)
+}
+
+/**
+ * `batch=` and the names, in one line or two; then rows of URL-encoded cells. Rows may be short, and empty cells are passed
+ * over: they never clear anything.
+ */
+async function* bulkRows(file: string): AsyncGenerator<Row> {
+  let names: readonly string[] | undefined
+  let line = 0
+  for await (const text of linesOf(file)) {
+    line++
+    const content = line === 1 ? text.replace(bulkMark, '') : text
+    if (content === '') continue
+    const cells = content.split(',')
+    if (names === undefined) {
+      names = checkHeader(cells.map(decode), file)
+      continue
+    }
+    yield rowOf(line, names, cells, decode)
+  }
+}
+
+async function* csvRows(file: string): AsyncGenerator<Row> {
+  const parser = createReadStream(file).pipe(csvParser({ bom: true, relax_column_count: true, skip_empty_lines: true, info: true }))
+  let names: readonly string[] | undefined
+  try {
+    for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
+      if (names === undefined) names = checkHeader(record, file)
+      else yield rowOf(info.lines, names, record, (cell) => cell)
+    }
+  } catch (error) {
+    if (error instanceof Misuse) throw error
+    // Where a quote is not closed, no later line can be told apart.
+    yield { line: 0, error: `the rest of the file is no CSV: ${error instanceof Error ? error.message : String(error)}` }
+  }
+}
+
+/** One JSON object a line, as `POST /v1/updates` takes it. */
+async function* jsonRows(file: string): AsyncGenerator<Row> {
+  let line = 0
+  for await (const text of linesOf(file)) {
+    line++
+    if (text.trim() === '') continue
+    let update: unknown
+    try {
+      update = JSON.parse(text)
+    } catch {
+      yield { line, error: 'is not JSON' }
+      continue
+    }
+    yield typeof update === 'object' && update !== null && !Array.isArray(update) ? { line, update } : { line, error: 'is no JSON object' }
+  }
+}
+
+/** The first column names the visitor; `id` and `occurredAt` are the event's, all others are attributes. */
+function rowOf(line: number, names: readonly string[], cells: readonly string[], read: (cell: string) => string): Row {
+  if (cells.length > names.length) return { line, error: `has ${cells.length} cells, and the header names ${names.length}` }
+  const fields = new Map<string, string>()
+  try {
+    cells.forEach((cell, column) => {
+      if (cell !== '') fields.set(names[column] ?? '', read(cell))
+    })
+  } catch {
+    return { line, error: 'has a cell that is not URL-encoded UTF-8' }
+  }
+  const [visitorKind = ''] = names
+  const who = fields.get(visitorKind)
+  if (who === undefined) return { line, error: `has no ${visitorKind}` }
+  const [id, occurredAt] = [fields.get('id'), fields.get('occurredAt')]
+  for (const name of [visitorKind, 'id', 'occurredAt']) fields.delete(name)
+  if (fields.size === 0) return { line, error: 'has no attribute' }
+  return {
+    line,
+    update: {
+      visitor: { [visitorKind]: who },
+      attributes: Object.fromEntries(fields),
+      ...(id === undefined ? {} : { id }),
+      ...(occurredAt === undefined ? {} : { occurredAt }),
+    },
+  }
+}
+
+function checkHeader(names: readonly string[], file: string): readonly string[] {
+  const clean = names.map((name) => name.trim())
+  if (clean[0] !== 'pcId' && clean[0] !== 'thirdPartyId') throw new Misuse(`${file}: the first column must be pcId or thirdPartyId`)
+  const twice = clean.find((name, index) => clean.indexOf(name) !== index)
+  if (twice !== undefined) throw new Misuse(`${file}: two columns are named ${twice}`)
+  if (clean.includes('')) throw new Misuse(`${file}: a column has no name`)
+  return clean
+}
+
+function linesOf(file: string): AsyncIterable<string> {
+  return createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })
+}
+
+/** Adobe: URL-encoded UTF-8. A plus is a plus: cells are no form. */
+function decode(cell: string): string {
+  return decodeURIComponent(cell)
+}

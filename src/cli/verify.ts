@@ -1,0 +1,115 @@
+/** `target-relay verify`: what Target holds of a visitor, beside what the relay sent and still holds back. */
+import { parseArgs } from 'node:util'
+import type { Whereabouts } from '../core/whereabouts.ts'
+import { parseSettings } from '../settings.ts'
+import { type Command, exit, Misuse } from './command.ts'
+import { adminClient, answered, Failed } from './relay-client.ts'
+
+/** Target's profile, as its fetch API has it; attribute names without `profile.`. */
+interface Profile {
+  readonly profileAttributes?: Readonly<Record<string, { readonly value?: unknown; readonly modifiedAt?: unknown }>>
+}
+
+const shownChars = 40
+
+export const verify: Command = {
+  summary: "compare a visitor's profile in Target with what was sent",
+  usage: `target-relay verify <thirdPartyId> [--relay <url>]
+target-relay verify --pc-id <pcId> [--relay <url>]
+
+Asks Target's profile fetch what it holds, and the relay (ADMIN_TOKEN) what it delivered and still holds back. Settings:
+TARGET_CLIENT_CODE, and TARGET_TOKEN where the account requires one. Target shows an update usually within an hour, at
+most after 24. Exit 1 where the profile is unknown or lacks something.`,
+
+  async run({ args, env, out }) {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { 'pc-id': { type: 'string' }, relay: { type: 'string' } },
+    })
+    const pcId = values['pc-id']
+    const [thirdPartyId] = positionals
+    if ((pcId === undefined) === (thirdPartyId === undefined) || positionals.length > 1) throw new Misuse('name one visitor')
+    const visitor = pcId === undefined ? { thirdPartyId: thirdPartyId ?? '' } : { pcId }
+    const client = adminClient({ env }, values.relay)
+    const target = targetOf(env)
+    const whereabouts = (await client.post('/admin/api/visitor', { visitor })) as Whereabouts
+    const profile = await fetchProfile(target, visitor)
+
+    if (profile === undefined)
+      out('Target knows no such profile: it ignores updates of it without a word, until the visitor comes to the site')
+    const held = profile?.profileAttributes ?? {}
+    const rows = rowsOf(whereabouts, held)
+    for (const line of table(rows)) out(line)
+    if (whereabouts.heldUntil !== undefined) out(`held back by its source until ${whereabouts.heldUntil}`)
+    const known = new Set(whereabouts.attributes.map(({ name }) => name))
+    const others = Object.keys(held).filter((name) => !known.has(name)).length
+    if (others > 0) out(`${others} more in Target that this relay knows nothing of`)
+    return profile !== undefined && rows.every(({ verdict }) => verdict === 'there') ? exit.ok : exit.failed
+  },
+}
+
+interface Target {
+  readonly origin: string
+  readonly clientCode: string
+  readonly token?: string
+}
+
+function targetOf(env: Readonly<Record<string, string | undefined>>): Target {
+  const given = Object.fromEntries(Object.entries(env).filter(([name]) => name.startsWith('TARGET_')))
+  const parsed = parseSettings({ HASH_KEY: 'of no use here, but it must be there', ...given })
+  if (!parsed.ok) throw new Misuse(parsed.problems.join('; '))
+  const { targetOrigin: origin, targetClientCode: clientCode, targetToken: token } = parsed.settings
+  return { origin, clientCode, ...(token === undefined ? {} : { token }) }
+}
+
+/** Undefined where Target knows no such profile. */
+async function fetchProfile({ origin, clientCode, token }: Target, visitor: { pcId: string } | { thirdPartyId: string }) {
+  const path = 'pcId' in visitor ? encodeURIComponent(visitor.pcId) : `thirdPartyId/${encodeURIComponent(visitor.thirdPartyId)}`
+  const { status, body } = await answered(`${origin}/rest/v1/profiles/${path}?client=${clientCode}`, {
+    headers: { accept: 'application/json', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
+  })
+  if (status === 404) return undefined
+  if (status === 401 || status === 403) throw new Failed('Target does not take TARGET_TOKEN')
+  if (status !== 200 || typeof body !== 'object' || body === null) throw new Failed(`Target answered ${status}`)
+  return body as Profile
+}
+
+interface Row {
+  readonly name: string
+  readonly verdict: 'there' | 'not seen yet' | 'waits' | 'fate open' | 'changed since'
+  readonly inTarget: string
+  readonly delivered: string
+  readonly waiting: string
+}
+
+function rowsOf({ attributes }: Whereabouts, held: NonNullable<Profile['profileAttributes']>): readonly Row[] {
+  return attributes.map(({ name, deliveredAt, openAt, waitingAt }) => {
+    const there = Object.hasOwn(held, name) ? held[name] : undefined
+    const modifiedAt = typeof there?.modifiedAt === 'string' ? Date.parse(there.modifiedAt) : Number.NaN
+    const behind = deliveredAt !== undefined && modifiedAt < Date.parse(deliveredAt)
+    return {
+      name,
+      verdict:
+        openAt !== undefined ? 'fate open' : waitingAt.length > 0 ? 'waits' : there === undefined || behind ? 'not seen yet' : 'there',
+      inTarget: there === undefined ? '-' : JSON.stringify(there.value ?? null).slice(0, shownChars),
+      delivered: deliveredAt ?? '-',
+      waiting: waitingAt.length === 0 ? '-' : `${waitingAt.length}, of ${waitingAt.at(-1)}`,
+    }
+  })
+}
+
+function* table(rows: readonly Row[]): Generator<string> {
+  if (rows.length === 0) {
+    yield 'the relay knows nothing of this visitor'
+    return
+  }
+  const head = ['attribute', '', 'in Target', 'delivered (its time)', 'waiting']
+  const cells = [head, ...rows.map(({ name, verdict, inTarget, delivered, waiting }) => [name, verdict, inTarget, delivered, waiting])]
+  const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)))
+  for (const row of cells)
+    yield row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd()
+}

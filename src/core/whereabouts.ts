@@ -1,0 +1,68 @@
+/**
+ * Where one visitor's attributes are: what Target was given, whose fate is open, what waits. Names and times only; no
+ * value leaves the backlog by this way.
+ */
+import type { Backlog } from './backlog/port.ts'
+import type { Hasher } from './hash.ts'
+import type { Ledger } from './ledger/port.ts'
+import { stampTimeMs } from './stamp.ts'
+import type { Visitor } from './update.ts'
+
+export interface Whereabouts {
+  readonly attributes: readonly {
+    readonly name: string
+    /** The time of the newest value that Target accepted, and of the newest whose fate is open, ISO 8601. */
+    readonly deliveredAt?: string
+    readonly openAt?: string
+    /** The times of values that wait in the backlog, oldest first. */
+    readonly waitingAt: readonly string[]
+  }[]
+  /** Entries in the backlog, and until when at least the last of them waits (ISO 8601) where one is held back. */
+  readonly entries: number
+  readonly heldUntil?: string
+}
+
+export type Find = (visitor: Visitor) => Promise<Whereabouts>
+
+/** Rejects where the ledger or the store does not answer. */
+export function createFind(parts: {
+  readonly hasher: Hasher
+  readonly ledger: Pick<Ledger, 'visitor'>
+  readonly backlog: Pick<Backlog, 'list'>
+}): Find {
+  const { hasher, ledger, backlog } = parts
+  const iso = (ms: number) => new Date(ms).toISOString()
+  return async (visitor) => {
+    const visitorHash = await hasher.visitor(visitor)
+    const known = await ledger.visitor(visitorHash)
+    const waiting = new Map<string, string[]>()
+    let entries = 0
+    let heldUntilMs = 0
+    for (let cursor: string | undefined; ; ) {
+      const page = await backlog.list({ prefix: `${visitorHash}/`, ...(cursor === undefined ? {} : { cursor }) })
+      for (const item of page.items) {
+        entries++
+        if (!('entry' in item)) continue
+        heldUntilMs = Math.max(heldUntilMs, item.entry.notBeforeMs ?? 0)
+        for (const { name } of item.entry.attributes) waiting.set(name, [...(waiting.get(name) ?? []), iso(stampTimeMs(item.entry.stamp))])
+      }
+      cursor = page.cursor
+      if (cursor === undefined) break
+    }
+    const registers = new Map(known.map((one) => [one.name, one]))
+    const names = [...new Set([...registers.keys(), ...waiting.keys()])].sort()
+    return {
+      attributes: names.map((name) => {
+        const { done, open } = registers.get(name) ?? {}
+        return {
+          name,
+          ...(done === undefined ? {} : { deliveredAt: iso(stampTimeMs(done)) }),
+          ...(open === undefined ? {} : { openAt: iso(stampTimeMs(open)) }),
+          waitingAt: waiting.get(name) ?? [],
+        }
+      }),
+      entries,
+      ...(heldUntilMs === 0 ? {} : { heldUntil: iso(heldUntilMs) }),
+    }
+  }
+}

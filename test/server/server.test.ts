@@ -1,0 +1,204 @@
+/** The relay as a process on one SQLite file: what it keeps, how it stops, what it says (in this runtime; all others in test/runtimes). */
+import { copyFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { SettingsError } from '../../src/create-relay.ts'
+import { source } from '../../src/edge/source.ts'
+import { serve } from '../../src/server.ts'
+import { sources } from '../../src/sources.ts'
+import { startEmulator } from '../emulator/emulator.ts'
+import { testSecrets } from '../support/secrets.ts'
+import { signedHook } from '../support/sender.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+const canary = 'canary-0815'
+const post = async ({ url }: Pick<TestServer, 'url'>, body: unknown) => {
+  const response = await fetch(`${url}/v1/updates`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${testSecrets.apiToken}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+  return { status: response.status, answer: (await response.json()) as Record<string, unknown> }
+}
+const update = (id: string, attributes: object = { tier: 'gold' }, visitor = '1') => ({
+  id,
+  visitor: { thirdPartyId: visitor },
+  attributes,
+})
+async function until(what: () => boolean | Promise<boolean>): Promise<void> {
+  const giveUpAtMs = Date.now() + 10_000
+  while (!(await what())) {
+    if (Date.now() > giveUpAtMs) throw new Error('it never came to be')
+    await sleep(5)
+  }
+}
+
+describe('the server', () => {
+  it('delivers, keeps what waits over a restart, and flushes it on schedule (G2)', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const first = await startServer(emulator.origin)
+    expect((await post(first, update('a'))).answer).toMatchObject({ status: 'submitted' })
+    await first.relay.operator.pause(true)
+    expect((await post(first, update('b', { tier: 'iron' }))).answer).toMatchObject({ status: 'deferred' })
+    await first.relay.operator.pause(false)
+    expect(await first.stop()).toBe(true)
+
+    await using second = await startServer(emulator.origin, { folder: first.folder, settings: { FLUSH_EVERY_MS: '20' } })
+    await until(() => emulator.profiles.values('3p:1')?.['tier'] === 'iron')
+    // What was done before is known (G4).
+    expect((await post(second, update('a'))).answer).toMatchObject({ status: 'duplicate' })
+    expect(emulator.statistics().calls).toBe(2)
+  })
+
+  it('answers what it took before it stops, settles behind the answer, and takes nothing new', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const server = await startServer(emulator.origin)
+    emulator.faults.add({ kind: 'delay', delayMs: 300, count: 1 })
+    const answer = post(server, update('slow'))
+    await until(() => emulator.statistics().calls === 1)
+    const stopped = server.stop()
+    expect((await answer).answer).toMatchObject({ status: 'submitted' })
+    expect(await stopped).toBe(true)
+    await expect(post(server, update('late'))).rejects.toThrow()
+    expect(server.logged.at(-1)).toEqual({ event: 'stopped', inTime: 'yes' })
+
+    await using again = await startServer(emulator.origin, { folder: server.folder })
+    expect((await post(again, update('slow'))).answer).toMatchObject({ status: 'duplicate' })
+  })
+
+  it('a sender that hangs up cancels nothing (G4)', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin)
+    emulator.faults.add({ kind: 'delay', delayMs: 200, count: 1 })
+    const hungUp = new AbortController()
+    const request = fetch(`${server.url}/v1/updates`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${testSecrets.apiToken}`, 'content-type': 'application/json' },
+      body: JSON.stringify(update('left')),
+      signal: hungUp.signal,
+    }).catch(() => 'hung up')
+    await until(() => emulator.statistics().calls === 1)
+    hungUp.abort()
+    expect(await request).toBe('hung up')
+    await until(async () => (await post(server, update('left'))).answer['status'] === 'duplicate')
+    expect(emulator.statistics().calls).toBe(1)
+  })
+
+  it('a running flush stops where nothing is under way, and loses nothing', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const server = await startServer(emulator.origin)
+    await server.relay.operator.pause(true)
+    const count = 200
+    const updates = Array.from({ length: count }, (_, n) => update(`e${n}`, { tier: `t${n}` }, `visitor-${n}`))
+    for (let from = 0; from < count; from += 100) await post(server, { updates: updates.slice(from, from + 100) })
+    await server.relay.operator.pause(false)
+    emulator.faults.add({ kind: 'delay', delayMs: 5 })
+    const flushing = fetch(`${server.url}/admin/api/flush`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${testSecrets.adminToken}`, 'content-type': 'application/json' },
+    })
+    await until(() => emulator.statistics().calls > 10)
+    await server.stop()
+    const report = (await (await flushing).json()) as { stopped: string; replayed: number }
+    expect(report.stopped).toBe('stopping')
+    expect(report.replayed).toBeLessThan(count)
+
+    emulator.faults.clear()
+    await using again = await startServer(emulator.origin, { folder: server.folder })
+    expect((await again.relay.flush()).stopped).toBe('drained')
+    for (let n = 0; n < count; n++) expect(emulator.profiles.values(`3p:visitor-${n}`)).toEqual({ tier: `t${n}` })
+    expect(emulator.statistics().calls).toBe(count)
+  })
+
+  it('a file that was lost, or came back from an older copy, is noticed: nothing is sent that was spent before (G1)', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const settings = { QUOTA_LIMIT: '10' }
+    const server = await startServer(emulator.origin, { settings })
+    for (const n of [1, 2, 3]) await post(server, update(`a${n}`, { tier: `t${n}` }))
+    await server.stop()
+    const file = join(server.folder, 'relay.sqlite')
+    copyFileSync(file, `${file}-copy`)
+    const second = await startServer(emulator.origin, { folder: server.folder, settings })
+    for (const n of [4, 5, 6]) await post(second, update(`a${n}`, { tier: `t${n}` }))
+    await second.relay.flush()
+    await second.stop()
+
+    copyFileSync(`${file}-copy`, file)
+    await using older = await startServer(emulator.origin, { folder: server.folder, settings })
+    await older.relay.flush()
+    expect((await older.relay.operator.usage()).used).toBe(6)
+    expect(older.logged.some(({ event }) => event === 'ledger_went_back')).toBe(true)
+    await older.stop()
+
+    rmSync(file)
+    await using empty = await startServer(emulator.origin, { folder: server.folder, settings })
+    // Its order is not known so shortly behind the loss: it is set aside.
+    expect((await post(empty, update('b', { tier: 'new' }))).answer).toMatchObject({ status: 'rejected' })
+    expect((await empty.relay.operator.usage()).remaining).toBe(0)
+    expect(empty.logged.some(({ event }) => event === 'ledger_lost')).toBe(true)
+    expect(emulator.statistics().calls).toBe(6)
+  })
+
+  it('logs a line a request: what was asked and how it ended, nobody’s id, value or secret (G8)', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin)
+    const hook = signedHook('loan', 'm', { loan: 'l', customer: canary, status: 'funded', amount: 1, at: new Date().toISOString() })
+    await fetch(`${server.url}${hook.path}?${canary}=1`, { method: 'POST', headers: hook.headers, body: hook.body })
+    await fetch(`${server.url}/m2/demo/profile/update?mboxPC=1&profile.a=${canary}`, {
+      headers: { authorization: `Bearer ${testSecrets.apiToken}` },
+    })
+    await fetch(`${server.url}/hooks/${canary}`, { method: 'POST' })
+    await fetch(`${server.url}/${canary}`)
+    expect(server.logged.flatMap(({ event, route, status }) => (event === 'request' ? [[route, status]] : []))).toEqual([
+      ['/hooks/loan', 200],
+      ['/m2/', 200],
+      ['/hooks/', 404],
+      ['other', 404],
+    ])
+    const text = JSON.stringify(server.logged)
+    expect(text).not.toContain(canary)
+    for (const secret of [testSecrets.apiToken, testSecrets.adminToken, testSecrets.hashKey, testSecrets.hook('loan')])
+      expect(text).not.toContain(secret)
+    expect(server.logged[0]).toMatchObject({ event: 'started', runtime: 'node', ledger: 'embedded', encrypted: 'no' })
+  })
+
+  it.each<[string, Record<string, string>, RegExp]>([
+    ['a bad setting', { QUOTA_LIMIT: 'many' }, /QUOTA_LIMIT must be/],
+    ['a file in no folder', { RELAY_DB: '/nowhere/at/all/relay.sqlite' }, /RELAY_DB/],
+    ['half of Upstash', { UPSTASH_REDIS_REST_URL: 'https://x.upstash.io' }, /UPSTASH_REDIS_REST_TOKEN is missing/],
+  ])('does not start with %s, and says which', async (_, settings, message) => {
+    const error = await startServer('http://127.0.0.1:9', { settings }).catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(SettingsError)
+    expect(String(error)).toMatch(message)
+  })
+
+  it('does not start with two sources of one name, with a file that is no database, or on a port that is taken', async () => {
+    const twice = sources.flatMap((one) => [one, one])
+    await expect(startServer('http://127.0.0.1:9', { sources: twice })).rejects.toThrow(/two sources have this name/)
+    await using server = await startServer('http://127.0.0.1:9')
+    await expect(serve({ sources, env: { ...server.env, PORT: new URL(server.url).port } })).rejects.toThrow(/EADDRINUSE/)
+    const file = join(server.folder, 'letter.sqlite')
+    writeFileSync(file, 'This is no database at all, it is a letter to whom it may concern.'.repeat(100))
+    await expect(startServer('http://127.0.0.1:9', { settings: { RELAY_DB: file } })).rejects.toThrow(/RELAY_DB/)
+  })
+
+  it('a source of its own is served', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const { bearer } = await import('../../src/edge/auth/index.ts')
+    const { z } = await import('zod')
+    const desk = source('desk', {
+      auth: bearer(),
+      schema: z.object({ who: z.string() }),
+      map: (e) => ({ id: e.who, visitor: { thirdPartyId: e.who }, attributes: { seen: true } }),
+    })
+    await using server = await startServer(emulator.origin, { sources: [desk], settings: { HOOK_SECRET_DESK: 'a-desk' } })
+    const answer = await fetch(`${server.url}/hooks/desk`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer a-desk', 'content-type': 'application/json' },
+      body: '{"who":"7"}',
+    })
+    expect(await answer.json()).toMatchObject({ status: 'submitted' })
+    expect(emulator.profiles.values('3p:7')).toEqual({ seen: 'true' })
+  })
+})
