@@ -1,0 +1,371 @@
+/** The commands that ask a relay: against a real server on SQLite, and a stand-in of Target. */
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { formatOf, type Row, readRows } from '../../src/cli/rows.ts'
+import { startEmulator } from '../emulator/emulator.ts'
+import { cli, type Ran } from '../support/cli.ts'
+import { testSecrets } from '../support/secrets.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+import { startUpstashStandIn } from '../support/upstash-stand-in.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'target-relay-operators-'))
+let serial = 0
+const file = (content: string, end = 'txt') => {
+  const path = join(folder, `file-${++serial}.${end}`)
+  writeFileSync(path, content)
+  return path
+}
+const envOf = ({ url }: Pick<TestServer, 'url'>, more: Record<string, string> = {}) => ({
+  RELAY_URL: url,
+  API_TOKEN: testSecrets.apiToken,
+  ADMIN_TOKEN: testSecrets.adminToken,
+  TARGET_CLIENT_CODE: 'demo',
+  ...more,
+})
+const reportOf = ({ out }: Ran) => JSON.parse(out) as Record<string, number>
+
+describe('files of updates', () => {
+  const rowsOf = async (path: string) => {
+    const rows: Row[] = []
+    for await (const row of readRows(path, await formatOf(path))) rows.push(row)
+    return rows
+  }
+
+  it('Adobe’s bulk format: short rows, empty cells, URL-encoded cells', async () => {
+    const path = file('batch=pcId,param1,param2,param%203\n123,value1\n124,value1,,a%2Cb%0A\n\n125,,%E2%82%AC+\r\n')
+    expect(await rowsOf(path)).toEqual([
+      { line: 2, update: { visitor: { pcId: '123' }, attributes: { param1: 'value1' } } },
+      { line: 3, update: { visitor: { pcId: '124' }, attributes: { param1: 'value1', 'param 3': 'a,b\n' } } },
+      { line: 5, update: { visitor: { pcId: '125' }, attributes: { param2: '€+' } } },
+    ])
+  })
+
+  it('its names may stand in the line behind batch=', async () => {
+    expect(await rowsOf(file('batch=\nthirdPartyId,a\n1,x\n'))).toEqual([
+      { line: 3, update: { visitor: { thirdPartyId: '1' }, attributes: { a: 'x' } } },
+    ])
+  })
+
+  it('CSV: quotes, line breaks in cells, a byte order mark, columns of the event', async () => {
+    const path = file('\uFEFFthirdPartyId,id,occurredAt,note\n1,e1,2026-11-24T10:00:00Z,"a ""b"", c\nd"\n2,,,x%20y\n', 'csv')
+    expect(await rowsOf(path)).toEqual([
+      {
+        line: 3,
+        update: { visitor: { thirdPartyId: '1' }, id: 'e1', occurredAt: '2026-11-24T10:00:00Z', attributes: { note: 'a "b", c\nd' } },
+      },
+      { line: 4, update: { visitor: { thirdPartyId: '2' }, attributes: { note: 'x%20y' } } },
+    ])
+  })
+
+  it('NDJSON: updates as the API takes them', async () => {
+    const update = { visitor: { pcId: '1-2' }, attributes: { a: { b: 1 } } }
+    expect(await rowsOf(file(`${JSON.stringify(update)}\n\n[1]\n{`, 'ndjson'))).toEqual([
+      { line: 1, update },
+      { line: 3, error: 'is no JSON object' },
+      { line: 4, error: 'is not JSON' },
+    ])
+  })
+
+  it.each<[string, string]>([
+    ['too many cells', 'batch=pcId,a\n1,x,y'],
+    ['a malformed escape', 'batch=pcId,a\n1,%zz'],
+    ['malformed UTF-8', 'batch=pcId,a\n1,%ff'],
+    ['no visitor', 'batch=pcId,a\n,x'],
+    ['nothing but a visitor', 'batch=pcId,a\n1'],
+  ])('a row with %s is wrong, the next one is not', async (_, content) => {
+    const [wrong, right] = await rowsOf(file(`${content}\n2,x\n`))
+    expect(wrong).toEqual({ line: 2, error: expect.any(String) })
+    expect(right).toMatchObject({ line: 3, update: { visitor: { pcId: '2' } } })
+  })
+
+  it('a quote that is never closed ends the file, and is said', async () => {
+    const rows = await rowsOf(file('pcId,a\n1,x\n2,"y\n3,z\n', 'csv'))
+    expect(rows[0]).toMatchObject({ line: 2 })
+    expect(rows[1]).toMatchObject({ error: expect.stringContaining('no CSV') })
+  })
+
+  it.each<[string, string, string]>([
+    ['an unknown first column', 'batch=email,a\n1,x', 'txt'],
+    ['two columns of one name', 'batch=pcId,a,a\n1,x,y', 'txt'],
+    ['a column without a name', 'pcId,,a\n1,x,y', 'csv'],
+    ['no kind that is known', 'hello', 'txt'],
+  ])('%s is refused before anything is sent', async (_, content, end) => {
+    const ran = await cli(['send', file(content, end)], { API_TOKEN: 'x', RELAY_URL: 'http://127.0.0.1:9' })
+    expect(ran.status).toBe(2)
+    expect(ran.err).toMatch(/first column|two columns|no name|neither/)
+  })
+})
+
+describe('send', () => {
+  it('delivers every row, and a second run costs no call', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin)
+    const rows = Array.from({ length: 350 }, (_, n) => `${n},v${n}%26`)
+    const path = file(`batch=thirdPartyId,tier\n${rows.join('\n')}\n`)
+    const first = await cli(['send', path], envOf(server))
+    expect([first.status, reportOf(first)]).toEqual([0, { rows: 350, submitted: 350, refused: 0, durationMs: expect.any(Number) }])
+    for (const n of [0, 99, 100, 349]) expect(emulator.profiles.values(`3p:${n}`)).toEqual({ tier: `v${n}&` })
+    expect(reportOf(await cli(['send', path], envOf(server)))).toMatchObject({ duplicate: 350 })
+    expect(emulator.statistics().calls).toBe(350)
+  })
+
+  it('of rows of one visitor the later line wins (G3)', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin)
+    const rows = Array.from({ length: 60 }, (_, n) => `${n % 3},t${n}`)
+    const ran = await cli(['send', file(`batch=thirdPartyId,tier\n${rows.join('\n')}\n`)], envOf(server))
+    expect(ran.status).toBe(0)
+    await server.relay.flush()
+    for (const n of [57, 58, 59]) expect(emulator.profiles.values(`3p:${n % 3}`)).toEqual({ tier: `t${n}` })
+  })
+
+  it('names what the relay refused by its line, and sends all the rest', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin)
+    const rows = Array.from({ length: 120 }, (_, n) => ({
+      visitor: { thirdPartyId: n % 40 === 7 ? 'a/b' : String(n) },
+      attributes: n === 100 ? { 'user.x': '1' } : { tier: 'gold' },
+    }))
+    const errors = join(folder, 'errors.ndjson')
+    const path = file(rows.map((row) => JSON.stringify(row)).join('\n'), 'ndjson')
+    const ran = await cli(['send', path, '--errors', errors], envOf(server))
+    expect(ran.status).toBe(1)
+    expect(reportOf(ran)).toMatchObject({ rows: 120, submitted: 116, refused: 4 })
+    expect(ran.err.split('\n').map((line) => line.split(':')[0])).toEqual(['line 8', 'line 48', 'line 88', 'line 101'])
+    expect(ran.err).toContain('must not contain + or /')
+    expect(readFileSync(errors, 'utf8').trim().split('\n')).toHaveLength(4)
+  })
+
+  it('what the quota defers is taken, and slows it down', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin, { settings: { QUOTA_LIMIT: '50' } })
+    const rows = Array.from({ length: 250 }, (_, n) => `${n},x`)
+    const startMs = Date.now()
+    const ran = await cli(['send', file(`batch=thirdPartyId,tier\n${rows.join('\n')}\n`)], envOf(server))
+    const { submitted = 0, deferred = 0 } = reportOf(ran)
+    expect([ran.status, submitted + deferred]).toEqual([0, 250])
+    expect(emulator.statistics().calls).toBeLessThanOrEqual(50)
+    // It waited at least once: no batch comes at once behind one that was deferred.
+    expect(Date.now() - startMs).toBeGreaterThan(900)
+  })
+
+  it('a relay that is away is waited for; one that stays away is given up, and where to go on is said', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin)
+    const port = await startProxy(server.url, (count) => count <= 2)
+    const path = file('batch=thirdPartyId,tier\n1,x\n2,x\n')
+    const ran = await cli(['send', path], envOf({ url: port.url }))
+    expect([ran.status, reportOf(ran)['submitted']]).toEqual([0, 2])
+    await port.close()
+
+    const stopping = cli(['send', path, '--from-line', '3'], envOf({ url: 'http://127.0.0.1:9' }))
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    process.emit('SIGTERM')
+    const broken = await stopping
+    expect([broken.status, reportOf(broken)]).toEqual([1, { rows: 1, refused: 0, durationMs: expect.any(Number), resumeFrom: 3 }])
+    expect(broken.err).toContain('--from-line 3')
+  })
+
+  it.each<[string, string[], Record<string, string>, RegExp]>([
+    ['no token', [], { API_TOKEN: '' }, /set API_TOKEN/],
+    ['another token', [], { API_TOKEN: 'wrong' }, /does not take this API_TOKEN/],
+    ['a token in clear over the network', ['--relay', 'http://relay.example'], {}, /must be https/],
+    ['no such format', ['--format', 'xml'], {}, /bulk, csv, ndjson/],
+    ['a line that is none', ['--from-line', '0'], {}, /--from-line/],
+    ['a time that is none', ['--occurred-at', 'then'], {}, /--occurred-at/],
+  ])('refuses %s', async (_, args, env, message) => {
+    await using server = await startServer('http://127.0.0.1:9')
+    const ran = await cli(['send', file('batch=pcId,a\n1,x\n'), ...args], envOf(server, env))
+    expect([ran.status, ran.err]).toEqual([2, expect.stringMatching(message)])
+  })
+})
+
+describe('status', () => {
+  it('says how the relay is doing, in words and as JSON', async () => {
+    await using server = await startServer('http://127.0.0.1:9', { settings: { QUOTA_LIMIT: '1000' } })
+    await server.relay.operator.pause(true)
+    await server.relay.flush()
+    const ran = await cli(['status'], envOf(server))
+    expect(ran.status).toBe(0)
+    expect(ran.out).toMatch(/ready, embedded ledger[\s\S]*quota {5}0 of 1000 used \(0\.0 %\)[\s\S]*paused[\s\S]*last run at 20/)
+    expect(JSON.parse((await cli(['status', '--json'], envOf(server))).out)).toMatchObject({ usage: { limit: 1_000 } })
+  })
+
+  it.each<[string, Record<string, string>, number, RegExp]>([
+    ['no relay', { RELAY_URL: 'http://127.0.0.1:9' }, 1, /does not answer/],
+    ['another token', { ADMIN_TOKEN: 'wrong' }, 2, /does not take this ADMIN_TOKEN/],
+    ['no token', { ADMIN_TOKEN: '' }, 2, /set ADMIN_TOKEN/],
+    ['no URL', { RELAY_URL: 'here' }, 2, /is no URL/],
+  ])('%s', async (_, env, status, message) => {
+    await using server = await startServer('http://127.0.0.1:9')
+    expect(await cli(['status'], envOf(server, env))).toMatchObject({ status, err: expect.stringMatching(message) })
+  })
+})
+
+describe('verify', () => {
+  it('shows what Target holds beside what was sent and what waits', async () => {
+    await using emulator = await startEmulator()
+    await using server = await startServer(emulator.origin)
+    const deliver = (attributes: object, visitor: object = { thirdPartyId: 'a b' }) =>
+      fetch(`${server.url}/v1/updates`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${testSecrets.apiToken}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ visitor, attributes }),
+      })
+    const env = envOf(server, { TARGET_ORIGIN: emulator.origin })
+    // Target knows nobody by that id, and says yes all the same.
+    await deliver({ tier: 'gold' })
+    const unknown = await cli(['verify', 'a b'], env)
+    expect([unknown.status, unknown.out]).toEqual([1, expect.stringMatching(/no such profile[\s\S]*tier +not seen yet/)])
+
+    emulator.profiles.seed('3p:a b', { other: 'x' }, Date.now())
+    await deliver({ tier: 'silver', city: 'Bern' })
+    const there = await cli(['verify', 'a b'], env)
+    expect([there.status, there.out]).toEqual([
+      0,
+      expect.stringMatching(/city +there +"Bern"[\s\S]*tier +there +"silver"[\s\S]*1 more in Target/),
+    ])
+
+    await server.relay.operator.pause(true)
+    await deliver({ tier: 'bronze' })
+    const waiting = await cli(['verify', 'a b'], env)
+    expect([waiting.status, waiting.out]).toEqual([1, expect.stringMatching(/tier +waits +"silver" +20\S+ +1, of 20/)])
+
+    emulator.profiles.seed('pc:1-2.3_4', {}, Date.now())
+    const nobody = await cli(['verify', '--pc-id', '1-2.3_4'], env)
+    expect([nobody.status, nobody.out]).toEqual([0, 'the relay knows nothing of this visitor'])
+  })
+
+  it.each<[string, string[], RegExp]>([
+    ['nobody', [], /name one visitor/],
+    ['two', ['1', '--pc-id', '1'], /name one visitor/],
+    ['an id that Target can’t have', ['a/b'], /422/],
+  ])('refuses %s', async (_, args, message) => {
+    await using server = await startServer('http://127.0.0.1:9')
+    const ran = await cli(['verify', ...args], envOf(server))
+    expect([ran.status > 0, ran.err]).toEqual([true, expect.stringMatching(message)])
+  })
+})
+
+describe('flush', () => {
+  it('runs once beside a server, reports as JSON, and says by its status whether it could work', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin)
+    await server.relay.operator.pause(true)
+    await cli(['send', file('batch=thirdPartyId,tier\n1,x\n2,y\n')], envOf(server))
+    await server.relay.operator.pause(false)
+    const ran = await cli(['flush'], server.env)
+    expect([ran.status, JSON.parse(ran.out)]).toEqual([0, expect.objectContaining({ replayed: 2, stopped: 'drained' })])
+    expect(emulator.profiles.values('3p:2')).toEqual({ tier: 'y' })
+
+    await cli(['send', file('batch=thirdPartyId,tier\n3,x\n')], envOf(server))
+    emulator.faults.add({ kind: 'status', status: 403 })
+    await server.relay.operator.pause(true)
+    await cli(['send', file('batch=thirdPartyId,tier\n4,x\n')], envOf(server))
+    await server.relay.operator.pause(false)
+    const kept = await cli(['flush'], server.env)
+    expect([kept.status, JSON.parse(kept.out)]).toEqual([1, expect.objectContaining({ stopped: 'target_unavailable' })])
+  })
+
+  it('bad settings are exit 2, one a line, without a secret', async () => {
+    const ran = await cli(['flush'], { HASH_KEY: 'too-short', QUOTA_LIMIT: 'x' })
+    expect(ran.status).toBe(2)
+    expect(ran.err).toMatch(/TARGET_CLIENT_CODE is required[\s\S]*QUOTA_LIMIT must be[\s\S]*HASH_KEY must have/)
+    expect(ran.err).not.toContain('too-short')
+  })
+})
+
+describe('ledger', () => {
+  it('moves from the embedded one to Upstash: the quota that is spent stays spent, what is newer stays newer, what was done is a duplicate', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using upstash = await startUpstashStandIn()
+    const settings = { QUOTA_LIMIT: '10' }
+    const server = await startServer(emulator.origin, { settings })
+    await cli(
+      [
+        'send',
+        file(
+          '{"id":"e1","visitor":{"thirdPartyId":"1"},"attributes":{"tier":"new"},"occurredAt":OCC}\n'.replace(
+            'OCC',
+            String(Date.now() - 1_000),
+          ),
+          'ndjson',
+        ),
+      ],
+      envOf(server),
+    )
+    await cli(['send', file(`batch=thirdPartyId,tier\n${Array.from({ length: 5 }, (_, n) => `${n + 2},x`).join('\n')}\n`)], envOf(server))
+    const exported = join(folder, 'ledger.ndjson')
+    const out = await cli(['ledger', 'export', exported, '--wait-ms', '1'], envOf(server))
+    expect([out.status, out.err]).toEqual([0, expect.stringMatching(/6 units, 6 visitors, 6 events; .* stays paused/)])
+    expect(readFileSync(exported, 'utf8')).not.toMatch(/thirdPartyId|"new"/)
+    // A second export must not overwrite the first.
+    expect((await cli(['ledger', 'export', exported, '--wait-ms', '1'], envOf(server))).status).toBe(2)
+    await server.stop()
+
+    const redis = { UPSTASH_REDIS_REST_URL: upstash.url, UPSTASH_REDIS_REST_TOKEN: upstash.token, ...settings }
+    const taken = await cli(['ledger', 'import', exported], redis)
+    expect([taken.status, taken.err]).toEqual([0, expect.stringMatching(/parts taken into Upstash/)])
+
+    await using moved = await startServer(emulator.origin, { folder: server.folder, settings: redis })
+    const send = async (update: object) => reportOf(await cli(['send', file(JSON.stringify(update), 'ndjson')], envOf(moved)))
+    expect((await moved.relay.operator.usage()).used).toBe(6)
+    expect(await send({ id: 'e1', visitor: { thirdPartyId: '1' }, attributes: { tier: 'again' } })).toMatchObject({ duplicate: 1 })
+    expect(
+      await send({ id: 'e0', visitor: { thirdPartyId: '1' }, attributes: { tier: 'old' }, occurredAt: Date.now() - 60_000 }),
+    ).toMatchObject({ superseded: 1 })
+    for (let n = 0; n < 6; n++) await send({ id: `n${n}`, visitor: { thirdPartyId: `new-${n}` }, attributes: { tier: 'x' } })
+    expect(emulator.statistics().calls).toBeLessThanOrEqual(10)
+    expect(emulator.profiles.values('3p:1')).toEqual({ tier: 'new' })
+  })
+
+  it('and back, through a relay', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using one = await startServer(emulator.origin)
+    await using other = await startServer(emulator.origin)
+    await cli(['send', file('batch=thirdPartyId,tier\n1,x\n2,x\n')], envOf(one))
+    const exported = join(folder, 'ledger-back.ndjson')
+    await cli(['ledger', 'export', exported, '--wait-ms', '1'], envOf(one))
+    expect(await cli(['ledger', 'import', exported, '--relay', other.url], envOf(other))).toMatchObject({ status: 0 })
+    expect((await other.relay.operator.usage()).used).toBe(2)
+  })
+
+  it.each<[string, string[], RegExp]>([
+    ['neither word', ['ledger', 'move', 'x'], /neither export nor import/],
+    ['no file', ['ledger', 'import'], /name export or import/],
+    ['a file that is not there', ['ledger', 'import', join(folder, 'nowhere')], /there is no file/],
+    ['a file of something else', ['ledger', 'import', file('batch=pcId,a\n1,x\n')], /no JSON|no export/],
+    ['an empty file', ['ledger', 'import', file('')], /is empty/],
+  ])('refuses %s', async (_, args, message) => {
+    const ran = await cli(args, { RELAY_DB: join(folder, `unused-${++serial}.sqlite`) })
+    expect([ran.status, ran.err]).toEqual([2, expect.stringMatching(message)])
+  })
+})
+
+/** Lets requests through to `url`, but for those that are cut. */
+async function startProxy(url: string, cut: (count: number) => boolean): Promise<{ url: string; close(): Promise<void> }> {
+  let count = 0
+  const server = createServer(async (request, response) => {
+    const parts: Uint8Array[] = []
+    for await (const part of request) parts.push(part as Uint8Array)
+    if (cut(++count)) return void request.socket.destroy()
+    const answer = await fetch(`${url}${request.url}`, {
+      method: 'POST',
+      headers: { authorization: request.headers.authorization ?? '', 'content-type': 'application/json' },
+      body: Buffer.concat(parts),
+    })
+    response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text())
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
