@@ -1,0 +1,23 @@
+/**
+ * target-relay as a library: sources and ways of proof, and the relay to mount in an app or a Worker of your own
+ * (docs/library.md). Runtime-neutral; storages are in `target-relay/sqlite` and `target-relay/workers`, the server in
+ * `target-relay/server`.
+ */
+export type { Ledger, Usage } from './core/ledger/port.ts'
+export type { Lane, Visitor } from './core/update.ts'
+export { createRelay, type RelayOptions, readSettings, SettingsError } from './create-relay.ts'
+export type { FlushReport } from './cron/report.ts'
+export * from './edge/auth/index.ts'
+export {
+  type AttributeValue,
+  type Format,
+  type Mapped,
+  type MappedUpdate,
+  type Source,
+  type SourceOptions,
+  type Span,
+  source,
+} from './edge/source.ts'
+export type { Relay } from './relay.ts'
+export type { Settings } from './settings.ts'
+export type { Storage } from './storage.ts'

@@ -1,0 +1,156 @@
+/** What `npm pack` packs, as a stranger has it: installed in an empty folder, run, compiled against, mounted. */
+import { execFile, execFileSync, spawn } from 'node:child_process'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath, URL } from 'node:url'
+import { promisify } from 'node:util'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { startEmulator } from './emulator/emulator.ts'
+import { freePort } from './support/redis.ts'
+import { testSecrets } from './support/secrets.ts'
+import { sendHook, signedHook } from './support/sender.ts'
+import { settingsFor } from './support/settings.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'target-relay-package-'))
+const bin = join(folder, 'node_modules/.bin/target-relay')
+/** A relay that this machine's other settings do not reach. */
+const environment = (more: Readonly<Record<string, string>> = {}) =>
+  ({ PATH: process.env['PATH'] ?? '', HOME: folder, ...more }) as unknown as NodeJS.ProcessEnv
+const run = promisify(execFile)
+let packed: { files: { path: string }[]; unpackedSize: number }
+
+beforeAll(() => {
+  const [pack] = JSON.parse(
+    execFileSync('npm', ['pack', '--json', '--pack-destination', folder], {
+      cwd: root,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }),
+  ) as [{ filename: string; files: { path: string }[]; unpackedSize: number }]
+  packed = pack
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
+  execFileSync('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(folder, pack.filename)], {
+    cwd: folder,
+    stdio: 'ignore',
+  })
+}, 120_000)
+
+describe('the package', () => {
+  it('holds built code and declarations, and nothing else', () => {
+    const others = packed.files.map(({ path }) => path).filter((path) => !/^dist\/.*\.(js|d\.ts)$/.test(path))
+    expect(others.sort()).toEqual(['LICENSE', 'README.md', 'package.json'])
+    expect(packed.unpackedSize).toBeLessThan(1_000_000)
+  })
+
+  it('is a command: help, and the exact calls of an event of a source of one’s own', async () => {
+    expect((await run(bin, ['--help'], { env: environment() })).stdout).toMatch(
+      /serve[\s\S]*flush[\s\S]*map[\s\S]*send[\s\S]*verify[\s\S]*status/,
+    )
+    writeFileSync(
+      join(folder, 'sources.js'),
+      `import { bearer, source } from 'target-relay'
+       import * as z from 'zod'
+       export const sources = [source('desk', {
+         auth: bearer(),
+         schema: z.object({ who: z.string() }),
+         map: (e) => ({ id: e.who, visitor: { thirdPartyId: e.who }, attributes: { seen: true } }),
+         sample: { who: '7' },
+       })]`,
+    )
+    const { stdout } = await run(bin, ['map', 'desk'], { cwd: folder, env: environment({ TARGET_CLIENT_CODE: 'acme' }) })
+    expect(stdout).toContain('mbox3rdPartyId=7&profile.seen=true')
+    expect((await run(bin, ['lint'], { cwd: folder, env: environment() })).stdout).toContain('source desk: bearer, HOOK_SECRET_DESK, ok')
+  })
+
+  it('serves, flushes and says how it is, until it is asked to stop', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const port = await freePort()
+    const env = environment({
+      ...settingsFor(emulator.origin),
+      PORT: String(port),
+      RELAY_URL: `http://127.0.0.1:${port}`,
+      RELAY_DB: join(folder, 'relay.sqlite'),
+      HOOK_SECRET_DESK: 'a-desk',
+    })
+    const server = spawn(bin, ['serve'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] })
+    const ended = new Promise<number | null>((resolve) => server.once('exit', resolve))
+    await new Promise<void>((resolve) => server.stdout.on('data', (chunk: Buffer) => String(chunk).includes('"started"') && resolve()))
+    const answer = await fetch(`http://127.0.0.1:${port}/hooks/desk`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer a-desk', 'content-type': 'application/json' },
+      body: '{"who":"7"}',
+    })
+    expect(await answer.json()).toMatchObject({ status: 'submitted' })
+    expect(emulator.profiles.values('3p:7')).toEqual({ seen: 'true' })
+    expect(JSON.parse((await run(bin, ['flush'], { cwd: folder, env })).stdout)).toMatchObject({ stopped: 'drained' })
+    expect((await run(bin, ['status'], { cwd: folder, env })).stdout).toContain('quota     1 of 999000')
+    server.kill('SIGTERM')
+    expect(await ended).toBe(0)
+  })
+})
+
+describe('docs/library.md', () => {
+  const blocks = [...readFileSync(join(root, 'docs/library.md'), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = '']) => code)
+
+  it('its examples compile against the package, in a project that trusts nobody', () => {
+    mkdirSync(join(folder, 'src'), { recursive: true })
+    const [app = '', worker = ''] = blocks
+    writeFileSync(join(folder, 'src/app.ts'), app)
+    writeFileSync(join(folder, 'src/worker.ts'), worker)
+    writeFileSync(join(folder, 'src/sources.ts'), 'export const sources = []\n')
+    // As `wrangler types` makes it for a Worker of this name.
+    copyFileSync(join(root, 'worker-configuration.d.ts'), join(folder, 'worker-configuration.d.ts'))
+    const common = {
+      strict: true,
+      noEmit: true,
+      module: 'esnext',
+      moduleResolution: 'bundler',
+      target: 'es2024',
+      lib: ['es2024', 'esnext.disposable'],
+    }
+    const types = join(root, 'node_modules/@types')
+    for (const [name, config] of [
+      ['app', { compilerOptions: { ...common, skipLibCheck: true, types: ['node'], typeRoots: [types] }, files: ['src/app.ts'] }],
+      ['worker', { compilerOptions: { ...common, types: [] }, files: ['src/worker.ts', 'worker-configuration.d.ts'] }],
+    ] as const) {
+      writeFileSync(join(folder, `tsconfig.${name}.json`), JSON.stringify(config))
+      const compiled = () =>
+        execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', `tsconfig.${name}.json`], { cwd: folder, encoding: 'utf8' })
+      expect(compiled).not.toThrow()
+    }
+  }, 60_000)
+
+  it('the app runs as it stands there: its own page, and the relay beneath it', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const port = await freePort()
+    const env = environment({
+      ...settingsFor(emulator.origin),
+      HOOK_SECRET_SHOP: testSecrets.hook('shop'),
+      PORT: String(port),
+      RELAY_DB: join(folder, 'library.sqlite'),
+    })
+    const app = spawn('node', [join(folder, 'src/app.ts')], { cwd: folder, env, stdio: ['ignore', 'ignore', 'inherit'] })
+    try {
+      const origin = `http://127.0.0.1:${port}`
+      const giveUpAtMs = Date.now() + 10_000
+      while (
+        !(await fetch(origin).then(
+          ({ ok }) => ok,
+          () => false,
+        )) &&
+        Date.now() < giveUpAtMs
+      )
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      expect(await (await fetch(origin)).text()).toBe('my own app')
+      const hook = signedHook('shop', 'm1', { order: 'o1', customer: '9', total: 12.5, at: new Date().toISOString() })
+      expect(await sendHook(`${origin}/relay`, hook)).toMatchObject({ status: 200, answer: { id: 'o1', status: 'submitted' } })
+      expect(emulator.profiles.values('3p:9')).toEqual({ lastOrderTotal: '12.5' })
+      expect((await fetch(`${origin}/relay/readyz`)).status).toBe(200)
+      expect((await fetch(`${origin}/relay/hooks/nobody`, { method: 'POST' })).status).toBe(404)
+    } finally {
+      app.kill()
+    }
+  })
+})
