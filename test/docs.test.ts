@@ -23,3 +23,15 @@ describe('docs/sources.md', () => {
     },
   )
 })
+
+describe('README', () => {
+  const readme = page('README.md')
+  const settings = [...page('src/settings.ts').matchAll(/^ {2}([A-Z][A-Z_]+):/gm)].map(([, name = '']) => name)
+  it.each(settings)('names the setting %s', (name) => {
+    expect(readme).toContain(`\`${name}\``)
+  })
+
+  it.each(['serve', 'flush', 'map', 'lint', 'send', 'verify', 'status', 'ledger'])('names the command %s', (name) => {
+    expect(readme).toMatch(new RegExp(`^\\| \`${name}\\b`, 'm'))
+  })
+})

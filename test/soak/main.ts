@@ -71,7 +71,7 @@ async function soak(ledger: string): Promise<boolean> {
     )
     return child
   }
-  const startRelay = () => start('relay-process.ts', String(relayPort), folder, JSON.stringify(settings))
+  const startRelay = () => start('../support/workerd-process.ts', String(relayPort), folder, JSON.stringify(settings))
   const startTarget = () => start('emulator-process.ts', String(emulatorPort), record)
   const kill = async (child: ChildProcess) => {
     const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))

@@ -1,20 +1,25 @@
 /**
- * The relay as a process of its own, to be killed at any moment: real workerd, with KV and Durable Object on disk, so
+ * A Worker as a process of its own, to be killed at any moment: real workerd, with KV and Durable Object on disk, so
  * that what it had is there when it comes back. Answers its parent's questions about what KV holds.
+ *
+ * Arguments: port, folder, settings as JSON, and the Worker's file under the root of the project (default the relay's own).
  */
 import { fileURLToPath, URL } from 'node:url'
 import { build } from 'esbuild'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 
-const [port = '', folder = '', settings = '{}'] = process.argv.slice(2)
+const [port = '', folder = '', settings = '{}', entry = 'src/worker.ts'] = process.argv.slice(2)
 const root = fileURLToPath(new URL('../..', import.meta.url))
+const bindings = JSON.parse(settings) as Record<string, string>
 const bundled = await build({
-  entryPoints: [`${root}src/worker.ts`],
+  entryPoints: [`${root}${entry}`],
   bundle: true,
   format: 'esm',
   write: false,
   conditions: ['workerd', 'worker', 'browser'],
   external: ['cloudflare:workers', 'node:*'],
+  // Sources are code: a Worker's has no environment to look into.
+  define: { 'process.env': JSON.stringify({ TEST_JWKS_URL: bindings['TEST_JWKS_URL'] }) },
 })
 const miniflare = new Miniflare({
   ...convertV4MiniflareOptions({
@@ -24,7 +29,7 @@ const miniflare = new Miniflare({
     compatibilityDate: '2026-11-17',
     host: '127.0.0.1',
     port: Number(port),
-    bindings: JSON.parse(settings) as Record<string, string>,
+    bindings,
     kvNamespaces: ['BACKLOG'],
     durableObjects: { LEDGER: { className: 'LedgerObject', useSQLite: true } },
     cf: false,

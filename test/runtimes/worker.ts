@@ -1,0 +1,6 @@
+/** The Worker under test: the relay's own, with the sources of the suite. */
+import { createWorker } from '../../src/workers.ts'
+import { sources } from './sources.ts'
+
+export { LedgerObject } from '../../src/workers.ts'
+export default createWorker({ sources })
