@@ -33,6 +33,17 @@ describe('settings (DESIGN §9)', () => {
     expect([...parsed.settings.hookSecrets]).toEqual([['call-centre', ['a', 'b']]])
   })
 
+  it('grants a token its lane, and never replay’s', () => {
+    const parsed = parseSettings({ ...good, API_TOKENS: 'bulk:b,high:h:x,live:l,plain,replay:r' })
+    expect(parsed.ok && parsed.settings.apiTokens).toEqual([
+      { token: 'b', lane: 'bulk' },
+      { token: 'h:x', lane: 'high' },
+      { token: 'l', lane: 'live' },
+      { token: 'plain', lane: 'live' },
+      { token: 'replay:r', lane: 'live' },
+    ])
+  })
+
   it.each([
     [{ TARGET_CLIENT_CODE: undefined }, 'TARGET_CLIENT_CODE is required'],
     [{ TARGET_CLIENT_CODE: 'Demo!' }, 'TARGET_CLIENT_CODE must be lower-case'],

@@ -23,6 +23,9 @@ const proofs = ['test/edge/auth/signature.test.ts', 'test/edge/auth/presets.test
 const jwt = ['test/edge/auth/jwt.test.ts']
 const hooks = ['test/edge/hooks.test.ts']
 const sourceTests = ['test/edge/source.test.ts']
+const server = ['test/server/server.test.ts']
+const moving = ['test/core/ledger/move.test.ts']
+const operators = ['test/cli/operators.test.ts']
 const admin = ['test/edge/admin.test.ts']
 const seal = ['test/core/backlog/seal.test.ts']
 
@@ -862,5 +865,133 @@ export const mutants: readonly Mutant[] = [
     find: "error instanceof Error ? error.name : 'something'",
     replace: 'String(error)',
     tests: sourceTests,
+  },
+  {
+    name: 'a stop does not wait for what goes on behind answers',
+    breaks: 'G2',
+    file: 'src/server.ts',
+    find: 'while (behind.size > 0) await Promise.all(behind)',
+    replace: '',
+    tests: server,
+  },
+  {
+    name: 'a flush goes on though its process is to end',
+    breaks: 'G2',
+    file: 'src/cron/flush.ts',
+    find: "if (parts.stopping?.() === true) throw new Stop('stopping')",
+    replace: '',
+    tests: server,
+  },
+  {
+    name: "a request's path is logged as it came",
+    breaks: 'G8',
+    file: 'src/server.ts',
+    find: "?? 'other'",
+    replace: '?? pathname',
+    tests: server,
+  },
+  {
+    name: 'the witness lies in the file that it watches',
+    breaks: 'G1',
+    file: 'src/storage-sqlite.ts',
+    find: "file === ':memory:' ?",
+    replace: "file !== '' ?",
+    tests: server,
+  },
+  {
+    name: 'SQL: what moves in was not spent',
+    breaks: 'G1',
+    file: 'src/core/ledger/sql.ts',
+    find: 'for (const { account: name, lastMs, units } of part.units) account(name).charge(units, lastMs)',
+    replace: '',
+    tests: moving,
+  },
+  {
+    name: 'SQL: what moves in was spent just now',
+    breaks: 'G7',
+    file: 'src/core/ledger/sql.ts',
+    find: 'charge(units, lastMs)',
+    replace: 'charge(units)',
+    tests: moving,
+  },
+  {
+    name: 'SQL: what was open does not move',
+    breaks: 'G3',
+    file: 'src/core/ledger/sql.ts',
+    find: 'open: openStamps(register),',
+    replace: 'open: [],',
+    tests: moving,
+  },
+  {
+    name: 'SQL: events that move are new',
+    breaks: 'G4',
+    file: 'src/core/ledger/sql.ts',
+    find: 'done: done || seen?.done === true }',
+    replace: 'done: seen?.done === true }',
+    tests: moving,
+  },
+  {
+    name: 'Redis: what moves in was not spent',
+    breaks: 'G1',
+    file: 'src/core/ledger/scripts/move.ts',
+    find: 'window:chargeAt(math.floor(some.lastMs / input.bucketMs), some.units)',
+    replace: '',
+    tests: moving,
+  },
+  {
+    name: 'Redis: a delivery that moves in hides a newer one',
+    breaks: 'G3',
+    file: 'src/core/ledger/scripts/move.ts',
+    find: 'if moved.done and (not r.done or moved.done > r.done) then r.done = moved.done end',
+    replace: 'if moved.done then r.done = moved.done end',
+    tests: moving,
+  },
+  {
+    name: 'Redis: an erasure stays behind',
+    breaks: 'G3',
+    file: 'src/core/ledger/scripts/move.ts',
+    find: "erasedMs = tonumber(redis.call('HGET', key, 'x')) }",
+    replace: 'erasedMs = nil }',
+    tests: moving,
+  },
+  {
+    name: 'rows of one visitor are sent at once',
+    breaks: 'G3',
+    file: 'src/cli/send.ts',
+    find: 'if (batch.some(({ visitor }) => visitor === ready.visitor)) await flush()',
+    replace: '',
+    tests: operators,
+  },
+  {
+    name: "a row's id is its line's",
+    breaks: 'G2',
+    file: 'src/cli/send.ts',
+    find: "update(JSON.stringify(update)).digest('hex').slice(0, 16)",
+    replace: "update('').digest('hex').slice(0, 16)",
+    tests: operators,
+  },
+  {
+    name: 'what the relay defers does not slow the sender',
+    breaks: 'G7',
+    file: 'src/cli/send.ts',
+    find: 'if (held > 0) {',
+    replace: 'if (held < 0) {',
+    tests: operators,
+  },
+  {
+    name: 'a token travels in clear',
+    breaks: 'security',
+    file: 'src/cli/relay-client.ts',
+    find: "if (protocol !== 'https:' &&",
+    replace: "if (protocol === 'ftp:' &&",
+    tests: operators,
+  },
+  {
+    name: 'every token is live',
+    breaks: 'G7',
+    file: 'src/settings.ts',
+    find: "(lane ?? 'live') as Exclude<Lane, 'replay'>",
+    replace: "'live' as Exclude<Lane, 'replay'>",
+    tests: ['test/settings.test.ts'],
   },
 ]

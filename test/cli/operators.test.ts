@@ -113,6 +113,16 @@ describe('send', () => {
     expect(emulator.statistics().calls).toBe(350)
   })
 
+  it('a line whose content changed is another event', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin)
+    const send = (value: string) => cli(['send', file(`batch=thirdPartyId,tier\n1,${value}\n`), '--name', 'same'], envOf(server))
+    await send('x')
+    expect(reportOf(await send('x'))).toMatchObject({ duplicate: 1 })
+    expect(reportOf(await send('y'))).toMatchObject({ submitted: 1 })
+    expect(emulator.profiles.values('3p:1')).toEqual({ tier: 'y' })
+  })
+
   it('of rows of one visitor the later line wins (G3)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin)
