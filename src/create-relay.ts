@@ -11,7 +11,7 @@ import type { Ledger } from './core/ledger/port.ts'
 import { upstashLedger } from './core/ledger/upstash.ts'
 import { checkSources, type Source } from './edge/source.ts'
 import { composeRelay, type Relay, type RelayParts } from './relay.ts'
-import { log as logLine, randomBytes, systemClock, systemRandom } from './runtime.ts'
+import { log as logLine, randomBytes, runtimeName, systemClock, systemRandom } from './runtime.ts'
 import { ledgerSettings, type ParsedSettings, parseSettings, type Settings } from './settings.ts'
 import type { Storage } from './storage.ts'
 
@@ -29,7 +29,6 @@ export interface RelayOptions {
   readonly log?: RelayParts['log']
   readonly clock?: Clock
   readonly random?: Random
-  readonly streamBody?: boolean
   readonly stopping?: () => boolean
 }
 
@@ -77,7 +76,8 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     // Not the function itself: some runtimes want it called as their own.
     fetch: options.fetch ?? ((input, init) => fetch(input, init)),
     background: options.background ?? (() => {}),
-    ...(options.streamBody === undefined ? {} : { streamBody: options.streamBody }),
+    // Deno sends a text again by itself when a kept-alive connection closes on it: a call more than was admitted (G1).
+    streamBody: runtimeName === 'deno',
     ...(options.stopping === undefined ? {} : { stopping: options.stopping }),
     log,
   })

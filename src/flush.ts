@@ -5,7 +5,6 @@
 import { createRelay, parseAll, SettingsError } from './create-relay.ts'
 import type { FlushReport, StopReason } from './cron/report.ts'
 import type { Source } from './edge/source.ts'
-import { runtimeName } from './listen.ts'
 import { openStorage, type ServerLog, serverDefaults } from './server.ts'
 
 export interface FlushOnceOptions {
@@ -31,7 +30,6 @@ export async function flushOnce({ sources, env, log, stopping, progress }: Flush
       settings: parsed.settings,
       storage,
       log,
-      streamBody: runtimeName === 'deno',
       ...(stopping === undefined ? {} : { stopping }),
     })
     return await relay.flush(progress)

@@ -16,8 +16,6 @@ export interface ListenOptions {
 
 export type Handler = (request: Request) => Response | Promise<Response>
 
-export type RuntimeName = 'node' | 'deno' | 'bun'
-
 interface Deno {
   serve(
     options: { hostname: string; port: number; onListen: () => void },
@@ -28,8 +26,6 @@ interface Bun {
   serve(options: { hostname: string; port: number; idleTimeout: number; fetch: Handler }): { readonly port: number; stop(): Promise<void> }
 }
 const { Deno, Bun } = globalThis as { Deno?: Deno; Bun?: Bun }
-
-export const runtimeName: RuntimeName = Deno !== undefined ? 'deno' : Bun !== undefined ? 'bun' : 'node'
 
 /** Bun closes a connection on which nothing came for so long, also while an answer is worked on. Its longest. */
 const bunIdleSeconds = 255

@@ -1,6 +1,12 @@
 /** The ports that every runtime fills alike: its clock, its randomness, its log. */
 import type { Clock, Random } from './core/clock.ts'
 
+export type RuntimeName = 'workers' | 'node' | 'deno' | 'bun'
+
+const globals = globalThis as { Deno?: unknown; Bun?: unknown; WebSocketPair?: unknown }
+export const runtimeName: RuntimeName =
+  globals.Deno !== undefined ? 'deno' : globals.Bun !== undefined ? 'bun' : globals.WebSocketPair !== undefined ? 'workers' : 'node'
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   after: (ms) => {

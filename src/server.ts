@@ -10,8 +10,9 @@ import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRelay, parseAll, SettingsError } from './create-relay.ts'
 import type { Source } from './edge/source.ts'
-import { type Handler, type Listening, listen, runtimeName } from './listen.ts'
+import { type Handler, type Listening, listen } from './listen.ts'
 import type { Relay } from './relay.ts'
+import { runtimeName } from './runtime.ts'
 import type { Settings } from './settings.ts'
 import { sqliteStorage } from './storage-sqlite.ts'
 
@@ -62,8 +63,6 @@ export async function serve({ sources, env, log = logWithTime }: ServerOptions):
     background: keep,
     log,
     stopping: () => stopping.signal.aborted,
-    // Deno sends a text again by itself when a kept-alive connection closes on it: a call more than was admitted (G1).
-    streamBody: runtimeName === 'deno',
   })
   let listening: Listening
   try {

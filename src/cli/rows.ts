@@ -23,6 +23,7 @@ export type FileFormat = (typeof fileFormats)[number]
 /** The first line of Adobe's bulk format. */
 const bulkMark = 'batch='
 const sniffedBytes = 4_096
+const estimatedBytes = 65_536
 
 /** What kind of file it is: by its beginning, else by its name. @throws Misuse where neither tells */
 export async function formatOf(file: string): Promise<FileFormat> {
@@ -39,6 +40,19 @@ export async function formatOf(file: string): Promise<FileFormat> {
     await handle.close()
   }
   throw new Misuse(`${file}: neither Adobe's bulk format nor CSV nor NDJSON; say which with --format`)
+}
+
+/** About how many rows a file has, by its size and the lines of its beginning. */
+export async function estimateRows(file: string): Promise<number> {
+  const handle = await open(file)
+  try {
+    const { size } = await handle.stat()
+    const { buffer, bytesRead } = await handle.read(new Uint8Array(estimatedBytes), 0, estimatedBytes, 0)
+    const lines = new TextDecoder().decode(buffer.subarray(0, bytesRead)).split('\n').length - 1
+    return bytesRead === 0 ? 0 : Math.round((size * Math.max(1, lines)) / bytesRead)
+  } finally {
+    await handle.close()
+  }
 }
 
 /** @throws Misuse where the header can't be; what is wrong with a row is in the row */

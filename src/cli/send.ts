@@ -8,14 +8,13 @@
  */
 import { createHash } from 'node:crypto'
 import { createWriteStream, type WriteStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { type Command, type Exit, exit, type Io, Misuse } from './command.ts'
 import { answered, Failed, problemOf, relayUrl } from './relay-client.ts'
-import { type FileFormat, fileFormats, formatOf, type Row, type RowUpdate, readRows } from './rows.ts'
+import { estimateRows, type FileFormat, fileFormats, formatOf, type Row, type RowUpdate, readRows } from './rows.ts'
 
 /** The relay takes 100 updates and 1 MiB in one request. */
 const maxUpdates = 100
@@ -113,12 +112,12 @@ class Sending {
   }
 
   async run(file: string, format: FileFormat, fromLine: number): Promise<Exit> {
-    const { size } = await stat(file)
+    await this.#hint(file)
     const startMs = Date.now()
     const stop = () => this.#stopping.abort()
     process.once('SIGINT', stop).once('SIGTERM', stop)
     try {
-      await this.#sendRows(file, format, fromLine, size)
+      await this.#sendRows(file, format, fromLine)
     } finally {
       process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop)
       this.#io.progress?.('')
@@ -127,11 +126,9 @@ class Sending {
     return this.#report(file, Date.now() - startMs)
   }
 
-  async #sendRows(file: string, format: FileFormat, fromLine: number, size: number): Promise<void> {
+  async #sendRows(file: string, format: FileFormat, fromLine: number): Promise<void> {
     let batch: Ready[] = []
     let bytes = 0
-    let read = 0
-    let hinted = false
     const flush = async () => {
       if (batch.length === 0) return
       await this.#room()
@@ -147,8 +144,6 @@ class Sending {
       }
       this.#rows++
       const text = 'update' in row ? JSON.stringify(row.update) : ''
-      read += text.length
-      if (!hinted && this.#rows === maxUpdates) hinted = this.#hint(size, read / this.#rows)
       if (!('update' in row)) {
         this.#refuse(row.line, row.error)
         continue
@@ -295,13 +290,12 @@ class Sending {
     this.#options.errors?.write(`${JSON.stringify({ line, message })}\n`)
   }
 
-  #hint(size: number, bytesPerRow: number): boolean {
-    const rows = Math.round(size / Math.max(1, bytesPerRow))
-    if (rows > rowsForBulk)
-      this.#io.err(
-        `about ${rows} rows: each is one call of the day's 1,000,000. Adobe's Bulk Profile Update API takes 500,000 rows a file without that limit (but creates profiles, and its consecutive batches may override each other)`,
-      )
-    return true
+  async #hint(file: string): Promise<void> {
+    const rows = await estimateRows(file)
+    if (rows < rowsForBulk) return
+    this.#io.err(
+      `about ${rows} rows: each is one call of the day's 1,000,000. Adobe's Bulk Profile Update API takes 500,000 rows a file without that limit (but creates profiles, and its consecutive batches may override each other)`,
+    )
   }
 
   #show(): void {

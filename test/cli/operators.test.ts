@@ -113,6 +113,13 @@ describe('send', () => {
     expect(emulator.statistics().calls).toBe(350)
   })
 
+  it('hints at Adobe’s Bulk API where that is the better road, by the size of the file', async () => {
+    const send = async (rows: number) =>
+      (await cli(['send', file(`batch=thirdPartyId,tier\n${'1,x\n'.repeat(rows)}`), '--from-line', '999999999'], { API_TOKEN: 'x' })).err
+    expect(await send(150_000)).toMatch(/about 1[45]\d{4} rows: .*Bulk Profile Update API/)
+    expect(await send(50_000)).toBe('')
+  })
+
   it('a line whose content changed is another event', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin)
