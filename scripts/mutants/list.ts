@@ -901,7 +901,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'SQL: what moves in was not spent',
     breaks: 'G1',
-    file: 'src/core/ledger/sql.ts',
+    file: 'src/core/ledger/sql-move.ts',
     find: 'for (const { account: name, lastMs, units } of part.units) account(name).charge(units, lastMs)',
     replace: '',
     tests: moving,
@@ -909,7 +909,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'SQL: what moves in was spent just now',
     breaks: 'G7',
-    file: 'src/core/ledger/sql.ts',
+    file: 'src/core/ledger/sql-move.ts',
     find: 'charge(units, lastMs)',
     replace: 'charge(units)',
     tests: moving,
@@ -917,7 +917,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'SQL: what was open does not move',
     breaks: 'G3',
-    file: 'src/core/ledger/sql.ts',
+    file: 'src/core/ledger/sql-move.ts',
     find: 'open: openStamps(register),',
     replace: 'open: [],',
     tests: moving,
@@ -925,7 +925,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'SQL: events that move are new',
     breaks: 'G4',
-    file: 'src/core/ledger/sql.ts',
+    file: 'src/core/ledger/sql-move.ts',
     find: 'done: done || seen?.done === true }',
     replace: 'done: seen?.done === true }',
     tests: moving,
@@ -958,7 +958,7 @@ export const mutants: readonly Mutant[] = [
     name: 'rows of one visitor are sent at once',
     breaks: 'G3',
     file: 'src/cli/send.ts',
-    find: 'if (batch.some(({ visitor }) => visitor === ready.visitor)) await flush()',
+    find: ' || batch.some(({ visitor }) => visitor === ready.visitor)',
     replace: '',
     tests: operators,
   },
@@ -973,7 +973,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what the relay defers does not slow the sender',
     breaks: 'G7',
-    file: 'src/cli/send.ts',
+    file: 'src/cli/batches.ts',
     find: 'if (held > 0) {',
     replace: 'if (held < 0) {',
     tests: operators,

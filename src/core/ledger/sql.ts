@@ -3,9 +3,6 @@
  *
  * Guarantee: every method is one transaction of a strongly consistent store.
  * Known hole: its clock is the clock of the machine it runs on.
- *
- * A Durable Object bills every row written, those of an index too. Hence one row a visitor, not one an attribute; and
- * the end of a row's life is rounded up, so that a settle finds it as the admission left it and its index is untouched.
  */
 import type { Lane, Stamp } from '../update.ts'
 import { afterSignal, gateOf, type Health, healthy, probed } from './health.ts'
@@ -13,29 +10,17 @@ import {
   type Admission,
   type AdmitRequest,
   type Counters,
-  eventLifetimeMs,
   type LedgerSettings,
   type LedgerStore,
   laneCeiling,
-  type MovedState,
-  type MovedVisitor,
   maxBatch,
   type Settlement,
   type Usage,
   wholeAccount,
 } from './port.ts'
-import {
-  admitted,
-  type Backoff,
-  type EventRecord,
-  judge,
-  judgeEvent,
-  movedIn,
-  openStamps,
-  type Register,
-  registerLivesUntilMs,
-  settled,
-} from './register.ts'
+import { admitted, judge, judgeEvent, registerLivesUntilMs, settled } from './register.ts'
+import { moveIn, moveOut } from './sql-move.ts'
+import { openRows, rowSchema } from './sql-rows.ts'
 import { openWindow, type SqlWindow, windowSchema } from './sql-window.ts'
 
 /** All that is asked of a SQL store. A Durable Object refuses BEGIN, hence `transaction`. */
@@ -45,35 +30,14 @@ export interface Sql {
 }
 
 const schema = [
-  'CREATE TABLE IF NOT EXISTS relay_visitor (hash TEXT PRIMARY KEY, registers TEXT NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID',
-  'CREATE INDEX IF NOT EXISTS relay_visitor_until ON relay_visitor (until_ms)',
-  'CREATE TABLE IF NOT EXISTS relay_event (event TEXT PRIMARY KEY, stamp TEXT NOT NULL, at_ms INTEGER NOT NULL, done INTEGER NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID',
-  'CREATE INDEX IF NOT EXISTS relay_event_until ON relay_event (until_ms)',
   'CREATE TABLE IF NOT EXISTS relay_lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS relay_counter (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS relay_memo (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS relay_epoch (id INTEGER PRIMARY KEY, epoch TEXT NOT NULL, lost_ms INTEGER NOT NULL)',
   'CREATE TABLE IF NOT EXISTS relay_health (id INTEGER PRIMARY KEY, health TEXT NOT NULL)',
+  ...rowSchema,
   ...windowSchema,
 ]
-
-/**
- * Rows whose time is over are removed a few at a time, so that no call pays for all of them; more of them than a request
- * can add, so that they never pile up.
- */
-const sweptPerRequest = 2
-/** Rows in one part of a state that moves. */
-const movedTogether = 500
-/** Lives end on the hour. A row that lives longer than it must does no harm. */
-const untilGrainMs = 3_600_000
-
-interface VisitorRow {
-  readonly registers: Map<string, Register>
-  readonly backoff?: Backoff
-  readonly erasedMs?: number
-  /** 0 where no row is kept. */
-  readonly keptUntilMs: number
-}
 
 /** One step of the ledger: the time, and what it reads first and writes last. */
 interface Step {
@@ -90,6 +54,8 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
   sql.transaction(() => {
     for (const statement of schema) sql.exec(statement)
   })
+  const rows = openRows(sql, settings)
+  const { readVisitor, writeVisitor, readEvent, writeEvent, sweep } = rows
   // `async`, so that a throw is a rejection, as it is with every other ledger.
   const atomically = async <T>(work: (nowMs: number) => T): Promise<T> => sql.transaction(() => work(clock.now()))
   const stepping = <T>(work: (step: Step) => T): Promise<T> =>
@@ -186,23 +152,8 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
           ...(open === undefined ? {} : { open: open.stamp }),
         })),
       ),
-    moveOut: (cursor) => atomically((nowMs) => moveOut(cursor, nowMs)),
-    moveIn: (part) =>
-      stepping(({ nowMs, account }) => {
-        for (const { account: name, lastMs, units } of part.units) account(name).charge(units, lastMs)
-        for (const visitor of part.visitors) {
-          const { registers, backoff, erasedMs = 0, keptUntilMs } = readVisitor(visitor.hash, nowMs)
-          for (const { name, ...moved } of visitor.registers) registers.set(name, movedIn(registers.get(name), moved))
-          const erased = Math.max(erasedMs, visitor.erasedMs ?? 0)
-          const kept = { ...(backoff === undefined ? {} : { backoff }), ...(erased === 0 ? {} : { erasedMs: erased }) }
-          writeVisitor(visitor.hash, { registers, keptUntilMs, ...kept }, visitor.keptUntilMs)
-        }
-        for (const { event, stamp, atMs, done } of part.events) {
-          const seen = readEvent(event, nowMs)
-          const first = seen !== undefined && seen.stamp < stamp ? seen.stamp : stamp
-          writeEvent(event, { stamp: first, atMs: seen?.atMs ?? atMs, done: done || seen?.done === true }, seen?.keptUntilMs ?? 0, nowMs)
-        }
-      }),
+    moveOut: (cursor) => atomically((nowMs) => moveOut(cursor, sql, rows, settings, nowMs)),
+    moveIn: (part) => stepping(({ nowMs, account }) => moveIn(part, rows, account, nowMs)),
     lease: (name, holder, ttlMs) =>
       atomically((nowMs) => {
         const [held] = sql.exec('SELECT holder, until_ms FROM relay_lease WHERE name = ?', name)
@@ -298,59 +249,6 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
     }
   }
 
-  /** Units first, then visitors, then events, each in the order of its key; the cursor is a letter and the last key. */
-  function moveOut(cursor = '', nowMs: number): { part: MovedState; cursor?: string } {
-    const [kind, after] = [cursor.slice(0, 1), cursor.slice(1)]
-    const none: MovedState = { units: [], visitors: [], events: [] }
-    if (kind === '') {
-      // What has left the window is not moved: opening an account forgets it.
-      const names = sql.exec('SELECT account FROM relay_account').map((row) => String(row['account']))
-      const units = names.flatMap((account) => {
-        const window = openWindow(sql, settings, account, nowMs)
-        window.save()
-        return window.read().buckets.map(([startMs, count]) => ({ account, lastMs: startMs + settings.quotaBucketMs - 1, units: count }))
-      })
-      return { part: { ...none, units }, cursor: 'v' }
-    }
-    if (kind === 'v') {
-      const rows = sql.exec(
-        'SELECT hash FROM relay_visitor WHERE hash > ? AND until_ms >= ? ORDER BY hash LIMIT ?',
-        after,
-        nowMs,
-        movedTogether,
-      )
-      const visitors = rows.map((row): MovedVisitor => {
-        const hash = String(row['hash'])
-        const { registers, erasedMs, keptUntilMs } = readVisitor(hash, nowMs)
-        return {
-          hash,
-          registers: [...registers].map(([name, register]) => ({
-            name,
-            ...(register.done === undefined ? {} : { done: register.done }),
-            open: openStamps(register),
-          })),
-          ...(erasedMs === undefined ? {} : { erasedMs }),
-          keptUntilMs,
-        }
-      })
-      return { part: { ...none, visitors }, cursor: visitors.length < movedTogether ? 'e' : `v${visitors.at(-1)?.hash ?? ''}` }
-    }
-    const rows = sql.exec(
-      'SELECT event, stamp, at_ms, done, until_ms FROM relay_event WHERE event > ? AND until_ms >= ? ORDER BY event LIMIT ?',
-      after,
-      nowMs,
-      movedTogether,
-    )
-    const events = rows.map((row) => ({
-      event: String(row['event']),
-      stamp: String(row['stamp']),
-      atMs: Number(row['at_ms']),
-      done: row['done'] === 1,
-      keptUntilMs: Number(row['until_ms']),
-    }))
-    return { part: { ...none, events }, ...(events.length < movedTogether ? {} : { cursor: `e${events.at(-1)?.event ?? ''}` }) }
-  }
-
   function readHealth(): Health {
     const [row] = sql.exec('SELECT health FROM relay_health')
     return row === undefined ? healthy : (JSON.parse(String(row['health'])) as Health)
@@ -365,63 +263,6 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
     sql.exec('INSERT OR REPLACE INTO relay_epoch (id, epoch, lost_ms) VALUES (1, ?, ?)', epoch, lostMs)
   }
 
-  function readVisitor(hash: string, nowMs: number): VisitorRow {
-    const [row] = sql.exec('SELECT registers, until_ms FROM relay_visitor WHERE hash = ? AND until_ms >= ?', hash, nowMs)
-    if (row === undefined) return { registers: new Map(), keptUntilMs: 0 }
-    const kept = JSON.parse(String(row['registers'])) as { r: [string, Register][]; b?: Backoff; x?: number }
-    return {
-      registers: new Map(kept.r),
-      keptUntilMs: Number(row['until_ms']),
-      ...(kept.b === undefined ? {} : { backoff: kept.b }),
-      ...(kept.x === undefined ? {} : { erasedMs: kept.x }),
-    }
-  }
-
-  function writeVisitor(hash: string, { registers, backoff, erasedMs, keptUntilMs }: VisitorRow, untilMs: number): void {
-    // What says nothing any more need not be kept.
-    const telling = [...registers].filter(([, { done, open }]) => done !== undefined || open !== undefined)
-    const kept = JSON.stringify({ r: telling, b: backoff, x: erasedMs })
-    const until = Math.max(keptUntilMs, wholeHour(untilMs))
-    if (until === keptUntilMs) sql.exec('UPDATE relay_visitor SET registers = ? WHERE hash = ?', kept, hash)
-    else sql.exec('INSERT OR REPLACE INTO relay_visitor (hash, registers, until_ms) VALUES (?, ?, ?)', hash, kept, until)
-  }
-
-  function readEvent(event: string, nowMs: number): (EventRecord & { readonly keptUntilMs: number }) | undefined {
-    const [row] = sql.exec('SELECT stamp, at_ms, done, until_ms FROM relay_event WHERE event = ? AND until_ms >= ?', event, nowMs)
-    if (row === undefined) return undefined
-    return { stamp: String(row['stamp']), atMs: Number(row['at_ms']), done: row['done'] === 1, keptUntilMs: Number(row['until_ms']) }
-  }
-
-  /** @param keptUntilMs of the row that is there, 0 where there is none */
-  function writeEvent(event: string, { stamp, atMs, done }: EventRecord, keptUntilMs: number, nowMs: number): void {
-    const flag = done ? 1 : 0
-    const until = wholeHour(nowMs + eventLifetimeMs(settings))
-    if (until === keptUntilMs) {
-      sql.exec('UPDATE relay_event SET stamp = ?, at_ms = ?, done = ? WHERE event = ?', stamp, atMs, flag, event)
-      return
-    }
-    sql.exec(
-      'INSERT OR REPLACE INTO relay_event (event, stamp, at_ms, done, until_ms) VALUES (?, ?, ?, ?, ?)',
-      event,
-      stamp,
-      atMs,
-      flag,
-      until,
-    )
-  }
-
-  function sweep(requests: number, nowMs: number): void {
-    for (const [table, key] of [
-      ['relay_visitor', 'hash'],
-      ['relay_event', 'event'],
-    ])
-      sql.exec(
-        `DELETE FROM ${table} WHERE ${key} IN (SELECT ${key} FROM ${table} WHERE until_ms < ? LIMIT ?)`,
-        nowMs,
-        sweptPerRequest * requests,
-      )
-  }
-
   function count(counts: Counters): void {
     for (const [name, add] of Object.entries(counts))
       sql.exec(
@@ -430,10 +271,6 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
         add,
       )
   }
-}
-
-function wholeHour(ms: number): number {
-  return Math.ceil(ms / untilGrainMs) * untilGrainMs
 }
 
 function checkBatch(size: number): void {

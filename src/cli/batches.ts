@@ -1,0 +1,163 @@
+/**
+ * Batches of updates on their way to a relay, at the pace that its answers set.
+ *
+ * Guarantee: a batch is over only when each of its updates was acknowledged or refused by name; until then it is sent
+ * again, under the same ids. Batches with updates of one visitor never travel together.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Misuse } from './command.ts'
+import { answered, Failed, problemOf } from './relay-client.ts'
+import type { RowUpdate } from './rows.ts'
+
+/** The relay takes 100 updates and 1 MiB in one request. */
+export const maxUpdates = 100
+export const maxBatchBytes = 900_000
+const firstAtOnce = 2
+const mostAtOnce = 8
+const firstWaitMs = 1_000
+const longestWaitMs = 60_000
+
+export interface ReadyRow {
+  readonly line: number
+  /** Whose it is, as text that is equal for the same visitor. */
+  readonly visitor: string
+  readonly update: RowUpdate
+}
+
+export interface BatchesOptions {
+  /** Of `POST /v1/updates`. */
+  readonly url: string
+  readonly token: string
+  /** How long the relay may be away. */
+  readonly giveUpMs: number
+  readonly stopping: AbortSignal
+  /** Told of each update that the relay refuses, and whenever something was acknowledged. */
+  readonly onRefused: (line: number, message: string) => void
+  readonly onTaken: () => void
+}
+
+export class Batches {
+  /** Acknowledged updates by status. */
+  readonly counts: Record<string, number> = {}
+  /** Between two batches, while the relay defers. */
+  waitMs = 0
+  /** Why nothing more is sent. */
+  failure: Error | undefined
+  /** The first line of what was not acknowledged. */
+  firstLeft: number | undefined
+  readonly #options: BatchesOptions
+  readonly #underWay = new Map<Promise<void>, ReadonlySet<string>>()
+  #atOnce = firstAtOnce
+
+  constructor(options: BatchesOptions) {
+    this.#options = options
+  }
+
+  /** Sends a batch as soon as there is room for it. */
+  async start(batch: readonly ReadyRow[]): Promise<void> {
+    while (this.#underWay.size >= this.#atOnce) await Promise.race(this.#underWay.keys())
+    // What the relay holds back already need not become more.
+    if (this.waitMs > 0) {
+      await this.over()
+      await this.#sleep(this.waitMs)
+    }
+    const work: Promise<void> = this.#deliver(batch)
+      .catch((error: unknown) => {
+        this.failure ??= error instanceof Error ? error : new Error(String(error))
+        const [first] = batch
+        if (first !== undefined) this.firstLeft = Math.min(first.line, this.firstLeft ?? first.line)
+      })
+      .finally(() => this.#underWay.delete(work))
+    this.#underWay.set(work, new Set(batch.map(({ visitor }) => visitor)))
+  }
+
+  /** Resolves once nothing of this visitor is under way. */
+  async without(visitor: string): Promise<void> {
+    for (;;) {
+      const [sent] = [...this.#underWay].find(([, visitors]) => visitors.has(visitor)) ?? []
+      if (sent === undefined) return
+      await sent
+    }
+  }
+
+  /** Resolves once nothing is under way. */
+  async over(): Promise<void> {
+    await Promise.all(this.#underWay.keys())
+  }
+
+  /** @throws Failed where the relay is away for too long or answers what can't be, Misuse where it takes no such token */
+  async #deliver(batch: readonly ReadyRow[]): Promise<void> {
+    const { giveUpMs, stopping } = this.#options
+    const giveUpAtMs = Date.now() + giveUpMs
+    let waitMs = firstWaitMs
+    for (let left = batch; left.length > 0; ) {
+      const { status, body, retryAfter } = await this.#post(left)
+      if (status === 200 || status === 202) return this.#take((body as { results?: readonly Result[] } | undefined)?.results ?? [])
+      if (status === 401) throw new Misuse('the relay does not take this API_TOKEN')
+      if (status === 422) {
+        left = this.#withoutRefused(left, body)
+        continue
+      }
+      if (status !== 0 && status < 500 && status !== 409 && status !== 429)
+        throw new Failed(`the relay answered ${status} ${problemOf(body)}`)
+      if (stopping.aborted || Date.now() > giveUpAtMs) throw new Failed(`the relay is not there (${status === 0 ? 'no answer' : status})`)
+      this.#atOnce = 1
+      await this.#sleep(Math.max(waitMs, 1_000 * (Number(retryAfter) || 0)))
+      waitMs = Math.min(longestWaitMs, 2 * waitMs)
+    }
+  }
+
+  /** Status 0 where nobody answers. */
+  async #post(batch: readonly ReadyRow[]): Promise<{ status: number; body: unknown; retryAfter: string | null }> {
+    const { url, token } = this.#options
+    try {
+      return await answered(url, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ updates: batch.map(({ update }) => update) }),
+      })
+    } catch (error) {
+      if (error instanceof Failed) return { status: 0, body: undefined, retryAfter: null }
+      throw error
+    }
+  }
+
+  /** What was deferred says how fast to go on. */
+  #take(results: readonly Result[]): void {
+    let held = 0
+    for (const { status, reason } of results) {
+      this.counts[status] = (this.counts[status] ?? 0) + 1
+      if (status === 'deferred' && reason !== 'contended' && reason !== 'delayed') held++
+    }
+    if (held > 0) {
+      this.#atOnce = Math.max(1, Math.floor(this.#atOnce / 2))
+      this.waitMs = Math.min(longestWaitMs, Math.max(firstWaitMs, 2 * this.waitMs))
+    } else {
+      this.#atOnce = Math.min(mostAtOnce, this.#atOnce + 1)
+      this.waitMs = 0
+    }
+    this.#options.onTaken()
+  }
+
+  /** The relay names what is wrong by its place in the batch; the rest is sent again. */
+  #withoutRefused(batch: readonly ReadyRow[], body: unknown): readonly ReadyRow[] {
+    const errors = ((body as { errors?: unknown } | undefined)?.errors ?? []) as readonly { path?: unknown; message?: unknown }[]
+    const wrong = new Map<number, string>()
+    for (const { path, message } of errors) {
+      const [, index, field = ''] = /^updates\[(\d+)\]\.?(.*)$/s.exec(String(path)) ?? []
+      if (index !== undefined && !wrong.has(Number(index))) wrong.set(Number(index), `${field} ${String(message)}`.trim())
+    }
+    if (wrong.size === 0) throw new Failed(`the relay answered 422 ${problemOf(body)}`)
+    for (const [index, message] of wrong) this.#options.onRefused(batch[index]?.line ?? 0, message)
+    return batch.filter((_, index) => !wrong.has(index))
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.#options.stopping }).catch(() => undefined)
+  }
+}
+
+interface Result {
+  readonly status: string
+  readonly reason?: string
+}
