@@ -107,10 +107,12 @@ async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exi
     if (shown.length < shownErrors) shown.push(`line ${line}: ${message}`)
     options.errors?.write(`${JSON.stringify({ line, message })}\n`)
   }
-  const batches = new Batches({
+  const acknowledged = () => Object.values(batches.counts).reduce((sum, count) => sum + count, 0)
+  const batches: Batches = new Batches({
     ...options,
     onRefused: refuse,
-    onTaken: () => io.progress?.(`${bar(rows, expected)} ${countsOf(batches.counts, refused)}${slowness(batches.waitMs)}`),
+    onTaken: () =>
+      io.progress?.(`${bar(acknowledged() + refused, expected)} ${countsOf(batches.counts, refused)}${slowness(batches.waitMs)}`),
   })
   const broken = () => stopping.aborted || batches.failure !== undefined
 
@@ -180,10 +182,10 @@ function readyRow({ line, update }: Extract<Row, { update: RowUpdate }>, { name,
   }
 }
 
-function bar(rows: number, expected: number): string {
+function bar(done: number, expected: number): string {
   // What is expected is an estimate: it is not full before the end.
-  const share = Math.min(0.99, rows / Math.max(1, expected))
-  const full = Math.round(share * barChars)
+  const share = Math.min(0.99, done / Math.max(1, expected))
+  const full = Math.floor(share * barChars)
   return `[${'#'.repeat(full)}${'-'.repeat(barChars - full)}] ${Math.floor(100 * share)} %`
 }
 
