@@ -782,7 +782,7 @@ export const mutants: readonly Mutant[] = [
     name: 'a greeting is answered under the first secret',
     breaks: 'security',
     file: 'src/edge/hooks.ts',
-    find: 'if ((await source.auth.verify({ ...request, secrets: [secret] })) === true)',
+    find: 'if ((await auth.verify({ ...request, secrets: [secret] })) === true)',
     replace: "if (secret !== '')",
     tests: hooks,
   },
@@ -846,8 +846,8 @@ export const mutants: readonly Mutant[] = [
     name: 'the updates of one event share its id',
     breaks: 'G2',
     file: 'src/edge/mapping.ts',
-    find: 'drafts.length === 1 ? id :',
-    replace: "id !== '' ? id :",
+    find: 'const shared = (id: string) => ids.indexOf(id) !== ids.lastIndexOf(id)',
+    replace: "const shared = (id: string) => id === ''",
     tests: sourceTests,
   },
   {
@@ -993,5 +993,13 @@ export const mutants: readonly Mutant[] = [
     find: "(lane ?? 'live') as Exclude<Lane, 'replay'>",
     replace: "'live' as Exclude<Lane, 'replay'>",
     tests: ['test/settings.test.ts'],
+  },
+  {
+    name: "an update's own id depends on its place in the event",
+    breaks: 'G4',
+    file: 'src/edge/mapping.ts',
+    find: 'const shared = (id: string) => ids.indexOf(id) !== ids.lastIndexOf(id)',
+    replace: "const shared = (id: string) => id !== '' && ids.length > 1",
+    tests: sourceTests,
   },
 ]

@@ -47,9 +47,12 @@ export async function takeHook(c: Context, parts: AppParts, name: string): Promi
 
 /** A sender that only asks whether the address is ours is answered under the secret by which it proved itself. */
 async function greet(source: Source, event: unknown, request: Unproven): Promise<object | undefined> {
-  if (source.auth.handshake === undefined) return undefined
+  const { auth } = source
+  const [first = ''] = request.secrets
+  // Hardly any event is one: which secret it was need not be found out for all.
+  if ((await auth.handshake?.(event, first)) === undefined) return undefined
   for (const secret of request.secrets)
-    if ((await source.auth.verify({ ...request, secrets: [secret] })) === true) return source.auth.handshake(event, secret)
+    if ((await auth.verify({ ...request, secrets: [secret] })) === true) return auth.handshake?.(event, secret)
   return undefined
 }
 

@@ -47,11 +47,16 @@ export async function mapEvent(source: Source, event: unknown, { eventId, arriva
   return { ok: true, drafts, updates }
 }
 
-/** The mapping's ids, or the scheme's; one event with several updates has an id for each. */
+/** The mapping's ids, or the scheme's; where several updates share one, each gets its own. */
 function withIds(drafts: readonly Draft[], schemeId: string | undefined): readonly Draft[] {
+  const ids = drafts.map(({ id }) => id ?? schemeId)
+  const shared = (id: string) => ids.indexOf(id) !== ids.lastIndexOf(id)
+  const seen = new Map<string, number>()
   return drafts.map((draft, index) => {
-    const id = draft.id ?? schemeId
+    const id = ids[index]
     if (id === undefined) return draft
-    return { ...draft, id: drafts.length === 1 ? id : `${id}#${index}` }
+    const number = seen.get(id) ?? 0
+    seen.set(id, number + 1)
+    return { ...draft, id: shared(id) ? `${id}#${number}` : id }
   })
 }

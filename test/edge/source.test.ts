@@ -201,6 +201,13 @@ describe('ids and times', () => {
     expect(await ids(eventOf(update()), {})).toEqual([undefined])
   })
 
+  it('ids of their own stay as they are, wherever an update stands in the event: a batch may be cut another way next time (G4)', async () => {
+    const [a, b, c] = ['a', 'b', 'a'].map((id) => update({ id }))
+    expect(await ids(eventOf([a, b] as MappedUpdate[]), {}, 'scheme')).toEqual(['a', 'b'])
+    expect(await ids(eventOf([b, a] as MappedUpdate[]), {}, 'scheme')).toEqual(['b', 'a'])
+    expect(await ids(eventOf([a, b, c, update()] as MappedUpdate[]), {}, 'scheme')).toEqual(['a#0', 'b', 'a#1', 'scheme'])
+  })
+
   it('several updates of one event have an id each', async () => {
     const two = [update(), update({ visitor: { pcId: '1-2' } })]
     expect(await ids(eventOf(two, withId), { id: 'event' })).toEqual(['event#0', 'event#1'])
