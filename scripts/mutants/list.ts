@@ -1002,4 +1002,20 @@ export const mutants: readonly Mutant[] = [
     replace: "const shared = (id: string) => id !== '' && ids.length > 1",
     tests: sourceTests,
   },
+  {
+    name: 'SQL: a loss that another machine noticed is one more',
+    breaks: 'G7',
+    file: 'src/core/ledger/sql.ts',
+    find: ' || wasReplaced(after)',
+    replace: '',
+    tests: ledger,
+  },
+  {
+    name: 'Redis: a loss that another machine noticed is one more',
+    breaks: 'G7',
+    file: 'src/core/ledger/scripts/small.ts',
+    find: ' or known) then',
+    replace: ') then',
+    tests: upstash,
+  },
 ]

@@ -28,8 +28,8 @@ export function ledgerLossContract(
     let made: LosableStore
     let witness: Witness
     let logged: string[]
-    const isolate = (): Ledger =>
-      watchedLedger(made.store, { witness, memory: newEpochMemory(), random, log: (event) => logged.push(event) })
+    const isolate = (beside: Witness = witness): Ledger =>
+      watchedLedger(made.store, { witness: beside, memory: newEpochMemory(), random, log: (event) => logged.push(event) })
     beforeEach(async () => {
       nowMs = startMs
       logged = []
@@ -105,6 +105,91 @@ export function ledgerLossContract(
       nowMs += settings.quotaWindowMs + settings.quotaSlackMs + 200
       for (const one of isolates) expect(await verdict(one)).toBe('send')
       expect((await first.usage()).lostAtMs).toBe(lostAtMs)
+    })
+
+    describe('machines with a witness each, on one ledger', () => {
+      /** Each asks in its turn, a few times over. */
+      const askAll = async (ledgers: readonly Ledger[]) => {
+        for (let round = 0; round < 3; round++)
+          for (const ledger of ledgers) {
+            nowMs += 10
+            await ledger.check().catch(() => undefined)
+            await verdict(ledger).catch(() => undefined)
+          }
+      }
+      const windowPasses = () => {
+        nowMs += settings.quotaWindowMs + settings.quotaSlackMs + 200
+      }
+
+      it('agree on one life of it, notice its loss once, and all go on', async () => {
+        const machines = [isolate(memoryWitness()), isolate(memoryWitness()), isolate(memoryWitness())]
+        for (const one of machines) expect(await verdict(one)).toBe('send')
+        await made.wipe()
+        nowMs += 100
+        await askAll(machines)
+        const { lostAtMs, used } = await (machines[0] as Ledger).usage()
+        expect(used).toBe(20)
+        windowPasses()
+        await askAll(machines)
+        for (const one of machines) expect(await verdict(one)).toBe('send')
+        expect((await (machines[0] as Ledger).usage()).lostAtMs).toBe(lostAtMs)
+      })
+
+      it('one that was away during several losses joins the others', async () => {
+        const [present, away] = [isolate(memoryWitness()), isolate(memoryWitness())]
+        await verdict(present)
+        await verdict(away)
+        for (let loss = 0; loss < 3; loss++) {
+          await made.wipe()
+          nowMs += 100
+          await askAll([present])
+        }
+        // What it knew was forgotten twice since: it may find a loss of its own, once.
+        await askAll([away, present])
+        const { lostAtMs } = await present.usage()
+        windowPasses()
+        await askAll([away, present])
+        for (const one of [present, away]) expect(await verdict(one)).toBe('send')
+        expect((await present.usage()).lostAtMs).toBe(lostAtMs)
+      })
+
+      it('a ledger that goes back is charged once for what was forgotten', async () => {
+        const machines = [isolate(memoryWitness()), isolate(memoryWitness())]
+        for (const one of machines) await verdict(one)
+        const goBack = await made.snapshot()
+        for (let n = 0; n < 4; n++) for (const one of machines) await verdict(one)
+        for (const one of machines) await one.check()
+        await goBack()
+        nowMs += 100
+        for (const one of machines) await one.check()
+        expect((await (machines[0] as Ledger).usage()).used).toBe(10)
+      })
+
+      it('a ledger of somebody else is no life of this one: nothing is sent (G1)', async () => {
+        const mine = isolate(memoryWitness())
+        await verdict(mine)
+        await made.wipe()
+        await made.store.begin('another-deployment', false)
+        nowMs += 100
+        await askAll([mine])
+        expect(await verdict(mine)).not.toBe('send')
+        nowMs += settings.quotaSlackMs + 1
+        expect(await verdict(mine)).toBe('quota')
+      })
+
+      it('nor is one that a new machine began before the loss was noticed: all agree on the one that knows of it', async () => {
+        const old = isolate(memoryWitness())
+        await verdict(old)
+        await made.wipe()
+        nowMs += 100
+        const fresh = isolate(memoryWitness())
+        await verdict(fresh)
+        await askAll([old, fresh])
+        expect((await old.usage()).used).toBe(20)
+        windowPasses()
+        await askAll([fresh, old])
+        for (const one of [old, fresh]) expect(await verdict(one)).toBe('send')
+      })
     })
 
     it('an isolate that died in the middle of beginning anew is followed by one that ends it', async () => {

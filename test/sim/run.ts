@@ -132,8 +132,8 @@ async function simulate(seed: number, coverage: Coverage, note: (line: string) =
         await store.charge(granted)
         oracle.voidedUntilNoticed = false
       },
-      begin: async (epoch, lost) => {
-        const standing = await store.begin(epoch, lost)
+      begin: async (epoch, lost, after) => {
+        const standing = await store.begin(epoch, lost, after)
         if (lost) oracle.voidedUntilNoticed = false
         return standing
       },

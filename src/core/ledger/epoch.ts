@@ -8,7 +8,9 @@
  * was really spent; where it went back, what it forgot is charged. In both cases whatever is no newer than the loss is
  * answered `lost`: its order can't be known any more.
  * Known hole: grants that a failover forgot before anybody asked again, at most those of the time between two answers
- * (hence the margin in `QUOTA_LIMIT`), and the order of what was admitted in that time.
+ * (hence the margin in `QUOTA_LIMIT`), and the order of what was admitted in that time. Where several machines have a
+ * witness each, one that starts for the very first time knows of no loss: until another one asks, within a minute, it
+ * takes an empty ledger for a new one.
  */
 import type { Random } from '../clock.ts'
 import type { Ledger, LedgerStore } from './port.ts'
@@ -19,6 +21,8 @@ export interface Testimony {
   readonly state: 'first' | 'lost' | 'steady'
   /** Units granted in this epoch, as last heard of. */
   readonly granted: number
+  /** The epoch whose loss began this one, until it is steady. */
+  readonly after?: string
 }
 
 export interface Witness {
@@ -97,10 +101,10 @@ export function watchedLedger(store: LedgerStore, { witness, memory, random, log
     let seen = (await witness.read()) ?? (await witness.replace(undefined, { epoch: random.hex(epochBytes), state: 'first', granted: 0 }))
     if (seen.state === 'steady' && seen.epoch === refused) {
       log('ledger_lost', { granted: seen.granted })
-      seen = await witness.replace(seen, { epoch: random.hex(epochBytes), state: 'lost', granted: 0 })
+      seen = await witness.replace(seen, { epoch: random.hex(epochBytes), state: 'lost', granted: 0, after: seen.epoch })
     }
     if (seen.state !== 'steady') {
-      const epoch = await store.begin(seen.epoch, seen.state === 'lost')
+      const epoch = await store.begin(seen.epoch, seen.state === 'lost', seen.after)
       seen = await witness.replace(seen, { epoch, state: 'steady', granted: 0 })
     }
     memory.epoch = seen.epoch

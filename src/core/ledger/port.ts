@@ -214,9 +214,12 @@ export interface LedgerStore extends Omit<Ledger, 'admit' | 'check'> {
   granted(epoch: string): Promise<number | undefined>
   /**
    * Begins an epoch and answers the one that stands. A first start leaves an epoch that is there alone. After a loss the
-   * epoch is replaced once: the whole quota counts as spent, and what is no newer than now is `lost`.
+   * epoch is replaced once: the whole quota counts as spent, and what is no newer than now is `lost`. One that already
+   * replaced `after` is left alone: another machine, with a witness of its own, has noticed the same loss.
+   *
+   * @param after the epoch whose loss was noticed
    */
-  begin(epoch: string, lost: boolean): Promise<string>
+  begin(epoch: string, lost: boolean, after?: string): Promise<string>
   /** Counts units as granted up to `granted` where fewer are known; then what is no newer than now is `lost`. */
   charge(granted: number): Promise<void>
 }

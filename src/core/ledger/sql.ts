@@ -34,6 +34,7 @@ const schema = [
   'CREATE TABLE IF NOT EXISTS relay_counter (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS relay_memo (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS relay_epoch (id INTEGER PRIMARY KEY, epoch TEXT NOT NULL, lost_ms INTEGER NOT NULL)',
+  'CREATE TABLE IF NOT EXISTS relay_replaced (epoch TEXT PRIMARY KEY) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS relay_health (id INTEGER PRIMARY KEY, health TEXT NOT NULL)',
   ...rowSchema,
   ...windowSchema,
@@ -129,10 +130,12 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
       }),
     restate: (units) => stepping(({ whole }) => whole.restate(units)),
     granted: (epoch) => stepping(({ whole }) => (readEpoch()?.epoch === epoch ? whole.granted : undefined)),
-    begin: (epoch, lost) =>
+    begin: (epoch, lost, after = '') =>
       stepping(({ nowMs, whole }) => {
         const standing = readEpoch()
-        if (standing !== undefined && (!lost || standing.epoch === epoch)) return standing.epoch
+        if (standing !== undefined && (!lost || standing.epoch === epoch || wasReplaced(after))) return standing.epoch
+        for (const replaced of [after, standing?.epoch ?? ''])
+          if (replaced !== '') sql.exec('INSERT OR IGNORE INTO relay_replaced (epoch) VALUES (?)', replaced)
         writeEpoch(epoch, lost ? nowMs + settings.quotaSlackMs : 0)
         if (lost) whole.charge(Math.max(0, settings.quotaLimit - whole.total))
         return epoch
@@ -257,6 +260,11 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
   function readEpoch(): { readonly epoch: string; readonly lostMs: number } | undefined {
     const [row] = sql.exec('SELECT epoch, lost_ms FROM relay_epoch')
     return row === undefined ? undefined : { epoch: String(row['epoch']), lostMs: Number(row['lost_ms']) }
+  }
+
+  /** Whether the epoch that stands, or one before it, took its place. */
+  function wasReplaced(epoch: string): boolean {
+    return sql.exec('SELECT epoch FROM relay_replaced WHERE epoch = ?', epoch).length > 0
   }
 
   function writeEpoch(epoch: string, lostMs: number): void {

@@ -254,8 +254,9 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     async granted(epoch) {
       return ((await call(grantedScript, [keys.quota], { epoch })) as number | null) ?? undefined
     },
-    async begin(epoch, lost) {
-      return (await call(beginScript, [keys.quota], { epoch, lost, limit: settings.quotaLimit })) as string
+    async begin(epoch, lost, after) {
+      const input = { epoch, lost, limit: settings.quotaLimit, ...(after === undefined ? {} : { after }) }
+      return (await call(beginScript, [keys.quota], input)) as string
     },
     async charge(granted) {
       await call(chargeScript, [keys.quota], { granted })

@@ -38,11 +38,16 @@ if window.epoch ~= input.epoch then return 'null' end
 return text(window.granted)
 `
 
-/** KEYS: quota. Input: epoch, lost, limit. Answers the epoch that stands. */
+/** KEYS: quota. Input: epoch, lost, after, limit. Answers the epoch that stands. Field `r`: the epochs that were replaced. */
 export const beginScript = `${prelude}
 local window = openWindow(KEYS[1])
-if window.epoch and (not input.lost or window.epoch == input.epoch) then return cjson.encode(window.epoch) end
-redis.call('HSET', KEYS[1], 'e', input.epoch, 'l', input.lost and text(now + input.slackMs) or '0')
+local replaced = redis.call('HGET', KEYS[1], 'r') or ','
+local known = input.after and string.find(replaced, ',' .. input.after .. ',', 1, true)
+if window.epoch and (not input.lost or window.epoch == input.epoch or known) then return cjson.encode(window.epoch) end
+for _, epoch in ipairs({ input.after or '', window.epoch or '' }) do
+  if epoch ~= '' then replaced = replaced .. epoch .. ',' end
+end
+redis.call('HSET', KEYS[1], 'e', input.epoch, 'l', input.lost and text(now + input.slackMs) or '0', 'r', replaced)
 if input.lost then window:charge(math.max(0, input.limit - window.total)) end
 window:save()
 return cjson.encode(input.epoch)
