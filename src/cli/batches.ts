@@ -4,7 +4,6 @@
  * Guarantee: a batch is over only when each of its updates was acknowledged or refused by name; until then it is sent
  * again, under the same ids. Batches with updates of one visitor never travel together.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Misuse } from './command.ts'
 import { answered, Failed, problemOf } from './relay-client.ts'
 import type { RowUpdate } from './rows.ts'
@@ -31,6 +30,8 @@ export interface BatchesOptions {
   /** How long the relay may be away. */
   readonly giveUpMs: number
   readonly stopping: AbortSignal
+  /** Resolves after so many ms, or when it is to stop. */
+  readonly sleep: (ms: number) => Promise<void>
   /** Told of each update that the relay refuses, and whenever something was acknowledged. */
   readonly onRefused: (line: number, message: string) => void
   readonly onTaken: () => void
@@ -59,7 +60,7 @@ export class Batches {
     // What the relay holds back already need not become more.
     if (this.waitMs > 0) {
       await this.over()
-      await this.#sleep(this.waitMs)
+      await this.#options.sleep(this.waitMs)
     }
     const work: Promise<void> = this.#deliver(batch)
       .catch((error: unknown) => {
@@ -102,7 +103,7 @@ export class Batches {
         throw new Failed(`the relay answered ${status} ${problemOf(body)}`)
       if (stopping.aborted || Date.now() > giveUpAtMs) throw new Failed(`the relay is not there (${status === 0 ? 'no answer' : status})`)
       this.#atOnce = 1
-      await this.#sleep(Math.max(waitMs, 1_000 * (Number(retryAfter) || 0)))
+      await this.#options.sleep(Math.max(waitMs, 1_000 * (Number(retryAfter) || 0)))
       waitMs = Math.min(longestWaitMs, 2 * waitMs)
     }
   }
@@ -150,10 +151,6 @@ export class Batches {
     if (wrong.size === 0) throw new Failed(`the relay answered 422 ${problemOf(body)}`)
     for (const [index, message] of wrong) this.#options.onRefused(batch[index]?.line ?? 0, message)
     return batch.filter((_, index) => !wrong.has(index))
-  }
-
-  async #sleep(ms: number): Promise<void> {
-    await sleep(ms, undefined, { signal: this.#options.stopping }).catch(() => undefined)
   }
 }
 

