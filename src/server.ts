@@ -74,7 +74,7 @@ export async function serve({ sources, env, log = logWithTime }: ServerOptions):
     storage.close()
     throw error
   }
-  const flushing = keepFlushing(relay, settings.flushEveryMs, stopping.signal)
+  const flushing = keepFlushing(relay, settings.flushEveryMs, stopping.signal, log)
   log('started', {
     runtime: runtimeName,
     url: listening.url,
@@ -130,10 +130,16 @@ export async function serveUntilStopped(options: ServerOptions): Promise<boolean
   return server.stop()
 }
 
-async function keepFlushing(relay: Relay, everyMs: number, stopping: AbortSignal): Promise<void> {
+async function keepFlushing(relay: Pick<Relay, 'flush'>, everyMs: number, stopping: AbortSignal, log: ServerLog): Promise<void> {
   while (everyMs > 0 && !stopping.aborted) {
     await sleep(everyMs, undefined, { signal: stopping }).catch(() => undefined)
-    if (!stopping.aborted) await relay.flush()
+    if (stopping.aborted) return
+    try {
+      await relay.flush()
+    } catch (error) {
+      // A mistake of ours in one run must not end all that would follow (G7).
+      log('flush_failed', { error: error instanceof Error ? error.name : 'unknown' })
+    }
   }
 }
 
