@@ -5,7 +5,7 @@ import type { Clock, Random } from './core/clock.ts'
 import type { Wire } from './core/codec.ts'
 import { createDoor } from './core/door.ts'
 import { createErase } from './core/erase.ts'
-import { createHasher } from './core/hash.ts'
+import { createHasher, hashKeyName } from './core/hash.ts'
 import type { Ledger } from './core/ledger/port.ts'
 import { createDeliver } from './core/live.ts'
 import { createPrepare } from './core/prepare.ts'
@@ -17,7 +17,7 @@ import type { FlushReport } from './cron/report.ts'
 import { createApp, type Operator } from './edge/app.ts'
 import { mapEvent, parseEvent } from './edge/mapping.ts'
 import type { Readiness } from './edge/probes.ts'
-import { type Source, secretProblem, sharesOf } from './edge/source.ts'
+import { type Source, secretProblemsOf, sharesOf } from './edge/source.ts'
 import type { Settings } from './settings.ts'
 
 export interface RelayParts {
@@ -107,6 +107,7 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
     find: createFind({ hasher, ledger, backlog }),
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),
+    hashKeyName: () => hashKeyName(hasher),
   }
   const app = createApp({
     settings,
@@ -114,12 +115,19 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
     prepare,
     wire,
     deliver,
-    bury: (dead) => backlog.bury(dead),
+    bury: quarantine,
     ready,
     operator,
     clock,
   })
   return { app, operator, ready, remap: createRemap({ backlog, deliver, map: mapAgain }), flush: run }
+
+  async function quarantine(dead: DeadLetter): Promise<string> {
+    const key = await backlog.bury(dead)
+    log('quarantined', { source: dead.source })
+    parts.background(ledger.settle([], { received: 1, quarantined: 1 }).catch(() => log('settle_failed', { tries: 1 })))
+    return key
+  }
 
   async function mapAgain({ source: name, raw, eventId }: DeadLetter & { raw: string }, arrivalMs: number): Promise<Reading> {
     const source = parts.sources.find((candidate) => candidate.name === name)
@@ -135,9 +143,7 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
     const asked = await Promise.all([ledger.usage(), ledger.recall(lastRunMemo)]).catch(() => undefined)
     const [usage, lastRun] = asked ?? []
     const atMs = readAtMs(lastRun)
-    const secretProblems = (
-      await Promise.all(parts.sources.map((source) => secretProblem(source, settings.hookSecrets.get(source.name) ?? [])))
-    ).filter((one) => one !== undefined)
+    const secretProblems = await secretProblemsOf(parts.sources, settings.hookSecrets)
     const breaker = usage?.health.breaker
     // What no waiting mends turns it red: our address, our token, or everything refused.
     const wrong = breaker !== undefined && breaker.cause !== 'unavailable'

@@ -9,7 +9,7 @@
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRelay, parseAll, SettingsError } from './create-relay.ts'
-import type { Source } from './edge/source.ts'
+import { type Source, secretProblemsOf } from './edge/source.ts'
 import { type Handler, type Listening, listen } from './listen.ts'
 import type { Relay } from './relay.ts'
 import { runtimeName } from './runtime.ts'
@@ -44,7 +44,7 @@ export function logWithTime(event: string, details: Readonly<Record<string, stri
   process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), event, ...details })}\n`)
 }
 
-/** @throws SettingsError; and where the port is taken or the file can't be opened */
+/** @throws SettingsError, also where the port is taken or the file can't be opened */
 export async function serve({ sources, env, log = logWithTime }: ServerOptions): Promise<Server> {
   const parsed = parseAll({ ...serverDefaults, ...env }, sources)
   if (!parsed.ok) throw new SettingsError(parsed.problems)
@@ -72,7 +72,9 @@ export async function serve({ sources, env, log = logWithTime }: ServerOptions):
     )
   } catch (error) {
     storage.close()
-    throw error
+    throw new SettingsError([
+      `HOST, PORT ${settings.host}:${settings.port} cannot be listened on: ${error instanceof Error ? error.message : ''}`,
+    ])
   }
   const flushing = keepFlushing(relay, settings.flushEveryMs, stopping.signal, log)
   log('started', {
@@ -83,6 +85,8 @@ export async function serve({ sources, env, log = logWithTime }: ServerOptions):
     sources: sources.length,
     encrypted: settings.backlogKeys.length > 0 ? 'yes' : 'no',
   })
+  if (sources.length === 0) log('warning', { about: 'there are no sources: every webhook is answered 404' })
+  for (const about of await secretProblemsOf(sources, settings.hookSecrets)) log('warning', { about })
 
   return {
     url: listening.url,
@@ -117,7 +121,7 @@ export function openStorage({ relayDb }: Settings, log: ServerLog) {
   try {
     return sqliteStorage(relayDb, { log })
   } catch (error) {
-    throw new SettingsError([`RELAY_DB ${error instanceof Error ? error.message : 'cannot be opened'}`])
+    throw new SettingsError([`RELAY_DB ${relayDb}: ${error instanceof Error ? error.message : 'cannot be opened'}`])
   }
 }
 

@@ -89,7 +89,8 @@ const origin = optional.refine(
 const format = z.object({
   TARGET_CLIENT_CODE: z
     .string('is required: your Adobe Target client code')
-    .regex(/^[a-z0-9-]+$/, 'must be lower-case letters, digits and hyphens'),
+    .min(1, 'is required: your Adobe Target client code')
+    .regex(/^[a-z0-9-]*$/, 'must be lower-case letters, digits and hyphens'),
   TARGET_ORIGIN: origin,
   TARGET_TOKEN: optional,
   TARGET_METHOD: z.enum(['post', 'auto', 'get'], 'must be post, auto or get').default('post'),
@@ -115,9 +116,11 @@ const format = z.object({
   UPSTASH_REDIS_REST_URL: origin,
   UPSTASH_REDIS_REST_TOKEN: optional,
   // A token may be granted a lane: `bulk:…` for imports, `high:…` for what must not wait.
-  API_TOKENS: list.transform((items) =>
+  API_TOKENS: list.transform((items, context) =>
     items.map((item) => {
-      const [, lane, token] = /^(high|live|bulk):(.+)$/.exec(item) ?? []
+      const [, lane, token] = /^([a-z]{1,12}):(.+)$/.exec(item) ?? []
+      if (lane !== undefined && !['high', 'live', 'bulk'].includes(lane))
+        context.addIssue('has a token with a prefix that is no lane: there are high:, live: and bulk:')
       return { token: token ?? item, lane: (lane ?? 'live') as Exclude<Lane, 'replay'> }
     }),
   ),

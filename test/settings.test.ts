@@ -34,13 +34,12 @@ describe('settings (DESIGN §9)', () => {
   })
 
   it('grants a token its lane, and never replay’s', () => {
-    const parsed = parseSettings({ ...good, API_TOKENS: 'bulk:b,high:h:x,live:l,plain,replay:r' })
+    const parsed = parseSettings({ ...good, API_TOKENS: 'bulk:b,high:h:x,live:l,plain' })
     expect(parsed.ok && parsed.settings.apiTokens).toEqual([
       { token: 'b', lane: 'bulk' },
       { token: 'h:x', lane: 'high' },
       { token: 'l', lane: 'live' },
       { token: 'plain', lane: 'live' },
-      { token: 'replay:r', lane: 'live' },
     ])
   })
 
@@ -59,6 +58,8 @@ describe('settings (DESIGN §9)', () => {
     [{ UPSTASH_REDIS_REST_URL: 'https://planted.upstash.io' }, 'UPSTASH_REDIS_REST_TOKEN is missing'],
     [{ UPSTASH_REDIS_REST_TOKEN: 'planted-token' }, 'UPSTASH_REDIS_REST_URL is missing'],
     [{ API_TOKENS: 'planted-a,,planted-b' }, 'API_TOKENS has an empty item'],
+    [{ API_TOKENS: 'replay:planted' }, 'API_TOKENS has a token with a prefix that is no lane'],
+    [{ TARGET_CLIENT_CODE: '' }, 'TARGET_CLIENT_CODE is required'],
     [{ HOOK_SECRET_LOAN: 'planted,' }, 'HOOK_SECRET_LOAN has an empty item'],
     [{ BACKLOG_KEYS: 'planted:abc' }, 'BACKLOG_KEYS must be a ring'],
     [{ BACKLOG_KEYS: 'planted:cGxhbnRlZA==' }, 'BACKLOG_KEYS must be a ring'],

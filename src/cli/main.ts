@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** `target-relay <command>`: what needs no Worker. */
 import process from 'node:process'
 import { type Command, type Exit, exit, type Io, Misuse } from './command.ts'
@@ -50,7 +49,8 @@ export async function main(io: Io): Promise<Exit> {
   }
 }
 
-if (import.meta.main)
+/** The command that this process was asked for. */
+export async function runHere(): Promise<void> {
   process.exitCode = await main({
     args: process.argv.slice(2),
     env: process.env,
@@ -59,3 +59,6 @@ if (import.meta.main)
     isTerminal: process.stdout.isTTY === true,
     ...(process.stderr.isTTY === true ? { progress: (line: string) => process.stderr.write(`\r\u001b[2K${line}`) } : {}),
   })
+}
+
+if (import.meta.main) await runHere()

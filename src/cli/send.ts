@@ -31,7 +31,8 @@ export const send: Command = {
 Sends Adobe's bulk format (a batch= line, pcId or thirdPartyId first), CSV with such a header, or NDJSON of updates to
 --relay (or RELAY_URL; http://127.0.0.1:8787) with API_TOKEN: best one that was granted the bulk lane (bulk:… in
 API_TOKENS), so that it never crowds out what happens now. The relay's answers set the pace. Columns id and occurredAt
-are the event's; --occurred-at is the time of all rows (the file's, if it was exported before newer events).
+are the event's; --occurred-at is the time of all rows (the file's, if it was exported before newer events), at most
+RETENTION_HOURS (72) ago. Attribute names go without the profile. prefix.
 A broken run can be begun again, from the start or from the line that it names: rows that are known cost nothing; --name
 must then be the same (default: the file's name). Exit 1 where rows were refused or not sent.`,
 
@@ -63,6 +64,7 @@ must then be the same (default: the file's name). Exit 1 where rows were refused
     process.once('SIGINT', stop).once('SIGTERM', stop)
     try {
       return await sendFile(file, io, {
+        again: io.args.filter((_, index) => io.args[index] !== '--from-line' && io.args[index - 1] !== '--from-line'),
         url: `${relayUrl(io.env, values.relay)}/v1/updates`,
         token,
         name: values.name ?? basename(file),
@@ -80,6 +82,8 @@ must then be the same (default: the file's name). Exit 1 where rows were refused
 }
 
 interface SendOptions {
+  /** The arguments of this run, but for where it began. */
+  readonly again: readonly string[]
   readonly url: string
   readonly token: string
   /** Names the file in ids. */
@@ -93,7 +97,7 @@ interface SendOptions {
 }
 
 async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exit> {
-  const { name, format, fromLine, stopping } = options
+  const { format, fromLine, stopping } = options
   const startMs = Date.now()
   const expected = await estimateRows(file)
   if (expected > rowsForBulk)
@@ -168,7 +172,7 @@ async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exi
     io.err(`and ${refused - shown.length} more${options.errors === undefined ? '; --errors <file> writes all of them down' : ''}`)
   if (batches.failure !== undefined) io.err(batches.failure.message)
   if (resumeFrom.resumeFrom !== undefined)
-    io.err(`not finished. Go on with: target-relay send ${file} --name ${name} --from-line ${resumeFrom.resumeFrom}`)
+    io.err(`not finished. Go on with: target-relay send ${options.again.map(quoted).join(' ')} --from-line ${resumeFrom.resumeFrom}`)
   if (batches.failure instanceof Misuse) return exit.misused
   return broken() || refused > 0 ? exit.failed : exit.ok
 }
@@ -182,6 +186,10 @@ function readyRow({ line, update }: Extract<Row, { update: RowUpdate }>, { name,
     visitor: JSON.stringify(update.visitor),
     update: { ...update, id: update.id ?? `${name}:${line}:${content}`, ...(at === undefined ? {} : { occurredAt: at }) },
   }
+}
+
+function quoted(argument: string): string {
+  return /^[\w./:=@%+,-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`
 }
 
 function bar(done: number, expected: number): string {

@@ -29,6 +29,11 @@ export async function createHasher(key: string): Promise<Hasher> {
   }
 }
 
+/** Names the key itself, and gives nothing of it away. */
+export function hashKeyName(hasher: Pick<Hasher, 'content'>): Promise<string> {
+  return hasher.content(['the name of the hash key'])
+}
+
 function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -25,6 +25,9 @@ const visitorBody = z.strictObject({ visitor: z.unknown() })
 const stamp = z.string().refine(isStamp)
 const ms = z.number().min(0)
 const stateBody = z.strictObject({
+  id: z.string().min(1).max(64).optional(),
+  /** Of the relay that it came from. */
+  hashKey: z.string(),
   units: z.array(z.strictObject({ account: z.string(), lastMs: ms, units: z.int().min(1) })),
   visitors: z.array(
     z.strictObject({
@@ -73,11 +76,16 @@ export function adminApi(parts: AppParts): Hono<{ Variables: { body: unknown } }
     const checked = visitorOf(c.get('body'))
     return checked.ok ? c.json(await operator.find(checked.visitor)) : problem(c, 'invalid', { errors: checked.problems })
   })
-  app.get('/ledger/state', async (c) => c.json(await operator.moveOut(c.req.query('cursor'))))
+  app.get('/ledger/state', async (c) =>
+    c.json({ ...(await operator.moveOut(c.req.query('cursor'))), hashKey: await operator.hashKeyName() }),
+  )
   app.post('/ledger/state', jsonBody(parts, maxStateBytes), async (c) => {
     const body = stateBody.safeParse(c.get('body'))
     if (!body.success) return problem(c, 'invalid', { errors: [{ path: '', message: 'must be a part of a ledger that was exported' }] })
-    await operator.moveIn(body.data as MovedState)
+    const { hashKey, ...part } = body.data
+    if (hashKey !== (await operator.hashKeyName()))
+      return problem(c, 'invalid', { errors: [{ path: 'hashKey', message: 'is of another HASH_KEY than that of this relay' }] })
+    await operator.moveIn(part as MovedState)
     return c.json(await operator.usage())
   })
   // The ledger or the store did not answer: nothing about why.

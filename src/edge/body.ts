@@ -97,10 +97,13 @@ function isHostile(text: string): boolean {
     } else if (char === '}' || char === ']') open.pop()
     else if (char === ':') {
       const names = open.at(-1)
+      // A colon stands behind the name of a field, once: all else is no JSON, and not worth reading on.
+      if (names === undefined || name === undefined) return true
       // Escapes undone: "a" and "\u0061" are one name.
-      const plain = JSON.parse(name ?? '""') as string
-      if (names?.has(plain) === true) return true
-      names?.add(plain)
+      const plain = JSON.parse(name) as string
+      if (names.has(plain)) return true
+      names.add(plain)
+      name = undefined
     }
   }
   return false

@@ -16,7 +16,8 @@ const maxFormBytes = 1_048_576
 const prefix = 'profile.'
 
 export async function takeDropIn(c: Context, parts: AppParts, client: string): Promise<Response> {
-  if (client !== parts.settings.targetClientCode && client !== 'client') return failure(c, 'not-found')
+  if (client !== parts.settings.targetClientCode && client !== 'client')
+    return failure(c, 'not-found', "the path names another client code than the relay's (TARGET_CLIENT_CODE), or the literal client")
   const lane = await laneOfBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens)
   if (lane === undefined) return failure(c, 'unauthenticated')
   const arrivalMs = parts.clock.now()

@@ -9,9 +9,19 @@ import { isOfFormat, type MappedEvent, mapEvent, parseEvent } from './mapping.ts
 import { problem } from './problem.ts'
 import type { Source } from './source.ts'
 
+const dryRuns: ReadonlyMap<string, boolean> = new Map([
+  ['1', true],
+  ['true', true],
+  ['0', false],
+  ['false', false],
+])
+
 export async function takeHook(c: Context, parts: AppParts, name: string): Promise<Response> {
   const source = parts.sources.find((candidate) => candidate.name === name)
   if (source === undefined) return problem(c, 'not-found')
+  const isDryRun = dryRuns.get(c.req.query('dry_run') ?? '0')
+  // Something that looks like a trial must never be the real thing.
+  if (isDryRun === undefined) return problem(c, 'malformed', { detail: 'dry_run is 1 or 0.' })
   const arrivalMs = parts.clock.now()
   const read = await readBody(c.req.raw, source.maxBodyBytes, parts.clock)
   if (!read.ok) return problem(c, read.problem)
@@ -35,7 +45,7 @@ export async function takeHook(c: Context, parts: AppParts, name: string): Promi
 
   const eventId = source.auth.eventId?.(c.req.raw.headers)
   const mapped = await mapEvent(source, event, { eventId, arrivalMs }, parts.prepare)
-  if (c.req.query('dry_run') === '1') return c.json(dryRun(parts, mapped))
+  if (isDryRun) return c.json(dryRun(parts, mapped))
   if (!mapped.ok) return quarantine(c, parts, source, { raw: read.bytes, arrivalMs, detail: mapped.reason, eventId })
   const { drafts, updates } = mapped
   if (updates.length === 0) return c.json({ status: 'ignored' }, 200)
@@ -48,11 +58,11 @@ export async function takeHook(c: Context, parts: AppParts, name: string): Promi
 /** A sender that only asks whether the address is ours is answered under the secret by which it proved itself. */
 async function greet(source: Source, event: unknown, request: Unproven): Promise<object | undefined> {
   const { auth } = source
-  const [first = ''] = request.secrets
-  // Hardly any event is one: which secret it was need not be found out for all.
-  if ((await auth.handshake?.(event, first)) === undefined) return undefined
-  for (const secret of request.secrets)
-    if ((await auth.verify({ ...request, secrets: [secret] })) === true) return auth.handshake?.(event, secret)
+  for (const secret of request.secrets) {
+    // Hardly any event is one: which secret it was need not be found out for the others.
+    const greeting = await auth.handshake?.(event, secret)
+    if (greeting !== undefined && (await auth.verify({ ...request, secrets: [secret] })) === true) return greeting
+  }
   return undefined
 }
 

@@ -26,15 +26,22 @@ export function parseEvent(format: Format, bytes: Uint8Array): unknown {
   if (format === 'json') return parseJsonBody(bytes)
   const text = decodeUtf8(bytes)
   const pairs = text === undefined ? undefined : decodeForm(text)
-  const fields = new Map(pairs)
-  // A name that is given twice has two meanings, as in JSON.
-  return pairs === undefined || fields.size !== pairs.length ? undefined : Object.fromEntries(fields)
+  if (pairs === undefined) return undefined
+  const fields = new Map<string, string | string[]>()
+  for (const [name, value] of pairs) {
+    const held = fields.get(name)
+    // Of a name that is given twice none is lost, and none passes for the only one.
+    fields.set(name, held === undefined ? value : [held, value].flat())
+  }
+  return Object.fromEntries(fields)
 }
 
 /** What an event changes. Nothing is sent or kept. */
 export async function mapEvent(source: Source, event: unknown, { eventId, arrivalMs }: Arrival, prepare: Prepare): Promise<MappedEvent> {
   const read = source.read(event)
   if (!read.ok) return read
+  const nameless = read.drafts.find(({ id }) => id !== undefined && typeof id !== 'string')
+  if (nameless !== undefined) return { ok: false, reason: 'id must be text' }
   const drafts = withIds(read.drafts, eventId)
   const updates: Update[] = []
   for (const draft of drafts) {
@@ -50,13 +57,17 @@ export async function mapEvent(source: Source, event: unknown, { eventId, arriva
 /** The mapping's ids, or the scheme's; where several updates share one, each gets its own. */
 function withIds(drafts: readonly Draft[], schemeId: string | undefined): readonly Draft[] {
   const ids = drafts.map(({ id }) => id ?? schemeId)
+  const taken = new Set(ids)
+  const next = new Map<string, number>()
   const shared = (id: string) => ids.indexOf(id) !== ids.lastIndexOf(id)
-  const seen = new Map<string, number>()
   return drafts.map((draft, index) => {
     const id = ids[index]
     if (id === undefined) return draft
-    const number = seen.get(id) ?? 0
-    seen.set(id, number + 1)
-    return { ...draft, id: shared(id) ? `${id}#${number}` : id }
+    if (!shared(id)) return { ...draft, id }
+    let number = next.get(id) ?? 0
+    // Somebody may have named an update so already.
+    while (taken.has(`${id}#${number}`)) number++
+    next.set(id, number + 1)
+    return { ...draft, id: `${id}#${number}` }
   })
 }

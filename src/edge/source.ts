@@ -101,7 +101,8 @@ const spanMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 /** @throws where the name or an option cannot be */
 export function source<Schema extends z.ZodType>(name: string, options: SourceOptions<Schema>): Source {
   const { auth, format = 'json', lane = 'live', share, delay, maxBodyBytes = defaultMaxBodyBytes, sample } = options
-  if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) throw new TypeError('a source is named in lower-case letters, digits and single hyphens')
+  if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name))
+    throw new TypeError(`a source is named in lower-case letters, digits and single hyphens, and not ${JSON.stringify(name)}`)
   if (!formats.includes(format)) throw new TypeError(`${name}: format must be one of ${formats.join(', ')}`)
   if (!Number.isInteger(maxBodyBytes) || maxBodyBytes < 1) throw new TypeError(`${name}: maxBodyBytes must be a whole number of bytes`)
   if (share !== undefined && !(share >= 0 && share <= 1)) throw new TypeError(`${name}: share must be from 0 to 1`)
@@ -146,6 +147,19 @@ export async function secretProblem(source: Source, secrets: readonly string[]):
   return taken.includes(false) ? `${secretName(source.name)} holds a secret that is none for ${source.auth.name}` : undefined
 }
 
+/** What is wrong with the secrets of all sources, and secrets that are no source's: a name that was mistyped. */
+export async function secretProblemsOf(
+  sources: readonly Source[],
+  secrets: ReadonlyMap<string, readonly string[]>,
+): Promise<readonly string[]> {
+  const problems = await Promise.all(sources.map((source) => secretProblem(source, secrets.get(source.name) ?? [])))
+  const strangers = [...secrets.keys()].filter((name) => !sources.some((source) => source.name === name))
+  return [
+    ...problems.filter((one) => one !== undefined),
+    ...strangers.map((name) => `${secretName(name)} is set, and there is no source ${name}`),
+  ]
+}
+
 /** Units a window for each source with a share of its own. */
 export function sharesOf(sources: readonly Pick<Source, 'name' | 'share'>[], quotaLimit: number): ReadonlyMap<string, number> {
   return new Map(sources.flatMap(({ name, share }) => (share === undefined ? [] : [[name, Math.floor(quotaLimit * share)] as const])))
@@ -169,7 +183,9 @@ function readEvent<Schema extends z.ZodType>(options: SourceOptions<Schema>, eve
 }
 
 function draftOf(update: MappedUpdate, eventId: string | undefined, eventTime: Draft['occurredAt']): Draft {
-  const { visitor, attributes, id = eventId, occurredAt = eventTime } = update
+  const { visitor, attributes, occurredAt = eventTime } = update
+  // Whatever a mapping gives that was never compiled.
+  const id = update.id ?? eventId ?? undefined
   return { visitor, attributes, ...(id === undefined ? {} : { id }), ...(occurredAt === undefined ? {} : { occurredAt }) }
 }
 

@@ -9,12 +9,12 @@ const startMs = 1_790_000_000_000
 let serial = 0
 const unique = () => (++serial).toString(16).padStart(24, '0')
 
-export async function move(from: Pick<Ledger, 'moveOut'>, to: Pick<Ledger, 'moveIn'>): Promise<number> {
+async function move(from: Pick<Ledger, 'moveOut'>, to: Pick<Ledger, 'moveIn'>, id?: string): Promise<number> {
   let parts = 0
   for (let cursor: string | undefined; ; ) {
     const out = await from.moveOut(cursor)
     // As it travels.
-    await to.moveIn(JSON.parse(JSON.stringify(out.part)))
+    await to.moveIn(JSON.parse(JSON.stringify({ ...out.part, ...(id === undefined ? {} : { id: `${id}:${parts}` }) })))
     parts++
     cursor = out.cursor
     if (cursor === undefined) return parts
@@ -67,13 +67,16 @@ export function ledgerMoveContract(name: string, makeOne: Make, makeOther: Make)
       expect((await other.usage()).used).toBe(60)
     })
 
-    it('adds to what was spent there meanwhile; taken in twice it counts twice, never too little', async () => {
+    it('adds to what was spent there meanwhile, once, however often the same export is taken in', async () => {
       const { one, other } = start()
       await ask(one, request('v1', at(0), { units: 30 }))
       await ask(other, request('v2', at(0), { units: 20 }))
-      await move(one, other)
+      await move(one, other, 'export-1')
       expect((await other.usage()).used).toBe(50)
-      await move(one, other)
+      await move(one, other, 'export-1')
+      expect((await other.usage()).used).toBe(50)
+      // Another export is of another time: too much is safe, too little is not.
+      await move(one, other, 'export-2')
       expect((await other.usage()).used).toBe(80)
     })
 

@@ -37,6 +37,7 @@ async function admin(world: World, adminToken: string | null = testSecrets.admin
       find: createFind({ hasher, ledger, backlog }),
       moveOut: (cursor) => ledger.moveOut(cursor),
       moveIn: (part) => ledger.moveIn(part),
+      hashKeyName: async () => 'a-key',
     },
     clock: systemClock,
   })

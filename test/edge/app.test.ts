@@ -57,6 +57,7 @@ async function edge(receipts: (update: Update) => Receipt = () => ({ status: 'su
       find: () => Promise.reject(new Error('not here')),
       moveOut: () => Promise.reject(new Error('not here')),
       moveIn: () => Promise.reject(new Error('not here')),
+      hashKeyName: () => Promise.reject(new Error('not here')),
     },
     clock: systemClock,
   })
@@ -348,6 +349,8 @@ describe('hostile JSON', () => {
     ['brackets without end', '['.repeat(100_000)],
     ['an unended string', '{"visitor":{"thirdPartyId":"1'],
     ['a string that ends in a backslash', '{"a\\'],
+    ['colons without end', `"${'a'.repeat(400_000)}"${':'.repeat(400_000)}`],
+    ['a colon too many', '{"a"::1}'],
   ])('%s is malformed', async (_, body) => {
     const { v1, delivered } = await edge()
     expect((await v1(body)).status).toBe(400)

@@ -206,6 +206,14 @@ describe('ids and times', () => {
     expect(await ids(eventOf([a, b] as MappedUpdate[]), {}, 'scheme')).toEqual(['a', 'b'])
     expect(await ids(eventOf([b, a] as MappedUpdate[]), {}, 'scheme')).toEqual(['b', 'a'])
     expect(await ids(eventOf([a, b, c, update()] as MappedUpdate[]), {}, 'scheme')).toEqual(['a#0', 'b', 'a#1', 'scheme'])
+    // No two updates ever get one id.
+    expect(await ids(eventOf([a, c, update({ id: 'a#0' })] as MappedUpdate[]), {})).toEqual(['a#1', 'a#2', 'a#0'])
+  })
+
+  it('a mapping that was never compiled may give anything for an id: no text is none, or no id', async () => {
+    for (const id of [7, {}, true])
+      expect(await mapped(eventOf(update({ id: id as unknown as string })), {})).toEqual({ ok: false, reason: 'id must be text' })
+    expect(await ids(eventOf(update({ id: null as unknown as string }), withId), { id: 'event' })).toEqual(['event'])
   })
 
   it('several updates of one event have an id each', async () => {
@@ -236,8 +244,11 @@ describe('bodies', () => {
       ]),
     )
   })
+  it('of a name that a form gives twice none is lost, and none passes for the only one', () => {
+    expect(parseEvent('form', bytes('a=1&b=x&a=2&a=3'))).toEqual({ a: ['1', '2', '3'], b: 'x' })
+  })
+
   it.each([
-    ['a name twice', bytes('a=1&a=2')],
     ['a malformed escape', bytes('a=%zz')],
     ['malformed UTF-8, escaped', bytes('a=%ff')],
     ['malformed UTF-8', Uint8Array.of(0x61, 0x3d, 0xff)],

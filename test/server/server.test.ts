@@ -189,7 +189,9 @@ describe('the server', () => {
     const twice = sources.flatMap((one) => [one, one])
     await expect(startServer('http://127.0.0.1:9', { sources: twice })).rejects.toThrow(/two sources have this name/)
     await using server = await startServer('http://127.0.0.1:9')
-    await expect(serve({ sources, env: { ...server.env, PORT: new URL(server.url).port } })).rejects.toThrow(/EADDRINUSE/)
+    await expect(serve({ sources, env: { ...server.env, PORT: new URL(server.url).port } })).rejects.toThrow(
+      /HOST, PORT 127\.0\.0\.1:\d+ cannot be listened on/,
+    )
     const file = join(server.folder, 'letter.sqlite')
     writeFileSync(file, 'This is no database at all, it is a letter to whom it may concern.'.repeat(100))
     await expect(startServer('http://127.0.0.1:9', { settings: { RELAY_DB: file } })).rejects.toThrow(/RELAY_DB/)

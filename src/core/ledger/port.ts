@@ -135,6 +135,8 @@ export interface Usage {
  * the old one counts as open and aged. Backoffs, leases, counters and health stay behind.
  */
 export interface MovedState {
+  /** Names the part: its units are taken in once, however often it comes. */
+  readonly id?: string
   /** By account (`wholeAccount`, or a source with a share), and by the last moment at which a unit may have been granted, epoch ms. */
   readonly units: readonly { readonly account: string; readonly lastMs: number; readonly units: number }[]
   readonly visitors: readonly MovedVisitor[]
@@ -193,8 +195,8 @@ export interface Ledger {
   /** One part of the state, and where the next one begins; pause before, or it is not one moment's. */
   moveOut(cursor?: string): Promise<{ readonly part: MovedState; readonly cursor?: string }>
   /**
-   * Takes a part in. Registers and events join what is known; units add to what is spent, so that a part that is taken in
-   * twice counts twice, never too little.
+   * Takes a part in. Registers and events join what is known; units add to what is spent, those of a part with an `id`
+   * once.
    */
   moveIn(part: MovedState): Promise<void>
 }

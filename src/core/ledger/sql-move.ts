@@ -29,8 +29,11 @@ export function moveOut(
 }
 
 /** What is known here already stays; the newer delivery counts. */
-export function moveIn(part: MovedState, rows: SqlRows, account: (name: string) => SqlWindow, nowMs: number): void {
-  for (const { account: name, lastMs, units } of part.units) account(name).charge(units, lastMs)
+export function moveIn(part: MovedState, sql: Sql, rows: SqlRows, account: (name: string) => SqlWindow, nowMs: number): void {
+  const memo = `moved-in:${part.id ?? ''}`
+  const counted = part.id !== undefined && sql.exec('SELECT name FROM relay_memo WHERE name = ?', memo).length > 0
+  if (!counted) for (const { account: name, lastMs, units } of part.units) account(name).charge(units, lastMs)
+  if (!counted && part.id !== undefined && part.units.length > 0) sql.exec('INSERT INTO relay_memo (name, value) VALUES (?, ?)', memo, '1')
   for (const visitor of part.visitors) {
     const { registers, backoff, erasedMs = 0, keptUntilMs } = rows.readVisitor(visitor.hash, nowMs)
     for (const { name, ...moved } of visitor.registers) registers.set(name, movedIn(registers.get(name), moved))

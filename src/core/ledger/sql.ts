@@ -156,7 +156,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
         })),
       ),
     moveOut: (cursor) => atomically((nowMs) => moveOut(cursor, sql, rows, settings, nowMs)),
-    moveIn: (part) => stepping(({ nowMs, account }) => moveIn(part, rows, account, nowMs)),
+    moveIn: (part) => stepping(({ nowMs, account }) => moveIn(part, sql, rows, account, nowMs)),
     lease: (name, holder, ttlMs) =>
       atomically((nowMs) => {
         const [held] = sql.exec('SELECT holder, until_ms FROM relay_lease WHERE name = ?', name)

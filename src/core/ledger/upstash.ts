@@ -240,15 +240,16 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
       return found.cursor === '0' ? { part } : { part, cursor: found.cursor }
     },
     async moveIn(part) {
-      const { units, visitors, events } = part
+      const { id, units, visitors, events } = part
       await call(
         moveInScript,
         [
+          keys.memo(`moved-in:${id ?? ''}`),
           ...units.map(({ account }) => (account === wholeAccount ? keys.quota : keys.source(account))),
           ...visitors.map(({ hash }) => keys.visitor(hash)),
           ...events.map(({ event }) => keys.event(event)),
         ],
-        { units, visitors, events },
+        { units, visitors, events, ...(id === undefined ? {} : { id }) },
       )
     },
     async granted(epoch) {

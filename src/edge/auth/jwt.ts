@@ -28,15 +28,18 @@ type Key = JsonWebKey & { kid?: string }
 /** Fetched anew after this long; where that fails they are used on, but not for ever. */
 const freshMs = 10 * 60_000
 const usableMs = 60 * 60_000
-/** A token that names an unknown key asks again, but nobody asks more often than this. */
+/** A token that names an unknown key asks again, but nobody asks more often than this; sooner where it failed. */
 const askedAgainMs = 30_000
+const triedAgainMs = 5_000
 const timeoutMs = 3_000
 const maxJwksBytes = 262_144
 /** Clocks differ. */
 const leewaySeconds = 30
 
-/** @throws where the address of the keys cannot be */
+/** @throws where the address of the keys cannot be, or issuer or audience are empty */
 export function jwt({ issuer, audience, jwksUrl, algorithms = ['RS256', 'ES256'], subject, fetch }: JwtOptions): AuthScheme {
+  // An empty one would not be looked at.
+  if (!issuer || !audience) throw new TypeError('jwt needs an issuer and an audience')
   const address = new URL(jwksUrl)
   const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(address.hostname)
   if (address.protocol !== 'https:' && !(address.protocol === 'http:' && loopback))
@@ -44,16 +47,16 @@ export function jwt({ issuer, audience, jwksUrl, algorithms = ['RS256', 'ES256']
   let kept: { readonly keys: readonly Key[]; readonly atMs: number } | undefined
   let askedAtMs = Number.NEGATIVE_INFINITY
 
-  /** Undefined where they can't be had. */
+  /** Undefined where they can't be had, or where nobody may ask for an unknown one just now: it may be a new one. */
   async function keysFor(kid: string, nowMs: number): Promise<readonly Key[] | undefined> {
-    const ageMs = kept === undefined ? Number.POSITIVE_INFINITY : nowMs - kept.atMs
-    const known = kept?.keys.some((key) => key.kid === kid) === true
-    if ((!known || ageMs > freshMs) && nowMs - askedAtMs > askedAgainMs) {
+    const isKnown = () => kept?.keys.some((key) => key.kid === kid) === true
+    const mayAsk = nowMs - askedAtMs > askedAgainMs
+    if (mayAsk && (!isKnown() || nowMs - (kept?.atMs ?? 0) > freshMs)) {
       askedAtMs = nowMs
       const keys = await fetchKeys(fetch ?? globalThis.fetch, jwksUrl)
-      if (keys === undefined) askedAtMs = Number.NEGATIVE_INFINITY
+      if (keys === undefined) askedAtMs = nowMs - askedAgainMs + triedAgainMs
       else kept = { keys, atMs: nowMs }
-    }
+    } else if (!isKnown()) return undefined
     return kept !== undefined && nowMs - kept.atMs <= usableMs ? kept.keys : undefined
   }
 

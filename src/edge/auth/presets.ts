@@ -5,7 +5,7 @@
  * - without: sender and body. A copied request stays good for ever, so the mapping must give the event's `id`.
  */
 import { encodeHex, encodeUtf8 } from './encodings.ts'
-import { type AuthScheme, anyOf } from './scheme.ts'
+import { type AuthScheme, eitherOf } from './scheme.ts'
 import { type SignatureDescriptor, type SignatureOptions, signature } from './signature.ts'
 
 export type Preset = ((options?: SignatureOptions) => AuthScheme) & { readonly descriptors: readonly SignatureDescriptor[] }
@@ -15,7 +15,7 @@ function preset(name: string, ...descriptors: readonly Omit<SignatureDescriptor,
   const make = (options?: SignatureOptions): AuthScheme => {
     const schemes = named.map((descriptor) => signature(descriptor, options))
     const [only] = schemes
-    return schemes.length === 1 && only !== undefined ? only : anyOf(name, schemes)
+    return schemes.length === 1 && only !== undefined ? only : eitherOf(name, schemes)
   }
   return Object.assign(make, { descriptors: named })
 }

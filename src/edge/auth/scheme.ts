@@ -31,8 +31,40 @@ export interface AuthScheme {
   handshake?(event: unknown, secret: string): Promise<object | undefined>
 }
 
-/** Several schemes, any of which proves the sender. */
-export function anyOf(name: string, schemes: readonly AuthScheme[]): AuthScheme {
+/**
+ * Several schemes, any of which proves the sender: while it moves from one to the other. Each secret names its scheme, so
+ * that none is ever tried as another's (a public key is no password): `HOOK_SECRET_CRM=hubspot:…,bearer:…`.
+ *
+ * @param schemes by the label that their secrets carry before a colon
+ */
+export function anyOf(name: string, schemes: Readonly<Record<string, AuthScheme>>): AuthScheme {
+  const entries = Object.entries(schemes)
+  const own = (label: string, secret: string) => (secret.startsWith(`${label}:`) ? secret.slice(label.length + 1) : undefined)
+  const of = (label: string, secrets: readonly string[]) => secrets.flatMap((secret) => own(label, secret) ?? [])
+  return {
+    ...eitherOf(
+      name,
+      entries.map(([label, scheme]) => ({
+        ...scheme,
+        verify: (request) => scheme.verify({ ...request, secrets: of(label, request.secrets) }),
+        takesSecret: async (secret) => {
+          const given = own(label, secret)
+          return given !== undefined && ((await scheme.takesSecret?.(given)) ?? true)
+        },
+      })),
+    ),
+    handshake: async (event, secret) => {
+      for (const [label, scheme] of entries) {
+        const given = own(label, secret)
+        if (given !== undefined) return scheme.handshake?.(event, given)
+      }
+      return undefined
+    },
+  }
+}
+
+/** Schemes that share their secrets; only where none of them takes another's. */
+export function eitherOf(name: string, schemes: readonly AuthScheme[]): AuthScheme {
   return {
     name,
     async verify(request) {

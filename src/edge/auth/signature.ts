@@ -6,7 +6,8 @@
  * Known hole: what the description does not sign is not proven. Without a timestamp a copied request stays good: then
  * the event's id must make it a duplicate.
  */
-import { parseJsonBody } from '../body.ts'
+import { decodeUtf8, parseJsonBody } from '../body.ts'
+import { decodeForm, isForm } from '../form.ts'
 import { decodeBase64, decodeBase64url, decodeHex, derToP1363, encodeHex, encodeUtf8 } from './encodings.ts'
 import type { AuthScheme, Unproven } from './scheme.ts'
 
@@ -49,7 +50,7 @@ export interface SignatureDescriptor {
 
 export interface SignatureOptions {
   readonly toleranceSeconds?: number
-  /** The URL as the sender knows it, where a proxy in front changes it. */
+  /** The URL as the sender knows it, without a query, where a proxy in front changes it. The request's query is put behind it. */
   readonly url?: string
 }
 
@@ -153,7 +154,7 @@ async function signedContent(
   options: SignatureOptions,
   request: Unproven,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  const url = options.url ?? request.url
+  const url = options.url === undefined ? request.url : options.url + new URL(request.url).search
   const parts: Uint8Array<ArrayBuffer>[] = []
   for (const [index, piece] of descriptor.signed.split(placeholder).entries()) {
     if (index % 2 === 0) parts.push(encodeUtf8(piece))
@@ -189,13 +190,15 @@ function textOf(name: string, url: string, { id, nonce, timestamp }: SignatureDe
 }
 
 async function formContent(url: string, { headers, body }: Unproven): Promise<string | undefined> {
-  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(headers.get('content-type') ?? '')) {
+  if (!isForm(headers.get('content-type'))) {
     const hash = new URL(url).searchParams.get('bodySHA256')
     return hash === encodeHex(new Uint8Array(await crypto.subtle.digest('SHA-256', body))) ? '' : undefined
   }
+  // As the event will be read, or what is proven and what is mapped could differ.
+  const pairs = decodeForm(decodeUtf8(body) ?? '%')
+  if (pairs === undefined) return undefined
   const values = new Map<string, Set<string>>()
-  for (const [name, value] of new URLSearchParams(new TextDecoder().decode(body)))
-    values.set(name, (values.get(name) ?? new Set()).add(value))
+  for (const [name, value] of pairs) values.set(name, (values.get(name) ?? new Set()).add(value))
   return [...values.keys()]
     .sort()
     .flatMap((name) => [...(values.get(name) ?? [])].sort().map((value) => name + value))

@@ -145,9 +145,12 @@ describe('keys', () => {
     const later = startMs + 31_000
     expect(await verify(`Bearer ${await token({ kid: 'two' })}`, later)).toBe(true)
     expect(state.asked).toBe(2)
+    // It may be one that was published just now: nobody is called a stranger before that was looked at.
     for (let count = 0; count < 10; count++)
-      expect(await verify(`Bearer ${await token({ kid: 'ec', alg: 'ES256' })}`, later + count)).toBe(false)
+      expect(await verify(`Bearer ${await token({ kid: 'ec', alg: 'ES256' })}`, later + count)).toBe('unavailable')
     expect(state.asked).toBe(2)
+    expect(await verify(`Bearer ${await token({ kid: 'ec', alg: 'ES256' })}`, later + 30_001)).toBe(false)
+    expect(state.asked).toBe(3)
   })
 
   it('that were taken away are good for ten minutes at most', async () => {
@@ -178,8 +181,34 @@ describe('keys', () => {
     expect(await of(startMs + 3_600_001)).toBe('unavailable')
   })
 
+  it('of an address that is down are asked for every few seconds, not at each request', async () => {
+    const { state, verify } = await issuerOf(['one'])
+    state.status = 0
+    for (let count = 0; count < 20; count++) expect(await verify(`Bearer ${await token()}`, startMs + count)).toBe('unavailable')
+    expect(state.asked).toBe(1)
+    state.status = 200
+    expect(await verify(`Bearer ${await token()}`, startMs + 5_001)).toBe(true)
+  })
+
+  it('while they are fetched, a sender under a new one is told to come back', async () => {
+    const { state, verify } = await issuerOf(['one'])
+    expect(await verify(`Bearer ${await token()}`)).toBe(true)
+    state.keys = [await published('two')]
+    const fresh = await token({ kid: 'two' })
+    const verdicts = await Promise.all(Array.from({ length: 4 }, () => verify(`Bearer ${fresh}`, startMs + 31_000)))
+    expect(verdicts).toEqual([true, 'unavailable', 'unavailable', 'unavailable'])
+  })
+
   it('are fetched over https, or from this machine', () => {
     expect(() => jwt({ issuer, audience, jwksUrl: 'http://issuer.example/jwks.json' })).toThrow(/https/)
     expect(() => jwt({ issuer, audience, jwksUrl: 'http://127.0.0.1:1/jwks.json' })).not.toThrow()
+  })
+
+  it.each([
+    { issuer: '', audience },
+    { issuer, audience: '' },
+    { issuer, audience: undefined as unknown as string },
+  ])('without an issuer and an audience there is nothing to prove: %j', (wrong) => {
+    expect(() => jwt({ ...wrong, jwksUrl })).toThrow(/issuer and an audience/)
   })
 })

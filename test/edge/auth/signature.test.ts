@@ -1,8 +1,10 @@
 import { createHmac, generateKeyPairSync, sign as nodeSign } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { decodeBase64, decodeBase64url, decodeHex, derToP1363, encodeHex, encodeUtf8 } from '../../../src/edge/auth/encodings.ts'
-import { anyOf } from '../../../src/edge/auth/scheme.ts'
+import { discord, slack } from '../../../src/edge/auth/presets.ts'
+import { anyOf, eitherOf } from '../../../src/edge/auth/scheme.ts'
 import { type SignatureDescriptor, type SignatureOptions, signature } from '../../../src/edge/auth/signature.ts'
+import { bearer } from '../../../src/edge/auth/tokens.ts'
 
 const nowMs = 1_790_000_000_000
 const url = 'https://relay.example/hooks/x?y=1'
@@ -102,7 +104,7 @@ describe('what is signed', () => {
 
   it('is the URL that the sender knows, where a proxy changes it', async () => {
     const more = { signed: '{url}{body}' }
-    const headers = { 'x-signature': hmac('https://public.example/xbody') }
+    const headers = { 'x-signature': hmac('https://public.example/x?y=1body') }
     expect(await verify(more, headers)).toBe(false)
     expect(await verify(more, headers, { options: { url: 'https://public.example/x' } })).toBe(true)
   })
@@ -201,16 +203,43 @@ describe('several signatures and secrets', () => {
     expect(await verify(more, { 'x-signature': `${`${bad} `.repeat(8)}${good}` })).toBe(false)
   })
 
-  it('any of several schemes proves, and one that can’t tell keeps a no from being said', async () => {
+  const request = { method: 'POST', url, headers: new Headers(), body: encodeUtf8(''), secrets: [], nowMs }
+  it('either of several schemes proves, and one that can’t tell keeps a no from being said', async () => {
     const yes = { name: 'yes', verify: async () => true }
     const no = { name: 'no', verify: async () => false }
     const unknown = { name: 'unknown', verify: async () => 'unavailable' as const }
-    const request = { method: 'POST', url, headers: new Headers(), body: encodeUtf8(''), secrets: [], nowMs }
-    expect(await anyOf('x', [no, yes]).verify(request)).toBe(true)
-    expect(await anyOf('x', [unknown, yes]).verify(request)).toBe(true)
-    expect(await anyOf('x', [no, unknown]).verify(request)).toBe('unavailable')
-    expect(await anyOf('x', [no, no]).verify(request)).toBe(false)
-    expect(anyOf('x', [{ ...yes, seesTime: true }, no]).seesTime).toBeUndefined()
+    expect(await eitherOf('x', [no, yes]).verify(request)).toBe(true)
+    expect(await eitherOf('x', [unknown, yes]).verify(request)).toBe(true)
+    expect(await eitherOf('x', [no, unknown]).verify(request)).toBe('unavailable')
+    expect(await eitherOf('x', [no, no]).verify(request)).toBe(false)
+    expect(eitherOf('x', [{ ...yes, seesTime: true }, no]).seesTime).toBeUndefined()
+  })
+
+  it('of any of several, each secret is tried as its own scheme’s only: a public key is no password', async () => {
+    const key = 'ab'.repeat(32)
+    const scheme = anyOf('x', { discord: discord(), slack: slack(), plain: bearer() })
+    const bears = (token: string, secrets: readonly string[]) =>
+      scheme.verify({ ...request, headers: new Headers({ authorization: `Bearer ${token}` }), secrets })
+    expect(await bears('word', ['discord:x', 'plain:word'])).toBe(true)
+    for (const secrets of [[`discord:${key}`], [key], ['plain', 'plain:'], [`plain:discord:${key}`]]) {
+      expect(await bears(key, secrets)).toBe(false)
+      expect(
+        await bears(
+          `discord:${key}`,
+          secrets.slice(0, 1).filter((one) => !one.startsWith('plain:')),
+        ),
+      ).toBe(false)
+    }
+    expect([
+      await scheme.takesSecret?.(`discord:${key}`),
+      await scheme.takesSecret?.('discord:xyz'),
+      await scheme.takesSecret?.(key),
+    ]).toEqual([true, false, false])
+    const challenge = { type: 'url_verification', challenge: 'c' }
+    expect([await scheme.handshake?.(challenge, 'slack:s'), await scheme.handshake?.(challenge, 'plain:s')]).toEqual([
+      { challenge: 'c' },
+      undefined,
+    ])
   })
 })
 

@@ -58,19 +58,22 @@ end
 return cjson.encode({ cursor = found[1], units = units, visitors = visitors, events = events })
 `
 
-/** KEYS: one for each account of the units, then each visitor, then each event. Input: the part. */
+/** KEYS: the memo of the part, one for each account of the units, then each visitor, then each event. Input: the part. */
 export const moveInScript = `${prelude}${registers}
 local place = 0
 local function nextKey()
   place = place + 1
   return KEYS[place]
 end
+local memo = nextKey()
+local counted = input.id and redis.call('EXISTS', memo) == 1
 for _, some in ipairs(input.units) do
   local window = openWindow(nextKey())
-  window:chargeAt(math.floor(some.lastMs / input.bucketMs), some.units)
+  if not counted then window:chargeAt(math.floor(some.lastMs / input.bucketMs), some.units) end
   window:save()
   if some.account ~= '' then extend(window.key, 2 * input.keptMs + 60000) end
 end
+if input.id and #input.units > 0 then redis.call('SET', memo, '1') end
 for _, visitor in ipairs(input.visitors) do
   local key = nextKey()
   for _, moved in ipairs(visitor.registers) do
