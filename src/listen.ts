@@ -30,6 +30,8 @@ const { Deno, Bun } = globalThis as { Deno?: Deno; Bun?: Bun }
 /** Bun closes a connection on which nothing came for so long, also while an answer is worked on. Its longest. */
 const bunIdleSeconds = 255
 const idleCheckMs = 20
+/** Time enough for the last answer to be written. */
+const quietMs = 1_000
 
 /** Rejects where the port is taken or the host is none of this machine's. */
 export async function listen(handler: Handler, { host, port }: ListenOptions): Promise<Listening> {
@@ -43,7 +45,18 @@ export async function listen(handler: Handler, { host, port }: ListenOptions): P
     return { url: at(server.port), close: () => server.stop() }
   }
   const { createAdaptorServer } = await import('@hono/node-server')
-  const server = createAdaptorServer({ fetch: handler, overrideGlobalObjects: false })
+  let underWay = 0
+  let quietSinceMs = performance.now()
+  const counted: Handler = async (request) => {
+    underWay++
+    try {
+      return await handler(request)
+    } finally {
+      underWay--
+      quietSinceMs = performance.now()
+    }
+  }
+  const server = createAdaptorServer({ fetch: counted, overrideGlobalObjects: false })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(port, host, resolve)
   })
@@ -51,8 +64,13 @@ export async function listen(handler: Handler, { host, port }: ListenOptions): P
     url: at((server.address() as AddressInfo).port),
     close: () =>
       new Promise((resolve) => {
-        // Connections that are kept alive would hold it open once their last answer is given.
-        const idle = setInterval(() => 'closeIdleConnections' in server && server.closeIdleConnections(), idleCheckMs)
+        // Connections that are kept alive would hold it open once their last answer is given; so would one on which a request
+        // never came to its end, and of which nothing was taken.
+        const idle = setInterval(() => {
+          if (!('closeIdleConnections' in server)) return
+          if (underWay === 0 && performance.now() - quietSinceMs > quietMs) server.closeAllConnections()
+          else server.closeIdleConnections()
+        }, idleCheckMs)
         server.close(() => {
           clearInterval(idle)
           resolve()

@@ -128,7 +128,12 @@ export function openStorage({ relayDb }: Settings, log: ServerLog) {
 /** Serves until the process is asked to stop; a second request ends it at once. */
 export async function serveUntilStopped(options: ServerOptions): Promise<boolean> {
   const asked = Promise.withResolvers<void>()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => asked.resolve())
+  let requests = 0
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.on(signal, () => {
+      if (++requests > 1) process.exit(1)
+      asked.resolve()
+    })
   const server = await serve(options)
   await asked.promise
   return server.stop()

@@ -40,7 +40,15 @@ beforeAll(() => {
 describe('the package', () => {
   it('holds built code and declarations, and nothing else', () => {
     const others = packed.files.map(({ path }) => path).filter((path) => !/^dist\/.*\.(js|d\.ts)$/.test(path))
-    expect(others.sort()).toEqual(['LICENSE', 'README.md', 'package.json'])
+    expect(others.filter((path) => !path.startsWith('docs/')).sort()).toEqual([
+      'CHANGELOG.md',
+      'LICENSE',
+      'README.md',
+      'SECURITY.md',
+      'package.json',
+    ])
+    // What the README and the commands point to is there.
+    for (const page of ['architecture', 'deploy', 'library', 'sources', 'storage']) expect(others).toContain(`docs/${page}.md`)
     expect(packed.unpackedSize).toBeLessThan(1_000_000)
   })
 

@@ -8,9 +8,10 @@ import { Misuse } from './command.ts'
 import { answered, Failed, problemOf } from './relay-client.ts'
 import type { RowUpdate } from './rows.ts'
 
-/** The relay takes 100 updates and 1 MiB in one request. */
+/** The relay takes 100 updates and 1 MiB in one request; bytes of JSON in UTF-8. */
 export const maxUpdates = 100
 export const maxBatchBytes = 900_000
+const mayPass = new Set([0, 408, 409, 429])
 const firstAtOnce = 2
 const mostAtOnce = 8
 const firstWaitMs = 1_000
@@ -93,14 +94,22 @@ export class Batches {
     let waitMs = firstWaitMs
     for (let left = batch; left.length > 0; ) {
       const { status, body, retryAfter } = await this.#post(left)
-      if (status === 200 || status === 202) return this.#take((body as { results?: readonly Result[] } | undefined)?.results ?? [])
+      if (status === 200 || status === 202) return this.#take(resultsOf(body, left.length))
       if (status === 401) throw new Misuse('the relay does not take this API_TOKEN')
       if (status === 422) {
         left = this.#withoutRefused(left, body)
         continue
       }
-      if (status !== 0 && status < 500 && status !== 409 && status !== 429)
-        throw new Failed(`the relay answered ${status} ${problemOf(body)}`)
+      if (status === 413) {
+        const [only] = left
+        if (left.length > 1) {
+          await this.#deliver(left.slice(0, left.length >> 1))
+          left = left.slice(left.length >> 1)
+          continue
+        }
+        return this.#options.onRefused(only?.line ?? 0, 'is larger than the relay takes')
+      }
+      if (status < 500 && !mayPass.has(status)) throw new Failed(`the relay answered ${status} ${problemOf(body)}`)
       if (stopping.aborted || Date.now() > giveUpAtMs) throw new Failed(`the relay is not there (${status === 0 ? 'no answer' : status})`)
       this.#atOnce = 1
       await this.#options.sleep(Math.max(waitMs, 1_000 * (Number(retryAfter) || 0)))
@@ -157,4 +166,11 @@ export class Batches {
 interface Result {
   readonly status: string
   readonly reason?: string
+}
+
+/** @throws Failed where it is no relay that says yes */
+function resultsOf(body: unknown, expected: number): readonly Result[] {
+  const results = (typeof body === 'object' && body !== null ? body : {}) as { results?: unknown }
+  if (!Array.isArray(results.results) || results.results.length !== expected) throw new Failed('what answers there is no relay')
+  return results.results as readonly Result[]
 }

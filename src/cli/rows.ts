@@ -8,7 +8,10 @@ import { parse as csvParser } from 'csv-parse'
 import { Misuse } from './command.ts'
 
 /** One update as `POST /v1/updates` takes it, or what is wrong with its line. */
-export type Row = { readonly line: number; readonly update: RowUpdate } | { readonly line: number; readonly error: string }
+export type Row =
+  | { readonly line: number; readonly update: RowUpdate }
+  /** `ends`: no row behind it can be told apart. */
+  | { readonly line: number; readonly error: string; readonly ends?: true }
 
 export interface RowUpdate {
   readonly id?: unknown
@@ -81,17 +84,29 @@ async function* bulkRows(file: string): AsyncGenerator<Row> {
 }
 
 async function* csvRows(file: string): AsyncGenerator<Row> {
-  const parser = createReadStream(file).pipe(csvParser({ bom: true, relax_column_count: true, skip_empty_lines: true, info: true }))
+  // By line; only the code: the parser's words hold what stands there.
+  const wrong = new Map<number, string>()
+  const parser = createReadStream(file).pipe(
+    csvParser({
+      bom: true,
+      relax_column_count: true,
+      skip_empty_lines: true,
+      info: true,
+      skip_records_with_error: true,
+      on_skip: (error) => void wrong.set(Number((error as { lines?: number } | undefined)?.lines), error?.code ?? 'unreadable'),
+    }),
+  )
   let names: readonly string[] | undefined
-  try {
-    for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
-      if (names === undefined) names = checkHeader(record, file)
-      else yield rowOf(info.lines, names, record, (cell) => cell)
-    }
-  } catch (error) {
-    if (error instanceof Misuse) throw error
-    // Where a quote is not closed, no later line can be told apart.
-    yield { line: 0, error: `the rest of the file is no CSV: ${error instanceof Error ? error.message : String(error)}` }
+  let lastLine = 0
+  for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
+    lastLine = info.lines
+    if (names === undefined) names = checkHeader(record, file)
+    else yield rowOf(info.lines, names, record, (cell) => cell)
+  }
+  for (const [line, code] of wrong) {
+    // Where a quote is not closed, what stands behind it can't be told apart.
+    if (code === 'CSV_QUOTE_NOT_CLOSED') yield { line: lastLine + 1, error: `is no CSV, nor is what follows it (${code})`, ends: true }
+    else yield { line, error: `is no CSV (${code})` }
   }
 }
 

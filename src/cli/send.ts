@@ -1,13 +1,16 @@
 /**
  * `target-relay send`: a file of updates to a relay, in batches.
  *
- * Guarantee: every row is sent until the relay has acknowledged it, or is named as refused. A row's id comes from file,
- * line and content, so that a run that is begun again repeats nothing at Target. Rows of one visitor are sent one after
+ * Guarantee: every row is sent until the relay has acknowledged it, or is named as refused. A row's id comes from the file
+ * (its name, size and time of change), line and content, so that a run that is begun again repeats nothing at Target, and
+ * tomorrow's export of the same name is another one. Rows of one visitor are sent one after
  * the other, so that the later line wins. Memory does not grow with the file.
- * Known hole: the relay remembers ids for RETENTION_HOURS + 24 h; what is begun again later is sent again.
+ * Known hole: the relay remembers ids for RETENTION_HOURS + 24 h; what is begun again later is sent again. Two files that
+ * are given the same --name share their ids.
  */
 import { createHash } from 'node:crypto'
-import { createWriteStream, type WriteStream } from 'node:fs'
+import type { WriteStream } from 'node:fs'
+import { open, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -22,6 +25,7 @@ const rowsForBulk = 100_000
 const shownErrors = 20
 const defaultGiveUpMinutes = 60
 const barChars = 24
+const utf8 = new TextEncoder()
 
 export const send: Command = {
   summary: 'send a file of updates to a relay',
@@ -33,8 +37,9 @@ Sends Adobe's bulk format (a batch= line, pcId or thirdPartyId first), CSV with 
 API_TOKENS), so that it never crowds out what happens now. The relay's answers set the pace. Columns id and occurredAt
 are the event's; --occurred-at is the time of all rows (the file's, if it was exported before newer events), at most
 RETENTION_HOURS (72) ago. Attribute names go without the profile. prefix.
-A broken run can be begun again, from the start or from the line that it names: rows that are known cost nothing; --name
-must then be the same (default: the file's name). Exit 1 where rows were refused or not sent.`,
+A broken run can be begun again, from the start or from the line that it names: rows that are known cost nothing. They are
+known by the file (--name; default its name, size and time of change), line and content. Exit 1 where rows were refused or
+not sent.`,
 
   async run(io) {
     const { values, positionals } = parseArgs({
@@ -67,13 +72,13 @@ must then be the same (default: the file's name). Exit 1 where rows were refused
         again: io.args.filter((_, index) => io.args[index] !== '--from-line' && io.args[index - 1] !== '--from-line'),
         url: `${relayUrl(io.env, values.relay)}/v1/updates`,
         token,
-        name: values.name ?? basename(file),
+        name: values.name ?? (await nameOf(file)),
         format: (values.format as FileFormat | undefined) ?? (await formatOf(file)),
         fromLine,
         giveUpMs: 60_000 * whole('--give-up-minutes', values['give-up-minutes']),
         stopping: stopping.signal,
         ...(occurredAt === undefined ? {} : { occurredAt }),
-        ...(values.errors === undefined ? {} : { errors: createWriteStream(values.errors) }),
+        ...(values.errors === undefined ? {} : { errors: await openErrors(values.errors) }),
       })
     } finally {
       process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop)
@@ -139,10 +144,12 @@ async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exi
     rows++
     if (!('update' in row)) {
       refuse(row.line, row.error)
+      // What comes behind it can't be told apart any more.
+      if (row.ends === true) stoppedAt = row.line
       continue
     }
     const ready = readyRow(row, options)
-    const size = JSON.stringify(ready.update).length
+    const size = utf8.encode(JSON.stringify(ready.update)).byteLength
     if (size > maxBatchBytes) {
       refuse(row.line, 'is larger than the relay takes')
       continue
@@ -174,7 +181,21 @@ async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exi
   if (resumeFrom.resumeFrom !== undefined)
     io.err(`not finished. Go on with: target-relay send ${options.again.map(quoted).join(' ')} --from-line ${resumeFrom.resumeFrom}`)
   if (batches.failure instanceof Misuse) return exit.misused
-  return broken() || refused > 0 ? exit.failed : exit.ok
+  // What Target refused is set aside by the relay, and no success.
+  return broken() || refused > 0 || stoppedAt !== undefined || (batches.counts['rejected'] ?? 0) > 0 ? exit.failed : exit.ok
+}
+
+/** Another export of the same name is another file. */
+async function nameOf(file: string): Promise<string> {
+  const { size, mtimeMs } = await stat(file)
+  return `${basename(file)}@${Math.floor(mtimeMs).toString(36)}.${size.toString(36)}`
+}
+
+async function openErrors(file: string): Promise<WriteStream> {
+  const handle = await open(file, 'w').catch(() => {
+    throw new Misuse(`${file} cannot be written`)
+  })
+  return handle.createWriteStream()
 }
 
 /** A row's id names this line of this file with this content: another content is another event. */

@@ -1,4 +1,5 @@
 /** `target-relay serve`: the relay as a server, until it is asked to stop. */
+import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { SettingsError } from '../create-relay.ts'
 import { serveUntilStopped } from '../server.ts'
@@ -17,7 +18,9 @@ gracefully. Logs are lines of JSON on standard output. Exit 2 where a setting is
     const { values } = parseArgs({ args: [...args], options: { sources: { type: 'string' } } })
     const sources = await loadSources(values.sources ?? env['RELAY_SOURCES'])
     try {
-      return (await serveUntilStopped({ sources, env })) ? exit.ok : exit.failed
+      if (await serveUntilStopped({ sources, env })) return exit.ok
+      // What is still open would keep the process alive.
+      process.exit(exit.failed)
     } catch (error) {
       if (error instanceof SettingsError) throw new Misuse(error.problems.join('\n'))
       throw error

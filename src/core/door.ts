@@ -37,7 +37,9 @@ export interface Attempt {
 }
 
 export interface Admitted {
+  /** With the attributes that fit a call; those that fit none were not asked about. */
   readonly attempt: Attempt
+  readonly unfit: Attempt['attributes']
   readonly admission: Admission
   readonly token: string
   readonly units: number
@@ -54,6 +56,8 @@ export type Fate =
   | 'sent_turned_away'
   /** In a call that carried several events: no verdict on any one of them. */
   | 'refused_together'
+  /** Fits no call: it came in under another way of speaking to Target (`TARGET_METHOD`). */
+  | 'unfit'
   | 'sent_unknown'
   | 'unsent'
 
@@ -107,24 +111,29 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
 
   async function admit(attempts: readonly Attempt[], lane: Lane): Promise<readonly Admitted[]> {
     const requestedAtMs = clock.now()
-    const asked = attempts.map((attempt) => ({ attempt, token: random.hex(tokenBytes), units: unitsFor(attempt) }))
-    const admissions = await ledger.admit(
-      asked.map(({ attempt, token, units }) => ({
-        visitorHash: attempt.visitorHash,
-        attributes: attempt.attributes.map(({ name, stamp }) => ({ name, stamp })),
-        units,
-        token,
-        ...(attempt.event === undefined ? {} : { event: attempt.event }),
-        ...(attempt.hold === true ? { hold: true as const } : {}),
-        ...accountOf(attempt),
-      })),
-      lane,
-    )
-    return asked.map((one, index) => {
-      const admission = admissions[index]
-      if (admission === undefined) throw new Error('the ledger answered fewer admissions than were asked for')
-      return { ...one, admission, requestedAtMs }
+    const asked = attempts.map((given) => {
+      const { fitting, unfit, units } = fitOf(given)
+      return { attempt: { ...given, attributes: fitting }, unfit, token: random.hex(tokenBytes), units }
     })
+    const wanted = asked.filter(({ attempt }) => attempt.attributes.length > 0)
+    const admissions =
+      wanted.length === 0
+        ? []
+        : await ledger.admit(
+            wanted.map(({ attempt, token, units }) => ({
+              visitorHash: attempt.visitorHash,
+              attributes: attempt.attributes.map(({ name, stamp }) => ({ name, stamp })),
+              units,
+              token,
+              ...(attempt.event === undefined ? {} : { event: attempt.event }),
+              ...(attempt.hold === true ? { hold: true as const } : {}),
+              ...accountOf(attempt),
+            })),
+            lane,
+          )
+    if (admissions.length < wanted.length) throw new Error('the ledger answered fewer admissions than were asked for')
+    const answers = new Map(wanted.map((one, index) => [one, admissions[index]]))
+    return asked.map((one) => ({ ...one, admission: answers.get(one) ?? nothingAsked, requestedAtMs }))
   }
 
   async function send(admitted: readonly Admitted[]): Promise<readonly Passage[]> {
@@ -144,10 +153,17 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
     return source === undefined || units === undefined ? {} : { source: { name: source, units } }
   }
 
-  function unitsFor(attempt: Attempt): number {
-    const encoded = encodeCalls(attempt.visitor, attempt.attributes, wire)
-    if (!encoded.ok) throw new Error('an update that fits no call came to the door')
-    return maxUnits(encoded.calls, wire.method)
+  function fitOf({ visitor, attributes }: Attempt): { fitting: Attempt['attributes']; unfit: Attempt['attributes']; units: number } {
+    const whole = encodeCalls(visitor, attributes, wire)
+    if (whole.ok) return { fitting: attributes, unfit: [], units: maxUnits(whole.calls, wire.method) }
+    const tooLarge = new Set(whole.tooLarge)
+    const fitting = attributes.filter(({ name }) => !tooLarge.has(name))
+    const rest = encodeCalls(visitor, fitting, wire)
+    return {
+      fitting,
+      unfit: attributes.filter(({ name }) => tooLarge.has(name)),
+      units: rest.ok ? maxUnits(rest.calls, wire.method) : 0,
+    }
   }
 
   function callsOf({ attempt, admission }: Admitted): readonly Call[] {
@@ -161,7 +177,11 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
     return encoded.ok ? encoded.calls : []
   }
 
-  function passage({ attempt, admission, token, units }: Admitted, calls: readonly Call[], answers: ReadonlyMap<Call, Sent>): Passage {
+  function passage(
+    { attempt, unfit, admission, token, units }: Admitted,
+    calls: readonly Call[],
+    answers: ReadonlyMap<Call, Sent>,
+  ): Passage {
     if (admission.event !== 'open') return { attempt, event: admission.event, attributes: [], calls: 0, attempts: 0 }
     const systemic = admission.probe === 'systemic'
     const stampOf = new Map(attempt.attributes.map(({ name, stamp }) => [name, stamp]))
@@ -172,7 +192,7 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
         return call.names.map((name) => [name, fate] as const)
       }),
     )
-    const attributes = attempt.attributes.map((attribute, index) => {
+    const admittedAttributes = attempt.attributes.map((attribute, index) => {
       const verdict = admission.verdicts[index] ?? 'quota'
       return {
         ...attribute,
@@ -180,6 +200,7 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
         fate: verdict === 'send' ? (fates.get(attribute.name) ?? 'unsent') : verdict,
       }
     })
+    const attributes = [...admittedAttributes, ...unfit.map((attribute) => ({ ...attribute, fate: 'unfit' as const }))]
     const results = calls.map((call) => ({ call, sent: answers.get(call) ?? unsent }))
     const started = results.filter(({ sent }) => sent.kind !== 'unsent')
     const failures = started.map(({ sent }) => failureOf(sent, systemic)).filter((failure) => failure !== undefined)
@@ -191,7 +212,7 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
       attributes,
       calls: started.length,
       attempts: admission.attempts,
-      ...(refusal === undefined ? {} : { refusal }),
+      ...(refusal === undefined ? (unfit.length === 0 ? {} : { refusal: 'is larger than one call to Target can carry' }) : { refusal }),
       ...(failures.length === 0
         ? {}
         : { failure: failures.includes('misconfigured') ? ('misconfigured' as const) : ('unavailable' as const) }),
@@ -227,6 +248,8 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
 
 type Sent = Awaited<ReturnType<Target['send']>> | { readonly kind: 'unsent' }
 const unsent: Sent = { kind: 'unsent' }
+/** Of an attempt of which nothing fits a call. */
+const nothingAsked: Admission = { event: 'open', verdicts: [], attempts: 0 }
 
 function accountName({ source }: Pick<AdmitRequest, 'source'>): { source?: string } {
   return source === undefined ? {} : { source: source.name }
@@ -301,6 +324,7 @@ export function standing(fate: Fate): Standing {
       return 'done'
     case 'sent_refused':
     case 'sent_turned_away':
+    case 'unfit':
     case 'expired':
     case 'overtaken':
     case 'lost':

@@ -247,7 +247,7 @@ function deferReason(fate: Fate): DeferReason {
 
 /** Why a dead letter is one, from the fates of its attributes. */
 export function deadReason(fates: readonly Fate[]): DeadReason {
-  if (fates.includes('sent_refused') || fates.includes('sent_turned_away')) return 'rejected'
+  if (fates.includes('sent_refused') || fates.includes('sent_turned_away') || fates.includes('unfit')) return 'rejected'
   if (fates.includes('lost')) return 'ledger_lost'
   return fates.includes('overtaken') ? 'overtaken_unconfirmed' : 'expired'
 }

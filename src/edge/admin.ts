@@ -28,6 +28,7 @@ const stateBody = z.strictObject({
   id: z.string().min(1).max(64).optional(),
   /** Of the relay that it came from. */
   hashKey: z.string(),
+  lostMs: ms.optional(),
   units: z.array(z.strictObject({ account: z.string(), lastMs: ms, units: z.int().min(1) })),
   visitors: z.array(
     z.strictObject({

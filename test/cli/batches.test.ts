@@ -126,12 +126,23 @@ describe('a batch', () => {
     ['a page of something else', () => [404, { title: 'There is nothing here' }], /404 There is nothing here/],
     ['a refusal that names nobody', () => [422, { title: 'no' }], /422 no/],
     ['a relay that never comes back', () => [503, {}], /not there \(503\)/],
+    ['a page that says yes', () => [200, '<html>'], /no relay/],
+    ['a yes to fewer than were sent', () => [200, { results: [] }], /no relay/],
   ])('ends everything: %s', async (_, answer, message) => {
     using made = await relay([answer])
     await made.batches.start([row(5)])
     await made.batches.over()
     expect(made.batches.failure?.message).toMatch(message)
     expect([made.batches.firstLeft, made.batches.counts]).toEqual([5, {}])
+  })
+
+  it('that is too large goes in halves; a row that is too large alone is refused', async () => {
+    const limit = (updates: readonly unknown[]): Answer =>
+      updates.length > 2 || JSON.stringify(updates).includes('e5') ? [413, {}] : all('submitted')(updates)
+    using made = await relay([limit])
+    await made.batches.start([1, 2, 3, 4, 5].map((line) => row(line)))
+    await made.batches.over()
+    expect([made.batches.counts, made.refused]).toEqual([{ submitted: 4 }, [[5, 'is larger than the relay takes']]])
   })
 
   it('of one visitor waits for the one before it', async () => {

@@ -1,5 +1,5 @@
 /** The commands that ask a relay: against a real server on SQLite, and a stand-in of Target. */
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -85,7 +85,7 @@ describe('files of updates', () => {
   it('a quote that is never closed ends the file, and is said', async () => {
     const rows = await rowsOf(file('pcId,a\n1,x\n2,"y\n3,z\n', 'csv'))
     expect(rows[0]).toMatchObject({ line: 2 })
-    expect(rows[1]).toMatchObject({ error: expect.stringContaining('no CSV') })
+    expect(rows[1]).toMatchObject({ line: 3, ends: true, error: expect.stringContaining('no CSV') })
   })
 
   it.each<[string, string, string]>([
@@ -118,6 +118,41 @@ describe('send', () => {
       (await cli(['send', file(`batch=thirdPartyId,tier\n${'1,x\n'.repeat(rows)}`), '--from-line', '999999999'], { API_TOKEN: 'x' })).err
     expect(await send(150_000)).toMatch(/about 1[45]\d{4} rows: .*Bulk Profile Update API/)
     expect(await send(50_000)).toBe('')
+  })
+
+  it('tomorrow’s export of the same name is another file: a value that comes back is sent again', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin)
+    const path = join(folder, 'segments.txt')
+    for (const [day, value] of ['gold', 'silver', 'gold'].entries()) {
+      writeFileSync(path, `batch=thirdPartyId,tier\n1,${value}\n`)
+      utimesSync(path, 1_700_000_000 + day, 1_700_000_000 + day)
+      expect(reportOf(await cli(['send', path], envOf(server)))).toMatchObject({ submitted: 1 })
+      expect(reportOf(await cli(['send', path], envOf(server)))).toMatchObject({ duplicate: 1 })
+    }
+    expect(emulator.profiles.values('3p:1')).toEqual({ tier: 'gold' })
+  })
+
+  it('what Target refused is no success, and a quote that is not closed says where to go on, without what stands there (G8)', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin)
+    emulator.faults.add({ kind: 'refuse', message: 'no', count: 1 })
+    const refused = await cli(['send', file('batch=thirdPartyId,tier\n1,x\n')], envOf(server))
+    expect([refused.status, reportOf(refused)['rejected']]).toEqual([1, 1])
+    const errors = join(folder, 'csv-errors.ndjson')
+    const broken = await cli(['send', file('thirdPartyId,tier\n2,x\ncust-777 "y",a\n3,z\n', 'csv'), '--errors', errors], envOf(server))
+    expect([broken.status, reportOf(broken)]).toMatchObject([1, { submitted: 2, refused: 1 }])
+    const open = await cli(['send', file('thirdPartyId,tier\n4,x\n"cust-777,a\n5,z\n', 'csv')], envOf(server))
+    expect([open.status, reportOf(open)]).toMatchObject([1, { submitted: 1, refused: 1, resumeFrom: 3 }])
+    expect(open.err + broken.err + readFileSync(errors, 'utf8')).not.toContain('cust-777')
+  })
+
+  it('rows of many bytes in few characters fit the relay’s limit', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin)
+    const rows = Array.from({ length: 100 }, (_, n) => `${n},${'語'.repeat(4_500)}`)
+    const ran = await cli(['send', file(`thirdPartyId,note\n${rows.join('\n')}\n`, 'csv')], envOf(server))
+    expect([ran.status, reportOf(ran)]).toMatchObject([0, { submitted: 100 }])
   })
 
   it('a line whose content changed is another event', async () => {
@@ -181,7 +216,7 @@ describe('send', () => {
     process.emit('SIGTERM')
     const broken = await stopping
     expect([broken.status, reportOf(broken)]).toEqual([1, { rows: 1, refused: 0, durationMs: expect.any(Number), resumeFrom: 3 }])
-    expect(broken.err).toContain('--from-line 3')
+    expect(broken.err).toContain(`target-relay send ${path} --from-line 3`)
   })
 
   it.each<[string, string[], Record<string, string>, RegExp]>([
@@ -191,6 +226,7 @@ describe('send', () => {
     ['no such format', ['--format', 'xml'], {}, /bulk, csv, ndjson/],
     ['a line that is none', ['--from-line', '0'], {}, /--from-line/],
     ['a time that is none', ['--occurred-at', 'then'], {}, /--occurred-at/],
+    ['a file for errors in no folder', ['--errors', '/nowhere/at/all'], {}, /cannot be written/],
   ])('refuses %s', async (_, args, env, message) => {
     await using server = await startServer('http://127.0.0.1:9')
     const ran = await cli(['send', file('batch=pcId,a\n1,x\n'), ...args], envOf(server, env))
@@ -322,8 +358,18 @@ describe('ledger', () => {
     await server.stop()
 
     const redis = { UPSTASH_REDIS_REST_URL: upstash.url, UPSTASH_REDIS_REST_TOKEN: upstash.token, ...settings }
-    const taken = await cli(['ledger', 'import', exported], redis)
-    expect([taken.status, taken.err]).toEqual([0, expect.stringMatching(/parts taken into Upstash/)])
+    const other = await cli(['ledger', 'import', exported], { ...redis, HASH_KEY: 'another-key-of-32-bytes-or-more-of-them' })
+    expect([other.status, other.err]).toEqual([2, expect.stringContaining('HASH_KEY is not the one')])
+    // As often as one likes.
+    for (let times = 0; times < 2; times++) {
+      const taken = await cli(['ledger', 'import', exported], { ...redis, HASH_KEY: testSecrets.hashKey })
+      expect([taken.status, taken.err]).toEqual([0, expect.stringMatching(/6 units, 6 visitors, 6 events taken into Upstash/)])
+    }
+    const cut = file(readFileSync(exported, 'utf8').split('\n').slice(0, -2).join('\n'))
+    expect(await cli(['ledger', 'import', cut], { ...redis, HASH_KEY: testSecrets.hashKey })).toMatchObject({
+      status: 2,
+      err: expect.stringContaining('not whole'),
+    })
 
     await using moved = await startServer(emulator.origin, { folder: server.folder, settings: redis })
     const send = async (update: object) => reportOf(await cli(['send', file(JSON.stringify(update), 'ndjson')], envOf(moved)))
@@ -353,7 +399,8 @@ describe('ledger', () => {
     ['no file', ['ledger', 'import'], /name export or import/],
     ['a file that is not there', ['ledger', 'import', join(folder, 'nowhere')], /there is no file/],
     ['a file of something else', ['ledger', 'import', file('batch=pcId,a\n1,x\n')], /no JSON|no export/],
-    ['an empty file', ['ledger', 'import', file('')], /is empty/],
+    ['an empty file', ['ledger', 'import', file('')], /no export/],
+    ['a wait that is none', ['ledger', 'export', join(folder, 'x'), '--wait-ms', 'abc'], /--wait-ms/],
   ])('refuses %s', async (_, args, message) => {
     const ran = await cli(args, { RELAY_DB: join(folder, `unused-${++serial}.sqlite`) })
     expect([ran.status, ran.err]).toEqual([2, expect.stringMatching(message)])

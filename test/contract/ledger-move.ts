@@ -21,7 +21,8 @@ async function move(from: Pick<Ledger, 'moveOut'>, to: Pick<Ledger, 'moveIn'>, i
   }
 }
 
-export function ledgerMoveContract(name: string, makeOne: Make, makeOther: Make): void {
+/** @param makeLost a loss that this ledger noticed */
+export function ledgerMoveContract(name: string, makeOne: Make, makeOther: Make, makeLost: (ledger: Ledger) => Promise<void>): void {
   describe(`a ledger moves: ${name}`, () => {
     const start = (settings: Partial<LedgerSettings> = {}) => {
       let nowMs = startMs
@@ -135,6 +136,19 @@ export function ledgerMoveContract(name: string, makeOne: Make, makeOther: Make)
       expect(await verdict(other, request('c', at(10)))).toBe('contended')
       await other.settle([{ visitorHash: 'c', token: running.token, attributes: [{ name: 'tier', stamp: at(9), outcome: 'delivered' }] }])
       expect(await other.visitor('c')).toEqual([{ name: 'tier', done: at(9) }])
+    })
+
+    it('what is of no known order since a loss is so there too (G3)', async () => {
+      const { one, other, wait } = start()
+      await ask(one, request('v', at(0)))
+      await makeLost(one)
+      const { lostAtMs } = await one.usage()
+      expect(lostAtMs).toBeGreaterThan(startMs)
+      await move(one, other)
+      expect((await other.usage()).lostAtMs).toBe(lostAtMs)
+      expect(await verdict(other, request('w', at(1)))).toBe('lost')
+      wait(contractSettings.quotaSlackMs + 1)
+      expect(await verdict(other, request('w', at(contractSettings.quotaSlackMs + 1)))).not.toBe('lost')
     })
 
     it('events keep their first stamps, and what was done is a duplicate (G4)', async () => {

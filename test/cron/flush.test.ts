@@ -9,6 +9,23 @@ async function deferred(world: World, drafts: readonly (Parameters<World['update
   await world.clock.advance(120_001)
 }
 
+describe('flush: what came in under another way of speaking to Target', () => {
+  it('an attribute that fits no call any more is set aside, and holds nobody back (G7, G2)', async () => {
+    const world = await createWorld()
+    await deferred(world, [
+      { id: '1', attributes: { note: 'x'.repeat(20_000), tier: 'gold' } },
+      { id: '2', visitor: { thirdPartyId: 'only-large' }, attributes: { note: 'y'.repeat(20_000) } },
+      { id: '3', visitor: { thirdPartyId: 'visitor-2' }, attributes: { tier: 'iron' } },
+    ])
+    const byGet = world.isolate({ method: 'get' })
+    expect(await byGet.flush()).toMatchObject({ stopped: 'drained', dead: 2, deferredAgain: 0 })
+    expect([world.profile(), world.profile('visitor-2')]).toEqual([{ tier: 'gold' }, { tier: 'iron' }])
+    const dead = (await world.backlog.listDead()).items.map((item) => ('dead' in item ? [item.dead.reason, item.dead.detail] : []))
+    expect(dead).toEqual(Array.from({ length: 2 }, () => ['rejected', 'is larger than one call to Target can carry']))
+    expect(await world.entries()).toBe(0)
+  })
+})
+
 describe('flush: merging', () => {
   it('sends one call for many updates of one visitor, per attribute the newest (G3), and says what it saved', async () => {
     const world = await createWorld()

@@ -1,5 +1,6 @@
 /** The relay as a process on one SQLite file: what it keeps, how it stops, what it says (in this runtime; all others in test/runtimes). */
 import { copyFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
@@ -95,6 +96,17 @@ describe('the server', () => {
     expect(await request).toBe('hung up')
     await until(async () => (await post(server, update('left'))).answer['status'] === 'duplicate')
     expect(emulator.statistics().calls).toBe(1)
+  })
+
+  it('a request that never comes to its end does not keep it from stopping', async () => {
+    const server = await startServer('http://127.0.0.1:9')
+    const { port } = new URL(server.url)
+    const socket = connect(Number(port), '127.0.0.1')
+    await new Promise<void>((resolve) => socket.once('connect', resolve))
+    socket.on('error', () => {}).write('POST /v1/updates HTTP/1.1\r\nHost: x\r\n')
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
+    expect(await server.stop()).toBe(true)
+    await closed
   })
 
   it('a running flush stops where nothing is under way, and loses nothing', async () => {

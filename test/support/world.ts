@@ -77,7 +77,12 @@ export interface World {
   settled(): Promise<void>
   flush(overrides?: { maxMs?: number; maxOperations?: number }): Promise<FlushReport>
   /** Another isolate on the same ledger, backlog and Target, with any of its ports replaced. */
-  isolate(ports?: { ledger?: Ledger; backlog?: Backlog; target?: Target }): Pick<World, 'deliver' | 'flush' | 'settled'>
+  isolate(ports?: {
+    ledger?: Ledger
+    backlog?: Backlog
+    target?: Target
+    method?: Wire['method']
+  }): Pick<World, 'deliver' | 'flush' | 'settled'>
   profile(visitor?: string): Record<string, string>
   entries(): Promise<number>
   dead(): Promise<readonly string[]>
@@ -109,7 +114,14 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
 
   const isolate: World['isolate'] = (ports = {}) => {
     const own = { ledger: ports.ledger ?? ledger, backlog: ports.backlog ?? backlog, target: ports.target ?? target }
-    const door = createDoor({ ...own, wire, clock, random, backoffBaseMs: 5_000, shares: new Map(Object.entries(options.shares ?? {})) })
+    const door = createDoor({
+      ...own,
+      wire: { ...wire, method: ports.method ?? wire.method },
+      clock,
+      random,
+      backoffBaseMs: 5_000,
+      shares: new Map(Object.entries(options.shares ?? {})),
+    })
     const background: Promise<unknown>[] = []
     const log = (event: string, details: object = {}) => logged.push(JSON.stringify({ event, ...details }))
     const deliver = createDeliver({ door, ...own, clock, answerDeadlineMs: 2_500, background: (work) => background.push(work), log })

@@ -76,6 +76,11 @@ export function watchedLedger(store: LedgerStore, { witness, memory, random, log
       memory.granted = Math.max(memory.granted, answer.granted)
       return answer.admissions
     },
+    async moveIn(part) {
+      // It must live before it can take something in.
+      if (memory.epoch === undefined) await settleEpoch()
+      await store.moveIn(part)
+    },
     async check() {
       const seen = await witness.read()
       const epoch = memory.epoch ?? (await settleEpoch())

@@ -137,6 +137,8 @@ export interface Usage {
 export interface MovedState {
   /** Names the part: its units are taken in once, however often it comes. */
   readonly id?: string
+  /** When state was last lost, epoch ms: what is no newer is of no known order there either. */
+  readonly lostMs?: number
   /** By account (`wholeAccount`, or a source with a share), and by the last moment at which a unit may have been granted, epoch ms. */
   readonly units: readonly { readonly account: string; readonly lastMs: number; readonly units: number }[]
   readonly visitors: readonly MovedVisitor[]

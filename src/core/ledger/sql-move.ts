@@ -6,7 +6,7 @@ import type { SqlRows } from './sql-rows.ts'
 import { openWindow, type SqlWindow } from './sql-window.ts'
 
 /** Rows in one part. */
-const movedTogether = 500
+const movedTogether = 200
 
 /** Units first, then visitors, then events; the cursor is a letter and the last key. */
 export function moveOut(
@@ -18,7 +18,10 @@ export function moveOut(
 ): { part: MovedState; cursor?: string } {
   const [kind, after] = [cursor.slice(0, 1), cursor.slice(1)]
   const none: MovedState = { units: [], visitors: [], events: [] }
-  if (kind === '') return { part: { ...none, units: unitsOf(sql, settings, nowMs) }, cursor: 'v' }
+  if (kind === '') {
+    const lostMs = Number(sql.exec('SELECT lost_ms FROM relay_epoch')[0]?.['lost_ms'] ?? 0)
+    return { part: { ...none, units: unitsOf(sql, settings, nowMs), ...(lostMs === 0 ? {} : { lostMs }) }, cursor: 'v' }
+  }
   if (kind === 'v') {
     const hashes = rows.visitorsFrom(after, movedTogether, nowMs)
     const visitors = hashes.map((hash) => visitorOf(hash, rows, nowMs))
@@ -34,6 +37,7 @@ export function moveIn(part: MovedState, sql: Sql, rows: SqlRows, account: (name
   const counted = part.id !== undefined && sql.exec('SELECT name FROM relay_memo WHERE name = ?', memo).length > 0
   if (!counted) for (const { account: name, lastMs, units } of part.units) account(name).charge(units, lastMs)
   if (!counted && part.id !== undefined && part.units.length > 0) sql.exec('INSERT INTO relay_memo (name, value) VALUES (?, ?)', memo, '1')
+  if (part.lostMs !== undefined) sql.exec('UPDATE relay_epoch SET lost_ms = MAX(lost_ms, ?)', part.lostMs)
   for (const visitor of part.visitors) {
     const { registers, backoff, erasedMs = 0, keptUntilMs } = rows.readVisitor(visitor.hash, nowMs)
     for (const { name, ...moved } of visitor.registers) registers.set(name, movedIn(registers.get(name), moved))

@@ -64,7 +64,7 @@ export interface UpstashLedgerOptions {
 
 const grantBytes = 12
 /** Keys that one step of a state that moves looks at, about. */
-const movedTogether = 500
+const movedTogether = 200
 const scripts = [
   reserveScript,
   admitScript,
@@ -231,25 +231,28 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
         units: Maybe<MovedState['units'][number]>
         visitors: Maybe<Omit<MovedState['visitors'][number], 'registers'> & { registers: Maybe<MovedRegister> }>
         events: Maybe<MovedState['events'][number]>
+        lostMs?: number
       }
       const visitors = listOf(found.visitors).map(({ registers, ...visitor }) => ({
         ...visitor,
         registers: listOf(registers).map((register) => ({ ...register, open: listOf(register.open) })),
       }))
-      const part = { units: listOf(found.units), visitors, events: listOf(found.events) }
+      const { lostMs } = found
+      const part = { units: listOf(found.units), visitors, events: listOf(found.events), ...(lostMs === undefined ? {} : { lostMs }) }
       return found.cursor === '0' ? { part } : { part, cursor: found.cursor }
     },
     async moveIn(part) {
-      const { id, units, visitors, events } = part
+      const { id, lostMs, units, visitors, events } = part
       await call(
         moveInScript,
         [
+          keys.quota,
           keys.memo(`moved-in:${id ?? ''}`),
           ...units.map(({ account }) => (account === wholeAccount ? keys.quota : keys.source(account))),
           ...visitors.map(({ hash }) => keys.visitor(hash)),
           ...events.map(({ event }) => keys.event(event)),
         ],
-        { units, visitors, events, ...(id === undefined ? {} : { id }) },
+        { units, visitors, events, ...(id === undefined ? {} : { id }), ...(lostMs === undefined ? {} : { lostMs }) },
       )
     },
     async granted(epoch) {

@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll } from 'vitest'
-import type { LedgerSettings } from '../../../src/core/ledger/port.ts'
+import type { Ledger, LedgerSettings, LedgerStore } from '../../../src/core/ledger/port.ts'
 import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
 import { ledgerMoveContract } from '../../contract/ledger-move.ts'
 import { seededRandom } from '../../support/clock.ts'
@@ -28,7 +28,13 @@ const upstash = (settings: LedgerSettings, clock: { now: () => number }) =>
     now: clock.now,
   })
 
-ledgerMoveContract('SQL to Upstash', sql, upstash)
-ledgerMoveContract('Upstash to SQL', upstash, sql)
-ledgerMoveContract('SQL to SQL', sql, sql)
-ledgerMoveContract('Upstash to Upstash', upstash, upstash)
+/** As the watch over a store has it when an epoch is gone. */
+const makeLost = async (ledger: Ledger) => {
+  await (ledger as Ledger & LedgerStore).begin('after-a-loss', true, 'the-one-before')
+  await ledger.restate(0)
+}
+
+ledgerMoveContract('SQL to Upstash', sql, upstash, makeLost)
+ledgerMoveContract('Upstash to SQL', upstash, sql, makeLost)
+ledgerMoveContract('SQL to SQL', sql, sql, makeLost)
+ledgerMoveContract('Upstash to Upstash', upstash, upstash, makeLost)

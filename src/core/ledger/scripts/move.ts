@@ -20,7 +20,7 @@ return cjson.encode(known)
  */
 export const moveOutScript = `${prelude}${registers}
 local found = redis.call('SCAN', input.cursor, 'MATCH', input.prefix .. ':*', 'COUNT', text(input.count))
-local units, visitors, events = {}, {}, {}
+local units, visitors, events, lost = {}, {}, {}, nil
 local function rest(key, start)
   local head = input.prefix .. start
   if string.sub(key, 1, #head) == head then return string.sub(key, #head + 1) end
@@ -38,6 +38,8 @@ for _, key in ipairs(found[2]) do
   local keptUntil = now + math.max(0, redis.call('PTTL', key))
   if key == input.prefix .. ':quota' then
     account(key, '')
+    local at = tonumber(redis.call('HGET', key, 'l')) or 0
+    lost = at > 0 and at or nil
   elseif source then
     account(key, source)
   elseif hash then
@@ -55,17 +57,20 @@ for _, key in ipairs(found[2]) do
     events[#events + 1] = { event = event, stamp = e.stamp, atMs = e.at, done = e.done, keptUntilMs = keptUntil }
   end
 end
-return cjson.encode({ cursor = found[1], units = units, visitors = visitors, events = events })
+return cjson.encode({ cursor = found[1], units = units, visitors = visitors, events = events, lostMs = lost })
 `
 
-/** KEYS: the memo of the part, one for each account of the units, then each visitor, then each event. Input: the part. */
+/** KEYS: quota, the memo of the part, one for each account of the units, then each visitor, then each event. Input: the part. */
 export const moveInScript = `${prelude}${registers}
 local place = 0
 local function nextKey()
   place = place + 1
   return KEYS[place]
 end
-local memo = nextKey()
+local quota, memo = nextKey(), nextKey()
+if input.lostMs and input.lostMs > (tonumber(redis.call('HGET', quota, 'l')) or 0) then
+  redis.call('HSET', quota, 'l', text(input.lostMs))
+end
 local counted = input.id and redis.call('EXISTS', memo) == 1
 for _, some in ipairs(input.units) do
   local window = openWindow(nextKey())
@@ -94,7 +99,7 @@ for _, visitor in ipairs(input.visitors) do
   if visitor.erasedMs then
     redis.call('HSET', key, 'x', text(math.max(visitor.erasedMs, tonumber(redis.call('HGET', key, 'x')) or 0)))
   end
-  extend(key, visitor.keptUntilMs - now)
+  extend(key, math.max(1, visitor.keptUntilMs - now))
 end
 for _, moved in ipairs(input.events) do
   local key = nextKey()

@@ -47,7 +47,7 @@ if window.epoch and (not input.lost or window.epoch == input.epoch or known) the
 for _, epoch in ipairs({ input.after or '', window.epoch or '' }) do
   if epoch ~= '' then replaced = replaced .. epoch .. ',' end
 end
-redis.call('HSET', KEYS[1], 'e', input.epoch, 'l', input.lost and text(now + input.slackMs) or '0', 'r', replaced)
+redis.call('HSET', KEYS[1], 'e', input.epoch, 'l', text(input.lost and now + input.slackMs or window.lost), 'r', replaced)
 if input.lost then window:charge(math.max(0, input.limit - window.total)) end
 window:save()
 return cjson.encode(input.epoch)
