@@ -99,6 +99,17 @@ describe('dry run', () => {
     expect(answer['reason']).toContain('customer')
   })
 
+  it.each(['true', '1'])('?dry_run=%s is one', async (text) => {
+    const world = await createWorld()
+    expect((await edge(world, sources)(`/hooks/desk?dry_run=${text}`, event(), proof)).answer).toMatchObject({ dryRun: true })
+  })
+
+  it.each(['yes', '2', 'TRUE'])('?dry_run=%s is refused: what looks like a trial is never the real thing', async (text) => {
+    const world = await createWorld()
+    expect((await edge(world, sources)(`/hooks/desk?dry_run=${text}`, event(), proof)).status).toBe(400)
+    expect([world.target.calls.length, await world.entries()]).toEqual([0, 0])
+  })
+
   it('is for the sender only', async () => {
     const world = await createWorld()
     expect((await edge(world, sources)('/hooks/desk?dry_run=1', event())).status).toBe(401)
