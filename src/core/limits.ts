@@ -1,0 +1,35 @@
+/**
+ * The bounds that are not settings, in one place (docs/bounds.md says what happens at each and which test holds it).
+ *
+ * Whoever works within a bound takes it as a parameter whose default stands here, so that tests and the simulator can
+ * draw small ones: what happens at a bound is then met a thousand times a night, and not first in production.
+ */
+export interface Limits {
+  /** Attributes in one attempt at the door. An update of more travels as several. */
+  readonly attributesPerAttempt: number
+  /** Attempts that one admission decides on: what four sends at a time can start well within START. */
+  readonly attemptsTogether: number
+  /** Attributes of all the attempts in one admission, so that one step of the ledger stays short. */
+  readonly attributesTogether: number
+  /** Registers in one row or hash of a visitor. One with more has its registers in several. */
+  readonly registersPerPage: number
+  /** Keys in one list page of the backlog. KV: 1,000 at most. */
+  readonly keysPerPage: number
+  /** Bytes of values that one page of the backlog holds in memory. A Worker has 128 MB. */
+  readonly bytesPerPage: number
+  /** Keys in one bulk read of KV, which counts as one operation. KV: 100 at most. */
+  readonly keysPerRead: number
+  /** Bytes in one bulk read of KV. KV refuses more than 25 MB. */
+  readonly bytesPerRead: number
+}
+
+export const defaultLimits: Limits = {
+  attributesPerAttempt: 200,
+  attemptsTogether: 16,
+  attributesTogether: 1_000,
+  registersPerPage: 256,
+  keysPerPage: 1_000,
+  bytesPerPage: 16_000_000,
+  keysPerRead: 100,
+  bytesPerRead: 16_000_000,
+}
