@@ -4,6 +4,7 @@
  * Guarantee: every method is one transaction of a strongly consistent store.
  * Known hole: its clock is the clock of the machine it runs on.
  */
+import { defaultLimits } from '../limits.ts'
 import type { Lane, Stamp } from '../update.ts'
 import { afterSignal, gateOf, type Health, healthy, probed } from './health.ts'
 import {
@@ -51,12 +52,12 @@ interface Step {
 }
 
 /** @param clock the ledger's clock, epoch ms */
-export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () => number }): LedgerStore {
+export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () => number }, limits = defaultLimits): LedgerStore {
   sql.transaction(() => {
     for (const statement of schema) sql.exec(statement)
   })
-  const rows = openRows(sql, settings)
-  const { readVisitor, writeVisitor, readEvent, writeEvent, sweep } = rows
+  const rows = openRows(sql, settings, limits)
+  const { openVisitor, readEvent, writeEvent, sweep } = rows
   // `async`, so that a throw is a rejection, as it is with every other ledger.
   const atomically = async <T>(work: (nowMs: number) => T): Promise<T> => sql.transaction(() => work(clock.now()))
   const stepping = <T>(work: (step: Step) => T): Promise<T> =>
@@ -123,11 +124,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
       stepping((step) => {
         step.health = { ...step.health, paused }
       }),
-    erase: (visitorHash) =>
-      atomically((nowMs) => {
-        const { keptUntilMs } = readVisitor(visitorHash, nowMs)
-        writeVisitor(visitorHash, { registers: new Map(), erasedMs: nowMs, keptUntilMs }, nowMs + settings.retentionMs)
-      }),
+    erase: (visitorHash) => atomically((nowMs) => rows.eraseVisitor(visitorHash, nowMs)),
     restate: (units) => stepping(({ whole }) => whole.restate(units)),
     granted: (epoch) => stepping(({ whole }) => (readEpoch()?.epoch === epoch ? whole.granted : undefined)),
     begin: (epoch, lost, after = '') =>
@@ -149,13 +146,13 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
       }),
     visitor: (visitorHash) =>
       atomically((nowMs) =>
-        [...readVisitor(visitorHash, nowMs).registers].map(([name, { done, open }]) => ({
+        rows.listVisitor(visitorHash, limits.attributesListed, nowMs).map(([name, { done, open }]) => ({
           name,
           ...(done === undefined ? {} : { done }),
           ...(open === undefined ? {} : { open: open.stamp }),
         })),
       ),
-    moveOut: (cursor) => atomically((nowMs) => moveOut(cursor, sql, rows, settings, nowMs)),
+    moveOut: (cursor) => atomically((nowMs) => moveOut(cursor, sql, rows, settings, limits, nowMs)),
     moveIn: (part) => stepping(({ nowMs, account }) => moveIn(part, sql, rows, account, nowMs)),
     lease: (name, holder, ttlMs) =>
       atomically((nowMs) => {
@@ -190,11 +187,11 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
       writeEvent(request.event, verdict.record, seen?.keptUntilMs ?? 0, nowMs)
       if (verdict.record.stamp !== own) firstStamp = verdict.record.stamp
     }
-    const row = readVisitor(request.visitorHash, nowMs)
+    const visitor = openVisitor(request.visitorHash, nowMs)
     const wanted = request.attributes.map(({ name, stamp }) => ({ name, stamp: firstStamp ?? stamp }))
-    const around = { lane, backoff: row.backoff, erasedMs: row.erasedMs, lostMs: step.lostMs }
-    const judged = wanted.map(({ name, stamp }) => judge(row.registers.get(name), stamp, nowMs, around, settings))
-    const base = { event: 'open' as const, attempts: row.backoff?.attempts ?? 0, ...(firstStamp === undefined ? {} : { firstStamp }) }
+    const around = { lane, backoff: visitor.backoff, erasedMs: visitor.erasedMs, lostMs: step.lostMs }
+    const judged = wanted.map(({ name, stamp }) => judge(visitor.get(name), stamp, nowMs, around, settings))
+    const base = { event: 'open' as const, attempts: visitor.backoff?.attempts ?? 0, ...(firstStamp === undefined ? {} : { firstStamp }) }
     if (!judged.includes('send')) return { ...base, verdicts: judged }
     const instead = (other: 'held' | 'paused' | 'shut' | 'quota') => judged.map((verdict) => (verdict === 'send' ? other : verdict))
 
@@ -212,10 +209,10 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
     let untilMs = 0
     wanted.forEach(({ name, stamp }, index) => {
       if (judged[index] !== 'send') return
-      row.registers.set(name, admitted(row.registers.get(name), stamp, nowMs, request.token))
+      visitor.set(name, admitted(visitor.get(name), stamp, nowMs, request.token))
       untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
     })
-    writeVisitor(request.visitorHash, row, untilMs)
+    visitor.save(untilMs)
     return { ...base, verdicts: judged, bucket: taken.bucket, ...(gate === 'probe' && cause !== undefined ? { probe: cause } : {}) }
   }
 
@@ -223,18 +220,17 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
     const { visitorHash, token, attributes, giveBack, eventDone, backoff, signal } = settlement
     const { nowMs } = step
     if (attributes.length > 0 || backoff !== undefined) {
-      const { registers, backoff: before, erasedMs, keptUntilMs } = readVisitor(visitorHash, nowMs)
+      const visitor = openVisitor(visitorHash, nowMs)
       let closed = false
       let untilMs = backoff === undefined ? 0 : nowMs + settings.retentionMs
       for (const { name, stamp, outcome } of attributes) {
-        const after = settled(registers.get(name), stamp, outcome, token)
-        registers.set(name, after.register)
+        const after = settled(visitor.get(name), stamp, outcome, token)
+        visitor.set(name, after.register)
         closed ||= after.closed
         untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
       }
-      const after = attributes.some(({ outcome }) => outcome === 'delivered') ? undefined : (backoff ?? before)
-      const kept = { ...(after === undefined ? {} : { backoff: after }), ...(erasedMs === undefined ? {} : { erasedMs }) }
-      writeVisitor(visitorHash, { registers, keptUntilMs, ...kept }, untilMs)
+      visitor.backoff = attributes.some(({ outcome }) => outcome === 'delivered') ? undefined : (backoff ?? visitor.backoff)
+      visitor.save(untilMs)
       if (closed && giveBack !== undefined) {
         step.whole.giveBack(giveBack.bucket, giveBack.units)
         if (giveBack.source !== undefined) step.account(giveBack.source).giveBack(giveBack.bucket, giveBack.units)
