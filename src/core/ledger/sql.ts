@@ -27,6 +27,12 @@ import { openWindow, type SqlWindow, windowSchema } from './sql-window.ts'
 export interface Sql {
   exec(query: string, ...params: (string | number | null)[]): Record<string, unknown>[]
   transaction<T>(work: () => T): T
+  /**
+   * Does a step once the store is free, waiting without blocking; rejects with the store's own error where it does not
+   * become free within seconds, and with whatever else `work` throws. `work` is begun anew each time: it must have done
+   * nothing where it throws, as a transaction has.
+   */
+  inTurn<T>(work: () => T): Promise<T>
 }
 
 const schema = [
@@ -57,8 +63,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
   })
   const rows = openRows(sql, settings)
   const { readVisitor, writeVisitor, readEvent, writeEvent, sweep } = rows
-  // `async`, so that a throw is a rejection, as it is with every other ledger.
-  const atomically = async <T>(work: (nowMs: number) => T): Promise<T> => sql.transaction(() => work(clock.now()))
+  const atomically = async <T>(work: (nowMs: number) => T): Promise<T> => sql.inTurn(() => sql.transaction(() => work(clock.now())))
   const stepping = <T>(work: (step: Step) => T): Promise<T> =>
     atomically((nowMs) => {
       const accounts = new Map<string, SqlWindow>()
