@@ -33,7 +33,7 @@ const deadFormat = z.object({
   u: entryFormat.optional(),
   /** A raw body as text; or as base64 of its UTF-8, where JSON would take more for it. */
   w: z.string().optional(),
-  y: z.base64().optional(),
+  y: z.string().optional(),
   i: z.string().optional(),
 })
 
@@ -96,7 +96,8 @@ export function unpackDead(packed: unknown): DeadLetter | undefined {
   const read = deadFormat.safeParse(packed)
   if (!read.success) return undefined
   const { r, o, d, t, f, n, u, w, y, i } = read.data
-  const raw = y === undefined ? w : new TextDecoder().decode(fromBase64(y))
+  const raw = y === undefined ? w : decodeRaw(y)
+  if (y !== undefined && raw === undefined) return undefined
   return {
     reason: r,
     source: o,
@@ -192,6 +193,15 @@ function packRaw(raw: string | undefined): { w?: string; y?: string } {
   const utf8 = new TextEncoder()
   const bytes = utf8.encode(raw)
   return utf8.encode(JSON.stringify(raw)).length <= Math.ceil(bytes.length / 3) * 4 + 2 ? { w: raw } : { y: toBase64(bytes) }
+}
+
+/** Undefined where it is not base64. */
+function decodeRaw(base64: string): string | undefined {
+  try {
+    return new TextDecoder().decode(fromBase64(base64))
+  } catch {
+    return undefined
+  }
 }
 
 function entryOf({ i, h, a, s, o, e, f, n, b }: z.output<typeof entryFormat>): Entry {

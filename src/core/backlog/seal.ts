@@ -74,7 +74,8 @@ const encodedTogether = 24_576
 export function toBase64(bytes: Uint8Array): string {
   let text = ''
   for (let start = 0; start < bytes.length; start += encodedTogether)
-    text += btoa(String.fromCharCode(...bytes.subarray(start, start + encodedTogether)))
+    // `apply` takes the array as it is; to spread it would iterate over it, four times as slow.
+    text += btoa(String.fromCharCode.apply(null, bytes.subarray(start, start + encodedTogether) as unknown as number[]))
   return text
 }
 
