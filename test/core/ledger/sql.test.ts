@@ -174,6 +174,7 @@ describe('transactions', () => {
         return sql.exec(query, ...params)
       },
       transaction: (work) => sql.transaction(work),
+      inTurn: (work) => sql.inTurn(work),
     }
     const ledger = sqlWatched(failing, contractSettings, { now: () => startMs })
     const batch = ['v1', 'v2'].map((visitor) => request(visitor, { event: `event of ${visitor}` }))
@@ -205,6 +206,7 @@ describe('fits a Durable Object', () => {
         return sql.exec(query, ...params)
       },
       transaction: (work) => sql.transaction(work),
+      inTurn: (work) => sql.inTurn(work),
     }
     const ledger = sqlWatched(counting, contractSettings, { now: () => startMs })
     const batch = Array.from({ length: maxBatch }, (_, index) =>
