@@ -21,6 +21,10 @@ export interface Limits {
   readonly keysPerRead: number
   /** Bytes in one bulk read of KV. KV refuses more than 25 MB. */
   readonly bytesPerRead: number
+  /** Bytes of bodies that a process reads at once from senders that have not authenticated yet. */
+  readonly bytesUnproven: number
+  /** Nesting of JSON, from anybody. Deeper than any event, and shallow enough for every recursion behind it. */
+  readonly jsonDepth: number
 }
 
 export const defaultLimits: Limits = {
@@ -32,4 +36,6 @@ export const defaultLimits: Limits = {
   bytesPerPage: 16_000_000,
   keysPerRead: 100,
   bytesPerRead: 16_000_000,
+  bytesUnproven: 64_000_000,
+  jsonDepth: 32,
 }
