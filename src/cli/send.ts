@@ -181,8 +181,9 @@ async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exi
   if (resumeFrom.resumeFrom !== undefined)
     io.err(`not finished. Go on with: target-relay send ${options.again.map(quoted).join(' ')} --from-line ${resumeFrom.resumeFrom}`)
   if (batches.failure instanceof Misuse) return exit.misused
-  // What Target refused is set aside by the relay, and no success.
-  return broken() || refused > 0 || stoppedAt !== undefined || (batches.counts['rejected'] ?? 0) > 0 ? exit.failed : exit.ok
+  // What Target refused, or the relay set aside, is taken in and no success.
+  const { rejected = 0, set_aside: setAside = 0 } = batches.counts
+  return broken() || refused > 0 || stoppedAt !== undefined || rejected + setAside > 0 ? exit.failed : exit.ok
 }
 
 /** Another export of the same name is another file. */

@@ -60,7 +60,7 @@ export interface SourceOptions<Schema extends z.ZodType> {
    * unknown visitors silently. Shorter than `RETENTION_HOURS`.
    */
   readonly delay?: Span
-  /** Default 1 MiB. */
+  /** Default 1 MiB; at most 3 MiB. */
   readonly maxBodyBytes?: number
   /** An event as it comes in, made up: what `npm run lint:sources` and `npm run map -- <source>` try. */
   readonly sample?: z.input<Schema>
@@ -94,6 +94,11 @@ export type Read = { readonly ok: true; readonly drafts: readonly Draft[] } | { 
 
 /** A Worker may ask about 1,000 operations of KV in one invocation, and each update may need one. */
 const maxUpdatesPerEvent = 1_000
+/**
+ * What can't be mapped is kept whole: in KV's 25 MiB a value, as JSON (in which a byte may take six), encrypted, in base64
+ * (four thirds): 3 MiB become 24.
+ */
+const mostBodyBytes = 3 * 1_048_576
 /** Of what does not fit a schema, so much is told. */
 const maxIssues = 5
 const spanMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -104,7 +109,8 @@ export function source<Schema extends z.ZodType>(name: string, options: SourceOp
   if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name))
     throw new TypeError(`a source is named in lower-case letters, digits and single hyphens, and not ${JSON.stringify(name)}`)
   if (!formats.includes(format)) throw new TypeError(`${name}: format must be one of ${formats.join(', ')}`)
-  if (!Number.isInteger(maxBodyBytes) || maxBodyBytes < 1) throw new TypeError(`${name}: maxBodyBytes must be a whole number of bytes`)
+  if (!Number.isInteger(maxBodyBytes) || maxBodyBytes < 1 || maxBodyBytes > mostBodyBytes)
+    throw new TypeError(`${name}: maxBodyBytes must be a whole number from 1 to ${mostBodyBytes}: more could not be kept as a dead letter`)
   if (share !== undefined && !(share >= 0 && share <= 1)) throw new TypeError(`${name}: share must be from 0 to 1`)
   const allowed = options.attributes
   return {
