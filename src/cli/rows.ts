@@ -43,7 +43,7 @@ export async function formatOf(file: string): Promise<FileFormat> {
   throw new Misuse(`${file}: neither Adobe's bulk format nor CSV nor NDJSON; say which with --format`)
 }
 
-/** About how many rows a file has, by its size and the lines of its beginning. */
+/** About how many rows a file has, by its size and the lines of its beginning. Rejects where it can't be read. */
 export async function estimateRows(file: string): Promise<number> {
   const handle = await open(file)
   try {

@@ -115,7 +115,8 @@ interface SendOptions {
 async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exit> {
   const { format, fromLine, stopping } = options
   const startMs = Date.now()
-  const expected = await estimateRows(file)
+  // What can't be read is told where its rows are read.
+  const expected = await estimateRows(file).catch(() => 0)
   if (expected > rowsForBulk)
     io.err(
       `about ${expected} rows: each is one call of the day's 1,000,000. Adobe's Bulk Profile Update API takes 500,000 rows a file without that limit (but creates profiles, and its consecutive batches may override each other)`,
