@@ -4,6 +4,7 @@ import type { Draft } from '../core/prepare.ts'
 import type { Lane, Visitor } from '../core/update.ts'
 import type { AuthScheme } from './auth/scheme.ts'
 import { defaultMaxBodyBytes } from './body.ts'
+import { checkEvent } from './schema-check.ts'
 
 /**
  * What an attribute may be given as: numbers and booleans become their JSON form, dates ISO 8601, objects dotted names,
@@ -99,8 +100,6 @@ const maxUpdatesPerEvent = 1_000
  * (four thirds): 3 MiB become 24.
  */
 const mostBodyBytes = 3 * 1_048_576
-/** Of what does not fit a schema, so much is told. */
-const maxIssues = 5
 const spanMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** @throws where the name or an option cannot be */
@@ -174,8 +173,8 @@ export function sharesOf(sources: readonly Pick<Source, 'name' | 'share'>[], quo
 function readEvent<Schema extends z.ZodType>(options: SourceOptions<Schema>, event: unknown, onThrow?: (error: unknown) => void): Read {
   const { schema, map, eventId, occurredAt } = options
   try {
-    const parsed = schema.safeParse(event)
-    if (!parsed.success) return { ok: false, reason: reasonOf(parsed.error.issues) }
+    const parsed = checkEvent(schema, event)
+    if (!parsed.ok) return parsed
     const mapped = map(parsed.data)
     const updates = mapped === null || mapped === undefined ? [] : isMany(mapped) ? mapped : [mapped]
     if (updates.length > maxUpdatesPerEvent) return { ok: false, reason: `the mapping gives more than ${maxUpdatesPerEvent} updates` }
@@ -193,17 +192,6 @@ function draftOf(update: MappedUpdate, eventId: string | undefined, eventTime: D
   // Whatever a mapping gives that was never compiled.
   const id = update.id ?? eventId ?? undefined
   return { visitor, attributes, ...(id === undefined ? {} : { id }), ...(occurredAt === undefined ? {} : { occurredAt }) }
-}
-
-/** Zod's own messages say what was expected and of which type the rest was, never what it held. */
-function reasonOf(issues: readonly z.core.$ZodIssue[]): string {
-  return issues
-    .slice(0, maxIssues)
-    .map(({ path, message, code }) => {
-      const field = path.map(String).join('.').slice(0, 128).toWellFormed() || 'the event'
-      return `${field}: ${code === 'unrecognized_keys' ? 'has fields that are not known' : message}`
-    })
-    .join('; ')
 }
 
 function readSpan(name: string, span: Span): number {
