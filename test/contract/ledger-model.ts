@@ -61,6 +61,12 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
     return open.length <= 8 ? open : [...open.slice(0, 7), open[6] ?? '']
   }
   const timeOf = (stamp: string) => Number.parseInt(stamp.slice(1, 14), 10)
+  /** Two lifetimes behind its newest stamp a register is as if it had never been. */
+  const counting = (known: Map<string, ModelRegister>, name: string): ModelRegister => {
+    const r = known.get(name) ?? { at: 0 }
+    const times = [r.done, r.open].filter((stamp) => stamp !== undefined).map(timeOf)
+    return Math.max(0, ...times) < clock.now() - 2 * (retentionMs + quotaSlackMs + youngMs) ? { at: 0 } : r
+  }
   const counted = (ms: number) => log.filter(({ leavesMs }) => leavesMs > ms)
   const registersOf = (visitor: string) => {
     const known = registers.get(visitor) ?? new Map<string, ModelRegister>()
@@ -95,7 +101,7 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
       stamps = stamps.map(() => first)
     }
     const known = registersOf(request.visitorHash)
-    const registerOf = (index: number): ModelRegister => known.get(request.attributes[index]?.name ?? '') ?? { at: 0 }
+    const registerOf = (index: number): ModelRegister => counting(known, request.attributes[index]?.name ?? '')
     let verdicts = stamps.map((stamp, index) => verdictOf(registerOf(index), stamp, lane, request.visitorHash, now))
     const answer = { event: 'open' as const, attempts: backoffs.get(request.visitorHash)?.attempts ?? 0 }
     const first = firstStamp === undefined ? {} : { firstStamp }
@@ -143,7 +149,7 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
     const known = registersOf(visitorHash)
     let closed = false
     for (const { name, stamp, outcome } of attributes) {
-      const r = known.get(name) ?? { at: 0 }
+      const r = counting(known, name)
       known.set(name, r)
       const mine = r.open !== undefined && r.token === token
       if (outcome === 'delivered' && (r.done === undefined || stamp > r.done)) r.done = stamp
@@ -264,11 +270,12 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
         log = Array.from({ length: units }, () => ({ admittedMs: now, bucket: newestBucket, leavesMs }))
       }),
     visitor: async (visitor) =>
-      [...registersOf(visitor)].flatMap(([name, { done, open }]) =>
-        done === undefined && open === undefined
+      [...registersOf(visitor).keys()].flatMap((name) => {
+        const { done, open } = counting(registersOf(visitor), name)
+        return done === undefined && open === undefined
           ? []
-          : [{ name, ...(done === undefined ? {} : { done }), ...(open === undefined ? {} : { open }) }],
-      ),
+          : [{ name, ...(done === undefined ? {} : { done }), ...(open === undefined ? {} : { open }) }]
+      }),
     moveOut: () => Promise.reject(new Error('a model stays where it is')),
     moveIn: () => Promise.reject(new Error('a model stays where it is')),
     steppedBackMs: () => behindMs,

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Ledger } from '../../../src/core/ledger/port.ts'
 import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
 import { upstashLedger } from '../../../src/core/ledger/upstash.ts'
+import { defaultLimits, type Limits } from '../../../src/core/limits.ts'
 import { at, contractSettings, ledgerContract } from '../../contract/ledger.ts'
 import { ledgerDifferential } from '../../contract/ledger-differential.ts'
 import { ledgerLossContract } from '../../contract/ledger-loss.ts'
@@ -10,6 +11,7 @@ import { seededRandom } from '../../support/clock.ts'
 import { sqlWatched, upstashWatched } from '../../support/ledger.ts'
 import { startUpstashStandIn, type UpstashStandIn } from '../../support/upstash-stand-in.ts'
 
+const tiny: Limits = { ...defaultLimits, registersPerPage: 2, registersPerPart: 3 }
 let standIn: UpstashStandIn
 let serial = 0
 const random = seededRandom(7)
@@ -31,6 +33,8 @@ const ledgerOn = (clock?: { now: () => number }, overrides: Partial<Parameters<t
   })
 
 ledgerContract('Upstash', { make: async (settings, clock) => ledgerOn(clock, { settings }) })
+
+ledgerContract('Upstash, pages of two', { make: async (settings, clock) => ledgerOn(clock, { settings, limits: tiny }) })
 
 ledgerLossContract('Upstash', async (settings, clock) => {
   const prefix = `loss${process.pid}-${++serial}`
@@ -66,6 +70,14 @@ describe('both ledgers answer alike', () => {
     await ledgerDifferential(
       (settings, clock) => sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock),
       (settings, clock) => ledgerOn(clock, { settings }),
+    )
+  }, 60_000)
+
+  it('also with a dozen names in pages of two, and registers that soon count no more', async () => {
+    await ledgerDifferential(
+      (settings, clock) => sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock, tiny),
+      (settings, clock) => ledgerOn(clock, { settings, limits: tiny }),
+      { nameCount: 12, settings: { retentionMs: 5_000, youngMs: 1_000 } },
     )
   }, 60_000)
 })
