@@ -13,9 +13,11 @@ import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
 import { defaultLimits, type Limits } from '../../../src/core/limits.ts'
 import { at, contractSettings, ledgerContract } from '../../contract/ledger.ts'
 import { ledgerDifferential } from '../../contract/ledger-differential.ts'
+import { largeVisitorContract } from '../../contract/ledger-large.ts'
 import { ledgerLossContract } from '../../contract/ledger-loss.ts'
 import { type ModelLedger, modelLedger } from '../../contract/ledger-model.ts'
 import { sqlWatched } from '../../support/ledger.ts'
+import { measureRows } from '../../support/register-rows.ts'
 import { putState, takeState } from '../../support/sqlite-state.ts'
 
 const startMs = 1_790_000_000_000
@@ -55,6 +57,11 @@ ledgerContract('SQL on node:sqlite', {
 
 ledgerContract('SQL on node:sqlite, pages of two', {
   make: async (settings, clock) => sqlWatched(nodeSqlite(open()), settings, clock, tiny),
+})
+
+largeVisitorContract('SQL on node:sqlite', async (settings, clock) => {
+  const database = open()
+  return { ledger: sqlWatched(nodeSqlite(database), settings, clock), measure: async () => measureRows(nodeSqlite(database)) }
 })
 
 ledgerLossContract('SQL', async (settings, clock) => {
