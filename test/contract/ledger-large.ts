@@ -70,7 +70,7 @@ export function largeVisitorContract(
       const { ledger: other, measure: measureOther } = await make(settings, clock)
       const moved = new Set<string>()
       for (let cursor: string | undefined; ; ) {
-        const out = await ledger.moveOut(cursor)
+        const out = await (cursor === undefined ? ledger.moveOut() : ledger.moveOut(cursor))
         expect(out.part.visitors.flatMap((visitor) => visitor.registers).length).toBeLessThanOrEqual(5 * defaultLimits.registersPerPart)
         for (const { hash, registers } of out.part.visitors) for (const one of registers) if (hash === 'large') moved.add(one.name)
         await other.moveIn(JSON.parse(JSON.stringify(out.part)) as MovedState)
