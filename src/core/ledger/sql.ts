@@ -177,7 +177,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
         })),
       ),
     moveOut: (cursor) => atomically((nowMs) => moveOut(cursor, sql, rows, settings, limits, nowMs)),
-    moveIn: (part) => stepping(({ nowMs, account }) => moveIn(part, sql, rows, account, nowMs)),
+    moveIn: (part) => stepping(({ nowMs, account }) => moveIn(part, sql, rows, settings, account, nowMs)),
     lease: (name, holder, ttlMs) =>
       atomically((nowMs) => {
         const [held] = sql.exec('SELECT holder, until_ms FROM relay_lease WHERE name = ?', name)

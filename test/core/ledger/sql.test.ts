@@ -10,15 +10,19 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { type AdmitRequest, eventLifetimeMs, type Ledger, maxBatch, type Settlement } from '../../../src/core/ledger/port.ts'
 import { type Sql, sqlLedger } from '../../../src/core/ledger/sql.ts'
 import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
+import { defaultLimits, type Limits } from '../../../src/core/limits.ts'
 import { at, contractSettings, ledgerContract } from '../../contract/ledger.ts'
 import { ledgerDifferential } from '../../contract/ledger-differential.ts'
+import { largeVisitorContract } from '../../contract/ledger-large.ts'
 import { ledgerLossContract } from '../../contract/ledger-loss.ts'
 import { type ModelLedger, modelLedger } from '../../contract/ledger-model.ts'
 import { sqlWatched } from '../../support/ledger.ts'
+import { measureRows } from '../../support/register-rows.ts'
 import { putState, takeState } from '../../support/sqlite-state.ts'
 
 const startMs = 1_790_000_000_000
 const hourMs = 3_600_000
+const tiny: Limits = { ...defaultLimits, registersPerPage: 2, registersPerPart: 3 }
 const folder = mkdtempSync(join(tmpdir(), 'target-relay-'))
 const opened: DatabaseSync[] = []
 let serial = 0
@@ -51,6 +55,15 @@ ledgerContract('SQL on node:sqlite', {
   make: async (settings, clock) => sqlWatched(nodeSqlite(open()), settings, clock),
 })
 
+ledgerContract('SQL on node:sqlite, pages of two', {
+  make: async (settings, clock) => sqlWatched(nodeSqlite(open()), settings, clock, tiny),
+})
+
+largeVisitorContract('SQL on node:sqlite', async (settings, clock) => {
+  const database = open()
+  return { ledger: sqlWatched(nodeSqlite(database), settings, clock), measure: async () => measureRows(nodeSqlite(database)) }
+})
+
 ledgerLossContract('SQL', async (settings, clock) => {
   const database = open()
   return {
@@ -75,7 +88,7 @@ describe('against the plain model', () => {
         return model
       },
       (settings, clock) => sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock),
-      400,
+      { numRuns: 400 },
     )
     const steady = models.filter((model) => model.steppedBackMs() <= contractSettings.quotaSlackMs)
     expect(steady.length).toBeGreaterThan(100)
@@ -91,9 +104,23 @@ describe('against the plain model', () => {
         const path = newFile()
         return takingTurns([open(path), open(path)].map((database) => sqlWatched(nodeSqlite(database), settings, clock)))
       },
-      25,
+      { numRuns: 25 },
     )
   }, 60_000)
+
+  it.each([
+    ['a dozen names in pages of two', tiny, {}],
+    ['registers that soon count no more', defaultLimits, { retentionMs: 5_000, youngMs: 1_000 }],
+    ['both', tiny, { retentionMs: 5_000, youngMs: 1_000 }],
+  ])(
+    'answers alike: %s',
+    async (_, limits, settings) => {
+      const make: Parameters<typeof ledgerDifferential>[1] = (all, clock) =>
+        sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), all, clock, limits)
+      await ledgerDifferential(modelLedger, make, { numRuns: 150, nameCount: 12, settings })
+    },
+    60_000,
+  )
 })
 
 describe('one file, several processes', () => {
