@@ -64,8 +64,14 @@ ledgerLossContract('Upstash', async (settings, clock) => {
 describe('both ledgers answer alike', () => {
   it('to random operations', async () => {
     await ledgerDifferential(
-      (settings, clock) => sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock),
-      (settings, clock) => ledgerOn(clock, { settings }),
+      (clock) => {
+        const sql = nodeSqlite(new DatabaseSync(':memory:'))
+        return (settings) => sqlWatched(sql, settings, clock)
+      },
+      (clock) => {
+        const prefix = `d${process.pid}-${++serial}`
+        return (settings) => ledgerOn(clock, { settings, prefix })
+      },
     )
   }, 60_000)
 })
