@@ -3,7 +3,8 @@ import { fileURLToPath, URL } from 'node:url'
 import { build } from 'esbuild'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import type { LedgerStore } from '../../../src/core/ledger/port.ts'
-import { ledgerContract } from '../../contract/ledger.ts'
+import { type LedgerMaker, ledgerContract } from '../../contract/ledger.ts'
+import { ledgerClockContract } from '../../contract/ledger-clock.ts'
 import { watched } from '../../support/ledger.ts'
 
 /** What the watch over a store spreads. */
@@ -66,7 +67,7 @@ const miniflare = new Miniflare(
 )
 let serial = 0
 
-ledgerContract('SQL in a Durable Object', {
+const maker: LedgerMaker = {
   make: async (settings, clock) => {
     const name = `ledger-${++serial}`
     const call = async (method: string, args: readonly unknown[]) => {
@@ -90,5 +91,7 @@ ledgerContract('SQL in a Durable Object', {
     })
     return watched(store)
   },
-  dispose: () => miniflare.dispose(),
-})
+}
+// The second disposes of the object.
+ledgerClockContract('SQL in a Durable Object', maker)
+ledgerContract('SQL in a Durable Object', { ...maker, dispose: () => miniflare.dispose() })

@@ -17,7 +17,8 @@ import {
 } from '../../../src/core/ledger/port.ts'
 import { type Sql, sqlLedger } from '../../../src/core/ledger/sql.ts'
 import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
-import { at, contractSettings, ledgerContract } from '../../contract/ledger.ts'
+import { at, contractSettings, type LedgerMaker, ledgerContract } from '../../contract/ledger.ts'
+import { ledgerClockContract } from '../../contract/ledger-clock.ts'
 import { ledgerDifferential } from '../../contract/ledger-differential.ts'
 import { ledgerLossContract } from '../../contract/ledger-loss.ts'
 import { type ModelLedger, modelLedger } from '../../contract/ledger-model.ts'
@@ -54,9 +55,9 @@ const settlementOf = ({ visitorHash, token, attributes }: AdmitRequest, more: Pa
   ...more,
 })
 
-ledgerContract('SQL on node:sqlite', {
-  make: async (settings, clock) => sqlWatched(nodeSqlite(open()), settings, clock),
-})
+const maker: LedgerMaker = { make: async (settings, clock) => sqlWatched(nodeSqlite(open()), settings, clock) }
+ledgerContract('SQL on node:sqlite', maker)
+ledgerClockContract('SQL on node:sqlite', maker)
 
 ledgerLossContract('SQL', async (settings, clock) => {
   const database = open()

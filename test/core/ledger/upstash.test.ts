@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Ledger } from '../../../src/core/ledger/port.ts'
 import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
 import { upstashLedger } from '../../../src/core/ledger/upstash.ts'
-import { at, contractSettings, ledgerContract } from '../../contract/ledger.ts'
+import { at, contractSettings, type LedgerMaker, ledgerContract } from '../../contract/ledger.ts'
+import { ledgerClockContract } from '../../contract/ledger-clock.ts'
 import { ledgerDifferential } from '../../contract/ledger-differential.ts'
 import { ledgerLossContract } from '../../contract/ledger-loss.ts'
 import { seededRandom } from '../../support/clock.ts'
@@ -30,7 +31,9 @@ const ledgerOn = (clock?: { now: () => number }, overrides: Partial<Parameters<t
     ...overrides,
   })
 
-ledgerContract('Upstash', { make: async (settings, clock) => ledgerOn(clock, { settings }) })
+const maker: LedgerMaker = { make: async (settings, clock) => ledgerOn(clock, { settings }) }
+ledgerContract('Upstash', maker)
+ledgerClockContract('Upstash', maker)
 
 ledgerLossContract('Upstash', async (settings, clock) => {
   const prefix = `loss${process.pid}-${++serial}`
