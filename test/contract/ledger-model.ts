@@ -16,6 +16,7 @@ export interface ModelLedger extends Ledger {
   steppedBackMs(): number
   /** Other settings from now on. */
   restart(settings: LedgerSettings): void
+  restarted(): boolean
 }
 
 /** One granted unit; `bucket` is the last millisecond at which it may have been granted. */
@@ -382,6 +383,7 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
     moveOut: () => Promise.reject(new Error('a model stays where it is')),
     moveIn: () => Promise.reject(new Error('a model stays where it is')),
     steppedBackMs: () => behindMs,
+    restarted: () => settings !== first,
     mostInAnyWindow: () =>
       Math.max(
         0,

@@ -289,7 +289,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
   function readTime(): Time {
     const kept = readOwn(sql)
     const { confirms, confirmedMs, retentions: before } = kept ?? { confirms: 0, confirmedMs: 0, retentions: [] }
-    const reading = watch({ seenMs: readSeenMs(sql, wholeAccount), confirms })
+    const reading = watch({ seenMs: Math.max(readSeenMs(sql, wholeAccount), confirmedMs), confirms })
     const retentions: Retentions = retentionSet(before, settings.retentionMs, reading.nowMs)
     const own = { confirms, confirmedMs, retentions }
     if (kept === undefined || retentions !== before) writeOwn(sql, own)
