@@ -198,7 +198,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'a lease of a future holds others off until then',
     breaks: 'G7',
-    file: 'src/core/ledger/sql.ts',
+    file: 'src/core/ledger/sql-memos.ts',
     find: ' && untilMs <= nowMs + ttlMs + jumpToleranceMs',
     replace: '',
     tests: clocks,

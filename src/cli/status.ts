@@ -32,13 +32,15 @@ Asks a relay (--relay, or RELAY_URL; http://127.0.0.1:8787) with ADMIN_TOKEN. Ex
 }
 
 function* describe(url: string, { status, ledger, checks, ...details }: Ready, usage: Usage): Generator<string> {
-  const { used, limit, nextFreeAtMs, health, counters } = usage
+  const { used, limit, nextFreeAtMs, health, counters, clock } = usage
   yield `${url}: ${status.replaceAll('_', ' ')}, ${ledger} ledger`
   yield `checks    ${Object.entries(checks)
     .map(([name, verdict]) => `${name} ${verdict}`)
     .join(', ')}`
   const free = nextFreeAtMs === undefined ? '' : `, the next unit frees at ${new Date(nextFreeAtMs).toISOString()}`
   yield `quota     ${used} of ${limit} used (${((100 * used) / limit).toFixed(1)} %)${free}`
+  if (clock !== undefined)
+    yield `clock     the ledger's jumped by ${clock.jumpedByMs} ms: nothing is sent until it is right again or confirmed`
   if (health.paused) yield 'paused    nothing is sent until it is resumed'
   if (health.breaker !== undefined) yield `breaker   open since ${new Date(health.breaker.sinceMs).toISOString()}: ${health.breaker.cause}`
   const last = details['lastFlushAt']
