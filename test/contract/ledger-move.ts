@@ -230,6 +230,6 @@ export function ledgerMoveContract(name: string, makeOne: Make, makeOther: Make,
         }),
         { numRuns: 60 },
       )
-    })
+    }, 60_000)
   })
 }
