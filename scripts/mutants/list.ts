@@ -389,7 +389,7 @@ export const mutants: readonly Mutant[] = [
     name: 'forget a register while its event may still come',
     breaks: 'G3',
     file: 'src/core/ledger/register.ts',
-    find: 'return Math.max(nowMs, stampTimeMs(stamp)) + settings.retentionMs + settings.quotaSlackMs + settings.youngMs',
+    find: 'return Math.max(nowMs, stampTimeMs(stamp)) + registerLifeMs(settings)',
     replace: 'return nowMs + settings.youngMs',
     tests: ledger,
   },
