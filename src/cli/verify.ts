@@ -41,6 +41,8 @@ most after 24. Exit 1 where the profile is unknown or lacks something.`,
     const held = profile?.profileAttributes ?? {}
     const rows = rowsOf(whereabouts, held)
     for (const line of table(rows)) out(line)
+    if (whereabouts.complete === false) out('more waits than the relay read: the oldest are shown')
+    if (whereabouts.unreadable > 0) out(`${whereabouts.unreadable} that wait can be read by no key or version`)
     if (whereabouts.heldUntil !== undefined) out(`held back by its source until ${whereabouts.heldUntil}`)
     const known = new Set(whereabouts.attributes.map(({ name }) => name))
     const others = Object.keys(held).filter((name) => !known.has(name)).length

@@ -22,6 +22,7 @@ const adminUser = 'admin'
 
 const spentBody = z.strictObject({ units: z.int().min(0) })
 const visitorBody = z.strictObject({ visitor: z.unknown() })
+const eraseBody = visitorBody.extend({ cursor: z.string().optional() })
 const stamp = z.string().refine(isStamp)
 const ms = z.number().min(0)
 const stateBody = z.strictObject({
@@ -69,8 +70,13 @@ export function adminApi(parts: AppParts): Hono<{ Variables: { body: unknown } }
     return c.json(await operator.usage())
   })
   app.post('/erase', jsonBody(parts), async (c) => {
-    const checked = visitorOf(c.get('body'))
-    return checked.ok ? c.json(await operator.erase(checked.visitor)) : problem(c, 'invalid', { errors: checked.problems })
+    const body = eraseBody.safeParse(c.get('body'))
+    const checked = validateVisitor(body.data?.visitor)
+    if (!checked.ok) return problem(c, 'invalid', { errors: checked.problems })
+    const erased = await operator.erase(checked.visitor, body.data?.cursor)
+    if (erased === 'unknown_cursor')
+      return problem(c, 'invalid', { errors: [{ path: 'cursor', message: 'is none that an erasure of this visitor gave' }] })
+    return c.json(erased)
   })
   // A visitor's id has no place in a URL.
   app.post('/visitor', jsonBody(parts), async (c) => {

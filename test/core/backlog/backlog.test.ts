@@ -116,7 +116,7 @@ describe('entries too large for one bulk read (G2, G7)', () => {
   const shown = (items: readonly (KeptEntry | Unreadable)[]) => items.map((item) => ('entry' in item ? item.entry.stamp : item))
 
   it.each([
-    ['27 of 0.95 MB among a hundred neighbours', 27, 950_000, 100],
+    ['27 of 950 KiB among a hundred neighbours', 27, 972_800, 100],
     ['45 of 0.7 MB', 45, 700_000, 0],
   ])(
     'on real KV, %s: all are listed, whether a version before this wrote them or this one',
