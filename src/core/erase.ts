@@ -56,7 +56,9 @@ export function createErase({ hasher, ledger, backlog, clock, maxOperations, lim
     let place = cursor === undefined ? { part: 'entries' as const, after: undefined } : readCursor(cursor, visitorHash)
     if (place === undefined) return 'unknown_cursor'
     // Once: what the visitor does from then on is new.
-    if (cursor === undefined) await ledger.erase(visitorHash)
+    if (cursor === undefined) {
+      await ledger.erase(visitorHash)
+    }
 
     const [operationsBefore, startedMs] = [backlog.operations, clock.now()]
     const erased = { entries: 0, deadLetters: 0, mentioned: 0, unreadable: 0 }
