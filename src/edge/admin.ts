@@ -23,6 +23,7 @@ const spentBody = z.strictObject({ units: z.int().min(0) })
 const visitorBody = z.strictObject({ visitor: z.unknown() })
 /** A part of a ledger's state, and the name of the HASH_KEY of the relay that it came from. */
 const stateBody = z.looseObject({ hashKey: z.string() })
+const eraseBody = visitorBody.extend({ cursor: z.string().optional() })
 
 export function adminApi(parts: AppParts): Hono<{ Variables: { body: unknown } }> {
   const { operator, settings } = parts
@@ -56,8 +57,13 @@ export function adminApi(parts: AppParts): Hono<{ Variables: { body: unknown } }
     return c.json(await operator.usage())
   })
   app.post('/erase', jsonBody(parts), async (c) => {
-    const checked = visitorOf(c.get('body'))
-    return checked.ok ? c.json(await operator.erase(checked.visitor)) : problem(c, 'invalid', { errors: checked.problems })
+    const body = eraseBody.safeParse(c.get('body'))
+    const checked = validateVisitor(body.data?.visitor)
+    if (!checked.ok) return problem(c, 'invalid', { errors: checked.problems })
+    const erased = await operator.erase(checked.visitor, body.data?.cursor)
+    if (erased === 'unknown_cursor')
+      return problem(c, 'invalid', { errors: [{ path: 'cursor', message: 'is none that an erasure of this visitor gave' }] })
+    return c.json(erased)
   })
   // A visitor's id has no place in a URL.
   app.post('/visitor', jsonBody(parts), async (c) => {
