@@ -116,8 +116,8 @@ export const cliMutants: readonly Mutant[] = [
     name: 'take a line of an export that was changed',
     breaks: 'G1',
     file: 'src/cli/ledger-file.ts',
-    find: 'if (most === undefined || chain(`${most}}`) !== check)',
-    replace: 'if (most === undefined || check === undefined)',
+    find: '!== check) throw',
+    replace: "=== '') throw",
     tests: ledgerFile,
   },
   {

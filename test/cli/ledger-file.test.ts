@@ -188,7 +188,7 @@ describe('an import', () => {
     using upstash = await startFakeRelay(() => answer)
     const ran = await cli(['ledger', 'import', file(whole)], redis(upstash.url))
     expect([ran.status, ran.err]).toEqual([1, expect.stringMatching(/^ledger: nothing is known to be taken in; import it again[^\n]*$/)])
-    expect(ran.err).not.toMatch(/a1|e1|tier|412|token-canary/)
+    expect(ran.err).not.toMatch(/evalsha|command was|units"|token-canary/)
     expect(ran.err.length).toBeLessThan(400)
   })
 
