@@ -146,6 +146,31 @@ describe('quota/spent', () => {
   })
 })
 
+describe('ledger/state', () => {
+  const nothing = { hashKey: 'a-key', units: [], visitors: [], events: [] }
+  const units = (count: unknown, more: object = {}) => ({ ...nothing, units: [{ account: '', lastMs: Date.now(), units: count, ...more }] })
+
+  it.each<[object, RegExp]>([
+    [units(-5), /units\.0\.units/],
+    [units(0.5), /units\.0\.units/],
+    [units(5, { more: 1 }), /not known/],
+    [{ hashKey: 'a-key', visitors: [], events: [] }, /units/],
+    [{ ...nothing, lostMs: Date.now() + 365 * 86_400_000 }, /lostMs/],
+    [{ ...nothing, hashKey: 'another' }, /another HASH_KEY/],
+    [{ ...nothing, end: true }, /not known/],
+  ])('takes nothing of what is no part of a ledger in, and names the field: %j', async (body, message) => {
+    const world = await createWorld()
+    const { status, answer } = await (await admin(world))('/ledger/state', { body })
+    expect([status, JSON.stringify(answer)]).toEqual([422, expect.stringMatching(message)])
+    expect((await world.ledger.usage()).used).toBe(0)
+  })
+
+  it('takes a part in', async () => {
+    const world = await createWorld()
+    expect((await (await admin(world))('/ledger/state', { body: units(5) })).answer).toMatchObject({ used: 5 })
+  })
+})
+
 describe('erase', () => {
   it('removes one visitor from backlog, registers and dead letters, and nothing of it is sent afterwards', async () => {
     const world = await createWorld()
