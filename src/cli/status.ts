@@ -1,6 +1,6 @@
 /** `target-relay status`: how a relay is doing. */
 import { parseArgs } from 'node:util'
-import type { Usage } from '../core/ledger/port.ts'
+import type { Leads, Usage } from '../core/ledger/port.ts'
 import { type Command, exit } from './command.ts'
 import { adminClient } from './relay-client.ts'
 
@@ -31,8 +31,12 @@ Asks a relay (--relay, or RELAY_URL; http://127.0.0.1:8787) with ADMIN_TOKEN. Ex
   },
 }
 
-function* describe(url: string, { status, ledger, checks, ...details }: Ready, usage: Usage): Generator<string> {
-  const { used, limit, nextFreeAtMs, health, counters } = usage
+function* describe(
+  url: string,
+  { status, ledger, checks, ...details }: Ready,
+  usage: Usage & { readonly leads?: Leads },
+): Generator<string> {
+  const { used, limit, nextFreeAtMs, health, counters, leads = {} } = usage
   yield `${url}: ${status.replaceAll('_', ' ')}, ${ledger} ledger`
   yield `checks    ${Object.entries(checks)
     .map(([name, verdict]) => `${name} ${verdict}`)
@@ -45,6 +49,8 @@ function* describe(url: string, { status, ledger, checks, ...details }: Ready, u
   yield `flush     ${typeof last === 'string' ? `last run at ${last}` : 'no run yet'}`
   const { sources } = details
   if (typeof sources === 'string') yield `sources   ${sources}`
+  const ahead = Object.entries(leads).map(([source, ms]) => `${source} by ${(ms / 1_000).toFixed(1)} s`)
+  if (ahead.length > 0) yield `clocks    ahead: ${ahead.join(', ')} (clockAhead of a source takes it off)`
   const counts = Object.entries(counters).sort(([a], [b]) => (a < b ? -1 : 1))
   if (counts.length > 0) yield `counts    ${counts.map(([name, count]) => `${name} ${count}`).join(', ')}`
 }

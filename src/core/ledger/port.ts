@@ -116,6 +116,9 @@ export interface Settlement {
 
 export type Counters = Readonly<Record<string, number>>
 
+/** By source, how far its clock is ahead of ours, ms. */
+export type Leads = Readonly<Record<string, number>>
+
 export interface Usage {
   readonly limit: number
   readonly used: number
@@ -172,8 +175,8 @@ export interface Ledger {
   readonly kind: 'upstash' | 'embedded'
   /** At most `maxBatch` requests, decided in order, one answer each. */
   admit(requests: readonly AdmitRequest[], lane: Lane): Promise<readonly Admission[]>
-  /** Settles attempts, and adds `counts` to the counters. */
-  settle(settlements: readonly Settlement[], counts?: Counters): Promise<void>
+  /** Settles attempts, adds `counts` to the counters, and keeps the largest lead of each source. */
+  settle(settlements: readonly Settlement[], counts?: Counters, leads?: Leads): Promise<void>
   /** The first stamp of each event; an event not known is recorded with the stamp given here. */
   firstStamps(events: readonly { readonly event: string; readonly stamp: Stamp }[]): Promise<readonly Stamp[]>
   usage(): Promise<Usage>
