@@ -21,5 +21,6 @@ export const sources: readonly Source[] = [
     schema,
     map,
   }),
+  source('throws', { auth: { ...github(), verify: () => Promise.reject('a text') }, schema, map, acceptsCopies: true }),
   source('later', { auth: github(), schema, map, delay: '1s', acceptsCopies: true }),
 ]
