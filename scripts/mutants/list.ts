@@ -565,7 +565,7 @@ export const mutants: readonly Mutant[] = [
     name: 'read the body before its sender is proven',
     breaks: 'security',
     file: 'src/edge/hooks.ts',
-    find: "if (!proven) return problem(c, 'unauthenticated')",
+    find: "if (proven !== true) return problem(c, 'unauthenticated')",
     replace: '',
     tests: edge,
   },
@@ -749,9 +749,9 @@ export const mutants: readonly Mutant[] = [
     name: 'an unproven event is kept',
     breaks: 'security',
     file: 'src/edge/hooks.ts',
-    find: '  if (!proven) return',
+    find: '  if (proven !== true) return',
     replace:
-      "  if (!proven) await quarantine(c, parts, source, { raw: read.bytes, arrivalMs, detail: '', eventId: undefined })\n  if (!proven) return",
+      "  if (proven !== true) await quarantine(c, parts, source, { raw: read.bytes, arrivalMs, detail: '', eventId: undefined })\n  if (proven !== true) return",
     tests: hooks,
   },
   {
@@ -854,8 +854,8 @@ export const mutants: readonly Mutant[] = [
     name: 'what a mapping choked on is told',
     breaks: 'G8',
     file: 'src/edge/source.ts',
-    find: "error instanceof Error ? error.name : 'something'",
-    replace: 'String(error)',
+    find: '`the mapping threw $' + '{errorName(error)}`',
+    replace: '`the mapping threw $' + '{String(error)}`',
     tests: sourceTests,
   },
   {

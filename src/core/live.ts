@@ -10,7 +10,7 @@
 import type { Backlog, DeadReason, Entry } from './backlog/port.ts'
 import type { Clock } from './clock.ts'
 import { type Admitted, type Attempt, type Door, type Fate, type Passage, standing } from './door.ts'
-import type { Counters, Ledger, Settlement } from './ledger/port.ts'
+import type { Counters, Leads, Ledger, Settlement } from './ledger/port.ts'
 import type { DeferReason, Deliver, Receipt, SetAsideReason } from './receipt.ts'
 import { stampArrivalMs } from './stamp.ts'
 import type { Attribute, Lane, Stamp, Update } from './update.ts'
@@ -26,22 +26,36 @@ export interface LiveParts {
   readonly background: (work: Promise<unknown>) => void
   /** A line for the log, without ids or values. */
   readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  /** When each source's fast clock was last logged, epoch ms; may outlive this. */
+  readonly leadsLoggedMs?: Map<string, number>
 }
 
+/** A source whose clock is ahead says so with each event: one line in so long is enough. */
+const leadLoggedEveryMs = 60_000
 /** Updates of one batch that are admitted together: what four sends at a time can start well within START. */
 const admittedTogether = 16
 
 export function createDeliver(parts: LiveParts): Deliver {
-  const { door, ledger, backlog, clock, log } = parts
+  const { door, ledger, backlog, clock, log, leadsLoggedMs = new Map<string, number>() } = parts
 
   return async (updates, lane) => {
     const deadlineMs = clock.now() + parts.answerDeadlineMs
+    logLeads(leadsOf(updates))
     const receipts: Receipt[] = []
     for (let start = 0; start < updates.length; start += admittedTogether) {
       const together = updates.slice(start, start + admittedTogether)
       receipts.push(...(clock.now() >= deadlineMs ? await keepBlind(together, 'slow') : await deliverTogether(together, lane, deadlineMs)))
     }
     return receipts
+  }
+
+  function logLeads(leads: Leads): void {
+    const nowMs = clock.now()
+    for (const [source, ms] of Object.entries(leads)) {
+      if (Math.abs(nowMs - (leadsLoggedMs.get(source) ?? Number.NEGATIVE_INFINITY)) < leadLoggedEveryMs) continue
+      leadsLoggedMs.set(source, nowMs)
+      log('clock_ahead', { source, ms })
+    }
   }
 
   async function deliverTogether(updates: readonly Update[], lane: Lane, deadlineMs: number): Promise<readonly Receipt[]> {
@@ -168,7 +182,7 @@ export function createDeliver(parts: LiveParts): Deliver {
     if (settlements.length === 0) return
     for (let tries = 0; tries < 2; tries++) {
       try {
-        await ledger.settle(settlements, counts)
+        await ledger.settle(settlements, counts, leadsOf(updates))
         return
       } catch {
         log('settle_failed', { tries: tries + 1 })
@@ -182,6 +196,13 @@ export function createDeliver(parts: LiveParts): Deliver {
       }),
     )
   }
+}
+
+/** The largest of each source. */
+function leadsOf(updates: readonly Pick<Update, 'source' | 'leadMs'>[]): Leads {
+  const leads: Record<string, number> = {}
+  for (const { source, leadMs } of updates) if (leadMs !== undefined) leads[source] = Math.max(leadMs, leads[source] ?? 0)
+  return leads
 }
 
 function attemptOf(update: Update, nowMs: number): Attempt {

@@ -12,7 +12,7 @@ import { type CheckedVisitor, validateVisitor } from '../core/validate.ts'
 import type { AppParts } from './app.ts'
 import { verifyBasic, verifyBearer } from './auth/tokens.ts'
 import { isJson, parseJsonBody, readBody } from './body.ts'
-import { problem } from './problem.ts'
+import { problem, throwsErrors } from './problem.ts'
 
 const maxBodyBytes = 16_384
 /** A part of a ledger's state. */
@@ -28,6 +28,7 @@ const eraseBody = visitorBody.extend({ cursor: z.string().optional() })
 export function adminApi(parts: AppParts): Hono<{ Variables: { body: unknown } }> {
   const { operator, settings } = parts
   const app = new Hono<{ Variables: { body: unknown } }>()
+  app.use(throwsErrors)
   app.use(async (c, next) => {
     if (settings.adminToken === undefined) return problem(c, 'not-found')
     if (!(await isOperator(c.req.header('authorization') ?? null, settings.adminToken)))
