@@ -24,7 +24,7 @@ export type Standings = Map<string, { readonly fate: Fate; readonly loser: boole
 
 /**
  * Who has waited longest goes first, or with little quota the end of the alphabet would wait for ever (G7); behind all of
- * them those of `last`.
+ * them those of `last`, in its order.
  */
 export function groupByVisitor(entries: readonly KeptEntry[], last: ReadonlySet<string>): readonly Group[] {
   const groups = new Map<string, KeptEntry[]>()
@@ -33,14 +33,15 @@ export function groupByVisitor(entries: readonly KeptEntry[], last: ReadonlySet<
     if (group === undefined) groups.set(kept.entry.visitorHash, [kept])
     else group.push(kept)
   }
+  const lastAt = new Map([...last].map((visitorHash, index) => [visitorHash, index + 1]))
   return [...groups]
     .map(([visitorHash, entries]) => ({ visitorHash, entries }))
     .map((group) => ({
       group,
-      isLast: Number(last.has(group.visitorHash)),
+      lastAt: lastAt.get(group.visitorHash) ?? 0,
       sinceMs: Math.min(...group.entries.map(({ entry }) => entry.firstSeenMs)),
     }))
-    .sort((a, b) => a.isLast - b.isLast || a.sinceMs - b.sinceMs)
+    .sort((a, b) => a.lastAt - b.lastAt || a.sinceMs - b.sinceMs)
     .map(({ group }) => group)
 }
 

@@ -105,7 +105,11 @@ export function createPass({ door, ledger, budget, limits, report, suspects, log
       error = thrown
     }
     if (isPlatformLimit(error)) throw new Stop('subrequests')
-    for (const visitor of visitors) suspects.add(visitor)
+    // Behind those that were rejected before: with little time, each run begins with another one.
+    for (const visitor of visitors) {
+      suspects.delete(visitor)
+      suspects.add(visitor)
+    }
     // A ledger that is silent answers nothing: that is found out by one question, and not by each attempt.
     await budget.ask('ledger_unavailable', () => ledger.recall(placeMemo))
     if (items.length > 1) {
