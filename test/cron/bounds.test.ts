@@ -162,6 +162,8 @@ describe('what one visitor has in the backlog', () => {
       const report = await world.flush({ maxMs: 5_000 })
       expect(world.clock.now() - startedMs).toBeLessThan(5_400)
       expect(report.stopped).toBe((await world.entries()) === 0 ? 'drained' : 'time')
+      // What was done has left, though the run ended in the middle of it.
+      expect(report.replayed + report.dead).toBeGreaterThan(5)
       await world.clock.advance(60_000)
     }
     expect(runs).toBeGreaterThan(2)
@@ -281,6 +283,23 @@ describe('budgets', () => {
     expect(world.target.calls).toHaveLength(9)
     expect(await world.entries()).toBe(0)
     expect((await world.ledger.usage()).used).toBe(9)
+  })
+
+  it('calls: also where one attempt takes several; the others of it wait', async () => {
+    const world = await createWorld()
+    const note = 'x'.repeat(7_000)
+    await deferred(world, [{ id: 'large', attributes: { a: note, b: note, c: note, d: note, e: note } }])
+    const byGet = world.isolate({ method: 'get' })
+    for (const [calls, stopped] of [
+      [2, 'calls'],
+      [2, 'calls'],
+      [1, 'drained'],
+    ] as const) {
+      expect(await byGet.flush({ maxCalls: 2 })).toMatchObject({ calls, stopped })
+      await world.clock.advance(60_000)
+    }
+    expect(Object.keys(world.profile())).toHaveLength(5)
+    expect(await world.entries()).toBe(0)
   })
 
   it('the lease is renewed wherever time passes: nobody else gets it while a run lasts', async () => {
