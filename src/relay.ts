@@ -7,6 +7,7 @@ import { createDoor } from './core/door.ts'
 import { createErase } from './core/erase.ts'
 import { createHasher, hashKeyName } from './core/hash.ts'
 import type { Ledger } from './core/ledger/port.ts'
+import { defaultLimits, type Limits } from './core/limits.ts'
 import { createDeliver } from './core/live.ts'
 import { createPrepare } from './core/prepare.ts'
 import { createRemap, type Reading, type Remap } from './core/remap.ts'
@@ -34,6 +35,8 @@ export interface RelayParts {
   readonly streamBody?: boolean
   /** True once the process is to end. */
   readonly stopping?: () => boolean
+  /** Bounds other than the default ones. */
+  readonly limits?: Partial<Limits>
   readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
   /** Where it outlives what is put together here; default: as long as that. */
   readonly memory?: RelayMemory
@@ -62,6 +65,7 @@ export interface Relay {
 
 export async function composeRelay(parts: RelayParts): Promise<Relay> {
   const { settings, ledger, backlog, clock, random, log, memory = newRelayMemory() } = parts
+  const limits: Limits = { ...defaultLimits, ...parts.limits }
   const wire: Wire = { method: settings.targetMethod, origin: settings.targetOrigin, clientCode: settings.targetClientCode }
   const target = httpTarget({
     ...(settings.targetToken === undefined ? {} : { token: settings.targetToken }),
@@ -91,21 +95,25 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
       random,
       maxMs: settings.flushMaxMs,
       maxOperations: settings.flushMaxOps,
+      maxCalls: settings.flushMaxCalls,
       outageSettleMs: settings.outageSettleMs,
       ...(parts.stopping === undefined ? {} : { stopping: parts.stopping }),
       ...(progress === undefined ? {} : { progress }),
       log,
+      limits,
     })
   const prepare = createPrepare({ hasher, wire, retentionMs: settings.retentionHours * 3_600_000 })
   const deliver = createDeliver({
     door,
     ledger,
     backlog,
+    hasher,
     clock,
     answerDeadlineMs: settings.answerDeadlineMs,
     background: parts.background,
     log,
     leadsLoggedMs: memory.leadsLoggedMs,
+    limits,
   })
   const ready = createReady({ settings, sources: parts.sources, ledger, clock, memory })
   const operator: Operator = {

@@ -98,9 +98,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'delete before the settle is confirmed',
     breaks: 'G2',
-    file: 'src/cron/flush.ts',
-    find: "if (settlements.length > 0) await guarded('ledger_unavailable', () => ledger.settle(settlements, { calls, replayCalls: calls }))",
-    replace: 'if (settlements.length > 0) void ledger.settle(settlements, { calls, replayCalls: calls }).catch(() => undefined)',
+    file: 'src/cron/passing.ts',
+    find: 'await ledger.settle(settlements, { calls, replayCalls: calls })',
+    replace: 'void ledger.settle(settlements, { calls, replayCalls: calls }).catch(() => undefined)',
     tests: flush,
   },
   {
@@ -114,9 +114,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'do not ask for first stamps',
     breaks: 'G3',
-    file: 'src/cron/flush.ts',
-    find: 'entry.blind === true && entry.event !== undefined ? [entry.event] : []',
-    replace: '[]',
+    file: 'src/cron/groups.ts',
+    find: 'if (entry.blind === true) unasked.add(entry.event)',
+    replace: '',
     tests: flush,
   },
   {
@@ -234,7 +234,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'take a call without an answer for a delivery',
     breaks: 'G2',
-    file: 'src/core/door.ts',
+    file: 'src/core/fate.ts',
     find: "    case 'misconfigured':\n    case 'unavailable':\n    case 'unanswered':\n      return 'sent_unknown'",
     replace:
       "    case 'misconfigured':\n    case 'unavailable':\n      return 'sent_unknown'\n    case 'unanswered':\n      return 'sent_delivered'",
@@ -243,7 +243,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'take a call without an answer for one that was not sent',
     breaks: 'G3',
-    file: 'src/core/door.ts',
+    file: 'src/core/fate.ts',
     find: "    case 'misconfigured':\n    case 'unavailable':\n    case 'unanswered':\n      return 'sent_unknown'",
     replace:
       "    case 'misconfigured':\n    case 'unavailable':\n      return 'sent_unknown'\n    case 'unanswered':\n      return 'unsent'",
@@ -268,7 +268,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a refused merge is a verdict on each of its events',
     breaks: 'G2',
-    file: 'src/core/door.ts',
+    file: 'src/core/fate.ts',
     find: "if (together) return 'refused_together'",
     replace: '',
     tests: flush,
@@ -276,7 +276,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a bare 4xx is a verdict on earlier tries',
     breaks: 'G3',
-    file: 'src/core/door.ts',
+    file: 'src/core/fate.ts',
     find: "return sent.own ? 'sent_refused' : 'sent_turned_away'",
     replace: "return 'sent_refused'",
     tests: live,
@@ -284,7 +284,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a refusal of a systemic failure is a verdict',
     breaks: 'G2',
-    file: 'src/core/door.ts',
+    file: 'src/core/fate.ts',
     find: "if (systemic) return 'sent_unknown'",
     replace: '',
     tests: failure,
@@ -308,9 +308,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'send what never met the ledger under a new stamp',
     breaks: 'G3',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/groups.ts',
     find: 'const stamp = entry.event === undefined ? entry.stamp : (earliest.get(entry.event) ?? entry.stamp)',
-    replace: "const stamp = 't'.concat(String(clock.now()).padStart(13, '0'), entry.stamp.slice(14))",
+    replace: "const stamp = 't'.concat(String(Date.now()).padStart(13, '0'), entry.stamp.slice(14))",
     tests: flush,
   },
   {
@@ -324,7 +324,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a loser leaves with a winner that Target does not have',
     breaks: 'G2',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/groups.ts',
     find: "return at.loser && winner !== 'done' ? 'open' : winner",
     replace: "return at.loser && winner !== 'open' ? 'done' : winner",
     tests: flush,
@@ -333,16 +333,16 @@ export const mutants: readonly Mutant[] = [
     name: 'delete before the put-back',
     breaks: 'G2',
     file: 'src/cron/flush.ts',
-    find: "    await guarded('backlog_unavailable', async () => {\n      if (dead.length > 0) {",
-    replace: "    await guarded('backlog_unavailable', async () => {\n      await backlog.delete(key)\n      if (dead.length > 0) {",
+    find: "    await budget.ask('backlog_unavailable', async () => {\n      if (dead.length > 0) {",
+    replace: "    await budget.ask('backlog_unavailable', async () => {\n      await backlog.delete(key)\n      if (dead.length > 0) {",
     tests: flush,
   },
   {
     name: 'flush in the order of the alphabet',
     breaks: 'G7',
-    file: 'src/cron/flush.ts',
-    find: '.sort((a, b) => a.sinceMs - b.sinceMs)',
-    replace: '',
+    file: 'src/cron/groups.ts',
+    find: 'a.lastAt - b.lastAt || a.sinceMs - b.sinceMs',
+    replace: 'a.lastAt - b.lastAt',
     tests: flush,
   },
   {
@@ -357,8 +357,8 @@ export const mutants: readonly Mutant[] = [
     name: 'start every run at the beginning of the ring',
     breaks: 'G7',
     file: 'src/cron/ring.ts',
-    find: "const start = Number.parseInt(place.next.padEnd(digits, '0').slice(0, digits), 16)",
-    replace: 'const start = 0',
+    find: 'const prefixes = prefixesFrom(position)',
+    replace: "const prefixes = prefixesFrom('')",
     tests: ['test/cron/ring.test.ts'],
   },
   {
@@ -605,8 +605,8 @@ export const mutants: readonly Mutant[] = [
     name: 'log what Target was asked',
     breaks: 'G8',
     file: 'src/core/live.ts',
-    find: "log('ledger_unavailable', { updates: updates.length,",
-    replace: "log('ledger_unavailable', { updates: JSON.stringify(updates),",
+    find: "log('ledger_unavailable', { updates: updates.length, error: errorName(error) })",
+    replace: "log('ledger_unavailable', { updates: JSON.stringify(updates), error: errorName(error) })",
     tests: live,
   },
   {
@@ -869,7 +869,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a flush goes on though its process is to end',
     breaks: 'G2',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/budget.ts',
     find: "if (parts.stopping?.() === true) throw new Stop('stopping')",
     replace: '',
     tests: server,
