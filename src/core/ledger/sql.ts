@@ -25,7 +25,7 @@ import {
 import { admitted, judge, judgeEvent, registerLivesUntilMs, settled } from './register.ts'
 import { type Retentions, retentionAt, retentionSet, retentionsConfirmed } from './retention.ts'
 import { epochSchema, openEpoch } from './sql-epoch.ts'
-import { type OwnState, openFormat, readOwn, readSeenMs, redateAll, writeOwn } from './sql-format.ts'
+import { type OwnState, openFormat, readOwn, readSeenMs, writeOwn } from './sql-format.ts'
 import { keepLeads, leadSchema, readLeads } from './sql-leads.ts'
 import { memoSchema, openMemos } from './sql-memos.ts'
 import { moveIn, moveOut } from './sql-move.ts'
@@ -152,7 +152,10 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
       }),
     confirmClock: () =>
       atomically((_nowMs, { clockMs, own }) => {
-        redateAll(sql, settings, clockMs)
+        // A source's own account follows when it is next opened.
+        const whole = openWindow(sql, settings, wholeAccount, clockMs)
+        whole.redate()
+        whole.save()
         epochs.confirmed(clockMs)
         const health = readHealth()
         // A breaker that opened in the future would stay open until then.
