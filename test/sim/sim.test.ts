@@ -37,7 +37,7 @@ describe('the simulator', () => {
   })
 
   it('is deterministic: a seed gives the same run each time', async () => {
-    const [one, other] = [await runSeed(7, true), await runSeed(7, true)]
+    const [one, other] = [await runSeed(7, { traced: true }), await runSeed(7, { traced: true })]
     expect(one.trace.length).toBeGreaterThan(100)
     expect(other.trace).toEqual(one.trace)
   })
