@@ -60,8 +60,8 @@ const hourMs = 60 * minuteMs
 const drainMs = 3 * hourMs
 /** Settings that are the old ones in some isolates and the new ones in others, for as long at most. */
 const sideBySideMs = minuteMs
-/** Cloudflare's Free plan. */
-const fewSubrequests = 50
+/** Cloudflare's Free plan, and less. */
+const subrequests = [12, 50] as const
 
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const coverage = noCoverage()
@@ -126,7 +126,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   trace(`night: ${JSON.stringify({ weather, outages, env: { ...knobs.env, ...knobs.beyond }, limits })}`)
 
   const failedFor = (hash: string) => [...oracle.failedFor].some((visitor) => hashOf.get(visitor) === hash)
-  const hashOf = await visitorHashes(traffic.visitors())
+  const hashOf = await visitorHashes(new Set(traffic.visitors()))
   const refused = night.has('refused visitor') ? refusedVisitor(night, traffic.visitors(), hashOf, oracle) : undefined
   const ledgerClock = night.has('ledger clock') ? wrongClock(night.random('ledger clock'), time, endMs) : undefined
   for (const atMs of ledgerClock?.jumpsAtMs ?? [])
@@ -183,7 +183,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     settings: () => settings,
     sources: simulatedSources(night),
     limits,
-    subrequests: night.has('subrequests') ? fewSubrequests : Number.POSITIVE_INFINITY,
+    subrequests: night.has('subrequests') ? between(night.random('subrequests'), ...subrequests) : Number.POSITIVE_INFINITY,
     clock: () => {
       if (!night.has('clocks') || weatherIsClear || night.random('clocks').fraction() < 0.5) return undefined
       const clock = wrongClock(night.random('clocks'), time, endMs)
@@ -466,7 +466,7 @@ function movingStore(now: () => LedgerStore): LedgerStore {
 
 const asVisitor = (visitor: string): Visitor => (visitor.startsWith('PIIkiosk') ? { pcId: visitor } : { thirdPartyId: visitor })
 
-async function visitorHashes(visitors: readonly string[]): Promise<ReadonlyMap<string, string>> {
+async function visitorHashes(visitors: ReadonlySet<string>): Promise<ReadonlyMap<string, string>> {
   const hasher = await createHasher(testSecrets.hashKey)
   const hashes = new Map<string, string>()
   for (const visitor of visitors) hashes.set(visitor, await hasher.visitor(asVisitor(visitor)))

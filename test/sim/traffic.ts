@@ -1,7 +1,7 @@
 /** Who sends what and when: the shapes that such systems have, with senders that retry, repeat and come out of order. */
 import type { Random } from '../../src/core/clock.ts'
 import { testSecrets } from '../support/secrets.ts'
-import type { Coverage } from './coverage.ts'
+import type { Coverage, Kind } from './coverage.ts'
 import { between, magnitude, type Night, pick as pickOf } from './draws.ts'
 import type { Isolate } from './isolate.ts'
 import { bulkToken, highToken } from './knobs.ts'
@@ -27,7 +27,7 @@ export interface Sender {
 export interface Traffic {
   readonly lengthMs: number
   readonly senders: readonly Sender[]
-  /** Of every event. */
+  /** Of every event, each as often as it has some. */
   visitors(): readonly string[]
   values(): readonly string[]
   /** Senders that come, long after the others, with older values of what was sent. */
@@ -135,16 +135,22 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
   return {
     lengthMs,
     senders,
-    visitors: () => [...new Set(events.map(({ visitor }) => visitor))],
+    visitors: () => events.map(({ visitor }) => visitor),
     values: () => events.flatMap(({ attributes }) => [...attributes.values()]),
     late,
   }
 
   /** What costs time, or asks for sizes that no other night has. */
   function drawMore(): void {
-    const send = (atMs: number, event: SimEvent) => {
+    const send = (kind: Kind, [atMs, event]: readonly [number, SimEvent]) => {
       events.push(event)
-      senders.push({ atMs, run: (world) => sendAll(world, [event], () => updatesRequest([event], testSecrets.apiToken)) })
+      senders.push({
+        atMs,
+        run: (world) => {
+          world.coverage[kind]++
+          return sendAll(world, [event], () => updatesRequest([event], testSecrets.apiToken))
+        },
+      })
     }
     const own = (some: Random, who: string, attributes: ReadonlyMap<string, string>): [number, SimEvent] => {
       const atMs = startMs + some.fraction() * lengthMs
@@ -159,13 +165,8 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
       const some = night.random('hot visitor')
       for (let left = between(some, 150, 400); left > 0; left--) {
         const names = pickOf(some, [['tier'], ['city'], ['tier', 'score'], ['tier', 'city', 'score']])
-        send(
-          ...own(
-            some,
-            'PII-visitor-hot',
-            valued(names, () => pickOf(some, awkward)),
-          ),
-        )
+        const attributes = valued(names, () => pickOf(some, awkward))
+        send('events of a hot visitor', own(some, 'PII-visitor-hot', attributes))
       }
     }
     if (night.has('odd sizes') || night.has('sick key')) {
@@ -177,23 +178,16 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
         const kind = night.has('odd sizes') ? some.fraction() : 0.5
         if (kind < 0.35) {
           const names = Array.from({ length: magnitude(some, 5, most) }, (_, index) => `many${index}`)
-          send(
-            ...own(
-              some,
-              who,
-              valued(names, () => ''),
-            ),
-          )
-        } else if (kind < 0.7)
-          send(
-            ...own(
-              some,
-              who,
-              valued(['essay', 'tier'].slice(0, between(some, 1, 2)), () => 'x'.repeat(magnitude(some, 500, 40_000))),
-            ),
-          )
+          const attributes = valued(names, () => '')
+          send('updates of very many attributes', own(some, who, attributes))
+        } else if (kind < 0.7) {
+          const names = ['essay', 'tier'].slice(0, between(some, 1, 2))
+          const attributes = valued(names, () => 'x'.repeat(magnitude(some, 500, 40_000)))
+          send('updates of many kilobytes', own(some, who, attributes))
+        }
         // One empty value a night: it can't name its event.
-        else if (!events.some(({ attributes }) => attributes.has('a'))) send(...own(some, who, new Map([['a', '']])))
+        else if (!events.some(({ attributes }) => attributes.has('a')))
+          send('updates of nearly nothing', own(some, who, new Map([['a', '']])))
       }
     }
   }
