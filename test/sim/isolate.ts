@@ -181,7 +181,9 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
           return ask(() => store.settle(settlements, counts))
         },
         firstStamps: (...parts) => ask(() => store.firstStamps(...parts)),
+        summary: () => ask(() => store.summary()),
         usage: () => ask(() => store.usage()),
+        confirmClock: () => ask(() => store.confirmClock()),
         // Now and then the lease fails to keep others out: nothing may rest on it.
         lease: async (...parts) => (await ask(() => store.lease(...parts))) || random.fraction() < 0.5,
         release: (...parts) => ask(() => store.release(...parts)),

@@ -54,11 +54,11 @@ export function moveIn(part: MovedState, sql: Sql, rows: SqlRows, account: (name
 
 /** What has left the window is not moved: opening an account forgets it. */
 function unitsOf(sql: Sql, settings: LedgerSettings, nowMs: number): MovedState['units'] {
-  const names = sql.exec('SELECT account FROM relay_account').map((row) => String(row['account']))
+  const names = sql.exec('SELECT account FROM relay_window').map((row) => String(row['account']))
   return names.flatMap((account) => {
     const window = openWindow(sql, settings, account, nowMs)
     window.save()
-    return window.read().buckets.map(([startMs, units]) => ({ account, lastMs: startMs + settings.quotaBucketMs - 1, units }))
+    return window.buckets().map(([lastMs, units]) => ({ account, lastMs, units }))
   })
 }
 

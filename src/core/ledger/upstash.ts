@@ -9,6 +9,9 @@
  */
 import { Ratelimit } from '@upstash/ratelimit'
 import { Redis } from '@upstash/redis/cloudflare'
+import { futureToleranceMs } from '../stamp.ts'
+import { ClockJumped, jumpToleranceMs } from './clock-watch.ts'
+import { NewerFormat, storeFormat } from './format.ts'
 import {
   type BreakerCause,
   failuresThatOpen,
@@ -26,11 +29,14 @@ import {
   type LedgerSettings,
   type LedgerStore,
   laneCeiling,
+  leadLivesMs,
   type MovedState,
   maxBatch,
+  type Summary,
   wholeAccount,
 } from './port.ts'
 import { maxBelow } from './register.ts'
+import { maxRetentions } from './retention.ts'
 import { type Reserved, rollingWindow } from './rolling-window.ts'
 import { admitScript } from './scripts/admit.ts'
 import { moveInScript, moveOutScript, visitorScript } from './scripts/move.ts'
@@ -39,12 +45,14 @@ import { settleScript } from './scripts/settle.ts'
 import {
   beginScript,
   chargeScript,
+  confirmClockScript,
   eraseScript,
   firstStampsScript,
   grantedScript,
   leaseScript,
   releaseScript,
   restateScript,
+  summaryScript,
   usageScript,
 } from './scripts/small.ts'
 
@@ -70,7 +78,9 @@ const scripts = [
   admitScript,
   settleScript,
   firstStampsScript,
+  summaryScript,
   usageScript,
+  confirmClockScript,
   leaseScript,
   releaseScript,
   grantedScript,
@@ -98,6 +108,7 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     quota: `${prefix}:quota`,
     counters: `${prefix}:counters`,
     health: `${prefix}:health`,
+    leads: `${prefix}:leads`,
     source: (name: string) => `${prefix}:quota:${name}`,
     visitor: (hash: string) => `${prefix}:v:${hash}`,
     event: (event: string) => `${prefix}:e:${event}`,
@@ -105,7 +116,10 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     memo: (name: string) => `${prefix}:memo:${name}`,
   }
   const rules = {
+    format: storeFormat,
+    limit: settings.quotaLimit,
     bucketMs: settings.quotaBucketMs,
+    windowMs: settings.quotaWindowMs,
     keptMs: settings.quotaWindowMs + settings.quotaSlackMs,
     slackMs: settings.quotaSlackMs,
     retentionMs: settings.retentionMs,
@@ -119,6 +133,10 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     refusalsThatOpen,
     visitorsThatOpen,
     maxBelow,
+    maxRetentions,
+    leadLivesMs,
+    toleranceMs: jumpToleranceMs,
+    futureMs: futureToleranceMs,
   }
   // Hashed once, before the first command: hashing between two commands would part them into two requests.
   const hashes = hashAll(scripts)
@@ -159,7 +177,8 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
         )
         const [, decided] = await Promise.all([reserving, deciding])
         if (decided === false) throw new Error('NOSCRIPT: the reservation did not run')
-        return (decided ?? undefined) as { granted: number; admissions: Admission[] } | undefined
+        if (isJumped(decided)) throw new ClockJumped(decided.jumpedBy)
+        return (decided ?? undefined) as { granted: number; admissions: Admission[]; unknown?: number } | undefined
       }
       const known = await hashes
       const answer = await warmOrCold(known, run)
@@ -167,7 +186,7 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
       return answer === undefined || requests.length > 0 ? answer : { ...answer, admissions: [] }
     },
 
-    async settle(settlements, counts = {}) {
+    async settle(settlements, counts = {}, leads = {}) {
       checkBatch(settlements.length)
       await call(
         settleScript,
@@ -176,8 +195,9 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
           keys.counters,
           keys.health,
           ...settlements.flatMap(({ visitorHash, eventDone, giveBack }) => keysOf(visitorHash, eventDone, giveBack?.source)),
+          keys.leads,
         ],
-        { settlements, counts },
+        { settlements, counts, leads },
       )
     },
 
@@ -191,26 +211,24 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
       )) as string[]
     },
 
+    async summary() {
+      return summaryOf((await call(summaryScript, [keys.quota, keys.health, keys.leads], {})) as KeptSummary)
+    },
     async usage() {
-      const { total, buckets, counters, health, lost } = (await call(usageScript, [keys.quota, keys.counters, keys.health], {})) as {
-        total: number
+      const kept = (await call(usageScript, [keys.quota, keys.health, keys.leads, keys.counters], {})) as KeptSummary & {
         buckets: Maybe<[number, number]>
         counters: Maybe<[string, number]>
-        health: KeptHealth
-        lost: number
+        freeAt?: number
       }
-      const live = listOf(buckets)
-      const [oldest] = live
       return {
-        limit: settings.quotaLimit,
-        used: total,
-        remaining: Math.max(0, settings.quotaLimit - total),
-        ...(oldest === undefined ? {} : { nextFreeAtMs: (oldest[0] + 1) * rules.bucketMs + rules.keptMs }),
-        buckets: live.map(([bucket, units]) => [bucket * rules.bucketMs, units] as const),
-        counters: Object.fromEntries(listOf(counters)),
-        health: readHealth(health),
-        ...(lost === 0 ? {} : { lostAtMs: lost }),
+        ...summaryOf(kept),
+        ...(kept.freeAt === undefined ? {} : { nextFreeAtMs: kept.freeAt }),
+        buckets: listOf(kept.buckets).map(([lastMs, units]) => [lastMs + 1 - rules.bucketMs, units] as const),
+        counters: Object.fromEntries(listOf(kept.counters)),
       }
+    },
+    async confirmClock() {
+      await call(confirmClockScript, [keys.quota, keys.health], {})
     },
 
     async pause(paused) {
@@ -280,6 +298,18 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     },
   }
 
+  function summaryOf({ total, health, lost, leads, jumpedBy }: KeptSummary): Summary {
+    return {
+      limit: settings.quotaLimit,
+      used: total,
+      remaining: Math.max(0, settings.quotaLimit - total),
+      health: readHealth(health),
+      ...(lost === 0 ? {} : { lostAtMs: lost }),
+      ...(jumpedBy === undefined ? {} : { clock: { jumpedByMs: jumpedBy } }),
+      leads: Object.fromEntries(listOf(leads)),
+    }
+  }
+
   function keysOf(visitorHash: string, event: string | undefined, source: string | undefined): string[] {
     const visitor = keys.visitor(visitorHash)
     return [visitor, event === undefined ? visitor : keys.event(event), source === undefined ? visitor : keys.source(source)]
@@ -294,6 +324,8 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     try {
       return await work((script, scriptKeys, input) => decode(redis.evalsha(known.get(script) ?? '', scriptKeys, [encode(input)])))
     } catch (error) {
+      const newer = error instanceof Error ? /NEWER_FORMAT (\d+)/.exec(error.message)?.[1] : undefined
+      if (newer !== undefined) throw new NewerFormat(Number(newer))
       // A script that was not there has changed nothing, and a reservation that was made answers the same again.
       if (!(error instanceof Error) || !error.message.includes('NOSCRIPT')) throw error
       return work((script, scriptKeys, input) => decode(redis.eval(script, scriptKeys, [encode(input)])))
@@ -303,6 +335,18 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
   function encode(input: object): string {
     return JSON.stringify({ ...rules, ...(now === undefined ? {} : { now: now() }), ...input })
   }
+}
+
+interface KeptSummary {
+  total: number
+  health: KeptHealth
+  lost: number
+  leads: Maybe<[string, number]>
+  jumpedBy?: number
+}
+
+function isJumped(decided: unknown): decided is { jumpedBy: number } {
+  return typeof decided === 'object' && decided !== null && 'jumpedBy' in decided
 }
 
 interface KeptHealth {

@@ -224,7 +224,7 @@ describe('fits a Durable Object', () => {
     expect(writes('INSERT OR REPLACE INTO relay_event')).toBe(maxBatch)
     expect(writes('UPDATE relay_event')).toBe(maxBatch)
     // The total of a whole batch is one row.
-    expect(writes('INSERT OR REPLACE INTO relay_account')).toBe(1)
+    expect(writes('INSERT OR REPLACE INTO relay_window')).toBe(1)
   })
 })
 
@@ -277,7 +277,7 @@ describe('rows that are over', () => {
     // Three days of visitors and four of events are alive, and a day's more may wait to be swept.
     expect(rows('relay_visitor')).toBeLessThanOrEqual(5 * maxBatch)
     expect(rows('relay_event')).toBeLessThanOrEqual(2 * 6 * maxBatch)
-    expect(rows('relay_units')).toBe(1)
+    expect(rows('relay_unit')).toBe(1)
   })
 
   it('a register that says nothing any more takes no room', async () => {
@@ -312,9 +312,11 @@ function takingTurns(ledgers: readonly Ledger[]): Ledger {
   return {
     kind: 'embedded',
     admit: (requests, lane) => next().admit(requests, lane),
-    settle: (settlements, counts) => next().settle(settlements, counts),
+    settle: (settlements, counts, leads) => next().settle(settlements, counts, leads),
     firstStamps: (events) => next().firstStamps(events),
+    summary: () => next().summary(),
     usage: () => next().usage(),
+    confirmClock: () => next().confirmClock(),
     lease: (name, holder, ttlMs) => next().lease(name, holder, ttlMs),
     release: (name, holder) => next().release(name, holder),
     recall: (name) => next().recall(name),

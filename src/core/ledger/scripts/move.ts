@@ -25,23 +25,21 @@ local function rest(key, start)
   local head = input.prefix .. start
   if string.sub(key, 1, #head) == head then return string.sub(key, #head + 1) end
 end
-local function account(key, name)
-  local window = openWindow(key)
+local whole = openWindow(input.prefix .. ':quota')
+local function account(window, name)
   window:save()
-  for bucket = window.oldest or 0, window.newest do
-    local count = tonumber(redis.call('HGET', key, text(bucket))) or 0
-    if count > 0 then units[#units + 1] = { account = name, lastMs = (bucket + 1) * input.bucketMs - 1, units = count } end
+  for _, bucket in ipairs(window:range(text(window.frontier), '+inf')) do
+    units[#units + 1] = { account = name, lastMs = tonumber(bucket), units = window:unitsOf(bucket) }
   end
 end
 for _, key in ipairs(found[2]) do
   local source, hash, event = rest(key, ':quota:'), rest(key, ':v:'), rest(key, ':e:')
   local keptUntil = now + math.max(0, redis.call('PTTL', key))
   if key == input.prefix .. ':quota' then
-    account(key, '')
-    local at = tonumber(redis.call('HGET', key, 'l')) or 0
-    lost = at > 0 and at or nil
+    account(whole, '')
+    lost = whole.lost > 0 and whole.lost or nil
   elseif source then
-    account(key, source)
+    if string.sub(source, -5) ~= '|ends' then account(openSource(key), source) end
   elseif hash then
     local visitor = { hash = hash, registers = {}, keptUntilMs = keptUntil, erasedMs = tonumber(redis.call('HGET', key, 'x')) }
     for _, field in ipairs(redis.call('HKEYS', key)) do
@@ -72,11 +70,13 @@ if input.lostMs and input.lostMs > (tonumber(redis.call('HGET', quota, 'l')) or 
   redis.call('HSET', quota, 'l', text(input.lostMs))
 end
 local counted = input.id and redis.call('EXISTS', memo) == 1
+local whole = openWindow(quota)
 for _, some in ipairs(input.units) do
-  local window = openWindow(nextKey())
-  if not counted then window:chargeAt(math.floor(some.lastMs / input.bucketMs), some.units) end
+  local key = nextKey()
+  local window = some.account == '' and whole or openSource(key)
+  if not counted then window:chargeAt(some.lastMs, some.units) end
   window:save()
-  if some.account ~= '' then extend(window.key, 2 * input.keptMs + 60000) end
+  if some.account ~= '' then window:extend() end
 end
 if input.id and #input.units > 0 then redis.call('SET', memo, '1') end
 for _, visitor in ipairs(input.visitors) do
