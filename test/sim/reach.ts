@@ -16,6 +16,7 @@ const verdictSet = {
   delivered: 0,
   superseded: 0,
   erased: 0,
+  ahead: 0,
   lost: 0,
   waits: 0,
   contended: 0,

@@ -15,7 +15,7 @@ import { memoryWitness } from '../support/ledger.ts'
 import { ringKey } from '../support/seal.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { putState, takeState } from '../support/sqlite-state.ts'
-import { type WrongClock, wrongClock } from './clocks.ts'
+import { anyErrors, ledgerClocks, type WrongClock, wrongClock } from './clocks.ts'
 import { type Coverage, noCoverage } from './coverage.ts'
 import { between, type DrawOptions, type Night, nightOf, pick } from './draws.ts'
 import { type Outages, outagesOf, type Weather, weatherOf } from './faults.ts'
@@ -128,12 +128,19 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   const failedFor = (hash: string) => [...oracle.failedFor].some((visitor) => hashOf.get(visitor) === hash)
   const hashOf = await visitorHashes(new Set(traffic.visitors()))
   const refused = night.has('refused visitor') ? refusedVisitor(night, traffic.visitors(), hashOf, oracle) : undefined
-  const ledgerClock = night.has('ledger clock') ? wrongClock(night.random('ledger clock'), time, endMs) : undefined
-  for (const atMs of ledgerClock?.jumpsAtMs ?? [])
+  const ledgerClock = night.has('ledger clock') ? ledgerClocks(night.random('ledger clock'), time, endMs, night.has('knobs')) : undefined
+  oracle.ledgerClockIsRight = ledgerClock === undefined
+  for (const atMs of ledgerClock?.clock.jumpsAtMs ?? [])
     time.at(atMs, () => {
       coverage['jumps of the ledger clock']++
-      trace('the clock of the ledger jumps')
+      trace(`the clock of the ledger jumps to ${ledgerClock?.clock.errorMs()}`)
       for (const invocation of shared.invocations) invocation.interrupted('clock jump')
+    })
+  if (ledgerClock?.confirmedAtMs !== undefined)
+    time.at(ledgerClock.confirmedAtMs, () => {
+      trace('an operator confirms the clock')
+      coverage['clocks confirmed']++
+      void storeOf(settings).confirmClock()
     })
 
   const opener = await createSeal(
@@ -185,8 +192,9 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     limits,
     subrequests: night.has('subrequests') ? between(night.random('subrequests'), ...subrequests) : Number.POSITIVE_INFINITY,
     clock: () => {
+      if (ledgerClock?.machine === true) return ledgerClock.clock
       if (!night.has('clocks') || weatherIsClear || night.random('clocks').fraction() < 0.5) return undefined
-      const clock = wrongClock(night.random('clocks'), time, endMs)
+      const clock = wrongClock(night.random('clocks'), time, endMs, anyErrors)
       wrongClocks.push(clock)
       return clock
     },
@@ -252,7 +260,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   weather = calm
   outages = clear
   weatherIsClear = true
-  for (const clock of [...wrongClocks, ...(ledgerClock === undefined ? [] : [ledgerClock])]) clock.heal()
+  for (const clock of [...wrongClocks, ...(ledgerClock === undefined ? [] : [ledgerClock.clock])]) clock.heal()
   await storeOf(settings).pause(false)
   // What Target fails on each time waits out its whole retention.
   if (settings.retentionHours > 2) oracle.excuseHolders(poisonMark)
@@ -300,7 +308,11 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     const name = JSON.stringify(rules)
     const opened = stores.get(name)
     if (opened !== undefined) return opened
-    const store = sqlLedger(nodeSqlite(database), rules, { now: () => Math.round(time.nowMs + (ledgerClock?.errorMs() ?? 0)) })
+    const clock = {
+      now: () => Math.round(time.nowMs + (ledgerClock?.clock.errorMs() ?? 0)),
+      ...(ledgerClock?.watched === false ? {} : { elapsed: () => time.nowMs }),
+    }
+    const store = sqlLedger(nodeSqlite(database), rules, clock, limits)
     const watched: LedgerStore = {
       ...store,
       admit: async (...asked) => {
@@ -455,7 +467,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   }
 
   function grantedOf(): number {
-    return Number(database.prepare("SELECT granted FROM relay_account WHERE account = ''").get()?.['granted'] ?? 0)
+    return Number(database.prepare("SELECT granted FROM relay_window WHERE account = ''").get()?.['granted'] ?? 0)
   }
 }
 
