@@ -13,6 +13,10 @@ export interface Limits {
   readonly attributesTogether: number
   /** Registers in one row or hash of a visitor. One with more has its registers in several. */
   readonly registersPerPage: number
+  /** Registers in one part of a ledger's state that moves, and in one step that takes it in. */
+  readonly registersPerPart: number
+  /** Attributes of one visitor that the ledger lists at most. */
+  readonly attributesListed: number
   /** Keys in one list page of the backlog. KV: 1,000 at most. */
   readonly keysPerPage: number
   /** Bytes of values that one page of the backlog holds in memory. A Worker has 128 MB. */
@@ -21,6 +25,18 @@ export interface Limits {
   readonly keysPerRead: number
   /** Bytes in one bulk read of KV. KV refuses more than 25 MB. */
   readonly bytesPerRead: number
+  /** What a value of KV whose size nobody noted is taken for, until some were read. */
+  readonly bytesOfUnknown: number
+  /** Values that can't be read, behind which a page of the backlog ends, so that its reader's budget has a say. */
+  readonly unreadablePerPage: number
+  /** How long an operator's request works through the backlog before it answers that there is more. */
+  readonly requestMs: number
+  /** Times of waiting values in one answer about a visitor. */
+  readonly timesPerAnswer: number
+  /** Bytes of bodies that a process reads at once from senders that have not authenticated yet. */
+  readonly bytesUnproven: number
+  /** Nesting of JSON, from anybody. Deeper than any event, and shallow enough for every recursion behind it. */
+  readonly jsonDepth: number
 }
 
 export const defaultLimits: Limits = {
@@ -28,8 +44,16 @@ export const defaultLimits: Limits = {
   attemptsTogether: 16,
   attributesTogether: 1_000,
   registersPerPage: 256,
+  registersPerPart: 1_000,
+  attributesListed: 10_000,
   keysPerPage: 1_000,
   bytesPerPage: 16_000_000,
   keysPerRead: 100,
   bytesPerRead: 16_000_000,
+  bytesOfUnknown: 1_000_000,
+  unreadablePerPage: 3,
+  requestMs: 20_000,
+  timesPerAnswer: 10_000,
+  bytesUnproven: 64_000_000,
+  jsonDepth: 32,
 }

@@ -9,7 +9,15 @@ import { contractSettings } from './ledger.ts'
 type Make = (settings: LedgerSettings, clock: { now: () => number }) => Ledger
 const startMs = 1_790_000_000_000
 const outcomes: Outcome[] = ['delivered', 'unsent', 'refused', 'unknown']
-const names = ['tier', '__proto__', 'a b|c:"😀"']
+/** A dozen: more than a page of two, or of five, takes. */
+const names = ['tier', '__proto__', 'a b|c:"😀"', ...Array.from({ length: 9 }, (_, n) => `name-${n}`)]
+
+export interface DifferentialOptions {
+  readonly numRuns?: number
+  readonly settings?: Partial<LedgerSettings>
+  /** How many names there are: few of them meet often, many fill pages. */
+  readonly nameCount?: number
+}
 
 const admitOp = fc.record({
   kind: fc.constant('admit' as const),
@@ -17,6 +25,8 @@ const admitOp = fc.record({
   requests: fc.array(
     fc.record({
       visitor: fc.integer({ min: 0, max: 2 }),
+      /** The first of its names. */
+      name: fc.nat(),
       event: fc.option(fc.integer({ min: 0, max: 3 }), { nil: undefined }),
       stamps: fc.array(fc.integer({ min: 0, max: 6 }), { minLength: 1, maxLength: 3 }),
       units: fc.integer({ min: 1, max: 9 }),
@@ -65,7 +75,8 @@ const stampsOp = fc.record({
 })
 
 /** Both start empty, on one fake clock that now and then steps back. Every answer, and the usage after every step, is compared. */
-export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns = 60): Promise<void> {
+export async function ledgerDifferential(makeOne: Make, makeOther: Make, options: DifferentialOptions = {}): Promise<void> {
+  const { numRuns = 60, nameCount = 3 } = options
   await fc.assert(
     fc.asyncProperty(
       fc.array(
@@ -82,7 +93,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
       async (operations) => {
         let nowMs = startMs
         const clock = { now: () => nowMs }
-        const settings = { ...contractSettings, quotaLimit: 20 }
+        const settings = { ...contractSettings, quotaLimit: 20, ...options.settings }
         const [one, other] = [makeOne(settings, clock), makeOther(settings, clock)]
         const attempts: { request: AdmitRequest; bucket: number; firstStamp: string | undefined; probe: boolean }[] = []
         const stamp = (serial: number) => makeStamp(startMs + serial, startMs + serial, String(serial).padStart(16, '0'))
@@ -113,11 +124,11 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
             }
             case 'admit': {
               const requests = operation.requests.map(
-                ({ visitor, event, stamps, units, share, hold }): AdmitRequest => ({
+                ({ visitor, name, event, stamps, units, share, hold }): AdmitRequest => ({
                   visitorHash: `visitor-${visitor}`,
                   // With an event all attributes have the event's one stamp.
                   attributes: stamps.map((serial, index) => ({
-                    name: names[index] ?? `name-${index}`,
+                    name: names[(name + index) % nameCount] ?? '',
                     stamp: stamp(event === undefined ? serial : (stamps[0] ?? 0)),
                   })),
                   units,

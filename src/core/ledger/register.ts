@@ -162,5 +162,32 @@ export function openStamps({ open }: Register): readonly Stamp[] {
  * future-stamped value would outlive it.
  */
 export function registerLivesUntilMs(stamp: Stamp, nowMs: number, settings: LedgerSettings): number {
-  return Math.max(nowMs, stampTimeMs(stamp)) + settings.retentionMs + settings.quotaSlackMs + settings.youngMs
+  return Math.max(nowMs, stampTimeMs(stamp)) + registerLifeMs(settings)
+}
+
+/** One lifetime of a register: the longest time behind its newest stamp in which it can hold anything back. */
+export function registerLifeMs({ retentionMs, quotaSlackMs, youngMs }: Lifetimes): number {
+  return retentionMs + quotaSlackMs + youngMs
+}
+
+type Lifetimes = Pick<LedgerSettings, 'retentionMs' | 'quotaSlackMs' | 'youngMs'>
+
+/** So many lifetimes behind its newest stamp a register counts: in the second it still tells `overtaken` from `expired`. */
+export const livesCounted = 2
+/** One more until it is removed: a clock that ran ahead for a moment has made nothing forgotten. */
+export const livesKept = livesCounted + 1
+
+/** Whether a register still says anything. What does not count is as if it were not there, removed or not. */
+export function counts(register: Register, nowMs: number, settings: Lifetimes): boolean {
+  return newestTimeMs(register) >= nowMs - livesCounted * registerLifeMs(settings)
+}
+
+/** Whether a register is to be removed when its row is written. */
+export function isOver(register: Register, nowMs: number, settings: Lifetimes): boolean {
+  return newestTimeMs(register) < nowMs - livesKept * registerLifeMs(settings)
+}
+
+function newestTimeMs({ done, open }: Register): number {
+  const times = [done, open?.stamp].filter((stamp) => stamp !== undefined).map(stampTimeMs)
+  return Math.max(Number.NEGATIVE_INFINITY, ...times)
 }

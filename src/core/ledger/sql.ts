@@ -4,6 +4,7 @@
  * Guarantee: every method is one transaction of a strongly consistent store.
  * Known hole: its clock is the clock of the machine it runs on; `clock-watch.ts` says which of its jumps are noticed.
  */
+import { defaultLimits } from '../limits.ts'
 import { stampTimeMs } from '../stamp.ts'
 import type { Lane, Stamp } from '../update.ts'
 import { ClockJumped, type ClockReading, jumpToleranceMs, type LedgerClock, watchClock } from './clock-watch.ts'
@@ -34,6 +35,12 @@ import { openWindow, type SqlWindow, windowSchema } from './sql-window.ts'
 export interface Sql {
   exec(query: string, ...params: (string | number | null)[]): Record<string, unknown>[]
   transaction<T>(work: () => T): T
+  /**
+   * Does a step once the store is free, waiting without blocking; rejects with the store's own error where it does not
+   * become free within seconds, and with whatever else `work` throws. `work` is begun anew each time: it must have done
+   * nothing where it throws, as a transaction has.
+   */
+  inTurn<T>(work: () => T): Promise<T>
 }
 
 const schema = [
@@ -65,21 +72,22 @@ interface Step extends Time {
  * @param clock the ledger's clock
  * @throws NewerFormat
  */
-export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock): LedgerStore {
+export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock, limits = defaultLimits): LedgerStore {
   const watch = watchClock(clock)
   sql.transaction(() => {
     openFormat(sql, schema, settings, clock.now())
     readTime()
   })
-  const rows = openRows(sql, settings)
+  const rows = openRows(sql, settings, limits)
   const epochs = openEpoch(sql, settings)
-  const { readVisitor, writeVisitor, readEvent, writeEvent, sweep } = rows
-  // `async`, so that a throw is a rejection, as it is with every other ledger.
+  const { openVisitor, readEvent, writeEvent, sweep } = rows
   const atomically = async <T>(work: (nowMs: number, time: Time) => T): Promise<T> =>
-    sql.transaction(() => {
-      const time = readTime()
-      return work(time.nowMs, time)
-    })
+    sql.inTurn(() =>
+      sql.transaction(() => {
+        const time = readTime()
+        return work(time.nowMs, time)
+      }),
+    )
   const stepping = <T>(work: (step: Step) => T): Promise<T> =>
     atomically((nowMs, time) => {
       const accounts = new Map<string, SqlWindow>()
@@ -155,25 +163,21 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
       stepping((step) => {
         step.health = { ...step.health, paused }
       }),
-    erase: (visitorHash) =>
-      atomically((nowMs) => {
-        const { keptUntilMs } = readVisitor(visitorHash, nowMs)
-        writeVisitor(visitorHash, { registers: new Map(), erasedMs: nowMs, keptUntilMs }, nowMs + settings.retentionMs)
-      }),
+    erase: (visitorHash) => atomically((nowMs) => rows.eraseVisitor(visitorHash, nowMs)),
     restate: (units) => stepping(({ whole }) => whole.restate(units)),
     granted: (epoch) => stepping(({ whole }) => (epochs.read()?.epoch === epoch ? whole.granted : undefined)),
     begin: (epoch, lost, after = '') => stepping(({ nowMs, whole }) => epochs.begin(epoch, lost, after, whole, nowMs)),
     charge: (granted) => stepping(({ nowMs, whole }) => epochs.charge(granted, whole, nowMs)),
     visitor: (visitorHash) =>
       atomically((nowMs) =>
-        [...readVisitor(visitorHash, nowMs).registers].map(([name, { done, open }]) => ({
+        rows.listVisitor(visitorHash, limits.attributesListed, nowMs).map(([name, { done, open }]) => ({
           name,
           ...(done === undefined ? {} : { done }),
           ...(open === undefined ? {} : { open: open.stamp }),
         })),
       ),
-    moveOut: (cursor) => atomically((nowMs) => moveOut(cursor, sql, rows, settings, nowMs)),
-    moveIn: (part) => stepping(({ nowMs, account }) => moveIn(part, sql, rows, account, nowMs)),
+    moveOut: (cursor) => atomically((nowMs) => moveOut(cursor, sql, rows, settings, limits, nowMs)),
+    moveIn: (part) => stepping(({ nowMs, account }) => moveIn(part, sql, rows, settings, account, nowMs)),
     lease: (name, holder, ttlMs) =>
       atomically((nowMs) => {
         const [held] = sql.exec('SELECT holder, until_ms FROM relay_lease WHERE name = ?', name)
@@ -209,12 +213,12 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
       writeEvent(request.event, verdict.record, seen?.keptUntilMs ?? 0, nowMs)
       if (verdict.record.stamp !== own) firstStamp = verdict.record.stamp
     }
-    const row = readVisitor(request.visitorHash, nowMs)
+    const visitor = openVisitor(request.visitorHash, nowMs)
     const wanted = request.attributes.map(({ name, stamp }) => ({ name, stamp: firstStamp ?? stamp }))
-    const around = { lane, backoff: row.backoff, erasedMs: row.erasedMs, lostMs: step.lostMs }
+    const around = { lane, backoff: visitor.backoff, erasedMs: visitor.erasedMs, lostMs: step.lostMs }
     const rulesOf = (stamp: Stamp) => ({ ...settings, retentionMs: retentionAt(step.own.retentions, stampTimeMs(stamp)) })
-    const judged = wanted.map(({ name, stamp }) => judge(row.registers.get(name), stamp, nowMs, around, rulesOf(stamp)))
-    const base = { event: 'open' as const, attempts: row.backoff?.attempts ?? 0, ...(firstStamp === undefined ? {} : { firstStamp }) }
+    const judged = wanted.map(({ name, stamp }) => judge(visitor.get(name), stamp, nowMs, around, rulesOf(stamp)))
+    const base = { event: 'open' as const, attempts: visitor.backoff?.attempts ?? 0, ...(firstStamp === undefined ? {} : { firstStamp }) }
     if (!judged.includes('send')) return { ...base, verdicts: judged }
     const instead = (other: 'held' | 'paused' | 'shut' | 'quota') => judged.map((verdict) => (verdict === 'send' ? other : verdict))
 
@@ -233,10 +237,10 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
     let untilMs = 0
     wanted.forEach(({ name, stamp }, index) => {
       if (judged[index] !== 'send') return
-      row.registers.set(name, admitted(row.registers.get(name), stamp, nowMs, request.token))
+      visitor.set(name, admitted(visitor.get(name), stamp, nowMs, request.token))
       untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
     })
-    writeVisitor(request.visitorHash, row, untilMs)
+    visitor.save(untilMs)
     return { ...base, verdicts: judged, bucket: taken.bucket, ...(gate === 'probe' && cause !== undefined ? { probe: cause } : {}) }
   }
 
@@ -244,18 +248,17 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
     const { visitorHash, token, attributes, giveBack, eventDone, backoff, signal } = settlement
     const { nowMs } = step
     if (attributes.length > 0 || backoff !== undefined) {
-      const { registers, backoff: before, erasedMs, keptUntilMs } = readVisitor(visitorHash, nowMs)
+      const visitor = openVisitor(visitorHash, nowMs)
       let closed = false
       let untilMs = backoff === undefined ? 0 : nowMs + settings.retentionMs
       for (const { name, stamp, outcome } of attributes) {
-        const after = settled(registers.get(name), stamp, outcome, token)
-        registers.set(name, after.register)
+        const after = settled(visitor.get(name), stamp, outcome, token)
+        visitor.set(name, after.register)
         closed ||= after.closed
         untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
       }
-      const after = attributes.some(({ outcome }) => outcome === 'delivered') ? undefined : (backoff ?? before)
-      const kept = { ...(after === undefined ? {} : { backoff: after }), ...(erasedMs === undefined ? {} : { erasedMs }) }
-      writeVisitor(visitorHash, { registers, keptUntilMs, ...kept }, untilMs)
+      visitor.backoff = attributes.some(({ outcome }) => outcome === 'delivered') ? undefined : (backoff ?? visitor.backoff)
+      visitor.save(untilMs)
       if (closed && giveBack !== undefined) {
         step.whole.giveBack(giveBack.bucket, giveBack.units)
         if (giveBack.source !== undefined) step.account(giveBack.source).giveBack(giveBack.bucket, giveBack.units)

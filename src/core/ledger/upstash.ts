@@ -9,6 +9,7 @@
  */
 import { Ratelimit } from '@upstash/ratelimit'
 import { Redis } from '@upstash/redis/cloudflare'
+import { defaultLimits, type Limits } from '../limits.ts'
 import { futureToleranceMs } from '../stamp.ts'
 import { ClockJumped, jumpToleranceMs } from './clock-watch.ts'
 import { NewerFormat, storeFormat } from './format.ts'
@@ -22,6 +23,8 @@ import {
   refusalsThatOpen,
   visitorsThatOpen,
 } from './health.ts'
+import { piecesOf } from './moved-pieces.ts'
+import { registerPages } from './pages.ts'
 import {
   type Admission,
   eventLifetimeMs,
@@ -35,7 +38,7 @@ import {
   type Summary,
   wholeAccount,
 } from './port.ts'
-import { maxBelow } from './register.ts'
+import { livesCounted, livesKept, maxBelow } from './register.ts'
 import { maxRetentions } from './retention.ts'
 import { type Reserved, rollingWindow } from './rolling-window.ts'
 import { admitScript } from './scripts/admit.ts'
@@ -66,6 +69,7 @@ export interface UpstashLedgerOptions {
   readonly randomHex: (bytes: number) => string
   /** Before every key, so that several relays can share a database. */
   readonly prefix?: string
+  readonly limits?: Limits
   /** A clock in the server's place, epoch ms; for tests. */
   readonly now?: () => number
 }
@@ -93,7 +97,8 @@ const scripts = [
   moveInScript,
 ]
 
-export function upstashLedger({ url, token, settings, timeoutMs, randomHex, prefix = 'tr1', now }: UpstashLedgerOptions): LedgerStore {
+export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
+  const { url, token, settings, timeoutMs, randomHex, prefix = 'tr1', limits = defaultLimits, now } = options
   const redis = new Redis({
     url,
     token,
@@ -137,6 +142,10 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     leadLivesMs,
     toleranceMs: jumpToleranceMs,
     futureMs: futureToleranceMs,
+    livesCounted,
+    livesKept,
+    perPage: limits.registersPerPage,
+    pages: registerPages,
   }
   // Hashed once, before the first command: hashing between two commands would part them into two requests.
   const hashes = hashAll(scripts)
@@ -241,11 +250,25 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
       await call(restateScript, [keys.quota], { units })
     },
     async visitor(visitorHash) {
-      return listOf((await call(visitorScript, [keys.visitor(visitorHash)], {})) as Maybe<KnownAttribute>)
+      const known = new Map<string, KnownAttribute>()
+      let next: { scan?: string; page?: number } = { scan: '0' }
+      do {
+        const step = { ...next, together: limits.registersPerPart }
+        const answer = (await call(visitorScript, [keys.visitor(visitorHash)], step)) as { known: Maybe<KnownAttribute> } & typeof next
+        for (const one of listOf(answer.known)) known.set(one.name, one)
+        next = answer
+      } while ((next.scan !== undefined || next.page !== undefined) && known.size < limits.attributesListed)
+      return [...known.values()].slice(0, limits.attributesListed)
     },
     async moveOut(cursor = '0') {
-      const found = (await call(moveOutScript, [], { prefix, cursor, count: movedTogether })) as {
-        cursor: string
+      // Where SCAN goes on, and behind it the large hashes that are still to be moved: where HSCAN goes on, and whose.
+      const [scan = '0', large, ...others] = cursor.split('|')
+      const [, from, whose] = /^(\d+):(.*)$/s.exec(large ?? '') ?? []
+      const step = whose === undefined ? { cursor: scan } : { large: whose, scan: from }
+      const found = (await call(moveOutScript, [], { prefix, count: movedTogether, together: limits.registersPerPart, ...step })) as {
+        cursor?: string
+        large?: Maybe<string>
+        scan?: string
         units: Maybe<MovedState['units'][number]>
         visitors: Maybe<Omit<MovedState['visitors'][number], 'registers'> & { registers: Maybe<MovedRegister> }>
         events: Maybe<MovedState['events'][number]>
@@ -257,21 +280,24 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
       }))
       const { lostMs } = found
       const part = { units: listOf(found.units), visitors, events: listOf(found.events), ...(lostMs === undefined ? {} : { lostMs }) }
-      return found.cursor === '0' ? { part } : { part, cursor: found.cursor }
+      const left = whose === undefined ? listOf(found.large ?? []).map((hash) => `0:${hash}`) : others
+      if (whose !== undefined && found.scan !== '0') left.unshift(`${found.scan}:${whose}`)
+      const next = [found.cursor ?? scan, ...left]
+      return next.length === 1 && next[0] === '0' ? { part } : { part, cursor: next.join('|') }
     },
     async moveIn(part) {
-      const { id, lostMs, units, visitors, events } = part
-      await call(
-        moveInScript,
-        [
-          keys.quota,
-          keys.memo(`moved-in:${id ?? ''}`),
-          ...units.map(({ account }) => (account === wholeAccount ? keys.quota : keys.source(account))),
-          ...visitors.map(({ hash }) => keys.visitor(hash)),
-          ...events.map(({ event }) => keys.event(event)),
-        ],
-        { units, visitors, events, ...(id === undefined ? {} : { id }), ...(lostMs === undefined ? {} : { lostMs }) },
-      )
+      for (const { id, lostMs, units, visitors, events } of piecesOf(part, limits.registersPerPart))
+        await call(
+          moveInScript,
+          [
+            keys.quota,
+            keys.memo(`moved-in:${id ?? ''}`),
+            ...units.map(({ account }) => (account === wholeAccount ? keys.quota : keys.source(account))),
+            ...visitors.map(({ hash }) => keys.visitor(hash)),
+            ...events.map(({ event }) => keys.event(event)),
+          ],
+          { units, visitors, events, ...(id === undefined ? {} : { id }), ...(lostMs === undefined ? {} : { lostMs }) },
+        )
     },
     async granted(epoch) {
       return ((await call(grantedScript, [keys.quota], { epoch })) as number | null) ?? undefined

@@ -10,15 +10,19 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { type AdmitRequest, eventLifetimeMs, type Ledger, maxBatch, type Settlement } from '../../../src/core/ledger/port.ts'
 import { type Sql, sqlLedger } from '../../../src/core/ledger/sql.ts'
 import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
+import { defaultLimits, type Limits } from '../../../src/core/limits.ts'
 import { at, contractSettings, ledgerContract } from '../../contract/ledger.ts'
 import { ledgerDifferential } from '../../contract/ledger-differential.ts'
+import { largeVisitorContract } from '../../contract/ledger-large.ts'
 import { ledgerLossContract } from '../../contract/ledger-loss.ts'
 import { type ModelLedger, modelLedger } from '../../contract/ledger-model.ts'
 import { sqlWatched } from '../../support/ledger.ts'
+import { measureRows } from '../../support/register-rows.ts'
 import { putState, takeState } from '../../support/sqlite-state.ts'
 
 const startMs = 1_790_000_000_000
 const hourMs = 3_600_000
+const tiny: Limits = { ...defaultLimits, registersPerPage: 2, registersPerPart: 3 }
 const folder = mkdtempSync(join(tmpdir(), 'target-relay-'))
 const opened: DatabaseSync[] = []
 let serial = 0
@@ -51,6 +55,15 @@ ledgerContract('SQL on node:sqlite', {
   make: async (settings, clock) => sqlWatched(nodeSqlite(open()), settings, clock),
 })
 
+ledgerContract('SQL on node:sqlite, pages of two', {
+  make: async (settings, clock) => sqlWatched(nodeSqlite(open()), settings, clock, tiny),
+})
+
+largeVisitorContract('SQL on node:sqlite', async (settings, clock) => {
+  const database = open()
+  return { ledger: sqlWatched(nodeSqlite(database), settings, clock), measure: async () => measureRows(nodeSqlite(database)) }
+})
+
 ledgerLossContract('SQL', async (settings, clock) => {
   const database = open()
   return {
@@ -75,7 +88,7 @@ describe('against the plain model', () => {
         return model
       },
       (settings, clock) => sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock),
-      400,
+      { numRuns: 400 },
     )
     const steady = models.filter((model) => model.steppedBackMs() <= contractSettings.quotaSlackMs)
     expect(steady.length).toBeGreaterThan(100)
@@ -91,9 +104,23 @@ describe('against the plain model', () => {
         const path = newFile()
         return takingTurns([open(path), open(path)].map((database) => sqlWatched(nodeSqlite(database), settings, clock)))
       },
-      25,
+      { numRuns: 25 },
     )
   }, 60_000)
+
+  it.each([
+    ['a dozen names in pages of two', tiny, {}],
+    ['registers that soon count no more', defaultLimits, { retentionMs: 5_000, youngMs: 1_000 }],
+    ['both', tiny, { retentionMs: 5_000, youngMs: 1_000 }],
+  ])(
+    'answers alike: %s',
+    async (_, limits, settings) => {
+      const make: Parameters<typeof ledgerDifferential>[1] = (all, clock) =>
+        sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), all, clock, limits)
+      await ledgerDifferential(modelLedger, make, { numRuns: 150, nameCount: 12, settings })
+    },
+    60_000,
+  )
 })
 
 describe('one file, several processes', () => {
@@ -174,6 +201,7 @@ describe('transactions', () => {
         return sql.exec(query, ...params)
       },
       transaction: (work) => sql.transaction(work),
+      inTurn: (work) => sql.inTurn(work),
     }
     const ledger = sqlWatched(failing, contractSettings, { now: () => startMs })
     const batch = ['v1', 'v2'].map((visitor) => request(visitor, { event: `event of ${visitor}` }))
@@ -205,6 +233,7 @@ describe('fits a Durable Object', () => {
         return sql.exec(query, ...params)
       },
       transaction: (work) => sql.transaction(work),
+      inTurn: (work) => sql.inTurn(work),
     }
     const ledger = sqlWatched(counting, contractSettings, { now: () => startMs })
     const batch = Array.from({ length: maxBatch }, (_, index) =>
@@ -247,12 +276,12 @@ describe('rows that are over', () => {
     expect(await ledger.admit([request('v', { event: 'e' })], 'live')).toMatchObject([{ event: 'open' }])
   })
 
-  it('a visitor is remembered as long as its newest register, and each use makes it longer', async () => {
+  it('a visitor is kept as long as its newest register and a lifetime more, and each use makes it longer', async () => {
     const { state, ledger, rows } = setUp()
     await ledger.settle([settlementOf(request('v'), { backoff: { attempts: 1, notBeforeMs: startMs } })])
     state.nowMs += 2 * hourMs
     await ledger.settle([settlementOf(request('v'))])
-    state.nowMs = startMs + 2 * hourMs + lifeMs
+    state.nowMs = startMs + 2 * hourMs + 2 * lifeMs
     await ledger.admit([request('other')], 'live')
     expect(rows('relay_visitor')).toBe(1)
     state.nowMs += hourMs + 1
@@ -270,13 +299,13 @@ describe('rows that are over', () => {
       )
       await ledger.firstStamps(ids.map((id) => ({ event: `asked ${id}`, stamp })))
     }
-    for (let day = 0; day < 12; day++) {
+    for (let day = 0; day < 20; day++) {
       state.nowMs = startMs + day * 24 * hourMs
       await round(`day ${day}`, at(day * 24 * hourMs))
     }
-    // Three days of visitors and four of events are alive, and a day's more may wait to be swept.
-    expect(rows('relay_visitor')).toBeLessThanOrEqual(5 * maxBatch)
-    expect(rows('relay_event')).toBeLessThanOrEqual(2 * 6 * maxBatch)
+    // Three days of visitors and four of events are alive, as many are kept, and a day's more may wait to be swept.
+    expect(rows('relay_visitor')).toBeLessThanOrEqual(8 * maxBatch)
+    expect(rows('relay_event')).toBeLessThanOrEqual(2 * 10 * maxBatch)
     expect(rows('relay_unit')).toBe(1)
   })
 

@@ -114,8 +114,7 @@ for index, request in ipairs(input.requests) do
         if answer.verdicts[position] == 'send' then
           if bucket then
             local stamp = first or attribute.stamp
-            writeRegister(visitor, attribute.name, admitted(readRegister(visitor, attribute.name), stamp, request.token))
-            keepRegister(visitor, stamp)
+            writeRegister(visitor, attribute.name, admitted(readRegister(visitor, attribute.name), stamp, request.token), livesFor(stamp))
           else
             answer.verdicts[position] = instead
           end

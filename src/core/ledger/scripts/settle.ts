@@ -62,8 +62,7 @@ for index, settlement in ipairs(input.settlements) do
       local open = table.remove(back, 1)
       r = { done = r.done, open = open, at = open and 0 or nil, below = open and openBelow(back, r.done) or {} }
     end
-    writeRegister(visitor, attribute.name, r)
-    keepRegister(visitor, attribute.stamp)
+    writeRegister(visitor, attribute.name, r, livesFor(attribute.stamp))
   end
   if delivered then
     redis.call('HDEL', visitor, 'b')

@@ -103,7 +103,11 @@ return 'null'
 
 /** KEYS: a visitor. */
 export const eraseScript = `${prelude}
-redis.call('DEL', KEYS[1])
+-- Most visitors have none; UNLINK frees what it removes behind the script's back.
+if redis.call('HEXISTS', KEYS[1], 'p') == 1 then
+  for page = 0, input.pages - 1 do redis.call('UNLINK', KEYS[1] .. ':' .. text(page)) end
+end
+redis.call('UNLINK', KEYS[1])
 redis.call('HSET', KEYS[1], 'x', text(now))
 extend(KEYS[1], input.retentionMs)
 return 'null'
