@@ -90,7 +90,7 @@ export function simulatedKv(parts: KvParts): SimulatedKv {
       if (bytes > maxMetadataBytes) throw new Error(`KV PUT failed: 413 Metadata length of ${bytes} exceeds limit of ${maxMetadataBytes}.`)
       if (Buffer.byteLength(value) > maxValueBytes) throw new Error('KV PUT failed: 413 Value length exceeds limit.')
       const values = await parts.valuesIn(key, value, metadata)
-      if (value !== '') {
+      if (value !== '' && key.startsWith('b1/')) {
         const illness = parts.sickens(key)
         if (illness !== undefined) {
           parts.trace(`KV: ${key} is sick: ${illness}`)

@@ -500,7 +500,8 @@ function tablesOf(database: DatabaseSync): readonly string[] {
 }
 
 async function valuesIn(seal: Seal, key: string, value: string, metadata: unknown): Promise<readonly string[]> {
-  const packed = await seal.open(metadata ?? JSON.parse(value), key)
+  // Beside a value the metadata only says how large it is.
+  const packed = await seal.open(value === '' ? metadata : JSON.parse(value), key)
   if (key.startsWith('b1/')) return unpackEntry(packed)?.attributes.map((attribute) => attribute.value) ?? []
   const dead = unpackDead(packed)
   if (dead?.detail?.includes('larger than one call') === true) invocations.getStore()?.saw('fate', 'unfit', 'replay')
