@@ -6,7 +6,8 @@ import { makeStamp } from '../../src/core/stamp.ts'
 import { lanes } from '../../src/core/update.ts'
 import { contractSettings } from './ledger.ts'
 
-type Make = (settings: LedgerSettings, clock: { now: () => number }) => Ledger
+/** Makes a store, and opens it as often as the settings change. */
+type Make = (clock: { now: () => number }) => (settings: LedgerSettings) => Ledger
 const startMs = 1_790_000_000_000
 const outcomes: Outcome[] = ['delivered', 'unsent', 'refused', 'unknown']
 /** A dozen: more than a page of two, or of five, takes. */
@@ -32,6 +33,8 @@ const admitOp = fc.record({
       units: fc.integer({ min: 1, max: 9 }),
       share: fc.option(fc.constantFrom(0, 4, 20), { nil: undefined }),
       hold: fc.integer({ min: 0, max: 9 }).map((draw) => draw === 0),
+      sources: fc.subarray(['noisy', 'quiet', 'third'], { minLength: 1 }),
+      lastResort: fc.boolean(),
     }),
     { minLength: 1, maxLength: 4 },
   ),
@@ -55,12 +58,23 @@ const settleOp = fc.record({
 })
 const controlOp = fc.record({
   kind: fc.constant('control' as const),
-  what: fc.constantFrom('pause' as const, 'resume' as const, 'resume' as const, 'erase' as const, 'restate' as const),
+  what: fc.constantFrom('pause' as const, 'resume' as const, 'resume' as const, 'erase' as const, 'restate' as const, 'confirm' as const),
   number: fc.integer({ min: 0, max: 2 }),
 })
 const waitOp = fc.record({
   kind: fc.constant('wait' as const),
   ms: fc.oneof(fc.integer({ min: -300, max: 3_000 }), fc.integer({ min: 9_000, max: 15_000 })),
+})
+/** The clock is set: beyond what it may be off by, forward or back. */
+const jumpOp = fc.record({
+  kind: fc.constant('jump' as const),
+  minutes: fc.constantFrom(-31, -6, -4, 4, 6, 30),
+  confirmed: fc.boolean(),
+})
+const restartOp = fc.record({
+  kind: fc.constant('restart' as const),
+  quotaBucketMs: fc.constantFrom(50, 100, 170, 1_000),
+  quotaWindowMs: fc.constantFrom(5_000, 10_000, 10_000, 400_000),
 })
 const leaseOp = fc.record({
   kind: fc.constant('lease' as const),
@@ -74,7 +88,7 @@ const stampsOp = fc.record({
   stamp: fc.integer({ min: 0, max: 6 }),
 })
 
-/** Both start empty, on one fake clock that now and then steps back. Every answer, and the usage after every step, is compared. */
+/** Both start empty, on one fake clock that now and then steps back or jumps. Every answer, and the usage after every step, is compared. */
 export async function ledgerDifferential(makeOne: Make, makeOther: Make, options: DifferentialOptions = {}): Promise<void> {
   const { numRuns = 60, nameCount = 3 } = options
   await fc.assert(
@@ -85,6 +99,8 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
           { weight: 6, arbitrary: settleOp },
           { weight: 3, arbitrary: waitOp },
           { weight: 2, arbitrary: stampsOp },
+          jumpOp,
+          restartOp,
           controlOp,
           leaseOp,
         ),
@@ -93,8 +109,11 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
       async (operations) => {
         let nowMs = startMs
         const clock = { now: () => nowMs }
-        const settings = { ...contractSettings, quotaLimit: 20, ...options.settings }
-        const [one, other] = [makeOne(settings, clock), makeOther(settings, clock)]
+        let settings = { ...contractSettings, quotaLimit: 20, ...options.settings }
+        const [openOne, openOther] = [makeOne(clock), makeOther(clock)]
+        let [one, other] = [openOne(settings), openOther(settings)]
+        for (const ledger of [one, other]) await ledger.check()
+        const held = async () => (await one.usage()).clock !== undefined
         const attempts: { request: AdmitRequest; bucket: number; firstStamp: string | undefined; probe: boolean }[] = []
         const stamp = (serial: number) => makeStamp(startMs + serial, startMs + serial, String(serial).padStart(16, '0'))
         let token = 0
@@ -103,28 +122,44 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
             case 'wait':
               nowMs += operation.ms
               break
+            case 'jump':
+              nowMs += operation.minutes * 60_000
+              if (operation.confirmed) for (const ledger of [one, other]) await ledger.confirmClock()
+              break
+            case 'restart': {
+              const { quotaBucketMs, quotaWindowMs } = operation
+              settings = { ...settings, quotaBucketMs, quotaWindowMs }
+              one = openOne(settings)
+              other = openOther(settings)
+              break
+            }
             case 'lease': {
+              // By which of two times a lease, an event or an erasure is dated while the clock is off, is nobody's promise.
+              if (await held()) break
               const { holder, ttlMs } = operation
               const ask = (ledger: Ledger) => (ttlMs === 0 ? ledger.release('flush', holder) : ledger.lease('flush', holder, ttlMs))
               expect(await ask(other)).toEqual(await ask(one))
               break
             }
             case 'control': {
+              if (operation.what === 'erase' && (await held())) break
               for (const ledger of [one, other]) {
-                if (operation.what === 'erase') await ledger.erase(`visitor-${operation.number}`)
+                if (operation.what === 'confirm') await ledger.confirmClock()
+                else if (operation.what === 'erase') await ledger.erase(`visitor-${operation.number}`)
                 else if (operation.what === 'restate') await ledger.restate(operation.number * 5)
                 else await ledger.pause(operation.what === 'pause')
               }
               break
             }
             case 'stamps': {
+              if (await held()) break
               const events = [{ event: `event-${operation.event}`, stamp: stamp(operation.stamp) }]
               expect(await other.firstStamps(events)).toEqual(await one.firstStamps(events))
               break
             }
             case 'admit': {
               const requests = operation.requests.map(
-                ({ visitor, name, event, stamps, units, share, hold }): AdmitRequest => ({
+                ({ visitor, name, event, stamps, units, share, hold, sources, lastResort }): AdmitRequest => ({
                   visitorHash: `visitor-${visitor}`,
                   // With an event all attributes have the event's one stamp.
                   attributes: stamps.map((serial, index) => ({
@@ -136,8 +171,14 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
                   ...(event === undefined ? {} : { event: `event-${event}` }),
                   ...(share === undefined ? {} : { source: { name: 'noisy', units: share } }),
                   ...(hold ? { hold } : {}),
+                  ...(lastResort ? { lastResort } : {}),
+                  sources,
                 }),
               )
+              if (await held()) {
+                for (const ledger of [one, other]) await expect(ledger.admit(requests, operation.lane)).rejects.toThrow('clock')
+                break
+              }
               const [answers, others] = [await one.admit(requests, operation.lane), await other.admit(requests, operation.lane)]
               expect(others).toEqual(answers)
               answers.forEach((answer, index) => {
@@ -162,6 +203,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
                       stamp: firstStamp ?? stamp,
                       outcome: ending.outcomes[index] ?? 'unknown',
                     })),
+                    ...(request.sources === undefined ? {} : { sources: request.sources }),
                     ...(ending.giveBack > 0 ? { giveBack: { bucket, units: Math.min(ending.giveBack, request.units), ...source } } : {}),
                     ...(ending.done && request.event !== undefined ? { eventDone: request.event } : {}),
                     ...(ending.signal === undefined ? {} : { signal: ending.signal, ...(probe ? { probe: true as const } : {}) }),
@@ -169,8 +211,9 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
                   },
                 ]
               })
-              await one.settle(settlements, { calls: 1 })
-              await other.settle(settlements, { calls: 1 })
+              const leads = { desk: 2_000 + settlements.length }
+              await one.settle(settlements, { calls: 1 }, leads)
+              await other.settle(settlements, { calls: 1 }, leads)
               break
             }
           }

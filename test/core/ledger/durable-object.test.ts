@@ -6,6 +6,7 @@ import { afterAll } from 'vitest'
 import type { LedgerSettings, LedgerStore } from '../../../src/core/ledger/port.ts'
 import { defaultLimits } from '../../../src/core/limits.ts'
 import { ledgerContract } from '../../contract/ledger.ts'
+import { ledgerClockContract } from '../../contract/ledger-clock.ts'
 import { largeVisitorContract } from '../../contract/ledger-large.ts'
 import { watched } from '../../support/ledger.ts'
 
@@ -97,6 +98,7 @@ function objectLedger(settings: LedgerSettings, clock: { now: () => number }, li
 
 afterAll(() => miniflare.dispose())
 
+ledgerClockContract('SQL in a Durable Object', { make: async (settings, clock) => objectLedger(settings, clock).ledger })
 ledgerContract('SQL in a Durable Object', { make: async (settings, clock) => objectLedger(settings, clock).ledger })
 ledgerContract('SQL in a Durable Object, pages of two', {
   make: async (settings, clock) => objectLedger(settings, clock, { ...defaultLimits, registersPerPage: 2, registersPerPart: 3 }).ledger,

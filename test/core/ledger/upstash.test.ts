@@ -4,7 +4,8 @@ import type { Ledger } from '../../../src/core/ledger/port.ts'
 import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
 import { upstashLedger } from '../../../src/core/ledger/upstash.ts'
 import { defaultLimits, type Limits } from '../../../src/core/limits.ts'
-import { at, contractSettings, ledgerContract } from '../../contract/ledger.ts'
+import { at, contractSettings, type LedgerMaker, ledgerContract } from '../../contract/ledger.ts'
+import { ledgerClockContract } from '../../contract/ledger-clock.ts'
 import { ledgerDifferential } from '../../contract/ledger-differential.ts'
 import { largeVisitorContract } from '../../contract/ledger-large.ts'
 import { ledgerLossContract } from '../../contract/ledger-loss.ts'
@@ -33,7 +34,9 @@ const ledgerOn = (clock?: { now: () => number }, overrides: Partial<Parameters<t
     ...overrides,
   })
 
-ledgerContract('Upstash', { make: async (settings, clock) => ledgerOn(clock, { settings }) })
+const maker: LedgerMaker = { make: async (settings, clock) => ledgerOn(clock, { settings }) }
+ledgerContract('Upstash', maker)
+ledgerClockContract('Upstash', maker)
 
 ledgerContract('Upstash, pages of two', { make: async (settings, clock) => ledgerOn(clock, { settings, limits: tiny }) })
 
@@ -94,15 +97,27 @@ ledgerLossContract('Upstash', async (settings, clock) => {
 describe('both ledgers answer alike', () => {
   it('to random operations', async () => {
     await ledgerDifferential(
-      (settings, clock) => sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock),
-      (settings, clock) => ledgerOn(clock, { settings }),
+      (clock) => {
+        const sql = nodeSqlite(new DatabaseSync(':memory:'))
+        return (settings) => sqlWatched(sql, settings, clock)
+      },
+      (clock) => {
+        const prefix = `d${process.pid}-${++serial}`
+        return (settings) => ledgerOn(clock, { settings, prefix })
+      },
     )
   }, 60_000)
 
   it('also with a dozen names in pages of two, and registers that soon count no more', async () => {
     await ledgerDifferential(
-      (settings, clock) => sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock, tiny),
-      (settings, clock) => ledgerOn(clock, { settings, limits: tiny }),
+      (clock) => {
+        const sql = nodeSqlite(new DatabaseSync(':memory:'))
+        return (settings) => sqlWatched(sql, settings, clock, tiny)
+      },
+      (clock) => {
+        const prefix = `d${process.pid}-${++serial}`
+        return (settings) => ledgerOn(clock, { settings, limits: tiny, prefix })
+      },
       { nameCount: 12, settings: { retentionMs: 5_000, youngMs: 1_000 } },
     )
   }, 60_000)
