@@ -61,6 +61,7 @@ export class Oracle {
   readonly #unordered = new Set<string>()
   /** Before when an event must not be sent, by real time: a fast clock put it that far ahead. */
   readonly #notBefore = new Map<SimEvent, number>()
+  readonly #aheadUntil = new Map<SimEvent, number>()
   readonly #lastTried = new Map<SimEvent, number>()
   readonly #erased = new Map<string, number>()
   /** Visitors whose entries may stay, and keys that may. */
@@ -184,7 +185,10 @@ export class Oracle {
   /** A sender is about to give it to a clock that shows `arrivalMs`, at `nowMs`. */
   tried(event: SimEvent, arrivalMs: number, nowMs: number): void {
     this.#lastTried.set(event, nowMs)
-    if (event.timeless === true) this.#notBefore.set(event, Math.min(arrivalMs, this.#notBefore.get(event) ?? Number.POSITIVE_INFINITY))
+    if (event.timeless !== true) return
+    // Whichever try was recorded first.
+    this.#notBefore.set(event, Math.min(arrivalMs, this.#notBefore.get(event) ?? Number.POSITIVE_INFINITY))
+    this.#aheadUntil.set(event, Math.max(arrivalMs, this.#aheadUntil.get(event) ?? 0))
   }
 
   /** Until when what waits may have to wait, because a fast clock took it in. */
@@ -193,7 +197,7 @@ export class Oracle {
       0,
       ...[...this.#durable]
         .flatMap(([key, values]) => (key.startsWith('b1/') ? this.#eventsOf(values) : []))
-        .map((event) => this.#notBefore.get(event) ?? 0),
+        .map((event) => this.#aheadUntil.get(event) ?? 0),
     )
   }
 
