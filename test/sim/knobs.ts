@@ -56,6 +56,12 @@ export function firstKnobs(
     // Nothing that waits ends by its age: what is stuck must be seen to be.
     perhaps('RETENTION_HOURS', () => between(random, 6, 72))
   }
+  if (night.has('knobs')) {
+    const random = night.random('knobs')
+    env['RETENTION_HOURS'] = pick(random, [1, 1, 6, 72])
+    // A quota that is used up shows what a changed window forgets, or never frees.
+    if (random.fraction() < 0.5) env['QUOTA_LIMIT'] = between(random, 10, 20)
+  }
   if (night.has('tiny budgets')) beyond = { ...beyond, ...tinyBudgets(night.random('tiny budgets')) }
   return { env, beyond }
 }

@@ -149,16 +149,15 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   )
   const lastNo = new Map<string, 'refused_together' | 'sent_turned_away'>()
   const parts = { time, random, oracle, coverage, trace, weather: () => weather, outages: () => outages }
-  let sicknesses = night.has('sick key') ? 2 : 0
+  const sicknesses = [
+    ...(night.has('sick key') ? (['fails', 'fails'] as const) : []),
+    ...(night.has('slow key') ? (['slow'] as const) : []),
+  ]
   const kv = simulatedKv({
     ...parts,
     valuesIn: async (key, value, metadata) => valuesIn(opener, key, value, metadata),
     bytesPerRead: limits === defaultLimits ? 25_000_000 : Math.floor(limits.bytesPerRead * 1.25),
-    sickens: () => {
-      if (sicknesses === 0 || night.random('sick key').fraction() < 0.4) return undefined
-      sicknesses--
-      return pick(night.random('sick key'), ['fails', 'slow'])
-    },
+    sickens: () => (night.random('sick key').fraction() < 0.4 ? undefined : sicknesses.shift()),
   })
   const stores = new Map<string, LedgerStore>()
   /** Each settings' own, as processes on one file have; or everybody's, as the object is. */

@@ -169,7 +169,7 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
         send('events of a hot visitor', own(some, 'PII-visitor-hot', attributes))
       }
     }
-    if (night.has('odd sizes') || night.has('sick key')) {
+    if (night.has('odd sizes') || night.has('sick key') || night.has('slow key')) {
       const some = night.random(night.has('odd sizes') ? 'odd sizes' : 'sick key')
       // Bounds of a handful make many attempts of few.
       const most = night.has('tiny limits') ? 40 : 400
