@@ -53,6 +53,8 @@ export function firstKnobs(
     perhaps('TARGET_TIMEOUT_MS', () => magnitude(random, 100, 10_000))
     perhaps('FLUSH_MAX_MS', () => magnitude(random, 5_000, 120_000))
     perhaps('FLUSH_MAX_OPS', () => magnitude(random, 100, 2_000))
+    if (env['LEDGER_TIMEOUT_MS'] !== undefined)
+      env['ANSWER_DEADLINE_MS'] = Math.max(Number(env['LEDGER_TIMEOUT_MS']), Number(env['ANSWER_DEADLINE_MS']))
     // Nothing that waits ends by its age: what is stuck must be seen to be.
     perhaps('RETENTION_HOURS', () => between(random, 6, 72))
   }
