@@ -1,18 +1,21 @@
 /** The operator's routes: who may use them, and what they do to a whole relay in one process. */
+import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { createErase } from '../../src/core/erase.ts'
 import { createHasher } from '../../src/core/hash.ts'
+import { nodeSqlite } from '../../src/core/ledger/sqlite-node.ts'
 import { createFind } from '../../src/core/whereabouts.ts'
 import { createApp } from '../../src/edge/app.ts'
 import { systemClock } from '../../src/runtime.ts'
+import { sqlWatched } from '../support/ledger.ts'
 import { testSecrets } from '../support/secrets.ts'
-import { createWorld, type World } from '../support/world.ts'
+import { createWorld, type World, worldSettings } from '../support/world.ts'
 
 const origin = 'https://relay.example'
 const bearer = { authorization: `Bearer ${testSecrets.adminToken}` }
 const basic = (user: string, password: string) => ({ authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` })
 
-async function admin(world: World, adminToken: string | null = testSecrets.adminToken) {
+async function admin(world: World, adminToken: string | null = testSecrets.adminToken, maxOperations = 900) {
   const hasher = await createHasher('a-hash-key-of-32-bytes-for-tests-only')
   const { ledger, backlog } = world
   const app = createApp({
@@ -34,8 +37,8 @@ async function admin(world: World, adminToken: string | null = testSecrets.admin
       confirmClock: () => ledger.confirmClock(),
       restate: (units) => ledger.restate(units),
       flush: () => world.flush(),
-      erase: createErase({ hasher, ledger, backlog, maxOperations: 900 }),
-      find: createFind({ hasher, ledger, backlog }),
+      erase: createErase({ hasher, ledger, backlog, clock: world.clock, maxOperations }),
+      find: createFind({ hasher, ledger, backlog, clock: world.clock, maxOperations }),
       moveOut: (cursor) => ledger.moveOut(cursor),
       moveIn: (part) => ledger.moveIn(part),
       hashKeyName: async () => 'a-key',
@@ -116,6 +119,21 @@ describe('pause', () => {
   })
 })
 
+describe('clock/confirm', () => {
+  it('tells the ledger that its clock is right as it is, and answers how it stands', async () => {
+    let nowMs = 1_790_000_000_000
+    const world = await createWorld({ ledger: sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), worldSettings, { now: () => nowMs }) })
+    const ask = await admin(world)
+    await world.deliver([await world.update({ id: 'e', attributes: { tier: 'gold' } })])
+    nowMs -= 3_600_000
+    expect((await world.ledger.usage()).clock).toEqual({ jumpedByMs: -3_600_000 })
+    expect((await ask('/clock/confirm', { headers: {} })).status).toBe(401)
+    expect((await ask('/clock/confirm')).answer).toMatchObject({ used: 1, clock: { jumpedByMs: 0 } })
+    nowMs += worldSettings.youngMs + 1
+    expect(await world.ledger.usage()).not.toHaveProperty('clock')
+  })
+})
+
 describe('quota/spent', () => {
   it.each([{}, { units: -1 }, { units: 1.5 }, { units: '5' }, { units: 5, more: 1 }, [], 'null'])('refuses %j', async (body) => {
     const ask = await admin(await createWorld())
@@ -125,6 +143,31 @@ describe('quota/spent', () => {
   it('states what was spent', async () => {
     const ask = await admin(await createWorld())
     expect((await ask('/quota/spent', { body: { units: 400 } })).answer).toMatchObject({ used: 400, remaining: 600 })
+  })
+})
+
+describe('ledger/state', () => {
+  const nothing = { hashKey: 'a-key', units: [], visitors: [], events: [] }
+  const units = (count: unknown, more: object = {}) => ({ ...nothing, units: [{ account: '', lastMs: Date.now(), units: count, ...more }] })
+
+  it.each<[object, RegExp]>([
+    [units(-5), /units\.0\.units/],
+    [units(0.5), /units\.0\.units/],
+    [units(5, { more: 1 }), /not known/],
+    [{ hashKey: 'a-key', visitors: [], events: [] }, /units/],
+    [{ ...nothing, lostMs: Date.now() + 365 * 86_400_000 }, /lostMs/],
+    [{ ...nothing, hashKey: 'another' }, /another HASH_KEY/],
+    [{ ...nothing, end: true }, /not known/],
+  ])('takes nothing of what is no part of a ledger in, and names the field: %j', async (body, message) => {
+    const world = await createWorld()
+    const { status, answer } = await (await admin(world))('/ledger/state', { body })
+    expect([status, JSON.stringify(answer)]).toEqual([422, expect.stringMatching(message)])
+    expect((await world.ledger.usage()).used).toBe(0)
+  })
+
+  it('takes a part in', async () => {
+    const world = await createWorld()
+    expect((await (await admin(world))('/ledger/state', { body: units(5) })).answer).toMatchObject({ used: 5 })
   })
 })
 
@@ -142,7 +185,13 @@ describe('erase', () => {
     for (const entry of copies) await world.backlog.bury({ ...dead, entry })
     await world.backlog.bury({ ...dead, reason: 'unmappable', raw: '{"customer":"erase-me"}' })
     await world.backlog.bury({ ...dead, reason: 'unmappable', raw: '{"customer":"somebody else"}' })
-    expect((await ask('/erase', { body: erased })).answer).toEqual({ entries: 1, deadLetters: 2, complete: true })
+    expect((await ask('/erase', { body: erased })).answer).toEqual({
+      entries: 1,
+      deadLetters: 2,
+      mentioned: 0,
+      unreadable: 0,
+      complete: true,
+    })
     expect(await world.entries()).toBe(1)
     expect(await world.dead()).toHaveLength(1)
 
@@ -159,7 +208,41 @@ describe('erase', () => {
     expect(world.profile('erase-me')).toEqual({ tier: 'iron' })
   })
 
-  it.each([{}, { visitor: {} }, { visitor: { thirdPartyId: 'a/b' } }, { visitor: { pcId: '1' }, more: 1 }])('refuses %j', async (body) => {
+  it('leaves an event of somebody else that holds the id in a longer text, and says that there is one', async () => {
+    const world = await createWorld()
+    const ask = await admin(world)
+    const dead = { reason: 'unmappable', source: 'loan', atMs: 1, firstSeenMs: 1, attempts: 0 } as const
+    for (const raw of ['{"customer":"1425"}', '{"customer":42}']) await world.backlog.bury({ ...dead, raw })
+    const { answer } = await ask('/erase', { body: { visitor: { thirdPartyId: '42' } } })
+    expect(answer).toEqual({ entries: 0, deadLetters: 1, mentioned: 1, unreadable: 0, complete: true })
+    expect((await world.backlog.listDead()).items).toMatchObject([{ dead: { raw: '{"customer":"1425"}' } }])
+  })
+
+  it('where its budget ends it gives a cursor, with which it goes on to the end', async () => {
+    const world = await createWorld()
+    const ask = await admin(world, testSecrets.adminToken, 5)
+    const dead = { reason: 'unmappable', source: 'loan', firstSeenMs: 1, attempts: 0, raw: '{"customer":"erase-me"}' } as const
+    for (let atMs = 0; atMs < 9; atMs++) await world.backlog.bury({ ...dead, atMs })
+    const visitor = { thirdPartyId: 'erase-me' }
+    let removed = 0
+    let answer: Record<string, unknown> = {}
+    for (let calls = 0; answer['complete'] !== true; calls++) {
+      expect(calls).toBeLessThan(20)
+      answer = (await ask('/erase', { body: { visitor, ...(calls === 0 ? {} : { cursor: answer['cursor'] }) } })).answer
+      removed += Number(answer['deadLetters'])
+    }
+    expect([removed, await world.dead()]).toEqual([9, []])
+    const { status, answer: refused } = await ask('/erase', { body: { visitor: { thirdPartyId: 'other' }, cursor: 'made up' } })
+    expect([status, refused['errors']]).toEqual([422, [{ path: 'cursor', message: expect.any(String) }]])
+  })
+
+  it.each([
+    {},
+    { visitor: {} },
+    { visitor: { thirdPartyId: 'a/b' } },
+    { visitor: { pcId: '1' }, more: 1 },
+    { visitor: { pcId: '1' }, cursor: 1 },
+  ])('refuses %j', async (body) => {
     const ask = await admin(await createWorld())
     expect((await ask('/erase', { body })).status).toBe(422)
   })
