@@ -2,7 +2,7 @@
 import { type Kv, kvBacklog } from '../../src/core/backlog/kv.ts'
 import { createSeal } from '../../src/core/backlog/seal.ts'
 import type { Clock, Random } from '../../src/core/clock.ts'
-import type { Erased } from '../../src/core/erase.ts'
+import type { Erase } from '../../src/core/erase.ts'
 import { withDeadline } from '../../src/core/ledger/deadline.ts'
 import { newEpochMemory, type Witness, watchedLedger } from '../../src/core/ledger/epoch.ts'
 import type { LedgerStore, Settlement } from '../../src/core/ledger/port.ts'
@@ -55,7 +55,8 @@ export interface Isolate {
   /** Undefined where the isolate died before it answered. */
   request(request: Request): Promise<Response | undefined>
   flush(): Promise<FlushReport | undefined>
-  erase(visitor: Visitor): Promise<Erased | undefined>
+  /** Goes on from `cursor`, where an erasure that was not complete ended. */
+  erase(visitor: Visitor, cursor?: string): Promise<Awaited<ReturnType<Erase>> | undefined>
   die(): void
 }
 
@@ -258,7 +259,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     clockErrorMs,
     request: (request) => invoke(async () => relay.app.fetch(request)),
     flush: () => invoke(() => relay.flush()),
-    erase: (visitor) => invoke(() => relay.operator.erase(visitor)),
+    erase: (visitor, cursor) => invoke(() => relay.operator.erase(visitor, cursor)),
     die: () => {
       for (const invocation of underWay) invocation.interrupted('deploy')
       die('in a deploy')

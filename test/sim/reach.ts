@@ -3,7 +3,7 @@
  * interrupted the attempt that reached them.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { Fate } from '../../src/core/door.ts'
+import type { Fate } from '../../src/core/fate.ts'
 import type { Verdict } from '../../src/core/ledger/port.ts'
 import { type Lane, lanes } from '../../src/core/update.ts'
 

@@ -425,11 +425,14 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
       const visitor = pick(own, traffic.visitors())
       void (async () => {
         trace(`${visitor} is erased`)
-        for (let tries = 0; tries < 20; tries++) {
+        let cursor: string | undefined
+        for (let tries = 0; tries < 50; tries++) {
           const isolate = await anIsolate()
           // From the first try on: what it removed stays removed, though it did not answer.
           oracle.erased(visitor, Number.POSITIVE_INFINITY)
-          const erased = await isolate.erase(asVisitor(visitor)).catch(() => undefined)
+          const erased = await isolate.erase(asVisitor(visitor), cursor).catch(() => undefined)
+          if (erased === 'unknown_cursor') oracle.fail('G2: an erasure does not know its own cursor')
+          cursor = erased?.cursor ?? cursor
           if (erased?.complete === true) {
             coverage['erased visitors']++
             oracle.erased(visitor, time.nowMs)
