@@ -431,7 +431,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
           // From the first try on: what it removed stays removed, though it did not answer.
           oracle.erased(visitor, Number.POSITIVE_INFINITY)
           const erased = await isolate.erase(asVisitor(visitor), cursor).catch(() => undefined)
-          if (erased === 'unknown_cursor') oracle.fail('G2: an erasure does not know its own cursor')
+          if (erased === 'unknown_cursor') return oracle.fail('G2: an erasure does not know its own cursor')
           cursor = erased?.cursor ?? cursor
           if (erased?.complete === true) {
             coverage['erased visitors']++
