@@ -127,6 +127,29 @@ describe('quota/spent', () => {
   })
 })
 
+describe('ledger/state', () => {
+  const part = { id: 'x:0', hashKey: 'a-key', units: [{ account: '', lastMs: 1_790_000_000_000, units: 7 }], visitors: [], events: [] }
+
+  it('takes in what was exported under the same HASH_KEY', async () => {
+    const world = await createWorld()
+    const ask = await admin(world)
+    expect(await ask('/ledger/state', { body: part })).toMatchObject({ status: 200, answer: { used: 7 } })
+  })
+
+  it.each<[string, object]>([
+    ['of another HASH_KEY, under which its names mean nobody', { hashKey: 'another-key' }],
+    ['of no HASH_KEY', { hashKey: undefined }],
+    ['with units that are none', { units: [{ account: '', lastMs: 0, units: -7 }] }],
+    ['with a stamp that is none', { events: [{ event: 'ee', stamp: 'soon', atMs: 0, done: true, keptUntilMs: 0 }] }],
+    ['with something more', { more: 1 }],
+  ])('refuses one %s, and takes in nothing of it (G3)', async (_, more) => {
+    const world = await createWorld()
+    const ask = await admin(world)
+    expect(await ask('/ledger/state', { body: { ...part, ...more } })).toMatchObject({ status: 422 })
+    expect((await world.ledger.usage()).used).toBe(0)
+  })
+})
+
 describe('erase', () => {
   it('removes one visitor from backlog, registers and dead letters, and nothing of it is sent afterwards', async () => {
     const world = await createWorld()
