@@ -102,6 +102,7 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
     usage: () => ledger.usage(),
     pause: (paused) => ledger.pause(paused),
     restate: (units) => ledger.restate(units),
+    confirmClock: () => ledger.confirmClock(),
     flush: () => run(),
     erase: createErase({ hasher, ledger, backlog, maxOperations: settings.flushMaxOps }),
     find: createFind({ hasher, ledger, backlog }),
@@ -140,7 +141,7 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
 
   async function ready(): Promise<Readiness> {
     const nowMs = clock.now()
-    const asked = await Promise.all([ledger.usage(), ledger.recall(lastRunMemo)]).catch(() => undefined)
+    const asked = await Promise.all([ledger.summary(), ledger.recall(lastRunMemo)]).catch(() => undefined)
     const [usage, lastRun] = asked ?? []
     const atMs = readAtMs(lastRun)
     const secretProblems = await secretProblemsOf(parts.sources, settings.hookSecrets)
@@ -152,7 +153,7 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
       ready: usage !== undefined && !wrong,
       ledger: ledger.kind,
       checks: {
-        ledger: usage === undefined ? 'fail' : lost ? 'warn' : 'ok',
+        ledger: usage === undefined ? 'fail' : lost || usage.clock !== undefined ? 'warn' : 'ok',
         target: wrong ? 'fail' : breaker !== undefined || usage?.health.paused === true ? 'warn' : 'ok',
         token: tokenCheck(nowMs),
         cron: atMs !== undefined && nowMs - atMs <= cronSilentMs ? 'ok' : 'warn',
@@ -165,6 +166,7 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
         ...(breaker === undefined ? {} : { breaker: breaker.cause, breakerSince: new Date(breaker.sinceMs).toISOString() }),
         ...(secretProblems.length === 0 ? {} : { sources: secretProblems.join('; ') }),
         ...(usage?.health.paused === true ? { paused: 'yes' } : {}),
+        ...(usage?.clock === undefined ? {} : { clockJumpedByMs: usage.clock.jumpedByMs }),
         ...(usage?.lostAtMs === undefined ? {} : { ledgerLostAt: new Date(usage.lostAtMs).toISOString() }),
       },
     }

@@ -14,6 +14,8 @@ const adobeQuota = 1_000_000
 const defaultQuota = 999_000
 const dayMs = 86_400_000
 const minHashKeyBytes = 32
+/** A ledger keeps those of two windows, and says them all where it is asked for its usage. */
+const maxBucketsPerWindow = 10_000
 /** Cloudflare: about 1,000 operations on KV in one invocation. */
 const defaultFlushMaxOps = 900
 const minAdminTokenChars = 20
@@ -166,6 +168,8 @@ export function parseSettings(env: Readonly<Record<string, unknown>>): ParsedSet
     problems.push(`${url === '' ? 'UPSTASH_REDIS_REST_URL' : 'UPSTASH_REDIS_REST_TOKEN'} is missing: set both, or neither`)
   if (parsed.success && parsed.data.QUOTA_BUCKET_MS * 100 > parsed.data.QUOTA_WINDOW_MS)
     problems.push('QUOTA_BUCKET_MS must be at most a hundredth of QUOTA_WINDOW_MS')
+  if (parsed.success && parsed.data.QUOTA_BUCKET_MS * maxBucketsPerWindow < parsed.data.QUOTA_WINDOW_MS)
+    problems.push('QUOTA_BUCKET_MS must be at least a ten-thousandth of QUOTA_WINDOW_MS: a ledger keeps every bucket')
   if (!parsed.success || problems.length > 0) return { ok: false, problems }
 
   const given = parsed.data

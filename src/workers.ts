@@ -5,7 +5,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import { kvBacklog } from './core/backlog/kv.ts'
 import { newEpochMemory, type Testimony, type Witness, watchedLedger } from './core/ledger/epoch.ts'
-import type { AdmitRequest, Counters, Ledger, MovedState, Settlement } from './core/ledger/port.ts'
+import type { AdmitRequest, Counters, Leads, Ledger, MovedState, Settlement } from './core/ledger/port.ts'
 import { sqlLedger } from './core/ledger/sql.ts'
 import { objectSqlite } from './core/ledger/sqlite-object.ts'
 import { kvWitness, sqlWitness } from './core/ledger/witness.ts'
@@ -50,14 +50,20 @@ export class LedgerObject extends DurableObject<Env> {
   admit(requests: readonly AdmitRequest[], lane: Lane) {
     return this.#ledger.admit(requests, lane)
   }
-  settle(settlements: readonly Settlement[], counts?: Counters) {
-    return this.#ledger.settle(settlements, counts)
+  settle(settlements: readonly Settlement[], counts?: Counters, leads?: Leads) {
+    return this.#ledger.settle(settlements, counts, leads)
   }
   firstStamps(events: readonly { event: string; stamp: Stamp }[]) {
     return this.#ledger.firstStamps(events)
   }
+  summary() {
+    return this.#ledger.summary()
+  }
   usage() {
     return this.#ledger.usage()
+  }
+  confirmClock() {
+    return this.#ledger.confirmClock()
   }
   lease(name: string, holder: string, ttlMs: number) {
     return this.#ledger.lease(name, holder, ttlMs)
@@ -112,9 +118,11 @@ function objectLedger(stub: () => Stub): Ledger {
   return {
     kind: 'embedded',
     admit: (requests, lane) => stub().admit(requests, lane),
-    settle: (settlements, counts) => stub().settle(settlements, counts),
+    settle: (settlements, counts, leads) => stub().settle(settlements, counts, leads),
     firstStamps: (events) => stub().firstStamps(events),
+    summary: () => stub().summary(),
     usage: () => stub().usage(),
+    confirmClock: () => stub().confirmClock(),
     lease: (name, holder, ttlMs) => stub().lease(name, holder, ttlMs),
     release: (name, holder) => stub().release(name, holder),
     recall: (name) => stub().recall(name),

@@ -339,6 +339,7 @@ export function standing(fate: Fate): Standing {
     case 'shut':
     case 'quota':
     case 'held':
+    case 'ahead':
       return 'open'
   }
 }

@@ -13,6 +13,10 @@ export interface Limits {
   readonly attributesTogether: number
   /** Registers in one row or hash of a visitor. One with more has its registers in several. */
   readonly registersPerPage: number
+  /** Registers in one part of a ledger's state that moves, and in one step that takes it in. */
+  readonly registersPerPart: number
+  /** Attributes of one visitor that the ledger lists at most. */
+  readonly attributesListed: number
   /** Keys in one list page of the backlog. KV: 1,000 at most. */
   readonly keysPerPage: number
   /** Bytes of values that one page of the backlog holds in memory. A Worker has 128 MB. */
@@ -28,6 +32,8 @@ export const defaultLimits: Limits = {
   attemptsTogether: 16,
   attributesTogether: 1_000,
   registersPerPage: 256,
+  registersPerPart: 1_000,
+  attributesListed: 10_000,
   keysPerPage: 1_000,
   bytesPerPage: 16_000_000,
   keysPerRead: 100,

@@ -52,9 +52,9 @@ export function createDeliver(parts: LiveParts): Deliver {
         updates.map((update) => attemptOf(update, nowMs)),
         lane,
       )
-    } catch {
+    } catch (error) {
       // The admission may have happened all the same; nothing is sent (G1).
-      log('ledger_unavailable', { updates: updates.length })
+      log('ledger_unavailable', { updates: updates.length, error: error instanceof Error ? error.name : typeof error })
       return keepBlind(updates, 'ledger_unavailable')
     }
     const sending = door.send(admitted)
@@ -240,6 +240,8 @@ function deferReason(fate: Fate): DeferReason {
       return 'paused'
     case 'held':
       return 'delayed'
+    case 'ahead':
+      return 'clock'
     default:
       return 'target_unavailable'
   }

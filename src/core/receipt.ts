@@ -1,6 +1,15 @@
 /** What became of one update that was taken in: the data behind the answer to its sender. */
 
-export const deferReasons = ['quota', 'contended', 'target_unavailable', 'ledger_unavailable', 'paused', 'slow', 'delayed'] as const
+export const deferReasons = [
+  'quota',
+  'contended',
+  'target_unavailable',
+  'ledger_unavailable',
+  'paused',
+  'slow',
+  'delayed',
+  'clock',
+] as const
 export type DeferReason = (typeof deferReasons)[number]
 
 export type Receipt =

@@ -20,7 +20,7 @@ import { type RingPlace, readPlace, walkBacklog, writePlace } from './ring.ts'
 
 export interface FlushParts {
   readonly door: Door
-  readonly ledger: Pick<Ledger, 'settle' | 'firstStamps' | 'lease' | 'release' | 'recall' | 'remember' | 'usage' | 'check'>
+  readonly ledger: Pick<Ledger, 'settle' | 'firstStamps' | 'lease' | 'release' | 'recall' | 'remember' | 'summary' | 'check'>
   readonly backlog: Backlog
   readonly clock: Clock
   readonly random: Random
@@ -101,7 +101,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   async function leave(): Promise<void> {
     try {
       // An idle run, 1,440 times a day, asks no more of the ledger than it must.
-      if (report.listed > 0) report.quotaLeft = (await ledger.usage()).remaining
+      if (report.listed > 0) report.quotaLeft = (await ledger.summary()).remaining
       if (place !== startedAt && place !== undefined) await ledger.remember(placeMemo, writePlace(place))
       await ledger.remember(lastRunMemo, JSON.stringify({ atMs: clock.now(), report }))
       await ledger.release('flush', holder)
@@ -271,7 +271,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
       return await work()
     } catch (error) {
       if (error instanceof Stop) throw error
-      log('flush_stopped', { reason })
+      log('flush_stopped', { reason, error: error instanceof Error ? error.name : typeof error })
       throw new Stop(reason)
     }
   }

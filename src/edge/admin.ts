@@ -62,6 +62,10 @@ export function adminApi(parts: AppParts): Hono<{ Variables: { body: unknown } }
     await operator.pause(false)
     return c.json({ paused: false })
   })
+  app.post('/clock/confirm', async (c) => {
+    await operator.confirmClock()
+    return c.json(await operator.usage())
+  })
   app.post('/quota/spent', jsonBody(parts), async (c) => {
     const body = spentBody.safeParse(c.get('body'))
     if (!body.success) return problem(c, 'invalid', { errors: [{ path: 'units', message: 'must be a whole number of calls' }] })

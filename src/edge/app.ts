@@ -36,7 +36,7 @@ export interface AppParts {
 }
 
 /** What `/admin/api` can do. */
-export interface Operator extends Pick<Ledger, 'usage' | 'pause' | 'restate' | 'moveOut' | 'moveIn'> {
+export interface Operator extends Pick<Ledger, 'usage' | 'pause' | 'restate' | 'confirmClock' | 'moveOut' | 'moveIn'> {
   /** Names `HASH_KEY` without telling it: under another one, a ledger's state means nothing. */
   hashKeyName(): Promise<string>
   /** One run; its report. */

@@ -1,11 +1,12 @@
 /**
  * The ledger as plainly as it can be said: every unit in a log, every register and event in a map, nothing indexed,
- * nothing ever removed. Written from PROTOCOL.md and DESIGN.md alone, sharing no rule with `src`, so that the ledgers can
+ * nothing removed but the units that a ledger may forget. Written from PROTOCOL.md and DESIGN.md alone, sharing no rule with `src`, so that the ledgers can
  * be held against it. Slow on purpose.
  */
 
+import { ClockJumped } from '../../src/core/ledger/clock-watch.ts'
 import type { BreakerCause, Health, Signal } from '../../src/core/ledger/health.ts'
-import type { Admission, AdmitRequest, Counters, Ledger, LedgerSettings, Settlement, Usage, Verdict } from '../../src/core/ledger/port.ts'
+import type { Admission, AdmitRequest, Counters, Ledger, LedgerSettings, Settlement, Summary, Verdict } from '../../src/core/ledger/port.ts'
 import type { Lane } from '../../src/core/update.ts'
 
 export interface ModelLedger extends Ledger {
@@ -13,14 +14,27 @@ export interface ModelLedger extends Ledger {
   mostInAnyWindow(): number
   /** How far the clock was seen behind itself, ms. No ledger can promise a window to a clock that is off by more than the slack. */
   steppedBackMs(): number
+  /** Other settings from now on. */
+  restart(settings: LedgerSettings): void
 }
 
-/** One granted unit. */
+/** One granted unit; `bucket` is the last millisecond at which it may have been granted. */
 interface Unit {
   readonly admittedMs: number
   readonly bucket: number
-  readonly leavesMs: number
 }
+
+/** What one account has spent. */
+interface Account {
+  units: Unit[]
+  newest: number
+  seenMs: number
+  /** Units before it may be gone. */
+  forgottenMs: number
+}
+
+const minuteMs = 60_000
+const dayMs = 24 * 60 * minuteMs
 
 interface ModelRegister {
   done?: string | undefined
@@ -32,19 +46,23 @@ interface ModelRegister {
   below?: readonly string[]
 }
 
-export function modelLedger(settings: LedgerSettings, clock: { now: () => number }): ModelLedger {
-  const { quotaWindowMs, quotaBucketMs, quotaSlackMs, quotaLimit, replayReserve, retentionMs, youngMs } = settings
-  const ceilings: Record<Lane, number> = {
-    replay: quotaLimit,
-    high: Math.floor(quotaLimit * (1 - replayReserve / 2)),
-    live: Math.floor(quotaLimit * (1 - replayReserve)),
-    bulk: Math.floor(quotaLimit * Math.max(0, 1 - 4 * replayReserve)),
-  }
-  let log: Unit[] = []
-  /** Units that a clock running ahead has seen leave: they do not come back when it steps back. */
+export function modelLedger(first: LedgerSettings, clock: { now: () => number }): ModelLedger {
+  let settings = first
+  const ceilings = (): Record<Lane, number> => ({
+    replay: settings.quotaLimit,
+    high: Math.floor(settings.quotaLimit * (1 - settings.replayReserve / 2)),
+    live: Math.floor(settings.quotaLimit * (1 - settings.replayReserve)),
+    bulk: Math.floor(settings.quotaLimit * Math.max(0, 1 - 4 * settings.replayReserve)),
+  })
+  const newAccount = (): Account => ({ units: [], newest: 0, seenMs: 0, forgottenMs: 0 })
+  const whole = newAccount()
+  /** All that was ever granted and not given back, at the times that the clock said. */
+  let granted: Unit[] = []
   let latestMs = 0
   let behindMs = 0
-  let newestBucket = 0
+  let confirmedMs = 0
+  /** Which retention was set when, the latest last. */
+  const retentions: { sinceMs: number; retentionMs: number }[] = [{ sinceMs: 0, retentionMs: first.retentionMs }]
   const registers = new Map<string, Map<string, ModelRegister>>()
   const backoffs = new Map<string, { attempts: number; notBeforeMs: number }>()
   const events = new Map<string, { stamp: string; at: number; done: boolean }>()
@@ -52,7 +70,8 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
   const leases = new Map<string, { holder: string; untilMs: number }>()
   const memos = new Map<string, string>()
   const erasures = new Map<string, number>()
-  const shares = new Map<string, Unit[]>()
+  const leadsOf = new Map<string, { ms: number; atMs: number }>()
+  const shares = new Map<string, Account>()
   let health: Health = { paused: false, failures: 0, refusals: 0, refused: [] }
 
   /** Eight are told apart; then the seventh stands for all that are older. */
@@ -61,22 +80,64 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
     return open.length <= 8 ? open : [...open.slice(0, 7), open[6] ?? '']
   }
   const timeOf = (stamp: string) => Number.parseInt(stamp.slice(1, 14), 10)
-  const counted = (ms: number) => log.filter(({ leavesMs }) => leavesMs > ms)
+  const lastOf = (ms: number) => (Math.floor(ms / settings.quotaBucketMs) + 1) * settings.quotaBucketMs - 1
+  const leavesMs = ({ bucket }: Unit) => bucket + 1 + settings.quotaWindowMs + settings.quotaSlackMs
+  const counted = (account: Account, ms: number) => account.units.filter((unit) => leavesMs(unit) > ms)
+  const add = (account: Account, count: number, now: number) => {
+    account.newest = Math.max(account.newest, lastOf(now))
+    account.seenMs = Math.max(account.seenMs, now)
+    const units = Array.from({ length: count }, () => ({ admittedMs: now, bucket: account.newest }))
+    account.units.push(...units)
+    return units
+  }
+  /** What ceased to count a window ago, or five minutes where that is longer. */
+  const forget = (account: Account, now: number) => {
+    const beforeMs = now - settings.quotaWindowMs - settings.quotaSlackMs - Math.max(settings.quotaWindowMs, 5 * minuteMs)
+    for (const { bucket } of account.units) if (bucket < beforeMs) account.forgottenMs = Math.max(account.forgottenMs, bucket + 1)
+    account.units = account.units.filter(({ bucket }) => bucket >= beforeMs)
+  }
+  const redate = (account: Account, now: number) => {
+    account.units = account.units.map((unit) => (unit.bucket > lastOf(now) ? { ...unit, bucket: lastOf(now) } : unit))
+    account.newest = Math.min(account.newest, lastOf(now))
+    account.seenMs = now
+  }
+  const giveBackTo = (account: Account, bucket: number, count: number) => {
+    for (let unit = 0; unit < count; unit++) {
+      const index = account.units.findIndex((one) => one.bucket === bucket)
+      if (index >= 0) account.units = account.units.toSpliced(index, 1)
+    }
+  }
+  const shareOf = (name: string, now: number) => {
+    const account = shares.get(name) ?? newAccount()
+    shares.set(name, account)
+    if (account.seenMs > now + 5 * minuteMs) redate(account, now)
+    return account
+  }
+  /** The shortest that was set at the time of the stamp or later. */
+  const retentionOf = (timeMs: number) =>
+    Math.min(
+      ...retentions
+        .filter((_, index) => (retentions[index + 1]?.sinceMs ?? Number.POSITIVE_INFINITY) > timeMs)
+        .map(({ retentionMs }) => retentionMs),
+    )
   const registersOf = (visitor: string) => {
     const known = registers.get(visitor) ?? new Map<string, ModelRegister>()
     registers.set(visitor, known)
     return known
   }
 
+  const isYoung = (atMs: number, now: number) => now - atMs <= settings.youngMs && atMs <= now + 5 * minuteMs
+
   function verdictOf(r: ModelRegister, stamp: string, lane: Lane, visitor: string, now: number): Verdict {
-    const older = timeOf(stamp) < now - retentionMs
+    const older = timeOf(stamp) < now - retentionOf(timeOf(stamp))
     if (older && r.open !== undefined && r.open > stamp) return 'overtaken'
     if (older) return 'expired'
     if (r.done === stamp) return 'delivered'
     if (r.done !== undefined && r.done > stamp) return 'superseded'
+    if (timeOf(stamp) > now + 5 * minuteMs || (erasures.get(visitor) ?? 0) > now + 5 * minuteMs) return 'ahead'
     if (Number.parseInt(stamp.slice(14, 27), 10) <= (erasures.get(visitor) ?? 0)) return 'erased'
     if (r.open !== undefined && r.open > stamp) return 'waits'
-    if (r.open !== undefined && now - r.at <= youngMs) return 'contended'
+    if (r.open !== undefined && isYoung(r.at, now)) return 'contended'
     if (lane === 'replay' && (backoffs.get(visitor)?.notBeforeMs ?? 0) > now) return 'backoff'
     return 'send'
   }
@@ -88,7 +149,7 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
       const own = stamps[0] ?? ''
       const seen = events.get(request.event)
       if (seen?.done) return { event: 'duplicate' }
-      if (seen !== undefined && now - seen.at <= youngMs) return { event: 'in_flight' }
+      if (seen !== undefined && isYoung(seen.at, now)) return { event: 'in_flight' }
       const first = seen?.stamp ?? own
       events.set(request.event, { stamp: first, at: now, done: false })
       if (first !== own) firstStamp = first
@@ -106,20 +167,21 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
       request.hold === true ? 'held' : health.paused ? 'paused' : breaker !== undefined && now < breaker.untilMs ? 'shut' : undefined
     if (closed !== undefined) return { ...answer, ...first, verdicts: verdicts.map((verdict) => (verdict === 'send' ? closed : verdict)) }
     const { source } = request
-    const spent = source === undefined ? [] : (shares.get(source.name) ?? []).filter(({ leavesMs }) => leavesMs > latestMs)
-    const over = source !== undefined && spent.length + request.units > source.units
-    const ceiling = over ? Math.min(ceilings.bulk, ceilings[lane]) : ceilings[lane]
-    if (counted(latestMs).length + request.units > ceiling) {
+    const own = source === undefined ? undefined : shareOf(source.name, now)
+    const over = source !== undefined && own !== undefined && counted(own, now).length + request.units > source.units
+    const ceiling = over ? Math.min(ceilings().bulk, ceilings()[lane]) : ceilings()[lane]
+    if (counted(whole, now).length + request.units > ceiling) {
       verdicts = verdicts.map((verdict) => (verdict === 'send' ? 'quota' : verdict))
-      const times = log.map(({ leavesMs }) => leavesMs).sort((a, b) => a - b)
-      const retryAtMs = times.find((ms) => ms > latestMs && counted(ms).length + request.units <= ceiling)
+      const times = whole.units.map(leavesMs).sort((a, b) => a - b)
+      const retryAtMs =
+        request.units > ceiling ? undefined : times.find((ms) => ms > now && counted(whole, ms).length + request.units <= ceiling)
       return { ...answer, ...first, verdicts, ...(retryAtMs === undefined ? {} : { retryAtMs }) }
     }
-    newestBucket = Math.max(newestBucket, Math.floor(now / quotaBucketMs))
-    const leavesMs = (newestBucket + 1) * quotaBucketMs + quotaWindowMs + quotaSlackMs
-    const units = Array.from({ length: request.units }, () => ({ admittedMs: now, bucket: newestBucket, leavesMs }))
-    log.push(...units)
-    if (source !== undefined) shares.set(source.name, [...(shares.get(source.name) ?? []), ...units])
+    granted.push(...add(whole, request.units, now))
+    if (own !== undefined) {
+      add(own, request.units, now)
+      forget(own, now)
+    }
     if (breaker !== undefined) health = { ...health, breaker: { ...breaker, untilMs: now + 30_000 } }
     stamps.forEach((stamp, index) => {
       if (verdicts[index] !== 'send') return
@@ -135,7 +197,7 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
         below: stillOpen(older, r.done),
       })
     })
-    return { ...answer, ...first, verdicts, bucket: newestBucket, ...(breaker === undefined ? {} : { probe: breaker.cause }) }
+    return { ...answer, ...first, verdicts, bucket: whole.newest, ...(breaker === undefined ? {} : { probe: breaker.cause }) }
   }
 
   function settleOne({ visitorHash, token, attributes, eventDone, giveBack, backoff, signal, probe }: Settlement, now: number): void {
@@ -155,13 +217,10 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
     if (backoff !== undefined) backoffs.set(visitorHash, backoff)
     if (attributes.some(({ outcome }) => outcome === 'delivered')) backoffs.delete(visitorHash)
     if (closed && giveBack !== undefined) {
-      for (let unit = 0; unit < giveBack.units; unit++) {
-        const index = log.findIndex(({ bucket, leavesMs }) => bucket === giveBack.bucket && leavesMs > latestMs)
-        if (index >= 0) log = log.toSpliced(index, 1)
-        const own = shares.get(giveBack.source ?? '') ?? []
-        const ownIndex = own.findIndex(({ bucket, leavesMs }) => bucket === giveBack.bucket && leavesMs > latestMs)
-        if (ownIndex >= 0) shares.set(giveBack.source ?? '', own.toSpliced(ownIndex, 1))
-      }
+      const back = whole.units.filter(({ bucket }) => bucket === giveBack.bucket).slice(0, giveBack.units)
+      granted = granted.filter((unit) => !back.includes(unit))
+      giveBackTo(whole, giveBack.bucket, giveBack.units)
+      if (giveBack.source !== undefined) giveBackTo(shareOf(giveBack.source, now), giveBack.bucket, giveBack.units)
     }
     if (eventDone !== undefined) {
       const seen = events.get(eventDone)
@@ -195,21 +254,56 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
     }
   }
 
+  /** While the clock is behind what was seen by more than five minutes, it is the latest time seen. */
+  function jump(): { now: number; jumpedByMs?: number } {
+    const now = clock.now()
+    if (now < whole.seenMs - 5 * minuteMs) return { now: whole.seenMs, jumpedByMs: now - whole.seenMs }
+    return now <= confirmedMs + settings.youngMs ? { now, jumpedByMs: 0 } : { now }
+  }
+
   function step<T>(size: number, work: (now: number) => T): T {
     if (size > 100) throw new RangeError('too many')
-    const now = clock.now()
-    latestMs = Math.max(latestMs, now)
-    behindMs = Math.max(behindMs, latestMs - now)
-    return work(now)
+    latestMs = Math.max(latestMs, clock.now())
+    behindMs = Math.max(behindMs, latestMs - clock.now())
+    return work(jump().now)
+  }
+
+  function summary(now: number): Summary {
+    const { jumpedByMs } = jump()
+    const leads = [...leadsOf].filter(([, { atMs }]) => Math.abs(now - atMs) <= dayMs).map(([name, { ms }]) => [name, ms] as const)
+    return {
+      limit: settings.quotaLimit,
+      used: counted(whole, now).length,
+      remaining: Math.max(0, settings.quotaLimit - counted(whole, now).length),
+      health,
+      ...(jumpedByMs === undefined ? {} : { clock: { jumpedByMs } }),
+      leads: Object.fromEntries(leads),
+    }
   }
 
   return {
     kind: 'embedded',
-    admit: async (requests, lane) => step(requests.length, (now) => requests.map((request) => admitOne(request, lane, now))),
-    settle: async (settlements, counts: Counters = {}) =>
+    admit: async (requests, lane) =>
+      step(requests.length, (now) => {
+        const { jumpedByMs } = jump()
+        if (jumpedByMs !== undefined) throw new ClockJumped(jumpedByMs)
+        if (now - settings.quotaWindowMs - settings.quotaSlackMs < whole.forgottenMs) {
+          const unknown = Math.max(0, settings.quotaLimit - counted(whole, now).length)
+          if (unknown > 0) add(whole, unknown, now)
+          whole.forgottenMs = now - settings.quotaWindowMs - settings.quotaSlackMs
+        }
+        const answers = requests.map((request) => admitOne(request, lane, now))
+        forget(whole, now)
+        return answers
+      }),
+    settle: async (settlements, counts: Counters = {}, leads = {}) =>
       step(settlements.length, (now) => {
         for (const settlement of settlements) settleOne(settlement, now)
         for (const [name, add] of Object.entries(counts)) counters.set(name, (counters.get(name) ?? 0) + add)
+        for (const [name, ms] of Object.entries(leads)) {
+          const kept = leadsOf.get(name)
+          if (kept === undefined || ms > kept.ms || Math.abs(now - kept.atMs) > dayMs) leadsOf.set(name, { ms, atMs: now })
+        }
       }),
     firstStamps: async (asked) =>
       step(asked.length, (now) =>
@@ -219,25 +313,35 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
           return seen.stamp
         }),
       ),
+    summary: async () => step(0, summary),
     usage: async () =>
-      step(0, (): Usage => {
-        const live = counted(latestMs)
-        const starts = [...new Set(live.map(({ bucket }) => bucket))].sort((a, b) => a - b)
-        const [oldest] = live.map(({ leavesMs }) => leavesMs).sort((a, b) => a - b)
+      step(0, (now) => {
+        const live = counted(whole, now)
+        const ends = [...new Set(live.map(({ bucket }) => bucket))].sort((a, b) => a - b)
+        const [oldest] = live.map(leavesMs).sort((a, b) => a - b)
         return {
-          limit: quotaLimit,
-          used: live.length,
-          remaining: quotaLimit - live.length,
+          ...summary(now),
           ...(oldest === undefined ? {} : { nextFreeAtMs: oldest }),
-          buckets: starts.map((start) => [start * quotaBucketMs, live.filter(({ bucket }) => bucket === start).length] as const),
+          buckets: ends.map((end) => [end + 1 - settings.quotaBucketMs, live.filter(({ bucket }) => bucket === end).length] as const),
           counters: Object.fromEntries(counters),
-          health,
         }
       }),
+    confirmClock: async () => {
+      const now = clock.now()
+      redate(whole, now)
+      confirmedMs = now
+      for (const one of retentions) one.sinceMs = Math.min(one.sinceMs, now)
+      if (health.breaker !== undefined)
+        health = { ...health, breaker: { ...health.breaker, untilMs: Math.min(health.breaker.untilMs, now) } }
+    },
+    restart: (next) => {
+      settings = next
+      if (next.retentionMs !== retentions.at(-1)?.retentionMs) retentions.push({ sinceMs: jump().now, retentionMs: next.retentionMs })
+    },
     lease: async (name, holder, ttlMs) =>
       step(0, (now) => {
         const held = leases.get(name)
-        if (held !== undefined && held.holder !== holder && now < held.untilMs) return false
+        if (held !== undefined && held.holder !== holder && now < held.untilMs && held.untilMs <= now + ttlMs + 5 * minuteMs) return false
         leases.set(name, { holder, untilMs: now + ttlMs })
         return true
       }),
@@ -255,13 +359,12 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
     erase: async (visitor) => {
       registers.delete(visitor)
       backoffs.delete(visitor)
-      erasures.set(visitor, clock.now())
+      erasures.set(visitor, jump().now)
     },
     restate: async (units) =>
       step(0, (now) => {
-        newestBucket = units > 0 ? Math.max(newestBucket, Math.floor(now / quotaBucketMs)) : newestBucket
-        const leavesMs = (newestBucket + 1) * quotaBucketMs + quotaWindowMs + quotaSlackMs
-        log = Array.from({ length: units }, () => ({ admittedMs: now, bucket: newestBucket, leavesMs }))
+        whole.units = whole.units.filter((unit) => leavesMs(unit) <= now)
+        granted = units > 0 ? add(whole, units, now) : []
       }),
     visitor: async (visitor) =>
       [...registersOf(visitor)].flatMap(([name, { done, open }]) =>
@@ -276,8 +379,9 @@ export function modelLedger(settings: LedgerSettings, clock: { now: () => number
       Math.max(
         0,
         // A window that holds the most ends with an admission.
-        ...log.map(
-          ({ admittedMs: endMs }) => log.filter(({ admittedMs }) => admittedMs > endMs - quotaWindowMs && admittedMs <= endMs).length,
+        ...granted.map(
+          ({ admittedMs: endMs }) =>
+            granted.filter(({ admittedMs }) => admittedMs > endMs - settings.quotaWindowMs && admittedMs <= endMs).length,
         ),
       ),
   }

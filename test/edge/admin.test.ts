@@ -31,6 +31,7 @@ async function admin(world: World, adminToken: string | null = testSecrets.admin
     operator: {
       usage: () => ledger.usage(),
       pause: (paused) => ledger.pause(paused),
+      confirmClock: () => ledger.confirmClock(),
       restate: (units) => ledger.restate(units),
       flush: () => world.flush(),
       erase: createErase({ hasher, ledger, backlog, maxOperations: 900 }),

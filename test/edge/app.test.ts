@@ -53,6 +53,7 @@ async function edge(receipts: (update: Update) => Receipt = () => ({ status: 'su
       flush: () => Promise.reject(new Error('not here')),
       pause: async () => {},
       restate: async () => {},
+      confirmClock: async () => {},
       erase: () => Promise.reject(new Error('not here')),
       find: () => Promise.reject(new Error('not here')),
       moveOut: () => Promise.reject(new Error('not here')),

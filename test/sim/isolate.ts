@@ -118,7 +118,9 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
         admit: (...parts) => ask(() => store.admit(...parts)),
         settle: (...parts) => ask(() => store.settle(...parts)),
         firstStamps: (...parts) => ask(() => store.firstStamps(...parts)),
+        summary: () => ask(() => store.summary()),
         usage: () => ask(() => store.usage()),
+        confirmClock: () => ask(() => store.confirmClock()),
         // Now and then the lease fails to keep others out: nothing may rest on it.
         lease: async (...parts) => (await ask(() => store.lease(...parts))) || random.fraction() < 0.5,
         release: (...parts) => ask(() => store.release(...parts)),

@@ -27,9 +27,11 @@ export function withDeadline(ledger: Ledger, timeoutMs: number, clock: Clock): L
   return {
     kind: ledger.kind,
     admit: (requests, lane) => inTime(ledger.admit(requests, lane)),
-    settle: (settlements, counts) => inTime(ledger.settle(settlements, counts)),
+    settle: (settlements, counts, leads) => inTime(ledger.settle(settlements, counts, leads)),
     firstStamps: (events) => inTime(ledger.firstStamps(events)),
+    summary: () => inTime(ledger.summary()),
     usage: () => inTime(ledger.usage()),
+    confirmClock: () => inTime(ledger.confirmClock()),
     lease: (name, holder, ttlMs) => inTime(ledger.lease(name, holder, ttlMs)),
     release: (name, holder) => inTime(ledger.release(name, holder)),
     recall: (name) => inTime(ledger.recall(name)),

@@ -13,6 +13,7 @@
  * takes an empty ledger for a new one.
  */
 import type { Random } from '../clock.ts'
+import { ClockJumped } from './clock-watch.ts'
 import type { Ledger, LedgerStore } from './port.ts'
 
 /** `first`: begun, and not yet known to have taken. `lost`: the same, after a loss. */
@@ -63,16 +64,22 @@ export function watchedLedger(store: LedgerStore, { witness, memory, random, log
       const epoch = memory.epoch ?? (await settleEpoch())
       // What was known before asking: answers may arrive in another order than they were given.
       const known = memory.granted
-      let answer = await store.admit(epoch, requests, lane)
+      const ask = (living: string) =>
+        store.admit(living, requests, lane).catch((error: unknown) => {
+          if (error instanceof ClockJumped) log('clock_jumped', { byMs: error.byMs })
+          throw error
+        })
+      let answer = await ask(epoch)
       if (answer === undefined) {
         const standing = await settleEpoch(epoch)
         // Where somebody else has begun an epoch meanwhile, it is only this isolate that was behind.
-        if (standing !== epoch) answer = await store.admit(standing, requests, lane)
+        if (standing !== epoch) answer = await ask(standing)
         if (answer === undefined) throw new LedgerLost('its epoch')
       } else if (memory.epoch === epoch && answer.granted < known) {
         await chargeForgotten(known)
         throw new LedgerLost('its last grants')
       }
+      if (answer.unknown !== undefined) log('quota_unknown', { counted: answer.unknown })
       memory.granted = Math.max(memory.granted, answer.granted)
       return answer.admissions
     },

@@ -50,6 +50,7 @@ export interface SourceShare {
  * What becomes of one attribute, the first that fits (PROTOCOL.md, "Admit"):
  * - `expired`: older than the retention. `overtaken`: the same, while a newer attempt's fate is open.
  * - `delivered`: this very stamp was delivered. `superseded`: a newer one was. `erased`: its visitor was erased since.
+ * - `ahead`: its event time is further ahead of the ledger's clock than a clock may be, or its visitor's erasure is.
  * - `lost`: no newer than a loss of the ledger's state, so that its order can't be known.
  * - `waits`: a newer attempt's fate is open. `contended`: an attempt is under way.
  * - `backoff`: replay only, the visitor's next try is not due.
@@ -62,6 +63,7 @@ export type Verdict =
   | 'delivered'
   | 'superseded'
   | 'erased'
+  | 'ahead'
   | 'lost'
   | 'waits'
   | 'contended'
@@ -83,7 +85,7 @@ export type Admission =
       readonly verdicts: readonly Verdict[]
       /** The event's first stamp where it differs from the request's. */
       readonly firstStamp?: Stamp
-      /** Where the units were taken from, when any attribute is to be sent. */
+      /** Where the units were taken from, when any attribute is to be sent: the last millisecond of the bucket, epoch ms. */
       readonly bucket?: number
       /** When `units` will be free, epoch ms, where the quota refused. */
       readonly retryAtMs?: number
@@ -116,18 +118,32 @@ export interface Settlement {
 
 export type Counters = Readonly<Record<string, number>>
 
-export interface Usage {
+/** By source, how far its clock is ahead of ours, ms. */
+export type Leads = Readonly<Record<string, number>>
+
+/** A lead is remembered for this long, about. */
+export const leadLivesMs = 24 * 3_600_000
+
+/** What costs the ledger the same however much it holds. */
+export interface Summary {
   readonly limit: number
   readonly used: number
   readonly remaining: number
-  /** When the oldest counted unit is free again, epoch ms; absent where none is counted. */
-  readonly nextFreeAtMs?: number
-  /** Units by bucket, oldest first: start of the bucket in epoch ms, and units. */
-  readonly buckets: readonly (readonly [startMs: number, units: number])[]
-  readonly counters: Counters
   readonly health: Health
   /** When state was last found lost, epoch ms by the ledger's clock. */
   readonly lostAtMs?: number
+  /** Present while nothing is admitted since the ledger's clock jumped; 0 where that was confirmed just now. */
+  readonly clock?: { readonly jumpedByMs: number }
+  /** The largest of about the last day, of sources that had one. */
+  readonly leads: Leads
+}
+
+export interface Usage extends Summary {
+  /** When the oldest counted unit is free again, epoch ms; absent where none is counted. */
+  readonly nextFreeAtMs?: number
+  /** Units by bucket, oldest first: start of the bucket in epoch ms, by today's width, and units. */
+  readonly buckets: readonly (readonly [startMs: number, units: number])[]
+  readonly counters: Counters
 }
 
 /**
@@ -170,13 +186,19 @@ export interface KnownAttribute {
 export interface Ledger {
   /** `upstash` or `embedded`: what `/readyz` and the log say. */
   readonly kind: 'upstash' | 'embedded'
-  /** At most `maxBatch` requests, decided in order, one answer each. */
+  /** At most `maxBatch` requests, decided in order, one answer each. Rejects with `ClockJumped` while its clock is off. */
   admit(requests: readonly AdmitRequest[], lane: Lane): Promise<readonly Admission[]>
-  /** Settles attempts, and adds `counts` to the counters. */
-  settle(settlements: readonly Settlement[], counts?: Counters): Promise<void>
+  /** Settles attempts, adds `counts` to the counters, and keeps the largest lead of each source. */
+  settle(settlements: readonly Settlement[], counts?: Counters, leads?: Leads): Promise<void>
   /** The first stamp of each event; an event not known is recorded with the stamp given here. */
   firstStamps(events: readonly { readonly event: string; readonly stamp: Stamp }[]): Promise<readonly Stamp[]>
+  summary(): Promise<Summary>
   usage(): Promise<Usage>
+  /**
+   * An operator's word that the ledger's clock is right as it is: what is dated in the future counts as granted now, and
+   * nothing is admitted until what may be under way has ended. G1 rests on it.
+   */
+  confirmClock(): Promise<void>
   /** Takes or renews a lease. False where another holder has it. */
   lease(name: string, holder: string, ttlMs: number): Promise<boolean>
   /** Gives a lease back, if `holder` still has it. */
@@ -208,12 +230,15 @@ export const wholeAccount = ''
 
 /** What an implementation provides; `watchedLedger` makes a `Ledger` of it. */
 export interface LedgerStore extends Omit<Ledger, 'admit' | 'check'> {
-  /** As `Ledger.admit`; undefined, having touched nothing, where the store does not live in `epoch`. `granted`: so far in it. */
+  /**
+   * As `Ledger.admit`; undefined, having touched nothing, where the store does not live in `epoch`. `granted`: so far in
+   * it. `unknown`: units that now count as spent, since more of the past counts than is still known.
+   */
   admit(
     epoch: string,
     requests: readonly AdmitRequest[],
     lane: Lane,
-  ): Promise<{ readonly granted: number; readonly admissions: readonly Admission[] } | undefined>
+  ): Promise<{ readonly granted: number; readonly admissions: readonly Admission[]; readonly unknown?: number } | undefined>
   /** Units granted in `epoch`; undefined where the store does not live in it. */
   granted(epoch: string): Promise<number | undefined>
   /**

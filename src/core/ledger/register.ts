@@ -2,8 +2,9 @@
  * The rules of PROTOCOL.md as functions on plain data: registers of (visitor, attribute), event ids, settling. The SQL
  * ledger runs them as they stand here; the Redis scripts say the same in Lua, and a differential test holds both alike.
  */
-import { stampArrivalMs, stampTimeMs } from '../stamp.ts'
+import { futureToleranceMs, stampArrivalMs, stampTimeMs } from '../stamp.ts'
 import type { Lane, Stamp } from '../update.ts'
+import { jumpToleranceMs } from './clock-watch.ts'
 import type { LedgerSettings, Outcome, Verdict } from './port.ts'
 
 /** The register of one (visitor, attribute). */
@@ -67,7 +68,7 @@ export type EventVerdict =
 export function judgeEvent(seen: EventRecord | undefined, stamp: Stamp, nowMs: number, rules: Rules): EventVerdict {
   if (seen === undefined) return { kind: 'open', record: { stamp, atMs: nowMs, done: false } }
   if (seen.done) return { kind: 'duplicate' }
-  if (nowMs - seen.atMs <= rules.youngMs) return { kind: 'in_flight' }
+  if (isYoung(seen.atMs, nowMs, rules)) return { kind: 'in_flight' }
   return { kind: 'open', record: { ...seen, atMs: nowMs } }
 }
 
@@ -82,12 +83,19 @@ export function judge(
   const { done, open } = register ?? {}
   if (stampTimeMs(stamp) < nowMs - rules.retentionMs) return open !== undefined && open.stamp > stamp ? 'overtaken' : 'expired'
   if (done !== undefined && done >= stamp) return done === stamp ? 'delivered' : 'superseded'
+  // Erased by a clock that was ahead: what came in since then can't be told from what was before.
+  if (stampTimeMs(stamp) > nowMs + futureToleranceMs || erasedMs > nowMs + jumpToleranceMs) return 'ahead'
   if (stampArrivalMs(stamp) <= erasedMs) return 'erased'
   if (stampTimeMs(stamp) <= lostMs) return 'lost'
   if (open !== undefined && open.stamp > stamp) return 'waits'
-  if (open !== undefined && nowMs - open.atMs <= rules.youngMs) return 'contended'
+  if (open !== undefined && isYoung(open.atMs, nowMs, rules)) return 'contended'
   if (lane === 'replay' && backoff !== undefined && backoff.notBeforeMs > nowMs) return 'backoff'
   return 'send'
+}
+
+/** Whether an attempt may be under way. One of a future that the clock has left is not: its jump was waited out. */
+function isYoung(atMs: number, nowMs: number, { youngMs }: Pick<Rules, 'youngMs'>): boolean {
+  return nowMs - atMs <= youngMs && atMs - nowMs <= jumpToleranceMs
 }
 
 /** The register once `stamp` was admitted under `token`. */
@@ -154,5 +162,32 @@ export function openStamps({ open }: Register): readonly Stamp[] {
  * future-stamped value would outlive it.
  */
 export function registerLivesUntilMs(stamp: Stamp, nowMs: number, settings: LedgerSettings): number {
-  return Math.max(nowMs, stampTimeMs(stamp)) + settings.retentionMs + settings.quotaSlackMs + settings.youngMs
+  return Math.max(nowMs, stampTimeMs(stamp)) + registerLifeMs(settings)
+}
+
+/** One lifetime of a register: the longest time behind its newest stamp in which it can hold anything back. */
+export function registerLifeMs({ retentionMs, quotaSlackMs, youngMs }: Lifetimes): number {
+  return retentionMs + quotaSlackMs + youngMs
+}
+
+type Lifetimes = Pick<LedgerSettings, 'retentionMs' | 'quotaSlackMs' | 'youngMs'>
+
+/** So many lifetimes behind its newest stamp a register counts: in the second it still tells `overtaken` from `expired`. */
+export const livesCounted = 2
+/** One more until it is removed: a clock that ran ahead for a moment has made nothing forgotten. */
+export const livesKept = livesCounted + 1
+
+/** Whether a register still says anything. What does not count is as if it were not there, removed or not. */
+export function counts(register: Register, nowMs: number, settings: Lifetimes): boolean {
+  return newestTimeMs(register) >= nowMs - livesCounted * registerLifeMs(settings)
+}
+
+/** Whether a register is to be removed when its row is written. */
+export function isOver(register: Register, nowMs: number, settings: Lifetimes): boolean {
+  return newestTimeMs(register) < nowMs - livesKept * registerLifeMs(settings)
+}
+
+function newestTimeMs({ done, open }: Register): number {
+  const times = [done, open?.stamp].filter((stamp) => stamp !== undefined).map(stampTimeMs)
+  return Math.max(Number.NEGATIVE_INFINITY, ...times)
 }

@@ -1,19 +1,24 @@
 /** A SQL ledger's state, out and in: parts in the order of their keys (`MovedState` in `port.ts`). Within a transaction. */
+import type { Limits } from '../limits.ts'
 import type { LedgerSettings, MovedState, MovedVisitor } from './port.ts'
-import { movedIn, openStamps } from './register.ts'
+import { counts, movedIn, openStamps } from './register.ts'
 import type { Sql } from './sql.ts'
-import type { SqlRows } from './sql-rows.ts'
+import type { RegisterPlace, RegisterRow, SqlRows } from './sql-rows.ts'
 import { openWindow, type SqlWindow } from './sql-window.ts'
 
 /** Rows in one part. */
 const movedTogether = 200
 
-/** Units first, then visitors, then events; the cursor is a letter and the last key. */
+/**
+ * Units first, then the heads of visitors, then their pages, then events. The cursor is a letter and the last key; a
+ * row with more registers than a part takes goes on in the next.
+ */
 export function moveOut(
   cursor = '',
   sql: Sql,
   rows: SqlRows,
   settings: LedgerSettings,
+  { registersPerPart }: Pick<Limits, 'registersPerPart'>,
   nowMs: number,
 ): { part: MovedState; cursor?: string } {
   const [kind, after] = [cursor.slice(0, 1), cursor.slice(1)]
@@ -22,13 +27,36 @@ export function moveOut(
     const lostMs = Number(sql.exec('SELECT lost_ms FROM relay_epoch')[0]?.['lost_ms'] ?? 0)
     return { part: { ...none, units: unitsOf(sql, settings, nowMs), ...(lostMs === 0 ? {} : { lostMs }) }, cursor: 'v' }
   }
-  if (kind === 'v') {
-    const hashes = rows.visitorsFrom(after, movedTogether, nowMs)
-    const visitors = hashes.map((hash) => visitorOf(hash, rows, nowMs))
-    return { part: { ...none, visitors }, cursor: hashes.length < movedTogether ? 'e' : `v${hashes.at(-1) ?? ''}` }
+  if (kind === 'v' || kind === 'p') {
+    const [rowFrom, next] = kind === 'v' ? [rows.headFrom, 'p'] : [rows.pageFrom, 'e']
+    const visitors: MovedVisitor[] = []
+    let place = placeOf(after)
+    let room = registersPerPart
+    // A bound on rows too, since a row may hold no register.
+    while (visitors.length < movedTogether && room > 0) {
+      const row = rowFrom(place, nowMs)
+      if (row === undefined) return { part: { ...none, visitors }, cursor: next }
+      const seen = row.hash === place.hash && row.page === place.page ? place.taken : 0
+      const some = row.registers.slice(seen, seen + room)
+      visitors.push(
+        movedVisitor(
+          row,
+          some.filter(([, register]) => counts(register, nowMs, settings)),
+        ),
+      )
+      room -= some.length
+      const taken = seen + some.length
+      place = { hash: row.hash, page: row.page, taken: taken < row.registers.length ? taken : 0 }
+    }
+    return { part: { ...none, visitors }, cursor: `${kind}${place.taken}:${place.page}:${place.hash}` }
   }
   const events = rows.eventsFrom(after, movedTogether, nowMs)
   return { part: { ...none, events }, ...(events.length < movedTogether ? {} : { cursor: `e${events.at(-1)?.event ?? ''}` }) }
+}
+
+function placeOf(text: string): RegisterPlace {
+  const [, taken = '0', page = '0', hash = text] = /^(\d+):(\d+):(.*)$/s.exec(text) ?? []
+  return { hash, page: Number(page), taken: Number(taken) }
 }
 
 /** What is known here already stays; the newer delivery counts. */
@@ -39,11 +67,10 @@ export function moveIn(part: MovedState, sql: Sql, rows: SqlRows, account: (name
   if (!counted && part.id !== undefined && part.units.length > 0) sql.exec('INSERT INTO relay_memo (name, value) VALUES (?, ?)', memo, '1')
   if (part.lostMs !== undefined) sql.exec('UPDATE relay_epoch SET lost_ms = MAX(lost_ms, ?)', part.lostMs)
   for (const visitor of part.visitors) {
-    const { registers, backoff, erasedMs = 0, keptUntilMs } = rows.readVisitor(visitor.hash, nowMs)
-    for (const { name, ...moved } of visitor.registers) registers.set(name, movedIn(registers.get(name), moved))
-    const erased = Math.max(erasedMs, visitor.erasedMs ?? 0)
-    const kept = { ...(backoff === undefined ? {} : { backoff }), ...(erased === 0 ? {} : { erasedMs: erased }) }
-    rows.writeVisitor(visitor.hash, { registers, keptUntilMs, ...kept }, visitor.keptUntilMs)
+    const known = rows.openVisitor(visitor.hash, nowMs)
+    for (const { name, ...moved } of visitor.registers) known.set(name, movedIn(known.get(name), moved))
+    if (visitor.erasedMs !== undefined) known.erasedMs = Math.max(known.erasedMs ?? 0, visitor.erasedMs)
+    known.save(visitor.keptUntilMs)
   }
   for (const { event, stamp, atMs, done } of part.events) {
     const seen = rows.readEvent(event, nowMs)
@@ -54,19 +81,18 @@ export function moveIn(part: MovedState, sql: Sql, rows: SqlRows, account: (name
 
 /** What has left the window is not moved: opening an account forgets it. */
 function unitsOf(sql: Sql, settings: LedgerSettings, nowMs: number): MovedState['units'] {
-  const names = sql.exec('SELECT account FROM relay_account').map((row) => String(row['account']))
+  const names = sql.exec('SELECT account FROM relay_window').map((row) => String(row['account']))
   return names.flatMap((account) => {
     const window = openWindow(sql, settings, account, nowMs)
     window.save()
-    return window.read().buckets.map(([startMs, units]) => ({ account, lastMs: startMs + settings.quotaBucketMs - 1, units }))
+    return window.buckets().map(([lastMs, units]) => ({ account, lastMs, units }))
   })
 }
 
-function visitorOf(hash: string, rows: SqlRows, nowMs: number): MovedVisitor {
-  const { registers, erasedMs, keptUntilMs } = rows.readVisitor(hash, nowMs)
+function movedVisitor({ hash, erasedMs, keptUntilMs }: RegisterRow, registers: RegisterRow['registers']): MovedVisitor {
   return {
     hash,
-    registers: [...registers].map(([name, register]) => ({
+    registers: registers.map(([name, register]) => ({
       name,
       ...(register.done === undefined ? {} : { done: register.done }),
       open: openStamps(register),

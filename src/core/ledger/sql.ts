@@ -2,9 +2,12 @@
  * The embedded ledger on SQLite: in a Durable Object on Workers, through `node:sqlite` on Node, Deno and Bun.
  *
  * Guarantee: every method is one transaction of a strongly consistent store.
- * Known hole: its clock is the clock of the machine it runs on.
+ * Known hole: its clock is the clock of the machine it runs on; `clock-watch.ts` says which of its jumps are noticed.
  */
+import { defaultLimits } from '../limits.ts'
+import { stampTimeMs } from '../stamp.ts'
 import type { Lane, Stamp } from '../update.ts'
+import { ClockJumped, type ClockReading, jumpToleranceMs, type LedgerClock, watchClock } from './clock-watch.ts'
 import { afterSignal, gateOf, type Health, healthy, probed } from './health.ts'
 import {
   type Admission,
@@ -15,10 +18,15 @@ import {
   laneCeiling,
   maxBatch,
   type Settlement,
+  type Summary,
   type Usage,
   wholeAccount,
 } from './port.ts'
 import { admitted, judge, judgeEvent, registerLivesUntilMs, settled } from './register.ts'
+import { type Retentions, retentionAt, retentionSet, retentionsConfirmed } from './retention.ts'
+import { epochSchema, openEpoch } from './sql-epoch.ts'
+import { type OwnState, openFormat, readOwn, readSeenMs, redateAll, writeOwn } from './sql-format.ts'
+import { keepLeads, leadSchema, readLeads } from './sql-leads.ts'
 import { moveIn, moveOut } from './sql-move.ts'
 import { openRows, rowSchema } from './sql-rows.ts'
 import { openWindow, type SqlWindow, windowSchema } from './sql-window.ts'
@@ -33,16 +41,20 @@ const schema = [
   'CREATE TABLE IF NOT EXISTS relay_lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS relay_counter (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS relay_memo (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID',
-  'CREATE TABLE IF NOT EXISTS relay_epoch (id INTEGER PRIMARY KEY, epoch TEXT NOT NULL, lost_ms INTEGER NOT NULL)',
-  'CREATE TABLE IF NOT EXISTS relay_replaced (epoch TEXT PRIMARY KEY) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS relay_health (id INTEGER PRIMARY KEY, health TEXT NOT NULL)',
+  ...epochSchema,
+  ...leadSchema,
   ...rowSchema,
   ...windowSchema,
 ]
 
+/** The time of one step, and what the ledger knows of itself. */
+interface Time extends ClockReading {
+  readonly own: OwnState
+}
+
 /** One step of the ledger: the time, and what it reads first and writes last. */
-interface Step {
-  readonly nowMs: number
+interface Step extends Time {
   readonly whole: SqlWindow
   /** A source's own account. */
   account(name: string): SqlWindow
@@ -50,17 +62,27 @@ interface Step {
   readonly lostMs: number
 }
 
-/** @param clock the ledger's clock, epoch ms */
-export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () => number }): LedgerStore {
+/**
+ * @param clock the ledger's clock
+ * @throws NewerFormat
+ */
+export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock, limits = defaultLimits): LedgerStore {
+  const watch = watchClock(clock)
   sql.transaction(() => {
-    for (const statement of schema) sql.exec(statement)
+    openFormat(sql, schema, settings, clock.now())
+    readTime()
   })
-  const rows = openRows(sql, settings)
-  const { readVisitor, writeVisitor, readEvent, writeEvent, sweep } = rows
+  const rows = openRows(sql, settings, limits)
+  const epochs = openEpoch(sql, settings)
+  const { openVisitor, readEvent, writeEvent, sweep } = rows
   // `async`, so that a throw is a rejection, as it is with every other ledger.
-  const atomically = async <T>(work: (nowMs: number) => T): Promise<T> => sql.transaction(() => work(clock.now()))
+  const atomically = async <T>(work: (nowMs: number, time: Time) => T): Promise<T> =>
+    sql.transaction(() => {
+      const time = readTime()
+      return work(time.nowMs, time)
+    })
   const stepping = <T>(work: (step: Step) => T): Promise<T> =>
-    atomically((nowMs) => {
+    atomically((nowMs, time) => {
       const accounts = new Map<string, SqlWindow>()
       const account = (name: string) => {
         const window = accounts.get(name) ?? openWindow(sql, settings, name, nowMs)
@@ -68,10 +90,10 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
         return window
       }
       const before = readHealth()
-      const step: Step = { nowMs, whole: account(wholeAccount), account, health: before, lostMs: readEpoch()?.lostMs ?? 0 }
+      const step: Step = { ...time, whole: account(wholeAccount), account, health: before, lostMs: epochs.read()?.lostMs ?? 0 }
       const result = work(step)
       for (const window of accounts.values()) window.save()
-      if (step.health !== before) sql.exec('INSERT OR REPLACE INTO relay_health (id, health) VALUES (1, ?)', JSON.stringify(step.health))
+      if (step.health !== before) writeHealth(step.health)
       return result
     })
 
@@ -80,16 +102,20 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
     admit: (epoch, requests, lane) =>
       stepping((step) => {
         checkBatch(requests.length)
-        if (readEpoch()?.epoch !== epoch) return undefined
+        if (epochs.read()?.epoch !== epoch) return undefined
+        if (step.jumpedByMs !== undefined) throw new ClockJumped(step.jumpedByMs)
+        const unknown = step.whole.reckon(settings.quotaLimit)
         const admissions = requests.map((request) => admitOne(request, lane, step))
+        step.whole.forget()
         sweep(requests.length, step.nowMs)
-        return { granted: step.whole.granted, admissions }
+        return { granted: step.whole.granted, admissions, ...(unknown === 0 ? {} : { unknown }) }
       }),
-    settle: (settlements, counts = {}) =>
+    settle: (settlements, counts = {}, leads = {}) =>
       stepping((step) => {
         checkBatch(settlements.length)
         for (const settlement of settlements) settleOne(settlement, step)
         count(counts)
+        keepLeads(sql, leads, step.nowMs)
       }),
     firstStamps: (events) =>
       atomically((nowMs) => {
@@ -102,65 +128,55 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
         sweep(events.length, nowMs)
         return stamps
       }),
+    summary: () => stepping(summaryOf),
     usage: () =>
-      stepping(({ whole, health, lostMs }): Usage => {
-        const { used, nextFreeAtMs, buckets } = whole.read()
+      stepping((step): Usage => {
+        const nextFreeAtMs = step.whole.nextFreeAtMs()
         const counters = sql
           .exec('SELECT name, count FROM relay_counter')
           .map((row) => [String(row['name']), Number(row['count'])] as const)
         return {
-          limit: settings.quotaLimit,
-          used,
-          remaining: Math.max(0, settings.quotaLimit - used),
+          ...summaryOf(step),
           ...(nextFreeAtMs === undefined ? {} : { nextFreeAtMs }),
-          buckets,
+          buckets: step.whole.buckets().map(([lastMs, units]) => [lastMs + 1 - settings.quotaBucketMs, units]),
           counters: Object.fromEntries(counters),
-          health,
-          ...(lostMs === 0 ? {} : { lostAtMs: lostMs }),
         }
+      }),
+    confirmClock: () =>
+      atomically((_nowMs, { clockMs, own }) => {
+        redateAll(sql, settings, clockMs)
+        epochs.confirmed(clockMs)
+        const health = readHealth()
+        // A breaker that opened in the future would stay open until then.
+        if (health.breaker !== undefined)
+          writeHealth({ ...health, breaker: { ...health.breaker, untilMs: Math.min(health.breaker.untilMs, clockMs) } })
+        writeOwn(sql, { confirms: own.confirms + 1, confirmedMs: clockMs, retentions: retentionsConfirmed(own.retentions, clockMs) })
       }),
     pause: (paused) =>
       stepping((step) => {
         step.health = { ...step.health, paused }
       }),
-    erase: (visitorHash) =>
-      atomically((nowMs) => {
-        const { keptUntilMs } = readVisitor(visitorHash, nowMs)
-        writeVisitor(visitorHash, { registers: new Map(), erasedMs: nowMs, keptUntilMs }, nowMs + settings.retentionMs)
-      }),
+    erase: (visitorHash) => atomically((nowMs) => rows.eraseVisitor(visitorHash, nowMs)),
     restate: (units) => stepping(({ whole }) => whole.restate(units)),
-    granted: (epoch) => stepping(({ whole }) => (readEpoch()?.epoch === epoch ? whole.granted : undefined)),
-    begin: (epoch, lost, after = '') =>
-      stepping(({ nowMs, whole }) => {
-        const standing = readEpoch()
-        if (standing !== undefined && (!lost || standing.epoch === epoch || wasReplaced(after))) return standing.epoch
-        for (const replaced of [after, standing?.epoch ?? ''])
-          if (replaced !== '') sql.exec('INSERT OR IGNORE INTO relay_replaced (epoch) VALUES (?)', replaced)
-        writeEpoch(epoch, lost ? nowMs + settings.quotaSlackMs : 0)
-        if (lost) whole.charge(Math.max(0, settings.quotaLimit - whole.total))
-        return epoch
-      }),
-    charge: (granted) =>
-      stepping(({ nowMs, whole }) => {
-        const standing = readEpoch()
-        if (standing === undefined || whole.granted >= granted) return
-        whole.charge(granted - whole.granted)
-        writeEpoch(standing.epoch, nowMs + settings.quotaSlackMs)
-      }),
+    granted: (epoch) => stepping(({ whole }) => (epochs.read()?.epoch === epoch ? whole.granted : undefined)),
+    begin: (epoch, lost, after = '') => stepping(({ nowMs, whole }) => epochs.begin(epoch, lost, after, whole, nowMs)),
+    charge: (granted) => stepping(({ nowMs, whole }) => epochs.charge(granted, whole, nowMs)),
     visitor: (visitorHash) =>
       atomically((nowMs) =>
-        [...readVisitor(visitorHash, nowMs).registers].map(([name, { done, open }]) => ({
+        rows.listVisitor(visitorHash, limits.attributesListed, nowMs).map(([name, { done, open }]) => ({
           name,
           ...(done === undefined ? {} : { done }),
           ...(open === undefined ? {} : { open: open.stamp }),
         })),
       ),
-    moveOut: (cursor) => atomically((nowMs) => moveOut(cursor, sql, rows, settings, nowMs)),
+    moveOut: (cursor) => atomically((nowMs) => moveOut(cursor, sql, rows, settings, limits, nowMs)),
     moveIn: (part) => stepping(({ nowMs, account }) => moveIn(part, sql, rows, account, nowMs)),
     lease: (name, holder, ttlMs) =>
       atomically((nowMs) => {
         const [held] = sql.exec('SELECT holder, until_ms FROM relay_lease WHERE name = ?', name)
-        if (held !== undefined && held['holder'] !== holder && Number(held['until_ms']) > nowMs) return false
+        const untilMs = Number(held?.['until_ms'] ?? 0)
+        // One that would live longer than a lease does was taken by a clock that was ahead.
+        if (held !== undefined && held['holder'] !== holder && untilMs > nowMs && untilMs <= nowMs + ttlMs + jumpToleranceMs) return false
         sql.exec('INSERT OR REPLACE INTO relay_lease (name, holder, until_ms) VALUES (?, ?, ?)', name, holder, nowMs + ttlMs)
         return true
       }),
@@ -190,11 +206,12 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
       writeEvent(request.event, verdict.record, seen?.keptUntilMs ?? 0, nowMs)
       if (verdict.record.stamp !== own) firstStamp = verdict.record.stamp
     }
-    const row = readVisitor(request.visitorHash, nowMs)
+    const visitor = openVisitor(request.visitorHash, nowMs)
     const wanted = request.attributes.map(({ name, stamp }) => ({ name, stamp: firstStamp ?? stamp }))
-    const around = { lane, backoff: row.backoff, erasedMs: row.erasedMs, lostMs: step.lostMs }
-    const judged = wanted.map(({ name, stamp }) => judge(row.registers.get(name), stamp, nowMs, around, settings))
-    const base = { event: 'open' as const, attempts: row.backoff?.attempts ?? 0, ...(firstStamp === undefined ? {} : { firstStamp }) }
+    const around = { lane, backoff: visitor.backoff, erasedMs: visitor.erasedMs, lostMs: step.lostMs }
+    const rulesOf = (stamp: Stamp) => ({ ...settings, retentionMs: retentionAt(step.own.retentions, stampTimeMs(stamp)) })
+    const judged = wanted.map(({ name, stamp }) => judge(visitor.get(name), stamp, nowMs, around, rulesOf(stamp)))
+    const base = { event: 'open' as const, attempts: visitor.backoff?.attempts ?? 0, ...(firstStamp === undefined ? {} : { firstStamp }) }
     if (!judged.includes('send')) return { ...base, verdicts: judged }
     const instead = (other: 'held' | 'paused' | 'shut' | 'quota') => judged.map((verdict) => (verdict === 'send' ? other : verdict))
 
@@ -207,15 +224,16 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
     const taken = step.whole.take(request.units, ceiling)
     if (!taken.ok) return { ...base, verdicts: instead('quota'), ...(taken.retryAtMs === undefined ? {} : { retryAtMs: taken.retryAtMs }) }
     own?.charge(request.units)
+    own?.forget()
     const cause = step.health.breaker?.cause
     if (gate === 'probe') step.health = probed(step.health, nowMs)
     let untilMs = 0
     wanted.forEach(({ name, stamp }, index) => {
       if (judged[index] !== 'send') return
-      row.registers.set(name, admitted(row.registers.get(name), stamp, nowMs, request.token))
+      visitor.set(name, admitted(visitor.get(name), stamp, nowMs, request.token))
       untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
     })
-    writeVisitor(request.visitorHash, row, untilMs)
+    visitor.save(untilMs)
     return { ...base, verdicts: judged, bucket: taken.bucket, ...(gate === 'probe' && cause !== undefined ? { probe: cause } : {}) }
   }
 
@@ -223,18 +241,17 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
     const { visitorHash, token, attributes, giveBack, eventDone, backoff, signal } = settlement
     const { nowMs } = step
     if (attributes.length > 0 || backoff !== undefined) {
-      const { registers, backoff: before, erasedMs, keptUntilMs } = readVisitor(visitorHash, nowMs)
+      const visitor = openVisitor(visitorHash, nowMs)
       let closed = false
       let untilMs = backoff === undefined ? 0 : nowMs + settings.retentionMs
       for (const { name, stamp, outcome } of attributes) {
-        const after = settled(registers.get(name), stamp, outcome, token)
-        registers.set(name, after.register)
+        const after = settled(visitor.get(name), stamp, outcome, token)
+        visitor.set(name, after.register)
         closed ||= after.closed
         untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
       }
-      const after = attributes.some(({ outcome }) => outcome === 'delivered') ? undefined : (backoff ?? before)
-      const kept = { ...(after === undefined ? {} : { backoff: after }), ...(erasedMs === undefined ? {} : { erasedMs }) }
-      writeVisitor(visitorHash, { registers, keptUntilMs, ...kept }, untilMs)
+      visitor.backoff = attributes.some(({ outcome }) => outcome === 'delivered') ? undefined : (backoff ?? visitor.backoff)
+      visitor.save(untilMs)
       if (closed && giveBack !== undefined) {
         step.whole.giveBack(giveBack.bucket, giveBack.units)
         if (giveBack.source !== undefined) step.account(giveBack.source).giveBack(giveBack.bucket, giveBack.units)
@@ -257,18 +274,32 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: { now: () =
     return row === undefined ? healthy : (JSON.parse(String(row['health'])) as Health)
   }
 
-  function readEpoch(): { readonly epoch: string; readonly lostMs: number } | undefined {
-    const [row] = sql.exec('SELECT epoch, lost_ms FROM relay_epoch')
-    return row === undefined ? undefined : { epoch: String(row['epoch']), lostMs: Number(row['lost_ms']) }
+  function writeHealth(health: Health): void {
+    sql.exec('INSERT OR REPLACE INTO relay_health (id, health) VALUES (1, ?)', JSON.stringify(health))
   }
 
-  /** Whether the epoch that stands, or one before it, took its place. */
-  function wasReplaced(epoch: string): boolean {
-    return sql.exec('SELECT epoch FROM relay_replaced WHERE epoch = ?', epoch).length > 0
+  /** Also notes a retention that was set anew. */
+  function readTime(): Time {
+    const kept = readOwn(sql)
+    const { confirms, confirmedMs, retentions: before } = kept ?? { confirms: 0, confirmedMs: 0, retentions: [] }
+    const reading = watch({ seenMs: readSeenMs(sql, wholeAccount), confirms })
+    const retentions: Retentions = retentionSet(before, settings.retentionMs, reading.nowMs)
+    const own = { confirms, confirmedMs, retentions }
+    if (kept === undefined || retentions !== before) writeOwn(sql, own)
+    const justConfirmed = reading.jumpedByMs === undefined && reading.nowMs <= confirmedMs + settings.youngMs
+    return { ...reading, own, ...(justConfirmed ? { jumpedByMs: 0 } : {}) }
   }
 
-  function writeEpoch(epoch: string, lostMs: number): void {
-    sql.exec('INSERT OR REPLACE INTO relay_epoch (id, epoch, lost_ms) VALUES (1, ?, ?)', epoch, lostMs)
+  function summaryOf({ nowMs, whole, health, lostMs, jumpedByMs }: Step): Summary {
+    return {
+      limit: settings.quotaLimit,
+      used: whole.total,
+      remaining: Math.max(0, settings.quotaLimit - whole.total),
+      health,
+      ...(lostMs === 0 ? {} : { lostAtMs: lostMs }),
+      ...(jumpedByMs === undefined ? {} : { clock: { jumpedByMs } }),
+      leads: readLeads(sql, nowMs),
+    }
   }
 
   function count(counts: Counters): void {

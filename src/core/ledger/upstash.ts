@@ -9,6 +9,10 @@
  */
 import { Ratelimit } from '@upstash/ratelimit'
 import { Redis } from '@upstash/redis/cloudflare'
+import { defaultLimits, type Limits } from '../limits.ts'
+import { futureToleranceMs } from '../stamp.ts'
+import { ClockJumped, jumpToleranceMs } from './clock-watch.ts'
+import { NewerFormat, storeFormat } from './format.ts'
 import {
   type BreakerCause,
   failuresThatOpen,
@@ -19,6 +23,8 @@ import {
   refusalsThatOpen,
   visitorsThatOpen,
 } from './health.ts'
+import { piecesOf } from './moved-pieces.ts'
+import { registerPages } from './pages.ts'
 import {
   type Admission,
   eventLifetimeMs,
@@ -26,11 +32,14 @@ import {
   type LedgerSettings,
   type LedgerStore,
   laneCeiling,
+  leadLivesMs,
   type MovedState,
   maxBatch,
+  type Summary,
   wholeAccount,
 } from './port.ts'
-import { maxBelow } from './register.ts'
+import { livesCounted, livesKept, maxBelow } from './register.ts'
+import { maxRetentions } from './retention.ts'
 import { type Reserved, rollingWindow } from './rolling-window.ts'
 import { admitScript } from './scripts/admit.ts'
 import { moveInScript, moveOutScript, visitorScript } from './scripts/move.ts'
@@ -39,12 +48,14 @@ import { settleScript } from './scripts/settle.ts'
 import {
   beginScript,
   chargeScript,
+  confirmClockScript,
   eraseScript,
   firstStampsScript,
   grantedScript,
   leaseScript,
   releaseScript,
   restateScript,
+  summaryScript,
   usageScript,
 } from './scripts/small.ts'
 
@@ -58,6 +69,7 @@ export interface UpstashLedgerOptions {
   readonly randomHex: (bytes: number) => string
   /** Before every key, so that several relays can share a database. */
   readonly prefix?: string
+  readonly limits?: Limits
   /** A clock in the server's place, epoch ms; for tests. */
   readonly now?: () => number
 }
@@ -70,7 +82,9 @@ const scripts = [
   admitScript,
   settleScript,
   firstStampsScript,
+  summaryScript,
   usageScript,
+  confirmClockScript,
   leaseScript,
   releaseScript,
   grantedScript,
@@ -83,7 +97,8 @@ const scripts = [
   moveInScript,
 ]
 
-export function upstashLedger({ url, token, settings, timeoutMs, randomHex, prefix = 'tr1', now }: UpstashLedgerOptions): LedgerStore {
+export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
+  const { url, token, settings, timeoutMs, randomHex, prefix = 'tr1', limits = defaultLimits, now } = options
   const redis = new Redis({
     url,
     token,
@@ -98,6 +113,7 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     quota: `${prefix}:quota`,
     counters: `${prefix}:counters`,
     health: `${prefix}:health`,
+    leads: `${prefix}:leads`,
     source: (name: string) => `${prefix}:quota:${name}`,
     visitor: (hash: string) => `${prefix}:v:${hash}`,
     event: (event: string) => `${prefix}:e:${event}`,
@@ -105,7 +121,10 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     memo: (name: string) => `${prefix}:memo:${name}`,
   }
   const rules = {
+    format: storeFormat,
+    limit: settings.quotaLimit,
     bucketMs: settings.quotaBucketMs,
+    windowMs: settings.quotaWindowMs,
     keptMs: settings.quotaWindowMs + settings.quotaSlackMs,
     slackMs: settings.quotaSlackMs,
     retentionMs: settings.retentionMs,
@@ -119,6 +138,14 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     refusalsThatOpen,
     visitorsThatOpen,
     maxBelow,
+    maxRetentions,
+    leadLivesMs,
+    toleranceMs: jumpToleranceMs,
+    futureMs: futureToleranceMs,
+    livesCounted,
+    livesKept,
+    perPage: limits.registersPerPage,
+    pages: registerPages,
   }
   // Hashed once, before the first command: hashing between two commands would part them into two requests.
   const hashes = hashAll(scripts)
@@ -159,7 +186,8 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
         )
         const [, decided] = await Promise.all([reserving, deciding])
         if (decided === false) throw new Error('NOSCRIPT: the reservation did not run')
-        return (decided ?? undefined) as { granted: number; admissions: Admission[] } | undefined
+        if (isJumped(decided)) throw new ClockJumped(decided.jumpedBy)
+        return (decided ?? undefined) as { granted: number; admissions: Admission[]; unknown?: number } | undefined
       }
       const known = await hashes
       const answer = await warmOrCold(known, run)
@@ -167,7 +195,7 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
       return answer === undefined || requests.length > 0 ? answer : { ...answer, admissions: [] }
     },
 
-    async settle(settlements, counts = {}) {
+    async settle(settlements, counts = {}, leads = {}) {
       checkBatch(settlements.length)
       await call(
         settleScript,
@@ -176,8 +204,9 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
           keys.counters,
           keys.health,
           ...settlements.flatMap(({ visitorHash, eventDone, giveBack }) => keysOf(visitorHash, eventDone, giveBack?.source)),
+          keys.leads,
         ],
-        { settlements, counts },
+        { settlements, counts, leads },
       )
     },
 
@@ -191,26 +220,24 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
       )) as string[]
     },
 
+    async summary() {
+      return summaryOf((await call(summaryScript, [keys.quota, keys.health, keys.leads], {})) as KeptSummary)
+    },
     async usage() {
-      const { total, buckets, counters, health, lost } = (await call(usageScript, [keys.quota, keys.counters, keys.health], {})) as {
-        total: number
+      const kept = (await call(usageScript, [keys.quota, keys.health, keys.leads, keys.counters], {})) as KeptSummary & {
         buckets: Maybe<[number, number]>
         counters: Maybe<[string, number]>
-        health: KeptHealth
-        lost: number
+        freeAt?: number
       }
-      const live = listOf(buckets)
-      const [oldest] = live
       return {
-        limit: settings.quotaLimit,
-        used: total,
-        remaining: Math.max(0, settings.quotaLimit - total),
-        ...(oldest === undefined ? {} : { nextFreeAtMs: (oldest[0] + 1) * rules.bucketMs + rules.keptMs }),
-        buckets: live.map(([bucket, units]) => [bucket * rules.bucketMs, units] as const),
-        counters: Object.fromEntries(listOf(counters)),
-        health: readHealth(health),
-        ...(lost === 0 ? {} : { lostAtMs: lost }),
+        ...summaryOf(kept),
+        ...(kept.freeAt === undefined ? {} : { nextFreeAtMs: kept.freeAt }),
+        buckets: listOf(kept.buckets).map(([lastMs, units]) => [lastMs + 1 - rules.bucketMs, units] as const),
+        counters: Object.fromEntries(listOf(kept.counters)),
       }
+    },
+    async confirmClock() {
+      await call(confirmClockScript, [keys.quota, keys.health], {})
     },
 
     async pause(paused) {
@@ -223,11 +250,25 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
       await call(restateScript, [keys.quota], { units })
     },
     async visitor(visitorHash) {
-      return listOf((await call(visitorScript, [keys.visitor(visitorHash)], {})) as Maybe<KnownAttribute>)
+      const known = new Map<string, KnownAttribute>()
+      let next: { scan?: string; page?: number } = { scan: '0' }
+      do {
+        const step = { ...next, together: limits.registersPerPart }
+        const answer = (await call(visitorScript, [keys.visitor(visitorHash)], step)) as { known: Maybe<KnownAttribute> } & typeof next
+        for (const one of listOf(answer.known)) known.set(one.name, one)
+        next = answer
+      } while ((next.scan !== undefined || next.page !== undefined) && known.size < limits.attributesListed)
+      return [...known.values()].slice(0, limits.attributesListed)
     },
     async moveOut(cursor = '0') {
-      const found = (await call(moveOutScript, [], { prefix, cursor, count: movedTogether })) as {
-        cursor: string
+      // Where SCAN goes on, and behind it the large hashes that are still to be moved: where HSCAN goes on, and whose.
+      const [scan = '0', large, ...others] = cursor.split('|')
+      const [, from, whose] = /^(\d+):(.*)$/s.exec(large ?? '') ?? []
+      const step = whose === undefined ? { cursor: scan } : { large: whose, scan: from }
+      const found = (await call(moveOutScript, [], { prefix, count: movedTogether, together: limits.registersPerPart, ...step })) as {
+        cursor?: string
+        large?: Maybe<string>
+        scan?: string
         units: Maybe<MovedState['units'][number]>
         visitors: Maybe<Omit<MovedState['visitors'][number], 'registers'> & { registers: Maybe<MovedRegister> }>
         events: Maybe<MovedState['events'][number]>
@@ -239,21 +280,24 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
       }))
       const { lostMs } = found
       const part = { units: listOf(found.units), visitors, events: listOf(found.events), ...(lostMs === undefined ? {} : { lostMs }) }
-      return found.cursor === '0' ? { part } : { part, cursor: found.cursor }
+      const left = whose === undefined ? listOf(found.large ?? []).map((hash) => `0:${hash}`) : others
+      if (whose !== undefined && found.scan !== '0') left.unshift(`${found.scan}:${whose}`)
+      const next = [found.cursor ?? scan, ...left]
+      return next.length === 1 && next[0] === '0' ? { part } : { part, cursor: next.join('|') }
     },
     async moveIn(part) {
-      const { id, lostMs, units, visitors, events } = part
-      await call(
-        moveInScript,
-        [
-          keys.quota,
-          keys.memo(`moved-in:${id ?? ''}`),
-          ...units.map(({ account }) => (account === wholeAccount ? keys.quota : keys.source(account))),
-          ...visitors.map(({ hash }) => keys.visitor(hash)),
-          ...events.map(({ event }) => keys.event(event)),
-        ],
-        { units, visitors, events, ...(id === undefined ? {} : { id }), ...(lostMs === undefined ? {} : { lostMs }) },
-      )
+      for (const { id, lostMs, units, visitors, events } of piecesOf(part, limits.registersPerPart))
+        await call(
+          moveInScript,
+          [
+            keys.quota,
+            keys.memo(`moved-in:${id ?? ''}`),
+            ...units.map(({ account }) => (account === wholeAccount ? keys.quota : keys.source(account))),
+            ...visitors.map(({ hash }) => keys.visitor(hash)),
+            ...events.map(({ event }) => keys.event(event)),
+          ],
+          { units, visitors, events, ...(id === undefined ? {} : { id }), ...(lostMs === undefined ? {} : { lostMs }) },
+        )
     },
     async granted(epoch) {
       return ((await call(grantedScript, [keys.quota], { epoch })) as number | null) ?? undefined
@@ -280,6 +324,18 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     },
   }
 
+  function summaryOf({ total, health, lost, leads, jumpedBy }: KeptSummary): Summary {
+    return {
+      limit: settings.quotaLimit,
+      used: total,
+      remaining: Math.max(0, settings.quotaLimit - total),
+      health: readHealth(health),
+      ...(lost === 0 ? {} : { lostAtMs: lost }),
+      ...(jumpedBy === undefined ? {} : { clock: { jumpedByMs: jumpedBy } }),
+      leads: Object.fromEntries(listOf(leads)),
+    }
+  }
+
   function keysOf(visitorHash: string, event: string | undefined, source: string | undefined): string[] {
     const visitor = keys.visitor(visitorHash)
     return [visitor, event === undefined ? visitor : keys.event(event), source === undefined ? visitor : keys.source(source)]
@@ -294,6 +350,8 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
     try {
       return await work((script, scriptKeys, input) => decode(redis.evalsha(known.get(script) ?? '', scriptKeys, [encode(input)])))
     } catch (error) {
+      const newer = error instanceof Error ? /NEWER_FORMAT (\d+)/.exec(error.message)?.[1] : undefined
+      if (newer !== undefined) throw new NewerFormat(Number(newer))
       // A script that was not there has changed nothing, and a reservation that was made answers the same again.
       if (!(error instanceof Error) || !error.message.includes('NOSCRIPT')) throw error
       return work((script, scriptKeys, input) => decode(redis.eval(script, scriptKeys, [encode(input)])))
@@ -303,6 +361,18 @@ export function upstashLedger({ url, token, settings, timeoutMs, randomHex, pref
   function encode(input: object): string {
     return JSON.stringify({ ...rules, ...(now === undefined ? {} : { now: now() }), ...input })
   }
+}
+
+interface KeptSummary {
+  total: number
+  health: KeptHealth
+  lost: number
+  leads: Maybe<[string, number]>
+  jumpedBy?: number
+}
+
+function isJumped(decided: unknown): decided is { jumpedBy: number } {
+  return typeof decided === 'object' && decided !== null && 'jumpedBy' in decided
 }
 
 interface KeptHealth {

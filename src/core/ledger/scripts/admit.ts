@@ -2,18 +2,20 @@
  * The registers' half of an admission. KEYS: quota, grant, health, then for each request a visitor, an event and a source's
  * quota key (the visitor's key again where there is no event or no source). Opens the grant and takes from the window what each request in its turn
  * really needs, so that a request that sends nothing costs nothing.
- * Answers false, having touched nothing, where the grant is missing, and null where the ledger lives in another epoch.
+ * Answers, having touched nothing, false where the grant is missing, null where the ledger lives in another epoch, and
+ * { jumpedBy } while the clock is off.
  */
 import { health, prelude, registers } from './prelude.ts'
 
 export const admitScript = `${prelude}${registers}${health}
 local window = openWindow(KEYS[1])
 if window.epoch ~= input.epoch then return 'null' end
+if window.jumpedBy then return cjson.encode({ jumpedBy = window.jumpedBy }) end
 local grant = redis.call('GET', KEYS[2])
 if not grant then return 'false' end
 redis.call('DEL', KEYS[2])
-local grantBucket, granted = string.match(grant, '^(%d+)|(%d+)$')
-granted = tonumber(granted)
+local grantBucket, granted, unknown = string.match(grant, '^(%d+)|(%d+)|(%d+)$')
+granted, unknown = tonumber(granted), tonumber(unknown)
 if granted > 0 then window:giveBack(tonumber(grantBucket), granted) end
 local h = readHealth(KEYS[3])
 local sources = {}
@@ -24,8 +26,11 @@ local function gate()
   return 'shut'
 end
 
+-- One of a future that the clock has left is not under way any more: its jump was waited out.
+local function isYoung(at) return now - at <= input.youngMs and at - now <= input.toleranceMs end
+
 local function judge(r, stamp, backoff, erased)
-  if stampTime(stamp) < now - input.retentionMs then
+  if stampTime(stamp) < now - window:retentionAt(stampTime(stamp)) then
     if r.open and r.open > stamp then return 'overtaken' end
     return 'expired'
   end
@@ -33,10 +38,11 @@ local function judge(r, stamp, backoff, erased)
     if r.done == stamp then return 'delivered' end
     return 'superseded'
   end
+  if stampTime(stamp) > now + input.futureMs or erased > now + input.toleranceMs then return 'ahead' end
   if stampArrival(stamp) <= erased then return 'erased' end
   if stampTime(stamp) <= window.lost then return 'lost' end
   if r.open and r.open > stamp then return 'waits' end
-  if r.open and now - r.at <= input.youngMs then return 'contended' end
+  if r.open and isYoung(r.at) then return 'contended' end
   if input.lane == 'replay' and backoff and backoff.notBefore > now then return 'backoff' end
   return 'send'
 end
@@ -57,7 +63,7 @@ for index, request in ipairs(input.requests) do
     local seen = readEvent(event)
     if seen and seen.done then
       answer.event = 'duplicate'
-    elseif seen and now - seen.at <= input.youngMs then
+    elseif seen and isYoung(seen.at) then
       answer.event = 'in_flight'
     else
       first = seen and seen.stamp or own
@@ -81,7 +87,7 @@ for index, request in ipairs(input.requests) do
       if instead == 'go' or instead == 'probe' then
         local own, ceiling = nil, input.ceiling
         if request.source then
-          sources[source] = sources[source] or openWindow(source)
+          sources[source] = sources[source] or openSource(source)
           own = sources[source]
           if own.total + request.units > request.source.units then ceiling = math.min(ceiling, input.bulkCeiling) end
         end
@@ -92,7 +98,7 @@ for index, request in ipairs(input.requests) do
           bucket = nil
         end
         if bucket then
-          window.granted = window.granted + request.units
+          window:grant(request.units)
           if own then own:charge(request.units) end
           if instead == 'probe' then
             answer.probe = h.breaker.cause
@@ -108,8 +114,7 @@ for index, request in ipairs(input.requests) do
         if answer.verdicts[position] == 'send' then
           if bucket then
             local stamp = first or attribute.stamp
-            writeRegister(visitor, attribute.name, admitted(readRegister(visitor, attribute.name), stamp, request.token))
-            keepRegister(visitor, stamp)
+            writeRegister(visitor, attribute.name, admitted(readRegister(visitor, attribute.name), stamp, request.token), livesFor(stamp))
           else
             answer.verdicts[position] = instead
           end
@@ -119,10 +124,12 @@ for index, request in ipairs(input.requests) do
   end
   answers[index] = answer
 end
-window:save()
 for _, own in pairs(sources) do
+  own:forget()
   own:save()
-  extend(own.key, 2 * input.keptMs + 60000)
+  own:extend()
 end
-return cjson.encode({ granted = window.granted, admissions = answers })
+window:forget()
+window:save()
+return cjson.encode({ granted = window.granted, admissions = answers, unknown = unknown > 0 and unknown or nil })
 `

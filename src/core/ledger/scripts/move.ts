@@ -1,63 +1,92 @@
 /** A ledger's state on its way into another one (`MovedState` in `../port.ts`), and what is known of one visitor. */
 import { prelude, registers } from './prelude.ts'
 
-/** KEYS: a visitor. */
+/**
+ * KEYS: a visitor. One step over its registers, with at least `together` of them where there are as many. Input: `scan`,
+ * where the head is scanned, or `page`, the first page to look into. Answers `known`, and as `scan` or `page` where the
+ * next step begins.
+ */
 export const visitorScript = `${prelude}${registers}
-local known = {}
-for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
-  if string.sub(field, 1, 2) == 'a:' then
-    local name = string.sub(field, 3)
-    local r = readRegister(KEYS[1], name)
-    known[#known + 1] = { name = name, done = r.done, open = r.open }
+local known, scan, page = {}, nil, input.page
+local function list(fields)
+  for index = 1, #fields, 2 do
+    local r = string.sub(fields[index], 1, 2) == 'a:' and parseRegister(fields[index + 1])
+    if r then known[#known + 1] = { name = string.sub(fields[index], 3), done = r.done, open = r.open } end
   end
 end
-return cjson.encode(known)
+if input.scan then
+  local found = redis.call('HSCAN', KEYS[1], input.scan, 'COUNT', text(input.together))
+  list(found[2])
+  if found[1] ~= '0' then scan = found[1] elseif redis.call('HEXISTS', KEYS[1], 'p') == 1 then page = 0 end
+else
+  while page < input.pages and #known < input.together do
+    list(redis.call('HGETALL', KEYS[1] .. ':' .. text(page)))
+    page = page + 1
+  end
+  if page == input.pages then page = nil end
+end
+return cjson.encode({ known = known, scan = scan, page = page })
 `
 
 /**
- * Input: prefix, cursor, count. One step of SCAN over all that the ledger keeps: the keys are found, not given. It may
- * show a key twice while keys come and go; a ledger that is paused stands still.
+ * Input: prefix, cursor, count, together. Steps of SCAN over all that the ledger keeps, until about `count` keys were
+ * looked at or `together` registers found: the keys are found, not given. It may show a key twice while keys come and
+ * go; a ledger that is paused stands still. A hash with more registers than a page holds (of an older version) is only
+ * named, in `large`; with `large` and `scan` in the input one step over that hash is answered, and where the next begins.
  */
 export const moveOutScript = `${prelude}${registers}
-local found = redis.call('SCAN', input.cursor, 'MATCH', input.prefix .. ':*', 'COUNT', text(input.count))
 local units, visitors, events, lost = {}, {}, {}, nil
 local function rest(key, start)
   local head = input.prefix .. start
   if string.sub(key, 1, #head) == head then return string.sub(key, #head + 1) end
 end
-local function account(key, name)
-  local window = openWindow(key)
+local whole = openWindow(input.prefix .. ':quota')
+local function account(window, name)
   window:save()
-  for bucket = window.oldest or 0, window.newest do
-    local count = tonumber(redis.call('HGET', key, text(bucket))) or 0
-    if count > 0 then units[#units + 1] = { account = name, lastMs = (bucket + 1) * input.bucketMs - 1, units = count } end
+  for _, bucket in ipairs(window:range(text(window.frontier), '+inf')) do
+    units[#units + 1] = { account = name, lastMs = tonumber(bucket), units = window:unitsOf(bucket) }
   end
 end
-for _, key in ipairs(found[2]) do
-  local source, hash, event = rest(key, ':quota:'), rest(key, ':v:'), rest(key, ':e:')
-  local keptUntil = now + math.max(0, redis.call('PTTL', key))
-  if key == input.prefix .. ':quota' then
-    account(key, '')
-    local at = tonumber(redis.call('HGET', key, 'l')) or 0
-    lost = at > 0 and at or nil
-  elseif source then
-    account(key, source)
-  elseif hash then
-    local visitor = { hash = hash, registers = {}, keptUntilMs = keptUntil, erasedMs = tonumber(redis.call('HGET', key, 'x')) }
-    for _, field in ipairs(redis.call('HKEYS', key)) do
-      if string.sub(field, 1, 2) == 'a:' then
-        local name = string.sub(field, 3)
-        local r = readRegister(key, name)
-        visitor.registers[#visitor.registers + 1] = { name = name, done = r.done, open = r.open and with(r.open, r.below) or {} }
-      end
+-- rest: the visitor's hash, and of a page also its number.
+local function moveRegisters(rest, key, fields)
+  local moved = {}
+  for index = 1, #fields, 2 do
+    local r = string.sub(fields[index], 1, 2) == 'a:' and parseRegister(fields[index + 1])
+    if r then moved[#moved + 1] = { name = string.sub(fields[index], 3), done = r.done, open = r.open and with(r.open, r.below) or {} } end
+  end
+  visitors[#visitors + 1] = { hash = string.match(rest, '^(.*):%d+$') or rest, registers = moved,
+    keptUntilMs = now + math.max(0, redis.call('PTTL', key)), erasedMs = tonumber(redis.call('HGET', key, 'x')) }
+  return #moved
+end
+if input.large then
+  local key = input.prefix .. ':v:' .. input.large
+  local found = redis.call('HSCAN', key, input.scan, 'COUNT', text(input.together))
+  moveRegisters(input.large, key, found[2])
+  return cjson.encode({ scan = found[1], visitors = visitors, units = units, events = events })
+end
+local cursor, looked, taken, large = input.cursor, 0, 0, {}
+repeat
+  local found = redis.call('SCAN', cursor, 'MATCH', input.prefix .. ':*', 'COUNT', '10')
+  cursor, looked = found[1], looked + 10
+  for _, key in ipairs(found[2]) do
+    local source, visitor, event = rest(key, ':quota:'), rest(key, ':v:'), rest(key, ':e:')
+    if key == input.prefix .. ':quota' then
+      account(whole, '')
+      lost = whole.lost > 0 and whole.lost or nil
+    elseif source then
+      if string.sub(source, -5) ~= '|ends' then account(openSource(key), source) end
+    elseif visitor and redis.call('HLEN', key) > 2 * input.perPage + 3 then
+      large[#large + 1] = visitor
+    elseif visitor then
+      taken = taken + moveRegisters(visitor, key, redis.call('HGETALL', key))
+    elseif event then
+      local e = readEvent(key)
+      local keptUntil = now + math.max(0, redis.call('PTTL', key))
+      events[#events + 1] = { event = event, stamp = e.stamp, atMs = e.at, done = e.done, keptUntilMs = keptUntil }
     end
-    visitors[#visitors + 1] = visitor
-  elseif event then
-    local e = readEvent(key)
-    events[#events + 1] = { event = event, stamp = e.stamp, atMs = e.at, done = e.done, keptUntilMs = keptUntil }
   end
-end
-return cjson.encode({ cursor = found[1], units = units, visitors = visitors, events = events, lostMs = lost })
+until cursor == '0' or looked >= input.count or taken >= input.together
+return cjson.encode({ cursor = cursor, large = large, units = units, visitors = visitors, events = events, lostMs = lost })
 `
 
 /** KEYS: quota, the memo of the part, one for each account of the units, then each visitor, then each event. Input: the part. */
@@ -72,15 +101,23 @@ if input.lostMs and input.lostMs > (tonumber(redis.call('HGET', quota, 'l')) or 
   redis.call('HSET', quota, 'l', text(input.lostMs))
 end
 local counted = input.id and redis.call('EXISTS', memo) == 1
+local whole = openWindow(quota)
 for _, some in ipairs(input.units) do
-  local window = openWindow(nextKey())
-  if not counted then window:chargeAt(math.floor(some.lastMs / input.bucketMs), some.units) end
+  local key = nextKey()
+  local window = some.account == '' and whole or openSource(key)
+  if not counted then window:chargeAt(some.lastMs, some.units) end
   window:save()
-  if some.account ~= '' then extend(window.key, 2 * input.keptMs + 60000) end
+  if some.account ~= '' then window:extend() end
 end
-if input.id and #input.units > 0 then redis.call('SET', memo, '1') end
+if input.id and #input.units > 0 then
+  -- As long as any of them could be counted, and a window more.
+  local last = now
+  for _, some in ipairs(input.units) do last = math.max(last, some.lastMs) end
+  redis.call('SET', memo, '1', 'PX', text(last - now + 2 * input.keptMs))
+end
 for _, visitor in ipairs(input.visitors) do
   local key = nextKey()
+  local ttl = math.max(1, visitor.keptUntilMs - now)
   for _, moved in ipairs(visitor.registers) do
     local r = readRegister(key, moved.name)
     if moved.done and (not r.done or moved.done > r.done) then r.done = moved.done end
@@ -94,12 +131,12 @@ for _, visitor in ipairs(input.visitors) do
     local newest = table.remove(left, 1)
     local mine = newest and newest == r.open
     writeRegister(key, moved.name, { done = r.done, open = newest, at = newest and (mine and r.at or 0) or nil,
-      token = mine and r.token or nil, again = mine and r.again, below = newest and openBelow(left, r.done) or {} })
+      token = mine and r.token or nil, again = mine and r.again, below = newest and openBelow(left, r.done) or {} }, ttl)
   end
   if visitor.erasedMs then
     redis.call('HSET', key, 'x', text(math.max(visitor.erasedMs, tonumber(redis.call('HGET', key, 'x')) or 0)))
   end
-  extend(key, math.max(1, visitor.keptUntilMs - now))
+  extend(key, ttl)
 end
 for _, moved in ipairs(input.events) do
   local key = nextKey()

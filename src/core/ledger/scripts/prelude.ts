@@ -1,115 +1,97 @@
+/** What the scripts are made of: the clock and the window that all have, registers, and health. */
+import { window } from './window.ts'
+
+export const prelude = window
+
 /**
- * What all scripts share: the clock, and the exact rolling window in one Redis hash. Fields: `t` the total, `o` the oldest
- * bucket that may be live, `n` the newest one seen, `g` all units ever granted, and one field a bucket; that of all units
- * also has `e` the epoch and `l` when state was lost. A bucket lives until its newest possible unit is older than window
- * plus slack; a clock that steps back can't reopen the past. The hash does not expire: its absence is a loss.
- *
- * ARGV[1] is JSON: { now?, bucketMs, keptMs, ... }. Without `now` (it is given in tests only) the server's clock decides.
+ * Registers and events as the scripts that need them read and write them; the rules are those of `register.ts` and
+ * `pages.ts`. A visitor's head is its hash; the keys of its pages are made from the head's, since only the head tells
+ * whether there are any (field `p`). No hash holds more than `perPage` registers, but for a page of a visitor with about
+ * a million; a head of an older version that does gives them to its pages, some at each write.
  */
-export const prelude = `
-local input = cjson.decode(ARGV[1])
-local now = input.now
-if not now then
-  local time = redis.call('TIME')
-  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end
-
-local function text(number) return string.format('%.0f', number) end
-
-local Window = {}
-Window.__index = Window
-local function openWindow(key)
-  local state = redis.call('HMGET', key, 't', 'o', 'n', 'g', 'e', 'l')
-  local window = setmetatable({ key = key, total = tonumber(state[1]) or 0, oldest = tonumber(state[2]), newest = tonumber(state[3]) or 0,
-    granted = tonumber(state[4]) or 0, epoch = state[5] or nil, lost = tonumber(state[6]) or 0 }, Window)
-  window.before = window:summary()
-  if not window.oldest then return window end
-  -- What leaves is written at once: no script can forget half of it.
-  local last = math.min(math.floor((now - input.keptMs) / input.bucketMs) - 1, window.newest)
-  for bucket = window.oldest, last do
-    local units = tonumber(redis.call('HGET', key, text(bucket)))
-    if units then
-      window.total = window.total - units
-      redis.call('HDEL', key, text(bucket))
-    end
-  end
-  if last >= window.oldest then window.oldest = last + 1 end
-  window:save()
-  window.before = window:summary()
-  return window
-end
-function Window:summary()
-  return text(self.total) .. ' ' .. text(self.oldest or -1) .. ' ' .. text(self.newest) .. ' ' .. text(self.granted)
-end
-function Window:save()
-  if not self.oldest or self:summary() == self.before then return end
-  redis.call('HSET', self.key, 't', text(self.total), 'o', text(self.oldest), 'n', text(self.newest), 'g', text(self.granted))
-end
-function Window:leavesAt(bucket) return (bucket + 1) * input.bucketMs + input.keptMs end
-function Window:freeAt(needed)
-  local freed = 0
-  for bucket = self.oldest or 0, self.newest do
-    freed = freed + (tonumber(redis.call('HGET', self.key, text(bucket))) or 0)
-    if freed >= needed then return self:leavesAt(bucket) end
-  end
-end
-function Window:add(units)
-  local bucket = math.max(self.newest, math.floor(now / input.bucketMs))
-  if self.total == 0 or not self.oldest or bucket < self.oldest then self.oldest = bucket end
-  self.newest, self.total = bucket, self.total + units
-  redis.call('HINCRBY', self.key, text(bucket), text(units))
-  return bucket
-end
--- The bucket the units were taken from; or nil and, where it can ever be, the time when there will be room.
-function Window:take(units, ceiling)
-  if self.total + units > ceiling then
-    if units > ceiling then return nil, nil end
-    return nil, self:freeAt(self.total + units - ceiling)
-  end
-  return self:add(units)
-end
--- Units that another ledger granted, in their own bucket; not those that no window can count any more.
-function Window:chargeAt(bucket, units)
-  if bucket >= math.floor(now / input.bucketMs) then
-    self:charge(units)
-  elseif self:leavesAt(bucket) > now then
-    self.granted, self.total = self.granted + units, self.total + units
-    if self.total == units or not self.oldest or bucket < self.oldest then self.oldest = bucket end
-    self.newest = math.max(self.newest, bucket)
-    redis.call('HINCRBY', self.key, text(bucket), text(units))
-  end
-end
--- Granted for good: what is only reserved is not counted as granted.
-function Window:charge(units)
-  self.granted = self.granted + units
-  return self:add(units)
-end
-function Window:giveBack(bucket, units)
-  local back = math.min(units, tonumber(redis.call('HGET', self.key, text(bucket))) or 0)
-  if back <= 0 then return end
-  if redis.call('HINCRBY', self.key, text(bucket), text(-back)) == 0 then redis.call('HDEL', self.key, text(bucket)) end
-  self.total = self.total - back
-end
-
-local function extend(key, ttl)
-  if redis.call('PTTL', key) < ttl then redis.call('PEXPIRE', key, text(ttl)) end
-end
-`
-
-/** Registers and events as the scripts that need them read and write them; the rules are those of `register.ts`. */
 export const registers = `
-local function readRegister(key, name)
-  local kept = redis.call('HGET', key, 'a:' .. name)
-  if not kept then return { below = {} } end
+local lifeMs = input.retentionMs + input.slackMs + input.youngMs
+local function stampTime(stamp) return tonumber(string.sub(stamp, 2, 14)) end
+local function stampArrival(stamp) return tonumber(string.sub(stamp, 15, 27)) end
+local function pageKey(visitor, name)
+  local page = 0
+  for place = 1, #name do page = (page * 31 + string.byte(name, place)) % input.pages end
+  return visitor .. ':' .. text(page)
+end
+-- Whether the newest stamp of a register, as it is kept, is no older than so many lifetimes.
+local function isWithin(kept, lives)
+  local done, open = string.match(kept, '^([^|]*)|([^|]*)|')
+  local newest = done > open and done or open
+  return newest ~= '' and stampTime(newest) >= now - lives * lifeMs
+end
+-- Nil where it counts no more.
+local function parseRegister(kept)
+  if not isWithin(kept, input.livesCounted) then return nil end
   local done, open, at, token, again, rest = string.match(kept, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)$')
   local function some(part) if part ~= '' then return part end end
   local below = {}
   for stamp in string.gmatch(rest, '[^,]+') do below[#below + 1] = stamp end
   return { done = some(done), open = some(open), at = tonumber(at), token = some(token), again = again == '1', below = below }
 end
-local function writeRegister(key, name, r)
-  local parts = { r.done or '', r.open or '', r.at and text(r.at) or '', r.token or '', r.again and '1' or '', table.concat(r.below or {}, ',') }
-  redis.call('HSET', key, 'a:' .. name, table.concat(parts, '|'))
+-- The hash that has a name's register, and what it has; nil where none has.
+local function findRegister(visitor, name)
+  local field = 'a:' .. name
+  local head = redis.call('HMGET', visitor, field, 'p')
+  if head[1] then return visitor, head[1] end
+  if not head[2] then return nil end
+  local page = pageKey(visitor, name)
+  local kept = redis.call('HGET', page, field)
+  if kept then return page, kept end
+end
+local function readRegister(visitor, name)
+  local _, kept = findRegister(visitor, name)
+  return kept and parseRegister(kept) or { below = {} }
+end
+-- Of a hash that is full: drops what is over, and moves to the pages what is too much for a head. So many fields at once.
+local tidied = {}
+local function tidy(key, visitor)
+  if tidied[key] then return end
+  tidied[key] = true
+  local surplus = key == visitor and redis.call('HLEN', key) - input.perPage or 0
+  local found = redis.call('HSCAN', key, '0', 'COUNT', text(2 * input.perPage))[2]
+  for index = 1, #found, 2 do
+    local field, kept = found[index], found[index + 1]
+    if string.sub(field, 1, 2) == 'a:' then
+      local over = not isWithin(kept, input.livesKept)
+      if not over and surplus > 0 then
+        local page = pageKey(visitor, string.sub(field, 3))
+        redis.call('HSET', page, field, kept)
+        extend(page, redis.call('PTTL', key))
+        redis.call('HSET', key, 'p', '1')
+      end
+      if over or surplus > 0 then
+        redis.call('HDEL', key, field)
+        surplus = surplus - 1
+      end
+    end
+  end
+end
+-- ttl: how long it must live at least. A head lives as long as its pages: without it they would not be looked into.
+local function writeRegister(visitor, name, r, ttl)
+  local field = 'a:' .. name
+  local full = redis.call('HLEN', visitor) >= input.perPage
+  if full then tidy(visitor, visitor) end
+  local key = findRegister(visitor, name)
+  if r.done or r.open then
+    if not key and (not full or redis.call('HLEN', visitor) < input.perPage) then key = visitor end
+    if not key then
+      key = pageKey(visitor, name)
+      redis.call('HSET', visitor, 'p', '1')
+      if redis.call('HLEN', key) >= input.perPage then tidy(key, visitor) end
+    end
+    local parts = { r.done or '', r.open or '', r.at and text(r.at) or '', r.token or '', r.again and '1' or '', table.concat(r.below or {}, ',') }
+    redis.call('HSET', key, field, table.concat(parts, '|'))
+    if key ~= visitor then extend(key, ttl) end
+  elseif key then
+    -- What says nothing any more need not be kept.
+    redis.call('HDEL', key, field)
+  end
+  extend(visitor, ttl)
 end
 -- Older stamps of open fate, as far as none newer was delivered; the oldest twice where they are too many.
 local function openBelow(stamps, done)
@@ -130,11 +112,7 @@ local function with(first, rest)
   for _, stamp in ipairs(rest or {}) do all[#all + 1] = stamp end
   return all
 end
-local function stampTime(stamp) return tonumber(string.sub(stamp, 2, 14)) end
-local function stampArrival(stamp) return tonumber(string.sub(stamp, 15, 27)) end
-local function keepRegister(key, stamp)
-  extend(key, math.max(now, stampTime(stamp)) - now + input.retentionMs + input.slackMs + input.youngMs)
-end
+local function livesFor(stamp) return math.max(now, stampTime(stamp)) - now + lifeMs end
 local function readBackoff(key)
   local kept = redis.call('HGET', key, 'b')
   if not kept then return nil end

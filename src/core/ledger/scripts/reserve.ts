@@ -1,7 +1,7 @@
 /**
  * The quota's half of an admission, run by `Ratelimit`: sets units aside under a grant. KEYS: quota, grant.
  * Input: want, least, ceiling. As much of `want` as the ceiling leaves, if that is `least` or more, else nothing.
- * Answers { granted, total, retryAt? }; nothing is granted in another epoch than `epoch`. Asked again for the same grant it answers the same: nothing is taken twice.
+ * Answers { granted, total, retryAt? }; nothing is granted in another epoch than `epoch`, nor while the clock is off. Asked again for the same grant it answers the same: nothing is taken twice.
  */
 import { prelude } from './prelude.ts'
 
@@ -9,10 +9,11 @@ export const reserveScript = `${prelude}
 local kept = redis.call('GET', KEYS[2])
 local window = openWindow(KEYS[1])
 local granted, retryAt = 0, nil
-if window.epoch ~= input.epoch then return cjson.encode({ granted = 0, total = 0 }) end
+if window.epoch ~= input.epoch or window.jumpedBy then return cjson.encode({ granted = 0, total = 0 }) end
 if kept then
-  granted = tonumber(string.match(kept, '|(%d+)$'))
+  granted = tonumber(string.match(kept, '^%d+|(%d+)'))
 else
+  local unknown = window:reckon()
   granted = math.min(input.want, input.ceiling - window.total)
   local bucket = 0
   if granted >= input.least then
@@ -22,7 +23,7 @@ else
     granted, retryAt = 0, freeAt
   end
   -- Kept even where nothing was granted: the script behind it must be able to tell a refusal from a lost command.
-  redis.call('SET', KEYS[2], text(bucket) .. '|' .. text(granted), 'PX', '60000')
+  redis.call('SET', KEYS[2], text(bucket) .. '|' .. text(granted) .. '|' .. text(unknown), 'PX', '60000')
 end
 window:save()
 return cjson.encode({ granted = granted, total = window.total, retryAt = retryAt })

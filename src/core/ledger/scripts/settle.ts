@@ -1,6 +1,6 @@
 /**
  * Settles attempts. KEYS: quota, counters, health, then for each settlement a visitor, an event and a source's quota key
- * (the visitor's key again where there is no event or no source).
+ * (the visitor's key again where there is no event or no source); at the end that of the leads.
  */
 import { health, prelude, registers } from './prelude.ts'
 
@@ -62,8 +62,7 @@ for index, settlement in ipairs(input.settlements) do
       local open = table.remove(back, 1)
       r = { done = r.done, open = open, at = open and 0 or nil, below = open and openBelow(back, r.done) or {} }
     end
-    writeRegister(visitor, attribute.name, r)
-    keepRegister(visitor, attribute.stamp)
+    writeRegister(visitor, attribute.name, r, livesFor(attribute.stamp))
   end
   if delivered then
     redis.call('HDEL', visitor, 'b')
@@ -75,7 +74,7 @@ for index, settlement in ipairs(input.settlements) do
   if closed and back then
     window:giveBack(back.bucket, back.units)
     if back.source then
-      local own = openWindow(source)
+      local own = openSource(source)
       own:giveBack(back.bucket, back.units)
       own:save()
     end
@@ -88,6 +87,12 @@ for index, settlement in ipairs(input.settlements) do
 end
 window:save()
 if summary() ~= healthBefore then writeHealth(KEYS[3], h) end
+for source, lead in pairs(input.leads) do
+  local ms, at = string.match(redis.call('HGET', KEYS[#KEYS], source) or '', '^(%d+)|(%d+)$')
+  if not ms or lead > tonumber(ms) or math.abs(now - tonumber(at)) > input.leadLivesMs then
+    redis.call('HSET', KEYS[#KEYS], source, text(lead) .. '|' .. text(now))
+  end
+end
 for name, count in pairs(input.counts) do redis.call('HINCRBY', KEYS[2], name, text(count)) end
 return 'null'
 `

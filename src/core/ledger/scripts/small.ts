@@ -15,20 +15,50 @@ end
 return cjson.encode(stamps)
 `
 
-/** KEYS: quota, counters, health. */
-export const usageScript = `${prelude}${health}
+const summary = `
 local window = openWindow(KEYS[1])
 window:save()
-local buckets = {}
-if window.oldest then
-  for bucket = window.oldest, window.newest do
-    local units = tonumber(redis.call('HGET', KEYS[1], text(bucket))) or 0
-    if units > 0 then buckets[#buckets + 1] = { bucket, units } end
-  end
+local leads, kept = {}, redis.call('HGETALL', KEYS[3])
+for index = 1, #kept, 2 do
+  local ms, at = string.match(kept[index + 1], '^(%d+)|(%d+)$')
+  if math.abs(now - tonumber(at)) <= input.leadLivesMs then leads[#leads + 1] = { kept[index], tonumber(ms) } end
 end
-local counters, flat = {}, redis.call('HGETALL', KEYS[2])
-for index = 1, #flat, 2 do counters[#counters + 1] = { flat[index], tonumber(flat[index + 1]) } end
-return cjson.encode({ total = window.total, buckets = buckets, counters = counters, health = readHealth(KEYS[3]), lost = window.lost })
+local answer = { total = window.total, health = readHealth(KEYS[2]), lost = window.lost, leads = leads, jumpedBy = window.jumpedBy }
+`
+
+/** KEYS: quota, health, leads. */
+export const summaryScript = `${prelude}${health}${summary}
+return cjson.encode(answer)
+`
+
+/** KEYS: quota, health, leads, counters. Buckets by their last millisecond. */
+export const usageScript = `${prelude}${health}${summary}
+answer.buckets, answer.counters, answer.freeAt = {}, {}, window:freeAt(1)
+for _, bucket in ipairs(window:range(text(window.frontier), '+inf')) do
+  answer.buckets[#answer.buckets + 1] = { tonumber(bucket), window:unitsOf(bucket) }
+end
+local flat = redis.call('HGETALL', KEYS[4])
+for index = 1, #flat, 2 do answer.counters[#answer.counters + 1] = { flat[index], tonumber(flat[index + 1]) } end
+return cjson.encode(answer)
+`
+
+/** KEYS: quota, health. The clock is right as it is. */
+export const confirmClockScript = `${prelude}${health}
+local window = openWindow(KEYS[1])
+now = clock
+window:count()
+window:redate()
+window:save()
+for _, one in ipairs(window.retentions) do one.since = math.min(one.since, now) end
+window:writeRetentions()
+redis.call('HSET', KEYS[1], 'c', text(now), 'l', text(math.min(window.lost, now + input.slackMs)))
+local h = readHealth(KEYS[2])
+-- A breaker that opened in the future would stay open until then.
+if h.breaker and h.breaker.untilMs > now then
+  h.breaker.untilMs = now
+  writeHealth(KEYS[2], h)
+end
+return 'null'
 `
 
 /** KEYS: quota. Input: epoch. Units granted in it; null where another one stands, or none. */
@@ -47,7 +77,7 @@ if window.epoch and (not input.lost or window.epoch == input.epoch or known) the
 for _, epoch in ipairs({ input.after or '', window.epoch or '' }) do
   if epoch ~= '' then replaced = replaced .. epoch .. ',' end
 end
-redis.call('HSET', KEYS[1], 'e', input.epoch, 'l', text(input.lost and now + input.slackMs or window.lost), 'r', replaced)
+redis.call('HSET', KEYS[1], 'v', text(input.format), 'e', input.epoch, 'l', text(input.lost and now + input.slackMs or window.lost), 'r', replaced)
 if input.lost then window:charge(math.max(0, input.limit - window.total)) end
 window:save()
 return cjson.encode(input.epoch)
@@ -66,18 +96,18 @@ return 'null'
 /** KEYS: quota. Input: units. */
 export const restateScript = `${prelude}
 local window = openWindow(KEYS[1])
-if window.oldest then
-  for bucket = window.oldest, window.newest do redis.call('HDEL', KEYS[1], text(bucket)) end
-end
-window.total = 0
-if input.units > 0 then window:add(input.units) end
+window:restate(input.units)
 window:save()
 return 'null'
 `
 
 /** KEYS: a visitor. */
 export const eraseScript = `${prelude}
-redis.call('DEL', KEYS[1])
+-- Most visitors have none; UNLINK frees what it removes behind the script's back.
+if redis.call('HEXISTS', KEYS[1], 'p') == 1 then
+  for page = 0, input.pages - 1 do redis.call('UNLINK', KEYS[1] .. ':' .. text(page)) end
+end
+redis.call('UNLINK', KEYS[1])
 redis.call('HSET', KEYS[1], 'x', text(now))
 extend(KEYS[1], input.retentionMs)
 return 'null'
@@ -86,7 +116,9 @@ return 'null'
 /** KEYS: the lease. Input: holder, ttlMs. The value keeps the end by the ledger's own clock. */
 export const leaseScript = `${prelude}
 local holder, untilMs = string.match(redis.call('GET', KEYS[1]) or '', '^([^|]*)|(%d+)$')
-if holder and holder ~= input.holder and tonumber(untilMs) > now then return 'false' end
+untilMs = tonumber(untilMs)
+-- One that would live longer than a lease does was taken by a clock that was ahead.
+if holder and holder ~= input.holder and untilMs > now and untilMs <= now + input.ttlMs + input.toleranceMs then return 'false' end
 redis.call('SET', KEYS[1], input.holder .. '|' .. text(now + input.ttlMs), 'PX', text(input.ttlMs + 60000))
 return 'true'
 `

@@ -1,0 +1,252 @@
+/**
+ * What all scripts share: the clock, and the exact rolling window in one Redis hash with a sorted set beside it
+ * (`<key>|ends`). Fields: `t` the total, `f` from where on it has been counted, `n` the newest bucket, `s` the latest time
+ * seen, `d` before which units may have been removed, `g` all units ever granted, `v` the format, and one field a bucket;
+ * that of all units also has `e` the epoch, `l` when state was lost, `k` the retentions that were set and since when, `c`
+ * when an operator last confirmed the time.
+ *
+ * A bucket is named by the last millisecond at which a unit of it may have been granted, so that it means the same under
+ * any width; the sorted set finds it by that. It counts until that moment is older than window plus slack, and is removed
+ * one window later; a clock that steps back can't reopen the past. The hash does not expire: its absence is a loss.
+ *
+ * While the clock is behind what was seen by more than the tolerance, `now` is the latest time seen.
+ *
+ * ARGV[1] is JSON: { now?, bucketMs, keptMs, ... }. Without `now` (it is given in tests only) the server's clock decides.
+ */
+export const window = `
+local input = cjson.decode(ARGV[1])
+local now = input.now
+if not now then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+local clock = now
+
+local function text(number) return string.format('%.0f', number) end
+local function lastOf(ms) return (math.floor(ms / input.bucketMs) + 1) * input.bucketMs - 1 end
+
+-- Buckets by number, of a width that is not written down: read by today's where that is plausible, else the whole total
+-- counts as granted now.
+local function takeOver(key, total, newest)
+  local flat, old = redis.call('HGETALL', key), {}
+  for index = 1, #flat, 2 do
+    if string.match(flat[index], '^%d+$') then
+      old[#old + 1] = { tonumber(flat[index]), tonumber(flat[index + 1]) }
+      redis.call('HDEL', key, flat[index])
+    end
+  end
+  local frontier, counted, last = now - input.keptMs, 0, 0
+  local plausible = newest * input.bucketMs <= now + input.toleranceMs and (newest + 1) * input.bucketMs > now - 2 * input.keptMs
+  if not plausible then old = { { math.floor(now / input.bucketMs), total } } end
+  for _, bucket in ipairs(old) do
+    local ends = lastOf(bucket[1] * input.bucketMs)
+    if bucket[2] > 0 then
+      redis.call('HSET', key, text(ends), text(bucket[2]))
+      redis.call('ZADD', key .. '|ends', text(ends), text(ends))
+      if ends >= frontier then counted = counted + bucket[2] end
+      last = math.max(last, ends)
+    end
+  end
+  redis.call('HDEL', key, 'o')
+  -- What had left its window then is gone.
+  redis.call('HSET', key, 't', text(counted), 'f', text(frontier), 'n', text(last), 's', text(plausible and newest * input.bucketMs or now),
+    'd', text(frontier - input.toleranceMs), 'v', text(input.format))
+  local ttl = redis.call('PTTL', key)
+  if ttl > 0 then redis.call('PEXPIRE', key .. '|ends', text(ttl + 60000)) end
+end
+
+local Window = {}
+Window.__index = Window
+local function openAccount(key)
+  local function read() return redis.call('HMGET', key, 't', 'f', 'n', 's', 'd', 'g', 'v', 'e', 'l', 'k', 'c') end
+  local kept = read()
+  if kept[7] and tonumber(kept[7]) > input.format then
+    return error('NEWER_FORMAT ' .. kept[7])
+  end
+  if kept[1] and not kept[7] then
+    takeOver(key, tonumber(kept[1]), tonumber(kept[3]) or 0)
+    kept = read()
+  end
+  return setmetatable({ key = key, ends = key .. '|ends', total = tonumber(kept[1]) or 0, frontier = tonumber(kept[2]), newest = tonumber(kept[3]) or 0,
+    seen = tonumber(kept[4]) or 0, forgotten = tonumber(kept[5]) or 0, granted = tonumber(kept[6]) or 0, epoch = kept[8] or nil,
+    lost = tonumber(kept[9]) or 0, knobs = kept[10] or '', confirmed = tonumber(kept[11]) or 0, changed = false }, Window)
+end
+-- That of all units: it comes first, since it says what time it is.
+local function openWindow(key)
+  local window = openAccount(key)
+  if now < window.seen - input.toleranceMs then
+    window.jumpedBy, now = now - window.seen, window.seen
+  elseif now <= window.confirmed + input.youngMs then
+    window.jumpedBy = 0
+  end
+  window:count()
+  window:readRetentions()
+  return window
+end
+-- That of a source with a share of its own.
+local function openSource(key)
+  local window = openAccount(key)
+  window:count()
+  if window.seen > now + input.toleranceMs then window:redate() end
+  return window
+end
+
+function Window:range(from, to) return redis.call('ZRANGEBYSCORE', self.ends, from, to) end
+function Window:unitsOf(bucket) return tonumber(redis.call('HGET', self.key, bucket)) or 0 end
+function Window:unitsWithin(from, to)
+  local units = 0
+  for _, bucket in ipairs(self:range(from, to)) do units = units + self:unitsOf(bucket) end
+  return units
+end
+function Window:remove(buckets)
+  for _, bucket in ipairs(buckets) do
+    redis.call('HDEL', self.key, bucket)
+    redis.call('ZREM', self.ends, bucket)
+  end
+end
+-- Counts as of now. Where only time has passed, and no bucket, what is kept stays right as it is.
+function Window:count()
+  local frontier = now - input.keptMs
+  local before = self.frontier or frontier
+  local passed = 0
+  if before < frontier then passed = -self:unitsWithin(text(before), text(frontier - 1)) end
+  if before > frontier then passed = self:unitsWithin(text(frontier), text(before - 1)) end
+  self.frontier, self.total, self.changed = frontier, self.total + passed, self.changed or passed ~= 0
+end
+function Window:save()
+  if not self.changed then return end
+  redis.call('HSET', self.key, 't', text(self.total), 'f', text(self.frontier), 'n', text(self.newest), 's', text(self.seen),
+    'd', text(self.forgotten), 'g', text(self.granted), 'v', text(input.format))
+  self.changed = false
+end
+-- Removes what has long ceased to count, some of it at a time. A small window, too, lasts longer than a clock may be set
+-- back without a word.
+function Window:removedBefore() return self.frontier - math.max(input.windowMs, input.toleranceMs) end
+function Window:forget()
+  local gone = redis.call('ZRANGEBYSCORE', self.ends, '-inf', text(self:removedBefore() - 1), 'LIMIT', 0, 1000)
+  if #gone == 0 then return end
+  self:remove(gone)
+  self.forgotten, self.changed = math.max(self.forgotten, tonumber(gone[#gone]) + 1), true
+end
+-- Where more of the past counts than is still known, up to the limit counts as spent now. How many were added.
+function Window:reckon()
+  if self.frontier >= self.forgotten then return 0 end
+  local unknown = math.max(0, input.limit - self.total)
+  if unknown > 0 then self:charge(unknown) end
+  self.forgotten, self.changed = self.frontier, true
+  return unknown
+end
+function Window:freeAt(needed)
+  local freed, from = 0, text(self.frontier)
+  repeat
+    local some = redis.call('ZRANGEBYSCORE', self.ends, from, '+inf', 'LIMIT', 0, 100)
+    for _, bucket in ipairs(some) do
+      freed = freed + self:unitsOf(bucket)
+      if freed >= needed then return tonumber(bucket) + 1 + input.keptMs end
+      from = '(' .. bucket
+    end
+  until #some == 0
+end
+function Window:put(last, units)
+  local bucket = text(last)
+  if redis.call('HINCRBY', self.key, bucket, text(units)) == units then redis.call('ZADD', self.ends, bucket, bucket) end
+  if last >= self.frontier then self.total = self.total + units end
+  self.changed = true
+end
+function Window:add(units)
+  self.newest = math.max(self.newest, lastOf(now))
+  self:put(self.newest, units)
+  return self.newest
+end
+-- The bucket the units were taken from; or nil and, where it can ever be, the time when there will be room.
+function Window:take(units, ceiling)
+  if self.total + units > ceiling then
+    if units > ceiling then return nil, nil end
+    return nil, self:freeAt(self.total + units - ceiling)
+  end
+  return self:add(units)
+end
+-- Granted for good: what is only reserved is not counted as granted.
+function Window:grant(units)
+  self.granted, self.seen, self.changed = self.granted + units, math.max(self.seen, now), true
+end
+function Window:charge(units)
+  self:grant(units)
+  return self:add(units)
+end
+-- Units that another ledger granted, in their own bucket.
+function Window:chargeAt(last, units)
+  if last >= lastOf(now) then return self:charge(units) end
+  self.granted, self.changed = self.granted + units, true
+  if last >= self:removedBefore() then
+    self:put(last, units)
+  else
+    self.forgotten = math.max(self.forgotten, last + 1)
+  end
+end
+function Window:giveBack(last, units)
+  local bucket = text(last)
+  local back = math.min(units, self:unitsOf(bucket))
+  if back <= 0 then return end
+  if redis.call('HINCRBY', self.key, bucket, text(-back)) == 0 then self:remove({ bucket }) end
+  if last >= self.frontier then self.total = self.total - back end
+  self.changed = true
+end
+function Window:restate(units)
+  self:remove(self:range(text(self.frontier), '+inf'))
+  self.total, self.changed = 0, true
+  if units > 0 then
+    self.seen = math.max(self.seen, now)
+    self:add(units)
+  end
+end
+-- What was dated in the future was granted by now: the time was confirmed.
+function Window:redate()
+  local last, future = lastOf(now), 0
+  local buckets = self:range('(' .. text(last), '+inf')
+  for _, bucket in ipairs(buckets) do future = future + self:unitsOf(bucket) end
+  self:remove(buckets)
+  self.total = self.total - future
+  if future > 0 then self:put(last, future) end
+  self.newest, self.seen, self.changed = math.min(self.newest, last), now, true
+end
+
+-- The rules of retention.ts. Written only where a retention was set anew, in a ledger that lives.
+function Window:writeRetentions()
+  local parts = {}
+  for place, one in ipairs(self.retentions) do parts[place] = text(one.since) .. ':' .. text(one.ms) end
+  redis.call('HSET', self.key, 'k', table.concat(parts, ','))
+end
+function Window:readRetentions()
+  self.retentions = {}
+  for since, ms in string.gmatch(self.knobs, '(%d+):(%d+)') do
+    self.retentions[#self.retentions + 1] = { since = tonumber(since), ms = tonumber(ms) }
+  end
+  local set = self.retentions[#self.retentions]
+  if set and set.ms == input.retentionMs then return end
+  local all, since = {}, nil
+  for _, one in ipairs(self.retentions) do
+    if one.ms < input.retentionMs then all[#all + 1] = one elseif not since then since = one.since end
+  end
+  if #all == 0 then since = 0 end
+  all[#all + 1] = { since = since or math.max(now, set.since), ms = input.retentionMs }
+  if #all > input.maxRetentions then table.remove(all, 2) end
+  self.retentions = all
+  if self.epoch then self:writeRetentions() end
+end
+function Window:retentionAt(time)
+  for place = #self.retentions, 1, -1 do
+    local one = self.retentions[place]
+    if one.since <= time or place == 1 then return one.ms end
+  end
+end
+
+local function extend(key, ttl)
+  if redis.call('PTTL', key) < ttl then redis.call('PEXPIRE', key, text(ttl)) end
+end
+function Window:extend()
+  -- The hash first: a total without its buckets would never shrink.
+  extend(self.ends, 2 * input.keptMs + input.windowMs + 120000)
+  extend(self.key, 2 * input.keptMs + input.windowMs + 60000)
+end
+`
