@@ -1,10 +1,13 @@
 /** The rules of PROTOCOL.md on plain data, line by line, and what they are there for (G3, G4). */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { jumpToleranceMs } from '../../../src/core/ledger/clock-watch.ts'
 import type { LedgerSettings, Outcome } from '../../../src/core/ledger/port.ts'
 import {
   admitted,
+  counts,
   type EventRecord,
+  isOver,
   judge,
   judgeEvent,
   maxBelow,
@@ -12,10 +15,11 @@ import {
   type OpenAttempt,
   openStamps,
   type Register,
+  registerLifeMs,
   registerLivesUntilMs,
   settled,
 } from '../../../src/core/ledger/register.ts'
-import { makeStamp } from '../../../src/core/stamp.ts'
+import { futureToleranceMs, makeStamp } from '../../../src/core/stamp.ts'
 
 const nowMs = 1_790_000_000_000
 const settings: LedgerSettings = {
@@ -68,6 +72,27 @@ describe('admit: the first line that fits', () => {
     const arrived = (ms: number) => makeStamp(nowMs - 5_000, nowMs + ms, '0123456789abcdef')
     expect([-1, 0, 1].map((ms) => judge({}, arrived(ms), nowMs, surroundings, settings))).toEqual(['erased', 'erased', 'send'])
     expect(judge({}, makeStamp(nowMs, nowMs - 1, 'a'.repeat(16)), nowMs, surroundings, settings)).toBe('erased')
+  })
+
+  it('what claims to be further ahead than a clock may run waits until it is not', () => {
+    const surroundings = { lane: 'live', lostMs: nowMs + futureToleranceMs + 1 } as const
+    const verdicts = [0, 1].map((ms) => judge({}, at(futureToleranceMs + ms), nowMs, surroundings, settings))
+    expect(verdicts).toEqual(['lost', 'ahead'])
+    expect(judge({ done: at(futureToleranceMs + 1) }, at(futureToleranceMs + 1), nowMs, surroundings, settings)).toBe('delivered')
+  })
+
+  it('where a visitor was erased by a clock that was ahead, what came in since can’t be told from what was before', () => {
+    const verdicts = [0, 1].map((ms) => judge({}, at(0), nowMs, { lane: 'live', erasedMs: nowMs + jumpToleranceMs + ms }, settings))
+    expect(verdicts).toEqual(['erased', 'ahead'])
+  })
+
+  it('an attempt of a future that the clock has left is under way no more', () => {
+    const verdicts = [0, 1].map((ms) => judge({ open: open(at(0), -jumpToleranceMs - ms) }, at(0), nowMs, { lane: 'live' }, settings))
+    expect(verdicts).toEqual(['contended', 'send'])
+    const events = [0, 1].map(
+      (ms) => judgeEvent({ stamp: at(0), atMs: nowMs + jumpToleranceMs + ms, done: false }, at(0), nowMs, settings).kind,
+    )
+    expect(events).toEqual(['in_flight', 'open'])
   })
 
   it('what is no newer than a loss of the ledger is of no known order', () => {
@@ -275,6 +300,26 @@ describe('lifetime', () => {
   it('counts from now for a stamp of the past, and from the stamp for one of the future, which would outlive it else', () => {
     expect(registerLivesUntilMs(at(-1_000), nowMs, settings)).toBe(nowMs + lifeMs)
     expect(registerLivesUntilMs(at(1_000), nowMs, settings)).toBe(nowMs + 1_000 + lifeMs)
+  })
+})
+
+describe('a register ends', () => {
+  const lifeMs = registerLifeMs(settings)
+  const old = (lives: number, ms = 0) => at(-lives * lifeMs + ms)
+  it.each<[string, Register, boolean, boolean]>([
+    ['nothing known', {}, false, true],
+    ['two lives old: it still tells overtaken from expired', { done: old(2) }, true, false],
+    ['older than two lives: as if it were not there', { done: old(2, -1) }, false, false],
+    ['three lives old: kept all the same, for a clock that was ahead', { done: old(3) }, false, false],
+    ['older than three lives: to be removed', { done: old(3, -1) }, false, true],
+    ['old, with something newer open', { done: old(9), open: open(at(0), 0) }, true, false],
+    ['old, with something newer delivered', { done: at(0), open: open(old(9), 0) }, true, false],
+  ])('%s', (_, register, counted, over) => {
+    expect([counts(register, nowMs, settings), isOver(register, nowMs, settings)]).toEqual([counted, over])
+  })
+
+  it('after the retention, the slack and what may be under way', () => {
+    expect(lifeMs).toBe(settings.retentionMs + settings.quotaSlackMs + settings.youngMs)
   })
 })
 
