@@ -121,7 +121,7 @@ export function openStorage({ relayDb }: Settings, log: ServerLog) {
   try {
     return sqliteStorage(relayDb, { log })
   } catch (error) {
-    throw new SettingsError([`RELAY_DB ${relayDb}: ${error instanceof Error ? error.message : 'cannot be opened'}`])
+    throw new SettingsError([`RELAY_DB ${relayDb}: ${error instanceof Error ? error.message : 'cannot be opened'}`], { cause: error })
   }
 }
 

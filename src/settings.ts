@@ -5,7 +5,7 @@
 import * as z from 'zod'
 import { keyBytes, type RingKey } from './core/backlog/seal.ts'
 import type { LedgerSettings } from './core/ledger/port.ts'
-import { youngMs } from './core/ledger/young.ts'
+import { startWithinMs, youngMs } from './core/ledger/young.ts'
 import type { Lane } from './core/update.ts'
 
 /** Adobe: at most 1,000,000 updates in any rolling 24 hours. */
@@ -13,6 +13,11 @@ const adobeQuota = 1_000_000
 /** A margin of 0.1 % for the last grants that a failover of the ledger may forget. */
 const defaultQuota = 999_000
 const dayMs = 86_400_000
+const defaultSlackMs = 15_000
+const defaultOutageSettleMs = 120_000
+const defaultLedgerTimeoutMs = 1_500
+/** Cloudflare: how long a Worker lives on behind its answer; a server that is asked to stop has about as long. */
+const behindAnswerMs = 30_000
 const minHashKeyBytes = 32
 /** A ledger keeps those of two windows, and says them all where it is asked for its usage. */
 const maxBucketsPerWindow = 10_000
@@ -55,12 +60,20 @@ export interface Settings {
   readonly backlogKeys: readonly RingKey[]
 }
 
-const whole = (min: number, max: number, fallback: number) =>
+/** Without a default where another setting decides what it is. */
+const wholeOrNone = (min: number, max: number) => whole(min, max, undefined)
+
+const whole = <Fallback extends number | undefined>(min: number, max: number, fallback: Fallback) =>
   z
     .string()
     .optional()
-    .transform((text) => (text === undefined || text === '' ? fallback : /^\d{1,15}$/.test(text.trim()) ? Number(text) : Number.NaN))
-    .refine((value) => Number.isInteger(value) && value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
+    .transform((text): number | Fallback =>
+      text === undefined || text === '' ? fallback : /^\d{1,15}$/.test(text.trim()) ? Number(text) : Number.NaN,
+    )
+    .refine(
+      (value) => value === undefined || (Number.isInteger(value) && value >= min && value <= max),
+      `must be a whole number from ${min} to ${max}`,
+    )
 
 const fraction = (max: number, fallback: number) =>
   z
@@ -100,17 +113,17 @@ const format = z.object({
   TARGET_TOKEN_EXPIRES_AT: optional.refine((text) => text === undefined || !Number.isNaN(Date.parse(text)), 'must be an ISO 8601 time'),
   TARGET_TIMEOUT_MS: whole(100, 25_000, 5_000),
   ANSWER_DEADLINE_MS: whole(100, 25_000, 2_500),
-  OUTAGE_SETTLE_MS: whole(0, dayMs, 120_000),
+  OUTAGE_SETTLE_MS: wholeOrNone(0, dayMs),
   BACKOFF_BASE_MS: whole(1, 900_000, 5_000),
   FLUSH_MAX_MS: whole(1_000, 600_000, 45_000),
   FLUSH_MAX_OPS: whole(10, 1_000_000, defaultFlushMaxOps),
   QUOTA_LIMIT: whole(1, adobeQuota, defaultQuota),
   QUOTA_WINDOW_MS: whole(1_000, 7 * dayMs, dayMs),
   QUOTA_BUCKET_MS: whole(1, dayMs, 60_000),
-  QUOTA_SLACK_MS: whole(0, 3_600_000, 15_000),
+  QUOTA_SLACK_MS: wholeOrNone(0, 3_600_000),
   REPLAY_RESERVE: fraction(0.5, 0.05),
   RETENTION_HOURS: whole(1, 24 * 30, 72),
-  LEDGER_TIMEOUT_MS: whole(50, 10_000, 1_500),
+  LEDGER_TIMEOUT_MS: wholeOrNone(50, 10_000),
   HOST: optional,
   PORT: whole(0, 65_535, 8_787),
   RELAY_DB: optional,
@@ -137,6 +150,9 @@ const format = z.object({
       const bytes = text.length % 4 === 0 ? Uint8Array.from(atob(text), (char) => char.charCodeAt(0)) : new Uint8Array()
       if (bytes.byteLength !== keyBytes)
         context.addIssue(`must be a ring of id:base64 keys, each of ${keyBytes} bytes, separated by commas; the first encrypts`)
+      // What one of them encrypted would be decrypted with the other, and read as damaged.
+      else if (items.filter((other) => other.startsWith(`${id}:`)).length > 1)
+        context.addIssue('has two keys of one id: each needs its own')
       return { id, bytes }
     }),
   ),
@@ -166,11 +182,10 @@ export function parseSettings(env: Readonly<Record<string, unknown>>): ParsedSet
   const token = texts['UPSTASH_REDIS_REST_TOKEN'] ?? ''
   if ((url === '') !== (token === ''))
     problems.push(`${url === '' ? 'UPSTASH_REDIS_REST_URL' : 'UPSTASH_REDIS_REST_TOKEN'} is missing: set both, or neither`)
-  if (parsed.success && parsed.data.QUOTA_BUCKET_MS * 100 > parsed.data.QUOTA_WINDOW_MS)
-    problems.push('QUOTA_BUCKET_MS must be at most a hundredth of QUOTA_WINDOW_MS')
-  if (parsed.success && parsed.data.QUOTA_BUCKET_MS * maxBucketsPerWindow < parsed.data.QUOTA_WINDOW_MS)
-    problems.push('QUOTA_BUCKET_MS must be at least a ten-thousandth of QUOTA_WINDOW_MS: a ledger keeps every bucket')
-  if (!parsed.success || problems.length > 0) return { ok: false, problems }
+  const times = parsed.success ? timesOf(parsed.data) : undefined
+  if (parsed.success && times !== undefined)
+    problems.push(...contradictions({ ...parsed.data, ...times }), ...sharedSecrets(parsed.data, hookSecrets))
+  if (!parsed.success || times === undefined || problems.length > 0) return { ok: false, problems }
 
   const given = parsed.data
   return {
@@ -184,17 +199,17 @@ export function parseSettings(env: Readonly<Record<string, unknown>>): ParsedSet
       ...(given.TARGET_TOKEN_EXPIRES_AT === undefined ? {} : { targetTokenExpiresAtMs: Date.parse(given.TARGET_TOKEN_EXPIRES_AT) }),
       targetTimeoutMs: given.TARGET_TIMEOUT_MS,
       answerDeadlineMs: given.ANSWER_DEADLINE_MS,
-      outageSettleMs: given.OUTAGE_SETTLE_MS,
+      outageSettleMs: times.OUTAGE_SETTLE_MS,
       backoffBaseMs: given.BACKOFF_BASE_MS,
       flushMaxMs: given.FLUSH_MAX_MS,
       flushMaxOps: given.FLUSH_MAX_OPS,
       quotaLimit: given.QUOTA_LIMIT,
       quotaWindowMs: given.QUOTA_WINDOW_MS,
       quotaBucketMs: given.QUOTA_BUCKET_MS,
-      quotaSlackMs: given.QUOTA_SLACK_MS,
+      quotaSlackMs: times.QUOTA_SLACK_MS,
       replayReserve: given.REPLAY_RESERVE,
       retentionHours: given.RETENTION_HOURS,
-      ledgerTimeoutMs: given.LEDGER_TIMEOUT_MS,
+      ledgerTimeoutMs: times.LEDGER_TIMEOUT_MS,
       host: given.HOST ?? '127.0.0.1',
       port: given.PORT,
       relayDb: given.RELAY_DB ?? 'target-relay.sqlite',
@@ -208,6 +223,84 @@ export function parseSettings(env: Readonly<Record<string, unknown>>): ParsedSet
     },
   }
 }
+
+type Given = z.output<typeof format>
+type Times = { readonly [Name in 'OUTAGE_SETTLE_MS' | 'QUOTA_SLACK_MS' | 'LEDGER_TIMEOUT_MS']: number }
+
+/** The defaults that go along with what else is set. */
+function timesOf(given: Given): Times {
+  const flightMs = youngMs(given.TARGET_TIMEOUT_MS)
+  const ledgerMs = given.LEDGER_TIMEOUT_MS ?? Math.min(defaultLedgerTimeoutMs, given.ANSWER_DEADLINE_MS)
+  return {
+    LEDGER_TIMEOUT_MS: ledgerMs,
+    QUOTA_SLACK_MS: given.QUOTA_SLACK_MS ?? Math.max(defaultSlackMs, flightMs),
+    OUTAGE_SETTLE_MS: given.OUTAGE_SETTLE_MS ?? Math.max(defaultOutageSettleMs, flightMs + ledgerMs),
+  }
+}
+
+/** Values that are good alone, and together would break a promise: each is told with the reason. */
+function contradictions(given: Omit<Given, keyof Times> & Times): readonly string[] {
+  const { TARGET_TIMEOUT_MS: targetMs, LEDGER_TIMEOUT_MS: ledgerMs, OUTAGE_SETTLE_MS: settleMs, QUOTA_WINDOW_MS: windowMs } = given
+  const flightMs = youngMs(targetMs)
+  const retentionMs = given.RETENTION_HOURS * 3_600_000
+  const behindMs = startWithinMs + targetMs + 2 * ledgerMs
+  // A stand-in of Target on this machine has no quota of Adobe's: there days may be tried out in seconds.
+  const isTrial = given.TARGET_ORIGIN?.startsWith('http:') === true
+  const rules: readonly (readonly [broken: boolean, problem: string])[] = [
+    [given.QUOTA_BUCKET_MS * 100 > windowMs, 'QUOTA_BUCKET_MS must be at most a hundredth of QUOTA_WINDOW_MS'],
+    [
+      given.QUOTA_BUCKET_MS * maxBucketsPerWindow < windowMs,
+      'QUOTA_BUCKET_MS must be at least a ten-thousandth of QUOTA_WINDOW_MS: a ledger keeps every bucket',
+    ],
+    [
+      !isTrial && given.QUOTA_LIMIT * Math.ceil(dayMs / windowMs) > adobeQuota,
+      `QUOTA_WINDOW_MS lets QUOTA_LIMIT through ${Math.ceil(dayMs / windowMs)} times in 24 hours, and Adobe allows ${adobeQuota} calls: lower QUOTA_LIMIT or raise QUOTA_WINDOW_MS`,
+    ],
+    [
+      !isTrial && given.QUOTA_SLACK_MS < flightMs,
+      `QUOTA_SLACK_MS must be ${flightMs} or more with TARGET_TIMEOUT_MS ${targetMs}: so long may a call be under way when its unit is counted`,
+    ],
+    [
+      !isTrial && settleMs < flightMs + ledgerMs,
+      `OUTAGE_SETTLE_MS must be ${flightMs + ledgerMs} or more with TARGET_TIMEOUT_MS ${targetMs} and LEDGER_TIMEOUT_MS ${ledgerMs}: so long may an admission without an answer be under way`,
+    ],
+    [settleMs >= retentionMs, 'OUTAGE_SETTLE_MS must be shorter than RETENTION_HOURS, or what waits for it expires'],
+    [given.FLUSH_EVERY_MS >= retentionMs, 'FLUSH_EVERY_MS must be shorter than RETENTION_HOURS, or what waits for it expires'],
+    [ledgerMs > given.ANSWER_DEADLINE_MS, 'LEDGER_TIMEOUT_MS must be at most ANSWER_DEADLINE_MS: an answer waits for the ledger first'],
+    [
+      behindMs > behindAnswerMs,
+      `TARGET_TIMEOUT_MS and twice LEDGER_TIMEOUT_MS must be ${behindAnswerMs - startWithinMs} together at most: a Worker lives ${behindAnswerMs / 1_000} s behind its answer, and a call must be settled by then`,
+    ],
+  ]
+  return rules.filter(([broken]) => broken).map(([, problem]) => problem)
+}
+
+/** One secret for two purposes: whoever holds it for the one could do the other. Nothing of it is told. */
+function sharedSecrets(given: Given, hookSecrets: ReadonlyMap<string, readonly string[]>): readonly string[] {
+  const lanes = new Map<string, string>()
+  const problems: string[] = []
+  for (const { token, lane } of given.API_TOKENS) {
+    if ((lanes.get(token) ?? lane) !== lane) problems.push('API_TOKENS grants one token two lanes: give each lane a token of its own')
+    lanes.set(token, lane)
+  }
+  // `label:secret` and `user:password` are the secret behind the colon, too. Sources may share one: an app of a vendor
+  // that sends to several of them has but one.
+  const ofSources = [...hookSecrets].map(([source, secrets]): Purpose => {
+    const name = `HOOK_SECRET_${source.toUpperCase().replaceAll('-', '_')}`
+    return [name, secrets.flatMap((secret) => [secret, secret.slice(secret.indexOf(':') + 1)])]
+  })
+  const purposes: readonly Purpose[] = [
+    ['ADMIN_TOKEN', given.ADMIN_TOKEN === undefined ? [] : [given.ADMIN_TOKEN]],
+    ['HASH_KEY', [given.HASH_KEY]],
+    ['API_TOKENS', [...lanes.keys()]],
+  ]
+  for (const [index, [name, secrets]] of purposes.entries())
+    for (const [other, others] of [...purposes.slice(index + 1), ...ofSources])
+      if (secrets.some((secret) => others.includes(secret))) problems.push(`${other} holds the same secret as ${name}: each needs its own`)
+  return [...new Set(problems)]
+}
+
+type Purpose = readonly [setting: string, secrets: readonly string[]]
 
 /** What the ledger needs of the settings. */
 export function ledgerSettings(settings: Settings): LedgerSettings {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { parseSettings } from '../src/settings.ts'
 
+const shared = 'one-secret-of-32-bytes-for-two-purposes'
 const good = { TARGET_CLIENT_CODE: 'demo', HASH_KEY: 'k'.repeat(32) }
 
 describe('settings (DESIGN §9)', () => {
@@ -69,6 +70,104 @@ describe('settings (DESIGN §9)', () => {
     if (parsed.ok) throw new Error('taken for good')
     expect(parsed.problems.join('; ')).toContain(message)
     expect(parsed.problems.join('; ')).not.toContain('planted')
+  })
+
+  const key = (byte: number) => Buffer.alloc(32, byte).toString('base64')
+  it.each<[string, Record<string, string>, string]>([
+    [
+      'two keys of one id, of which one would open what the other sealed',
+      { BACKLOG_KEYS: `k:${key(1)},k:${key(2)}` },
+      'two keys of one id',
+    ],
+    [
+      'an admin token that own systems hold',
+      { ADMIN_TOKEN: shared, API_TOKENS: `bulk:${shared}` },
+      'API_TOKENS holds the same secret as ADMIN_TOKEN',
+    ],
+    [
+      'an admin token that a sender holds',
+      { ADMIN_TOKEN: shared, HOOK_SECRET_LOAN: `a,${shared}` },
+      'HOOK_SECRET_LOAN holds the same secret as ADMIN_TOKEN',
+    ],
+    [
+      'an admin token that a sender holds as its password',
+      { ADMIN_TOKEN: shared, HOOK_SECRET_LOAN: `admin:${shared}` },
+      'HOOK_SECRET_LOAN holds',
+    ],
+    [
+      'an API token that a sender holds',
+      { API_TOKENS: shared, HOOK_SECRET_LOAN: `plain:${shared}` },
+      'HOOK_SECRET_LOAN holds the same secret as API_TOKENS',
+    ],
+    ['a hash key that is told to somebody', { HASH_KEY: shared, API_TOKENS: shared }, 'API_TOKENS holds the same secret as HASH_KEY'],
+    ['a token on two lanes', { API_TOKENS: `high:${shared},bulk:${shared}` }, 'API_TOKENS grants one token two lanes'],
+  ])('refuses %s, and does not tell it', (_, wrong, message) => {
+    const parsed = parseSettings({ ...good, ...wrong })
+    if (parsed.ok) throw new Error('taken for good')
+    expect(parsed.problems.join('; ')).toContain(message)
+    expect(parsed.problems.join('; ')).not.toContain(shared)
+  })
+
+  it('two sources may share the secret of the app that sends to both, and a token may stand twice on its lane', () => {
+    expect(parseSettings({ ...good, HOOK_SECRET_A: 'one', HOOK_SECRET_B: 'one', API_TOKENS: 'x,x' }).ok).toBe(true)
+  })
+
+  it.each<[string, Record<string, string>, string]>([
+    [
+      'a window that lets Adobe’s day through many times over (G1)',
+      { QUOTA_WINDOW_MS: '3600000', QUOTA_BUCKET_MS: '1000' },
+      'QUOTA_WINDOW_MS lets QUOTA_LIMIT through 24 times',
+    ],
+    ['a slack shorter than a call (G1)', { QUOTA_SLACK_MS: '9999' }, 'QUOTA_SLACK_MS must be 10000 or more with TARGET_TIMEOUT_MS 5000'],
+    [
+      'a slack shorter than a long call (G1)',
+      { QUOTA_SLACK_MS: '15000', TARGET_TIMEOUT_MS: '20000' },
+      'QUOTA_SLACK_MS must be 25000 or more',
+    ],
+    ['replay while an admission is under way (G3)', { OUTAGE_SETTLE_MS: '11499' }, 'OUTAGE_SETTLE_MS must be 11500 or more'],
+    [
+      'a wait longer than the retention (G7)',
+      { OUTAGE_SETTLE_MS: '3600000', RETENTION_HOURS: '1' },
+      'OUTAGE_SETTLE_MS must be shorter than RETENTION_HOURS',
+    ],
+    [
+      'a flush rarer than the retention (G7)',
+      { FLUSH_EVERY_MS: '3600000', RETENTION_HOURS: '1' },
+      'FLUSH_EVERY_MS must be shorter than RETENTION_HOURS',
+    ],
+    [
+      'a ledger that is waited for longer than the answer',
+      { LEDGER_TIMEOUT_MS: '2501' },
+      'LEDGER_TIMEOUT_MS must be at most ANSWER_DEADLINE_MS',
+    ],
+    [
+      'a call that outlives its Worker (G4)',
+      { TARGET_TIMEOUT_MS: '25000', LEDGER_TIMEOUT_MS: '1501', ANSWER_DEADLINE_MS: '2500' },
+      'TARGET_TIMEOUT_MS and twice LEDGER_TIMEOUT_MS must be 28000 together',
+    ],
+  ])('refuses %s', (_, wrong, message) => {
+    const parsed = parseSettings({ ...good, ...wrong })
+    expect(parsed.ok ? [] : parsed.problems).toEqual([expect.stringContaining(message)])
+  })
+
+  it('what is not set goes along with what is', () => {
+    const parsed = parseSettings({ ...good, TARGET_TIMEOUT_MS: '25000', ANSWER_DEADLINE_MS: '1000' })
+    expect(parsed).toMatchObject({ ok: true, settings: { quotaSlackMs: 30_000, outageSettleMs: 120_000, ledgerTimeoutMs: 1_000 } })
+  })
+
+  it('takes each of them at its limit, and a day in seconds against a stand-in on this machine', () => {
+    const limits = {
+      QUOTA_LIMIT: '41666',
+      QUOTA_WINDOW_MS: '3600000',
+      QUOTA_BUCKET_MS: '1000',
+      QUOTA_SLACK_MS: '10000',
+      OUTAGE_SETTLE_MS: '12500',
+      LEDGER_TIMEOUT_MS: '2500',
+    }
+    expect(parseSettings({ ...good, ...limits })).toMatchObject({ ok: true })
+    const trial = { QUOTA_WINDOW_MS: '1000', QUOTA_BUCKET_MS: '10', QUOTA_SLACK_MS: '0', OUTAGE_SETTLE_MS: '0' }
+    expect(parseSettings({ ...good, ...trial, TARGET_ORIGIN: 'http://127.0.0.1:8788' })).toMatchObject({ ok: true })
+    expect(parseSettings({ ...good, ...trial, TARGET_ORIGIN: 'https://target.example' }).ok).toBe(false)
   })
 
   it('takes http for loopback', () => {

@@ -4,14 +4,18 @@
  * Guarantee: a batch is over only when each of its updates was acknowledged or refused by name; until then it is sent
  * again, under the same ids. Batches with updates of one visitor never travel together.
  */
-import { Misuse } from './command.ts'
-import { answered, Failed, problemOf } from './relay-client.ts'
+import * as z from 'zod'
+import { readRetryAfter } from '../core/answer.ts'
+import { Failed, Misuse } from './command.ts'
+import { answered, problemOf } from './relay-client.ts'
 import type { RowUpdate } from './rows.ts'
 
 /** The relay takes 100 updates and 1 MiB in one request; bytes of JSON in UTF-8. */
 export const maxUpdates = 100
 export const maxBatchBytes = 900_000
 const mayPass = new Set([0, 408, 409, 429])
+/** Results that acknowledge nothing: come back. */
+const comeBack = new Set(['unavailable', 'in_flight'])
 const firstAtOnce = 2
 const mostAtOnce = 8
 const firstWaitMs = 1_000
@@ -30,6 +34,8 @@ export interface BatchesOptions {
   readonly token: string
   /** How long the relay may be away. */
   readonly giveUpMs: number
+  /** Milliseconds from any moment on, never back. Default: the process's own. */
+  readonly now?: () => number
   readonly stopping: AbortSignal
   /** Resolves after so many ms, or when it is to stop. */
   readonly sleep: (ms: number) => Promise<void>
@@ -89,30 +95,40 @@ export class Batches {
 
   /** @throws Failed where the relay is away for too long or answers what can't be, Misuse where it takes no such token */
   async #deliver(batch: readonly ReadyRow[]): Promise<void> {
-    const { giveUpMs, stopping } = this.#options
-    const giveUpAtMs = Date.now() + giveUpMs
+    const { giveUpMs, stopping, now = () => performance.now() } = this.#options
+    const giveUpAtMs = now() + giveUpMs
     let waitMs = firstWaitMs
+    // Each round ends it, leaves less of it, or waits.
     for (let left = batch; left.length > 0; ) {
       const { status, body, retryAfter } = await this.#post(left)
-      if (status === 200 || status === 202) return this.#take(resultsOf(body, left.length))
-      if (status === 401) throw new Misuse('the relay does not take this API_TOKEN')
-      if (status === 422) {
+      if (status === 200 || status === 202) {
+        const results = resultsOf(body, left.length)
+        this.#take(results.filter((result) => !comeBack.has(result.status)))
+        left = left.filter((_, index) => comeBack.has(results[index]?.status ?? ''))
+        if (left.length === 0) return
+      } else if (status === 401) {
+        throw new Misuse('the relay does not take this API_TOKEN')
+      } else if (status === 422) {
         left = this.#withoutRefused(left, body)
         continue
-      }
-      if (status === 413) {
+      } else if (status === 413) {
         const [only] = left
-        if (left.length > 1) {
-          await this.#deliver(left.slice(0, left.length >> 1))
-          left = left.slice(left.length >> 1)
-          continue
-        }
-        return this.#options.onRefused(only?.line ?? 0, 'is larger than the relay takes')
+        if (left.length === 1) return this.#options.onRefused(only?.line ?? 0, 'is larger than the relay takes')
+        await this.#deliver(left.slice(0, left.length >> 1))
+        left = left.slice(left.length >> 1)
+        continue
+      } else if (status < 500 && !mayPass.has(status)) {
+        throw new Failed(`the relay answered ${status} ${problemOf(body)}`.trim())
       }
-      if (status < 500 && !mayPass.has(status)) throw new Failed(`the relay answered ${status} ${problemOf(body)}`)
-      if (stopping.aborted || Date.now() > giveUpAtMs) throw new Failed(`the relay is not there (${status === 0 ? 'no answer' : status})`)
+      const patienceMs = giveUpAtMs - now()
+      if (stopping.aborted || patienceMs <= 0) throw new Failed(`the relay is not there (${status === 0 ? 'no answer' : status})`)
+      const askedMs = readRetryAfter(retryAfter ?? undefined, Date.now(), Number.MAX_SAFE_INTEGER) ?? 0
+      if (askedMs > patienceMs)
+        throw new Failed(
+          `the relay asks to be left alone for ${Math.ceil(askedMs / 60_000)} minutes, which is longer than it is waited for`,
+        )
       this.#atOnce = 1
-      await this.#options.sleep(Math.max(waitMs, 1_000 * (Number(retryAfter) || 0)))
+      await this.#options.sleep(Math.max(askedMs, Math.min(waitMs, patienceMs)))
       waitMs = Math.min(longestWaitMs, 2 * waitMs)
     }
   }
@@ -151,26 +167,28 @@ export class Batches {
 
   /** The relay names what is wrong by its place in the batch; the rest is sent again. */
   #withoutRefused(batch: readonly ReadyRow[], body: unknown): readonly ReadyRow[] {
-    const errors = ((body as { errors?: unknown } | undefined)?.errors ?? []) as readonly { path?: unknown; message?: unknown }[]
+    const parsed = refusal.safeParse(body)
     const wrong = new Map<number, string>()
-    for (const { path, message } of errors) {
-      const [, index, field = ''] = /^updates\[(\d+)\]\.?(.*)$/s.exec(String(path)) ?? []
-      if (index !== undefined && !wrong.has(Number(index))) wrong.set(Number(index), `${field} ${String(message)}`.trim())
+    for (const { path, message } of parsed.success ? parsed.data.errors : []) {
+      const [, index, field = ''] = /^updates\[(\d+)\]\.?(.*)$/s.exec(path) ?? []
+      if (index === undefined) continue
+      if (Number(index) >= batch.length) throw new Failed(`the relay refuses update ${index} of a batch of ${batch.length}: ${noRelay}`)
+      if (!wrong.has(Number(index))) wrong.set(Number(index), `${field} ${message}`.trim())
     }
-    if (wrong.size === 0) throw new Failed(`the relay answered 422 ${problemOf(body)}`)
+    if (wrong.size === 0) throw new Failed(`the relay answered 422 ${problemOf(body)}`.trim())
     for (const [index, message] of wrong) this.#options.onRefused(batch[index]?.line ?? 0, message)
     return batch.filter((_, index) => !wrong.has(index))
   }
 }
 
-interface Result {
-  readonly status: string
-  readonly reason?: string
-}
+const noRelay = 'what answers there is no relay'
+const refusal = z.looseObject({ errors: z.array(z.looseObject({ path: z.string(), message: z.string() })) })
+const answer = z.looseObject({ results: z.array(z.looseObject({ status: z.string(), reason: z.string().optional() })) })
+type Result = z.output<typeof answer>['results'][number]
 
 /** @throws Failed where it is no relay that says yes */
 function resultsOf(body: unknown, expected: number): readonly Result[] {
-  const results = (typeof body === 'object' && body !== null ? body : {}) as { results?: unknown }
-  if (!Array.isArray(results.results) || results.results.length !== expected) throw new Failed('what answers there is no relay')
-  return results.results as readonly Result[]
+  const parsed = answer.safeParse(body)
+  if (!parsed.success || parsed.data.results.length !== expected) throw new Failed(noRelay)
+  return parsed.data.results
 }

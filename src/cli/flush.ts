@@ -1,11 +1,10 @@
 /** `target-relay flush`: one run of the batch runner. */
 import process from 'node:process'
 import { parseArgs } from 'node:util'
-import { SettingsError } from '../create-relay.ts'
 import type { FlushReport } from '../cron/report.ts'
 import { flushOnce, wentWell } from '../flush.ts'
 import type { ServerLog } from '../server.ts'
-import { type Command, exit, Misuse } from './command.ts'
+import { type Command, exit, toldAs } from './command.ts'
 import { loadSources } from './load-sources.ts'
 
 export const flush: Command = {
@@ -40,8 +39,7 @@ ledger, backlog or Target kept it from its work, 2 on bad settings.`,
       out(isTerminal ? inWords(report) : JSON.stringify(report))
       return wentWell(report) ? exit.ok : exit.failed
     } catch (error) {
-      if (error instanceof SettingsError) throw new Misuse(error.problems.join('\n'))
-      throw error
+      throw toldAs(error)
     } finally {
       process.removeListener('SIGTERM', stop).removeListener('SIGINT', stop)
     }

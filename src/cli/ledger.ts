@@ -1,27 +1,27 @@
 /** `target-relay ledger export|import`: a ledger's state on its way into another one, so that no quota is spent twice. */
-import { createReadStream, existsSync } from 'node:fs'
-import { open, rename, rm } from 'node:fs/promises'
-import { createInterface } from 'node:readline'
+import { existsSync } from 'node:fs'
+import { rename, rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import * as z from 'zod'
 import { createHasher, hashKeyName } from '../core/hash.ts'
-import { type MovedState, wholeAccount } from '../core/ledger/port.ts'
+import { movedStateReader } from '../core/ledger/moved-state.ts'
+import type { MovedState } from '../core/ledger/port.ts'
 import { upstashLedger } from '../core/ledger/upstash.ts'
 import { systemRandom } from '../runtime.ts'
 import { openStorage } from '../server.ts'
-import { ledgerSettings, parseSettings } from '../settings.ts'
-import { type Command, type Exit, exit, type Io, Misuse } from './command.ts'
-import { adminClient, Failed } from './relay-client.ts'
+import { ledgerSettings, parseSettings, type Settings } from '../settings.ts'
+import { type Command, type Exit, exit, Failed, type Io, isFromOutside, Misuse, reasonOf, toldAs } from './command.ts'
+import { wantFile } from './files.ts'
+import { type Counts, count, noCounts, readLedgerFile, writeLedgerFile } from './ledger-file.ts'
+import { adminClient, type RelayClient } from './relay-client.ts'
 
-const format = { targetRelayLedger: 1 }
-/** The last line: without it an export is not whole. */
-const end = { end: true }
 /** START, the longest time-out that can be set, and LATE (PROTOCOL.md): then every call that was under way is settled. */
 const settleMs = 30_000
-/** What Upstash takes in one request of its smallest plan. */
-const pieceBytes = 900_000
 const importTimeoutMs = 60_000
 const exportIdBytes = 12
+const statePath = '/admin/api/ledger/state'
+const stateShape = z.object({ part: z.unknown(), cursor: z.string().optional(), hashKey: z.string() })
 
 export const ledger: Command = {
   summary: "move a ledger's state: export, import",
@@ -32,7 +32,8 @@ export pauses the relay (ADMIN_TOKEN), waits until what is under way is settled,
 event ids to a file, as lines of JSON. It holds no ids or values, but keyed hashes. The relay stays paused.
 import takes the file into the ledger that the settings of the environment name: UPSTASH_REDIS_REST_URL and _TOKEN, else
 RELAY_DB; or, with --relay, into that relay's own. HASH_KEY must be the one under which it was written. An export adds to
-what is spent there once, however often it is imported. How to move from one ledger to the other: docs/deploy.md.`,
+what is spent there once, however often it is imported. A file that was cut, changed, or joined with another is refused
+before anything of it is taken in. How to move from one ledger to the other: docs/deploy.md.`,
 
   async run(io) {
     const { values, positionals } = parseArgs({
@@ -53,99 +54,73 @@ async function exportTo(file: string, { env, err }: Io, relay: string | undefine
   // Never over an older export: it would be lost if this one fails.
   if (existsSync(file)) throw new Misuse(`${file} is there already`)
   const client = adminClient({ env }, relay)
-  await client.post('/admin/api/pause')
-  await sleep(waitMs)
-  const unfinished = `${file}.unfinished`
-  const handle = await open(unfinished, 'w').catch(() => {
-    throw new Misuse(`${unfinished} cannot be written`)
-  })
-  const counts = noCounts()
   const exportId = systemRandom.hex(exportIdBytes)
+  // Under its name only when it is whole; a name of its own, so that what another export left is not in the way.
+  const unfinished = `${file}.${exportId}.unfinished`
+  const writer = await writeLedgerFile(unfinished, exportId)
+  const counts = noCounts()
+  let paused = false
   try {
-    for (let cursor: string | undefined, number = 0; ; ) {
-      const query = cursor === undefined ? '' : `?cursor=${encodeURIComponent(cursor)}`
-      const out = (await client.get(`/admin/api/ledger/state${query}`)) as { part: MovedState; cursor?: string; hashKey: string }
-      if (number === 0) await handle.write(`${JSON.stringify({ ...format, exportedAt: new Date().toISOString(), hashKey: out.hashKey })}\n`)
-      for (const piece of pieces(out.part)) await handle.write(`${JSON.stringify({ id: `${exportId}:${number++}`, ...piece })}\n`)
-      count(counts, out.part)
-      cursor = out.cursor
-      if (cursor === undefined) break
+    await client.post('/admin/api/pause')
+    paused = true
+    await sleep(waitMs)
+    for await (const { part, hashKey, first } of partsOf(client)) {
+      if (first) await writer.head(hashKey)
+      await writer.part(part)
+      count(counts, part)
     }
-    await handle.write(`${JSON.stringify(end)}\n`)
-    await handle.sync()
-    await handle.close()
-    // Under its name only when it is whole.
+    await writer.end()
+    await writer.close()
     await rename(unfinished, file)
   } catch (error) {
-    await handle.close().catch(() => undefined)
+    await writer.close()
     await rm(unfinished, { force: true })
-    throw error
+    if (!paused || !(error instanceof Failed || isFromOutside(error))) throw error
+    throw new Failed(`${reasonOf(error)}; ${client.url} stays paused: export again, or resume it (POST /admin/api/resume)`)
   }
   err(`${inWords(counts)}; ${client.url} stays paused`)
   return exit.ok
 }
 
-/** A part in pieces that any ledger takes at once. */
-function* pieces({ units, visitors, events, ...rest }: MovedState): Generator<MovedState> {
-  const none = { units: [], visitors: [], events: [] }
-  yield { ...none, ...rest, units }
-  for (const kind of ['visitors', 'events'] as const) {
-    let rows: unknown[] = []
-    let bytes = 0
-    for (const row of { visitors, events }[kind]) {
-      const size = JSON.stringify(row).length
-      if (rows.length > 0 && bytes + size > pieceBytes) {
-        yield { ...none, [kind]: rows }
-        rows = []
-        bytes = 0
-      }
-      rows.push(row)
-      bytes += size
-    }
-    if (rows.length > 0) yield { ...none, [kind]: rows }
+/** @throws Failed where a part is none: what could not be imported again is no export */
+async function* partsOf(client: RelayClient): AsyncGenerator<{ part: MovedState; hashKey: string; first: boolean }> {
+  const read = movedStateReader(Date.now())
+  for (let cursor: string | undefined, first = true; first || cursor !== undefined; first = false) {
+    const query = cursor === undefined ? '' : `?cursor=${encodeURIComponent(cursor)}`
+    const out = await client.get(`${statePath}${query}`, stateShape)
+    const checked = read(out.part)
+    if (!checked.ok) throw new Failed(`${client.url} gave a part that is none of a ledger (${checked.problem})`)
+    yield { part: checked.state, hashKey: out.hashKey, first }
+    cursor = out.cursor
   }
 }
 
 async function importFrom(file: string, { env, err }: Io, relay: string | undefined): Promise<Exit> {
-  await checkWhole(file)
-  const { hashKey, into, take, close } = relay === undefined ? await ledgerOfEnvironment(env) : ledgerOfRelay(env, relay)
+  await wantFile(file)
+  const nowMs = Date.now()
+  // Read to its end before anything is taken in: half a state is worse than none.
+  let written = ''
+  for await (const { hashKey } of readLedgerFile(file, nowMs)) written = hashKey
+  const destination = relay === undefined ? await ledgerOfEnvironment(env) : ledgerOfRelay(env, relay)
   const counts = noCounts()
-  let number = 0
   let takenIn = 0
-  let written: string | undefined
   try {
-    for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })) {
-      const read = parse(line, ++number)
-      if (number === 1) {
-        written = String(read?.['hashKey'])
-        if (hashKey !== undefined && hashKey !== written) throw new Misuse('HASH_KEY is not the one under which the export was written')
-      } else if (read !== undefined && read['end'] !== true) {
-        await take(read as unknown as MovedState, written ?? '')
-        count(counts, read as unknown as MovedState)
-        takenIn++
-      }
+    if (destination.hashKey !== undefined && destination.hashKey !== written)
+      throw new Misuse('HASH_KEY is not the one under which the export was written')
+    for await (const { part, hashKey } of readLedgerFile(file, nowMs)) {
+      await destination.take(part, hashKey)
+      count(counts, part)
+      takenIn++
     }
   } catch (error) {
-    if (takenIn === 0) throw error
-    throw new Failed(`${inWords(counts)} are taken in; import it again. ${error instanceof Error ? error.message : String(error)}`)
+    if (error instanceof Misuse && takenIn === 0) throw error
+    const done = takenIn === 0 ? 'nothing is known to be taken in' : `${inWords(counts)} are taken in`
+    throw new Failed(`${done}; import it again, which counts nothing twice. ${reasonOf(error)}`)
   } finally {
-    close()
+    destination.close()
   }
-  err(`${inWords(counts)} taken into ${into}`)
+  err(`${inWords(counts)} taken into ${destination.into}`)
   return exit.ok
-}
-
-/** Before anything is taken in: half a state is worse than none. @throws Misuse */
-async function checkWhole(file: string): Promise<void> {
-  if (!existsSync(file)) throw new Misuse(`there is no file ${file}`)
-  let first: string | undefined
-  let last = ''
-  for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })) {
-    first ??= line
-    if (line !== '') last = line
-  }
-  if (!(first ?? '').startsWith(JSON.stringify(format).slice(0, -1))) throw new Misuse(`${file} is no export of a ledger`)
-  if (last !== JSON.stringify(end)) throw new Misuse(`${file} is not whole: export it again`)
 }
 
 interface Destination {
@@ -158,7 +133,7 @@ interface Destination {
 
 function ledgerOfRelay(env: Io['env'], relay: string): Destination {
   const client = adminClient({ env }, relay)
-  return { into: client.url, take: (part, hashKey) => client.post('/admin/api/ledger/state', { ...part, hashKey }), close: () => {} }
+  return { into: client.url, take: (part, hashKey) => client.post(statePath, { ...part, hashKey }), close: () => {} }
 }
 
 async function ledgerOfEnvironment(env: Io['env']): Promise<Destination> {
@@ -175,34 +150,19 @@ async function ledgerOfEnvironment(env: Io['env']): Promise<Destination> {
     })
     return { into: 'Upstash', hashKey, take: (part) => store.moveIn(part), close: () => {} }
   }
-  const storage = openStorage(settings, () => {})
+  const storage = open(settings)
   const embedded = storage.embeddedLedger(settings)
   return { into: settings.relayDb, hashKey, take: (part) => embedded.moveIn(part), close: storage.close }
 }
 
-interface Counts {
-  units: number
-  visitors: number
-  events: number
-}
-
-const noCounts = (): Counts => ({ units: 0, visitors: 0, events: 0 })
-
-function count(counts: Counts, { units, visitors, events }: MovedState): void {
-  counts.units += units.filter(({ account }) => account === wholeAccount).reduce((sum, one) => sum + one.units, 0)
-  counts.visitors += visitors.length
-  counts.events += events.length
+function open(settings: Settings) {
+  try {
+    return openStorage(settings, () => {})
+  } catch (error) {
+    throw toldAs(error)
+  }
 }
 
 function inWords({ units, visitors, events }: Counts): string {
   return `${units} units, ${visitors} visitors, ${events} events`
-}
-
-function parse(line: string, number: number): Record<string, unknown> | undefined {
-  if (line.trim() === '') return undefined
-  try {
-    return JSON.parse(line) as Record<string, unknown>
-  } catch {
-    throw new Misuse(`line ${number} is no JSON`)
-  }
 }

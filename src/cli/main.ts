@@ -1,11 +1,10 @@
 /** `target-relay <command>`: what needs no Worker. */
 import process from 'node:process'
-import { type Command, type Exit, exit, type Io, Misuse } from './command.ts'
+import { type Command, type Exit, exit, Failed, type Io, isFromOutside, Misuse, reasonOf } from './command.ts'
 import { flush } from './flush.ts'
 import { ledger } from './ledger.ts'
 import { lint } from './lint.ts'
 import { map } from './map.ts'
-import { Failed } from './relay-client.ts'
 import { send } from './send.ts'
 import { serve } from './serve.ts'
 import { status } from './status.ts'
@@ -41,17 +40,35 @@ export async function main(io: Io): Promise<Exit> {
     return await command.run({ ...io, args })
   } catch (error) {
     // parseArgs throws with a code of its own for what it does not know.
-    const misused =
-      error instanceof Misuse || (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'))
-    const expected = misused || error instanceof Failed
-    io.err(`${name}: ${error instanceof Error ? (expected ? error.message : (error.stack ?? error.message)) : String(error)}`)
-    return misused ? exit.misused : exit.failed
+    if (error instanceof Misuse || (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'))) {
+      io.err(`${name}: ${error.message}`)
+      return exit.misused
+    }
+    if (error instanceof Failed || isFromOutside(error)) {
+      io.err(`${name}: ${error instanceof Failed ? error.message : reasonOf(error)}`)
+      return exit.failed
+    }
+    // Where it happened is what whoever mends it needs.
+    io.err(`${name}: a fault of target-relay's own: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+    return exit.broken
   }
 }
 
 /** The command that this process was asked for. */
 export async function runHere(): Promise<void> {
-  process.exitCode = await main({
+  const [name] = process.argv.slice(2)
+  let unwritten = false
+  process.stdout.on('error', (error: Error & { code?: string }) => {
+    if (unwritten) return
+    // Whoever closed a pipe has read enough: the work goes on. A server's logs are missed by somebody.
+    const closed = error.code === 'EPIPE'
+    if (!closed || name === 'serve') process.stderr.write(`${name}: standard output cannot be written (${error.code ?? error.name})\n`)
+    unwritten = true
+    if (!closed && (process.exitCode ?? exit.ok) === exit.ok) process.exitCode = exit.failed
+  })
+  // There is nowhere left to say so.
+  process.stderr.on('error', () => {})
+  const ended = await main({
     args: process.argv.slice(2),
     env: process.env,
     out: (line) => process.stdout.write(`${line}\n`),
@@ -59,6 +76,7 @@ export async function runHere(): Promise<void> {
     isTerminal: process.stdout.isTTY === true,
     ...(process.stderr.isTTY === true ? { progress: (line: string) => process.stderr.write(`\r\u001b[2K${line}`) } : {}),
   })
+  if (ended !== exit.ok) process.exitCode = ended
 }
 
 if (import.meta.main) await runHere()

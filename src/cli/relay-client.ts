@@ -1,16 +1,21 @@
 /** A relay over HTTP, as a command asks it. */
-import { type Io, Misuse } from './command.ts'
-
-/** A relay that could not be asked, or that did not do what it was asked for. */
-export class Failed extends Error {
-  override readonly name = 'Failed'
-}
+import type * as z from 'zod'
+import { Failed, type Io, Misuse, reasonOf } from './command.ts'
 
 export interface RelayClient {
   /** Without a trailing slash. */
   readonly url: string
-  get(path: string): Promise<unknown>
+  /** @throws Failed where nobody answers, or something that has not this shape */
+  get<T>(path: string, shape: z.ZodType<T>): Promise<T>
   post(path: string, body?: unknown): Promise<unknown>
+  post<T>(path: string, body: unknown, shape: z.ZodType<T>): Promise<T>
+}
+
+export interface Answered {
+  readonly status: number
+  /** Undefined where it is no JSON. */
+  readonly body: unknown
+  readonly retryAfter: string | null
 }
 
 const timeoutMs = 120_000
@@ -26,46 +31,64 @@ export function relayUrl(env: Io['env'], named: string | undefined): string {
   return origin + pathname.replace(/\/$/, '')
 }
 
+/** A token from the environment. @throws Misuse where there is none, or none that a header can carry */
+export function tokenOf(env: Io['env'], name: string): string {
+  const token = env[name]
+  if (token === undefined || token === '') throw new Misuse(`set ${name}`)
+  // What fetch says of it would repeat it.
+  if (!/^[\x21-\x7e]+$/.test(token)) throw new Misuse(`${name} holds a space, a line break or another character that no token has`)
+  return token
+}
+
 /** @throws Misuse where there is no `ADMIN_TOKEN` */
 export function adminClient({ env }: Pick<Io, 'env'>, named: string | undefined): RelayClient {
   const url = relayUrl(env, named)
-  const token = env['ADMIN_TOKEN']
-  if (token === undefined || token === '') throw new Misuse('set ADMIN_TOKEN')
-  const ask = async (path: string, init: RequestInit): Promise<unknown> => {
+  const authorization = `Bearer ${tokenOf(env, 'ADMIN_TOKEN')}`
+  const ask = async <T>(path: string, init: RequestInit, shape?: z.ZodType<T>): Promise<unknown> => {
     const { status, body } = await answered(`${url}${path}`, init)
     if (status === 401) throw new Misuse('the relay does not take this ADMIN_TOKEN')
     // /readyz says that it is not ready with a 503, and in what.
-    if (status >= 400 && path !== '/readyz') throw new Failed(`${path}: ${status} ${problemOf(body)}`)
-    return body
+    const parsed = shape?.safeParse(body)
+    if (status >= 400 && !(path === '/readyz' && parsed?.success === true)) throw new Failed(`${path}: ${status} ${problemOf(body)}`.trim())
+    if (status >= 300 || parsed?.success === false)
+      throw new Failed(`${url}${path}: what answers there is no relay, or one of another version`)
+    return parsed === undefined ? body : parsed.data
   }
-  const authorization = `Bearer ${token}`
-  return {
+  const client: RelayClient = {
     url,
-    get: (path) => ask(path, { headers: { authorization } }),
-    post: (path, body) =>
-      ask(path, {
-        method: 'POST',
-        headers: { authorization, 'content-type': 'application/json' },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      }),
+    get: <T>(path: string, shape: z.ZodType<T>) => ask(path, { headers: { authorization } }, shape) as Promise<T>,
+    post: <T>(path: string, body?: unknown, shape?: z.ZodType<T>) =>
+      ask(
+        path,
+        {
+          method: 'POST',
+          headers: { authorization, 'content-type': 'application/json' },
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        },
+        shape,
+      ) as Promise<T>,
   }
+  return client
 }
 
 /** One request, its answer read as JSON where it is. @throws Failed where nobody answers */
-export async function answered(url: string, init: RequestInit): Promise<{ status: number; body: unknown; retryAfter: string | null }> {
+export async function answered(url: string, init: RequestInit): Promise<Answered> {
   try {
     const response = await fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.timeout(timeoutMs) })
     const text = await response.text()
     return { status: response.status, body: parse(text), retryAfter: response.headers.get('retry-after') }
   } catch (error) {
-    throw new Failed(`${new URL(url).origin} does not answer (${error instanceof Error ? error.message : 'no reason given'})`)
+    throw new Failed(`${new URL(url).origin} does not answer (${reasonOf(error)})`)
   }
 }
 
-/** What a problem says of itself. */
+const problemChars = 200
+
+/** What a problem says of itself, in one line. */
 export function problemOf(body: unknown): string {
   const { title, detail } = (typeof body === 'object' && body !== null ? body : {}) as { title?: unknown; detail?: unknown }
-  return [title, detail].filter((text) => typeof text === 'string').join(': ')
+  const text = [title, detail].filter((part) => typeof part === 'string').join(': ')
+  return text.replace(/\p{Cc}+/gu, ' ').slice(0, problemChars)
 }
 
 function parse(text: string): unknown {

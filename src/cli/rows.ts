@@ -3,9 +3,9 @@
  */
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { createInterface } from 'node:readline'
 import { parse as csvParser } from 'csv-parse'
 import { Misuse } from './command.ts'
+import { linesOf } from './files.ts'
 
 /** One update as `POST /v1/updates` takes it, or what is wrong with its line. */
 export type Row =
@@ -28,11 +28,9 @@ const bulkMark = 'batch='
 const sniffedBytes = 4_096
 const estimatedBytes = 65_536
 
-/** What kind of file it is: by its beginning, else by its name. @throws Misuse where neither tells */
+/** What kind of file it is (one that can be read): by its beginning, else by its name. @throws Misuse where neither tells */
 export async function formatOf(file: string): Promise<FileFormat> {
-  const handle = await open(file).catch(() => {
-    throw new Misuse(`${file} cannot be read`)
-  })
+  const handle = await open(file)
   try {
     const { buffer, bytesRead } = await handle.read(new Uint8Array(sniffedBytes), 0, sniffedBytes, 0)
     const start = new TextDecoder().decode(buffer.subarray(0, bytesRead)).trimStart()
@@ -45,7 +43,7 @@ export async function formatOf(file: string): Promise<FileFormat> {
   throw new Misuse(`${file}: neither Adobe's bulk format nor CSV nor NDJSON; say which with --format`)
 }
 
-/** About how many rows a file has, by its size and the lines of its beginning. */
+/** About how many rows a file has, by its size and the lines of its beginning. Rejects where it can't be read. */
 export async function estimateRows(file: string): Promise<number> {
   const handle = await open(file)
   try {
@@ -86,16 +84,17 @@ async function* bulkRows(file: string): AsyncGenerator<Row> {
 async function* csvRows(file: string): AsyncGenerator<Row> {
   // By line; only the code: the parser's words hold what stands there.
   const wrong = new Map<number, string>()
-  const parser = createReadStream(file).pipe(
-    csvParser({
-      bom: true,
-      relax_column_count: true,
-      skip_empty_lines: true,
-      info: true,
-      skip_records_with_error: true,
-      on_skip: (error) => void wrong.set(Number((error as { lines?: number } | undefined)?.lines), error?.code ?? 'unreadable'),
-    }),
-  )
+  const parser = csvParser({
+    bom: true,
+    relax_column_count: true,
+    skip_empty_lines: true,
+    info: true,
+    skip_records_with_error: true,
+    on_skip: (error) => void wrong.set(Number((error as { lines?: number } | undefined)?.lines), error?.code ?? 'unreadable'),
+  })
+  const input = createReadStream(file)
+  // A pipe alone keeps what goes wrong with the file to itself.
+  input.on('error', (error) => parser.destroy(error)).pipe(parser)
   let names: readonly string[] | undefined
   let lastLine = 0
   for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
@@ -162,10 +161,6 @@ function checkHeader(names: readonly string[], file: string): readonly string[] 
   if (twice !== undefined) throw new Misuse(`${file}: two columns are named ${twice}`)
   if (clean.includes('')) throw new Misuse(`${file}: a column has no name`)
   return clean
-}
-
-function linesOf(file: string): AsyncIterable<string> {
-  return createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })
 }
 
 /** Adobe: URL-encoded UTF-8. A plus is a plus: cells are no form. */

@@ -9,15 +9,17 @@
  * are given the same --name share their ids.
  */
 import { createHash } from 'node:crypto'
-import type { WriteStream } from 'node:fs'
-import { open, stat } from 'node:fs/promises'
+import type { BigIntStats } from 'node:fs'
 import { basename } from 'node:path'
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Batches, maxBatchBytes, maxUpdates, type ReadyRow } from './batches.ts'
-import { type Command, type Exit, exit, type Io, Misuse } from './command.ts'
-import { relayUrl } from './relay-client.ts'
+import { type Command, type Exit, exit, Failed, type Io, isFromOutside, Misuse, reasonOf } from './command.ts'
+import { wantFile } from './files.ts'
+import { OwnIds } from './own-ids.ts'
+import { openRefused, type RefusedFile } from './refused-file.ts'
+import { relayUrl, tokenOf } from './relay-client.ts'
 import { estimateRows, type FileFormat, fileFormats, formatOf, type Row, type RowUpdate, readRows } from './rows.ts'
 
 /** One call a row: above this, Adobe's Bulk API (500,000 rows a file, no daily limit) is the better road. */
@@ -25,6 +27,8 @@ const rowsForBulk = 100_000
 const shownErrors = 20
 const defaultGiveUpMinutes = 60
 const barChars = 24
+/** A longer one goes off at once. */
+const longestTimerMs = 2_147_483_647
 const utf8 = new TextEncoder()
 
 export const send: Command = {
@@ -38,8 +42,8 @@ API_TOKENS), so that it never crowds out what happens now. The relay's answers s
 are the event's; --occurred-at is the time of all rows (the file's, if it was exported before newer events), at most
 RETENTION_HOURS (72) ago. Attribute names go without the profile. prefix.
 A broken run can be begun again, from the start or from the line that it names: rows that are known cost nothing. They are
-known by the file (--name; default its name, size and time of change), line and content. Exit 1 where rows were refused or
-not sent.`,
+known by the file (--name; default its name, size and time of change), line and content. --errors is written anew, or with
+--from-line added to. Exit 1 where rows were refused or not sent.`,
 
   async run(io) {
     const { values, positionals } = parseArgs({
@@ -49,7 +53,7 @@ not sent.`,
         relay: { type: 'string' },
         format: { type: 'string' },
         name: { type: 'string' },
-        'from-line': { type: 'string', default: '1' },
+        'from-line': { type: 'string' },
         'occurred-at': { type: 'string' },
         errors: { type: 'string' },
         'give-up-minutes': { type: 'string', default: String(defaultGiveUpMinutes) },
@@ -57,30 +61,37 @@ not sent.`,
     })
     const [file] = positionals
     if (file === undefined || positionals.length > 1) throw new Misuse('name one file')
-    const token = io.env['API_TOKEN']
-    if (token === undefined || token === '') throw new Misuse('set API_TOKEN')
+    const token = tokenOf(io.env, 'API_TOKEN')
     if (values.format !== undefined && !fileFormats.some((format) => format === values.format))
       throw new Misuse(`--format is one of ${fileFormats.join(', ')}`)
-    const fromLine = whole('--from-line', values['from-line'])
+    const fromLine = whole('--from-line', values['from-line'] ?? '1')
+    const giveUpMs = 60_000 * whole('--give-up-minutes', values['give-up-minutes'])
     const occurredAt = values['occurred-at']
     if (occurredAt !== undefined && Number.isNaN(Date.parse(occurredAt))) throw new Misuse('--occurred-at is an ISO 8601 time')
+    const url = `${relayUrl(io.env, values.relay)}/v1/updates`
+    const input = await wantFile(file)
+    const format = (values.format as FileFormat | undefined) ?? (await formatOf(file))
+    // The only thing that is changed here, so it comes last.
+    const goesOn = values['from-line'] !== undefined
+    const errors = values.errors === undefined ? undefined : await openRefused(values.errors, input, goesOn)
     const stopping = new AbortController()
     const stop = () => stopping.abort()
     process.once('SIGINT', stop).once('SIGTERM', stop)
     try {
       return await sendFile(file, io, {
-        again: io.args.filter((_, index) => io.args[index] !== '--from-line' && io.args[index - 1] !== '--from-line'),
-        url: `${relayUrl(io.env, values.relay)}/v1/updates`,
+        again: io.args.filter((one, index) => !one.startsWith('--from-line') && io.args[index - 1] !== '--from-line'),
+        url,
         token,
-        name: values.name ?? (await nameOf(file)),
-        format: (values.format as FileFormat | undefined) ?? (await formatOf(file)),
+        name: values.name ?? nameOf(file, input),
+        format,
         fromLine,
-        giveUpMs: 60_000 * whole('--give-up-minutes', values['give-up-minutes']),
+        giveUpMs,
         stopping: stopping.signal,
         ...(occurredAt === undefined ? {} : { occurredAt }),
-        ...(values.errors === undefined ? {} : { errors: await openErrors(values.errors) }),
+        ...(errors === undefined ? {} : { errors }),
       })
     } finally {
+      await errors?.close()
       process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop)
     }
   },
@@ -98,13 +109,14 @@ interface SendOptions {
   readonly giveUpMs: number
   readonly stopping: AbortSignal
   readonly occurredAt?: string
-  readonly errors?: WriteStream
+  readonly errors?: RefusedFile
 }
 
 async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exit> {
   const { format, fromLine, stopping } = options
   const startMs = Date.now()
-  const expected = await estimateRows(file)
+  // What can't be read is told where its rows are read.
+  const expected = await estimateRows(file).catch(() => 0)
   if (expected > rowsForBulk)
     io.err(
       `about ${expected} rows: each is one call of the day's 1,000,000. Adobe's Bulk Profile Update API takes 500,000 rows a file without that limit (but creates profiles, and its consecutive batches may override each other)`,
@@ -115,17 +127,18 @@ async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exi
   const refuse = (line: number, message: string) => {
     refused++
     if (shown.length < shownErrors) shown.push(`line ${line}: ${message}`)
-    options.errors?.write(`${JSON.stringify({ line, message })}\n`)
+    options.errors?.write(line, message)
   }
   const acknowledged = () => Object.values(batches.counts).reduce((sum, count) => sum + count, 0)
   const batches: Batches = new Batches({
     ...options,
-    sleep: (ms) => sleep(ms, undefined, { signal: stopping }).catch(() => undefined),
+    sleep: (ms) => sleep(Math.min(ms, longestTimerMs), undefined, { signal: stopping }).catch(() => undefined),
     onRefused: refuse,
     onTaken: () =>
       io.progress?.(`${bar(acknowledged() + refused, expected)} ${countsOf(batches.counts, refused)}${slowness(batches.waitMs)}`),
   })
   const broken = () => stopping.aborted || batches.failure !== undefined
+  const ids = new OwnIds()
 
   let stoppedAt: number | undefined
   let batch: ReadyRow[] = []
@@ -135,36 +148,47 @@ async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exi
     batch = []
     bytes = 0
   }
-  for await (const row of readRows(file, format)) {
-    if (row.line !== 0 && row.line < fromLine) continue
-    if (broken()) {
-      stoppedAt = row.line
-      break
-    }
+  const takeRow = async (row: Row) => {
     rows++
     if (!('update' in row)) {
-      refuse(row.line, row.error)
       // What comes behind it can't be told apart any more.
       if (row.ends === true) stoppedAt = row.line
-      continue
+      return refuse(row.line, row.error)
     }
+    const warning = ids.see(row.update)
+    if (warning !== undefined) io.err(warning)
     const ready = readyRow(row, options)
     const size = utf8.encode(JSON.stringify(ready.update)).byteLength
-    if (size > maxBatchBytes) {
-      refuse(row.line, 'is larger than the relay takes')
-      continue
-    }
+    if (size > maxBatchBytes) return refuse(row.line, 'is larger than the relay takes')
     // Rows of one visitor go one after the other, or the later line could be overtaken.
     if (batch.length >= maxUpdates || bytes + size > maxBatchBytes || batch.some(({ visitor }) => visitor === ready.visitor)) await flush()
     await batches.without(ready.visitor)
     batch.push(ready)
     bytes += size
   }
+
+  let failure: unknown
+  let at = fromLine
+  try {
+    for await (const row of readRows(file, format)) {
+      if (row.line !== 0 && row.line < fromLine) continue
+      at = row.line
+      if (broken()) {
+        stoppedAt = row.line
+        break
+      }
+      await takeRow(row)
+    }
+  } catch (error) {
+    if (error instanceof Misuse || !(error instanceof Failed || isFromOutside(error))) throw error
+    // The file or that of the refused could not be read or written: what was read before goes on its way.
+    failure = error
+    stoppedAt = at
+  }
   if (broken()) stoppedAt = batch[0]?.line ?? stoppedAt
   else await flush()
   await batches.over()
   io.progress?.('')
-  options.errors?.end()
 
   const left = [stoppedAt, batches.firstLeft].filter((line) => line !== undefined)
   const resumeFrom = left.length === 0 ? {} : { resumeFrom: Math.min(...left) }
@@ -177,25 +201,20 @@ async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exi
   for (const line of shown) io.err(line)
   if (refused > shown.length)
     io.err(`and ${refused - shown.length} more${options.errors === undefined ? '; --errors <file> writes all of them down' : ''}`)
+  for (const warning of ids.end(batches.counts)) io.err(warning)
   if (batches.failure !== undefined) io.err(batches.failure.message)
+  if (failure !== undefined) io.err(failure instanceof Failed ? failure.message : `${file}: ${reasonOf(failure)}`)
   if (resumeFrom.resumeFrom !== undefined)
     io.err(`not finished. Go on with: target-relay send ${options.again.map(quoted).join(' ')} --from-line ${resumeFrom.resumeFrom}`)
   if (batches.failure instanceof Misuse) return exit.misused
-  // What Target refused is set aside by the relay, and no success.
-  return broken() || refused > 0 || stoppedAt !== undefined || (batches.counts['rejected'] ?? 0) > 0 ? exit.failed : exit.ok
+  // What Target refused, or the relay set aside, is taken in and no success.
+  const { rejected = 0, set_aside: setAside = 0 } = batches.counts
+  return broken() || refused > 0 || stoppedAt !== undefined || rejected + setAside > 0 ? exit.failed : exit.ok
 }
 
 /** Another export of the same name is another file. */
-async function nameOf(file: string): Promise<string> {
-  const { size, mtimeMs } = await stat(file)
-  return `${basename(file)}@${Math.floor(mtimeMs).toString(36)}.${size.toString(36)}`
-}
-
-async function openErrors(file: string): Promise<WriteStream> {
-  const handle = await open(file, 'w').catch(() => {
-    throw new Misuse(`${file} cannot be written`)
-  })
-  return handle.createWriteStream()
+function nameOf(file: string, { size, mtimeMs }: BigIntStats): string {
+  return `${basename(file)}@${mtimeMs.toString(36)}.${size.toString(36)}`
 }
 
 /** A row's id names this line of this file with this content: another content is another event. */

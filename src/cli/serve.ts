@@ -1,9 +1,8 @@
 /** `target-relay serve`: the relay as a server, until it is asked to stop. */
 import process from 'node:process'
 import { parseArgs } from 'node:util'
-import { SettingsError } from '../create-relay.ts'
 import { serveUntilStopped } from '../server.ts'
-import { type Command, exit, Misuse } from './command.ts'
+import { type Command, exit, toldAs } from './command.ts'
 import { loadSources } from './load-sources.ts'
 
 export const serve: Command = {
@@ -22,8 +21,7 @@ gracefully. Logs are lines of JSON on standard output. Exit 2 where a setting is
       // What is still open would keep the process alive.
       process.exit(exit.failed)
     } catch (error) {
-      if (error instanceof SettingsError) throw new Misuse(error.problems.join('\n'))
-      throw error
+      throw toldAs(error)
     }
   },
 }

@@ -1,15 +1,29 @@
 /** `target-relay status`: how a relay is doing. */
 import { parseArgs } from 'node:util'
-import type { Usage } from '../core/ledger/port.ts'
+import * as z from 'zod'
 import { type Command, exit } from './command.ts'
 import { adminClient } from './relay-client.ts'
 
-interface Ready {
-  readonly status: string
-  readonly ledger: string
-  readonly checks: Readonly<Record<string, string>>
-  readonly [detail: string]: unknown
-}
+/** The last one that JavaScript's dates know. */
+const maxTimeMs = 8_640_000_000_000_000
+
+const ready = z.looseObject({
+  status: z.string(),
+  ledger: z.string(),
+  checks: z.record(z.string(), z.string()),
+  lastFlushAt: z.string().optional(),
+  sources: z.string().optional(),
+})
+const timeMs = z.number().min(0).max(maxTimeMs)
+const usage = z.looseObject({
+  used: z.number(),
+  limit: z.number(),
+  nextFreeAtMs: timeMs.optional(),
+  health: z.looseObject({ paused: z.boolean(), breaker: z.looseObject({ cause: z.string(), sinceMs: timeMs }).optional() }),
+  counters: z.record(z.string(), z.number()),
+})
+type Ready = z.output<typeof ready>
+type Usage = z.output<typeof usage>
 
 export const status: Command = {
   summary: 'show how a relay is doing',
@@ -23,16 +37,18 @@ Asks a relay (--relay, or RELAY_URL; http://127.0.0.1:8787) with ADMIN_TOKEN. Ex
       options: { relay: { type: 'string' }, json: { type: 'boolean', default: false } },
     })
     const client = adminClient({ env }, values.relay)
-    const ready = (await client.get('/readyz')) as Ready
-    const usage = (await client.get('/admin/api/status')) as Usage
-    if (values.json) out(JSON.stringify({ ready, usage }))
-    else for (const line of describe(client.url, ready, usage)) out(line)
-    return ready.status === 'ready' ? exit.ok : exit.failed
+    // Another token is told here; the probe only leaves out its details.
+    const has = await client.get('/admin/api/status', usage)
+    const is = await client.get('/readyz', ready)
+    if (values.json) out(JSON.stringify({ ready: is, usage: has }))
+    else for (const line of describe(client.url, is, has)) out(line)
+    return is.status === 'ready' ? exit.ok : exit.failed
   },
 }
 
-function* describe(url: string, { status, ledger, checks, ...details }: Ready, usage: Usage): Generator<string> {
-  const { used, limit, nextFreeAtMs, health, counters } = usage
+function* describe(url: string, is: Ready, has: Usage): Generator<string> {
+  const { status, ledger, checks, lastFlushAt, sources } = is
+  const { used, limit, nextFreeAtMs, health, counters } = has
   yield `${url}: ${status.replaceAll('_', ' ')}, ${ledger} ledger`
   yield `checks    ${Object.entries(checks)
     .map(([name, verdict]) => `${name} ${verdict}`)
@@ -41,10 +57,8 @@ function* describe(url: string, { status, ledger, checks, ...details }: Ready, u
   yield `quota     ${used} of ${limit} used (${((100 * used) / limit).toFixed(1)} %)${free}`
   if (health.paused) yield 'paused    nothing is sent until it is resumed'
   if (health.breaker !== undefined) yield `breaker   open since ${new Date(health.breaker.sinceMs).toISOString()}: ${health.breaker.cause}`
-  const last = details['lastFlushAt']
-  yield `flush     ${typeof last === 'string' ? `last run at ${last}` : 'no run yet'}`
-  const { sources } = details
-  if (typeof sources === 'string') yield `sources   ${sources}`
+  yield `flush     ${lastFlushAt === undefined ? 'no run yet' : `last run at ${lastFlushAt}`}`
+  if (sources !== undefined) yield `sources   ${sources}`
   const counts = Object.entries(counters).sort(([a], [b]) => (a < b ? -1 : 1))
   if (counts.length > 0) yield `counts    ${counts.map(([name, count]) => `${name} ${count}`).join(', ')}`
 }

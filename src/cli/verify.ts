@@ -1,14 +1,28 @@
 /** `target-relay verify`: what Target holds of a visitor, beside what the relay sent and still holds back. */
 import { parseArgs } from 'node:util'
-import type { Whereabouts } from '../core/whereabouts.ts'
+import * as z from 'zod'
 import { parseSettings } from '../settings.ts'
-import { type Command, exit, Misuse } from './command.ts'
-import { adminClient, answered, Failed } from './relay-client.ts'
+import { type Command, exit, Failed, Misuse } from './command.ts'
+import { adminClient, answered } from './relay-client.ts'
 
-/** Target's profile, as its fetch API has it; attribute names without `profile.`. */
-interface Profile {
-  readonly profileAttributes?: Readonly<Record<string, { readonly value?: unknown; readonly modifiedAt?: unknown }>>
-}
+const isObject = (given: unknown): given is object => typeof given === 'object' && given !== null && !Array.isArray(given)
+/** Target's profile, as its fetch API has it; attribute names without `profile.`. Zod's own record leaves `__proto__` out. */
+const profile = z.looseObject({ profileAttributes: z.custom<Record<string, unknown>>(isObject).nullish() })
+type Held = Readonly<Record<string, { readonly value?: unknown; readonly modifiedAt?: unknown }>>
+
+const whereabouts = z.looseObject({
+  attributes: z.array(
+    z.looseObject({
+      name: z.string(),
+      deliveredAt: z.string().optional(),
+      openAt: z.string().optional(),
+      waitingAt: z.array(z.string()),
+    }),
+  ),
+  heldUntil: z.string().optional(),
+  more: z.boolean().optional(),
+})
+type Known = z.output<typeof whereabouts>['attributes']
 
 const shownChars = 40
 
@@ -19,7 +33,7 @@ target-relay verify --pc-id <pcId> [--relay <url>]
 
 Asks Target's profile fetch what it holds, and the relay (ADMIN_TOKEN) what it delivered and still holds back. Settings:
 TARGET_CLIENT_CODE, and TARGET_TOKEN where the account requires one. Target shows an update usually within an hour, at
-most after 24. Exit 1 where the profile is unknown or lacks something.`,
+most after 24. Exit 1 where the profile is unknown or lacks something, or not all of it could be compared.`,
 
   async run({ args, env, out }) {
     const { values, positionals } = parseArgs({
@@ -33,19 +47,19 @@ most after 24. Exit 1 where the profile is unknown or lacks something.`,
     const visitor = pcId === undefined ? { thirdPartyId: thirdPartyId ?? '' } : { pcId }
     const client = adminClient({ env }, values.relay)
     const target = targetOf(env)
-    const whereabouts = (await client.post('/admin/api/visitor', { visitor })) as Whereabouts
-    const profile = await fetchProfile(target, visitor)
+    const { attributes, heldUntil, more } = await client.post('/admin/api/visitor', { visitor }, whereabouts)
+    const held = await fetchProfile(target, visitor)
 
-    if (profile === undefined)
+    if (held === undefined)
       out('Target knows no such profile: it ignores updates of it without a word, until the visitor comes to the site')
-    const held = profile?.profileAttributes ?? {}
-    const rows = rowsOf(whereabouts, held)
+    const rows = rowsOf(attributes, held ?? {})
     for (const line of table(rows)) out(line)
-    if (whereabouts.heldUntil !== undefined) out(`held back by its source until ${whereabouts.heldUntil}`)
-    const known = new Set(whereabouts.attributes.map(({ name }) => name))
-    const others = Object.keys(held).filter((name) => !known.has(name)).length
+    if (more === true) out('the relay knows of more attributes than these')
+    if (heldUntil !== undefined) out(`held back by its source until ${heldUntil}`)
+    const known = new Set(attributes.map(({ name }) => name))
+    const others = Object.keys(held ?? {}).filter((name) => !known.has(name)).length
     if (others > 0) out(`${others} more in Target that this relay knows nothing of`)
-    return profile !== undefined && rows.every(({ verdict }) => verdict === 'there') ? exit.ok : exit.failed
+    return held !== undefined && more !== true && rows.every(({ verdict }) => verdict === 'there') ? exit.ok : exit.failed
   },
 }
 
@@ -64,15 +78,20 @@ function targetOf(env: Readonly<Record<string, string | undefined>>): Target {
 }
 
 /** Undefined where Target knows no such profile. */
-async function fetchProfile({ origin, clientCode, token }: Target, visitor: { pcId: string } | { thirdPartyId: string }) {
+async function fetchProfile(
+  { origin, clientCode, token }: Target,
+  visitor: { pcId: string } | { thirdPartyId: string },
+): Promise<Held | undefined> {
   const path = 'pcId' in visitor ? encodeURIComponent(visitor.pcId) : `thirdPartyId/${encodeURIComponent(visitor.thirdPartyId)}`
   const { status, body } = await answered(`${origin}/rest/v1/profiles/${path}?client=${clientCode}`, {
     headers: { accept: 'application/json', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
   })
   if (status === 404) return undefined
   if (status === 401 || status === 403) throw new Failed('Target does not take TARGET_TOKEN')
-  if (status !== 200 || typeof body !== 'object' || body === null) throw new Failed(`Target answered ${status}`)
-  return body as Profile
+  if (status !== 200) throw new Failed(`Target answered ${status}; ask again later, or check TARGET_ORIGIN and TARGET_CLIENT_CODE`)
+  const parsed = profile.safeParse(body)
+  if (!parsed.success) throw new Failed(`what ${origin} answered is no profile: check TARGET_ORIGIN`)
+  return Object.fromEntries(Object.entries(parsed.data.profileAttributes ?? {}).filter(([, attribute]) => isObject(attribute))) as Held
 }
 
 interface Row {
@@ -83,7 +102,7 @@ interface Row {
   readonly waiting: string
 }
 
-function rowsOf({ attributes }: Whereabouts, held: NonNullable<Profile['profileAttributes']>): readonly Row[] {
+function rowsOf(attributes: Known, held: Held): readonly Row[] {
   return attributes.map(({ name, deliveredAt, openAt, waitingAt }) => {
     const there = Object.hasOwn(held, name) ? held[name] : undefined
     const modifiedAt = typeof there?.modifiedAt === 'string' ? Date.parse(there.modifiedAt) : Number.NaN

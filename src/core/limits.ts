@@ -25,6 +25,18 @@ export interface Limits {
   readonly keysPerRead: number
   /** Bytes in one bulk read of KV. KV refuses more than 25 MB. */
   readonly bytesPerRead: number
+  /** What a value of KV whose size nobody noted is taken for, until some were read. */
+  readonly bytesOfUnknown: number
+  /** Values that can't be read, behind which a page of the backlog ends, so that its reader's budget has a say. */
+  readonly unreadablePerPage: number
+  /** How long an operator's request works through the backlog before it answers that there is more. */
+  readonly requestMs: number
+  /** Times of waiting values in one answer about a visitor. */
+  readonly timesPerAnswer: number
+  /** Bytes of bodies that a process reads at once from senders that have not authenticated yet. */
+  readonly bytesUnproven: number
+  /** Nesting of JSON, from anybody. Deeper than any event, and shallow enough for every recursion behind it. */
+  readonly jsonDepth: number
 }
 
 export const defaultLimits: Limits = {
@@ -38,4 +50,10 @@ export const defaultLimits: Limits = {
   bytesPerPage: 16_000_000,
   keysPerRead: 100,
   bytesPerRead: 16_000_000,
+  bytesOfUnknown: 1_000_000,
+  unreadablePerPage: 3,
+  requestMs: 20_000,
+  timesPerAnswer: 10_000,
+  bytesUnproven: 64_000_000,
+  jsonDepth: 32,
 }

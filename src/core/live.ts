@@ -1,7 +1,7 @@
 /**
  * Live: an update that just came in goes through the door, what can't go lies in the backlog, and its sender is told.
  *
- * Guarantee (G2): `submitted`, `superseded`, `duplicate`, `deferred` and `rejected` are said only once each attribute was
+ * Guarantee (G2): `submitted`, `superseded`, `duplicate`, `deferred`, `rejected` and `set_aside` are said only once each attribute was
  * accepted by Target, is superseded, or lies durably in the backlog or the dead letters. A put that fails says
  * `unavailable`, and marks no event id. Nothing else holds the answer back once Target has replied: the settle runs
  * behind it.
@@ -11,7 +11,7 @@ import type { Backlog, DeadReason, Entry } from './backlog/port.ts'
 import type { Clock } from './clock.ts'
 import { type Admitted, type Attempt, type Door, type Fate, type Passage, standing } from './door.ts'
 import type { Counters, Ledger, Settlement } from './ledger/port.ts'
-import type { DeferReason, Deliver, Receipt } from './receipt.ts'
+import type { DeferReason, Deliver, Receipt, SetAsideReason } from './receipt.ts'
 import { stampArrivalMs } from './stamp.ts'
 import type { Attribute, Lane, Stamp, Update } from './update.ts'
 
@@ -222,7 +222,8 @@ function receiptOf(passage: Passage, kept: boolean): Receipt {
   const fates = passage.attributes.map(({ fate }) => fate)
   const open = fates.find((fate) => standing(fate) === 'open')
   if (open !== undefined) return { status: 'deferred', reason: deferReason(open) }
-  if (fates.some((fate) => standing(fate) === 'dead')) return { status: 'rejected' }
+  if (fates.some(isRefused)) return { status: 'rejected', ...(passage.refusal === undefined ? {} : { detail: passage.refusal }) }
+  if (fates.some((fate) => standing(fate) === 'dead')) return { status: 'set_aside', reason: setAsideReason(fates) }
   if (fates.includes('sent_delivered')) return { status: 'submitted', calls: passage.calls }
   return { status: fates.includes('superseded') ? 'superseded' : 'duplicate' }
 }
@@ -249,9 +250,21 @@ function deferReason(fate: Fate): DeferReason {
 
 /** Why a dead letter is one, from the fates of its attributes. */
 export function deadReason(fates: readonly Fate[]): DeadReason {
-  if (fates.includes('sent_refused') || fates.includes('sent_turned_away') || fates.includes('unfit')) return 'rejected'
+  if (fates.some(isRefused)) return 'rejected'
+  const reason = setAsideReason(fates)
+  // With what is wrong as its detail.
+  return reason === 'unfit' ? 'rejected' : reason
+}
+
+function setAsideReason(fates: readonly Fate[]): SetAsideReason {
+  if (fates.includes('unfit')) return 'unfit'
   if (fates.includes('lost')) return 'ledger_lost'
   return fates.includes('overtaken') ? 'overtaken_unconfirmed' : 'expired'
+}
+
+/** Whether Target itself, or what stands before it, said no to it. */
+function isRefused(fate: Fate): boolean {
+  return fate === 'sent_refused' || fate === 'sent_turned_away'
 }
 
 function isSettledVerdict(verdict: string | undefined): boolean {

@@ -12,6 +12,14 @@ export const deferReasons = [
 ] as const
 export type DeferReason = (typeof deferReasons)[number]
 
+/**
+ * Why an update lies in the dead letters though nobody asked Target: it is older than the retention; the ledger lost its
+ * state since; a newer value, of which nobody knows whether it got there, kept it waiting until it expired; or it fits no
+ * call.
+ */
+export const setAsideReasons = ['expired', 'ledger_lost', 'overtaken_unconfirmed', 'unfit'] as const
+export type SetAsideReason = (typeof setAsideReasons)[number]
+
 export type Receipt =
   /** Target accepted every attribute that was still worth sending. */
   | { readonly status: 'submitted'; readonly calls: number }
@@ -21,8 +29,10 @@ export type Receipt =
   | { readonly status: 'duplicate' }
   /** Newer values of every attribute were delivered before. */
   | { readonly status: 'superseded' }
-  /** Target refused it, or it is too old to be ordered; it lies in the dead letters. */
-  | { readonly status: 'rejected' }
+  /** Target refused it, at least in part; it lies in the dead letters. `detail`: Target's own words. */
+  | { readonly status: 'rejected'; readonly detail?: string }
+  /** Nobody asked Target; it lies in the dead letters, for a person. */
+  | { readonly status: 'set_aside'; readonly reason: SetAsideReason }
   /** A first attempt of this event is still under way: come back. */
   | { readonly status: 'in_flight' }
   /** It could be neither delivered nor kept. Nothing was acknowledged: come back. */

@@ -5,6 +5,7 @@
 import type { Backlog } from './backlog/port.ts'
 import type { Hasher } from './hash.ts'
 import type { Ledger } from './ledger/port.ts'
+import { defaultLimits, type Limits } from './limits.ts'
 import { stampTimeMs } from './stamp.ts'
 import type { Visitor } from './update.ts'
 
@@ -17,6 +18,8 @@ export interface Whereabouts {
     /** The times of values that wait in the backlog, oldest first. */
     readonly waitingAt: readonly string[]
   }[]
+  /** There are more attributes than are listed here. */
+  readonly more?: true
   /** Entries in the backlog, and until when at least the last of them waits (ISO 8601) where one is held back. */
   readonly entries: number
   readonly heldUntil?: string
@@ -29,8 +32,9 @@ export function createFind(parts: {
   readonly hasher: Hasher
   readonly ledger: Pick<Ledger, 'visitor'>
   readonly backlog: Pick<Backlog, 'list'>
+  readonly limits?: Pick<Limits, 'attributesListed'>
 }): Find {
-  const { hasher, ledger, backlog } = parts
+  const { hasher, ledger, backlog, limits = defaultLimits } = parts
   const iso = (ms: number) => new Date(ms).toISOString()
   return async (visitor) => {
     const visitorHash = await hasher.visitor(visitor)
@@ -61,6 +65,7 @@ export function createFind(parts: {
           waitingAt: waiting.get(name) ?? [],
         }
       }),
+      ...(known.length < limits.attributesListed ? {} : { more: true as const }),
       entries,
       ...(heldUntilMs === 0 ? {} : { heldUntil: iso(heldUntilMs) }),
     }

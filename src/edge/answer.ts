@@ -19,6 +19,7 @@ export function answerOne(c: Context, result: Result, inFlightIs: 409 | 503): Re
     case 'in_flight':
       return inFlight(c, inFlightIs, id)
     case 'deferred':
+    case 'set_aside':
     case 'quarantined':
       return c.json(result, 202)
     default:
@@ -31,7 +32,7 @@ export function answerMany(c: Context, results: readonly Result[], inFlightIs: 4
   const statuses = new Set(results.map(({ status }) => status))
   if (statuses.has('unavailable')) return problem(c, 'unavailable', { results })
   if (statuses.has('in_flight')) return inFlight(c, inFlightIs, { results })
-  return c.json({ results }, statuses.has('deferred') || statuses.has('quarantined') ? 202 : 200)
+  return c.json({ results }, (['deferred', 'set_aside', 'quarantined'] as const).some((status) => statuses.has(status)) ? 202 : 200)
 }
 
 function inFlight(c: Context, status: 409 | 503, more: { id?: string; results?: readonly Result[] }): Response {

@@ -5,11 +5,13 @@ import type { Clock } from '../core/clock.ts'
 import type { Wire } from '../core/codec.ts'
 import type { Erase } from '../core/erase.ts'
 import type { Ledger } from '../core/ledger/port.ts'
+import { defaultLimits, type Limits } from '../core/limits.ts'
 import type { Prepare } from '../core/prepare.ts'
 import type { Deliver } from '../core/receipt.ts'
 import type { Find } from '../core/whereabouts.ts'
 import { adminApi } from './admin.ts'
 import type { ApiToken } from './auth/tokens.ts'
+import type { BodyRoom } from './body.ts'
 import { takeDropIn } from './drop-in.ts'
 import { takeHook } from './hooks.ts'
 import { type Readiness, takeReadyz } from './probes.ts'
@@ -45,13 +47,14 @@ export interface Operator extends Pick<Ledger, 'usage' | 'pause' | 'restate' | '
   readonly find: Find
 }
 
-export function createApp(parts: AppParts): Hono {
+export function createApp(parts: AppParts, { bytesUnproven }: Pick<Limits, 'bytesUnproven'> = defaultLimits): Hono {
   const app = base()
+  const room: BodyRoom = { maxBytes: bytesUnproven, heldBytes: 0 }
   for (const path of ['/v1/*', '/hooks/*', '/m2/*'])
     app.use(path, async (c, next) => (c.req.header('origin') === undefined ? next() : problem(c, 'browser')))
 
   app.post('/v1/updates', ...updatesBody(parts), (c) => takeUpdates(c, parts))
-  app.post('/hooks/:source', (c) => takeHook(c, parts, c.req.param('source')))
+  app.post('/hooks/:source', (c) => takeHook(c, parts, c.req.param('source'), room))
   app.on(['GET', 'POST'], '/m2/:client/profile/update', (c) => takeDropIn(c, parts, c.req.param('client')))
   app.route('/admin/api', adminApi(parts))
   app.get('/readyz', (c) => takeReadyz(c, parts))

@@ -1,59 +1,83 @@
 /** Request bodies: counted as they stream in, and read as what they must be. */
 import type { Clock } from '../core/clock.ts'
+import { defaultLimits } from '../core/limits.ts'
 
 /** Unless a source says otherwise. */
 export const defaultMaxBodyBytes = 1_048_576
-/** Deeper JSON than this is an attack on a parser further on. */
-const maxJsonDepth = 32
 
 export type BodyRead =
   | { readonly ok: true; readonly bytes: Uint8Array<ArrayBuffer> }
-  | { readonly ok: false; readonly problem: 'too-large' | 'too-slow' | 'malformed' }
+  | { readonly ok: false; readonly problem: 'too-large' | 'too-slow' | 'malformed' | 'unavailable' }
+
+/** What the bodies of all that is being read may hold in memory together; full, a further one is told to come back. */
+export interface BodyRoom {
+  readonly maxBytes: number
+  heldBytes: number
+}
 
 /** A sender that takes longer with its body holds a connection for nothing. */
 const maxBodyMs = 10_000
 
-/** Reads a body up to a limit, counted on what really arrives: a missing or wrong Content-Length changes nothing. */
-export async function readBody(request: Request, maxBytes: number, clock: Pick<Clock, 'after'>): Promise<BodyRead> {
+/** At first, so that a small body costs little; doubled whenever it is full. */
+const firstBufferBytes = 4_096
+
+/**
+ * Reads a body up to a limit, counted on what really arrives: a missing or wrong Content-Length changes nothing.
+ *
+ * However small the chunks are, nothing of one is kept but its bytes: they are copied into one buffer, and one timer for
+ * the whole body cancels the reader.
+ *
+ * @param room shared with the bodies of other senders that proved nothing yet
+ */
+export async function readBody(request: Request, maxBytes: number, clock: Pick<Clock, 'after'>, room?: BodyRoom): Promise<BodyRead> {
   if (Number(request.headers.get('content-length') ?? 0) > maxBytes) {
     await request.body?.cancel()
     return { ok: false, problem: 'too-large' }
   }
   if (request.body === null) return { ok: true, bytes: new Uint8Array() }
   const reader = request.body.getReader()
-  const chunks: Uint8Array[] = []
-  let size = 0
   const timer = clock.after(maxBodyMs)
-  const tooSlow = timer.elapsed.then(() => 'too-slow' as const)
+  let isLate = false
+  void timer.elapsed.then(() => {
+    isLate = true
+    // Ends the read that is under way.
+    reader.cancel().catch(() => {})
+  })
+  let buffer = new Uint8Array()
+  let size = 0
+  const hold = (bytes: number) => {
+    if (room !== undefined) room.heldBytes += bytes
+  }
   try {
     for (;;) {
-      const part = await Promise.race([reader.read(), tooSlow])
-      if (part === 'too-slow') {
-        await reader.cancel()
-        return { ok: false, problem: 'too-slow' }
-      }
-      const { done, value } = part
-      if (done) break
-      size += value.byteLength
-      if (size > maxBytes) {
+      const { done, value } = await reader.read()
+      if (isLate) return { ok: false, problem: 'too-slow' }
+      if (done) return { ok: true, bytes: buffer.slice(0, size) }
+      if (size + value.byteLength > maxBytes) {
         await reader.cancel()
         return { ok: false, problem: 'too-large' }
       }
-      chunks.push(value)
+      if (size + value.byteLength > buffer.byteLength) {
+        const wanted = Math.min(maxBytes, Math.max(firstBufferBytes, 2 * buffer.byteLength, size + value.byteLength))
+        if (room !== undefined && room.heldBytes + wanted - buffer.byteLength > room.maxBytes) {
+          await reader.cancel()
+          return { ok: false, problem: 'unavailable' }
+        }
+        hold(wanted - buffer.byteLength)
+        const larger = new Uint8Array(wanted)
+        larger.set(buffer.subarray(0, size))
+        buffer = larger
+      }
+      buffer.set(value, size)
+      size += value.byteLength
     }
   } catch {
     // The sender hung up in the middle of its own body.
-    return { ok: false, problem: 'malformed' }
+    return { ok: false, problem: isLate ? 'too-slow' : 'malformed' }
   } finally {
     timer.cancel()
+    hold(-buffer.byteLength)
   }
-  const bytes = new Uint8Array(size)
-  let offset = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset)
-    offset += chunk.byteLength
-  }
-  return { ok: true, bytes }
 }
 
 export function isJson(contentType: string | null): boolean {
@@ -93,7 +117,7 @@ function isHostile(text: string): boolean {
       while (index < text.length && text[index] !== '"') index += text[index] === '\\' ? 2 : 1
       name = text.slice(start, index + 1)
     } else if (char === '{' || char === '[') {
-      if (open.push(char === '{' ? new Set() : undefined) > maxJsonDepth) return true
+      if (open.push(char === '{' ? new Set() : undefined) > defaultLimits.jsonDepth) return true
     } else if (char === '}' || char === ']') open.pop()
     else if (char === ':') {
       const names = open.at(-1)

@@ -56,7 +56,9 @@ function answer(c: Context, receipt: Receipt): Response {
     case 'deferred':
       return xml(c, 202, true, 'Request successfully submitted')
     case 'rejected':
-      return xml(c, 200, false, 'Target rejected the update')
+      return xml(c, 200, false, receipt.detail ?? 'Target rejected the update')
+    case 'set_aside':
+      return xml(c, 202, false, `The update was set aside, Target was not asked: ${receipt.reason}`)
     case 'in_flight':
       return failure(c, 'in-flight')
     case 'unavailable':

@@ -4,7 +4,7 @@ import { previewOf } from '../core/preview.ts'
 import { answerMany, answerOne, resultOf } from './answer.ts'
 import type { AppParts } from './app.ts'
 import type { Unproven } from './auth/scheme.ts'
-import { readBody } from './body.ts'
+import { type BodyRoom, readBody } from './body.ts'
 import { isOfFormat, type MappedEvent, mapEvent, parseEvent } from './mapping.ts'
 import { problem } from './problem.ts'
 import type { Source } from './source.ts'
@@ -16,14 +16,14 @@ const dryRuns: ReadonlyMap<string, boolean> = new Map([
   ['false', false],
 ])
 
-export async function takeHook(c: Context, parts: AppParts, name: string): Promise<Response> {
+export async function takeHook(c: Context, parts: AppParts, name: string, room: BodyRoom): Promise<Response> {
   const source = parts.sources.find((candidate) => candidate.name === name)
   if (source === undefined) return problem(c, 'not-found')
   const isDryRun = dryRuns.get(c.req.query('dry_run') ?? '0')
   // Something that looks like a trial must never be the real thing.
   if (isDryRun === undefined) return problem(c, 'malformed', { detail: 'dry_run is 1 or 0.' })
   const arrivalMs = parts.clock.now()
-  const read = await readBody(c.req.raw, source.maxBodyBytes, parts.clock)
+  const read = await readBody(c.req.raw, source.maxBodyBytes, parts.clock, room)
   if (!read.ok) return problem(c, read.problem)
   const request: Unproven = {
     method: c.req.method,

@@ -4,6 +4,7 @@ import type { Draft } from '../core/prepare.ts'
 import type { Lane, Visitor } from '../core/update.ts'
 import type { AuthScheme } from './auth/scheme.ts'
 import { defaultMaxBodyBytes } from './body.ts'
+import { checkEvent } from './schema-check.ts'
 
 /**
  * What an attribute may be given as: numbers and booleans become their JSON form, dates ISO 8601, objects dotted names,
@@ -60,7 +61,7 @@ export interface SourceOptions<Schema extends z.ZodType> {
    * unknown visitors silently. Shorter than `RETENTION_HOURS`.
    */
   readonly delay?: Span
-  /** Default 1 MiB. */
+  /** Default 1 MiB; at most 3 MiB. */
   readonly maxBodyBytes?: number
   /** An event as it comes in, made up: what `npm run lint:sources` and `npm run map -- <source>` try. */
   readonly sample?: z.input<Schema>
@@ -94,8 +95,11 @@ export type Read = { readonly ok: true; readonly drafts: readonly Draft[] } | { 
 
 /** A Worker may ask about 1,000 operations of KV in one invocation, and each update may need one. */
 const maxUpdatesPerEvent = 1_000
-/** Of what does not fit a schema, so much is told. */
-const maxIssues = 5
+/**
+ * What can't be mapped is kept whole: in KV's 25 MiB a value, as JSON (in which a byte may take six), encrypted, in base64
+ * (four thirds): 3 MiB become 24.
+ */
+const mostBodyBytes = 3 * 1_048_576
 const spanMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** @throws where the name or an option cannot be */
@@ -104,7 +108,8 @@ export function source<Schema extends z.ZodType>(name: string, options: SourceOp
   if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name))
     throw new TypeError(`a source is named in lower-case letters, digits and single hyphens, and not ${JSON.stringify(name)}`)
   if (!formats.includes(format)) throw new TypeError(`${name}: format must be one of ${formats.join(', ')}`)
-  if (!Number.isInteger(maxBodyBytes) || maxBodyBytes < 1) throw new TypeError(`${name}: maxBodyBytes must be a whole number of bytes`)
+  if (!Number.isInteger(maxBodyBytes) || maxBodyBytes < 1 || maxBodyBytes > mostBodyBytes)
+    throw new TypeError(`${name}: maxBodyBytes must be a whole number from 1 to ${mostBodyBytes}: more could not be kept as a dead letter`)
   if (share !== undefined && !(share >= 0 && share <= 1)) throw new TypeError(`${name}: share must be from 0 to 1`)
   const allowed = options.attributes
   return {
@@ -168,8 +173,8 @@ export function sharesOf(sources: readonly Pick<Source, 'name' | 'share'>[], quo
 function readEvent<Schema extends z.ZodType>(options: SourceOptions<Schema>, event: unknown, onThrow?: (error: unknown) => void): Read {
   const { schema, map, eventId, occurredAt } = options
   try {
-    const parsed = schema.safeParse(event)
-    if (!parsed.success) return { ok: false, reason: reasonOf(parsed.error.issues) }
+    const parsed = checkEvent(schema, event)
+    if (!parsed.ok) return parsed
     const mapped = map(parsed.data)
     const updates = mapped === null || mapped === undefined ? [] : isMany(mapped) ? mapped : [mapped]
     if (updates.length > maxUpdatesPerEvent) return { ok: false, reason: `the mapping gives more than ${maxUpdatesPerEvent} updates` }
@@ -187,17 +192,6 @@ function draftOf(update: MappedUpdate, eventId: string | undefined, eventTime: D
   // Whatever a mapping gives that was never compiled.
   const id = update.id ?? eventId ?? undefined
   return { visitor, attributes, ...(id === undefined ? {} : { id }), ...(occurredAt === undefined ? {} : { occurredAt }) }
-}
-
-/** Zod's own messages say what was expected and of which type the rest was, never what it held. */
-function reasonOf(issues: readonly z.core.$ZodIssue[]): string {
-  return issues
-    .slice(0, maxIssues)
-    .map(({ path, message, code }) => {
-      const field = path.map(String).join('.').slice(0, 128).toWellFormed() || 'the event'
-      return `${field}: ${code === 'unrecognized_keys' ? 'has fields that are not known' : message}`
-    })
-    .join('; ')
 }
 
 function readSpan(name: string, span: Span): number {

@@ -17,6 +17,7 @@ const row = (line: number, visitor = String(line)): ReadyRow => ({ line, visitor
 async function relay(answers: readonly ((updates: readonly unknown[]) => Answer)[]) {
   const received: unknown[][] = []
   const slept: number[] = []
+  let nowMs = 0
   const refused: [number, string][] = []
   let [now, most] = [0, 0]
   const server = createServer(async (request, response) => {
@@ -36,10 +37,12 @@ async function relay(answers: readonly ((updates: readonly unknown[]) => Answer)
   const batches = new Batches({
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/updates`,
     token: 'made-up',
-    giveUpMs: 60_000,
+    giveUpMs: 120_000,
+    now: () => nowMs,
     stopping: stopping.signal,
     sleep: async (ms) => {
       slept.push(ms)
+      nowMs += ms
       // A relay that never comes back is given up, not asked for ever.
       if (slept.length > 50) stopping.abort()
     },
@@ -128,12 +131,46 @@ describe('a batch', () => {
     ['a relay that never comes back', () => [503, {}], /not there \(503\)/],
     ['a page that says yes', () => [200, '<html>'], /no relay/],
     ['a yes to fewer than were sent', () => [200, { results: [] }], /no relay/],
+    ['a yes that is none', () => [200, { results: [null] }], /no relay/],
+    [
+      'a refusal of a place outside the batch',
+      () => [422, { errors: [{ path: 'updates[5].id', message: 'no' }] }],
+      /update 5 of a batch of 1/,
+    ],
+    ['a refusal that is no list', () => [422, { errors: 7, title: 'no' }], /422 no/],
+    [
+      'a relay that wants to be left alone for longer than it is waited for',
+      () => [503, {}, { 'retry-after': '9999999999' }],
+      /left alone for 1666/,
+    ],
+    ['a date in the far future', () => [429, {}, { 'retry-after': 'Fri, 31 Dec 2199 23:59:59 GMT' }], /left alone for/],
+    ['nothing but results that acknowledge nothing', (updates) => all('unavailable')(updates), /not there \(200\)/],
   ])('ends everything: %s', async (_, answer, message) => {
     using made = await relay([answer])
     await made.batches.start([row(5)])
     await made.batches.over()
     expect(made.batches.failure?.message).toMatch(message)
     expect([made.batches.firstLeft, made.batches.counts]).toEqual([5, {}])
+  })
+
+  it('a wait is never shorter than the relay asks, never longer than it is waited for, and never nothing', async () => {
+    using made = await relay([() => [503, {}, { 'retry-after': '100' }], () => [503, {}, { 'retry-after': '-5' }], () => [503, {}]])
+    await made.batches.start([row(1)])
+    await made.batches.over()
+    expect(made.slept).toEqual([100_000, 2_000, 4_000, 8_000, 6_000])
+    expect(made.batches.failure?.message).toMatch(/not there/)
+  })
+
+  it('sends what the relay did not keep once more, and counts only what it acknowledged', async () => {
+    const half = (updates: readonly unknown[]): Answer => [
+      202,
+      { results: updates.map((_, index) => ({ status: ['submitted', 'unavailable', 'in_flight'][index % 3] })) },
+    ]
+    using made = await relay([half, all('submitted')])
+    await made.batches.start([row(1), row(2), row(3)])
+    await made.batches.over()
+    expect(made.received[1]).toEqual([row(2).update, row(3).update])
+    expect([made.batches.counts, made.batches.failure]).toEqual([{ submitted: 3 }, undefined])
   })
 
   it('that is too large goes in halves; a row that is too large alone is refused', async () => {

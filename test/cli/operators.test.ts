@@ -1,5 +1,5 @@
 /** The commands that ask a relay: against a real server on SQLite, and a stand-in of Target. */
-import { mkdtempSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -131,6 +131,21 @@ describe('send', () => {
       expect(reportOf(await cli(['send', path], envOf(server)))).toMatchObject({ duplicate: 1 })
     }
     expect(emulator.profiles.values('3p:1')).toEqual({ tier: 'gold' })
+  })
+
+  it('what the relay set aside is no success either', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const lost = await startServer(emulator.origin)
+    await fetch(`${lost.url}/v1/updates`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${testSecrets.apiToken}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ visitor: { thirdPartyId: '0' }, attributes: { tier: 'x' } }),
+    })
+    await lost.stop()
+    rmSync(join(lost.folder, 'relay.sqlite'))
+    await using server = await startServer(emulator.origin, { folder: lost.folder })
+    const sent = await cli(['send', file('batch=thirdPartyId,tier\n1,x\n')], envOf(server))
+    expect([sent.status, reportOf(sent)]).toMatchObject([1, { set_aside: 1 }])
   })
 
   it('what Target refused is no success, and a quote that is not closed says where to go on, without what stands there (G8)', async () => {

@@ -1,6 +1,7 @@
 /** What every backlog must do, whatever it is kept in. */
 import { afterAll, describe, expect, it } from 'vitest'
-import type { Backlog, Entry } from '../../src/core/backlog/port.ts'
+import type { Backlog, DeadLetter, Entry, KeptDead, KeptEntry, Page, Unreadable } from '../../src/core/backlog/port.ts'
+import { defaultLimits, type Limits } from '../../src/core/limits.ts'
 import { makeStamp } from '../../src/core/stamp.ts'
 
 const startMs = 1_790_000_000_000
@@ -18,17 +19,47 @@ export const someEntry = (more: Partial<Entry> = {}): Entry => {
   }
 }
 
-export function backlogContract(name: string, make: () => Promise<Backlog>, dispose?: () => Promise<void>): void {
-  describe(`backlog contract: ${name}`, () => {
+/** As small as they can be met in a test: the same promises hold within them. */
+export const tinyLimits: Limits = {
+  ...defaultLimits,
+  keysPerPage: 3,
+  bytesPerPage: 4_000,
+  keysPerRead: 2,
+  bytesPerRead: 2_000,
+  bytesOfUnknown: 900,
+}
+
+/** What every page gives together. */
+export async function allPages<T>(read: (cursor?: string) => Promise<Page<T>>): Promise<readonly T[]> {
+  const items: T[] = []
+  for (let cursor: string | undefined; ; ) {
+    const page = await read(cursor)
+    items.push(...page.items)
+    if (page.cursor === undefined) return items
+    cursor = page.cursor
+  }
+}
+
+export const allEntries = (backlog: Backlog, prefix = '') =>
+  allPages((cursor) => backlog.list({ prefix, ...(cursor === undefined ? {} : { cursor }) }))
+export const allDead = (backlog: Backlog, wanted?: Parameters<Backlog['listDead']>[0]) =>
+  allPages((cursor) => backlog.listDead({ ...wanted, ...(cursor === undefined ? {} : { cursor }) }))
+
+const bytesOf = (item: KeptEntry | KeptDead | Unreadable) => Buffer.byteLength(JSON.stringify(item))
+
+export interface BacklogContractParts {
+  readonly make: (limits: Limits) => Promise<Backlog>
+  readonly dispose?: () => Promise<void>
+  readonly limits?: Limits
+}
+
+export function backlogContract(name: string, { make: makeWith, dispose, limits = defaultLimits }: BacklogContractParts): void {
+  describe(`backlog contract: ${name}${limits === defaultLimits ? '' : ', within tiny limits'}`, () => {
     afterAll(() => dispose?.())
+    const make = () => makeWith(limits)
     const all = async (backlog: Backlog, prefix = '') => {
-      const items: Entry[] = []
-      for (let cursor: string | undefined; ; ) {
-        const page = await backlog.list({ prefix, limit: 7, ...(cursor === undefined ? {} : { cursor }) })
-        for (const item of page.items) if ('entry' in item) items.push(item.entry)
-        if (page.cursor === undefined) return items
-        cursor = page.cursor
-      }
+      const items = await allPages((cursor) => backlog.list({ prefix, limit: 7, ...(cursor === undefined ? {} : { cursor }) }))
+      return items.map((item) => ('entry' in item ? item.entry : expect.fail('is unreadable')))
     }
 
     it('gives back what was put, small or large, to the character', async () => {
@@ -66,7 +97,7 @@ export function backlogContract(name: string, make: () => Promise<Backlog>, disp
       expect(first).not.toBe(second)
       await backlog.delete(first)
       await backlog.delete(first)
-      expect((await backlog.list()).items.map(({ key }) => key)).toEqual([second])
+      expect((await allEntries(backlog)).map(({ key }) => key)).toEqual([second])
     })
 
     it('names nobody in its keys (G8)', async () => {
@@ -99,9 +130,9 @@ export function backlogContract(name: string, make: () => Promise<Backlog>, disp
         attempts: 0,
         raw: 'x'.repeat(5_000),
       })
-      const dead = (await backlog.listDead()).items.map((item) => ('dead' in item ? item.dead : item))
+      const dead = (await allDead(backlog)).map((item) => ('dead' in item ? item.dead : item))
       expect(dead).toMatchObject([letters[1], letters[0], { reason: 'unmappable', raw: 'x'.repeat(5_000) }])
-      expect((await backlog.list()).items).toEqual([])
+      expect(await allEntries(backlog)).toEqual([])
     })
 
     it('gives one dead letter by its key, until it is deleted', async () => {
@@ -119,6 +150,77 @@ export function backlogContract(name: string, make: () => Promise<Backlog>, disp
       expect(await backlog.readDead(key)).toEqual({ key, dead })
       await backlog.delete(key)
       expect(await backlog.readDead(key)).toBeUndefined()
+    })
+
+    it('shows large and small ones to the last, in pages that hold no more than their bytes', async () => {
+      const backlog = await make()
+      const entries = Array.from({ length: 14 }, (_, n) =>
+        someEntry({ attributes: [{ name: 'a', value: n % 2 === 0 ? 'x'.repeat(1_500) : 'small' }] }),
+      )
+      for (const entry of entries) await backlog.put(entry)
+      const pages: (readonly (KeptEntry | Unreadable)[])[] = []
+      const listed = await allPages(async (cursor) => {
+        const page = await backlog.list(cursor === undefined ? {} : { cursor })
+        pages.push(page.items)
+        return page
+      })
+      expect(listed.map((item) => ('entry' in item ? item.entry.stamp : item))).toEqual(entries.map(({ stamp }) => stamp))
+      // What is small lies in KV's metadata, of which a list page has a megabyte at most.
+      const large = pages.map((items) => items.filter((item) => bytesOf(item) > 1_100))
+      for (const items of large) expect(items.reduce((sum, item) => sum + bytesOf(item), 0)).toBeLessThanOrEqual(limits.bytesPerPage)
+      if (limits !== defaultLimits) expect(pages.length).toBeGreaterThan(4)
+      for (const items of pages) expect(items.length).toBeLessThanOrEqual(limits.keysPerPage)
+    })
+
+    it('one that is larger than a page is shown all the same', async () => {
+      const backlog = await make()
+      const values = ['first', 'x'.repeat(9_000), 'y'.repeat(9_000), 'last']
+      const hash = '7'.repeat(32)
+      for (const value of values) await backlog.put(someEntry({ visitorHash: hash, attributes: [{ name: 'a', value }] }))
+      const listed = await all(backlog, hash)
+      expect(listed.map(({ attributes }) => attributes[0]?.value === values.shift())).toEqual([true, true, true, true])
+    })
+
+    it('leaves out the dead letters that are not wanted, by what their heads say, and no other', async () => {
+      const backlog = await make()
+      const letter = (n: number, more: Partial<DeadLetter>): DeadLetter => ({
+        reason: 'rejected',
+        source: 'api',
+        atMs: startMs + n,
+        firstSeenMs: startMs,
+        attempts: n,
+        ...more,
+      })
+      const mine = someEntry()
+      const letters = [
+        letter(1, { entry: mine }),
+        letter(2, { entry: someEntry() }),
+        letter(3, { reason: 'unmappable', source: 'loan', raw: 'x' }),
+        letter(4, { entry: { ...mine, attributes: [{ name: 'a', value: 'x'.repeat(3_000) }] } }),
+        letter(5, { entry: someEntry() }),
+      ]
+      for (const dead of letters) await backlog.bury(dead)
+      const seen: number[] = []
+      const listed = await allDead(backlog, {
+        wanted: ({ reason, source, atMs, firstSeenMs, attempts, visitorHash }) => {
+          expect([firstSeenMs, reason, source]).toEqual([startMs, ...(attempts === 3 ? ['unmappable', 'loan'] : ['rejected', 'api'])])
+          expect(atMs).toBe(startMs + attempts)
+          seen.push(attempts)
+          return visitorHash === mine.visitorHash || visitorHash === undefined
+        },
+      })
+      expect(listed.map((item) => ('dead' in item ? item.dead : item))).toEqual([letters[0], letters[2], letters[3]])
+      expect(new Set(seen)).toEqual(new Set([1, 2, 3, 4, 5]))
+    })
+
+    it('keeps a raw body, whatever its characters are', async () => {
+      const backlog = await make()
+      const bodies = ['\u0001'.repeat(3_000), '\u0001\ufffd"'.repeat(1_000), 'ä😀'.repeat(1_000), '']
+      const dead = { reason: 'unmappable', source: 'loan', atMs: startMs, firstSeenMs: startMs, attempts: 0 } as const
+      for (const raw of bodies) {
+        const kept = await backlog.readDead(await backlog.bury({ ...dead, raw }))
+        expect(kept !== undefined && 'dead' in kept && kept.dead.raw).toBe(raw)
+      }
     })
 
     it('counts its operations', async () => {

@@ -6,10 +6,19 @@ import { makeStamp } from '../../src/core/stamp.ts'
 import { lanes } from '../../src/core/update.ts'
 import { contractSettings } from './ledger.ts'
 
-type Make = (settings: LedgerSettings, clock: { now: () => number }) => Ledger
+/** Makes a store, and opens it as often as the settings change. */
+type Make = (clock: { now: () => number }) => (settings: LedgerSettings) => Ledger
 const startMs = 1_790_000_000_000
 const outcomes: Outcome[] = ['delivered', 'unsent', 'refused', 'unknown']
-const names = ['tier', '__proto__', 'a b|c:"😀"']
+/** A dozen: more than a page of two, or of five, takes. */
+const names = ['tier', '__proto__', 'a b|c:"😀"', ...Array.from({ length: 9 }, (_, n) => `name-${n}`)]
+
+export interface DifferentialOptions {
+  readonly numRuns?: number
+  readonly settings?: Partial<LedgerSettings>
+  /** How many names there are: few of them meet often, many fill pages. */
+  readonly nameCount?: number
+}
 
 const admitOp = fc.record({
   kind: fc.constant('admit' as const),
@@ -17,6 +26,8 @@ const admitOp = fc.record({
   requests: fc.array(
     fc.record({
       visitor: fc.integer({ min: 0, max: 2 }),
+      /** The first of its names. */
+      name: fc.nat(),
       event: fc.option(fc.integer({ min: 0, max: 3 }), { nil: undefined }),
       stamps: fc.array(fc.integer({ min: 0, max: 6 }), { minLength: 1, maxLength: 3 }),
       units: fc.integer({ min: 1, max: 9 }),
@@ -45,12 +56,23 @@ const settleOp = fc.record({
 })
 const controlOp = fc.record({
   kind: fc.constant('control' as const),
-  what: fc.constantFrom('pause' as const, 'resume' as const, 'resume' as const, 'erase' as const, 'restate' as const),
+  what: fc.constantFrom('pause' as const, 'resume' as const, 'resume' as const, 'erase' as const, 'restate' as const, 'confirm' as const),
   number: fc.integer({ min: 0, max: 2 }),
 })
 const waitOp = fc.record({
   kind: fc.constant('wait' as const),
   ms: fc.oneof(fc.integer({ min: -300, max: 3_000 }), fc.integer({ min: 9_000, max: 15_000 })),
+})
+/** The clock is set: beyond what it may be off by, forward or back. */
+const jumpOp = fc.record({
+  kind: fc.constant('jump' as const),
+  minutes: fc.constantFrom(-31, -6, -4, 4, 6, 30),
+  confirmed: fc.boolean(),
+})
+const restartOp = fc.record({
+  kind: fc.constant('restart' as const),
+  quotaBucketMs: fc.constantFrom(50, 100, 170, 1_000),
+  quotaWindowMs: fc.constantFrom(5_000, 10_000, 10_000, 400_000),
 })
 const leaseOp = fc.record({
   kind: fc.constant('lease' as const),
@@ -64,8 +86,9 @@ const stampsOp = fc.record({
   stamp: fc.integer({ min: 0, max: 6 }),
 })
 
-/** Both start empty, on one fake clock that now and then steps back. Every answer, and the usage after every step, is compared. */
-export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns = 60): Promise<void> {
+/** Both start empty, on one fake clock that now and then steps back or jumps. Every answer, and the usage after every step, is compared. */
+export async function ledgerDifferential(makeOne: Make, makeOther: Make, options: DifferentialOptions = {}): Promise<void> {
+  const { numRuns = 60, nameCount = 3 } = options
   await fc.assert(
     fc.asyncProperty(
       fc.array(
@@ -74,6 +97,8 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
           { weight: 6, arbitrary: settleOp },
           { weight: 3, arbitrary: waitOp },
           { weight: 2, arbitrary: stampsOp },
+          jumpOp,
+          restartOp,
           controlOp,
           leaseOp,
         ),
@@ -82,8 +107,11 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
       async (operations) => {
         let nowMs = startMs
         const clock = { now: () => nowMs }
-        const settings = { ...contractSettings, quotaLimit: 20 }
-        const [one, other] = [makeOne(settings, clock), makeOther(settings, clock)]
+        let settings = { ...contractSettings, quotaLimit: 20, ...options.settings }
+        const [openOne, openOther] = [makeOne(clock), makeOther(clock)]
+        let [one, other] = [openOne(settings), openOther(settings)]
+        for (const ledger of [one, other]) await ledger.check()
+        const held = async () => (await one.usage()).clock !== undefined
         const attempts: { request: AdmitRequest; bucket: number; firstStamp: string | undefined; probe: boolean }[] = []
         const stamp = (serial: number) => makeStamp(startMs + serial, startMs + serial, String(serial).padStart(16, '0'))
         let token = 0
@@ -92,32 +120,48 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
             case 'wait':
               nowMs += operation.ms
               break
+            case 'jump':
+              nowMs += operation.minutes * 60_000
+              if (operation.confirmed) for (const ledger of [one, other]) await ledger.confirmClock()
+              break
+            case 'restart': {
+              const { quotaBucketMs, quotaWindowMs } = operation
+              settings = { ...settings, quotaBucketMs, quotaWindowMs }
+              one = openOne(settings)
+              other = openOther(settings)
+              break
+            }
             case 'lease': {
+              // By which of two times a lease, an event or an erasure is dated while the clock is off, is nobody's promise.
+              if (await held()) break
               const { holder, ttlMs } = operation
               const ask = (ledger: Ledger) => (ttlMs === 0 ? ledger.release('flush', holder) : ledger.lease('flush', holder, ttlMs))
               expect(await ask(other)).toEqual(await ask(one))
               break
             }
             case 'control': {
+              if (operation.what === 'erase' && (await held())) break
               for (const ledger of [one, other]) {
-                if (operation.what === 'erase') await ledger.erase(`visitor-${operation.number}`)
+                if (operation.what === 'confirm') await ledger.confirmClock()
+                else if (operation.what === 'erase') await ledger.erase(`visitor-${operation.number}`)
                 else if (operation.what === 'restate') await ledger.restate(operation.number * 5)
                 else await ledger.pause(operation.what === 'pause')
               }
               break
             }
             case 'stamps': {
+              if (await held()) break
               const events = [{ event: `event-${operation.event}`, stamp: stamp(operation.stamp) }]
               expect(await other.firstStamps(events)).toEqual(await one.firstStamps(events))
               break
             }
             case 'admit': {
               const requests = operation.requests.map(
-                ({ visitor, event, stamps, units, share, hold }): AdmitRequest => ({
+                ({ visitor, name, event, stamps, units, share, hold }): AdmitRequest => ({
                   visitorHash: `visitor-${visitor}`,
                   // With an event all attributes have the event's one stamp.
                   attributes: stamps.map((serial, index) => ({
-                    name: names[index] ?? `name-${index}`,
+                    name: names[(name + index) % nameCount] ?? '',
                     stamp: stamp(event === undefined ? serial : (stamps[0] ?? 0)),
                   })),
                   units,
@@ -127,6 +171,10 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
                   ...(hold ? { hold } : {}),
                 }),
               )
+              if (await held()) {
+                for (const ledger of [one, other]) await expect(ledger.admit(requests, operation.lane)).rejects.toThrow('clock')
+                break
+              }
               const [answers, others] = [await one.admit(requests, operation.lane), await other.admit(requests, operation.lane)]
               expect(others).toEqual(answers)
               answers.forEach((answer, index) => {
@@ -158,8 +206,9 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, numRuns
                   },
                 ]
               })
-              await one.settle(settlements, { calls: 1 })
-              await other.settle(settlements, { calls: 1 })
+              const leads = { desk: 2_000 + settlements.length }
+              await one.settle(settlements, { calls: 1 }, leads)
+              await other.settle(settlements, { calls: 1 }, leads)
               break
             }
           }

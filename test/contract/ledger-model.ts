@@ -16,6 +16,7 @@ export interface ModelLedger extends Ledger {
   steppedBackMs(): number
   /** Other settings from now on. */
   restart(settings: LedgerSettings): void
+  restarted(): boolean
 }
 
 /** One granted unit; `bucket` is the last millisecond at which it may have been granted. */
@@ -120,6 +121,12 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
         .filter((_, index) => (retentions[index + 1]?.sinceMs ?? Number.POSITIVE_INFINITY) > timeMs)
         .map(({ retentionMs }) => retentionMs),
     )
+  /** Two lifetimes behind its newest stamp a register is as if it had never been. */
+  const counting = (known: Map<string, ModelRegister>, name: string): ModelRegister => {
+    const r = known.get(name) ?? { at: 0 }
+    const times = [r.done, r.open].filter((stamp) => stamp !== undefined).map(timeOf)
+    return Math.max(0, ...times) < clock.now() - 2 * (settings.retentionMs + settings.quotaSlackMs + settings.youngMs) ? { at: 0 } : r
+  }
   const registersOf = (visitor: string) => {
     const known = registers.get(visitor) ?? new Map<string, ModelRegister>()
     registers.set(visitor, known)
@@ -156,7 +163,7 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
       stamps = stamps.map(() => first)
     }
     const known = registersOf(request.visitorHash)
-    const registerOf = (index: number): ModelRegister => known.get(request.attributes[index]?.name ?? '') ?? { at: 0 }
+    const registerOf = (index: number): ModelRegister => counting(known, request.attributes[index]?.name ?? '')
     let verdicts = stamps.map((stamp, index) => verdictOf(registerOf(index), stamp, lane, request.visitorHash, now))
     const answer = { event: 'open' as const, attempts: backoffs.get(request.visitorHash)?.attempts ?? 0 }
     const first = firstStamp === undefined ? {} : { firstStamp }
@@ -205,7 +212,7 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
     const known = registersOf(visitorHash)
     let closed = false
     for (const { name, stamp, outcome } of attributes) {
-      const r = known.get(name) ?? { at: 0 }
+      const r = counting(known, name)
       known.set(name, r)
       const mine = r.open !== undefined && r.token === token
       if (outcome === 'delivered' && (r.done === undefined || stamp > r.done)) r.done = stamp
@@ -367,14 +374,16 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
         granted = units > 0 ? add(whole, units, now) : []
       }),
     visitor: async (visitor) =>
-      [...registersOf(visitor)].flatMap(([name, { done, open }]) =>
-        done === undefined && open === undefined
+      [...registersOf(visitor).keys()].flatMap((name) => {
+        const { done, open } = counting(registersOf(visitor), name)
+        return done === undefined && open === undefined
           ? []
-          : [{ name, ...(done === undefined ? {} : { done }), ...(open === undefined ? {} : { open }) }],
-      ),
+          : [{ name, ...(done === undefined ? {} : { done }), ...(open === undefined ? {} : { open }) }]
+      }),
     moveOut: () => Promise.reject(new Error('a model stays where it is')),
     moveIn: () => Promise.reject(new Error('a model stays where it is')),
     steppedBackMs: () => behindMs,
+    restarted: () => settings !== first,
     mostInAnyWindow: () =>
       Math.max(
         0,

@@ -179,7 +179,7 @@ export function ledgerMoveContract(name: string, makeOne: Make, makeOther: Make,
     })
 
     it('after any history, whatever is asked next is answered as it would have been', async () => {
-      const names = ['tier', '__proto__', 'a b|c:"😀"']
+      const names = ['tier', '__proto__', 'a b|c:"😀"', 'd', 'e', 'f', 'g', 'h']
       const outcomes: Outcome[] = ['delivered', 'unsent', 'refused', 'unknown']
       const step = fc.record({
         visitor: fc.integer({ min: 0, max: 2 }),

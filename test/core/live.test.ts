@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Ledger } from '../../src/core/ledger/port.ts'
+import type { Ledger, Verdict } from '../../src/core/ledger/port.ts'
 import type { Receipt } from '../../src/core/receipt.ts'
 import { settleMicrotasks } from '../support/clock.ts'
 import { createWorld, type TargetAnswer } from '../support/world.ts'
@@ -9,7 +9,12 @@ const one = { id: 'evt-1', attributes: { status: 'gold' } }
 describe('live: what Target answers decides what the sender hears and where the update lies (G2)', () => {
   const table: { answer: TargetAnswer; receipt: Receipt; entries: number; dead: string[] }[] = [
     { answer: { kind: 'delivered' }, receipt: { status: 'submitted', calls: 1 }, entries: 0, dead: [] },
-    { answer: { kind: 'refused', message: 'no', own: true }, receipt: { status: 'rejected' }, entries: 0, dead: ['rejected'] },
+    {
+      answer: { kind: 'refused', message: 'no', own: true },
+      receipt: { status: 'rejected', detail: 'no' },
+      entries: 0,
+      dead: ['rejected'],
+    },
     { answer: { kind: 'disbelieved' }, receipt: { status: 'deferred', reason: 'target_unavailable' }, entries: 1, dead: [] },
     { answer: { kind: 'misconfigured', status: 403 }, receipt: { status: 'deferred', reason: 'target_unavailable' }, entries: 1, dead: [] },
     { answer: { kind: 'unavailable', status: 503 }, receipt: { status: 'deferred', reason: 'target_unavailable' }, entries: 1, dead: [] },
@@ -153,13 +158,44 @@ describe('live: newest wins (G3)', () => {
   })
 })
 
+describe('live: what was set aside without asking Target says so, and why', () => {
+  it.each<[Verdict, Receipt, string]>([
+    ['expired', { status: 'set_aside', reason: 'expired' }, 'expired'],
+    ['lost', { status: 'set_aside', reason: 'ledger_lost' }, 'ledger_lost'],
+    ['overtaken', { status: 'set_aside', reason: 'overtaken_unconfirmed' }, 'overtaken_unconfirmed'],
+  ])('%s', async (verdict, receipt, dead) => {
+    const world = await createWorld()
+    const admit: Ledger['admit'] = async (requests) =>
+      requests.map(({ attributes }) => ({ event: 'open', verdicts: attributes.map(() => verdict), attempts: 0 }))
+    const refusing = world.isolate({ ledger: { ...world.ledger, admit } })
+    expect(await refusing.deliver([await world.update(one)])).toEqual([receipt])
+    expect([await world.dead(), world.target.calls.length]).toEqual([[dead], 0])
+  })
+
+  it('an attribute that fits no call', async () => {
+    const world = await createWorld()
+    const big = await world.update({ id: 'evt', attributes: { bio: 'x'.repeat(20_000) } })
+    // It came in where calls were POSTs.
+    expect(await world.isolate({ method: 'get' }).deliver([big])).toEqual([{ status: 'set_aside', reason: 'unfit' }])
+    expect([await world.dead(), world.target.calls.length]).toEqual([['rejected'], 0])
+  })
+
+  it('of a part that Target refused and a part that nobody asked about, Target’s word counts', async () => {
+    const world = await createWorld()
+    world.target.behave = () => ({ kind: 'refused', message: 'no such attribute', own: true })
+    const mixed = await world.update({ id: 'evt', attributes: { bio: 'x'.repeat(20_000), tier: 'gold' } })
+    const receipts = await world.isolate({ method: 'get' }).deliver([mixed])
+    expect(receipts).toEqual([{ status: 'rejected', detail: 'no such attribute' }])
+  })
+})
+
 describe('live: a split update', () => {
   it('is submitted only when every part was accepted; a refused part alone is set aside', async () => {
     const world = await createWorld()
     world.target.behave = (_, pairs) => (pairs.has('bad') ? { kind: 'refused', message: 'bad attribute', own: true } : undefined)
     const big = 'x'.repeat(40_000)
     const update = await world.update({ id: 'evt', attributes: { good: big, bad: big, also: big } })
-    expect(await world.deliver([update])).toEqual([{ status: 'rejected' }])
+    expect(await world.deliver([update])).toEqual([{ status: 'rejected', detail: 'bad attribute' }])
     expect(Object.keys(world.profile()).sort()).toEqual(['also', 'good'])
     const [dead] = (await world.backlog.listDead()).items
     expect(dead).toMatchObject({ dead: { reason: 'rejected', detail: 'bad attribute', entry: { attributes: [{ name: 'bad' }] } } })

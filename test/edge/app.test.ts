@@ -83,7 +83,8 @@ describe('POST /v1/updates: what became of it (DESIGN §8)', () => {
     [{ status: 'deferred', reason: 'quota' }, 202, { id: 'evt_1', status: 'deferred', reason: 'quota' }],
     [{ status: 'duplicate' }, 200, { id: 'evt_1', status: 'duplicate' }],
     [{ status: 'superseded' }, 200, { id: 'evt_1', status: 'superseded' }],
-    [{ status: 'rejected' }, 200, { id: 'evt_1', status: 'rejected' }],
+    [{ status: 'rejected', detail: 'no' }, 200, { id: 'evt_1', status: 'rejected', detail: 'no' }],
+    [{ status: 'set_aside', reason: 'ledger_lost' }, 202, { id: 'evt_1', status: 'set_aside', reason: 'ledger_lost' }],
     [{ status: 'in_flight' }, 409, { type: '/problems/in-flight', id: 'evt_1' }],
     [{ status: 'unavailable' }, 503, { type: '/problems/unavailable', id: 'evt_1' }],
   ])('%j is %i', async (receipt, status, body) => {
@@ -331,6 +332,22 @@ describe('the drop-in route answers as Target does', () => {
     const { send } = await edge(() => ({ status: 'deferred', reason: 'quota' }))
     const answer = await send('/m2/demo/profile/update?mboxPC=1&profile.a=1', { headers: bearer })
     expect([answer.status, await answer.text()]).toEqual([202, success])
+  })
+})
+
+describe('what nobody asked Target about', () => {
+  it('is no success on the drop-in route, and says why', async () => {
+    const { send } = await edge(() => ({ status: 'set_aside', reason: 'expired' }))
+    const answer = await send('/m2/demo/profile/update?mboxPC=1&profile.a=1', {
+      headers: { authorization: `Bearer ${testSecrets.apiToken}` },
+    })
+    expect(answer.status).toBe(202)
+    expect(await answer.text()).toMatch(/<success>false<\/success>.*set aside.*expired/)
+  })
+
+  it('makes a batch 202, since a person has to look', async () => {
+    const { v1 } = await edge(() => ({ status: 'set_aside', reason: 'expired' }))
+    expect((await v1({ updates: [good] })).status).toBe(202)
   })
 })
 

@@ -172,6 +172,46 @@ describe('what a mapping gives', () => {
     expect(JSON.stringify(result)).not.toMatch(new RegExp(`${canary}|4711`))
   })
 
+  it.each<[string, z.ZodType, unknown]>([
+    [
+      'a refinement',
+      z.object({ customer: z.string().refine(() => false, { error: (i) => `${String(i.input)} is bad` }) }),
+      { customer: canary },
+    ],
+    [
+      'a message for a check of zod’s own',
+      z.object({ customer: z.string().max(2, { error: (i) => `${String(i.input)}!` }) }),
+      { customer: canary },
+    ],
+    ['a message for a type', z.object({ customer: z.int({ error: (i) => `not ${JSON.stringify(i.input)}` }) }), { customer: canary }],
+    ['a raised issue', z.string().superRefine((given, context) => context.addIssue(`${given} is bad`)), canary],
+    [
+      'a bound of a raised issue',
+      z.string().superRefine((given, context) => context.addIssue({ code: 'too_small', minimum: given as never, origin: 'number' })),
+      canary,
+    ],
+    ['a path of a raised issue', z.string().superRefine((given, context) => context.addIssue({ code: 'custom', path: [given] })), canary],
+    ['a check of one’s own', z.string().check((c) => void c.issues.push({ code: 'custom', input: c.value, message: c.value })), canary],
+    ['a transform', z.string().transform((given, context) => context.addIssue({ code: 'custom', message: given })), canary],
+    ['a key of a record', z.object({ of: z.record(z.string(), z.number()) }), { of: { [canary]: 'x' } }],
+    ['an option of a union', z.union([z.string().refine(() => false, { error: (i) => String(i.input) }), z.int()]), canary],
+  ])('nothing of the event comes through the schema’s own words: %s (G8)', (_, schema, event) => {
+    const read = source('a', { auth: bearer(), schema, map: () => null }).read(event)
+    expect(read).toEqual({ ok: false, reason: expect.stringMatching(/is refused by its schema|Invalid input/) })
+    expect(JSON.stringify(read)).not.toContain(canary)
+  })
+
+  it('what does not fit below a record, a lazy or an optional one is named by the names that the schema has', () => {
+    interface Node {
+      readonly tag?: number
+      readonly next?: Node
+    }
+    const node: z.ZodType<Node, Node> = z.lazy(() => z.object({ tag: z.int().optional(), next: node.optional() }) as never)
+    const schema = z.object({ of: z.record(z.string(), z.array(node)) })
+    const read = source('a', { auth: bearer(), schema, map: () => null }).read({ of: { [canary]: [{ next: { tag: canary } }] } })
+    expect(read).toEqual({ ok: false, reason: 'of.*.0.next.tag: Invalid input: expected number, received string' })
+  })
+
   it('only the attributes that the source names go, and those below them', async () => {
     const named = source('a', {
       auth: bearer(),

@@ -15,6 +15,8 @@ export type ServerRuntime = Exclude<RuntimeName, 'workerd'>
 export interface RunningRelay {
   /** Without a trailing slash. */
   readonly url: string
+  /** Of the process; for workerd its parent. */
+  readonly pid: number
   /** All that it printed so far. */
   printed(): string
   /** Ends it at once, as a crash would; or asks it to end. Resolves to its exit status. */
@@ -57,6 +59,7 @@ export async function startRelay(runtime: RuntimeName, folder: string, settings:
   })
   return {
     url: `http://127.0.0.1:${port}`,
+    pid: child.pid ?? 0,
     printed: () => text,
     end: async (signal) => {
       if (child.exitCode === null && child.pid !== undefined) {

@@ -158,7 +158,7 @@ describe('the server', () => {
     rmSync(file)
     await using empty = await startServer(emulator.origin, { folder: server.folder, settings })
     // Its order is not known so shortly behind the loss: it is set aside.
-    expect((await post(empty, update('b', { tier: 'new' }))).answer).toMatchObject({ status: 'rejected' })
+    expect((await post(empty, update('b', { tier: 'new' }))).answer).toMatchObject({ status: 'set_aside', reason: 'ledger_lost' })
     expect((await empty.relay.operator.usage()).remaining).toBe(0)
     expect(empty.logged.some(({ event }) => event === 'ledger_lost')).toBe(true)
     expect(emulator.statistics().calls).toBe(6)

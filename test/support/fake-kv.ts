@@ -10,12 +10,22 @@ export interface FakeKvOptions {
   readonly staleMs?: number
   /** Puts an empty page before each real one. */
   readonly emptyPages?: boolean
+  /** What one bulk read may carry, bytes: KV's 25 MiB, or fewer to be met sooner. */
+  readonly bulkBytes?: number
 }
 
 export interface FakeKv extends Kv {
   /** The next so many puts fail. */
   failPuts: number
+  /** What a read of this key throws, alone or among others; undefined where it is given. */
+  failGet: (key: string) => string | undefined
+  /** Keys of each read so far. */
+  readonly reads: (readonly string[])[]
 }
+
+/** KV's limits, as its documentation has them and as workerd 1.20261117 refuses what is beyond (seen word for word). */
+const mebibyte = 1_048_576
+const maxValueBytes = 25 * mebibyte
 
 interface Version {
   readonly atMs: number
@@ -23,7 +33,7 @@ interface Version {
   readonly metadata?: unknown
 }
 
-export function fakeKv({ now, staleMs = 0, emptyPages = false }: FakeKvOptions): FakeKv {
+export function fakeKv({ now, staleMs = 0, emptyPages = false, bulkBytes = maxValueBytes }: FakeKvOptions): FakeKv {
   const versions = new Map<string, Version[]>()
   const write = (key: string, version: Version) => {
     if (Buffer.byteLength(key) > 512)
@@ -38,6 +48,8 @@ export function fakeKv({ now, staleMs = 0, emptyPages = false }: FakeKvOptions):
 
   const kv: FakeKv = {
     failPuts: 0,
+    failGet: () => undefined,
+    reads: [],
     async put(key, value, options) {
       if (kv.failPuts > 0) {
         kv.failPuts--
@@ -46,6 +58,8 @@ export function fakeKv({ now, staleMs = 0, emptyPages = false }: FakeKvOptions):
       const metadata = options?.metadata
       const bytes = Buffer.byteLength(JSON.stringify(metadata) ?? '')
       if (bytes > 1_024) throw new Error(`KV PUT failed: 413 Metadata length of ${bytes} exceeds limit of 1024.`)
+      const size = Buffer.byteLength(value)
+      if (size > maxValueBytes) throw new Error(`KV PUT failed: 413 Value length of ${size} exceeds limit of ${maxValueBytes}.`)
       write(key, { atMs: now(), value, ...(metadata === undefined ? {} : { metadata: JSON.parse(JSON.stringify(metadata)) as unknown }) })
     },
     async delete(key) {
@@ -53,7 +67,13 @@ export function fakeKv({ now, staleMs = 0, emptyPages = false }: FakeKvOptions):
     },
     async get(keys) {
       if (keys.length > 100) throw new Error('KV GET_BULK failed: 400 You can request a maximum of 100 keys')
-      return new Map(keys.map((key) => [key, seen(key)?.value ?? null]))
+      kv.reads.push(keys)
+      const refused = keys.map(kv.failGet).find((message) => message !== undefined)
+      if (refused !== undefined) throw new Error(refused)
+      const values = keys.map((key) => [key, seen(key)?.value ?? null] as const)
+      if (values.reduce((sum, [, value]) => sum + Buffer.byteLength(value ?? ''), 0) > bulkBytes)
+        throw new Error(`KV GET_BULK failed: 413 Total size of request exceeds the limit of ${bulkBytes / mebibyte}MB`)
+      return new Map(values)
     },
     async list({ prefix, cursor, limit = 1_000 }): Promise<KvList> {
       const [kind, after = ''] = (cursor ?? 'empty ').split(/ (.*)/s)

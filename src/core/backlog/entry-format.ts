@@ -1,7 +1,8 @@
 /** How entries and dead letters are written down. The format carries a version; what can't be read is data, not a throw. */
 import * as z from 'zod'
 import { isStamp } from '../stamp.ts'
-import { type DeadLetter, deadReasons, type Entry, type KeptDead, type KeptEntry, type Unreadable } from './port.ts'
+import { type DeadHead, type DeadLetter, deadReasons, type Entry, type KeptDead, type KeptEntry, type Unreadable } from './port.ts'
+import { fromBase64, toBase64 } from './seal.ts'
 
 const visitor = z.union([z.strictObject({ pcId: z.string() }), z.strictObject({ thirdPartyId: z.string() })])
 
@@ -30,8 +31,28 @@ const deadFormat = z.object({
   f: z.number(),
   n: z.number(),
   u: entryFormat.optional(),
+  /** A raw body as text; or as base64 of its UTF-8, where JSON would take more for it. */
   w: z.string().optional(),
+  y: z.string().optional(),
   i: z.string().optional(),
+})
+
+/**
+ * What stands in the metadata of a key whose content lies in its value: its size, and of a dead letter what can be told
+ * without reading it. In the clear also where the content is sealed: it names nobody.
+ */
+const headFormat = z.object({
+  v: z.literal(3),
+  /** Bytes of the value. */
+  b: z.int().min(0),
+})
+const deadHeadFormat = headFormat.extend({
+  r: z.enum(deadReasons),
+  o: z.string(),
+  t: z.number(),
+  f: z.number(),
+  n: z.number(),
+  h: z.string().optional(),
 })
 
 /** The JSON form of an entry, as an object. */
@@ -66,7 +87,7 @@ export function packDead(dead: DeadLetter): z.input<typeof deadFormat> {
     f: dead.firstSeenMs,
     n: dead.attempts,
     ...(dead.entry === undefined ? {} : { u: packEntry(dead.entry) }),
-    ...(dead.raw === undefined ? {} : { w: dead.raw }),
+    ...packRaw(dead.raw),
     ...(dead.eventId === undefined ? {} : { i: dead.eventId }),
   }
 }
@@ -74,7 +95,9 @@ export function packDead(dead: DeadLetter): z.input<typeof deadFormat> {
 export function unpackDead(packed: unknown): DeadLetter | undefined {
   const read = deadFormat.safeParse(packed)
   if (!read.success) return undefined
-  const { r, o, d, t, f, n, u, w, i } = read.data
+  const { r, o, d, t, f, n, u, w, y, i } = read.data
+  const raw = y === undefined ? w : decodeRaw(y)
+  if (y !== undefined && raw === undefined) return undefined
   return {
     reason: r,
     source: o,
@@ -83,7 +106,7 @@ export function unpackDead(packed: unknown): DeadLetter | undefined {
     firstSeenMs: f,
     attempts: n,
     ...(u === undefined ? {} : { entry: entryOf(u) }),
-    ...(w === undefined ? {} : { raw: w }),
+    ...(raw === undefined ? {} : { raw }),
     ...(i === undefined ? {} : { eventId: i }),
   }
 }
@@ -91,12 +114,46 @@ export function unpackDead(packed: unknown): DeadLetter | undefined {
 /** What stands under a key of the backlog, once it is opened. */
 export function readEntry(key: string, packed: unknown): KeptEntry | Unreadable {
   const entry = unpackEntry(packed)
-  return entry === undefined ? { key, unreadable } : { key, entry }
+  return entry === undefined ? { key, unreadable: unknownFormat } : { key, entry }
 }
 
-export function readDead(key: string, packed: unknown): KeptDead | Unreadable {
+export function readDead(key: string, packed: unknown, head?: DeadHead): KeptDead | Unreadable {
   const dead = unpackDead(packed)
-  return dead === undefined ? { key, unreadable } : { key, dead }
+  return dead === undefined ? { key, unreadable: unknownFormat, ...(head === undefined ? {} : { head }) } : { key, dead }
+}
+
+export function headOf(dead: DeadLetter): DeadHead {
+  const { reason, source, atMs, firstSeenMs, attempts, entry } = dead
+  return { reason, source, atMs, firstSeenMs, attempts, ...(entry === undefined ? {} : { visitorHash: entry.visitorHash }) }
+}
+
+/** @param bytes of the value that it stands beside */
+export function packHead(bytes: number, head?: DeadHead): z.input<typeof headFormat> | z.input<typeof deadHeadFormat> {
+  if (head === undefined) return { v: 3, b: bytes }
+  const { reason, source, atMs, firstSeenMs, attempts, visitorHash } = head
+  return {
+    v: 3,
+    b: bytes,
+    r: reason,
+    o: source,
+    t: atMs,
+    f: firstSeenMs,
+    n: attempts,
+    ...(visitorHash === undefined ? {} : { h: visitorHash }),
+  }
+}
+
+/** Undefined where it is no head. `dead` is absent where it is none of a dead letter, or of a reason that is not known. */
+export function unpackHead(packed: unknown): { readonly bytes: number; readonly dead?: DeadHead } | undefined {
+  const read = headFormat.safeParse(packed)
+  if (!read.success) return undefined
+  const dead = deadHeadFormat.safeParse(packed)
+  if (!dead.success) return { bytes: read.data.b }
+  const { r, o, t, f, n, h } = dead.data
+  return {
+    bytes: read.data.b,
+    dead: { reason: r, source: o, atMs: t, firstSeenMs: f, attempts: n, ...(h === undefined ? {} : { visitorHash: h }) },
+  }
 }
 
 /** JSON text to data; undefined where it is not JSON. */
@@ -121,9 +178,31 @@ export function deadKey(atMs: number, randomHex: string): string {
 export const entryPrefix = 'b1/'
 export const deadPrefix = 'd1/'
 /** Another version's format, another ring's key, or changed. */
-const unreadable = 'not a format or a key that this version has'
+export const unknownFormat = 'not a format or a key that this version has'
+/** The store gives everything around it. */
+export const notGiven = 'the store does not give it'
 /** Enough that no two keys of one stamp meet. */
 export const keyRandomBytes = 8
+
+/**
+ * JSON writes a control character in six bytes; base64 writes anything in 4/3. So no body of 3 MiB takes more than 11.2 MB
+ * (a part of it bytes that are no UTF-8, three for one once they are read), and 15 MB sealed: within KV's 25 MiB.
+ */
+function packRaw(raw: string | undefined): { w?: string; y?: string } {
+  if (raw === undefined) return {}
+  const utf8 = new TextEncoder()
+  const bytes = utf8.encode(raw)
+  return utf8.encode(JSON.stringify(raw)).length <= Math.ceil(bytes.length / 3) * 4 + 2 ? { w: raw } : { y: toBase64(bytes) }
+}
+
+/** Undefined where it is not base64. */
+function decodeRaw(base64: string): string | undefined {
+  try {
+    return new TextDecoder().decode(fromBase64(base64))
+  } catch {
+    return undefined
+  }
+}
 
 function entryOf({ i, h, a, s, o, e, f, n, b }: z.output<typeof entryFormat>): Entry {
   return {

@@ -52,16 +52,36 @@ export interface KeptDead {
   readonly dead: DeadLetter
 }
 
+/** What is known of a dead letter without reading it, where it was written with a head. Nothing personal, and no secret. */
+export interface DeadHead {
+  readonly reason: DeadReason
+  readonly source: string
+  readonly atMs: number
+  readonly firstSeenMs: number
+  readonly attempts: number
+  /** Whose update it is, as the keyed hash; absent where that can only be told from a raw body. */
+  readonly visitorHash?: string
+}
+
+/**
+ * A page is bounded three ways: by `limit`, by the bytes that it holds in memory, and by what could not be read; so it
+ * may have fewer items than `limit`, or none, and a cursor all the same. Only a page without a cursor is the last one.
+ */
 export interface Page<T> {
   readonly items: readonly T[]
   /** Present where there may be more, even if `items` is empty. */
   readonly cursor?: string
 }
 
-/** A listed key whose content can't be read (another format, a missing decryption key): left alone and reported. */
+/**
+ * A listed key whose content can't be read (another format, a missing decryption key, a store that gives all but this
+ * one): left alone and reported.
+ */
 export interface Unreadable {
   readonly key: string
   readonly unreadable: string
+  /** Of a dead letter, where its head can be read. */
+  readonly head?: DeadHead
 }
 
 export interface Backlog {
@@ -69,13 +89,18 @@ export interface Backlog {
   put(entry: Entry): Promise<string>
   /**
    * One page in key order, so that the entries of one visitor are neighbours.
-   * `prefix`: leading hex digits of the visitor hash; empty for all. `limit`: 1..1,000, default 1,000.
+   * `prefix`: leading hex digits of the visitor hash; empty for all. `limit`: 1..1,000, default 1,000. `cursor`: of a
+   * page with the same prefix and limit.
    */
   list(options?: { prefix?: string; cursor?: string; limit?: number }): Promise<Page<KeptEntry | Unreadable>>
   /** Idempotent. */
   delete(key: string): Promise<void>
   bury(dead: DeadLetter): Promise<string>
-  listDead(options?: { cursor?: string; limit?: number }): Promise<Page<KeptDead | Unreadable>>
+  /**
+   * One page in the order of time. `wanted`: leaves out what it refuses, by its head, and does not read it where the
+   * head stands beside it; what nobody can tell a head of is always shown.
+   */
+  listDead(options?: { cursor?: string; limit?: number; wanted?: (head: DeadHead) => boolean }): Promise<Page<KeptDead | Unreadable>>
   /** Undefined where there is none under this key (any more). */
   readDead(key: string): Promise<KeptDead | Unreadable | undefined>
   /** Operations that this instance has asked of its store so far: what a flush's budget counts. */

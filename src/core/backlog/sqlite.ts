@@ -1,14 +1,17 @@
 /**
  * The backlog on SQLite, for wherever there is no KV.
  *
- * Guarantee: a put that resolved is on disk as far as SQLite's own settings go; lists are current.
+ * Guarantee: a put that resolved is on disk as far as SQLite's own settings go; lists are current, and hold
+ * `limits.bytesPerPage` of values at a time.
  */
 import type { Sql } from '../ledger/sql.ts'
+import { defaultLimits, type Limits } from '../limits.ts'
 import {
   deadKey,
   deadPrefix,
   entryKey,
   entryPrefix,
+  headOf,
   keyRandomBytes,
   packDead,
   packEntry,
@@ -19,17 +22,21 @@ import {
 import type { Backlog, Page } from './port.ts'
 import type { Seal } from './seal.ts'
 
-const defaultLimit = 1_000
+export interface SqliteBacklogParts {
+  readonly randomHex: (bytes: number) => string
+  readonly seal: Seal
+  readonly limits?: Limits
+}
 
-export function sqliteBacklog(sql: Sql, { randomHex, seal }: { randomHex: (bytes: number) => string; seal: Seal }): Backlog {
+export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimits }: SqliteBacklogParts): Backlog {
   let operations = 0
   sql.exec('CREATE TABLE IF NOT EXISTS relay_backlog (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID')
 
-  // `async`, so that a throw is a rejection, as it is with every other backlog.
-  const run = async (query: string, ...params: (string | number)[]) => {
+  const step = <T>(work: () => T): Promise<T> => {
     operations++
-    return sql.exec(query, ...params)
+    return sql.inTurn(work)
   }
+  const run = (query: string, ...params: (string | number)[]) => step(() => sql.exec(query, ...params))
 
   return {
     get operations() {
@@ -40,7 +47,7 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal }: { randomHex: (bytes
       await run('INSERT INTO relay_backlog (key, value) VALUES (?, ?)', key, JSON.stringify(await seal.seal(packEntry(entry), key)))
       return key
     },
-    list: ({ prefix = '', cursor, limit = defaultLimit } = {}) => readPage(entryPrefix + prefix, cursor, limit, readEntry),
+    list: ({ prefix = '', cursor, limit } = {}) => readPage(entryPrefix + prefix, cursor, limit, readEntry),
     async delete(key) {
       await run('DELETE FROM relay_backlog WHERE key = ?', key)
     },
@@ -49,7 +56,11 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal }: { randomHex: (bytes
       await run('INSERT INTO relay_backlog (key, value) VALUES (?, ?)', key, JSON.stringify(await seal.seal(packDead(dead), key)))
       return key
     },
-    listDead: ({ cursor, limit = defaultLimit } = {}) => readPage(deadPrefix, cursor, limit, readDead),
+    // A read of one's own file costs next to nothing: there are no heads, and each letter is read for its own.
+    async listDead({ cursor, limit, wanted = () => true } = {}) {
+      const page = await readPage(deadPrefix, cursor, limit, readDead)
+      return { ...page, items: page.items.filter((item) => !('dead' in item) || wanted(headOf(item.dead))) }
+    },
     async readDead(key) {
       const [row] = await run('SELECT value FROM relay_backlog WHERE key = ?', key)
       return row === undefined ? undefined : readDead(key, await seal.open(parseJson(String(row['value'])), key))
@@ -59,21 +70,37 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal }: { randomHex: (bytes
   /** The cursor is the last key shown: what is put or deleted meanwhile shifts nothing. */
   async function readPage<T>(
     prefix: string,
-    cursor: string | undefined,
-    limit: number,
+    cursor = prefix,
+    limit = limits.keysPerPage,
     read: (key: string, packed: unknown) => T,
   ): Promise<Page<T>> {
+    const { rows, next } = await step(() => readRows(prefix, cursor, Math.min(limit, limits.keysPerPage)))
+    const items: T[] = []
+    for (const { key, value } of rows) items.push(read(key, await seal.open(parseJson(value), key)))
+    return { items, ...(next === undefined ? {} : { cursor: next }) }
+  }
+
+  /** Sizes first, then the values that fit; one that is larger than a page goes alone. */
+  function readRows(prefix: string, after: string, limit: number) {
     // Keys are ASCII: the prefix with the highest such character behind it bounds the range.
-    const rows = await run(
-      'SELECT key, value FROM relay_backlog WHERE key > ? AND key < ? ORDER BY key LIMIT ?',
-      cursor ?? prefix,
+    const sizes = sql.exec(
+      'SELECT key, octet_length(value) AS bytes FROM relay_backlog WHERE key > ? AND key < ? ORDER BY key LIMIT ?',
+      after,
       `${prefix}~`,
       limit + 1,
     )
-    const shown = rows.slice(0, limit).map((row) => ({ key: String(row['key']), value: String(row['value']) }))
-    const items: T[] = []
-    for (const { key, value } of shown) items.push(read(key, await seal.open(parseJson(value), key)))
-    const last = shown.at(-1)
-    return rows.length > limit && last !== undefined ? { items, cursor: last.key } : { items }
+    let held = 0
+    let count = 0
+    for (const { bytes } of sizes.slice(0, limit)) {
+      if (count > 0 && held + Number(bytes) > limits.bytesPerPage) break
+      held += Number(bytes)
+      count++
+    }
+    const last = String(sizes[count - 1]?.['key'] ?? after)
+    const rows = sql.exec('SELECT key, value FROM relay_backlog WHERE key > ? AND key <= ? ORDER BY key', after, last)
+    return {
+      rows: rows.map((row) => ({ key: String(row['key']), value: String(row['value']) })),
+      next: sizes.length > count ? last : undefined,
+    }
   }
 }

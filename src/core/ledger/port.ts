@@ -167,6 +167,7 @@ export interface MovedState {
   }[]
 }
 
+/** A visitor, or some of its registers: one with many is in several parts, which join. */
 export interface MovedVisitor {
   readonly hash: string
   /** Open stamps newest first. */
@@ -214,7 +215,7 @@ export interface Ledger {
   erase(visitorHash: string): Promise<void>
   /** States how many units were really spent in the window that ends now, after a loss. An operator's word: G1 rests on it. */
   restate(units: number): Promise<void>
-  /** What is known of a visitor's attributes, by name. */
+  /** What is known of a visitor's attributes, by name; at most `attributesListed` of `Limits`, and then maybe not of all. */
   visitor(visitorHash: string): Promise<readonly KnownAttribute[]>
   /** One part of the state, and where the next one begins; pause before, or it is not one moment's. */
   moveOut(cursor?: string): Promise<{ readonly part: MovedState; readonly cursor?: string }>

@@ -60,11 +60,23 @@ function placeOf(text: string): RegisterPlace {
 }
 
 /** What is known here already stays; the newer delivery counts. */
-export function moveIn(part: MovedState, sql: Sql, rows: SqlRows, account: (name: string) => SqlWindow, nowMs: number): void {
+export function moveIn(
+  part: MovedState,
+  sql: Sql,
+  rows: SqlRows,
+  settings: LedgerSettings,
+  account: (name: string) => SqlWindow,
+  nowMs: number,
+): void {
   const memo = `moved-in:${part.id ?? ''}`
   const counted = part.id !== undefined && sql.exec('SELECT name FROM relay_memo WHERE name = ?', memo).length > 0
   if (!counted) for (const { account: name, lastMs, units } of part.units) account(name).charge(units, lastMs)
-  if (!counted && part.id !== undefined && part.units.length > 0) sql.exec('INSERT INTO relay_memo (name, value) VALUES (?, ?)', memo, '1')
+  if (!counted && part.id !== undefined && part.units.length > 0) {
+    // Kept as long as any of them could be counted, and a window more; until then is what it says.
+    const untilMs = Math.max(nowMs, ...part.units.map(({ lastMs }) => lastMs)) + 2 * (settings.quotaWindowMs + settings.quotaSlackMs)
+    sql.exec("DELETE FROM relay_memo WHERE name >= 'moved-in:' AND name < 'moved-in;' AND CAST(value AS INTEGER) BETWEEN 2 AND ?", nowMs)
+    sql.exec('INSERT INTO relay_memo (name, value) VALUES (?, ?)', memo, String(untilMs))
+  }
   if (part.lostMs !== undefined) sql.exec('UPDATE relay_epoch SET lost_ms = MAX(lost_ms, ?)', part.lostMs)
   for (const visitor of part.visitors) {
     const known = rows.openVisitor(visitor.hash, nowMs)

@@ -35,6 +35,12 @@ import { openWindow, type SqlWindow, windowSchema } from './sql-window.ts'
 export interface Sql {
   exec(query: string, ...params: (string | number | null)[]): Record<string, unknown>[]
   transaction<T>(work: () => T): T
+  /**
+   * Does a step once the store is free, waiting without blocking; rejects with the store's own error where it does not
+   * become free within seconds, and with whatever else `work` throws. `work` is begun anew each time: it must have done
+   * nothing where it throws, as a transaction has.
+   */
+  inTurn<T>(work: () => T): Promise<T>
 }
 
 const schema = [
@@ -75,12 +81,13 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
   const rows = openRows(sql, settings, limits)
   const epochs = openEpoch(sql, settings)
   const { openVisitor, readEvent, writeEvent, sweep } = rows
-  // `async`, so that a throw is a rejection, as it is with every other ledger.
   const atomically = async <T>(work: (nowMs: number, time: Time) => T): Promise<T> =>
-    sql.transaction(() => {
-      const time = readTime()
-      return work(time.nowMs, time)
-    })
+    sql.inTurn(() =>
+      sql.transaction(() => {
+        const time = readTime()
+        return work(time.nowMs, time)
+      }),
+    )
   const stepping = <T>(work: (step: Step) => T): Promise<T> =>
     atomically((nowMs, time) => {
       const accounts = new Map<string, SqlWindow>()
@@ -170,7 +177,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
         })),
       ),
     moveOut: (cursor) => atomically((nowMs) => moveOut(cursor, sql, rows, settings, limits, nowMs)),
-    moveIn: (part) => stepping(({ nowMs, account }) => moveIn(part, sql, rows, account, nowMs)),
+    moveIn: (part) => stepping(({ nowMs, account }) => moveIn(part, sql, rows, settings, account, nowMs)),
     lease: (name, holder, ttlMs) =>
       atomically((nowMs) => {
         const [held] = sql.exec('SELECT holder, until_ms FROM relay_lease WHERE name = ?', name)
@@ -282,7 +289,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
   function readTime(): Time {
     const kept = readOwn(sql)
     const { confirms, confirmedMs, retentions: before } = kept ?? { confirms: 0, confirmedMs: 0, retentions: [] }
-    const reading = watch({ seenMs: readSeenMs(sql, wholeAccount), confirms })
+    const reading = watch({ seenMs: Math.max(readSeenMs(sql, wholeAccount), confirmedMs), confirms })
     const retentions: Retentions = retentionSet(before, settings.retentionMs, reading.nowMs)
     const own = { confirms, confirmedMs, retentions }
     if (kept === undefined || retentions !== before) writeOwn(sql, own)

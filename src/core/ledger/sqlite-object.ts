@@ -11,5 +11,7 @@ export function objectSqlite(storage: ObjectStorage): Sql {
   return {
     exec: (query, ...params) => storage.sql.exec(query, ...params).toArray(),
     transaction: (work) => storage.transactionSync(work),
+    // An object has its storage to itself.
+    inTurn: async (work) => work(),
   }
 }

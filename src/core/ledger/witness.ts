@@ -14,14 +14,16 @@ export function sqlWitness(sql: Sql): Witness {
     return row === undefined ? undefined : (JSON.parse(String(row['testimony'])) as Testimony)
   }
   return {
-    read: async () => read(),
-    replace: async (seen, next) =>
-      sql.transaction(() => {
-        const standing = read()
-        if (!same(standing, seen)) return standing ?? next
-        sql.exec('INSERT OR REPLACE INTO relay_witness (id, testimony) VALUES (1, ?)', JSON.stringify(next))
-        return next
-      }),
+    read: () => sql.inTurn(read),
+    replace: (seen, next) =>
+      sql.inTurn(() =>
+        sql.transaction(() => {
+          const standing = read()
+          if (!same(standing, seen)) return standing ?? next
+          sql.exec('INSERT OR REPLACE INTO relay_witness (id, testimony) VALUES (1, ?)', JSON.stringify(next))
+          return next
+        }),
+      ),
   }
 }
 

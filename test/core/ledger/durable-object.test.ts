@@ -2,8 +2,12 @@
 import { fileURLToPath, URL } from 'node:url'
 import { build } from 'esbuild'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
-import type { LedgerStore } from '../../../src/core/ledger/port.ts'
+import { afterAll } from 'vitest'
+import type { LedgerSettings, LedgerStore } from '../../../src/core/ledger/port.ts'
+import { defaultLimits } from '../../../src/core/limits.ts'
 import { ledgerContract } from '../../contract/ledger.ts'
+import { ledgerClockContract } from '../../contract/ledger-clock.ts'
+import { largeVisitorContract } from '../../contract/ledger-large.ts'
 import { watched } from '../../support/ledger.ts'
 
 /** What the watch over a store spreads. */
@@ -30,10 +34,12 @@ const worker = `
   import { DurableObject } from 'cloudflare:workers'
   import { sqlLedger } from './src/core/ledger/sql.ts'
   import { objectSqlite } from './src/core/ledger/sqlite-object.ts'
+  import { measureRows } from './test/support/register-rows.ts'
   export class TestLedger extends DurableObject {
-    call({ settings, nowMs, method, args }) {
+    call({ settings, limits, nowMs, method, args }) {
       this.nowMs = nowMs
-      this.ledger ??= sqlLedger(objectSqlite(this.ctx.storage), settings, { now: () => this.nowMs })
+      if (method === 'measure') return measureRows(objectSqlite(this.ctx.storage))
+      this.ledger ??= sqlLedger(objectSqlite(this.ctx.storage), settings, { now: () => this.nowMs }, limits)
       return this.ledger[method](...args)
     }
   }
@@ -66,29 +72,35 @@ const miniflare = new Miniflare(
 )
 let serial = 0
 
-ledgerContract('SQL in a Durable Object', {
-  make: async (settings, clock) => {
-    const name = `ledger-${++serial}`
-    const call = async (method: string, args: readonly unknown[]) => {
-      const body = JSON.stringify({ name, settings, nowMs: clock.now(), method, args })
-      const { answer, error } = (await (await miniflare.dispatchFetch('http://ledger/', { method: 'POST', body })).json()) as {
-        answer?: unknown
-        error?: string
-      }
-      if (error !== undefined) throw error.includes('at most') ? new RangeError(error) : new Error(error)
-      return answer
+function objectLedger(settings: LedgerSettings, clock: { now: () => number }, limits = defaultLimits) {
+  const name = `ledger-${++serial}`
+  const call = async (method: string, args: readonly unknown[] = []) => {
+    const body = JSON.stringify({ name, settings, limits, nowMs: clock.now(), method, args })
+    const { answer, error } = (await (await miniflare.dispatchFetch('http://ledger/', { method: 'POST', body })).json()) as {
+      answer?: unknown
+      error?: string
     }
-    const store = new Proxy({ kind: 'embedded' } as LedgerStore, {
-      get: (target, property) =>
-        property in target
-          ? Reflect.get(target, property)
-          : property === 'then'
-            ? undefined
-            : (...args: unknown[]) => call(String(property), args),
-      ownKeys: () => storeMethods,
-      getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true }),
-    })
-    return watched(store)
-  },
-  dispose: () => miniflare.dispose(),
+    if (error !== undefined) throw error.includes('at most') ? new RangeError(error) : new Error(error)
+    return answer
+  }
+  const store = new Proxy({ kind: 'embedded' } as LedgerStore, {
+    get: (target, property) =>
+      property in target
+        ? Reflect.get(target, property)
+        : property === 'then'
+          ? undefined
+          : (...args: unknown[]) => call(String(property), args),
+    ownKeys: () => storeMethods,
+    getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true }),
+  })
+  return { ledger: watched(store), measure: () => call('measure') as Promise<{ rows: number; bytes: number; registers: number }> }
+}
+
+afterAll(() => miniflare.dispose())
+
+ledgerClockContract('SQL in a Durable Object', { make: async (settings, clock) => objectLedger(settings, clock).ledger })
+ledgerContract('SQL in a Durable Object', { make: async (settings, clock) => objectLedger(settings, clock).ledger })
+ledgerContract('SQL in a Durable Object, pages of two', {
+  make: async (settings, clock) => objectLedger(settings, clock, { ...defaultLimits, registersPerPage: 2, registersPerPart: 3 }).ledger,
 })
+largeVisitorContract('SQL in a Durable Object', async (settings, clock) => objectLedger(settings, clock))

@@ -1,7 +1,8 @@
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, beforeAll } from 'vitest'
+import { afterAll, afterEach, beforeAll } from 'vitest'
 import type { Ledger, LedgerSettings, LedgerStore } from '../../../src/core/ledger/port.ts'
 import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
+import { defaultLimits, type Limits } from '../../../src/core/limits.ts'
 import { ledgerMoveContract } from '../../contract/ledger-move.ts'
 import { seededRandom } from '../../support/clock.ts'
 import { sqlWatched, upstashWatched } from '../../support/ledger.ts'
@@ -14,11 +15,17 @@ beforeAll(async () => {
   standIn = await startUpstashStandIn()
 })
 afterAll(() => standIn[Symbol.asyncDispose]())
+// What a test leaves behind, the next would look through.
+afterEach(async () => {
+  const keys = (await standIn.command('KEYS', `move${process.pid}-*`)) as string[]
+  for (let from = 0; from < keys.length; from += 1_000) await standIn.command('UNLINK', ...keys.slice(from, from + 1_000))
+})
 
-const sql = (settings: LedgerSettings, clock: { now: () => number }) =>
-  sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock)
-const upstash = (settings: LedgerSettings, clock: { now: () => number }) =>
+const sqlWith = (limits: Limits) => (settings: LedgerSettings, clock: { now: () => number }) =>
+  sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock, limits)
+const upstashWith = (limits: Limits) => (settings: LedgerSettings, clock: { now: () => number }) =>
   upstashWatched({
+    limits,
     url: standIn.url,
     token: standIn.token,
     settings,
@@ -27,6 +34,9 @@ const upstash = (settings: LedgerSettings, clock: { now: () => number }) =>
     prefix: `move${process.pid}-${++serial}`,
     now: clock.now,
   })
+
+const [sql, upstash] = [sqlWith(defaultLimits), upstashWith(defaultLimits)]
+const tiny: Limits = { ...defaultLimits, registersPerPage: 2, registersPerPart: 3 }
 
 /** As the watch over a store has it when an epoch is gone. */
 const makeLost = async (ledger: Ledger) => {
@@ -38,3 +48,5 @@ ledgerMoveContract('SQL to Upstash', sql, upstash, makeLost)
 ledgerMoveContract('Upstash to SQL', upstash, sql, makeLost)
 ledgerMoveContract('SQL to SQL', sql, sql, makeLost)
 ledgerMoveContract('Upstash to Upstash', upstash, upstash, makeLost)
+ledgerMoveContract('SQL to Upstash, pages of two', sqlWith(tiny), upstashWith(tiny), makeLost)
+ledgerMoveContract('Upstash to SQL, pages of two', upstashWith(tiny), sqlWith(tiny), makeLost)

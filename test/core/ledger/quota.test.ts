@@ -1,8 +1,12 @@
-/** The rolling window against a plain log of every unit: never over, no needless refusal, exact waiting times (G1). */
+/**
+ * The rolling window against a plain log of every unit: never over, no needless refusal, exact waiting times (G1);
+ * whatever widths and windows are set between restarts, and whatever the clock does.
+ */
 import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Ledger, LedgerSettings } from '../../../src/core/ledger/port.ts'
+import type { LedgerClock } from '../../../src/core/ledger/clock-watch.ts'
+import type { Admission, Ledger, LedgerSettings } from '../../../src/core/ledger/port.ts'
 import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
 import { makeStamp } from '../../../src/core/stamp.ts'
 import { contractSettings } from '../../contract/ledger.ts'
@@ -11,8 +15,9 @@ import { sqlWatched, upstashWatched } from '../../support/ledger.ts'
 import { startUpstashStandIn, type UpstashStandIn } from '../../support/upstash-stand-in.ts'
 
 const startMs = 1_790_000_000_000
-const settings: LedgerSettings = { ...contractSettings, quotaLimit: 20, replayReserve: 0 }
-const { quotaWindowMs: windowMs, quotaBucketMs: bucketMs, quotaSlackMs: slackMs, quotaLimit: limit } = settings
+const minuteMs = 60_000
+const base: LedgerSettings = { ...contractSettings, quotaLimit: 20, replayReserve: 0 }
+const { quotaSlackMs: slackMs, quotaLimit: limit } = base
 const random = seededRandom(11)
 let standIn: UpstashStandIn
 beforeAll(async () => {
@@ -20,61 +25,159 @@ beforeAll(async () => {
 })
 afterAll(() => standIn[Symbol.asyncDispose]())
 
-const makers: [string, number, (clock: { now: () => number }) => Ledger][] = [
-  ['SQL', 300, (clock) => sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock)],
-  [
-    'Upstash',
-    40,
-    (clock) =>
-      upstashWatched({
-        url: standIn.url,
-        token: standIn.token,
-        settings,
-        timeoutMs: 5_000,
-        randomHex: random.hex,
-        prefix: `q${random.hex(6)}`,
-        now: clock.now,
-      }),
-  ],
-]
+/** Makes a store; opens it as often as a process starts. */
+type Make = (clock: LedgerClock) => (settings: LedgerSettings) => Ledger
+const sql: Make = (clock) => {
+  const store = nodeSqlite(new DatabaseSync(':memory:'))
+  return (settings) => sqlWatched(store, settings, clock)
+}
+const upstash: Make = (clock) => {
+  const prefix = `q${random.hex(6)}`
+  return (settings) =>
+    upstashWatched({ url: standIn.url, token: standIn.token, settings, timeoutMs: 5_000, randomHex: random.hex, prefix, now: clock.now })
+}
 
-describe.each(makers)('%s', (_, numRuns, make) => {
-  it('agrees with a log of every unit', async () => {
+const ask = async (ledger: Ledger, units: number, nowMs: number): Promise<Admission> => {
+  const request = { visitorHash: random.hex(8), attributes: [{ name: 'a', stamp: makeStamp(nowMs, nowMs, random.hex(8)) }], units }
+  const [answer] = await ledger.admit([{ ...request, token: random.hex(12) }], 'replay')
+  if (answer === undefined) throw new Error('no answer')
+  return answer
+}
+
+describe.each<[string, number, Make]>([
+  ['SQL', 300, sql],
+  ['Upstash', 40, upstash],
+])('%s', (_, numRuns, make) => {
+  it('agrees with a log of every unit, under any width and window of those that were set, also together', async () => {
     const steps = fc.array(
       fc.record({
-        waitMs: fc.oneof(fc.integer({ min: 0, max: 400 }), fc.integer({ min: 0, max: 13_000 })),
+        waitMs: fc.oneof(
+          { weight: 3, arbitrary: fc.integer({ min: 0, max: 400 }) },
+          { weight: 3, arbitrary: fc.integer({ min: 0, max: 13_000 }) },
+          { weight: 1, arbitrary: fc.integer({ min: -3_000, max: 0 }) },
+        ),
         units: fc.integer({ min: 1, max: 8 }),
+        /** Of which process: they have been set differently. */
+        process: fc.integer({ min: 0, max: 1 }),
+        restart: fc.option(
+          fc.record({ quotaBucketMs: fc.constantFrom(10, 50, 100, 100, 130), quotaWindowMs: fc.constantFrom(6_000, 10_000, 13_000) }),
+          { nil: undefined, freq: 4 },
+        ),
       }),
       { maxLength: 60 },
     )
     await fc.assert(
       fc.asyncProperty(steps, async (some) => {
         let nowMs = startMs
-        const ledger = make({ now: () => nowMs })
-        const log: { atMs: number; units: number }[] = []
-        // When a unit taken at `atMs` may be forgotten: the end of its bucket, and window and slack behind it.
-        const freeMs = (atMs: number) => (Math.floor(atMs / bucketMs) + 1) * bucketMs + windowMs + slackMs
-        const countedAt = (ms: number) => log.filter(({ atMs }) => freeMs(atMs) > ms).reduce((sum, { units }) => sum + units, 0)
-        for (const { waitMs, units } of some) {
+        const open = make({ now: () => nowMs })
+        const settings = [base, base]
+        const ledgers = settings.map(open)
+        let newestMs = 0
+        const log: { lastMs: number; units: number }[] = []
+        for (const { waitMs, units, process, restart } of some) {
           nowMs += waitMs
-          const stamp = makeStamp(nowMs, nowMs, random.hex(8))
-          const [answer] = await ledger.admit(
-            [{ visitorHash: random.hex(8), attributes: [{ name: 'a', stamp }], units, token: random.hex(12) }],
-            'replay',
-          )
-          if (answer?.event !== 'open') throw new Error('no answer')
+          if (restart !== undefined) {
+            settings[process] = { ...base, ...restart }
+            ledgers[process] = open(settings[process])
+          }
+          const [{ quotaBucketMs, quotaWindowMs }, ledger] = [settings[process] ?? base, ledgers[process] as Ledger]
+          // A unit counts until its bucket's last moment is older than window and slack.
+          const freeMs = (lastMs: number) => lastMs + 1 + quotaWindowMs + slackMs
+          const countedAt = (ms: number) => log.filter(({ lastMs }) => freeMs(lastMs) > ms).reduce((sum, one) => sum + one.units, 0)
+          const answer = await ask(ledger, units, nowMs)
+          if (answer.event !== 'open') throw new Error('not open')
           const granted = answer.verdicts[0] === 'send'
           expect(granted).toBe(countedAt(nowMs) + units <= limit)
-          if (granted) log.push({ atMs: nowMs, units })
-          else {
-            const times = log.map(({ atMs }) => freeMs(atMs)).filter((ms) => ms > nowMs)
+          if (granted) {
+            newestMs = Math.max(newestMs, (Math.floor(nowMs / quotaBucketMs) + 1) * quotaBucketMs - 1)
+            expect(answer.bucket).toBe(newestMs)
+            log.push({ lastMs: newestMs, units })
+          } else {
+            const times = log.map(({ lastMs }) => freeMs(lastMs)).filter((ms) => ms > nowMs)
             expect(answer.retryAtMs).toBe(Math.min(...times.filter((ms) => countedAt(ms) + units <= limit)))
           }
-          const inWindow = log.filter(({ atMs }) => atMs > nowMs - windowMs).reduce((sum, one) => sum + one.units, 0)
-          expect(inWindow).toBeLessThanOrEqual(limit)
+          expect((await ledger.usage()).used).toBe(countedAt(nowMs))
         }
       }),
       { numRuns },
     )
   }, 60_000)
+})
+
+/** Grants whatever it can, one unit a time. */
+async function drain(ledger: Ledger, nowMs: number): Promise<number> {
+  for (let granted = 0; ; granted++) {
+    const answer = await ask(ledger, 1, nowMs).catch(() => undefined)
+    if (answer?.event !== 'open' || answer.verdicts[0] !== 'send') return granted
+  }
+}
+
+describe.each<[string, number, Make, number[]]>([
+  // A monotonic clock beside it: jumps forward are noticed, too.
+  ['SQL, with a monotonic clock', 300, sql, [-1_500, -400, -30, -6, 6, 30, 400, 1_500, 3_100]],
+  ['Upstash, which has none', 40, upstash, [-1_500, -400, -30, -6]],
+])('a clock that jumps: %s', (_, numRuns, make, jumpsMinutes) => {
+  const dayMs = 24 * 60 * minuteMs
+  const daily: LedgerSettings = { ...base, quotaWindowMs: dayMs, quotaSlackMs: 15_000, quotaBucketMs: minuteMs }
+  it('no true rolling window is over the limit, and once the time is right and confirmed it goes on', async () => {
+    const step = fc.record({
+      waitMs: fc.oneof(fc.integer({ min: 0, max: 10 * minuteMs }), fc.integer({ min: 0, max: 30 * 60 * minuteMs })),
+      units: fc.integer({ min: 1, max: 8 }),
+      /** How far the clock is off from now on. */
+      off: fc.option(
+        fc.oneof(
+          fc.integer({ min: -7_000, max: 7_000 }),
+          fc.constantFrom(...jumpsMinutes).map((minutes) => minutes * minuteMs),
+        ),
+        { nil: undefined, freq: 2 },
+      ),
+      restart: fc.option(
+        fc.record({
+          quotaBucketMs: fc.constantFrom(minuteMs, 10 * minuteMs, 13_000),
+          quotaWindowMs: fc.constantFrom(dayMs, 2 * dayMs, 6 * dayMs, dayMs / 2),
+        }),
+        { nil: undefined, freq: 3 },
+      ),
+      confirm: fc.boolean(),
+      looks: fc.boolean(),
+    })
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (some) => {
+        let trueMs = startMs
+        let offMs = 0
+        const clock = { now: () => trueMs + offMs, elapsed: () => trueMs - startMs }
+        const open = make(clock)
+        let settings = daily
+        let ledger = open(settings)
+        const log: { atMs: number; units: number }[] = []
+        const grant = async (units: number) => {
+          const answer = await ask(ledger, units, trueMs).catch(() => undefined)
+          if (answer?.event !== 'open' || answer.verdicts[0] !== 'send') return
+          log.push({ atMs: trueMs, units })
+          const inWindow = log.filter(({ atMs }) => atMs > trueMs - settings.quotaWindowMs).reduce((sum, one) => sum + one.units, 0)
+          expect(inWindow).toBeLessThanOrEqual(limit)
+        }
+        for (const { waitMs, units, off, restart, confirm, looks } of some) {
+          trueMs += waitMs
+          offMs = off ?? offMs
+          const right = Math.abs(offMs) <= 7_000
+          // A process that starts while the clock is ahead knows no better.
+          if (restart !== undefined && (right || offMs < 0)) {
+            settings = { ...daily, ...restart }
+            ledger = open(settings)
+          }
+          if (looks) await ledger.usage()
+          // An operator confirms what is true.
+          if (confirm && right) await ledger.confirmClock()
+          await grant(units)
+        }
+        offMs = 0
+        await ledger.confirmClock()
+        trueMs += 2 * settings.quotaWindowMs
+        await ledger.usage()
+        expect(await drain(ledger, trueMs)).toBe(limit)
+      }),
+      { numRuns },
+    )
+  }, 120_000)
 })

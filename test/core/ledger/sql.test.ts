@@ -7,18 +7,30 @@ import { DatabaseSync } from 'node:sqlite'
 import { URL } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
-import { type AdmitRequest, eventLifetimeMs, type Ledger, maxBatch, type Settlement } from '../../../src/core/ledger/port.ts'
+import {
+  type AdmitRequest,
+  eventLifetimeMs,
+  type Ledger,
+  type LedgerSettings,
+  maxBatch,
+  type Settlement,
+} from '../../../src/core/ledger/port.ts'
 import { type Sql, sqlLedger } from '../../../src/core/ledger/sql.ts'
 import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
-import { at, contractSettings, ledgerContract } from '../../contract/ledger.ts'
+import { defaultLimits, type Limits } from '../../../src/core/limits.ts'
+import { at, contractSettings, type LedgerMaker, ledgerContract } from '../../contract/ledger.ts'
+import { ledgerClockContract } from '../../contract/ledger-clock.ts'
 import { ledgerDifferential } from '../../contract/ledger-differential.ts'
+import { largeVisitorContract } from '../../contract/ledger-large.ts'
 import { ledgerLossContract } from '../../contract/ledger-loss.ts'
 import { type ModelLedger, modelLedger } from '../../contract/ledger-model.ts'
 import { sqlWatched } from '../../support/ledger.ts'
+import { measureRows } from '../../support/register-rows.ts'
 import { putState, takeState } from '../../support/sqlite-state.ts'
 
 const startMs = 1_790_000_000_000
 const hourMs = 3_600_000
+const tiny: Limits = { ...defaultLimits, registersPerPage: 2, registersPerPart: 3 }
 const folder = mkdtempSync(join(tmpdir(), 'target-relay-'))
 const opened: DatabaseSync[] = []
 let serial = 0
@@ -47,8 +59,17 @@ const settlementOf = ({ visitorHash, token, attributes }: AdmitRequest, more: Pa
   ...more,
 })
 
-ledgerContract('SQL on node:sqlite', {
-  make: async (settings, clock) => sqlWatched(nodeSqlite(open()), settings, clock),
+const maker: LedgerMaker = { make: async (settings, clock) => sqlWatched(nodeSqlite(open()), settings, clock) }
+ledgerContract('SQL on node:sqlite', maker)
+ledgerClockContract('SQL on node:sqlite', maker)
+
+ledgerContract('SQL on node:sqlite, pages of two', {
+  make: async (settings, clock) => sqlWatched(nodeSqlite(open()), settings, clock, tiny),
+})
+
+largeVisitorContract('SQL on node:sqlite', async (settings, clock) => {
+  const database = open()
+  return { ledger: sqlWatched(nodeSqlite(database), settings, clock), measure: async () => measureRows(nodeSqlite(database)) }
 })
 
 ledgerLossContract('SQL', async (settings, clock) => {
@@ -68,16 +89,22 @@ describe('against the plain model', () => {
     const models: ModelLedger[] = []
     let limit = 0
     await ledgerDifferential(
-      (settings, clock) => {
-        limit = settings.quotaLimit
-        const model = modelLedger(settings, clock)
-        models.push(model)
-        return model
+      (clock) => {
+        const open = openModel(clock)
+        return (settings) => {
+          limit = settings.quotaLimit
+          const model = open(settings)
+          if (models.at(-1) !== model) models.push(model)
+          return model
+        }
       },
-      (settings, clock) => sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock),
-      400,
+      (clock) => {
+        const sql = nodeSqlite(new DatabaseSync(':memory:'))
+        return (settings) => sqlWatched(sql, settings, clock)
+      },
+      { numRuns: 600 },
     )
-    const steady = models.filter((model) => model.steppedBackMs() <= contractSettings.quotaSlackMs)
+    const steady = models.filter((model) => model.steppedBackMs() <= contractSettings.quotaSlackMs && !model.restarted())
     expect(steady.length).toBeGreaterThan(100)
     for (const model of steady) expect(model.mostInAnyWindow()).toBeLessThanOrEqual(limit)
     // The runs came near the limit, or the line above would say nothing.
@@ -86,14 +113,31 @@ describe('against the plain model', () => {
 
   it('answers alike when two connections to one file take turns', async () => {
     await ledgerDifferential(
-      modelLedger,
-      (settings, clock) => {
+      openModel,
+      (clock) => {
         const path = newFile()
-        return takingTurns([open(path), open(path)].map((database) => sqlWatched(nodeSqlite(database), settings, clock)))
+        const connections = [open(path), open(path)].map((database) => nodeSqlite(database))
+        return (settings) => takingTurns(connections.map((sql) => sqlWatched(sql, settings, clock)))
       },
-      25,
+      { numRuns: 25 },
     )
   }, 60_000)
+
+  it.each([
+    ['a dozen names in pages of two', tiny, {}],
+    ['registers that soon count no more', defaultLimits, { retentionMs: 5_000, youngMs: 1_000 }],
+    ['both', tiny, { retentionMs: 5_000, youngMs: 1_000 }],
+  ])(
+    'answers alike: %s',
+    async (_, limits, settings) => {
+      const make: Parameters<typeof ledgerDifferential>[1] = (clock) => {
+        const sql = nodeSqlite(new DatabaseSync(':memory:'))
+        return (all) => sqlWatched(sql, all, clock, limits)
+      }
+      await ledgerDifferential(openModel, make, { numRuns: 150, nameCount: 12, settings })
+    },
+    60_000,
+  )
 })
 
 describe('one file, several processes', () => {
@@ -174,6 +218,7 @@ describe('transactions', () => {
         return sql.exec(query, ...params)
       },
       transaction: (work) => sql.transaction(work),
+      inTurn: (work) => sql.inTurn(work),
     }
     const ledger = sqlWatched(failing, contractSettings, { now: () => startMs })
     const batch = ['v1', 'v2'].map((visitor) => request(visitor, { event: `event of ${visitor}` }))
@@ -205,6 +250,7 @@ describe('fits a Durable Object', () => {
         return sql.exec(query, ...params)
       },
       transaction: (work) => sql.transaction(work),
+      inTurn: (work) => sql.inTurn(work),
     }
     const ledger = sqlWatched(counting, contractSettings, { now: () => startMs })
     const batch = Array.from({ length: maxBatch }, (_, index) =>
@@ -300,6 +346,15 @@ describe('rows that are over', () => {
     ])
   })
 })
+
+function openModel(clock: { now: () => number }): (settings: LedgerSettings) => ModelLedger {
+  let model: ModelLedger | undefined
+  return (settings) => {
+    model ??= modelLedger(settings, clock)
+    model.restart(settings)
+    return model
+  }
+}
 
 /** Each call goes to the next of several ledgers. */
 function takingTurns(ledgers: readonly Ledger[]): Ledger {

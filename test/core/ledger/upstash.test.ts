@@ -3,13 +3,17 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Ledger } from '../../../src/core/ledger/port.ts'
 import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
 import { upstashLedger } from '../../../src/core/ledger/upstash.ts'
-import { at, contractSettings, ledgerContract } from '../../contract/ledger.ts'
+import { defaultLimits, type Limits } from '../../../src/core/limits.ts'
+import { at, contractSettings, type LedgerMaker, ledgerContract } from '../../contract/ledger.ts'
+import { ledgerClockContract } from '../../contract/ledger-clock.ts'
 import { ledgerDifferential } from '../../contract/ledger-differential.ts'
+import { largeVisitorContract } from '../../contract/ledger-large.ts'
 import { ledgerLossContract } from '../../contract/ledger-loss.ts'
 import { seededRandom } from '../../support/clock.ts'
 import { sqlWatched, upstashWatched } from '../../support/ledger.ts'
 import { startUpstashStandIn, type UpstashStandIn } from '../../support/upstash-stand-in.ts'
 
+const tiny: Limits = { ...defaultLimits, registersPerPage: 2, registersPerPart: 3 }
 let standIn: UpstashStandIn
 let serial = 0
 const random = seededRandom(7)
@@ -30,7 +34,36 @@ const ledgerOn = (clock?: { now: () => number }, overrides: Partial<Parameters<t
     ...overrides,
   })
 
-ledgerContract('Upstash', { make: async (settings, clock) => ledgerOn(clock, { settings }) })
+const maker: LedgerMaker = { make: async (settings, clock) => ledgerOn(clock, { settings }) }
+ledgerContract('Upstash', maker)
+ledgerClockContract('Upstash', maker)
+
+ledgerContract('Upstash, pages of two', { make: async (settings, clock) => ledgerOn(clock, { settings, limits: tiny }) })
+
+/** Counts hashes of visitors, and the bytes and registers of the largest. */
+const measureScript = `
+local rows, bytes, registers = 0, 0, 0
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+  local size, fields = 0, redis.call('HGETALL', key)
+  local own = 0
+  for index = 1, #fields, 2 do
+    size = size + #fields[index] + #fields[index + 1]
+    if string.sub(fields[index], 1, 2) == 'a:' then own = own + 1 end
+  end
+  rows, bytes, registers = rows + 1, math.max(bytes, size), math.max(registers, own)
+end
+return cjson.encode({ rows = rows, bytes = bytes, registers = registers })`
+const measure = async (prefix: string) =>
+  JSON.parse(String(await standIn.command('EVAL', measureScript, '0', `${prefix}:v:*`))) as {
+    rows: number
+    bytes: number
+    registers: number
+  }
+
+largeVisitorContract('Upstash', async (settings, clock) => {
+  const prefix = `large${process.pid}-${++serial}`
+  return { ledger: ledgerOn(clock, { settings, prefix }), measure: () => measure(prefix) }
+})
 
 ledgerLossContract('Upstash', async (settings, clock) => {
   const prefix = `loss${process.pid}-${++serial}`
@@ -64,8 +97,28 @@ ledgerLossContract('Upstash', async (settings, clock) => {
 describe('both ledgers answer alike', () => {
   it('to random operations', async () => {
     await ledgerDifferential(
-      (settings, clock) => sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock),
-      (settings, clock) => ledgerOn(clock, { settings }),
+      (clock) => {
+        const sql = nodeSqlite(new DatabaseSync(':memory:'))
+        return (settings) => sqlWatched(sql, settings, clock)
+      },
+      (clock) => {
+        const prefix = `d${process.pid}-${++serial}`
+        return (settings) => ledgerOn(clock, { settings, prefix })
+      },
+    )
+  }, 60_000)
+
+  it('also with a dozen names in pages of two, and registers that soon count no more', async () => {
+    await ledgerDifferential(
+      (clock) => {
+        const sql = nodeSqlite(new DatabaseSync(':memory:'))
+        return (settings) => sqlWatched(sql, settings, clock, tiny)
+      },
+      (clock) => {
+        const prefix = `d${process.pid}-${++serial}`
+        return (settings) => ledgerOn(clock, { settings, limits: tiny, prefix })
+      },
+      { nameCount: 12, settings: { retentionMs: 5_000, youngMs: 1_000 } },
     )
   }, 60_000)
 })

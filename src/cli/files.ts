@@ -1,0 +1,52 @@
+/** Files that a command reads: what can't be read is said before anything is done. */
+import { type BigIntStats, constants, createReadStream } from 'node:fs'
+import { access, stat } from 'node:fs/promises'
+import { Misuse } from './command.ts'
+
+/** @throws Misuse where it is no file that can be read, and read again */
+export async function wantFile(file: string): Promise<BigIntStats> {
+  const found = await stat(file, { bigint: true }).catch((error: unknown) => {
+    throw new Misuse(isMissing(error) ? `there is no file ${file}` : `${file} cannot be read`)
+  })
+  if (found.isDirectory()) throw new Misuse(`${file} is a directory`)
+  // It is read more than once, and again after a run that broke off.
+  if (!found.isFile()) throw new Misuse(`${file} is no file but a pipe or a device: write what it gives to a file first`)
+  await access(file, constants.R_OK).catch(() => {
+    throw new Misuse(`${file} cannot be read: its permissions forbid it`)
+  })
+  return found
+}
+
+/** Undefined where there is nothing of this name. @throws Misuse where it can't be told */
+export async function fileAt(file: string): Promise<BigIntStats | undefined> {
+  return stat(file, { bigint: true }).catch((error: unknown) => {
+    if (isMissing(error)) return undefined
+    throw new Misuse(`${file} cannot be written`)
+  })
+}
+
+/** Whether two names, links or not, lead to one file. */
+export function isSame(one: BigIntStats, other: BigIntStats): boolean {
+  return one.dev === other.dev && one.ino === other.ino
+}
+
+/**
+ * A text file's lines. Only what ends a line in JSON and CSV ends one here: Node's own reader also takes U+2028, which may
+ * stand within a value. A byte order mark is no part of the first. A read that fails is thrown where the lines are read.
+ */
+export async function* linesOf(file: string): AsyncGenerator<string> {
+  let rest = ''
+  let atStart = true
+  for await (const part of createReadStream(file, 'utf8') as AsyncIterable<string>) {
+    const lines = (rest + (atStart ? part.replace(/^\uFEFF/, '') : part)).split(/\r\n|\n|\r(?!$)/)
+    rest = lines.pop() ?? ''
+    atStart = false
+    yield* lines
+  }
+  if (rest.endsWith('\r')) rest = rest.slice(0, -1)
+  if (rest !== '') yield rest
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')
+}

@@ -1,0 +1,156 @@
+/**
+ * Pages of KV: what its list gives in metadata, and the values of the rest, in bulk reads that KV does not refuse and a
+ * Worker's memory holds.
+ *
+ * Guarantee: one value that KV does not give is shown as unreadable, alone, and its neighbours are read. A store that
+ * gives nothing throws after two reads. A page asks for a list, a read for each hundred keys or 16 MB, and for each
+ * value that can't be read about twenty reads more, of which it shows `limits.unreadablePerPage` at most.
+ * Known hole: a value whose size nobody noted (written by an older version) is known only once it is read: a few of them
+ * may hold up to 25 MB, where KV refuses.
+ */
+import type { Limits } from '../limits.ts'
+import { notGiven, parseJson, unpackHead } from './entry-format.ts'
+import type { Kv, KvKey } from './kv.ts'
+import type { DeadHead, Page, Unreadable } from './port.ts'
+import type { Seal } from './seal.ts'
+
+export interface KvPageAsked {
+  readonly cursor: string | undefined
+  readonly limit: number | undefined
+  /** What it refuses, by a head, is neither read nor shown. */
+  readonly wanted?: (head: DeadHead) => boolean
+}
+
+/** @param read makes an item of what stands under a key, once it is opened */
+export type ReadKvPage = <T>(
+  prefix: string,
+  asked: KvPageAsked,
+  read: (key: string, packed: unknown, head?: DeadHead) => T,
+) => Promise<Page<T | Unreadable>>
+
+interface Listed {
+  readonly name: string
+  /** What the metadata holds in place of the value. */
+  readonly inline: unknown
+  readonly head: ReturnType<typeof unpackHead>
+}
+
+/** Nobody's key, and a new one each time: no cache answers for it, so that an answer is the store's. */
+const probePrefix = 'p1/'
+const probeBytes = 8
+/** The platform's budget for one invocation is used up: no fault of any key, and no read will do better. */
+const budgetSpent = /too many .*by single worker invocation/i
+
+export function kvPages(
+  kv: Pick<Kv, 'list' | 'get'>,
+  { randomHex, seal, limits }: { readonly randomHex: (bytes: number) => string; readonly seal: Seal; readonly limits: Limits },
+): ReadKvPage {
+  const utf8 = new TextEncoder()
+  /** What values of unknown size turned out to be; the first are read a few at a time. */
+  let unknownBytes = limits.bytesOfUnknown
+
+  return async (prefix, { cursor, limit = limits.keysPerPage, wanted = () => true }, read) => {
+    const from = readCursor(cursor)
+    const listed = await kv.list({
+      prefix,
+      limit: Math.min(limit, limits.keysPerPage),
+      ...(from.list === undefined ? {} : { cursor: from.list }),
+    })
+    const keys = listed.keys
+      .filter(({ name }) => name > from.shown)
+      .map(listedOf)
+      .filter(({ head }) => head?.dead === undefined || wanted(head.dead))
+    const items: (ReturnType<typeof read> | Unreadable)[] = []
+    let [shown, heldBytes, notRead] = [0, 0, 0]
+    /** Half as many after a read that failed, twice as many after one that did not. */
+    let keysAtOnce = limits.keysPerRead
+
+    while (shown < keys.length) {
+      const { end, asked } = nextRead(keys, shown, keysAtOnce, heldBytes)
+      // The page ends before KV's does: whoever goes on lists the same one again, and begins behind what was shown.
+      if (end === shown || notRead >= limits.unreadablePerPage)
+        return { items, cursor: writeCursor({ list: from.list, shown: keys[shown - 1]?.name ?? from.shown }) }
+      const values = await readValues(asked)
+      if (values === undefined && asked.length > 1) {
+        keysAtOnce = Math.ceil(asked.length / 2)
+        continue
+      }
+      if (values === undefined) notRead++
+      else keysAtOnce = Math.min(limits.keysPerRead, 2 * keysAtOnce)
+      let largestUnknown = 0
+      for (const { name, inline, head } of keys.slice(shown, end)) {
+        const value = inline === undefined ? values?.get(name) : undefined
+        if (typeof value === 'string') {
+          const bytes = head?.bytes ?? utf8.encode(value).byteLength
+          heldBytes += bytes
+          if (head === undefined) largestUnknown = Math.max(largestUnknown, bytes)
+        }
+        if (inline !== undefined) items.push(read(name, await seal.open(inline, name)))
+        else if (value === undefined)
+          items.push({ key: name, unreadable: notGiven, ...(head?.dead === undefined ? {} : { head: head.dead }) })
+        // A listed key without a value is one that was deleted: the list is behind.
+        else if (value !== null) items.push(read(name, await seal.open(parseJson(value), name), head?.dead))
+      }
+      if (largestUnknown > 0) unknownBytes = largestUnknown
+      shown = end
+    }
+    return listed.list_complete ? { items } : { items, cursor: writeCursor({ list: listed.cursor, shown: '' }) }
+  }
+
+  /** Up to where one read takes the page: nowhere, where the page is full. What is inline costs no read. */
+  function nextRead(keys: readonly Listed[], start: number, keysAtOnce: number, heldBytes: number) {
+    const asked: string[] = []
+    let bytes = 0
+    let end = start
+    for (; end < keys.length; end++) {
+      const { name, inline, head } = keys[end] ?? { name: '', inline: '', head: undefined }
+      if (inline !== undefined) continue
+      const size = head?.bytes ?? unknownBytes
+      const held = heldBytes + bytes
+      if (asked.length >= keysAtOnce) break
+      // One that is larger than a bound goes alone.
+      if ((bytes > 0 && bytes + size > limits.bytesPerRead) || (held > 0 && held + size > limits.bytesPerPage)) break
+      asked.push(name)
+      bytes += size
+    }
+    return { asked, end }
+  }
+
+  /** Undefined where KV does not give them together; throws where it gives nothing at all. */
+  async function readValues(asked: string[]): Promise<ReadonlyMap<string, string | null> | undefined> {
+    if (asked.length === 0) return new Map()
+    try {
+      const answered = await kv.get(asked)
+      return new Map(asked.map((key) => [key, answered.get(key) ?? null]))
+    } catch (error) {
+      if (error instanceof Error && budgetSpent.test(error.message)) throw error
+      await kv.get([probePrefix + randomHex(probeBytes)])
+      return undefined
+    }
+  }
+}
+
+function listedOf({ name, metadata }: KvKey): Listed {
+  const head = unpackHead(metadata)
+  return { name, head, inline: head === undefined && metadata !== null ? metadata : undefined }
+}
+
+interface Place {
+  /** KV's own cursor, of the list page that the page is a part of; undefined for the first. */
+  readonly list: string | undefined
+  /** The last key of it that was shown. */
+  readonly shown: string
+}
+
+/** No key holds this. */
+const between = '|'
+
+function writeCursor({ list = '', shown }: Place): string {
+  return `${shown}${between}${list}`
+}
+
+function readCursor(cursor = between): Place {
+  const at = cursor.indexOf(between)
+  const list = cursor.slice(at + 1)
+  return { shown: cursor.slice(0, Math.max(0, at)), list: list === '' ? undefined : list }
+}
