@@ -57,8 +57,8 @@ export const readToBreakMutants: readonly Mutant[] = [
     name: 'an update that was refused in part was not refused',
     breaks: 'G2',
     file: 'src/core/live.ts',
-    find: "if (fates.some((fate) => standing(fate) === 'dead')) return { status: 'rejected' }",
-    replace: "if (fates.every((fate) => standing(fate) === 'dead')) return { status: 'rejected' }",
+    find: "if (fates.some(isRefused)) return { status: 'rejected'",
+    replace: "if (fates.every(isRefused)) return { status: 'rejected'",
     tests: fates,
   },
   {
@@ -506,8 +506,8 @@ export const readToBreakMutants: readonly Mutant[] = [
     name: 'what Target refused is told as submitted in its own shape',
     breaks: 'G2',
     file: 'src/edge/drop-in.ts',
-    find: "return xml(c, 200, false, 'Target rejected the update')",
-    replace: "return xml(c, 200, true, 'Target rejected the update')",
+    find: "return xml(c, 200, false, receipt.detail ?? 'Target rejected the update')",
+    replace: "return xml(c, 200, true, receipt.detail ?? 'Target rejected the update')",
     tests: edge,
   },
   {
@@ -559,11 +559,11 @@ export const readToBreakMutants: readonly Mutant[] = [
     tests: batches,
   },
   {
-    name: 'how long the relay asks to wait is read as milliseconds',
+    name: 'how long the relay asks to be left alone is not heard',
     breaks: 'G7',
     file: 'src/cli/batches.ts',
-    find: '1_000 * (Number(retryAfter) || 0)',
-    replace: '1 * (Number(retryAfter) || 0)',
+    find: 'Math.max(askedMs, Math.min(waitMs, patienceMs))',
+    replace: 'Math.min(waitMs, patienceMs)',
     tests: batches,
   },
   {

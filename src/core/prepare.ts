@@ -26,6 +26,8 @@ export interface PrepareContext {
   readonly arrivalMs: number
   /** How long from then it is held back. */
   readonly delayMs?: number
+  /** Which update of its batch or event it is, from 0 on: of two of one moment the later one is the newer. */
+  readonly place?: number
 }
 
 /** Bound to the settings by `createPrepare`; pure but for the hashing. */
@@ -37,7 +39,7 @@ const isoTime = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d
 
 export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: number }): Prepare {
   const { hasher, wire, retentionMs } = parts
-  return async (draft, { source, arrivalMs, delayMs = 0 }) => {
+  return async (draft, { source, arrivalMs, delayMs = 0, place = 0 }) => {
     const visitor = validateVisitor(draft.visitor)
     const attributes = flattenAttributes(draft.attributes)
     const problems: Problem[] = [...(visitor.ok ? [] : visitor.problems), ...(attributes.ok ? [] : attributes.problems)]
@@ -70,7 +72,7 @@ export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: 
       update: {
         visitor: visitor.visitor,
         attributes: attributes.attributes,
-        stamp: makeStamp(time.timeMs, arrivalMs, name),
+        stamp: makeStamp(time.timeMs, arrivalMs, name, place),
         source,
         visitorHash,
         ...(event === undefined ? {} : { event }),

@@ -1,7 +1,8 @@
 /**
  * Stamps: an update's place in time as text (PROTOCOL.md, "Stamps").
  *
- * `t` + event time in ms (13 digits) + first arrival in ms (13 digits) + 16 hex digits that name the update. Letter-led
+ * `t` + event time in ms (13 digits) + first arrival in ms (13 digits) + the place in its batch or event (2 digits of base
+ * 36), so that of two updates of one moment the later one in the batch is the newer + 14 hex digits that name the update. Letter-led
  * because the Redis client turns a string of digits into a number; only digits and lower-case letters, because Lua
  * compares strings by the server's collation, which orders those as bytes do.
  */
@@ -10,15 +11,27 @@ import type { Stamp } from './update.ts'
 const timeDigits = 13
 /** 13 digits of milliseconds: the years 1970 to 2286. */
 const maxTimeMs = 9_999_999_999_999
-const idDigits = 16
-const stampPattern = /^t\d{26}[0-9a-f]{16}$/
+const placeDigits = 2
+/** Places that two digits of base 36 tell apart. */
+export const maxPlaces = 36 ** placeDigits
+const idDigits = 14
+const stampPattern = /^t\d{26}[0-9a-z]{2}[0-9a-f]{14}$/
 
 /** An event time up to this far ahead of arrival is a clock that runs fast, and is clamped to arrival (PROTOCOL.md). */
 export const futureToleranceMs = 5 * 60_000
 
-/** A stamp from its three parts. `id` is at least 16 lower-case hex digits that name the update; times are epoch ms. */
-export function makeStamp(eventTimeMs: number, arrivalMs: number, id: string): Stamp {
-  return `t${digits(eventTimeMs)}${digits(arrivalMs)}${id.slice(0, idDigits)}`
+/**
+ * A stamp from its parts.
+ *
+ * @param eventTimeMs, arrivalMs epoch ms
+ * @param id at least 14 lower-case hex digits, of which the last 14 name the update
+ * @param place of the update in its batch or event, from 0 on; all from the last of the places on count as that one
+ */
+export function makeStamp(eventTimeMs: number, arrivalMs: number, id: string, place = 0): Stamp {
+  const position = Math.min(place, maxPlaces - 1)
+    .toString(36)
+    .padStart(placeDigits, '0')
+  return `t${digits(eventTimeMs)}${digits(arrivalMs)}${position}${id.slice(-idDigits)}`
 }
 
 /** The event time in a stamp, epoch milliseconds. */

@@ -44,8 +44,8 @@ export async function mapEvent(source: Source, event: unknown, { eventId, arriva
   if (nameless !== undefined) return { ok: false, reason: 'id must be text' }
   const drafts = withIds(read.drafts, eventId)
   const updates: Update[] = []
-  for (const draft of drafts) {
-    const prepared = await prepare(draft, { source: source.name, arrivalMs, delayMs: source.delayMs })
+  for (const [place, draft] of drafts.entries()) {
+    const prepared = await prepare(draft, { source: source.name, arrivalMs, delayMs: source.delayMs, place })
     if (!prepared.ok) return { ok: false, reason: prepared.problems.map(({ path, message }) => `${path} ${message}`).join('; ') }
     const foreign = prepared.update.attributes.find(({ name }) => !source.allows(name))
     if (foreign !== undefined) return { ok: false, reason: `attributes.${foreign.name} is not one that this source may set` }

@@ -180,7 +180,9 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         const ahead = request(at(0))
         await admit(ahead)
         expect(await ledger.lease('flush', 'gone', 90_000)).toBe(true)
-        await ledger.settle([{ visitorHash: unique(), token: unique(), attributes: [], signal: 'wrong' }])
+        // Two that have nothing in common: it is about everybody.
+        for (let denied = 0; denied < 2; denied++)
+          await ledger.settle([{ visitorHash: unique(), token: unique(), attributes: [], signal: 'wrong' }])
         expect(await spend(1)).toMatchObject({ verdicts: ['shut'] })
         nowMs -= dayMs
         await ledger.confirmClock()

@@ -33,6 +33,8 @@ const admitOp = fc.record({
       units: fc.integer({ min: 1, max: 9 }),
       share: fc.option(fc.constantFrom(0, 4, 20), { nil: undefined }),
       hold: fc.integer({ min: 0, max: 9 }).map((draw) => draw === 0),
+      sources: fc.subarray(['noisy', 'quiet', 'third'], { minLength: 1 }),
+      lastResort: fc.boolean(),
     }),
     { minLength: 1, maxLength: 4 },
   ),
@@ -157,7 +159,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
             }
             case 'admit': {
               const requests = operation.requests.map(
-                ({ visitor, name, event, stamps, units, share, hold }): AdmitRequest => ({
+                ({ visitor, name, event, stamps, units, share, hold, sources, lastResort }): AdmitRequest => ({
                   visitorHash: `visitor-${visitor}`,
                   // With an event all attributes have the event's one stamp.
                   attributes: stamps.map((serial, index) => ({
@@ -169,6 +171,8 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
                   ...(event === undefined ? {} : { event: `event-${event}` }),
                   ...(share === undefined ? {} : { source: { name: 'noisy', units: share } }),
                   ...(hold ? { hold } : {}),
+                  ...(lastResort ? { lastResort } : {}),
+                  sources,
                 }),
               )
               if (await held()) {
@@ -199,6 +203,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
                       stamp: firstStamp ?? stamp,
                       outcome: ending.outcomes[index] ?? 'unknown',
                     })),
+                    ...(request.sources === undefined ? {} : { sources: request.sources }),
                     ...(ending.giveBack > 0 ? { giveBack: { bucket, units: Math.min(ending.giveBack, request.units), ...source } } : {}),
                     ...(ending.done && request.event !== undefined ? { eventDone: request.event } : {}),
                     ...(ending.signal === undefined ? {} : { signal: ending.signal, ...(probe ? { probe: true as const } : {}) }),

@@ -140,6 +140,8 @@ export function largeVisitorContract(
       expect(await verdicts(ledger, request('v', ['new', ...names.slice(0, 2)], aheadMs))).toEqual(['send'])
       expect(await verdicts(ledger, request('w', ['new'], aheadMs))).toEqual(['send'])
       nowMs = startMs + 100
+      await ledger.confirmClock()
+      nowMs += settings.youngMs + 1
       expect(await verdicts(ledger, request('v', names.slice(2, 300), 5))).toEqual(['superseded'])
       expect(await verdicts(ledger, { ...request('v', ['tier'], 20), event: one.event })).toBe('duplicate')
     })

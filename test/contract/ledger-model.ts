@@ -73,7 +73,8 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
   const erasures = new Map<string, number>()
   const leadsOf = new Map<string, { ms: number; atMs: number }>()
   const shares = new Map<string, Account>()
-  let health: Health = { paused: false, failures: 0, refusals: 0, refused: [] }
+  const well = { failures: 0, failedTraits: [], refusals: 0, refused: [], refusedTraits: [], denied: [], deniedTraits: [] }
+  let health: Health = { paused: false, saidYes: false, ...well }
 
   /** Eight are told apart; then the seventh stands for all that are older. */
   const stillOpen = (stamps: readonly string[], done: string | undefined) => {
@@ -170,8 +171,14 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
     if (!verdicts.includes('send')) return { ...answer, ...first, verdicts }
 
     const { breaker } = health
-    const closed =
-      request.hold === true ? 'held' : health.paused ? 'paused' : breaker !== undefined && now < breaker.untilMs ? 'shut' : undefined
+    const about = aboutOf(
+      request.visitorHash,
+      request.sources,
+      request.attributes.filter((_, index) => verdicts[index] === 'send').map(({ name }) => name),
+    )
+    const heldBack = breaker?.traits.every((trait) => about.includes(trait)) === true
+    const mayProbe = breaker !== undefined && now >= breaker.untilMs && (answer.attempts === 0 || request.lastResort === true)
+    const closed = request.hold === true ? 'held' : health.paused ? 'paused' : heldBack && !mayProbe ? 'shut' : undefined
     if (closed !== undefined) return { ...answer, ...first, verdicts: verdicts.map((verdict) => (verdict === 'send' ? closed : verdict)) }
     const { source } = request
     const own = source === undefined ? undefined : shareOf(source.name, now)
@@ -189,7 +196,7 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
       add(own, request.units, now)
       forget(own, now)
     }
-    if (breaker !== undefined) health = { ...health, breaker: { ...breaker, untilMs: now + 30_000 } }
+    if (breaker !== undefined && heldBack) health = { ...health, breaker: { ...breaker, untilMs: now + 30_000 } }
     stamps.forEach((stamp, index) => {
       if (verdicts[index] !== 'send') return
       const r = registerOf(index)
@@ -204,11 +211,24 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
         below: stillOpen(older, r.done),
       })
     })
-    return { ...answer, ...first, verdicts, bucket: whole.newest, ...(breaker === undefined ? {} : { probe: breaker.cause }) }
+    return {
+      ...answer,
+      ...first,
+      verdicts,
+      bucket: whole.newest,
+      ...(breaker?.cause === 'systemic' ? { systemic: true } : {}),
+      ...(breaker !== undefined && heldBack ? { probe: breaker.cause } : {}),
+    }
   }
 
-  function settleOne({ visitorHash, token, attributes, eventDone, giveBack, backoff, signal, probe }: Settlement, now: number): void {
-    if (signal !== undefined) hear(signal, visitorHash, probe === true, now)
+  function settleOne(settlement: Settlement, now: number): void {
+    const { visitorHash, token, attributes, eventDone, giveBack, backoff, signal, probe } = settlement
+    const about = aboutOf(
+      visitorHash,
+      settlement.sources,
+      attributes.map(({ name }) => name),
+    )
+    if (signal !== undefined) hear(signal, visitorHash, about, (backoffs.get(visitorHash)?.attempts ?? 0) > 0, probe === true, now)
     const known = registersOf(visitorHash)
     let closed = false
     for (const { name, stamp, outcome } of attributes) {
@@ -235,30 +255,63 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
     }
   }
 
-  /** DESIGN.md §7, said in sentences. */
-  function hear(signal: Signal, visitor: string, probe: boolean, now: number): void {
-    const { paused, breaker } = health
-    const openFor = (cause: BreakerCause, waitMs: number) => {
-      const probes = breaker === undefined ? 0 : breaker.probes + 1
-      health = { ...health, breaker: { cause, sinceMs: breaker === undefined ? now : breaker.sinceMs, untilMs: now + waitMs, probes } }
-    }
+  function aboutOf(visitor: string, sources: readonly string[] = [], names: readonly string[] = []): readonly string[] {
+    return [`v:${visitor}`, ...sources.map((source) => `s:${source}`), ...names.map((name) => `a:${name}`)]
+  }
+
+  /** Who is blamed, said in sentences. */
+  function hear(signal: Signal, visitor: string, about: readonly string[], failedBefore: boolean, probe: boolean, now: number): void {
+    const both = (one: readonly string[], other: readonly string[]) => one.filter((trait) => other.includes(trait))
+    const { breaker } = health
     // A yes makes everything well.
-    if (signal === 'up') health = { paused, failures: 0, refusals: 0, refused: [] }
-    // While it is open, only the probe counts.
-    else if (breaker !== undefined && !probe) return
-    else if (signal === 'wrong') {
-      health = { ...health, failures: 0 }
-      openFor('misconfigured', 60_000)
-    } else if (signal === 'down') {
-      health = { ...health, failures: health.failures + 1 }
-      if (breaker === undefined && health.failures === 5) openFor('unavailable', 5_000)
-      if (breaker !== undefined) openFor(breaker.cause, Math.min(60_000, 5_000 * 2 ** (breaker.probes + 1)))
-    } else {
-      const known = [...new Set([...health.refused, visitor])].slice(0, 5)
-      health = { ...health, failures: 0, refusals: health.refusals + 1, refused: known }
-      if (breaker?.cause === 'systemic' || (health.refusals >= 20 && known.length === 5)) openFor('systemic', 60_000)
-      else health = { paused, failures: 0, refusals: health.refusals, refused: known }
+    if (signal === 'up') {
+      health = { paused: health.paused, saidYes: true, ...well }
+      return
     }
+    // What failed before says nothing of Target, unless it was the probe.
+    if (signal === 'down' && failedBefore && !probe) return
+    if (signal === 'down')
+      health = { ...health, failures: health.failures + 1, failedTraits: health.failures === 0 ? about : both(health.failedTraits, about) }
+    else health = { ...health, failures: 0, failedTraits: [] }
+    if (signal === 'wrong')
+      health = {
+        ...health,
+        denied: [...new Set([...health.denied, visitor])].slice(0, 3),
+        deniedTraits: health.denied.length === 0 ? about : both(health.deniedTraits, about),
+      }
+    if (signal === 'refused')
+      health = {
+        ...health,
+        refusals: health.refusals + 1,
+        refused: [...new Set([...health.refused, visitor])].slice(0, 5),
+        refusedTraits: health.refusals === 0 ? about : both(health.refusedTraits, about),
+      }
+    const pattern: { cause: BreakerCause; enough: boolean; traits: readonly string[] } =
+      signal === 'down'
+        ? { cause: 'unavailable', enough: health.failures >= 5, traits: health.failedTraits }
+        : signal === 'wrong'
+          ? { cause: 'misconfigured', enough: health.denied.length >= (health.saidYes ? 3 : 1), traits: health.deniedTraits }
+          : { cause: 'systemic', enough: health.refusals >= 20 && health.refused.length === 5, traits: health.refusedTraits }
+    const wait = (cause: BreakerCause, probes: number) => (cause === 'unavailable' ? Math.min(60_000, 5_000 * 2 ** probes) : 60_000)
+    if (breaker === undefined) {
+      const { cause, traits } = pattern
+      if (pattern.enough) health = { ...health, breaker: { cause, sinceMs: now, untilMs: now + wait(cause, 0), probes: 0, traits } }
+      return
+    }
+    if (!probe) {
+      const widened = pattern.cause === breaker.cause ? about : pattern.enough ? pattern.traits : breaker.traits
+      health = { ...health, breaker: { ...breaker, traits: both(breaker.traits, widened) } }
+      return
+    }
+    // Target answers: its no is about this one.
+    if (signal === 'refused' && breaker.cause !== 'systemic' && !pattern.enough) {
+      const { breaker: _over, ...rest } = health
+      health = { ...rest, denied: [], deniedTraits: [] }
+      return
+    }
+    const cause = signal !== 'down' && pattern.enough ? pattern.cause : breaker.cause
+    const probes = breaker.probes + 1
+    health = { ...health, breaker: { ...breaker, cause, probes, untilMs: now + wait(cause, probes), traits: both(breaker.traits, about) } }
   }
 
   /** While the clock is behind what was seen by more than five minutes, it is the latest time seen. */

@@ -1,63 +1,68 @@
-/** Stamps: text that sorts as time does (PROTOCOL.md, "Stamps"). */
+/** Stamps sort as the updates' places in time do. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { eventTime, futureToleranceMs, isStamp, makeStamp, stampArrivalMs, stampTimeMs } from '../../src/core/stamp.ts'
+import { eventTime, futureToleranceMs, isStamp, makeStamp, maxPlaces, stampArrivalMs, stampTimeMs } from '../../src/core/stamp.ts'
 
-const lastMs = 9_999_999_999_999
-const id = '0123456789abcdef'
-const times = fc.integer({ min: 0, max: lastMs })
-const ids = fc.stringMatching(/^[0-9a-f]{16,32}$/)
+const ms = fc.integer({ min: 0, max: 9_999_999_999_999 })
+const id = fc.stringMatching(/^[0-9a-f]{32}$/)
+const place = fc.integer({ min: 0, max: maxPlaces - 1 })
 
-describe('a stamp', () => {
-  it('is a letter, the event time, the arrival and the beginning of the id, in a fixed width', () => {
-    expect(makeStamp(1, 2, `${id}ff`)).toBe(`t00000000000010000000000002${id}`)
-    expect(makeStamp(0, lastMs, id)).toBe(`t00000000000009999999999999${id}`)
-  })
-
-  it('tells its times again, and is one', () => {
+describe('stamps', () => {
+  it('sort by event time, then arrival, then the place in the batch, whatever names the update', () => {
     fc.assert(
-      fc.property(times, times, ids, (atMs, arrivalMs, name) => {
-        const stamp = makeStamp(atMs, arrivalMs, name)
-        expect([stampTimeMs(stamp), stampArrivalMs(stamp), isStamp(stamp)]).toEqual([atMs, arrivalMs, true])
+      fc.property(fc.tuple(ms, ms, place, id), fc.tuple(ms, ms, place, id), (one, other) => {
+        const [a, b] = [one, other].map(([time, arrival, at, name]) => makeStamp(time, arrival, name, at))
+        const order = one
+          .slice(0, 3)
+          .map((part, index) => Math.sign(Number(part) - Number(other[index])))
+          .find((sign) => sign !== 0)
+        if (order !== undefined) expect((a ?? '') < (b ?? '') ? -1 : 1).toBe(order)
+        else expect(a === b).toBe(one[3].slice(-14) === other[3].slice(-14))
       }),
     )
   })
 
-  it('sorts by event time, then by arrival, then by id', () => {
-    const parts = fc.tuple(
-      fc.integer({ min: 9, max: 11 }),
-      fc.integer({ min: 99, max: 101 }),
-      fc.constantFrom('a'.repeat(16), 'b'.repeat(16)),
-    )
+  it('say what they were made of, and are recognised', () => {
     fc.assert(
-      fc.property(parts, parts, (one, other) => {
-        const [a, b] = [makeStamp(...one), makeStamp(...other)]
-        const first = one.map((part, index) => [part, other[index]] as const).find(([mine, its]) => mine !== its)
-        expect(a < b).toBe(first !== undefined && first[0] < (first[1] ?? ''))
-        expect(a === b).toBe(first === undefined)
+      fc.property(ms, ms, place, id, (time, arrival, at, name) => {
+        const stamp = makeStamp(time, arrival, name, at)
+        expect([stampTimeMs(stamp), stampArrivalMs(stamp), isStamp(stamp), stamp.length]).toEqual([time, arrival, true, 43])
       }),
     )
   })
 
-  it.each([-1, 0.5, lastMs + 1, Number.NaN, Number.POSITIVE_INFINITY])('has no place for a time of %d', (ms) => {
-    expect(() => makeStamp(ms, 0, id)).toThrow('whole milliseconds since 1970')
-    expect(() => makeStamp(0, ms, id)).toThrow(RangeError)
+  it('are a letter, the event time, the arrival, the place and the end of the id, in a fixed width', () => {
+    expect(makeStamp(1, 2, `aa${'f'.repeat(14)}`, 37)).toBe(`t0000000000001000000000000211${'f'.repeat(14)}`)
+    expect(makeStamp(0, 9_999_999_999_999, 'f'.repeat(14))).toBe(`t0000000000000999999999999900${'f'.repeat(14)}`)
+    expect(maxPlaces).toBe(1_296)
   })
 
-  const good = makeStamp(1, 2, id)
-  it.each<[string, unknown]>([
-    ['another letter', `u${good.slice(1)}`],
-    ['a letter among the digits', `${good.slice(0, 5)}a${good.slice(6)}`],
-    ['a digit too few', good.slice(0, 5) + good.slice(6)],
-    ['an id that is too short', good.slice(0, -1)],
-    ['an id of capitals', good.toUpperCase().replace('T', 't')],
-    ['something before it', `x${good}`],
-    ['something behind it', `${good}0`],
-    ['a line behind it', `${good}\n`],
-    ['a list of one', [good]],
-    ['nothing', undefined],
-  ])('is not %s', (_, text) => {
+  it('those of versions without a place are read on', () => {
+    expect(isStamp(`t${'1790000000000'.repeat(2)}0123456789abcdef`)).toBe(true)
+  })
+
+  it.each([
+    ['another letter', `x${'1790000000000'.repeat(2)}0123456789abcdef`],
+    ['a letter among the digits', `t${'179000000000x'.repeat(2)}0123456789abcdef`],
+    ['something before it', `xt${'1790000000000'.repeat(2)}0123456789abcdef`],
+    ['a list of one', [`t${'1790000000000'.repeat(2)}0123456789abcdef`]],
+    ['a digit too few', `t${'1790000000000'.repeat(2)}0123456789abcde`],
+    ['a digit too many', `t${'1790000000000'.repeat(2)}0123456789abcdef0`],
+    ['capitals', `t${'1790000000000'.repeat(2)}0123456789ABCDEF`],
+    ['a name that is not hex', `t${'1790000000000'.repeat(2)}0123456789abcdeg`],
+    ['something behind it', `t${'1790000000000'.repeat(2)}0123456789abcdef\n`],
+    ['no text', 7],
+  ])('%s is none', (_, text) => {
     expect(isStamp(text)).toBe(false)
+  })
+
+  it.each([-1, 0.5, 10_000_000_000_000, Number.NaN])('a time of %d ms is refused', (time) => {
+    expect(() => makeStamp(time, 0, 'f'.repeat(14))).toThrow(RangeError)
+    expect(() => makeStamp(0, time, 'f'.repeat(14))).toThrow('whole milliseconds since 1970')
+  })
+
+  it('places beyond the last are all the last', () => {
+    expect(makeStamp(0, 0, 'f'.repeat(14), maxPlaces + 5)).toBe(makeStamp(0, 0, 'f'.repeat(14), maxPlaces - 1))
   })
 })
 

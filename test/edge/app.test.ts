@@ -77,6 +77,16 @@ async function edge(receipts: (update: Update) => Receipt = () => ({ status: 'su
 const good = { id: 'evt_1', visitor: { thirdPartyId: '123456' }, attributes: { loanStatus: 'funded' } }
 const call = { caseId: 'c1', customer: '42', outcome: 'resolved', at: new Date().toISOString() }
 
+describe('ties (G3)', () => {
+  it('of the updates of one batch, which came in the same millisecond, each later one is the newer', async () => {
+    const { v1, delivered } = await edge()
+    await v1({ updates: Array.from({ length: 100 }, (_, n) => ({ ...good, id: `e${n}`, attributes: { n } })) })
+    const stamps = delivered.map(({ stamp }) => stamp)
+    expect(stamps).toHaveLength(100)
+    expect(stamps).toEqual([...stamps].sort())
+  })
+})
+
 describe('POST /v1/updates: what became of it (DESIGN §8)', () => {
   it.each<[Receipt, number, unknown]>([
     [{ status: 'submitted', calls: 1 }, 200, { id: 'evt_1', status: 'submitted', calls: 1 }],

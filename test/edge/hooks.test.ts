@@ -53,6 +53,25 @@ function edge(world: World, sources: readonly Source[], lanes: Lane[] = []) {
 const proof = { authorization: `Bearer ${secret}` }
 const event = (more: object = {}) => JSON.stringify({ id: 'e1', customer: 'visitor-1', tier: 'gold', ...more })
 
+describe('ties (G3)', () => {
+  it('of the updates that one event gives, the last one wins, sent at once or merged from the backlog', async () => {
+    const tiers = Array.from({ length: 40 }, (_, index) => `tier-${index}`)
+    const many = source('many', {
+      auth: bearer(),
+      schema: customer,
+      map: (e) => tiers.map((tier) => ({ visitor: { thirdPartyId: e.customer }, attributes: { tier } })),
+    })
+    const world = await createWorld()
+    await world.ledger.pause(true)
+    expect((await edge(world, [many])('/hooks/many', event(), proof)).status).toBe(202)
+    await world.settled()
+    await world.ledger.pause(false)
+    await world.flush()
+    expect(world.profile()).toEqual({ tier: tiers.at(-1) })
+    expect(await world.entries()).toBe(0)
+  })
+})
+
 describe('dry run', () => {
   const sources = [source('desk', { auth: bearer(), schema: customer, map: toUpdate, delay: '1h' })]
 

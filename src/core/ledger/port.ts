@@ -37,8 +37,12 @@ export interface AdmitRequest {
   readonly token: string
   /** On whose account: a source with a share of its own, in units a window. Over its share it has `bulk`'s ceiling. */
   readonly source?: SourceShare
+  /** Whose updates it carries: what the breaker may be about (`health.ts`). */
+  readonly sources?: readonly string[]
   /** Not to be sent yet: what would go is `held`, and nothing is taken or recorded but the event. */
   readonly hold?: true
+  /** It may be the breaker's probe although tries of its visitor failed: the flush has nothing else that waits. */
+  readonly lastResort?: true
 }
 
 export interface SourceShare {
@@ -93,6 +97,8 @@ export type Admission =
       readonly attempts: number
       /** Let through an open breaker to see whether Target is well again; the breaker's cause. */
       readonly probe?: BreakerCause
+      /** Sent while Target refuses everybody: its no is no verdict. */
+      readonly systemic?: true
     }
 
 /** `unknown` leaves the register as it is: the attempt's fate stays open. */
@@ -111,6 +117,8 @@ export interface Settlement {
   readonly giveBack?: { readonly bucket: number; readonly units: number; readonly source?: string }
   /** After a failed try: when replay may try this visitor again. A delivery clears it. */
   readonly backoff?: { readonly attempts: number; readonly notBeforeMs: number }
+  /** Whose updates the attempt carried, as in its request. */
+  readonly sources?: readonly string[]
   /** What the attempt says of Target, and whether it was a probe. */
   readonly signal?: Signal
   readonly probe?: true

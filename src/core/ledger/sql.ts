@@ -8,7 +8,7 @@ import { defaultLimits } from '../limits.ts'
 import { stampTimeMs } from '../stamp.ts'
 import type { Lane, Stamp } from '../update.ts'
 import { ClockJumped, type ClockReading, jumpToleranceMs, type LedgerClock, watchClock } from './clock-watch.ts'
-import { afterSignal, gateOf, type Health, healthy, probed } from './health.ts'
+import { afterSignal, gateOf, type Health, healthy, probed, traitsOf } from './health.ts'
 import {
   type Admission,
   type AdmitRequest,
@@ -223,7 +223,12 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
     const instead = (other: 'held' | 'paused' | 'shut' | 'quota') => judged.map((verdict) => (verdict === 'send' ? other : verdict))
 
     if (request.hold === true) return { ...base, verdicts: instead('held') }
-    const gate = gateOf(step.health, nowMs)
+    const traits = traitsOf(
+      request.visitorHash,
+      request.sources ?? [],
+      wanted.filter((_, index) => judged[index] === 'send').map(({ name }) => name),
+    )
+    const gate = gateOf(step.health, { traits, failedBefore: base.attempts > 0, lastResort: request.lastResort === true }, nowMs)
     if (gate === 'paused' || gate === 'shut') return { ...base, verdicts: instead(gate) }
     const own = request.source === undefined ? undefined : step.account(request.source.name)
     const overShare = own !== undefined && own.total + request.units > (request.source?.units ?? 0)
@@ -233,6 +238,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
     own?.charge(request.units)
     own?.forget()
     const cause = step.health.breaker?.cause
+    const doubt = cause === 'systemic' ? { systemic: true as const } : {}
     if (gate === 'probe') step.health = probed(step.health, nowMs)
     let untilMs = 0
     wanted.forEach(({ name, stamp }, index) => {
@@ -241,14 +247,22 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
       untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
     })
     visitor.save(untilMs)
-    return { ...base, verdicts: judged, bucket: taken.bucket, ...(gate === 'probe' && cause !== undefined ? { probe: cause } : {}) }
+    return {
+      ...base,
+      verdicts: judged,
+      bucket: taken.bucket,
+      ...doubt,
+      ...(gate === 'probe' && cause !== undefined ? { probe: cause } : {}),
+    }
   }
 
   function settleOne(settlement: Settlement, step: Step): void {
     const { visitorHash, token, attributes, giveBack, eventDone, backoff, signal } = settlement
     const { nowMs } = step
+    let failedBefore = false
     if (attributes.length > 0 || backoff !== undefined) {
       const visitor = openVisitor(visitorHash, nowMs)
+      failedBefore = (visitor.backoff?.attempts ?? 0) > 0
       let closed = false
       let untilMs = backoff === undefined ? 0 : nowMs + settings.retentionMs
       for (const { name, stamp, outcome } of attributes) {
@@ -265,7 +279,12 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
       }
     }
     if (signal !== undefined) {
-      const after = afterSignal(step.health, signal, visitorHash, settlement.probe === true, nowMs)
+      const traits = traitsOf(
+        visitorHash,
+        settlement.sources ?? [],
+        attributes.map(({ name }) => name),
+      )
+      const after = afterSignal(step.health, { signal, visitorHash, traits, failedBefore, probe: settlement.probe === true }, nowMs)
       // The health of a steady day is never rewritten.
       if (JSON.stringify(after) !== JSON.stringify(step.health)) step.health = after
     }
@@ -278,7 +297,14 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
 
   function readHealth(): Health {
     const [row] = sql.exec('SELECT health FROM relay_health')
-    return row === undefined ? healthy : (JSON.parse(String(row['health'])) as Health)
+    if (row === undefined) return healthy
+    const kept = JSON.parse(String(row['health'])) as Health
+    // A row that an earlier version wrote knows no traits: its breaker is about everything.
+    return {
+      ...healthy,
+      ...kept,
+      ...(kept.breaker === undefined ? {} : { breaker: { ...kept.breaker, traits: kept.breaker.traits ?? [] } }),
+    }
   }
 
   function writeHealth(health: Health): void {

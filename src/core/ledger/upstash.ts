@@ -15,6 +15,7 @@ import { ClockJumped, jumpToleranceMs } from './clock-watch.ts'
 import { NewerFormat, storeFormat } from './format.ts'
 import {
   type BreakerCause,
+  deniedThatOpen,
   failuresThatOpen,
   firstProbeMs,
   type Health,
@@ -131,6 +132,7 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     youngMs: settings.youngMs,
     eventMs: eventLifetimeMs(settings),
     bulkCeiling: laneCeiling(settings, 'bulk'),
+    deniedThatOpen,
     failuresThatOpen,
     firstProbeMs,
     lastProbeMs,
@@ -378,20 +380,38 @@ function isJumped(decided: unknown): decided is { jumpedBy: number } {
 interface KeptHealth {
   paused: boolean
   failures: number
+  failedTraits: Maybe<string>
   refusals: number
   refused: Maybe<string>
-  breaker?: { cause: BreakerCause; since: number; untilMs: number; probes: number }
+  refusedTraits: Maybe<string>
+  denied: Maybe<string>
+  deniedTraits: Maybe<string>
+  saidYes: boolean
+  breaker?: { cause: BreakerCause; since: number; untilMs: number; probes: number; traits: Maybe<string> }
 }
 
-function readHealth({ paused, failures, refusals, refused, breaker }: KeptHealth): Health {
+function readHealth({ breaker, ...kept }: KeptHealth): Health {
   return {
-    paused,
-    failures,
-    refusals,
-    refused: listOf(refused),
+    paused: kept.paused,
+    failures: kept.failures,
+    failedTraits: listOf(kept.failedTraits),
+    refusals: kept.refusals,
+    refused: listOf(kept.refused),
+    refusedTraits: listOf(kept.refusedTraits),
+    denied: listOf(kept.denied),
+    deniedTraits: listOf(kept.deniedTraits),
+    saidYes: kept.saidYes,
     ...(breaker === undefined
       ? {}
-      : { breaker: { cause: breaker.cause, sinceMs: breaker.since, untilMs: breaker.untilMs, probes: breaker.probes } }),
+      : {
+          breaker: {
+            cause: breaker.cause,
+            sinceMs: breaker.since,
+            untilMs: breaker.untilMs,
+            probes: breaker.probes,
+            traits: listOf(breaker.traits),
+          },
+        }),
   }
 }
 

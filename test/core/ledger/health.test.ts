@@ -1,9 +1,9 @@
-/** The breaker's rules on plain data: what opens it, who may probe, what closes it (DESIGN.md §7). */
+/** The breaker's rules on plain data: who is blamed by what, what opens it, who probes, what closes it. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   afterSignal,
-  type BreakerCause,
+  deniedThatOpen,
   failuresThatOpen,
   firstProbeMs,
   gateOf,
@@ -14,179 +14,197 @@ import {
   probeLivesMs,
   refusalsThatOpen,
   type Signal,
-  signals,
+  type Told,
+  traitsOf,
   visitorsThatOpen,
 } from '../../../src/core/ledger/health.ts'
 
 const nowMs = 1_790_000_000_000
-const opened = (cause: BreakerCause, more: Partial<Health> = {}): Health => ({
-  ...healthy,
+/** Of a relay to which Target has said yes before. */
+const known: Health = { ...healthy, saidYes: true }
+const about = (visitor: string, source = 'crm', names = ['tier']) => traitsOf(visitor, [source], names)
+const told = (signal: Signal, visitor: string, more: Partial<Told> & { source?: string; names?: string[] } = {}): Told => ({
+  signal,
+  visitorHash: visitor,
+  traits: about(visitor, more.source, more.names),
+  failedBefore: false,
+  probe: false,
   ...more,
-  breaker: { cause, sinceMs: nowMs - 1_000, untilMs: nowMs, probes: 0 },
 })
-/** The health after `times` attempts that were no probes, each of another visitor unless there are only `visitors`. */
-const row = (signal: Signal, times: number, { from = healthy, visitors = times, untilMs = nowMs } = {}): Health => {
-  let health = from
-  for (let n = 0; n < times; n++) health = afterSignal(health, signal, `v${n % visitors}`, false, untilMs)
-  return health
-}
+const tell = (signals: readonly Told[], from: Health = known, atMs = nowMs) =>
+  signals.reduce((health, one) => afterSignal(health, one, atMs), from)
+const gate = (health: Health, traits: readonly string[], atMs = nowMs, more: { failedBefore?: boolean; lastResort?: boolean } = {}) =>
+  gateOf(health, { traits, failedBefore: false, lastResort: false, ...more }, atMs)
+const visitors = (count: number) => Array.from({ length: count }, (_, index) => `visitor-${index}`)
 
-describe('the gate', () => {
-  const open = opened('unavailable')
-  it.each<[string, Health, number, ReturnType<typeof gateOf>]>([
-    ['well', healthy, nowMs, 'go'],
-    ['paused', { ...healthy, paused: true }, nowMs, 'paused'],
-    ['paused while the breaker is open', { ...open, paused: true }, nowMs, 'paused'],
-    ['open, and no probe is due', open, nowMs - 1, 'shut'],
-    ['open, and a probe is due', open, nowMs, 'probe'],
-  ])('%s', (_, health, atMs, gate) => {
-    expect(gateOf(health, atMs)).toBe(gate)
+describe('what opens the breaker', () => {
+  it(`${failuresThatOpen} first tries that failed in a row do, one fewer or a yes between does not`, () => {
+    const downs = visitors(failuresThatOpen).map((visitor) => told('down', visitor))
+    expect(tell(downs.slice(1)).breaker).toBeUndefined()
+    expect(tell([...downs.slice(1), told('up', 'other'), ...downs.slice(1)]).breaker).toBeUndefined()
+    expect(tell(downs).breaker).toMatchObject({ cause: 'unavailable', untilMs: nowMs + firstProbeMs, probes: 0 })
   })
 
-  it('lets one probe through, and the next only when that one must be dead', () => {
-    const probing = probed(open, nowMs)
-    expect([nowMs, nowMs + probeLivesMs - 1, nowMs + probeLivesMs].map((atMs) => gateOf(probing, atMs))).toEqual(['shut', 'shut', 'probe'])
-    expect(probing).toEqual({ ...open, breaker: { ...open.breaker, untilMs: nowMs + probeLivesMs } })
-    expect(probed(healthy, nowMs)).toBe(healthy)
+  it('tries of what failed before do not, however many', () => {
+    expect(tell(visitors(50).map((visitor) => told('down', visitor, { failedBefore: true })))).toEqual(known)
+  })
+
+  it('an answer of Target between failures ends their row', () => {
+    const downs = visitors(failuresThatOpen - 1).map((visitor) => told('down', visitor))
+    expect(tell([...downs, told('refused', 'x'), ...downs]).breaker).toBeUndefined()
+    expect(tell([...downs, told('wrong', 'x'), ...downs]).breaker).toBeUndefined()
+  })
+
+  it(`${deniedThatOpen} different visitors that were denied in a row do, one visitor never does`, () => {
+    expect(tell(visitors(50).map(() => told('wrong', 'the same'))).breaker).toBeUndefined()
+    const denied = visitors(deniedThatOpen).map((visitor) => told('wrong', visitor))
+    expect(tell([denied[0] as Told, told('up', 'other'), ...denied.slice(1)]).breaker).toBeUndefined()
+    expect(tell(denied).breaker).toMatchObject({ cause: 'misconfigured', untilMs: nowMs + lastProbeMs })
+  })
+
+  it('before the first yes ever one denial does, and after it no more', () => {
+    expect(tell([told('wrong', 'x')], healthy).breaker).toMatchObject({ cause: 'misconfigured', traits: about('x') })
+    expect(tell([told('up', 'y'), told('wrong', 'x')], healthy).breaker).toBeUndefined()
+  })
+
+  it(`${refusalsThatOpen} refusals in a row of ${visitorsThatOpen} visitors do, of fewer visitors they never do`, () => {
+    const refusals = (whose: number, count: number) => visitors(count).map((_, index) => told('refused', `visitor-${index % whose}`))
+    expect(tell(refusals(visitorsThatOpen - 1, 100)).breaker).toBeUndefined()
+    expect(tell(refusals(visitorsThatOpen, refusalsThatOpen - 1)).breaker).toBeUndefined()
+    expect(tell(refusals(visitorsThatOpen, refusalsThatOpen)).breaker).toMatchObject({ cause: 'systemic', untilMs: nowMs + lastProbeMs })
   })
 })
 
-describe('failures in a row', () => {
-  it('open it at the fifth, whoever’s they were', () => {
-    expect(failuresThatOpen).toBe(5)
-    expect(row('down', failuresThatOpen - 1, { visitors: 1 })).toEqual({ ...healthy, failures: failuresThatOpen - 1 })
-    expect(row('down', failuresThatOpen, { visitors: 1 })).toEqual({
-      ...healthy,
-      failures: failuresThatOpen,
-      breaker: { cause: 'unavailable', sinceMs: nowMs, untilMs: nowMs + firstProbeMs, probes: 0 },
-    })
+describe('whom it holds back', () => {
+  it('what shares all that the failed ones had in common, and nobody else', () => {
+    const health = tell(visitors(failuresThatOpen).map((visitor) => told('down', visitor, { source: 'kiosk', names: ['page', visitor] })))
+    expect(health.breaker?.traits).toEqual(['s:kiosk', 'a:page'])
+    expect(gate(health, about('new', 'kiosk', ['page', 'more']))).toBe('shut')
+    expect(gate(health, about('new', 'kiosk', ['other']))).toBe('go')
+    expect(gate(health, about('new', 'crm', ['page']))).toBe('go')
   })
 
-  it.each(['up', 'refused'] as const)('are in a row no more where Target answered (%s)', (answer) => {
-    const almost = row('down', failuresThatOpen - 1)
-    expect(afterSignal(almost, answer, 'v', false, nowMs).failures).toBe(0)
+  it('everybody, where the failed ones had nothing in common; each other failure widens it', () => {
+    const narrow = tell(visitors(failuresThatOpen).map((visitor) => told('down', visitor)))
+    const wider = tell([told('down', 'x', { source: 'loan' })], narrow)
+    expect(wider.breaker?.traits).toEqual(['a:tier'])
+    const whole = tell([told('down', 'y', { source: 'loan', names: ['status'] })], wider)
+    expect(gate(whole, about('anybody', 'new', ['anything']))).toBe('shut')
   })
 
-  it('of probes double the wait, up to the longest; since when it is open stays', () => {
-    let health = row('down', failuresThatOpen)
-    let atMs = nowMs
-    const waits: number[] = []
-    for (let probe = 1; probe <= 12; probe++) {
-      atMs = health.breaker?.untilMs ?? 0
-      health = afterSignal(probed(health, atMs), 'down', 'v', true, atMs)
-      waits.push((health.breaker?.untilMs ?? 0) - atMs)
-      expect(health).toMatchObject({ failures: failuresThatOpen + probe, breaker: { cause: 'unavailable', sinceMs: nowMs, probes: probe } })
+  it('another kind of failure widens it once that is a pattern too, and not before', () => {
+    const narrow = tell(visitors(failuresThatOpen).map((visitor) => told('down', visitor)))
+    const denied = visitors(deniedThatOpen).map((visitor) => told('wrong', visitor, { source: 'loan', names: ['status'] }))
+    expect(gate(tell(denied.slice(1), narrow), about('z', 'third', ['x']))).toBe('go')
+    const both = tell(denied, narrow)
+    expect(both.breaker?.cause).toBe('unavailable')
+    expect(gate(both, about('z', 'third', ['x']))).toBe('shut')
+  })
+
+  it('paused, nothing goes', () => {
+    expect(gate({ ...healthy, paused: true }, about('x'))).toBe('paused')
+    expect(tell([told('up', 'x')], { ...healthy, paused: true }).paused).toBe(true)
+  })
+})
+
+describe('probes', () => {
+  const open = tell(visitors(failuresThatOpen).map((visitor) => told('down', visitor)))
+
+  it('one goes when its time has come, the next only when that one was settled or its life is over', () => {
+    expect(gate(open, about('x'), nowMs + firstProbeMs - 1)).toBe('shut')
+    expect(gate(open, about('x'), nowMs + firstProbeMs)).toBe('probe')
+    const out = probed(open, nowMs + firstProbeMs)
+    expect(gate(out, about('y'), nowMs + firstProbeMs + probeLivesMs - 1)).toBe('shut')
+    expect(gate(out, about('y'), nowMs + firstProbeMs + probeLivesMs)).toBe('probe')
+    expect(probed(healthy, nowMs)).toEqual(healthy)
+  })
+
+  it('what failed before is none, unless the flush has nothing else', () => {
+    expect(gate(open, about('x'), nowMs + firstProbeMs, { failedBefore: true })).toBe('shut')
+    expect(gate(open, about('x'), nowMs + firstProbeMs, { failedBefore: true, lastResort: true })).toBe('probe')
+  })
+
+  it('each that fails doubles the wait up to the longest, and widens the breaker', () => {
+    let health = open
+    for (const waitMs of [10_000, 20_000, 40_000, 60_000, 60_000]) {
+      health = tell([told('down', 'x', { probe: true, failedBefore: true })], health)
+      expect(health.breaker).toMatchObject({ cause: 'unavailable', sinceMs: nowMs, untilMs: nowMs + waitMs })
     }
-    expect(waits).toEqual([10_000, 20_000, 40_000, ...Array.from({ length: 9 }, () => lastProbeMs)])
-    expect(lastProbeMs).toBe(60_000)
+    expect(health.breaker?.probes).toBe(5)
   })
 
-  it('a probe that fails leaves the cause as it was: what is wrong may be known better than "no answer"', () => {
-    expect(afterSignal(opened('misconfigured'), 'down', 'v', true, nowMs).breaker).toEqual({
-      cause: 'misconfigured',
-      sinceMs: nowMs - 1_000,
-      untilMs: nowMs + 2 * firstProbeMs,
-      probes: 1,
+  it('of the others, what is settled meanwhile moves neither its time nor its count', () => {
+    expect(tell([told('down', 'x'), told('wrong', 'y'), told('refused', 'z')], open).breaker).toMatchObject({
+      untilMs: nowMs + firstProbeMs,
+      probes: 0,
     })
+  })
+
+  it('a yes of anybody closes it and forgets what led to it', () => {
+    expect(tell([told('up', 'somebody', { source: 'other' })], open)).toEqual(known)
+  })
+
+  it('a refused one closes it, since Target answers; while everybody is refused it does not', () => {
+    expect(tell([told('refused', 'x', { probe: true })], open).breaker).toBeUndefined()
+    const denied = tell(visitors(deniedThatOpen).map((visitor) => told('wrong', visitor)))
+    const closed = tell([told('refused', 'x', { probe: true })], denied)
+    expect(closed.breaker).toBeUndefined()
+    // The row of denials is over as well: the next one is the first.
+    expect(tell([told('wrong', 'new')], closed).breaker).toBeUndefined()
+    const systemic = tell(visitors(refusalsThatOpen).map((visitor) => told('refused', visitor)))
+    expect(tell([told('refused', 'x', { probe: true })], systemic).breaker).toMatchObject({ cause: 'systemic', probes: 1 })
+  })
+
+  it('one that is denied does not make an outage a wrong token; three visitors do', () => {
+    const once = tell([told('wrong', 'x', { probe: true })], open)
+    expect(once.breaker).toMatchObject({ cause: 'unavailable', probes: 1 })
+    const thrice = tell([told('wrong', 'y', { probe: true }), told('wrong', 'z', { probe: true })], once)
+    expect(thrice.breaker).toMatchObject({ cause: 'misconfigured', untilMs: nowMs + lastProbeMs })
   })
 })
 
-describe('a wrong address or token', () => {
-  it('opens it at once, with the longest wait', () => {
-    expect(afterSignal({ ...healthy, failures: 3, refusals: 2, refused: ['v'] }, 'wrong', 'v', false, nowMs)).toEqual({
-      paused: false,
-      failures: 0,
-      refusals: 2,
-      refused: ['v'],
-      breaker: { cause: 'misconfigured', sinceMs: nowMs, untilMs: nowMs + lastProbeMs, probes: 0 },
-    })
+describe('G7: no single visitor, source or attribute keeps another’s update from going', () => {
+  const names = ['tier', 'city', 'page']
+  const sources = ['crm', 'kiosk', 'loan']
+  const attempt = fc.record({
+    visitor: fc.constantFrom('v1', 'v2', 'v3', 'v4', 'v5', 'v6', 'v7'),
+    sources: fc.subarray(sources, { minLength: 1 }),
+    names: fc.subarray(names, { minLength: 1 }),
+    signal: fc.constantFrom('down' as const, 'refused' as const, 'wrong' as const),
+    failedBefore: fc.boolean(),
+    probe: fc.boolean(),
+    waitMs: fc.integer({ min: 0, max: 70_000 }),
   })
 
-  it('that a probe meets is the cause from then on', () => {
-    expect(afterSignal(opened('unavailable'), 'wrong', 'v', true, nowMs).breaker).toEqual({
-      cause: 'misconfigured',
-      sinceMs: nowMs - 1_000,
-      untilMs: nowMs + lastProbeMs,
-      probes: 1,
-    })
-  })
-})
-
-describe('refusals in a row', () => {
-  it(`open it at the twentieth, where five visitors or more were refused`, () => {
-    expect([refusalsThatOpen, visitorsThatOpen]).toEqual([20, 5])
-    expect(row('refused', refusalsThatOpen - 1).breaker).toBeUndefined()
-    expect(row('refused', refusalsThatOpen, { visitors: visitorsThatOpen })).toEqual({
-      ...healthy,
-      refusals: refusalsThatOpen,
-      refused: ['v0', 'v1', 'v2', 'v3', 'v4'],
-      breaker: { cause: 'systemic', sinceMs: nowMs, untilMs: nowMs + lastProbeMs, probes: 0 },
-    })
-  })
-
-  it('of fewer visitors are verdicts, however many', () => {
-    expect(row('refused', 10 * refusalsThatOpen, { visitors: visitorsThatOpen - 1 })).toEqual({
-      ...healthy,
-      refusals: 10 * refusalsThatOpen,
-      refused: ['v0', 'v1', 'v2', 'v3'],
-    })
-  })
-
-  it('remembers each visitor once, and no more than tell a pattern', () => {
-    expect(row('refused', 7, { visitors: 2 }).refused).toEqual(['v0', 'v1'])
-    expect(row('refused', 15).refused).toHaveLength(visitorsThatOpen)
-  })
-
-  it('begin anew after a yes', () => {
-    expect(afterSignal(row('refused', refusalsThatOpen - 1), 'up', 'v', false, nowMs)).toEqual(healthy)
-  })
-
-  it('go on after a failure: no answer is no yes', () => {
-    expect(afterSignal(row('refused', 3), 'down', 'v', false, nowMs)).toMatchObject({ refusals: 3, failures: 1 })
-  })
-
-  it('a refused probe closes a breaker that was open because nothing answered', () => {
-    expect(afterSignal(opened('unavailable', { failures: 7 }), 'refused', 'v', true, nowMs)).toEqual({
-      ...healthy,
-      refusals: 1,
-      refused: ['v'],
-    })
-  })
-
-  it('a refused probe of a systemic failure keeps it open', () => {
-    expect(afterSignal(opened('systemic'), 'refused', 'v', true, nowMs).breaker).toEqual({
-      cause: 'systemic',
-      sinceMs: nowMs - 1_000,
-      untilMs: nowMs + lastProbeMs,
-      probes: 1,
-    })
-  })
-})
-
-describe('whatever happens', () => {
-  const healths = fc.oneof(
-    fc.constant(healthy),
-    fc.constantFrom<BreakerCause>('unavailable', 'misconfigured', 'systemic').map((cause) => opened(cause)),
-  )
-  it('a yes closes it, also of an attempt that was no probe', () => {
+  it.each(['v:v1', 's:kiosk', 'a:page'])('whatever Target answers to all that has %s', (guilty) => {
     fc.assert(
-      fc.property(healths, fc.boolean(), fc.boolean(), (health, probe, paused) => {
-        expect(afterSignal({ ...health, paused }, 'up', 'v', probe, nowMs)).toEqual({ ...healthy, paused })
+      fc.property(fc.array(attempt, { maxLength: 80 }), (attempts) => {
+        let health = healthy
+        let atMs = nowMs
+        for (const { visitor, sources: whose, names: which, waitMs, ...rest } of attempts) {
+          atMs += waitMs
+          const traits = traitsOf(visitor, whose, which)
+          if (traits.includes(guilty)) health = afterSignal(health, { visitorHash: visitor, traits, ...rest }, atMs)
+          else expect(gate(health, traits, atMs, { failedBefore: rest.failedBefore })).toBe('go')
+        }
       }),
+      { numRuns: 500 },
     )
   })
 
-  it('while it is open, what others report of before changes nothing', () => {
-    for (const signal of signals.filter((one) => one !== 'up')) {
-      const health = opened('unavailable')
-      expect(afterSignal(health, signal, 'v', false, nowMs)).toBe(health)
-    }
-  })
-
-  it('the operator’s pause stays as it is', () => {
+  it('and an outage that meets everybody holds back everybody after a few calls', () => {
     fc.assert(
-      fc.property(healths, fc.constantFrom(...signals), fc.boolean(), fc.boolean(), (health, signal, probe, paused) => {
-        expect(afterSignal({ ...health, paused }, signal, 'v', probe, nowMs).paused).toBe(paused)
+      fc.property(fc.array(attempt, { minLength: 60, maxLength: 60 }), (attempts) => {
+        let health = healthy
+        let calls = 0
+        for (const { visitor, sources: whose, names: which } of attempts) {
+          const traits = traitsOf(visitor, whose, which)
+          if (gate(health, traits) !== 'go') continue
+          calls++
+          health = afterSignal(health, { signal: 'down', visitorHash: visitor, traits, failedBefore: false, probe: false }, nowMs)
+        }
+        // Each call beside the breaker takes at least one trait from it.
+        expect(calls).toBeLessThanOrEqual(failuresThatOpen + 1 + sources.length + names.length)
       }),
     )
   })

@@ -19,10 +19,10 @@ granted, unknown = tonumber(granted), tonumber(unknown)
 if granted > 0 then window:giveBack(tonumber(grantBucket), granted) end
 local h = readHealth(KEYS[3])
 local sources = {}
-local function gate()
+local function gate(traits, failedBefore, lastResort)
   if h.paused then return 'paused' end
-  if not h.breaker then return 'go' end
-  if now >= h.breaker.untilMs then return 'probe' end
+  if not h.breaker or not hasAll(traits, h.breaker.traits) then return 'go' end
+  if now >= h.breaker.untilMs and (not failedBefore or lastResort) then return 'probe' end
   return 'shut'
 end
 
@@ -76,14 +76,14 @@ for index, request in ipairs(input.requests) do
     local erased = tonumber(redis.call('HGET', visitor, 'x')) or 0
     answer.attempts = backoff and backoff.attempts or 0
     answer.verdicts = {}
-    local wanted = false
+    local wanted, names = false, {}
     for position, attribute in ipairs(request.attributes) do
       local verdict = judge(readRegister(visitor, attribute.name), first or attribute.stamp, backoff, erased)
       answer.verdicts[position] = verdict
-      wanted = wanted or verdict == 'send'
+      if verdict == 'send' then wanted, names[#names + 1] = true, attribute.name end
     end
     if wanted then
-      local instead, bucket, retryAt = request.hold and 'held' or gate(), nil, nil
+      local instead, bucket, retryAt = request.hold and 'held' or gate(traitsOf(request.visitorHash, request.sources, names), answer.attempts > 0, request.lastResort), nil, nil
       if instead == 'go' or instead == 'probe' then
         local own, ceiling = nil, input.ceiling
         if request.source then
@@ -100,6 +100,7 @@ for index, request in ipairs(input.requests) do
         if bucket then
           window:grant(request.units)
           if own then own:charge(request.units) end
+          if h.breaker and h.breaker.cause == 'systemic' then answer.systemic = true end
           if instead == 'probe' then
             answer.probe = h.breaker.cause
             h.breaker.untilMs = now + input.probeLivesMs

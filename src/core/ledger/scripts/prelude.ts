@@ -132,18 +132,51 @@ end
 
 /** The breaker and the pause as the scripts that need them read and write them; the rules are those of `health.ts`. */
 export const health = `
+local function listed(text)
+  local list = {}
+  for one in string.gmatch(text or '', '[^\\n]+') do list[#list + 1] = one end
+  return list
+end
+local function setOf(list)
+  local set = {}
+  for _, one in ipairs(list) do set[one] = true end
+  return set
+end
+local function hasAll(traits, wanted)
+  local known = setOf(traits)
+  for _, one in ipairs(wanted) do
+    if not known[one] then return false end
+  end
+  return true
+end
+local function sharedTraits(some, others)
+  local known, both = setOf(others), {}
+  for _, one in ipairs(some) do
+    if known[one] then both[#both + 1] = one end
+  end
+  return both
+end
+local function traitsOf(visitor, sources, names)
+  local traits = { 'v:' .. visitor }
+  for _, source in ipairs(sources or {}) do traits[#traits + 1] = 's:' .. source end
+  for _, name in ipairs(names) do traits[#traits + 1] = 'a:' .. name end
+  return traits
+end
 local function readHealth(key)
-  local kept = redis.call('HMGET', key, 'p', 'f', 'r', 'v', 'c', 's', 'u', 'n')
-  local h = { paused = kept[1] == '1', failures = tonumber(kept[2]) or 0, refusals = tonumber(kept[3]) or 0, refused = {} }
-  for visitor in string.gmatch(kept[4] or '', '[^,]+') do h.refused[#h.refused + 1] = visitor end
-  if kept[5] and kept[5] ~= '' then
-    h.breaker = { cause = kept[5], since = tonumber(kept[6]), untilMs = tonumber(kept[7]), probes = tonumber(kept[8]) }
+  local kept = redis.call('HMGET', key, 'p', 'f', 'ft', 'r', 'v', 'rt', 'd', 'dt', 'c', 's', 'u', 'n', 'bt', 'y')
+  local h = { paused = kept[1] == '1', failures = tonumber(kept[2]) or 0, failedTraits = listed(kept[3]), refusals = tonumber(kept[4]) or 0,
+    refused = listed(kept[5] and string.gsub(kept[5], ',', '\\n')), refusedTraits = listed(kept[6]), denied = listed(kept[7]), deniedTraits = listed(kept[8]), saidYes = kept[14] == '1' }
+  if kept[9] and kept[9] ~= '' then
+    h.breaker = { cause = kept[9], since = tonumber(kept[10]), untilMs = tonumber(kept[11]), probes = tonumber(kept[12]), traits = listed(kept[13]) }
   end
   return h
 end
 local function writeHealth(key, h)
   local b = h.breaker
-  redis.call('HSET', key, 'p', h.paused and '1' or '0', 'f', text(h.failures), 'r', text(h.refusals), 'v', table.concat(h.refused, ','),
-    'c', b and b.cause or '', 's', b and text(b.since) or '', 'u', b and text(b.untilMs) or '', 'n', b and text(b.probes) or '')
+  local function lines(list) return table.concat(list, '\\n') end
+  redis.call('HSET', key, 'p', h.paused and '1' or '0', 'f', text(h.failures), 'ft', lines(h.failedTraits), 'r', text(h.refusals),
+    'v', lines(h.refused), 'rt', lines(h.refusedTraits), 'd', lines(h.denied), 'dt', lines(h.deniedTraits), 'c', b and b.cause or '',
+    's', b and text(b.since) or '', 'u', b and text(b.untilMs) or '', 'n', b and text(b.probes) or '', 'bt', b and lines(b.traits) or '',
+    'y', h.saidYes and '1' or '0')
 end
 `

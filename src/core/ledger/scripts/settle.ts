@@ -8,45 +8,77 @@ export const settleScript = `${prelude}${registers}${health}
 local window = openWindow(KEYS[1])
 local h, healthBefore = readHealth(KEYS[3]), nil
 
-local function open(cause, wait)
-  local before = h.breaker
-  h.breaker = { cause = cause, since = before and before.since or now, untilMs = now + wait, probes = before and before.probes + 1 or 0 }
+-- afterSignal of health.ts, line by line.
+local function withOne(list, one, most)
+  for _, known in ipairs(list) do
+    if known == one then return end
+  end
+  if #list < most then list[#list + 1] = one end
 end
-local function hear(signal, visitor, probe)
-  if signal == 'up' then
-    h.failures, h.refusals, h.refused, h.breaker = 0, 0, {}, nil
-  elseif h.breaker and not probe then
-    return
-  elseif signal == 'wrong' then
-    h.failures = 0
-    open('misconfigured', input.lastProbeMs)
-  elseif signal == 'down' then
+local function evidenceOf(signal)
+  if signal == 'down' then return { cause = 'unavailable', traits = h.failedTraits, opens = h.failures >= input.failuresThatOpen } end
+  if signal == 'wrong' then return { cause = 'misconfigured', traits = h.deniedTraits, opens = #h.denied >= (h.saidYes and input.deniedThatOpen or 1) } end
+  return { cause = 'systemic', traits = h.refusedTraits, opens = h.refusals >= input.refusalsThatOpen and #h.refused >= input.visitorsThatOpen }
+end
+local function waitFor(cause, probes)
+  if cause ~= 'unavailable' then return input.lastProbeMs end
+  return math.min(input.lastProbeMs, input.firstProbeMs * 2 ^ math.min(probes, 10))
+end
+local function gather(signal, visitor, traits)
+  if signal == 'down' then
+    h.failedTraits = h.failures > 0 and sharedTraits(h.failedTraits, traits) or traits
     h.failures = h.failures + 1
-    if h.breaker or h.failures >= input.failuresThatOpen then
-      local probes = h.breaker and h.breaker.probes + 1 or 0
-      open(h.breaker and h.breaker.cause or 'unavailable', math.min(input.lastProbeMs, input.firstProbeMs * 2 ^ math.min(probes, 10)))
-    end
+    return
+  end
+  h.failures, h.failedTraits = 0, {}
+  if signal == 'wrong' then
+    h.deniedTraits = #h.denied > 0 and sharedTraits(h.deniedTraits, traits) or traits
+    withOne(h.denied, visitor, input.deniedThatOpen)
   else
-    h.failures, h.refusals = 0, h.refusals + 1
-    local known = #h.refused >= input.visitorsThatOpen
-    for _, other in ipairs(h.refused) do known = known or other == visitor end
-    if not known then h.refused[#h.refused + 1] = visitor end
-    if (h.breaker and h.breaker.cause == 'systemic') or (h.refusals >= input.refusalsThatOpen and #h.refused >= input.visitorsThatOpen) then
-      open('systemic', input.lastProbeMs)
-    else
-      h.breaker = nil
+    h.refusedTraits = h.refusals > 0 and sharedTraits(h.refusedTraits, traits) or traits
+    h.refusals = h.refusals + 1
+    withOne(h.refused, visitor, input.visitorsThatOpen)
+  end
+end
+local function hear(signal, visitor, traits, failedBefore, probe)
+  if signal == 'up' then
+    h.failures, h.failedTraits, h.refusals, h.refused, h.refusedTraits = 0, {}, 0, {}, {}
+    h.denied, h.deniedTraits, h.breaker, h.saidYes = {}, {}, nil, true
+    return
+  end
+  if signal == 'down' and failedBefore and not probe then return end
+  gather(signal, visitor, traits)
+  local evidence, b = evidenceOf(signal), h.breaker
+  if not b then
+    if evidence.opens then
+      h.breaker = { cause = evidence.cause, since = now, untilMs = now + waitFor(evidence.cause, 0), probes = 0, traits = evidence.traits }
     end
+  elseif probe then
+    if signal == 'refused' and b.cause ~= 'systemic' and not evidence.opens then
+      h.breaker, h.denied, h.deniedTraits = nil, {}, {}
+      return
+    end
+    b.probes = b.probes + 1
+    if signal ~= 'down' and evidence.opens then b.cause = evidence.cause end
+    b.untilMs, b.traits = now + waitFor(b.cause, b.probes), sharedTraits(b.traits, traits)
+  elseif evidence.cause == b.cause then
+    b.traits = sharedTraits(b.traits, traits)
+  elseif evidence.opens and not hasAll(evidence.traits, b.traits) then
+    b.traits = sharedTraits(b.traits, evidence.traits)
   end
 end
 local function summary()
   local b = h.breaker
-  return table.concat({ text(h.failures), text(h.refusals), #h.refused, b and b.cause or '', b and text(b.untilMs) or '' }, ' ')
+  return table.concat({ text(h.failures), #h.failedTraits, text(h.refusals), #h.refused, #h.refusedTraits, #h.denied, #h.deniedTraits, h.saidYes and 1 or 0,
+    b and b.cause or '', b and text(b.untilMs) or '', b and #b.traits or '' }, ' ')
 end
 healthBefore = summary()
 
 for index, settlement in ipairs(input.settlements) do
   local visitor, event, source = KEYS[1 + 3 * index], KEYS[2 + 3 * index], KEYS[3 + 3 * index]
   local closed, delivered, firstStamp = false, false, ''
+  local failures, names = readBackoff(visitor), {}
+  for position, attribute in ipairs(settlement.attributes) do names[position] = attribute.name end
   for position, attribute in ipairs(settlement.attributes) do
     if position == 1 then firstStamp = attribute.stamp end
     local r, outcome = readRegister(visitor, attribute.name), attribute.outcome
@@ -79,7 +111,10 @@ for index, settlement in ipairs(input.settlements) do
       own:save()
     end
   end
-  if settlement.signal then hear(settlement.signal, settlement.visitorHash, settlement.probe) end
+  if settlement.signal then
+    local traits = traitsOf(settlement.visitorHash, settlement.sources, names)
+    hear(settlement.signal, settlement.visitorHash, traits, failures ~= nil and failures.attempts > 0, settlement.probe)
+  end
   if settlement.eventDone then
     local seen = readEvent(event)
     writeEvent(event, { stamp = seen and seen.stamp or firstStamp, at = seen and seen.at or now, done = true })
