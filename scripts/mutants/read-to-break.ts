@@ -75,7 +75,7 @@ export const readToBreakMutants: readonly Mutant[] = [
     file: 'src/core/door.ts',
     find: 'const unused = units - started.reduce(',
     replace: "const unused = units - started.filter(({ sent }) => sent.kind === 'delivered').reduce(",
-    tests: failure,
+    tests: fates,
   },
   {
     name: 'units of a call that was never made stay spent',
@@ -91,7 +91,7 @@ export const readToBreakMutants: readonly Mutant[] = [
     file: 'src/core/door.ts',
     find: 'units: unused, ...accountName(accountOf(attempt))',
     replace: 'units: unused',
-    tests: failure,
+    tests: fates,
   },
   {
     name: 'of a poisoned merge always the same one is tried alone',

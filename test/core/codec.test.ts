@@ -180,6 +180,11 @@ describe('calls fit (G5)', () => {
     expect(maxUnits(calls({ thirdPartyId: 'x' }, big, 'post'), 'post')).toBe(1)
   })
 
+  it('a client code can’t leave its place in the path', () => {
+    const encoded = encodeCalls({ thirdPartyId: 'x' }, [{ name: 'a', value: 'x' }], { ...wire('post'), clientCode: 'a/../b?c#d' })
+    expect(encoded).toMatchObject({ calls: [{ url: 'https://demo.tt.omtrdc.net/m2/a%2F..%2Fb%3Fc%23d/profile/update' }] })
+  })
+
   it('percent-encodes in capitals, as RFC 3986 has it', () => {
     expect(calls({ thirdPartyId: 'x' }, [{ name: "*'()!", value: 'ÿ ~._-' }], 'post')[0]?.body).toBe(
       'mbox3rdPartyId=x&profile.%2A%27%28%29%21=%C3%BF%20~._-',

@@ -48,6 +48,46 @@ describe('what is kept of an update', () => {
   })
 })
 
+describe('units of the quota', () => {
+  it.each<TargetAnswer>([
+    { kind: 'delivered' },
+    refused,
+    { kind: 'refused', message: 'status 404', own: false },
+    { kind: 'disbelieved' },
+    { kind: 'misconfigured', status: 403 },
+    { kind: 'unavailable', status: 503 },
+    { kind: 'unanswered', why: 'timeout' },
+  ])('stay spent for a call that was made, whatever came of it: %j (G1)', async (answer) => {
+    const world = await createWorld()
+    world.target.behave = () => answer
+    await world.deliver([await world.update({ attributes: { tier: 'gold' } })])
+    await world.settled()
+    expect([world.target.calls.length, (await world.ledger.usage()).used]).toEqual([1, 1])
+  })
+
+  it('of a call that was not made go back to its source’s share as well (G7)', async () => {
+    // The bulk lane's ceiling is 20: above it a source goes only within its share.
+    const world = await createWorld({ settings: { quotaLimit: 100, replayReserve: 0.2 }, shares: { crm: 1 } })
+    for (let n = 0; n < 25; n++)
+      await world.deliver([await world.update({ visitor: { thirdPartyId: `other-${n}` }, attributes: { tier: 'x' } })])
+    const late = world.isolate({
+      ledger: {
+        ...world.ledger,
+        admit: async (requests, lane) => {
+          const admissions = await world.ledger.admit(requests, lane)
+          await world.clock.advance(2_001)
+          return admissions
+        },
+      },
+    })
+    const update = (id: string) => world.update({ visitor: { thirdPartyId: id }, attributes: { tier: 'x' } }, 'crm')
+    expect(await late.deliver([await update('a')])).toEqual([{ status: 'deferred', reason: 'slow' }])
+    await late.settled()
+    expect(await world.deliver([await update('b')])).toMatchObject([{ status: 'submitted' }])
+    expect(await world.deliver([await update('c')])).toEqual([{ status: 'deferred', reason: 'quota' }])
+  })
+})
+
 describe('a settle that fails', () => {
   it('is tried once more before its update is kept for the flush', async () => {
     const world = await createWorld()
