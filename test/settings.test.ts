@@ -55,6 +55,7 @@ describe('settings (DESIGN §9)', () => {
     [{ QUOTA_LIMIT: '1000001' }, 'QUOTA_LIMIT must be a whole number from 1 to 1000000'],
     [{ QUOTA_LIMIT: '1e3' }, 'QUOTA_LIMIT must be a whole number'],
     [{ QUOTA_WINDOW_MS: '10000', QUOTA_BUCKET_MS: '101' }, 'QUOTA_BUCKET_MS must be at most a hundredth'],
+    [{ QUOTA_BUCKET_MS: '8639' }, 'QUOTA_BUCKET_MS must be at least a ten-thousandth of QUOTA_WINDOW_MS'],
     [{ REPLAY_RESERVE: '2' }, 'REPLAY_RESERVE must be'],
     [{ UPSTASH_REDIS_REST_URL: 'https://planted.upstash.io' }, 'UPSTASH_REDIS_REST_TOKEN is missing'],
     [{ UPSTASH_REDIS_REST_TOKEN: 'planted-token' }, 'UPSTASH_REDIS_REST_URL is missing'],

@@ -196,8 +196,8 @@ const own: readonly Mutant[] = [
     name: 'Redis: evict a bucket early',
     breaks: 'G1',
     file: 'src/core/ledger/scripts/window.ts',
-    find: 'local frontier = now - input.keptMs\n  local before',
-    replace: 'local frontier = now - input.keptMs + 1\n  local before',
+    find: '  local frontier = now - input.keptMs\n  local before',
+    replace: '  local frontier = now - input.keptMs + 1\n  local before',
     tests: upstash,
   },
   {
@@ -520,6 +520,14 @@ const own: readonly Mutant[] = [
     file: 'src/core/ledger/scripts/admit.ts',
     find: "if window.epoch ~= input.epoch then return 'null' end",
     replace: '',
+    tests: upstash,
+  },
+  {
+    name: 'Redis: what left the window is not written down',
+    breaks: 'G1',
+    file: 'src/core/ledger/scripts/window.ts',
+    find: 'self.changed or passed ~= 0',
+    replace: 'self.changed',
     tests: upstash,
   },
   {

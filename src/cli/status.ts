@@ -21,6 +21,7 @@ const usage = z.looseObject({
   nextFreeAtMs: timeMs.optional(),
   health: z.looseObject({ paused: z.boolean(), breaker: z.looseObject({ cause: z.string(), sinceMs: timeMs }).optional() }),
   counters: z.record(z.string(), z.number()),
+  clock: z.looseObject({ jumpedByMs: z.number() }).optional(),
 })
 type Ready = z.output<typeof ready>
 type Usage = z.output<typeof usage>
@@ -48,13 +49,15 @@ Asks a relay (--relay, or RELAY_URL; http://127.0.0.1:8787) with ADMIN_TOKEN. Ex
 
 function* describe(url: string, is: Ready, has: Usage): Generator<string> {
   const { status, ledger, checks, lastFlushAt, sources } = is
-  const { used, limit, nextFreeAtMs, health, counters } = has
+  const { used, limit, nextFreeAtMs, health, counters, clock } = has
   yield `${url}: ${status.replaceAll('_', ' ')}, ${ledger} ledger`
   yield `checks    ${Object.entries(checks)
     .map(([name, verdict]) => `${name} ${verdict}`)
     .join(', ')}`
   const free = nextFreeAtMs === undefined ? '' : `, the next unit frees at ${new Date(nextFreeAtMs).toISOString()}`
   yield `quota     ${used} of ${limit} used (${((100 * used) / limit).toFixed(1)} %)${free}`
+  if (clock !== undefined)
+    yield `clock     the ledger's jumped by ${clock.jumpedByMs} ms: nothing is sent until it is right again or confirmed`
   if (health.paused) yield 'paused    nothing is sent until it is resumed'
   if (health.breaker !== undefined) yield `breaker   open since ${new Date(health.breaker.sinceMs).toISOString()}: ${health.breaker.cause}`
   yield `flush     ${lastFlushAt === undefined ? 'no run yet' : `last run at ${lastFlushAt}`}`

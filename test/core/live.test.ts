@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { ClockJumped } from '../../src/core/ledger/clock-watch.ts'
 import type { Ledger, Verdict } from '../../src/core/ledger/port.ts'
 import type { Receipt } from '../../src/core/receipt.ts'
+import { makeStamp } from '../../src/core/stamp.ts'
 import { settleMicrotasks } from '../support/clock.ts'
 import { createWorld, type TargetAnswer } from '../support/world.ts'
 
@@ -37,6 +39,26 @@ describe('live: what Target answers decides what the sender hears and where the 
     expect(await world.deliver([await world.update(one)])).toEqual([{ status: 'deferred', reason: 'quota' }])
     expect(world.target.calls).toHaveLength(0)
     expect(await world.entries()).toBe(1)
+  })
+
+  it('a stamp ahead of the ledger’s clock waits in the backlog until it is not (G3)', async () => {
+    const world = await createWorld()
+    const update = await world.update(one)
+    const aheadMs = world.clock.now() + 86_400_000
+    const ahead = { ...update, stamp: makeStamp(aheadMs, aheadMs, 'f'.repeat(16)) }
+    expect(await world.deliver([ahead])).toEqual([{ status: 'deferred', reason: 'clock' }])
+    await world.flush()
+    expect([world.target.calls.length, await world.entries()]).toEqual([0, 1])
+    await world.clock.advance(86_400_000 - 5 * 60_000)
+    await world.flush()
+    expect([world.target.calls.length, await world.entries()]).toEqual([1, 0])
+  })
+
+  it('a ledger that is not asked because its clock is off is named in the log', async () => {
+    const world = await createWorld()
+    const off = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new ClockJumped(3_600_000)) } })
+    expect(await off.deliver([await world.update(one)])).toEqual([{ status: 'deferred', reason: 'ledger_unavailable' }])
+    expect(world.logged).toContain(JSON.stringify({ event: 'ledger_unavailable', updates: 1, error: 'ClockJumped' }))
   })
 
   it('a put that fails answers unavailable and marks no event (G2, G4)', async () => {

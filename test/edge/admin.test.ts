@@ -1,12 +1,15 @@
 /** The operator's routes: who may use them, and what they do to a whole relay in one process. */
+import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { createErase } from '../../src/core/erase.ts'
 import { createHasher } from '../../src/core/hash.ts'
+import { nodeSqlite } from '../../src/core/ledger/sqlite-node.ts'
 import { createFind } from '../../src/core/whereabouts.ts'
 import { createApp } from '../../src/edge/app.ts'
 import { systemClock } from '../../src/runtime.ts'
+import { sqlWatched } from '../support/ledger.ts'
 import { testSecrets } from '../support/secrets.ts'
-import { createWorld, type World } from '../support/world.ts'
+import { createWorld, type World, worldSettings } from '../support/world.ts'
 
 const origin = 'https://relay.example'
 const bearer = { authorization: `Bearer ${testSecrets.adminToken}` }
@@ -113,6 +116,21 @@ describe('pause', () => {
     expect((await ask('/resume')).answer).toEqual({ paused: false })
     await ask('/flush')
     expect(world.profile()).toEqual({ tier: 'gold' })
+  })
+})
+
+describe('clock/confirm', () => {
+  it('tells the ledger that its clock is right as it is, and answers how it stands', async () => {
+    let nowMs = 1_790_000_000_000
+    const world = await createWorld({ ledger: sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), worldSettings, { now: () => nowMs }) })
+    const ask = await admin(world)
+    await world.deliver([await world.update({ id: 'e', attributes: { tier: 'gold' } })])
+    nowMs -= 3_600_000
+    expect((await world.ledger.usage()).clock).toEqual({ jumpedByMs: -3_600_000 })
+    expect((await ask('/clock/confirm', { headers: {} })).status).toBe(401)
+    expect((await ask('/clock/confirm')).answer).toMatchObject({ used: 1, clock: { jumpedByMs: 0 } })
+    nowMs += worldSettings.youngMs + 1
+    expect(await world.ledger.usage()).not.toHaveProperty('clock')
   })
 })
 

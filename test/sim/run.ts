@@ -213,7 +213,7 @@ async function simulate(seed: number, coverage: Coverage, note: (line: string) =
   if (gentle)
     for (const value of traffic.values())
       if (oracle.timesSent(value) > 1) oracle.fail(`G4: a value was sent ${oracle.timesSent(value)} times though nothing failed`)
-  for (const table of ['relay_visitor', 'relay_event', 'relay_memo', 'relay_health', 'relay_counter', 'relay_units'])
+  for (const table of ['relay_visitor', 'relay_event', 'relay_memo', 'relay_health', 'relay_counter', 'relay_window', 'relay_ledger'])
     oracle.checkDiscreet(`the ledger's ${table}`, JSON.stringify(database.prepare(`SELECT * FROM ${table}`).all()))
   database.close()
 
@@ -254,7 +254,7 @@ async function simulate(seed: number, coverage: Coverage, note: (line: string) =
   }
 
   function grantedOf(): number {
-    return Number(database.prepare("SELECT granted FROM relay_account WHERE account = ''").get()?.['granted'] ?? 0)
+    return Number(database.prepare("SELECT granted FROM relay_window WHERE account = ''").get()?.['granted'] ?? 0)
   }
 }
 

@@ -121,12 +121,6 @@ export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage 
       pages.set(number, opened)
       return opened
     }
-    /** Where a name's register is, or is to be. */
-    function placeOf(name: string): Page {
-      if (head.registers.has(name)) return head
-      if (paged && page(name).registers.has(name)) return page(name)
-      return head.registers.size < registersPerPage ? head : page(name)
-    }
     function pageIn(row: Record<string, unknown> | undefined, { r }: Stored): Page {
       return {
         registers: new Map(r.filter(([, register]) => !isOver(register, nowMs, settings))),
@@ -142,17 +136,14 @@ export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage 
         return register !== undefined && counts(register, nowMs, settings) ? register : undefined
       },
       set(name, register) {
-        const place = placeOf(name)
+        const place = !head.registers.has(name) && paged && page(name).registers.has(name) ? page(name) : head
         place.touched = true
         // What says nothing any more need not be kept.
         if (register.done === undefined && register.open === undefined) place.registers.delete(name)
-        else {
-          place.registers.set(name, register)
-          paged ||= place !== head
-        }
+        else place.registers.set(name, register)
       },
       save(untilMs) {
-        // More than a head may hold: of an older version, or of a larger limit.
+        // More than a head may hold: the newest, and those of a row of an older version.
         for (const [name, register] of [...head.registers].slice(registersPerPage)) {
           const place = page(name)
           place.registers.set(name, register)

@@ -7,7 +7,7 @@
 import { defaultLimits } from '../limits.ts'
 import { stampTimeMs } from '../stamp.ts'
 import type { Lane, Stamp } from '../update.ts'
-import { ClockJumped, type ClockReading, jumpToleranceMs, type LedgerClock, watchClock } from './clock-watch.ts'
+import { ClockJumped, type ClockReading, type LedgerClock, watchClock } from './clock-watch.ts'
 import { afterSignal, gateOf, type Health, healthy, probed, traitsOf } from './health.ts'
 import {
   type Admission,
@@ -27,6 +27,7 @@ import { type Retentions, retentionAt, retentionSet, retentionsConfirmed } from 
 import { epochSchema, openEpoch } from './sql-epoch.ts'
 import { type OwnState, openFormat, readOwn, readSeenMs, redateAll, writeOwn } from './sql-format.ts'
 import { keepLeads, leadSchema, readLeads } from './sql-leads.ts'
+import { memoSchema, openMemos } from './sql-memos.ts'
 import { moveIn, moveOut } from './sql-move.ts'
 import { openRows, rowSchema } from './sql-rows.ts'
 import { openWindow, type SqlWindow, windowSchema } from './sql-window.ts'
@@ -44,12 +45,11 @@ export interface Sql {
 }
 
 const schema = [
-  'CREATE TABLE IF NOT EXISTS relay_lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS relay_counter (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID',
-  'CREATE TABLE IF NOT EXISTS relay_memo (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS relay_health (id INTEGER PRIMARY KEY, health TEXT NOT NULL)',
   ...epochSchema,
   ...leadSchema,
+  ...memoSchema,
   ...rowSchema,
   ...windowSchema,
 ]
@@ -80,6 +80,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
   })
   const rows = openRows(sql, settings, limits)
   const epochs = openEpoch(sql, settings)
+  const memos = openMemos(sql)
   const { openVisitor, readEvent, writeEvent, sweep } = rows
   const atomically = async <T>(work: (nowMs: number, time: Time) => T): Promise<T> =>
     sql.inTurn(() =>
@@ -178,28 +179,10 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
       ),
     moveOut: (cursor) => atomically((nowMs) => moveOut(cursor, sql, rows, settings, limits, nowMs)),
     moveIn: (part) => stepping(({ nowMs, account }) => moveIn(part, sql, rows, settings, account, nowMs)),
-    lease: (name, holder, ttlMs) =>
-      atomically((nowMs) => {
-        const [held] = sql.exec('SELECT holder, until_ms FROM relay_lease WHERE name = ?', name)
-        const untilMs = Number(held?.['until_ms'] ?? 0)
-        // One that would live longer than a lease does was taken by a clock that was ahead.
-        if (held !== undefined && held['holder'] !== holder && untilMs > nowMs && untilMs <= nowMs + ttlMs + jumpToleranceMs) return false
-        sql.exec('INSERT OR REPLACE INTO relay_lease (name, holder, until_ms) VALUES (?, ?, ?)', name, holder, nowMs + ttlMs)
-        return true
-      }),
-    release: (name, holder) =>
-      atomically(() => {
-        sql.exec('DELETE FROM relay_lease WHERE name = ? AND holder = ?', name, holder)
-      }),
-    recall: (name) =>
-      atomically(() => {
-        const [memo] = sql.exec('SELECT value FROM relay_memo WHERE name = ?', name)
-        return memo === undefined ? undefined : String(memo['value'])
-      }),
-    remember: (name, value) =>
-      atomically(() => {
-        sql.exec('INSERT OR REPLACE INTO relay_memo (name, value) VALUES (?, ?)', name, value)
-      }),
+    lease: (name, holder, ttlMs) => atomically((nowMs) => memos.lease(name, holder, ttlMs, nowMs)),
+    release: (name, holder) => atomically(() => memos.release(name, holder)),
+    recall: (name) => atomically(() => memos.recall(name)),
+    remember: (name, value) => atomically(() => memos.remember(name, value)),
   }
 
   function admitOne(request: AdmitRequest, lane: Lane, step: Step): Admission {

@@ -36,7 +36,7 @@ const upstashWith = (limits: Limits) => (settings: LedgerSettings, clock: { now:
   })
 
 const [sql, upstash] = [sqlWith(defaultLimits), upstashWith(defaultLimits)]
-const tiny: Limits = { ...defaultLimits, registersPerPage: 2, registersPerPart: 3 }
+const tiny: Limits = { ...defaultLimits, registersPerPage: 2, registersPerPart: 10 }
 
 /** As the watch over a store has it when an epoch is gone. */
 const makeLost = async (ledger: Ledger) => {

@@ -274,6 +274,31 @@ describe('fits a Durable Object', () => {
   })
 })
 
+it('a summary reads a handful of rows, however many buckets there are', async () => {
+  const sql = nodeSqlite(open())
+  let read = 0
+  const counting: Sql = {
+    exec: (query, ...params) => {
+      const found = sql.exec(query, ...params)
+      read += found.length
+      return found
+    },
+    transaction: (work) => sql.transaction(work),
+    inTurn: (work) => sql.inTurn(work),
+  }
+  let nowMs = startMs
+  const ledger = sqlWatched(counting, { ...contractSettings, quotaWindowMs: 1_000_000, quotaLimit: 1_000 }, { now: () => nowMs })
+  for (let bucket = 0; bucket < 300; bucket++) {
+    nowMs += 100
+    await ledger.admit([request(`v${bucket}`)], 'live')
+  }
+  read = 0
+  expect((await ledger.summary()).used).toBe(300)
+  expect(read).toBeLessThanOrEqual(10)
+  await ledger.usage()
+  expect(read).toBeGreaterThan(300)
+})
+
 describe('rows that are over', () => {
   const setUp = () => {
     const database = open()

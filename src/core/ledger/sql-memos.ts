@@ -1,0 +1,38 @@
+/** Leases and memos on SQL. Within a transaction. */
+import { jumpToleranceMs } from './clock-watch.ts'
+import type { Sql } from './sql.ts'
+
+export const memoSchema = [
+  'CREATE TABLE IF NOT EXISTS relay_lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID',
+  'CREATE TABLE IF NOT EXISTS relay_memo (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID',
+]
+
+export interface SqlMemos {
+  lease(name: string, holder: string, ttlMs: number, nowMs: number): boolean
+  release(name: string, holder: string): void
+  recall(name: string): string | undefined
+  remember(name: string, value: string): void
+}
+
+export function openMemos(sql: Sql): SqlMemos {
+  return {
+    lease(name, holder, ttlMs, nowMs) {
+      const [held] = sql.exec('SELECT holder, until_ms FROM relay_lease WHERE name = ?', name)
+      const untilMs = Number(held?.['until_ms'] ?? 0)
+      // One that would live longer than a lease does was taken by a clock that was ahead.
+      if (held !== undefined && held['holder'] !== holder && untilMs > nowMs && untilMs <= nowMs + ttlMs + jumpToleranceMs) return false
+      sql.exec('INSERT OR REPLACE INTO relay_lease (name, holder, until_ms) VALUES (?, ?, ?)', name, holder, nowMs + ttlMs)
+      return true
+    },
+    release(name, holder) {
+      sql.exec('DELETE FROM relay_lease WHERE name = ? AND holder = ?', name, holder)
+    },
+    recall(name) {
+      const [memo] = sql.exec('SELECT value FROM relay_memo WHERE name = ?', name)
+      return memo === undefined ? undefined : String(memo['value'])
+    },
+    remember(name, value) {
+      sql.exec('INSERT OR REPLACE INTO relay_memo (name, value) VALUES (?, ?)', name, value)
+    },
+  }
+}
