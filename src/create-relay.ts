@@ -80,6 +80,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     streamBody: runtimeName === 'deno',
     ...(options.stopping === undefined ? {} : { stopping: options.stopping }),
     log,
+    ...(storage.relayMemory === undefined ? {} : { memory: storage.relayMemory }),
   })
 }
 

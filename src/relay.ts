@@ -7,17 +7,19 @@ import { createDoor } from './core/door.ts'
 import { createErase } from './core/erase.ts'
 import { createHasher, hashKeyName } from './core/hash.ts'
 import type { Ledger } from './core/ledger/port.ts'
+import { defaultLimits, type Limits } from './core/limits.ts'
 import { createDeliver } from './core/live.ts'
 import { createPrepare } from './core/prepare.ts'
 import { createRemap, type Reading, type Remap } from './core/remap.ts'
 import { httpTarget } from './core/target/http.ts'
 import { createFind } from './core/whereabouts.ts'
-import { flush, lastRunMemo } from './cron/flush.ts'
+import { flush } from './cron/flush.ts'
 import type { FlushReport } from './cron/report.ts'
 import { createApp, type Operator } from './edge/app.ts'
 import { mapEvent, parseEvent } from './edge/mapping.ts'
 import type { Readiness } from './edge/probes.ts'
-import { type Source, secretProblemsOf, sharesOf } from './edge/source.ts'
+import { type Source, sharesOf } from './edge/source.ts'
+import { createReady, type ReadinessMemory } from './readiness.ts'
 import type { Settings } from './settings.ts'
 
 export interface RelayParts {
@@ -33,7 +35,21 @@ export interface RelayParts {
   readonly streamBody?: boolean
   /** True once the process is to end. */
   readonly stopping?: () => boolean
+  /** Bounds other than the default ones. */
+  readonly limits?: Partial<Limits>
   readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  /** Where it outlives what is put together here; default: as long as that. */
+  readonly memory?: RelayMemory
+}
+
+/** What a process or an isolate remembers: plain data, which on Workers is all that may outlive a request. */
+export interface RelayMemory extends ReadinessMemory {
+  /** When each source's fast clock was last logged, epoch ms. */
+  readonly leadsLoggedMs: Map<string, number>
+}
+
+export function newRelayMemory(): RelayMemory {
+  return { leadsLoggedMs: new Map() }
 }
 
 export interface Relay {
@@ -47,13 +63,9 @@ export interface Relay {
   flush(progress?: (soFar: Readonly<FlushReport>) => void): Promise<FlushReport>
 }
 
-/** A cron that fires every minute and was not seen for this long went silent. */
-const cronSilentMs = 5 * 60_000
-/** Time enough to get a new token through a change board. */
-const tokenWarnMs = 14 * 86_400_000
-
 export async function composeRelay(parts: RelayParts): Promise<Relay> {
-  const { settings, ledger, backlog, clock, random, log } = parts
+  const { settings, ledger, backlog, clock, random, log, memory = newRelayMemory() } = parts
+  const limits: Limits = { ...defaultLimits, ...parts.limits }
   const wire: Wire = { method: settings.targetMethod, origin: settings.targetOrigin, clientCode: settings.targetClientCode }
   const target = httpTarget({
     ...(settings.targetToken === undefined ? {} : { token: settings.targetToken }),
@@ -83,29 +95,35 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
       random,
       maxMs: settings.flushMaxMs,
       maxOperations: settings.flushMaxOps,
+      maxCalls: settings.flushMaxCalls,
       outageSettleMs: settings.outageSettleMs,
       ...(parts.stopping === undefined ? {} : { stopping: parts.stopping }),
       ...(progress === undefined ? {} : { progress }),
       log,
+      limits,
     })
   const prepare = createPrepare({ hasher, wire, retentionMs: settings.retentionHours * 3_600_000 })
   const deliver = createDeliver({
     door,
     ledger,
     backlog,
+    hasher,
     clock,
     answerDeadlineMs: settings.answerDeadlineMs,
     background: parts.background,
     log,
+    leadsLoggedMs: memory.leadsLoggedMs,
+    limits,
   })
+  const ready = createReady({ settings, sources: parts.sources, ledger, clock, memory })
   const operator: Operator = {
     usage: () => ledger.usage(),
     pause: (paused) => ledger.pause(paused),
     restate: (units) => ledger.restate(units),
     confirmClock: () => ledger.confirmClock(),
     flush: () => run(),
-    erase: createErase({ hasher, ledger, backlog, maxOperations: settings.flushMaxOps }),
-    find: createFind({ hasher, ledger, backlog }),
+    erase: createErase({ hasher, ledger, backlog, clock, maxOperations: settings.flushMaxOps }),
+    find: createFind({ hasher, ledger, backlog, clock, maxOperations: settings.flushMaxOps }),
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),
     hashKeyName: () => hashKeyName(hasher),
@@ -117,11 +135,13 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
     wire,
     deliver,
     bury: quarantine,
-    ready,
+    ready: ready.fresh,
+    readyForAnybody: ready.remembered,
     operator,
     clock,
+    log,
   })
-  return { app, operator, ready, remap: createRemap({ backlog, deliver, map: mapAgain }), flush: run }
+  return { app, operator, ready: ready.fresh, remap: createRemap({ backlog, deliver, map: mapAgain }), flush: run }
 
   async function quarantine(dead: DeadLetter): Promise<string> {
     const key = await backlog.bury(dead)
@@ -137,52 +157,5 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
     if (event === undefined) return { ok: false, reason: `the body is not ${source.format}` }
     const mapped = await mapEvent(source, event, { eventId, arrivalMs }, prepare)
     return mapped.ok ? { ok: true, updates: mapped.updates, lane: source.lane } : mapped
-  }
-
-  async function ready(): Promise<Readiness> {
-    const nowMs = clock.now()
-    const asked = await Promise.all([ledger.summary(), ledger.recall(lastRunMemo)]).catch(() => undefined)
-    const [usage, lastRun] = asked ?? []
-    const atMs = readAtMs(lastRun)
-    const secretProblems = await secretProblemsOf(parts.sources, settings.hookSecrets)
-    const breaker = usage?.health.breaker
-    // What no waiting mends turns it red: our address, our token, or everything refused.
-    const wrong = breaker !== undefined && breaker.cause !== 'unavailable'
-    const lost = usage?.lostAtMs !== undefined && nowMs - usage.lostAtMs <= settings.quotaWindowMs
-    return {
-      ready: usage !== undefined && !wrong,
-      ledger: ledger.kind,
-      checks: {
-        ledger: usage === undefined ? 'fail' : lost || usage.clock !== undefined ? 'warn' : 'ok',
-        target: wrong ? 'fail' : breaker !== undefined || usage?.health.paused === true ? 'warn' : 'ok',
-        token: tokenCheck(nowMs),
-        cron: atMs !== undefined && nowMs - atMs <= cronSilentMs ? 'ok' : 'warn',
-        encryption: settings.backlogKeys.length > 0 ? 'ok' : 'warn',
-        sources: secretProblems.length === 0 ? 'ok' : 'warn',
-      },
-      details: {
-        ...(atMs === undefined ? {} : { lastFlushAt: new Date(atMs).toISOString() }),
-        ...(usage === undefined ? {} : { quotaUsed: usage.used, quotaLimit: usage.limit }),
-        ...(breaker === undefined ? {} : { breaker: breaker.cause, breakerSince: new Date(breaker.sinceMs).toISOString() }),
-        ...(secretProblems.length === 0 ? {} : { sources: secretProblems.join('; ') }),
-        ...(usage?.health.paused === true ? { paused: 'yes' } : {}),
-        ...(usage?.clock === undefined ? {} : { clockJumpedByMs: usage.clock.jumpedByMs }),
-        ...(usage?.lostAtMs === undefined ? {} : { ledgerLostAt: new Date(usage.lostAtMs).toISOString() }),
-      },
-    }
-  }
-
-  function tokenCheck(nowMs: number): 'ok' | 'warn' | 'fail' {
-    const leftMs = (settings.targetTokenExpiresAtMs ?? Number.POSITIVE_INFINITY) - nowMs
-    return leftMs <= 0 ? 'fail' : leftMs <= tokenWarnMs ? 'warn' : 'ok'
-  }
-}
-
-function readAtMs(text: string | undefined): number | undefined {
-  try {
-    const run: unknown = JSON.parse(text ?? 'null')
-    return typeof run === 'object' && run !== null && 'atMs' in run && typeof run.atMs === 'number' ? run.atMs : undefined
-  } catch {
-    return undefined
   }
 }

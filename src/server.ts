@@ -8,7 +8,9 @@
  */
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { errorName } from './core/errors.ts'
 import { createRelay, parseAll, SettingsError } from './create-relay.ts'
+import { answerOf } from './edge/app.ts'
 import { type Source, secretProblemsOf } from './edge/source.ts'
 import { type Handler, type Listening, listen } from './listen.ts'
 import type { Relay } from './relay.ts'
@@ -53,8 +55,12 @@ export async function serve({ sources, env, log = logWithTime }: ServerOptions):
   const stopping = new AbortController()
   const behind = new Set<Promise<unknown>>()
   const keep = (work: Promise<unknown>) => {
-    behind.add(work)
-    void work.finally(() => behind.delete(work))
+    const kept = work.then(
+      () => {},
+      (error: unknown) => log('work_failed', { error: errorName(error) }),
+    )
+    behind.add(kept)
+    void kept.then(() => behind.delete(kept))
   }
   const relay = await createRelay({
     sources,
@@ -64,6 +70,9 @@ export async function serve({ sources, env, log = logWithTime }: ServerOptions):
     log,
     stopping: () => stopping.signal.aborted,
   })
+  // What a deployer's code leaves behind and nobody waits for: one stray promise must not end the process (G2).
+  const stray = (error: unknown) => log('unhandled_rejection', { error: errorName(error) })
+  process.on('unhandledRejection', stray)
   let listening: Listening
   try {
     listening = await listen(
@@ -72,6 +81,7 @@ export async function serve({ sources, env, log = logWithTime }: ServerOptions):
     )
   } catch (error) {
     storage.close()
+    process.off('unhandledRejection', stray)
     throw new SettingsError([
       `HOST, PORT ${settings.host}:${settings.port} cannot be listened on: ${error instanceof Error ? error.message : ''}`,
     ])
@@ -103,6 +113,7 @@ export async function serve({ sources, env, log = logWithTime }: ServerOptions):
       const inTime = await Promise.race([end(), sleep(stopWithinMs, false, { signal: given.signal })])
       given.abort()
       if (inTime) storage.close()
+      process.off('unhandledRejection', stray)
       log('stopped', { inTime: inTime ? 'yes' : 'no' })
       return inTime
     },
@@ -110,8 +121,8 @@ export async function serve({ sources, env, log = logWithTime }: ServerOptions):
 
   /** A sender that hangs up cancels nothing: its answer is worked on to the end. */
   function answered(request: Request): Promise<Response> {
-    const answer = Promise.resolve(relay.app.fetch(request))
-    keep(answer.then(() => undefined))
+    const answer = answerOf(relay.app, request, log)
+    keep(answer)
     return answer
   }
 }
@@ -147,7 +158,7 @@ async function keepFlushing(relay: Pick<Relay, 'flush'>, everyMs: number, stoppi
       await relay.flush()
     } catch (error) {
       // A mistake of ours in one run must not end all that would follow (G7).
-      log('flush_failed', { error: error instanceof Error ? error.name : 'unknown' })
+      log('flush_failed', { error: errorName(error) })
     }
   }
 }

@@ -38,6 +38,7 @@ export interface Settings {
   readonly backoffBaseMs: number
   readonly flushMaxMs: number
   readonly flushMaxOps: number
+  readonly flushMaxCalls: number
   readonly quotaLimit: number
   readonly quotaWindowMs: number
   readonly quotaBucketMs: number
@@ -117,6 +118,7 @@ const format = z.object({
   BACKOFF_BASE_MS: whole(1, 900_000, 5_000),
   FLUSH_MAX_MS: whole(1_000, 600_000, 45_000),
   FLUSH_MAX_OPS: whole(10, 1_000_000, defaultFlushMaxOps),
+  FLUSH_MAX_CALLS: whole(1, 1_000_000, 9_000),
   QUOTA_LIMIT: whole(1, adobeQuota, defaultQuota),
   QUOTA_WINDOW_MS: whole(1_000, 7 * dayMs, dayMs),
   QUOTA_BUCKET_MS: whole(1, dayMs, 60_000),
@@ -203,6 +205,7 @@ export function parseSettings(env: Readonly<Record<string, unknown>>): ParsedSet
       backoffBaseMs: given.BACKOFF_BASE_MS,
       flushMaxMs: given.FLUSH_MAX_MS,
       flushMaxOps: given.FLUSH_MAX_OPS,
+      flushMaxCalls: given.FLUSH_MAX_CALLS,
       quotaLimit: given.QUOTA_LIMIT,
       quotaWindowMs: given.QUOTA_WINDOW_MS,
       quotaBucketMs: given.QUOTA_BUCKET_MS,

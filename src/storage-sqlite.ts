@@ -11,7 +11,7 @@ import { newEpochMemory, watchedLedger } from './core/ledger/epoch.ts'
 import { sqlLedger } from './core/ledger/sql.ts'
 import { nodeSqlite } from './core/ledger/sqlite-node.ts'
 import { sqlWitness } from './core/ledger/witness.ts'
-import type { RelayParts } from './relay.ts'
+import { newRelayMemory, type RelayParts } from './relay.ts'
 import { log as logLine, systemClock, systemRandom } from './runtime.ts'
 import { ledgerSettings } from './settings.ts'
 import type { Storage } from './storage.ts'
@@ -36,6 +36,7 @@ export function sqliteStorage(file: string, { log = logLine }: { log?: RelayPart
       watchedLedger(sqlLedger(sql, ledgerSettings(settings), systemClock), { witness, memory, random: systemRandom, log }),
     witness,
     memory,
+    relayMemory: newRelayMemory(),
     backlog: (seal) => sqliteBacklog(sql, { randomHex: systemRandom.hex, seal }),
     close: () => {
       database.close()

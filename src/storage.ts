@@ -6,6 +6,7 @@ import type { Backlog } from './core/backlog/port.ts'
 import type { Seal } from './core/backlog/seal.ts'
 import type { EpochMemory, Witness } from './core/ledger/epoch.ts'
 import type { Ledger } from './core/ledger/port.ts'
+import type { RelayMemory } from './relay.ts'
 import type { Settings } from './settings.ts'
 
 export interface Storage {
@@ -15,5 +16,7 @@ export interface Storage {
   readonly witness: Witness
   /** What this process or isolate remembers of the ledger's epoch; outlives a request. */
   readonly memory: EpochMemory
+  /** What it remembers besides; default: as long as what `createRelay` gives. */
+  readonly relayMemory?: RelayMemory
   backlog(seal: Seal): Backlog
 }

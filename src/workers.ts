@@ -4,6 +4,7 @@
  */
 import { DurableObject } from 'cloudflare:workers'
 import { kvBacklog } from './core/backlog/kv.ts'
+import { errorName } from './core/errors.ts'
 import { newEpochMemory, type Testimony, type Witness, watchedLedger } from './core/ledger/epoch.ts'
 import type { AdmitRequest, Counters, Leads, Ledger, MovedState, Settlement } from './core/ledger/port.ts'
 import { sqlLedger } from './core/ledger/sql.ts'
@@ -11,9 +12,9 @@ import { objectSqlite } from './core/ledger/sqlite-object.ts'
 import { kvWitness, sqlWitness } from './core/ledger/witness.ts'
 import type { Lane, Stamp } from './core/update.ts'
 import { createRelay, parseAll } from './create-relay.ts'
-import { createBrokenApp } from './edge/app.ts'
+import { answerOf, createBrokenApp } from './edge/app.ts'
 import type { Source } from './edge/source.ts'
-import type { Relay } from './relay.ts'
+import { newRelayMemory, type Relay } from './relay.ts'
 import { log, systemClock, systemRandom } from './runtime.ts'
 import { ledgerSettings, type ParsedSettings, parseSettings, type Settings } from './settings.ts'
 import type { Storage } from './storage.ts'
@@ -140,6 +141,7 @@ function objectLedger(stub: () => Stub): Ledger {
 
 /** What this isolate knows of the ledger's epoch; plain data, which may outlive a request. */
 const epochMemory = newEpochMemory()
+const relayMemory = newRelayMemory()
 
 /** What must outlive a request lies in KV and in the object. Asks for nothing until it is used. */
 export function workersStorage(env: Env): Storage {
@@ -148,6 +150,7 @@ export function workersStorage(env: Env): Storage {
     embeddedLedger: () => objectLedger(stub),
     witness: { read: () => stub().testimony(), replace: (seen, next) => stub().testify(seen, next) },
     memory: epochMemory,
+    relayMemory,
     backlog: (seal) => kvBacklog(env.BACKLOG, { randomHex: systemRandom.hex, seal }),
   }
 }
@@ -173,7 +176,7 @@ export function createWorker({
       const given = settingsOf(env)
       if (!given.ok) return createBrokenApp(given.problems).fetch(request)
       const { app } = await open(given.settings, env, ctx)
-      const answer = Promise.resolve(app.fetch(request))
+      const answer = answerOf(app, request, log)
       // From the start, so that a sender that hangs up cancels nothing.
       ctx.waitUntil(answer)
       return answer
@@ -187,8 +190,12 @@ export function createWorker({
         log('settings', { problems: given.problems.join('; ') })
         return
       }
-      const relay = await open(given.settings, env, ctx)
-      await relay.flush()
+      try {
+        const relay = await open(given.settings, env, ctx)
+        await relay.flush()
+      } catch (error) {
+        log('flush_failed', { error: errorName(error) })
+      }
     },
   }
 }

@@ -19,6 +19,7 @@ describe('settings (DESIGN §9)', () => {
         answerDeadlineMs: 2_500,
         ledgerTimeoutMs: 1_500,
         flushMaxOps: 900,
+        flushMaxCalls: 9_000,
         retentionHours: 72,
       },
     })

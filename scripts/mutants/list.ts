@@ -99,9 +99,9 @@ const own: readonly Mutant[] = [
   {
     name: 'delete before the settle is confirmed',
     breaks: 'G2',
-    file: 'src/cron/flush.ts',
-    find: "if (settlements.length > 0) await guarded('ledger_unavailable', () => ledger.settle(settlements, { calls, replayCalls: calls }))",
-    replace: 'if (settlements.length > 0) void ledger.settle(settlements, { calls, replayCalls: calls }).catch(() => undefined)',
+    file: 'src/cron/passing.ts',
+    find: 'await ledger.settle(settlements, { calls, replayCalls: calls })',
+    replace: 'void ledger.settle(settlements, { calls, replayCalls: calls }).catch(() => undefined)',
     tests: flush,
   },
   {
@@ -115,9 +115,9 @@ const own: readonly Mutant[] = [
   {
     name: 'do not ask for first stamps',
     breaks: 'G3',
-    file: 'src/cron/flush.ts',
-    find: 'entry.blind === true && entry.event !== undefined ? [entry.event] : []',
-    replace: '[]',
+    file: 'src/cron/groups.ts',
+    find: 'if (entry.blind === true) unasked.add(entry.event)',
+    replace: '',
     tests: flush,
   },
   {
@@ -235,7 +235,7 @@ const own: readonly Mutant[] = [
   {
     name: 'take a call without an answer for a delivery',
     breaks: 'G2',
-    file: 'src/core/door.ts',
+    file: 'src/core/fate.ts',
     find: "    case 'misconfigured':\n    case 'unavailable':\n    case 'unanswered':\n      return 'sent_unknown'",
     replace:
       "    case 'misconfigured':\n    case 'unavailable':\n      return 'sent_unknown'\n    case 'unanswered':\n      return 'sent_delivered'",
@@ -244,7 +244,7 @@ const own: readonly Mutant[] = [
   {
     name: 'take a call without an answer for one that was not sent',
     breaks: 'G3',
-    file: 'src/core/door.ts',
+    file: 'src/core/fate.ts',
     find: "    case 'misconfigured':\n    case 'unavailable':\n    case 'unanswered':\n      return 'sent_unknown'",
     replace:
       "    case 'misconfigured':\n    case 'unavailable':\n      return 'sent_unknown'\n    case 'unanswered':\n      return 'unsent'",
@@ -269,7 +269,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a refused merge is a verdict on each of its events',
     breaks: 'G2',
-    file: 'src/core/door.ts',
+    file: 'src/core/fate.ts',
     find: "if (together) return 'refused_together'",
     replace: '',
     tests: flush,
@@ -277,7 +277,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a bare 4xx is a verdict on earlier tries',
     breaks: 'G3',
-    file: 'src/core/door.ts',
+    file: 'src/core/fate.ts',
     find: "return sent.own ? 'sent_refused' : 'sent_turned_away'",
     replace: "return 'sent_refused'",
     tests: live,
@@ -285,7 +285,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a refusal of a systemic failure is a verdict',
     breaks: 'G2',
-    file: 'src/core/door.ts',
+    file: 'src/core/fate.ts',
     find: "if (systemic) return 'sent_unknown'",
     replace: '',
     tests: failure,
@@ -309,9 +309,9 @@ const own: readonly Mutant[] = [
   {
     name: 'send what never met the ledger under a new stamp',
     breaks: 'G3',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/groups.ts',
     find: 'const stamp = entry.event === undefined ? entry.stamp : (earliest.get(entry.event) ?? entry.stamp)',
-    replace: "const stamp = 't'.concat(String(clock.now()).padStart(13, '0'), entry.stamp.slice(14))",
+    replace: "const stamp = 't'.concat(String(Date.now()).padStart(13, '0'), entry.stamp.slice(14))",
     tests: flush,
   },
   {
@@ -325,7 +325,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a loser leaves with a winner that Target does not have',
     breaks: 'G2',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/groups.ts',
     find: "return at.loser && winner !== 'done' ? 'open' : winner",
     replace: "return at.loser && winner !== 'open' ? 'done' : winner",
     tests: flush,
@@ -334,16 +334,16 @@ const own: readonly Mutant[] = [
     name: 'delete before the put-back',
     breaks: 'G2',
     file: 'src/cron/flush.ts',
-    find: "    await guarded('backlog_unavailable', async () => {\n      if (dead.length > 0) {",
-    replace: "    await guarded('backlog_unavailable', async () => {\n      await backlog.delete(key)\n      if (dead.length > 0) {",
+    find: "    await budget.ask('backlog_unavailable', async () => {\n      if (dead.length > 0) {",
+    replace: "    await budget.ask('backlog_unavailable', async () => {\n      await backlog.delete(key)\n      if (dead.length > 0) {",
     tests: flush,
   },
   {
     name: 'flush in the order of the alphabet',
     breaks: 'G7',
-    file: 'src/cron/flush.ts',
-    find: '.sort((a, b) => a.sinceMs - b.sinceMs)',
-    replace: '',
+    file: 'src/cron/groups.ts',
+    find: 'a.lastAt - b.lastAt || a.sinceMs - b.sinceMs',
+    replace: 'a.lastAt - b.lastAt',
     tests: flush,
   },
   {
@@ -358,8 +358,8 @@ const own: readonly Mutant[] = [
     name: 'start every run at the beginning of the ring',
     breaks: 'G7',
     file: 'src/cron/ring.ts',
-    find: "const start = Number.parseInt(place.next.padEnd(digits, '0').slice(0, digits), 16)",
-    replace: 'const start = 0',
+    find: 'const prefixes = prefixesFrom(position)',
+    replace: "const prefixes = prefixesFrom('')",
     tests: ['test/cron/ring.test.ts'],
   },
   {
@@ -566,7 +566,7 @@ const own: readonly Mutant[] = [
     name: 'read the body before its sender is proven',
     breaks: 'security',
     file: 'src/edge/hooks.ts',
-    find: "if (!proven) return problem(c, 'unauthenticated')",
+    find: "if (proven !== true) return problem(c, 'unauthenticated')",
     replace: '',
     tests: edge,
   },
@@ -606,8 +606,8 @@ const own: readonly Mutant[] = [
     name: 'log what Target was asked',
     breaks: 'G8',
     file: 'src/core/live.ts',
-    find: "log('ledger_unavailable', { updates: updates.length,",
-    replace: "log('ledger_unavailable', { updates: JSON.stringify(updates),",
+    find: "log('ledger_unavailable', { updates: updates.length, error: errorName(error) })",
+    replace: "log('ledger_unavailable', { updates: JSON.stringify(updates), error: errorName(error) })",
     tests: live,
   },
   {
@@ -750,9 +750,9 @@ const own: readonly Mutant[] = [
     name: 'an unproven event is kept',
     breaks: 'security',
     file: 'src/edge/hooks.ts',
-    find: '  if (!proven) return',
+    find: '  if (proven !== true) return',
     replace:
-      "  if (!proven) await quarantine(c, parts, source, { raw: read.bytes, arrivalMs, detail: '', eventId: undefined })\n  if (!proven) return",
+      "  if (proven !== true) await quarantine(c, parts, source, { raw: read.bytes, arrivalMs, detail: '', eventId: undefined })\n  if (proven !== true) return",
     tests: hooks,
   },
   {
@@ -855,8 +855,8 @@ const own: readonly Mutant[] = [
     name: 'what a mapping choked on is told',
     breaks: 'G8',
     file: 'src/edge/source.ts',
-    find: "error instanceof Error ? error.name : 'something'",
-    replace: 'String(error)',
+    find: '`the mapping threw $' + '{errorName(error)}`',
+    replace: '`the mapping threw $' + '{String(error)}`',
     tests: sourceTests,
   },
   {
@@ -870,7 +870,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a flush goes on though its process is to end',
     breaks: 'G2',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/budget.ts',
     find: "if (parts.stopping?.() === true) throw new Stop('stopping')",
     replace: '',
     tests: server,
@@ -1047,8 +1047,8 @@ const own: readonly Mutant[] = [
     name: 'half an export is taken in',
     breaks: 'G1',
     file: 'src/cli/ledger-file.ts',
-    find: 'if (!ended) throw new Misuse(',
-    replace: 'if (line === 0) throw new Misuse(',
+    find: 'if (!ended) throw',
+    replace: 'if (!ended && line === 0) throw',
     tests: operators,
   },
   {

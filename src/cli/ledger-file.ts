@@ -158,7 +158,7 @@ function newChain(): (text: string) => string {
 /** A part in pieces that any ledger takes at once. */
 function* piecesOf({ units, visitors, events, ...rest }: MovedState): Generator<MovedState> {
   const none = { units: [], visitors: [], events: [] }
-  yield { ...none, ...rest, units }
+  if (units.length > 0 || Object.keys(rest).length > 0 || visitors.length + events.length === 0) yield { ...none, ...rest, units }
   for (const kind of ['visitors', 'events'] as const) {
     let rows: unknown[] = []
     let bytes = 0

@@ -70,7 +70,9 @@ export async function lintSource(source: Source, secrets: readonly string[], sec
     warn('it has no sample, so its mapping was not tried')
     return findings
   }
-  source.read(source.sample, (thrown) => error(`its mapping threw ${thrown instanceof Error ? thrown.message : String(thrown)}`))
+  source.read(source.sample, (thrown) =>
+    error(`its mapping threw ${thrown instanceof Error ? thrown.message : `something that is no error (${typeof thrown})`}`),
+  )
   const { targetMethod: method, targetOrigin: origin, targetClientCode: clientCode } = defaults()
   // A sample has a time of its own, and is as old as it is: it need not be within the retention.
   const prepare = createPrepare({

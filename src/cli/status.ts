@@ -21,6 +21,7 @@ const usage = z.looseObject({
   nextFreeAtMs: timeMs.optional(),
   health: z.looseObject({ paused: z.boolean(), breaker: z.looseObject({ cause: z.string(), sinceMs: timeMs }).optional() }),
   counters: z.record(z.string(), z.number()),
+  leads: z.record(z.string(), z.number()).optional(),
   clock: z.looseObject({ jumpedByMs: z.number() }).optional(),
 })
 type Ready = z.output<typeof ready>
@@ -49,7 +50,7 @@ Asks a relay (--relay, or RELAY_URL; http://127.0.0.1:8787) with ADMIN_TOKEN. Ex
 
 function* describe(url: string, is: Ready, has: Usage): Generator<string> {
   const { status, ledger, checks, lastFlushAt, sources } = is
-  const { used, limit, nextFreeAtMs, health, counters, clock } = has
+  const { used, limit, nextFreeAtMs, health, counters, clock, leads = {} } = has
   yield `${url}: ${status.replaceAll('_', ' ')}, ${ledger} ledger`
   yield `checks    ${Object.entries(checks)
     .map(([name, verdict]) => `${name} ${verdict}`)
@@ -62,6 +63,8 @@ function* describe(url: string, is: Ready, has: Usage): Generator<string> {
   if (health.breaker !== undefined) yield `breaker   open since ${new Date(health.breaker.sinceMs).toISOString()}: ${health.breaker.cause}`
   yield `flush     ${lastFlushAt === undefined ? 'no run yet' : `last run at ${lastFlushAt}`}`
   if (sources !== undefined) yield `sources   ${sources}`
+  const ahead = Object.entries(leads).map(([source, ms]) => `${source} by ${(ms / 1_000).toFixed(1)} s`)
+  if (ahead.length > 0) yield `clocks    ahead: ${ahead.join(', ')} (clockAhead of a source takes it off)`
   const counts = Object.entries(counters).sort(([a], [b]) => (a < b ? -1 : 1))
   if (counts.length > 0) yield `counts    ${counts.map(([name, count]) => `${name} ${count}`).join(', ')}`
 }

@@ -21,6 +21,8 @@ const whereabouts = z.looseObject({
   ),
   heldUntil: z.string().optional(),
   more: z.boolean().optional(),
+  complete: z.boolean().optional(),
+  unreadable: z.number().optional(),
 })
 type Known = z.output<typeof whereabouts>['attributes']
 
@@ -47,7 +49,7 @@ most after 24. Exit 1 where the profile is unknown or lacks something, or not al
     const visitor = pcId === undefined ? { thirdPartyId: thirdPartyId ?? '' } : { pcId }
     const client = adminClient({ env }, values.relay)
     const target = targetOf(env)
-    const { attributes, heldUntil, more } = await client.post('/admin/api/visitor', { visitor }, whereabouts)
+    const { attributes, heldUntil, more, complete, unreadable } = await client.post('/admin/api/visitor', { visitor }, whereabouts)
     const held = await fetchProfile(target, visitor)
 
     if (held === undefined)
@@ -55,6 +57,8 @@ most after 24. Exit 1 where the profile is unknown or lacks something, or not al
     const rows = rowsOf(attributes, held ?? {})
     for (const line of table(rows)) out(line)
     if (more === true) out('the relay knows of more attributes than these')
+    if (complete === false) out('more waits than the relay read: the oldest are shown')
+    if (unreadable !== undefined && unreadable > 0) out(`${unreadable} that wait can be read by no key or version`)
     if (heldUntil !== undefined) out(`held back by its source until ${heldUntil}`)
     const known = new Set(attributes.map(({ name }) => name))
     const others = Object.keys(held ?? {}).filter((name) => !known.has(name)).length

@@ -53,8 +53,8 @@ interface Piece {
  * Takes what `validate.ts` let through: well-formed text.
  */
 export function encodeCalls(visitor: Visitor, attributes: readonly Attribute[], wire: Wire): Encoded {
-  const id = 'pcId' in visitor ? `mboxPC=${percentEncode(visitor.pcId)}` : `mbox3rdPartyId=${percentEncode(visitor.thirdPartyId)}`
-  const pieces = attributes.map(({ name, value }) => ({ name, text: `&profile.${percentEncode(name)}=${percentEncode(value)}` }))
+  const id = idText(visitor)
+  const pieces = attributes.map((attribute) => ({ name: attribute.name, text: attributeText(attribute) }))
   const url = `${wire.origin}/m2/${percentEncode(wire.clientCode)}/profile/update`
 
   // What was encoded is ASCII: its length is its size in bytes.
@@ -77,6 +77,24 @@ export function encodeCalls(visitor: Visitor, attributes: readonly Attribute[], 
 export function maxUnits(calls: readonly Call[], method: WireMethod): number {
   const units = calls.reduce((sum, call) => sum + call.units, 0)
   return method === 'auto' ? Math.max(units, unitsPerGet) : units
+}
+
+/** What the visitor takes of a body, in bytes. */
+export function idBytes(visitor: Visitor): number {
+  return idText(visitor).length
+}
+
+/** What one attribute takes of a body, in bytes. */
+export function attributeBytes(attribute: Attribute): number {
+  return attributeText(attribute).length
+}
+
+function idText(visitor: Visitor): string {
+  return 'pcId' in visitor ? `mboxPC=${percentEncode(visitor.pcId)}` : `mbox3rdPartyId=${percentEncode(visitor.thirdPartyId)}`
+}
+
+function attributeText({ name, value }: Attribute): string {
+  return `&profile.${percentEncode(name)}=${percentEncode(value)}`
 }
 
 /** Percent-encodes UTF-8, all but `A-Z a-z 0-9 - . _ ~` (RFC 3986 §2.3). */

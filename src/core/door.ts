@@ -11,8 +11,9 @@
 import { backoffMs } from './backoff.ts'
 import type { Clock, Random } from './clock.ts'
 import { type Call, encodeCalls, maxUnits, type Wire } from './codec.ts'
+import { type Failure, type Fate, failureOf, fateOf, outcomeOf, type Sent } from './fate.ts'
 import type { Signal } from './ledger/health.ts'
-import type { Admission, AdmitRequest, Ledger, Outcome, Settlement, Verdict } from './ledger/port.ts'
+import type { Admission, AdmitRequest, Ledger, Settlement } from './ledger/port.ts'
 import { startWithinMs } from './ledger/young.ts'
 import type { Target } from './target/port.ts'
 import type { Attribute, Lane, Stamp, Visitor } from './update.ts'
@@ -47,20 +48,6 @@ export interface Admitted {
   readonly requestedAtMs: number
 }
 
-/** What became of one attribute: its verdict where it was not sent, else the outcome of its call. */
-export type Fate =
-  | Exclude<Verdict, 'send'>
-  | 'sent_delivered'
-  | 'sent_refused'
-  /** Refused, but not by Target's own no: set aside like it, and no verdict on earlier tries. */
-  | 'sent_turned_away'
-  /** In a call that carried several events: no verdict on any one of them. */
-  | 'refused_together'
-  /** Fits no call: it came in under another way of speaking to Target (`TARGET_METHOD`). */
-  | 'unfit'
-  | 'sent_unknown'
-  | 'unsent'
-
 export interface Passage {
   readonly attempt: Attempt
   readonly event: Admission['event']
@@ -70,8 +57,9 @@ export interface Passage {
   readonly calls: number
   /** What Target said of a refusal. */
   readonly refusal?: string
-  /** Target failed in a way that may pass, or that says our address or token is wrong. */
-  readonly failure?: 'unavailable' | 'misconfigured'
+  readonly failure?: Failure
+  /** The platform lets this invocation start no more calls. */
+  readonly limited?: true
   /** When the quota will have room again, epoch ms, where it refused. */
   readonly retryAtMs?: number
   readonly attempts: number
@@ -82,8 +70,12 @@ export interface Passage {
 export interface Door {
   /** Rejects when the ledger does not answer in time. At most 100 attempts. */
   admit(attempts: readonly Attempt[], lane: Lane): Promise<readonly Admitted[]>
-  /** Makes the calls that were admitted. Never rejects. */
-  send(admitted: readonly Admitted[]): Promise<readonly Passage[]>
+  /**
+   * Makes the calls that were admitted. Never rejects.
+   *
+   * @param mostCalls so many calls; what is in the others counts as unsent
+   */
+  send(admitted: readonly Admitted[], mostCalls?: number): Promise<readonly Passage[]>
 }
 
 export interface DoorParts {
@@ -136,16 +128,22 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
     return asked.map((one) => ({ ...one, admission: answers.get(one) ?? nothingAsked, requestedAtMs }))
   }
 
-  async function send(admitted: readonly Admitted[]): Promise<readonly Passage[]> {
+  async function send(admitted: readonly Admitted[], mostCalls = Number.POSITIVE_INFINITY): Promise<readonly Passage[]> {
     const plans = admitted.map((one) => ({ one, calls: callsOf(one) }))
     const answers = new Map<Call, Sent>()
-    const queue = plans.flatMap(({ one, calls }) => calls.map((call) => ({ call, requestedAtMs: one.requestedAtMs })))
+    const queue = plans.flatMap(({ one, calls }) => calls.map((call) => ({ call, requestedAtMs: one.requestedAtMs }))).slice(0, mostCalls)
+    let limited = false
     const worker = async () => {
-      for (let next = queue.shift(); next !== undefined; next = queue.shift())
-        answers.set(next.call, clock.now() - next.requestedAtMs > startWithinMs ? { kind: 'unsent' } : await target.send(next.call))
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        // What is not in `answers` counts as unsent.
+        if (limited || clock.now() - next.requestedAtMs > startWithinMs) continue
+        const answer = await target.send(next.call)
+        if (answer.kind === 'unsent') limited = true
+        answers.set(next.call, answer)
+      }
     }
     await Promise.all(Array.from({ length: Math.min(sendsAtOnce, queue.length) }, worker))
-    return plans.map(({ one, calls }) => passage(one, calls, answers))
+    return plans.map(({ one, calls }) => ({ ...passage(one, calls, answers), ...(limited ? { limited } : {}) }))
   }
 
   function accountOf({ source }: Attempt): Pick<AdmitRequest, 'source'> {
@@ -246,7 +244,6 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
   }
 }
 
-type Sent = Awaited<ReturnType<Target['send']>> | { readonly kind: 'unsent' }
 const unsent: Sent = { kind: 'unsent' }
 /** Of an attempt of which nothing fits a call. */
 const nothingAsked: Admission = { event: 'open', verdicts: [], attempts: 0 }
@@ -262,84 +259,4 @@ function signalOf(sent: readonly Sent[]): Signal | undefined {
   if (kinds.has('delivered')) return 'up'
   if (kinds.has('refused') || kinds.has('disbelieved')) return 'refused'
   return kinds.has('unavailable') || kinds.has('unanswered') ? 'down' : undefined
-}
-
-/**
- * Only Target's own yes is a delivery and only its no to the content a refusal; of all else the fate is open.
- *
- * @param systemic while Target refuses everybody, its no is no verdict on this one
- * @param together whether the call carried several events
- */
-function fateOf(sent: Sent, systemic: boolean, together: boolean): Fate {
-  switch (sent.kind) {
-    case 'delivered':
-      return 'sent_delivered'
-    case 'refused':
-      if (systemic) return 'sent_unknown'
-      if (together) return 'refused_together'
-      return sent.own ? 'sent_refused' : 'sent_turned_away'
-    case 'unsent':
-      return 'unsent'
-    case 'disbelieved':
-    case 'misconfigured':
-    case 'unavailable':
-    case 'unanswered':
-      return 'sent_unknown'
-  }
-}
-
-function failureOf(sent: Sent, systemic: boolean): Passage['failure'] | undefined {
-  if (sent.kind === 'misconfigured' || (systemic && sent.kind === 'refused')) return 'misconfigured'
-  return sent.kind === 'unavailable' || sent.kind === 'unanswered' || sent.kind === 'disbelieved' ? 'unavailable' : undefined
-}
-
-function outcomeOf(fate: Fate): Outcome | undefined {
-  switch (fate) {
-    case 'sent_delivered':
-      return 'delivered'
-    case 'sent_refused':
-      return 'refused'
-    case 'sent_unknown':
-      return 'unknown'
-    // An earlier try of one of them may have got there all the same: clearing it would let an older value overtake.
-    case 'refused_together':
-    case 'sent_turned_away':
-    case 'unsent':
-      return 'unsent'
-    default:
-      return undefined
-  }
-}
-
-/** Where an attribute stands once the door is behind it. */
-export type Standing = 'done' | 'dead' | 'open'
-
-/** `done`: Target has it or something newer, or its visitor was erased. `dead`: for a person to see. `open`: still to be sent. */
-export function standing(fate: Fate): Standing {
-  switch (fate) {
-    case 'sent_delivered':
-    case 'delivered':
-    case 'superseded':
-    case 'erased':
-      return 'done'
-    case 'sent_refused':
-    case 'sent_turned_away':
-    case 'unfit':
-    case 'expired':
-    case 'overtaken':
-    case 'lost':
-      return 'dead'
-    case 'sent_unknown':
-    case 'refused_together':
-    case 'unsent':
-    case 'waits':
-    case 'contended':
-    case 'backoff':
-    case 'paused':
-    case 'shut':
-    case 'quota':
-    case 'held':
-    case 'ahead':
-      return 'open'
-  }
 }

@@ -11,6 +11,8 @@ export interface Hasher {
   visitor(visitor: Visitor): Promise<string>
   /** `event` is the sender's event id, scoped to its source. */
   event(source: string, event: string): Promise<string>
+  /** A slice of an event, by the names of its attributes in any order. `event` is the event's own hash. */
+  part(event: string, names: readonly string[]): Promise<string>
   /** Names an update that has no id, by its content. */
   content(parts: readonly string[]): Promise<string>
 }
@@ -25,6 +27,7 @@ export async function createHasher(key: string): Promise<Hasher> {
   return {
     visitor: (visitor) => ('pcId' in visitor ? hash('pcId', [visitor.pcId]) : hash('thirdPartyId', [visitor.thirdPartyId])),
     event: (source, event) => hash('event', [source, event]),
+    part: (event, names) => hash('part', [event, ...[...names].sort()]),
     content: (parts) => hash('content', parts),
   }
 }

@@ -7,18 +7,25 @@
  * behind it.
  * Known hole: a process that dies between answer and settle loses the settle (PROTOCOL.md, "What no rule can give").
  */
-import type { Backlog, DeadReason, Entry } from './backlog/port.ts'
+import type { Backlog, Entry } from './backlog/port.ts'
 import type { Clock } from './clock.ts'
-import { type Admitted, type Attempt, type Door, type Fate, type Passage, standing } from './door.ts'
-import type { Counters, Ledger, Settlement } from './ledger/port.ts'
-import type { DeferReason, Deliver, Receipt, SetAsideReason } from './receipt.ts'
+import type { Admitted, Attempt, Door, Passage } from './door.ts'
+import { errorName } from './errors.ts'
+import { deadReason, deferReason, type Fate, isRefused, setAsideReason, standing } from './fate.ts'
+import type { Hasher } from './hash.ts'
+import { type Counters, type Leads, type Ledger, maxBatch, type Settlement } from './ledger/port.ts'
+import { defaultLimits, type Limits } from './limits.ts'
+import { inAdmissions, type Part, partsOf } from './parts.ts'
+import { combinedReceipt, type DeferReason, type Deliver, type Receipt } from './receipt.ts'
 import { stampArrivalMs } from './stamp.ts'
 import type { Attribute, Lane, Stamp, Update } from './update.ts'
 
 export interface LiveParts {
   readonly door: Door
-  readonly ledger: Pick<Ledger, 'settle'>
+  readonly ledger: Pick<Ledger, 'settle' | 'firstStamps'>
   readonly backlog: Pick<Backlog, 'put' | 'bury'>
+  /** Names the parts of an update that is cut. */
+  readonly hasher: Pick<Hasher, 'part'>
   readonly clock: Clock
   /** If Target has not answered by then, the update is deferred and the call goes on behind the answer. */
   readonly answerDeadlineMs: number
@@ -26,25 +33,69 @@ export interface LiveParts {
   readonly background: (work: Promise<unknown>) => void
   /** A line for the log, without ids or values. */
   readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  /** When each source's fast clock was last logged, epoch ms; may outlive this. */
+  readonly leadsLoggedMs?: Map<string, number>
+  readonly limits?: Limits
 }
 
-/** Updates of one batch that are admitted together: what four sends at a time can start well within START. */
-const admittedTogether = 16
+/** A source whose clock is ahead says so with each event: one line in so long is enough. */
+const leadLoggedEveryMs = 60_000
+
+/** From the receipts of an admission's parts to those of the updates that end with it: each update counts once. */
+type Ended = (receipts: readonly Receipt[]) => readonly Receipt[]
 
 export function createDeliver(parts: LiveParts): Deliver {
-  const { door, ledger, backlog, clock, log } = parts
+  const { door, ledger, backlog, hasher, clock, log, limits = defaultLimits, leadsLoggedMs = new Map<string, number>() } = parts
 
   return async (updates, lane) => {
     const deadlineMs = clock.now() + parts.answerDeadlineMs
+    logLeads(leadsOf(updates))
+    const cut = await underFirstStamps(await Promise.all(updates.map((update) => partsOf(update, hasher, limits))))
     const receipts: Receipt[] = []
-    for (let start = 0; start < updates.length; start += admittedTogether) {
-      const together = updates.slice(start, start + admittedTogether)
-      receipts.push(...(clock.now() >= deadlineMs ? await keepBlind(together, 'slow') : await deliverTogether(together, lane, deadlineMs)))
+    for (const together of inAdmissions(cut.parts.flat(), limits)) {
+      const ended: Ended = (these) => receiptsOfUpdates(cut.parts, [...receipts, ...these], receipts.length)
+      if (cut.unasked) receipts.push(...(await keepBlind(together, 'ledger_unavailable')))
+      else if (clock.now() >= deadlineMs) receipts.push(...(await keepBlind(together, 'slow')))
+      else receipts.push(...(await deliverTogether(together, lane, deadlineMs, ended)))
     }
-    return receipts
+    return receiptsOfUpdates(cut.parts, receipts, 0)
   }
 
-  async function deliverTogether(updates: readonly Update[], lane: Lane, deadlineMs: number): Promise<readonly Receipt[]> {
+  function logLeads(leads: Leads): void {
+    const nowMs = clock.now()
+    for (const [source, ms] of Object.entries(leads)) {
+      if (Math.abs(nowMs - (leadsLoggedMs.get(source) ?? Number.NEGATIVE_INFINITY)) < leadLoggedEveryMs) continue
+      leadsLoggedMs.set(source, nowMs)
+      log('clock_ahead', { source, ms })
+    }
+  }
+
+  /**
+   * The keys of parts are new wherever the cut is, so what orders an event that was cut is the first stamp of the whole:
+   * its register then knows each attribute, whichever part it came in before.
+   */
+  async function underFirstStamps(cut: readonly (readonly Part[])[]): Promise<{ parts: readonly (readonly Part[])[]; unasked: boolean }> {
+    const asked = cut.flatMap(([part, ...others]) =>
+      part?.whole.event === undefined || others.length === 0 ? [] : [{ event: part.whole.event, stamp: part.whole.stamp }],
+    )
+    const firsts = new Map<string, Stamp>()
+    try {
+      for (let start = 0; start < asked.length; start += maxBatch) {
+        const some = asked.slice(start, start + maxBatch)
+        const stamps = await ledger.firstStamps(some)
+        some.forEach(({ event }, index) => {
+          firsts.set(event, at(stamps, index))
+        })
+      }
+    } catch (error) {
+      log('ledger_unavailable', { updates: cut.length, error: errorName(error) })
+      return { parts: cut, unasked: true }
+    }
+    const under = (part: Part): Part => ({ ...part, stamp: firsts.get(part.whole.event ?? '') ?? part.stamp })
+    return { parts: cut.map((some) => (some.length === 1 ? some : some.map(under))), unasked: false }
+  }
+
+  async function deliverTogether(updates: readonly Part[], lane: Lane, deadlineMs: number, ended: Ended): Promise<readonly Receipt[]> {
     let admitted: readonly Admitted[]
     try {
       const nowMs = clock.now()
@@ -54,27 +105,32 @@ export function createDeliver(parts: LiveParts): Deliver {
       )
     } catch (error) {
       // The admission may have happened all the same; nothing is sent (G1).
-      log('ledger_unavailable', { updates: updates.length, error: error instanceof Error ? error.name : typeof error })
+      log('ledger_unavailable', { updates: updates.length, error: errorName(error) })
       return keepBlind(updates, 'ledger_unavailable')
     }
     const sending = door.send(admitted)
     const timer = clock.after(Math.max(0, deadlineMs - clock.now()))
     const passages = await Promise.race([sending, timer.elapsed.then(() => undefined)])
     timer.cancel()
-    return passages === undefined ? leaveRunning(updates, admitted, sending) : finish(updates, passages)
+    return passages === undefined ? leaveRunning(updates, admitted, sending, ended) : finish(updates, passages, ended)
   }
 
   /** Target has answered: keep what must be kept, say so, and settle behind the answer. */
-  async function finish(updates: readonly Update[], passages: readonly Passage[]): Promise<readonly Receipt[]> {
+  async function finish(updates: readonly Part[], passages: readonly Passage[], ended: Ended): Promise<readonly Receipt[]> {
     const kept = await Promise.all(passages.map((passage, index) => keepRest(at(updates, index), passage)))
     const receipts = passages.map((passage, index) => receiptOf(passage, kept[index] === true))
-    const settlements = passages.flatMap((passage, index) => settlementsOf(at(updates, index), passage, kept[index] === true))
-    parts.background(settleOrKeep(updates, passages, settlements, countsOf(passages, receipts)))
+    const settlements = passages.map((passage, index) => settlementsOf(at(updates, index), passage, kept[index] === true))
+    parts.background(settleOrKeep(updates, passages, settlements, countsOf(passages, ended(receipts))))
     return receipts
   }
 
   /** Target is slow: the update waits in the backlog while the call goes on; what it delivers, the flush will find done. */
-  async function leaveRunning(updates: readonly Update[], admitted: readonly Admitted[], sending: Promise<readonly Passage[]>) {
+  async function leaveRunning(
+    updates: readonly Part[],
+    admitted: readonly Admitted[],
+    sending: Promise<readonly Passage[]>,
+    ended: Ended,
+  ): Promise<readonly Receipt[]> {
     const kept = await Promise.all(
       admitted.map(({ admission }, index) => {
         if (admission.event !== 'open') return true
@@ -95,12 +151,12 @@ export function createDeliver(parts: LiveParts): Deliver {
         settleOrKeep(
           updates,
           passages,
-          passages.flatMap((passage, index) => {
+          passages.map((passage, index) => {
             // Kept whole already: a refusal is left to the flush, which sets it aside.
             const delivered = passage.attributes.every(({ fate }) => standing(fate) === 'done')
             return settlementsOf(at(updates, index), passage, kept[index] === true || delivered)
           }),
-          countsOf(passages, receipts),
+          countsOf(passages, ended(receipts)),
         ),
       ),
     )
@@ -108,7 +164,7 @@ export function createDeliver(parts: LiveParts): Deliver {
   }
 
   /** Puts what was not delivered where it survives. True once every put resolved. */
-  async function keepRest(update: Update, passage: Passage): Promise<boolean> {
+  async function keepRest(update: Part, passage: Passage): Promise<boolean> {
     const stamp = passage.attributes[0]?.stamp ?? update.stamp
     const dead = passage.attributes.filter(({ fate }) => standing(fate) === 'dead')
     const open = passage.attributes.filter(({ fate }) => standing(fate) === 'open')
@@ -116,7 +172,7 @@ export function createDeliver(parts: LiveParts): Deliver {
   }
 
   /** Deferred without an answer of the ledger: under the own stamp, to be asked about later. */
-  async function keepBlind(updates: readonly Update[], reason: DeferReason): Promise<readonly Receipt[]> {
+  async function keepBlind(updates: readonly Part[], reason: DeferReason): Promise<readonly Receipt[]> {
     return Promise.all(
       updates.map(async (update): Promise<Receipt> => {
         const kept = await put(update, update.attributes, update.stamp, true)
@@ -125,22 +181,17 @@ export function createDeliver(parts: LiveParts): Deliver {
     )
   }
 
-  async function put(update: Update, attributes: readonly Attribute[], stamp: Stamp, blind = false): Promise<boolean> {
+  async function put(update: Part, attributes: readonly Attribute[], stamp: Stamp, blind = false): Promise<boolean> {
     try {
       await backlog.put({ ...entryOf(update, attributes, stamp), ...(blind ? { blind } : {}) })
       return true
-    } catch {
-      log('backlog_put_failed', { source: update.source })
+    } catch (error) {
+      log('backlog_put_failed', { source: update.source, error: errorName(error) })
       return false
     }
   }
 
-  async function bury(
-    update: Update,
-    passage: Passage,
-    attributes: readonly (Attribute & { fate: Fate })[],
-    stamp: Stamp,
-  ): Promise<boolean> {
+  async function bury(update: Part, passage: Passage, attributes: readonly (Attribute & { fate: Fate })[], stamp: Stamp): Promise<boolean> {
     try {
       await backlog.bury({
         reason: deadReason(attributes.map(({ fate }) => fate)),
@@ -152,36 +203,66 @@ export function createDeliver(parts: LiveParts): Deliver {
         entry: entryOf(update, attributes, stamp),
       })
       return true
-    } catch {
-      log('dead_letter_put_failed', { source: update.source })
+    } catch (error) {
+      log('dead_letter_put_failed', { source: update.source, error: errorName(error) })
       return false
     }
   }
 
-  /** A settle that fails is tried once more; then the updates go into the backlog, and the flush settles them. */
+  /**
+   * A settle that fails is tried once more, each alone, so that one which the ledger refuses costs the others nothing;
+   * what fails again goes into the backlog, and the flush settles it.
+   */
   async function settleOrKeep(
-    updates: readonly Update[],
+    updates: readonly Part[],
     passages: readonly Passage[],
-    settlements: readonly Settlement[],
+    settlements: readonly (readonly Settlement[])[],
     counts: Counters,
   ): Promise<void> {
-    if (settlements.length === 0) return
-    for (let tries = 0; tries < 2; tries++) {
-      try {
-        await ledger.settle(settlements, counts)
-        return
-      } catch {
-        log('settle_failed', { tries: tries + 1 })
-      }
-    }
+    const all = settlements.flat()
+    const leads = leadsOf(updates)
+    if (all.length === 0 || (await settle(all, counts, leads, 1))) return
+    const alone = all.length === 1
+    const [settled] = await Promise.all([
+      Promise.all(settlements.map((own) => own.length === 0 || settle(own, alone ? counts : {}, alone ? leads : {}, 2))),
+      alone || settle([], counts, leads, 2),
+    ])
     await Promise.all(
       passages.map((passage, index) => {
+        if (settled[index] === true) return undefined
         const update = at(updates, index)
         const delivered = passage.attributes.filter(({ fate }) => fate === 'sent_delivered')
         return delivered.length === 0 ? undefined : put(update, delivered, passage.attributes[0]?.stamp ?? update.stamp)
       }),
     )
   }
+
+  async function settle(settlements: readonly Settlement[], counts: Counters, leads: Leads, tries: number): Promise<boolean> {
+    try {
+      await ledger.settle(settlements, counts, leads)
+      return true
+    } catch (error) {
+      log('settle_failed', { tries, error: errorName(error) })
+      return false
+    }
+  }
+}
+
+/** Of those updates whose last part lies behind `from`. */
+function receiptsOfUpdates(cut: readonly (readonly Part[])[], receipts: readonly Receipt[], from: number): readonly Receipt[] {
+  let end = 0
+  return cut.flatMap((parts) => {
+    const start = end
+    end += parts.length
+    return end > from && end <= receipts.length ? [combinedReceipt(receipts.slice(start, end))] : []
+  })
+}
+
+/** The largest of each source. */
+function leadsOf(updates: readonly Pick<Update, 'source' | 'leadMs'>[]): Leads {
+  const leads: Record<string, number> = {}
+  for (const { source, leadMs } of updates) if (leadMs !== undefined) leads[source] = Math.max(leadMs, leads[source] ?? 0)
+  return leads
 }
 
 function attemptOf(update: Update, nowMs: number): Attempt {
@@ -195,7 +276,8 @@ function attemptOf(update: Update, nowMs: number): Attempt {
   }
 }
 
-function entryOf(update: Update, attributes: readonly Attribute[], stamp: Stamp): Entry {
+/** Under the key of the event itself: its first stamp is what replay asks for. */
+function entryOf({ whole: update }: Part, attributes: readonly Attribute[], stamp: Stamp): Entry {
   return {
     visitor: update.visitor,
     visitorHash: update.visitorHash,
@@ -226,45 +308,6 @@ function receiptOf(passage: Passage, kept: boolean): Receipt {
   if (fates.some((fate) => standing(fate) === 'dead')) return { status: 'set_aside', reason: setAsideReason(fates) }
   if (fates.includes('sent_delivered')) return { status: 'submitted', calls: passage.calls }
   return { status: fates.includes('superseded') ? 'superseded' : 'duplicate' }
-}
-
-function deferReason(fate: Fate): DeferReason {
-  switch (fate) {
-    case 'quota':
-      return 'quota'
-    case 'waits':
-    case 'contended':
-      return 'contended'
-    case 'unsent':
-      return 'slow'
-    case 'paused':
-      return 'paused'
-    case 'held':
-      return 'delayed'
-    case 'ahead':
-      return 'clock'
-    default:
-      return 'target_unavailable'
-  }
-}
-
-/** Why a dead letter is one, from the fates of its attributes. */
-export function deadReason(fates: readonly Fate[]): DeadReason {
-  if (fates.some(isRefused)) return 'rejected'
-  const reason = setAsideReason(fates)
-  // With what is wrong as its detail.
-  return reason === 'unfit' ? 'rejected' : reason
-}
-
-function setAsideReason(fates: readonly Fate[]): SetAsideReason {
-  if (fates.includes('unfit')) return 'unfit'
-  if (fates.includes('lost')) return 'ledger_lost'
-  return fates.includes('overtaken') ? 'overtaken_unconfirmed' : 'expired'
-}
-
-/** Whether Target itself, or what stands before it, said no to it. */
-function isRefused(fate: Fate): boolean {
-  return fate === 'sent_refused' || fate === 'sent_turned_away'
 }
 
 function isSettledVerdict(verdict: string | undefined): boolean {

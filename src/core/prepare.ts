@@ -28,24 +28,30 @@ export interface PrepareContext {
   readonly delayMs?: number
   /** Which update of its batch or event it is, from 0 on: of two of one moment the later one is the newer. */
   readonly place?: number
+  /** How far the source's clock is known to be ahead: subtracted from the event's own time before anything else. */
+  readonly clockAheadMs?: number
 }
 
 /** Bound to the settings by `createPrepare`; pure but for the hashing. */
 export type Prepare = (draft: Draft, context: PrepareContext) => Promise<Prepared>
 
 const maxIdChars = 256
+/** An event time further ahead of its arrival than this is told: clocks that are kept in step differ by less. */
+const clockLeadMs = 2_000
 /** RFC 3339, with an offset: a local time names no moment. */
 const isoTime = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/
 
 export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: number }): Prepare {
   const { hasher, wire, retentionMs } = parts
-  return async (draft, { source, arrivalMs, delayMs = 0, place = 0 }) => {
+  return async (draft, { source, arrivalMs, delayMs = 0, place = 0, clockAheadMs = 0 }) => {
     const visitor = validateVisitor(draft.visitor)
     const attributes = flattenAttributes(draft.attributes)
     const problems: Problem[] = [...(visitor.ok ? [] : visitor.problems), ...(attributes.ok ? [] : attributes.problems)]
     if (draft.id !== undefined && (draft.id.length === 0 || draft.id.length > maxIdChars || !draft.id.isWellFormed()))
       problems.push({ path: 'id', message: `must have 1 to ${maxIdChars} characters of well-formed text` })
-    const claimedMs = readTime(draft.occurredAt)
+    const saidMs = readTime(draft.occurredAt)
+    const claimedMs = typeof saidMs === 'number' ? saidMs - clockAheadMs : saidMs
+    const leadMs = typeof claimedMs === 'number' ? claimedMs - arrivalMs : 0
     const time = claimedMs === 'unreadable' ? undefined : eventTime(claimedMs, arrivalMs, retentionMs)
     if (time === undefined) problems.push({ path: 'occurredAt', message: 'must be an ISO 8601 time with an offset, or epoch milliseconds' })
     else if (!time.ok)
@@ -77,6 +83,7 @@ export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: 
         visitorHash,
         ...(event === undefined ? {} : { event }),
         ...(delayMs === 0 ? {} : { notBeforeMs: arrivalMs + delayMs }),
+        ...(leadMs > clockLeadMs ? { leadMs } : {}),
       },
     }
   }

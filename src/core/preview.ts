@@ -1,5 +1,7 @@
 /** What an update would send: the very calls, their sizes and what they cost of the quota. Nothing is sent or spent. */
 import { type Call, encodeCalls, maxUnits, type Wire } from './codec.ts'
+import { defaultLimits } from './limits.ts'
+import { cutAttributes } from './parts.ts'
 import { stampTimeMs } from './stamp.ts'
 import type { Attribute, Update, Visitor } from './update.ts'
 
@@ -14,15 +16,17 @@ export interface Preview {
 }
 
 /** @param update as `prepare` gives it: known to fit Target's calls */
-export function previewOf(update: Update, wire: Wire): Preview {
-  const encoded = encodeCalls(update.visitor, update.attributes, wire)
-  const calls = encoded.ok ? encoded.calls : []
+export function previewOf(update: Update, wire: Wire, limits = defaultLimits): Preview {
+  const parts = cutAttributes(update.visitor, update.attributes, limits).map((attributes) => {
+    const encoded = encodeCalls(update.visitor, attributes, wire)
+    return encoded.ok ? encoded.calls : []
+  })
   return {
     visitor: update.visitor,
     attributes: update.attributes,
     occurredAt: new Date(stampTimeMs(update.stamp)).toISOString(),
     ...(update.notBeforeMs === undefined ? {} : { notBefore: new Date(update.notBeforeMs).toISOString() }),
-    calls: calls.map(({ names: _, ...call }) => call),
-    units: maxUnits(calls, wire.method),
+    calls: parts.flat().map(({ names: _, ...call }) => call),
+    units: parts.reduce((sum, calls) => sum + maxUnits(calls, wire.method), 0),
   }
 }

@@ -38,5 +38,16 @@ export type Receipt =
   /** It could be neither delivered nor kept. Nothing was acknowledged: come back. */
   | { readonly status: 'unavailable' }
 
+/** What came of an update that travelled in parts, from what came of each: the first of these that any part met. */
+const worstFirst = ['unavailable', 'in_flight', 'deferred', 'rejected', 'set_aside', 'submitted', 'superseded', 'duplicate'] as const
+
+/** @param receipts at least one, in the order of the parts */
+export function combinedReceipt(receipts: readonly Receipt[]): Receipt {
+  const worst = worstFirst.flatMap((status) => receipts.find((receipt) => receipt.status === status) ?? [])[0]
+  if (worst === undefined) throw new RangeError('an update without parts')
+  if (worst.status !== 'submitted') return worst
+  return { status: 'submitted', calls: receipts.reduce((sum, receipt) => sum + (receipt.status === 'submitted' ? receipt.calls : 0), 0) }
+}
+
 /** Takes updates in and says what became of each, in order. Never rejects. */
 export type Deliver = (updates: readonly import('./update.ts').Update[], lane: import('./update.ts').Lane) => Promise<readonly Receipt[]>

@@ -4,109 +4,117 @@
  *
  * Guarantee (G2): a key is deleted only when each of its attributes is delivered, superseded, in a dead letter, or under
  * a new key whose put resolved, and the settle was confirmed. Runs may overlap, lists may be stale, a run may die
- * anywhere: order (G3) rests on the ledger's registers, not on the lease.
+ * anywhere: order (G3) rests on the ledger's registers, not on the lease. A run ends soon after its budget does, whatever
+ * it met, with what it did cleaned up as far as that goes; the next one goes on there.
  * Known hole: two overlapping runs may both put back one entry; the second copy costs list operations until it is found
  * delivered, never a value.
  */
 import type { Backlog, Entry, KeptEntry, Unreadable } from '../core/backlog/port.ts'
-import type { Clock, Random } from '../core/clock.ts'
-import { type Attempt, type Door, type Fate, type Passage, standing } from '../core/door.ts'
-import { type Ledger, maxBatch } from '../core/ledger/port.ts'
-import { deadReason } from '../core/live.ts'
-import { mergeNewest } from '../core/merge.ts'
-import type { Stamp } from '../core/update.ts'
-import { emptyReport, type FlushReport, type StopReason } from './report.ts'
-import { type RingPlace, readPlace, walkBacklog, writePlace } from './ring.ts'
+import type { Random } from '../core/clock.ts'
+import type { Door, Passage } from '../core/door.ts'
+import { errorName } from '../core/errors.ts'
+import { deadReason } from '../core/fate.ts'
+import type { Ledger } from '../core/ledger/port.ts'
+import { defaultLimits, type Limits } from '../core/limits.ts'
+import { type BudgetParts, createBudget, Stop } from './budget.ts'
+import {
+  attemptsOf,
+  firstStamps,
+  type Group,
+  groupByVisitor,
+  type MergedGroup,
+  merged,
+  type Standings,
+  standingOf,
+  standingsOf,
+} from './groups.ts'
+import { createPass } from './passing.ts'
+import { emptyReport, type FlushReport } from './report.ts'
+import { placeMemo, readPlace, walkBacklog, writePlace } from './ring.ts'
 
-export interface FlushParts {
+export interface FlushParts extends BudgetParts {
   readonly door: Door
   readonly ledger: Pick<Ledger, 'settle' | 'firstStamps' | 'lease' | 'release' | 'recall' | 'remember' | 'summary' | 'check'>
   readonly backlog: Backlog
-  readonly clock: Clock
   readonly random: Random
-  /** A run starts nothing new after this long. */
-  readonly maxMs: number
-  /** Operations on the backlog's store that one run may ask for. */
-  readonly maxOperations: number
   /** Entries deferred without contact to the ledger wait this long. */
   readonly outageSettleMs: number
-  /** True once its process is to end: the run ends at the next point where nothing is under way. */
-  readonly stopping?: () => boolean
   /** Told how far the run is, now and then. */
   readonly progress?: (soFar: Readonly<FlushReport>) => void
-  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  readonly limits?: Limits
 }
 
-/** Longer than a run and the calls it leaves behind. */
-const leaseMs = 90_000
-/** Visitors admitted together: what four sends at a time can start well within START. */
-const admittedTogether = 16
-/** A chunk of nothing but failures, this many, says that Target is down: the run stops. */
+/** A chunk of nothing but failures, of this many visitors, says that Target is down: the run stops. */
 const failuresThatStop = 3
 export const lastRunMemo = 'flush-last-run'
-const placeMemo = 'flush-place'
-
-/** What a run must clean up after one visitor, once it was through the door. */
-interface Group {
-  readonly visitorHash: string
-  readonly entries: readonly KeptEntry[]
-}
-
-/** Where each attribute of one entry stands, by name, with the fate that put it there. */
-type Standings = Map<string, { fate: Fate; loser: boolean }>
-
-class Stop extends Error {
-  readonly reason: StopReason
-  constructor(reason: StopReason) {
-    super(reason)
-    this.reason = reason
-  }
-}
 
 /** One run. Never rejects: whatever stops it stands in the report. */
 export async function flush(parts: FlushParts): Promise<FlushReport> {
-  const { door, ledger, backlog, clock, random, log } = parts
-  const startedMs = clock.now()
-  const operationsBefore = backlog.operations
+  const { door, ledger, backlog, clock, random, log, limits = defaultLimits } = parts
   const holder = random.hex(12)
+  const budget = createBudget(parts, holder)
   const report = emptyReport()
-  let leasedAtMs = startedMs
-  let startedAt: RingPlace | undefined
-  let place: RingPlace | undefined
+  const suspects = new Set<string>()
+  const pass = createPass({ door, ledger, budget, limits, report, suspects, log })
+  let leased = false
+  let kept: string | undefined
+  let position = ''
 
   try {
-    if (!(await guarded('ledger_unavailable', () => ledger.lease('flush', holder, leaseMs)))) throw new Stop('leased')
-    await guarded('ledger_unavailable', () => ledger.check())
-    startedAt = readPlace(await guarded('ledger_unavailable', () => ledger.recall(placeMemo)))
-    place = startedAt
-    const pages = walkBacklog(backlog, place, (moved) => {
-      place = moved
-    })
-    for (;;) {
-      stopIfSpent(1)
-      const page = await guarded('backlog_unavailable', () => pages.next())
-      if (page.done === true) break
-      await flushPage(page.value)
-    }
+    await budget.begin()
+    leased = true
+    await budget.ask('ledger_unavailable', () => ledger.check())
+    await readBacklog()
   } catch (error) {
     if (!(error instanceof Stop)) throw error
     report.stopped = error.reason
   }
 
-  report.durationMs = clock.now() - startedMs
-  if (report.stopped !== 'leased' && report.stopped !== 'ledger_unavailable') await leave()
+  report.durationMs = budget.elapsedMs()
+  if (leased && report.stopped !== 'leased') await leave()
   log('flush', { ...report })
   return report
 
+  async function readBacklog(): Promise<void> {
+    kept = await budget.ask('ledger_unavailable', () => ledger.recall(placeMemo))
+    const place = readPlace(kept)
+    position = place.position
+    for (const visitor of place.suspects) suspects.add(visitor)
+    const pages = walkBacklog(backlog, position, keysToList, (moved) => {
+      position = moved
+    })
+    for (;;) {
+      // A list, and a bulk read at least.
+      await budget.next(2)
+      const page = await budget.ask('backlog_unavailable', () => pages.next())
+      if (page.done === true) return
+      // Before the page is worked on: a run that dies there does not find itself there again.
+      if (page.value.length > 0) await budget.ask('ledger_unavailable', keepPlace)
+      await flushPage(page.value)
+    }
+  }
+
+  /** Reading a page takes a quarter of the operations that are left, or working on it would have none. */
+  function keysToList(): number {
+    return Math.min(limits.keysPerPage, limits.keysPerRead * Math.max(1, Math.floor(budget.operationsLeft() / 4)))
+  }
+
+  async function keepPlace(): Promise<void> {
+    const text = writePlace({ position, suspects: [...suspects] })
+    if (text === (kept ?? writePlace(readPlace(undefined)))) return
+    await ledger.remember(placeMemo, text)
+    kept = text
+  }
+
   async function leave(): Promise<void> {
     try {
+      await keepPlace()
       // An idle run, 1,440 times a day, asks no more of the ledger than it must.
       if (report.listed > 0) report.quotaLeft = (await ledger.summary()).remaining
-      if (place !== startedAt && place !== undefined) await ledger.remember(placeMemo, writePlace(place))
       await ledger.remember(lastRunMemo, JSON.stringify({ atMs: clock.now(), report }))
       await ledger.release('flush', holder)
-    } catch {
-      log('flush_end_not_recorded')
+    } catch (error) {
+      log('flush_end_not_recorded', { error: errorName(error) })
     }
   }
 
@@ -117,122 +125,111 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     const nowMs = clock.now()
     const due = entries.filter(({ entry }) => nowMs >= dueMs(entry))
     report.deferredAgain += entries.length - due.length
-    const groups = groupByVisitor(await underFirstStamps(due))
-    for (let start = 0; start < groups.length; start += admittedTogether) {
-      const together = groups.slice(start, start + admittedTogether)
-      stopIfSpent(2 * together.length)
-      if (clock.now() - leasedAtMs > leaseMs / 3) {
-        leasedAtMs = clock.now()
-        if (!(await guarded('ledger_unavailable', () => ledger.lease('flush', holder, leaseMs)))) throw new Stop('leased')
+    const groups = groupByVisitor(due, suspects)
+    const under = firstStamps(groups, async (asked) => {
+      await budget.next()
+      return budget.ask('ledger_unavailable', () => ledger.firstStamps(asked))
+    })
+    let chunk: MergedGroup[] = []
+    for (const group of groups) {
+      const next = merged(await under(group), limits)
+      if (chunk.length > 0 && !fitTogether([...chunk, next])) {
+        await flushChunk(chunk)
+        chunk = []
       }
-      await flushTogether(together)
+      chunk.push(next)
     }
+    if (chunk.length > 0) await flushChunk(chunk)
   }
 
   function dueMs(entry: Entry): number {
     return Math.max(entry.notBeforeMs ?? 0, entry.blind === true ? entry.firstSeenMs + parts.outageSettleMs : 0)
   }
 
-  function stopIfSpent(operationsNeeded: number): void {
-    if (parts.stopping?.() === true) throw new Stop('stopping')
-    if (clock.now() - startedMs >= parts.maxMs) throw new Stop('time')
-    if (operationsLeft() < operationsNeeded) throw new Stop('operations')
+  /** Groups for one admission, of which all entries can be cleaned up. */
+  function fitTogether(groups: readonly MergedGroup[]): boolean {
+    const attempts = groups.flatMap((group) => group.attempts)
+    return (
+      !groups.some(({ visitorHash }) => suspects.has(visitorHash)) &&
+      attempts.length <= Math.min(limits.attemptsTogether, budget.callsLeft()) &&
+      attempts.reduce((sum, { attributes }) => sum + attributes.length, 0) <= limits.attributesTogether &&
+      groups.reduce((sum, { entries }) => sum + entries.length, 0) <= budget.operationsLeft()
+    )
   }
 
-  function operationsLeft(): number {
-    return parts.maxOperations - (backlog.operations - operationsBefore)
-  }
-
-  /** Entries that never met the ledger take their event's first stamp, and equal ids the earliest. */
-  async function underFirstStamps(entries: readonly KeptEntry[]): Promise<readonly KeptEntry[]> {
-    const earliest = new Map<string, Stamp>()
-    for (const { entry } of entries) {
-      if (entry.event === undefined) continue
-      const held = earliest.get(entry.event)
-      if (held === undefined || entry.stamp < held) earliest.set(entry.event, entry.stamp)
-    }
-    const blind = [...new Set(entries.flatMap(({ entry }) => (entry.blind === true && entry.event !== undefined ? [entry.event] : [])))]
-    for (let start = 0; start < blind.length; start += maxBatch) {
-      const asked = blind.slice(start, start + maxBatch).map((event) => ({ event, stamp: earliest.get(event) ?? '' }))
-      const stamps = await guarded('ledger_unavailable', () => ledger.firstStamps(asked))
-      asked.forEach(({ event }, index) => {
-        const stamp = stamps[index]
-        if (stamp !== undefined) earliest.set(event, stamp)
-      })
-    }
-    return entries.map(({ key, entry }) => {
-      const stamp = entry.event === undefined ? entry.stamp : (earliest.get(entry.event) ?? entry.stamp)
-      return { key, entry: { ...entry, stamp } }
-    })
-  }
-
-  async function flushTogether(groups: readonly Group[]): Promise<void> {
-    const passages = await passAndSettle(groups.map((group) => attemptOf(group, mergeNewest(group.entries.map(({ entry }) => entry)))))
-    for (const [index, group] of groups.entries()) {
-      const passage = passages[index]
-      if (passage === undefined) continue
-      const standings = standingsOf(group, passage)
+  async function flushChunk(groups: readonly MergedGroup[]): Promise<void> {
+    await budget.next(1)
+    const passed: Passage[] = []
+    let stop = await stopOf(() =>
+      pass(
+        groups.flatMap(({ attempts }) => attempts),
+        passed,
+      ),
+    )
+    for (const group of groups) {
+      const passages = passed.filter(({ attempt }) => attempt.visitorHash === group.visitorHash)
+      if (passages.length === 0) continue
+      const standings = standingsOf(group, passages)
+      const calls = passages.reduce((sum, passage) => sum + passage.calls, 0)
       report.merged += Math.max(0, group.entries.length - 1)
-      if (passage.calls > 0) report.callsSaved += Math.max(0, group.entries.length - passage.calls)
-      if (passage.attributes.some(({ fate }) => fate === 'refused_together')) await takeApart(group, standings)
-      for (const kept of group.entries) await cleanUp(kept, standings.get(kept.key) ?? new Map(), passage)
+      if (calls > 0) report.callsSaved += Math.max(0, group.entries.length - calls)
+      if (stop === undefined && passages.some(({ attributes }) => attributes.some(({ fate }) => fate === 'refused_together')))
+        stop = await stopOf(() => takeApart(group, standings, passages))
+      for (const entry of group.entries) await cleanUp(entry, standings.get(entry.key) ?? new Map(), passages)
     }
     parts.progress?.(report)
-    stopIfRefusedRoom(passages)
-  }
-
-  /** The door, and the settle confirmed: only behind it may anything leave the backlog. */
-  async function passAndSettle(attempts: readonly Attempt[]): Promise<readonly Passage[]> {
-    const admitted = await guarded('ledger_unavailable', () => door.admit(attempts, 'replay'))
-    const passages = await door.send(admitted)
-    const settlements = passages.flatMap(({ settlement }) => (settlement === undefined ? [] : [settlement]))
-    const calls = passages.reduce((sum, passage) => sum + passage.calls, 0)
-    report.calls += calls
-    if (settlements.length > 0) await guarded('ledger_unavailable', () => ledger.settle(settlements, { calls, replayCalls: calls }))
-    return passages
+    if (stop !== undefined) throw stop
+    stopIfRefusedRoom(passed)
   }
 
   /**
    * A merged call that Target refused: each event alone, the oldest first, one call each, so that one bad event does not
-   * condemn its neighbours, and a loser does not leave with a refused winner.
+   * condemn its neighbours, and a loser does not leave with a refused winner. Adds what passed to `passages`.
    */
-  async function takeApart(group: Group, standings: Map<string, Standings>): Promise<void> {
+  async function takeApart(group: Group, standings: ReadonlyMap<string, Standings>, passages: Passage[]): Promise<void> {
     const refused = new Set(
       [...standings.values()].flatMap((byName) => [...byName].flatMap(([name, { fate }]) => (fate === 'refused_together' ? [name] : []))),
     )
     const oldestFirst = [...group.entries].sort((a, b) => (a.entry.stamp < b.entry.stamp ? -1 : 1))
-    for (const { key, entry } of oldestFirst) {
-      const attributes = entry.attributes.filter(({ name }) => refused.has(name))
+    for (const kept of oldestFirst) {
+      const attributes = kept.entry.attributes.filter(({ name }) => refused.has(name))
       if (attributes.length === 0) continue
-      const [passage] = await passAndSettle([
-        attemptOf(
-          group,
-          attributes.map((attribute) => ({ ...attribute, stamp: entry.stamp })),
-        ),
-      ])
-      for (const { name, fate } of passage?.attributes ?? []) standings.get(key)?.set(name, { fate, loser: false })
+      const alone = attributes.map((attribute) => ({ ...attribute, stamp: kept.entry.stamp }))
+      const passed: Passage[] = []
+      // What went through counts, also where the run must end behind it.
+      const stop = await stopOf(() => pass(attemptsOf(group, alone, limits), passed))
+      passages.push(...passed)
+      for (const { name, fate } of passed.flatMap((passage) => passage.attributes))
+        standings.get(kept.key)?.set(name, { fate, loser: false })
+      if (stop !== undefined) throw stop
+      stopIfRefusedRoom(passed)
+      // This visitor is to be left alone for a while.
+      if (passed.some(({ failure }) => failure !== undefined)) return
     }
   }
 
   /** Dead letter, put-back, delete, in this order; any of them failing leaves the entry where it is. */
-  async function cleanUp({ key, entry }: KeptEntry, standings: Standings, passage: Passage): Promise<void> {
+  async function cleanUp({ key, entry }: KeptEntry, standings: Standings, passages: readonly Passage[]): Promise<void> {
     const of = (wanted: string) => entry.attributes.filter(({ name }) => standingOf(standings.get(name)) === wanted)
     const [dead, open] = [of('dead'), of('open')]
     if (open.length === entry.attributes.length) {
       report.deferredAgain++
       return
     }
-    if (operationsLeft() < 3) throw new Stop('operations')
-    await guarded('backlog_unavailable', async () => {
+    await budget.cleanUp(1 + Math.min(dead.length, 1) + Math.min(open.length, 1))
+    await budget.ask('backlog_unavailable', async () => {
       if (dead.length > 0) {
-        const fates = dead.flatMap(({ name }) => standings.get(name)?.fate ?? [])
+        const reason = deadReason(dead.flatMap(({ name }) => standings.get(name)?.fate ?? []))
+        const names = new Set(dead.map(({ name }) => name))
+        const about = passages.filter(({ attributes }) => attributes.some(({ name }) => names.has(name)))
+        const refusal = about.findLast((passage) => passage.refusal !== undefined)?.refusal
         await backlog.bury({
-          reason: deadReason(fates),
+          reason,
           source: entry.source,
-          ...(passage.refusal === undefined || deadReason(fates) !== 'rejected' ? {} : { detail: passage.refusal }),
+          ...(refusal === undefined || reason !== 'rejected' ? {} : { detail: refusal }),
           atMs: clock.now(),
           firstSeenMs: entry.firstSeenMs,
-          attempts: passage.attempts + passage.calls,
+          attempts: Math.max(0, ...about.map(({ attempts, calls }) => attempts + calls)),
           entry: { ...entry, attributes: dead },
         })
         report.dead++
@@ -259,66 +256,18 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
       throw new Stop('quota')
     }
     const failures = passages.filter(({ failure }) => failure !== undefined)
-    if (
-      failures.some(({ failure }) => failure === 'misconfigured') ||
-      (!fates.has('sent_delivered') && failures.length >= failuresThatStop)
-    )
+    const failing = new Set(failures.map(({ attempt }) => attempt.visitorHash))
+    if (failures.some(({ failure }) => failure === 'misconfigured') || (!fates.has('sent_delivered') && failing.size >= failuresThatStop))
       throw new Stop('target_unavailable')
   }
+}
 
-  async function guarded<T>(reason: StopReason, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (error) {
-      if (error instanceof Stop) throw error
-      log('flush_stopped', { reason, error: error instanceof Error ? error.name : typeof error })
-      throw new Stop(reason)
-    }
+async function stopOf(work: () => Promise<void>): Promise<Stop | undefined> {
+  try {
+    await work()
+    return undefined
+  } catch (error) {
+    if (error instanceof Stop) return error
+    throw error
   }
-}
-
-/** Who has waited longest goes first, or with little quota the end of the alphabet would wait for ever (G7). */
-function groupByVisitor(entries: readonly KeptEntry[]): readonly Group[] {
-  const groups = new Map<string, KeptEntry[]>()
-  for (const kept of entries) {
-    const group = groups.get(kept.entry.visitorHash)
-    if (group === undefined) groups.set(kept.entry.visitorHash, [kept])
-    else group.push(kept)
-  }
-  const since = ({ entries }: Group) => Math.min(...entries.map(({ entry }) => entry.firstSeenMs))
-  return [...groups]
-    .map(([visitorHash, entries]) => ({ visitorHash, entries }))
-    .map((group) => ({ group, sinceMs: since(group) }))
-    .sort((a, b) => a.sinceMs - b.sinceMs)
-    .map(({ group }) => group)
-}
-
-function attemptOf(group: Group, attributes: Attempt['attributes']): Attempt {
-  const [first] = group.entries
-  if (first === undefined) throw new Error('a group without entries')
-  const { visitor, source } = first.entry
-  const shared = group.entries.every(({ entry }) => entry.source === source)
-  return { visitor, visitorHash: group.visitorHash, attributes, ...(shared ? { source } : {}) }
-}
-
-/** An entry's attribute stands where the newest of its name stands; a loser only follows a winner that Target has. */
-function standingsOf(group: Group, passage: Passage): Map<string, Standings> {
-  const winners = new Map(passage.attributes.map((attribute) => [attribute.name, attribute]))
-  return new Map(
-    group.entries.map(({ key, entry }) => [
-      key,
-      new Map(
-        entry.attributes.flatMap(({ name }) => {
-          const winner = winners.get(name)
-          return winner === undefined ? [] : [[name, { fate: winner.fate, loser: winner.stamp !== entry.stamp }] as const]
-        }),
-      ),
-    ]),
-  )
-}
-
-function standingOf(at: { fate: Fate; loser: boolean } | undefined) {
-  if (at === undefined) return 'open'
-  const winner = standing(at.fate)
-  return at.loser && winner !== 'done' ? 'open' : winner
 }

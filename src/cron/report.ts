@@ -4,6 +4,10 @@ export type StopReason =
   | 'drained'
   | 'time'
   | 'operations'
+  /** `FLUSH_MAX_CALLS`. */
+  | 'calls'
+  /** The platform's own bound on requests to the outside. */
+  | 'subrequests'
   | 'quota'
   | 'target_unavailable'
   | 'paused'
@@ -31,6 +35,8 @@ export interface FlushReport {
   dead: number
   /** Keys that could not be read; left where they are. */
   unreadable: number
+  /** Attempts that the ledger, though it answers, could not admit or settle even alone; their entries stay. */
+  skipped: number
   /** Units left for replay when the run ended; absent where the ledger did not say. */
   quotaLeft?: number
   /** When the quota has room again, epoch ms, where it stopped the run. */
@@ -50,6 +56,7 @@ export function emptyReport(): FlushReport {
     deferredAgain: 0,
     dead: 0,
     unreadable: 0,
+    skipped: 0,
     durationMs: 0,
     stopped: 'drained',
   }

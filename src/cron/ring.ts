@@ -1,57 +1,104 @@
 /**
- * Where in the backlog a run reads: everything when it is small, else the ring of visitor hashes, prefix by prefix, from
- * where the last run stopped, so that nobody at the end of the alphabet starves.
+ * Where in the backlog a run reads: everything where one page holds it, else the ring of visitor hashes, from where the
+ * last run stopped, so that nobody at the end of the alphabet starves.
+ *
+ * Guarantee: the position moves on with every page that was read, also where a run ends inside of it, and never past a
+ * visitor that was not read; only of one visitor with more than a page the rest waits for the next turn. So whoever waits
+ * is read within as many runs as the backlog has pages.
  */
+import { entryPrefix } from '../core/backlog/entry-format.ts'
 import type { Backlog, KeptEntry, Unreadable } from '../core/backlog/port.ts'
 
-export interface RingPlace {
-  /** Leading hex digits that one step of the walk covers, 1..4. */
-  readonly digits: number
-  /** The prefix to read next. */
-  readonly next: string
+/** Kept between runs, in the ledger. */
+export interface Place {
+  /** Leading hex digits of a visitor hash, at most `maxDigits`; empty for the beginning. */
+  readonly position: string
+  /** Visitors that go last and alone: what the ledger was asked together with them it rejected. */
+  readonly suspects: readonly string[]
 }
 
-const maxDigits = 4
-/** A prefix of more pages than this is split by one more digit in the next run. */
-const pagesPerPrefix = 2
+export const placeMemo = 'flush-place'
+/** 32 bits: two visitors share so many digits in a backlog of billions. */
+const maxDigits = 8
+/** A memo stays short. */
+const maxSuspects = 100
+const hexDigits = '0123456789abcdef'
 
-export const ringStart: RingPlace = { digits: 1, next: '0' }
-
-/** Reads pages of whatever must be replayed; calls `moved` after each prefix of the ring that was read to its end. */
+/**
+ * Reads pages; an empty one where there is nothing to do with what was read.
+ *
+ * @param position where to begin
+ * @param limit keys in the next page
+ * @param moved told where the next run is to begin, before a page is given
+ */
 export async function* walkBacklog(
   backlog: Pick<Backlog, 'list'>,
-  place: RingPlace,
-  moved: (place: RingPlace) => void,
+  position: string,
+  limit: () => number,
+  moved: (position: string) => void,
 ): AsyncGenerator<readonly (KeptEntry | Unreadable)[]> {
-  const first = await backlog.list()
-  if (first.cursor === undefined) {
-    yield first.items
+  let page = await backlog.list({ limit: limit() })
+  if (page.cursor === undefined) {
+    yield page.items
     return
   }
-  let digits = place.digits
-  const steps = 16 ** digits
-  const start = Number.parseInt(place.next.padEnd(digits, '0').slice(0, digits), 16)
-  for (let step = 0; step < steps; step++) {
-    const prefix = ((start + step) % steps).toString(16).padStart(place.digits, '0')
+  let known = position === ''
+  if (!known) yield []
+  const prefixes = prefixesFrom(position)
+  for (const [index, prefix] of prefixes.entries()) {
     let cursor: string | undefined
-    let pages = 0
     do {
-      const page = await backlog.list({ prefix, ...(cursor === undefined ? {} : { cursor }) })
-      yield page.items
+      if (!known) page = await backlog.list({ prefix, limit: limit(), ...(cursor === undefined ? {} : { cursor }) })
+      known = false
       cursor = page.cursor
-      pages++
+      moved(cursor === undefined ? (prefixes[index + 1] ?? position) : behind(page.items, prefix))
+      yield page.items
     } while (cursor !== undefined)
-    if (pages > pagesPerPrefix) digits = Math.min(maxDigits, place.digits + 1)
-    moved({ digits, next: ((start + step + 1) % steps).toString(16).padStart(place.digits, '0') })
   }
 }
 
-/** The place as kept between runs. Anything unreadable starts the ring anew: a place is fairness, not correctness. */
-export function readPlace(text: string | undefined): RingPlace {
-  const match = /^([1-4]):([0-9a-f]{1,4})$/.exec(text ?? '')
-  return match?.[1] === undefined || match[2] === undefined ? ringStart : { digits: Number(match[1]), next: match[2] }
+/** The prefix, then all others once round the ring, as long as they may be: 'a7' .. 'af', 'b' .. 'f', '0' .. '9', 'a0' .. 'a6'. */
+export function prefixesFrom(position: string): readonly string[] {
+  const before = [...position].flatMap((digit, at) =>
+    [...hexDigits].filter((other) => other < digit).map((other) => position.slice(0, at) + other),
+  )
+  const after = [...position]
+    .map((digit, at) => [...hexDigits].filter((other) => other > digit).map((other) => position.slice(0, at) + other))
+    .reverse()
+    .flat()
+  return [position, ...after, ...before]
 }
 
-export function writePlace({ digits, next }: RingPlace): string {
-  return `${digits}:${next}`
+/**
+ * The position behind a page that is not its prefix's last: where its last visitor is, told with as few digits as tell it
+ * from the first; where all are in one such position, the next one. Of a page without items only that the prefix is too
+ * long is known: it is narrowed.
+ */
+function behind(items: readonly { readonly key: string }[], prefix: string): string {
+  const [first, last] = [hashOf(items[0]), hashOf(items.at(-1))]
+  if (first === undefined || last === undefined) return prefix.length < maxDigits ? `${prefix}0` : successor(prefix)
+  let common = 0
+  while (common < maxDigits && first[common] === last[common]) common++
+  return common < maxDigits ? last.slice(0, common + 1) : successor(last)
+}
+
+/** The next position with natural carry: 'a7' before 'a8', 'af' before 'b', 'f' before the beginning. */
+function successor(position: string): string {
+  const [next] = prefixesFrom(position).slice(1)
+  return next !== undefined && next > position ? next : ''
+}
+
+function hashOf(item: { readonly key: string } | undefined): string | undefined {
+  const hash = item?.key.slice(entryPrefix.length, entryPrefix.length + maxDigits) ?? ''
+  return /^[0-9a-f]{8}$/.test(hash) ? hash : undefined
+}
+
+/** Anything unreadable starts at the beginning: a place is fairness, not correctness. */
+export function readPlace(text: string | undefined): Place {
+  const match = /^([0-9a-f]{0,8});([0-9a-f,]*)$/.exec(text ?? '')
+  return { position: match?.[1] ?? '', suspects: (match?.[2] ?? '').split(',').filter((hash) => hash !== '') }
+}
+
+export function writePlace({ position, suspects }: Place): string {
+  return `${position};${suspects.slice(-maxSuspects).join(',')}`
 }

@@ -12,7 +12,7 @@ import { type CheckedVisitor, validateVisitor } from '../core/validate.ts'
 import type { AppParts } from './app.ts'
 import { verifyBasic, verifyBearer } from './auth/tokens.ts'
 import { isJson, parseJsonBody, readBody } from './body.ts'
-import { problem } from './problem.ts'
+import { problem, throwsErrors } from './problem.ts'
 
 const maxBodyBytes = 16_384
 /** A part of a ledger's state. */
@@ -23,10 +23,12 @@ const spentBody = z.strictObject({ units: z.int().min(0) })
 const visitorBody = z.strictObject({ visitor: z.unknown() })
 /** A part of a ledger's state, and the name of the HASH_KEY of the relay that it came from. */
 const stateBody = z.looseObject({ hashKey: z.string() })
+const eraseBody = visitorBody.extend({ cursor: z.string().optional() })
 
 export function adminApi(parts: AppParts): Hono<{ Variables: { body: unknown } }> {
   const { operator, settings } = parts
   const app = new Hono<{ Variables: { body: unknown } }>()
+  app.use(throwsErrors)
   app.use(async (c, next) => {
     if (settings.adminToken === undefined) return problem(c, 'not-found')
     if (!(await isOperator(c.req.header('authorization') ?? null, settings.adminToken)))
@@ -56,8 +58,13 @@ export function adminApi(parts: AppParts): Hono<{ Variables: { body: unknown } }
     return c.json(await operator.usage())
   })
   app.post('/erase', jsonBody(parts), async (c) => {
-    const checked = visitorOf(c.get('body'))
-    return checked.ok ? c.json(await operator.erase(checked.visitor)) : problem(c, 'invalid', { errors: checked.problems })
+    const body = eraseBody.safeParse(c.get('body'))
+    const checked = validateVisitor(body.data?.visitor)
+    if (!checked.ok) return problem(c, 'invalid', { errors: checked.problems })
+    const erased = await operator.erase(checked.visitor, body.data?.cursor)
+    if (erased === 'unknown_cursor')
+      return problem(c, 'invalid', { errors: [{ path: 'cursor', message: 'is none that an erasure of this visitor gave' }] })
+    return c.json(erased)
   })
   // A visitor's id has no place in a URL.
   app.post('/visitor', jsonBody(parts), async (c) => {

@@ -4,6 +4,7 @@ import type { Backlog } from '../core/backlog/port.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Wire } from '../core/codec.ts'
 import type { Erase } from '../core/erase.ts'
+import { errorName } from '../core/errors.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import type { Prepare } from '../core/prepare.ts'
@@ -15,7 +16,7 @@ import type { BodyRoom } from './body.ts'
 import { takeDropIn } from './drop-in.ts'
 import { takeHook } from './hooks.ts'
 import { type Readiness, takeReadyz } from './probes.ts'
-import { problem } from './problem.ts'
+import { problem, throwsErrors } from './problem.ts'
 import type { Source } from './source.ts'
 import { takeUpdates, updatesBody } from './updates.ts'
 
@@ -33,9 +34,14 @@ export interface AppParts {
   readonly deliver: Deliver
   readonly bury: Backlog['bury']
   readonly ready: () => Promise<Readiness>
+  /** For who proves nothing: may be some seconds old. Default: `ready`. */
+  readonly readyForAnybody?: () => Promise<Readiness>
   readonly operator: Operator
   readonly clock: Clock
+  readonly log?: Log
 }
+
+type Log = (event: string, details?: Readonly<Record<string, string | number>>) => void
 
 /** What `/admin/api` can do. */
 export interface Operator extends Pick<Ledger, 'usage' | 'pause' | 'restate' | 'confirmClock' | 'moveOut' | 'moveIn'> {
@@ -48,7 +54,7 @@ export interface Operator extends Pick<Ledger, 'usage' | 'pause' | 'restate' | '
 }
 
 export function createApp(parts: AppParts, { bytesUnproven }: Pick<Limits, 'bytesUnproven'> = defaultLimits): Hono {
-  const app = base()
+  const app = base(parts.log)
   const room: BodyRoom = { maxBytes: bytesUnproven, heldBytes: 0 }
   for (const path of ['/v1/*', '/hooks/*', '/m2/*'])
     app.use(path, async (c, next) => (c.req.header('origin') === undefined ? next() : problem(c, 'browser')))
@@ -73,17 +79,31 @@ export function createBrokenApp(problems: readonly string[]): Hono {
   return app
 }
 
-function base(): Hono {
+/** An app's answer to a request. Never rejects: where all else failed, the sender may come back. */
+export async function answerOf(app: Pick<Hono, 'fetch'>, request: Request, log: Log): Promise<Response> {
+  try {
+    return await app.fetch(request)
+  } catch (error) {
+    log('request_failed', { error: errorName(error) })
+    return new Response(null, { status: 500 })
+  }
+}
+
+function base(log?: Log): Hono {
   const app = new Hono()
   app.use(async (c, next) => {
     await next()
     c.header('cache-control', 'no-store')
     c.header('x-content-type-options', 'nosniff')
   })
+  app.use(throwsErrors)
   app.get('/healthz', (c) => c.json({ status: 'ok' }))
   app.all('/healthz', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
   app.notFound((c) => problem(c, 'not-found'))
   // What went wrong may quote an id or a value: nothing of it is told.
-  app.onError((_error, c) => problem(c, 'internal'))
+  app.onError((error, c) => {
+    log?.('request_failed', { error: errorName(error) })
+    return problem(c, 'internal')
+  })
   return app
 }

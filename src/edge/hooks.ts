@@ -1,5 +1,6 @@
 /** `POST /hooks/{source}`: third-party webhooks. Proven first, on the raw bytes; only then read. */
 import type { Context } from 'hono'
+import { errorName } from '../core/errors.ts'
 import { previewOf } from '../core/preview.ts'
 import { answerMany, answerOne, resultOf } from './answer.ts'
 import type { AppParts } from './app.ts'
@@ -33,18 +34,26 @@ export async function takeHook(c: Context, parts: AppParts, name: string, room: 
     secrets: parts.settings.hookSecrets.get(source.name) ?? [],
     nowMs: arrivalMs,
   }
-  const proven = await source.auth.verify(request)
-  if (proven === 'unavailable') return problem(c, 'unavailable', { detail: 'The keys of the sender cannot be had right now.' })
-  if (!proven) return problem(c, 'unauthenticated')
+  const proven = await verify(parts, source, request)
+  if (proven === 'unavailable') return problem(c, 'unavailable', { detail: 'Whether it is the sender cannot be told right now.' })
+  // Whatever else a scheme may give, only a yes is one.
+  if (proven !== true) return problem(c, 'unauthenticated')
   if (!isOfFormat(source.format, c.req.header('content-type') ?? null))
     return problem(c, 'unsupported-media-type', { detail: `The source takes ${source.format === 'form' ? 'a form' : 'JSON'}.` })
   const event = parseEvent(source.format, read.bytes)
   if (event === undefined) return problem(c, 'malformed', { detail: `The body is not ${source.format === 'form' ? 'a form' : 'JSON'}.` })
-  const greeting = await greet(source, event, request)
+  const greeting = await greet(parts, source, event, request)
   if (greeting !== undefined) return c.json(greeting)
 
-  const eventId = source.auth.eventId?.(c.req.raw.headers)
-  const mapped = await mapEvent(source, event, { eventId, arrivalMs }, parts.prepare)
+  let eventId: string | undefined
+  let mapped: MappedEvent
+  try {
+    eventId = source.auth.eventId?.(c.req.raw.headers)
+    mapped = await mapEvent(source, event, { eventId, arrivalMs }, parts.prepare)
+  } catch (error) {
+    // Without its id it would pass for another event: a person decides.
+    mapped = { ok: false, reason: `the id of ${source.auth.name} threw ${errorName(error)}` }
+  }
   if (isDryRun) return c.json(dryRun(parts, mapped))
   if (!mapped.ok) return quarantine(c, parts, source, { raw: read.bytes, arrivalMs, detail: mapped.reason, eventId })
   const { drafts, updates } = mapped
@@ -55,13 +64,28 @@ export async function takeHook(c: Context, parts: AppParts, name: string, room: 
   return results.length === 1 && only !== undefined ? answerOne(c, only, 503) : answerMany(c, results, 503)
 }
 
+/** A scheme that throws can't judge, and who can't judge refuses nobody: the sender is told to come back. */
+async function verify({ log }: AppParts, { name, auth }: Source, request: Unproven): Promise<boolean | 'unavailable'> {
+  try {
+    return await auth.verify(request)
+  } catch (error) {
+    log?.('verify_failed', { source: name, error: errorName(error) })
+    return 'unavailable'
+  }
+}
+
 /** A sender that only asks whether the address is ours is answered under the secret by which it proved itself. */
-async function greet(source: Source, event: unknown, request: Unproven): Promise<object | undefined> {
+async function greet(parts: AppParts, source: Source, event: unknown, request: Unproven): Promise<object | undefined> {
   const { auth } = source
   for (const secret of request.secrets) {
     // Hardly any event is one: which secret it was need not be found out for the others.
-    const greeting = await auth.handshake?.(event, secret)
-    if (greeting !== undefined && (await auth.verify({ ...request, secrets: [secret] })) === true) return greeting
+    try {
+      const greeting = await auth.handshake?.(event, secret)
+      if (greeting !== undefined && (await auth.verify({ ...request, secrets: [secret] })) === true) return greeting
+    } catch (error) {
+      // Then it is an event like others: what its mapping makes of it decides.
+      parts.log?.('handshake_failed', { source: source.name, error: errorName(error) })
+    }
   }
   return undefined
 }

@@ -1,4 +1,5 @@
 /** From a proven event to updates, or to the reason why not: for webhooks, for dry runs, and for what is mapped again. */
+import { errorName } from '../core/errors.ts'
 import type { Draft, Prepare } from '../core/prepare.ts'
 import type { Update } from '../core/update.ts'
 import { decodeUtf8, isJson, parseJsonBody } from './body.ts'
@@ -36,16 +37,32 @@ export function parseEvent(format: Format, bytes: Uint8Array): unknown {
   return Object.fromEntries(fields)
 }
 
-/** What an event changes. Nothing is sent or kept. */
-export async function mapEvent(source: Source, event: unknown, { eventId, arrivalMs }: Arrival, prepare: Prepare): Promise<MappedEvent> {
+/** What an event changes. Nothing is sent or kept. Never rejects: what a deployer's code gives may throw wherever it is touched. */
+export async function mapEvent(source: Source, event: unknown, arrival: Arrival, prepare: Prepare): Promise<MappedEvent> {
+  try {
+    return await mapUnguarded(source, event, arrival, prepare)
+  } catch (error) {
+    return { ok: false, reason: `what the mapping gave threw ${errorName(error)}` }
+  }
+}
+
+async function mapUnguarded(source: Source, event: unknown, { eventId, arrivalMs }: Arrival, prepare: Prepare): Promise<MappedEvent> {
   const read = source.read(event)
   if (!read.ok) return read
   const nameless = read.drafts.find(({ id }) => id !== undefined && typeof id !== 'string')
   if (nameless !== undefined) return { ok: false, reason: 'id must be text' }
+  if (source.needsTime && read.drafts.some(({ occurredAt }) => occurredAt === undefined))
+    return { ok: false, reason: `occurredAt is missing: ${source.auth.name} sees no time, so without it a copied request is good for ever` }
   const drafts = withIds(read.drafts, eventId)
   const updates: Update[] = []
   for (const [place, draft] of drafts.entries()) {
-    const prepared = await prepare(draft, { source: source.name, arrivalMs, delayMs: source.delayMs, place })
+    const prepared = await prepare(draft, {
+      source: source.name,
+      arrivalMs,
+      delayMs: source.delayMs,
+      clockAheadMs: source.clockAheadMs,
+      place,
+    })
     if (!prepared.ok) return { ok: false, reason: prepared.problems.map(({ path, message }) => `${path} ${message}`).join('; ') }
     const foreign = prepared.update.attributes.find(({ name }) => !source.allows(name))
     if (foreign !== undefined) return { ok: false, reason: `attributes.${foreign.name} is not one that this source may set` }

@@ -1,5 +1,5 @@
 /** Errors to the outside: `application/problem+json` (RFC 9457), one table of what there is. */
-import type { Context } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import type { Problem as FieldProblem } from '../core/validate.ts'
 
 /** Seconds after which a sender that was told to come back may do so. */
@@ -22,6 +22,15 @@ const problems = {
 } as const satisfies Record<string, readonly [status: number, title: string]>
 
 export type ProblemType = keyof typeof problems
+
+/** Anything may be thrown, and hono gives only errors to `onError`: the rest would end the process. */
+export const throwsErrors: MiddlewareHandler = async (_c, next) => {
+  try {
+    await next()
+  } catch (thrown) {
+    throw thrown instanceof Error ? thrown : new Error('something that is no error was thrown')
+  }
+}
 
 /** The status of a problem, for routes that answer in another format. */
 export function problemStatus(type: ProblemType) {

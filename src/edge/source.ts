@@ -1,8 +1,9 @@
 /** A source: who sends, how it proves itself, what it sends, and what that changes in a profile. Typed end to end. */
 import type * as z from 'zod'
+import { errorName } from '../core/errors.ts'
 import type { Draft } from '../core/prepare.ts'
 import type { Lane, Visitor } from '../core/update.ts'
-import type { AuthScheme } from './auth/scheme.ts'
+import { type AuthScheme, takesCopies } from './auth/scheme.ts'
 import { defaultMaxBodyBytes } from './body.ts'
 import { checkEvent } from './schema-check.ts'
 
@@ -47,7 +48,10 @@ export interface SourceOptions<Schema extends z.ZodType> {
   readonly attributes?: readonly string[]
   /** The event's id, for mappings that give none themselves. */
   readonly eventId?: (event: z.output<Schema>) => string | undefined
-  /** The event's own time, for mappings that give none themselves. */
+  /**
+   * The event's own time, for mappings that give none themselves. Without it, here or in the mapping, a scheme that sees
+   * no time is refused: a copied request would be good for ever.
+   */
   readonly occurredAt?: (event: z.output<Schema>) => Draft['occurredAt'] | undefined
   /** Default `live`. */
   readonly lane?: Exclude<Lane, 'replay'>
@@ -61,6 +65,13 @@ export interface SourceOptions<Schema extends z.ZodType> {
    * unknown visitors silently. Shorter than `RETENTION_HOURS`.
    */
   readonly delay?: Span
+  /**
+   * Said where a scheme sees no time and its events have none: whoever got hold of a request may send it again after
+   * `RETENTION_HOURS` + 24 h, and set its old values again over newer ones (docs/sources.md, "Copies").
+   */
+  readonly acceptsCopies?: boolean
+  /** How far the sender's clock is ahead, where that is known: subtracted from the event's time before anything else. */
+  readonly clockAhead?: Span
   /** Default 1 MiB; at most 3 MiB. */
   readonly maxBodyBytes?: number
   /** An event as it comes in, made up: what `npm run lint:sources` and `npm run map -- <source>` try. */
@@ -78,6 +89,11 @@ export interface Source {
   readonly share?: number
   /** 0 where it holds nothing back. */
   readonly delayMs: number
+  readonly clockAheadMs: number
+  /** Whether each update must have a time of its own: a copied request of its scheme is good for ever. */
+  readonly needsTime: boolean
+  /** Whether its options give the event's time, where its mapping does not. */
+  readonly givesTime: boolean
   readonly maxBodyBytes: number
   readonly sample?: unknown
   /** The names that its mapping may set, where it names them. */
@@ -104,7 +120,17 @@ const spanMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** @throws where the name or an option cannot be */
 export function source<Schema extends z.ZodType>(name: string, options: SourceOptions<Schema>): Source {
-  const { auth, format = 'json', lane = 'live', share, delay, maxBodyBytes = defaultMaxBodyBytes, sample } = options
+  const {
+    auth,
+    format = 'json',
+    lane = 'live',
+    share,
+    delay,
+    clockAhead,
+    acceptsCopies = false,
+    maxBodyBytes = defaultMaxBodyBytes,
+    sample,
+  } = options
   if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name))
     throw new TypeError(`a source is named in lower-case letters, digits and single hyphens, and not ${JSON.stringify(name)}`)
   if (!formats.includes(format)) throw new TypeError(`${name}: format must be one of ${formats.join(', ')}`)
@@ -118,7 +144,10 @@ export function source<Schema extends z.ZodType>(name: string, options: SourceOp
     format,
     lane,
     ...(share === undefined ? {} : { share }),
-    delayMs: delay === undefined ? 0 : readSpan(name, delay),
+    delayMs: delay === undefined ? 0 : readSpan(name, 'delay', delay),
+    clockAheadMs: clockAhead === undefined ? 0 : readSpan(name, 'clockAhead', clockAhead),
+    needsTime: takesCopies(auth) && !acceptsCopies,
+    givesTime: options.occurredAt !== undefined,
     maxBodyBytes,
     ...(sample === undefined ? {} : { sample }),
     ...(allowed === undefined ? {} : { attributes: allowed }),
@@ -141,14 +170,44 @@ export function checkSources(sources: readonly Source[], { retentionMs }: { rete
     ...sources
       .filter(({ delayMs }) => delayMs >= retentionMs)
       .map(({ name }) => `source ${name}: its delay must be shorter than RETENTION_HOURS, or its updates expire while they wait`),
+    ...sources
+      .filter(({ clockAheadMs }) => clockAheadMs >= retentionMs)
+      .map(({ name }) => `source ${name}: its clockAhead must be shorter than RETENTION_HOURS, or every event is too old`),
+    ...sources.flatMap((source) => copiesProblem(source) ?? []),
   ]
+}
+
+/** Tried once in a source's life: a Worker is put together for each request. */
+const copiesProblems = new WeakMap<Source, { readonly problem: string | undefined }>()
+
+/** A source whose requests can be copied must know how old an event is, or say that it takes copies. */
+function copiesProblem(source: Source): string | undefined {
+  const known = copiesProblems.get(source)
+  if (known !== undefined) return known.problem
+  const problem =
+    !source.needsTime || source.givesTime || sampleHasTime(source)
+      ? undefined
+      : `source ${source.name}: ${source.auth.name} sees no time, so a copied request is good for ever, and sets old values again once its id is forgotten: give occurredAt from the signed body (as an option, or by the mapping, with a sample that shows it), or say acceptsCopies: true (docs/sources.md, "Copies")`
+  copiesProblems.set(source, { problem })
+  return problem
+}
+
+function sampleHasTime({ sample, read }: Source): boolean {
+  if (sample === undefined) return false
+  const tried = read(sample)
+  return tried.ok && tried.drafts.length > 0 && tried.drafts.every(({ occurredAt }) => occurredAt !== undefined)
 }
 
 /** What is wrong with a source's secrets: nobody can prove anything under them. */
 export async function secretProblem(source: Source, secrets: readonly string[]): Promise<string | undefined> {
   if (source.auth.needsSecret === false) return undefined
   if (secrets.length === 0) return `${secretName(source.name)} is not set: the source accepts nobody`
-  const taken = await Promise.all(secrets.map(async (secret) => (await source.auth.takesSecret?.(secret)) ?? true))
+  let taken: readonly boolean[]
+  try {
+    taken = await Promise.all(secrets.map(async (secret) => (await source.auth.takesSecret?.(secret)) ?? true))
+  } catch (error) {
+    return `${secretName(source.name)} cannot be checked: ${source.auth.name} threw ${errorName(error)}`
+  }
   return taken.includes(false) ? `${secretName(source.name)} holds a secret that is none for ${source.auth.name}` : undefined
 }
 
@@ -176,6 +235,11 @@ function readEvent<Schema extends z.ZodType>(options: SourceOptions<Schema>, eve
     const parsed = checkEvent(schema, event)
     if (!parsed.ok) return parsed
     const mapped = map(parsed.data)
+    if (isPromise(mapped)) {
+      // Whatever comes of it, nobody waits for it.
+      mapped.then(undefined, () => {})
+      return { ok: false, reason: 'the mapping is asynchronous: it must give its updates at once' }
+    }
     const updates = mapped === null || mapped === undefined ? [] : isMany(mapped) ? mapped : [mapped]
     if (updates.length > maxUpdatesPerEvent) return { ok: false, reason: `the mapping gives more than ${maxUpdatesPerEvent} updates` }
     const [id, at] = updates.length === 0 ? [] : [eventId?.(parsed.data), occurredAt?.(parsed.data)]
@@ -183,7 +247,7 @@ function readEvent<Schema extends z.ZodType>(options: SourceOptions<Schema>, eve
   } catch (error) {
     onThrow?.(error)
     // Its message may hold what it choked on.
-    return { ok: false, reason: `the mapping threw ${error instanceof Error ? error.name : 'something'}` }
+    return { ok: false, reason: `the mapping threw ${errorName(error)}` }
   }
 }
 
@@ -194,11 +258,16 @@ function draftOf(update: MappedUpdate, eventId: string | undefined, eventTime: D
   return { visitor, attributes, ...(id === undefined ? {} : { id }), ...(occurredAt === undefined ? {} : { occurredAt }) }
 }
 
-function readSpan(name: string, span: Span): number {
+function readSpan(name: string, option: string, span: Span): number {
   const [, count = '', unit = ''] = /^(\d{1,6})([smhd])$/.exec(span) ?? []
   const ms = Number(count) * (spanMs[unit as keyof typeof spanMs] ?? Number.NaN)
-  if (!(ms > 0)) throw new TypeError(`${name}: delay must be a span like 90s, 15m, 1h or 2d`)
+  if (!(ms > 0)) throw new TypeError(`${name}: ${option} must be a span like 90s, 15m, 1h or 2d`)
   return ms
+}
+
+/** In a mapping that was never compiled. */
+function isPromise(mapped: unknown): mapped is PromiseLike<unknown> {
+  return typeof mapped === 'object' && mapped !== null && 'then' in mapped && typeof mapped.then === 'function'
 }
 
 function isMany<T>(mapped: T | readonly T[]): mapped is readonly T[] {

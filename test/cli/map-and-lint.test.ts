@@ -79,6 +79,8 @@ describe('lint', () => {
     expect(found('not-named')).toEqual([expect.stringMatching(/error: .*attributes\.tier is not one/)])
     expect(found('throws')).toEqual([expect.stringMatching(/threw a mistake/), expect.stringMatching(/can't be mapped/)])
     expect(found('no-id')).toEqual([expect.stringMatching(/error: .*github takes a copied request for ever/)])
+    expect(out).toMatch(/error: source no-time: github sees no time/)
+    expect(found('no-time')).toEqual([expect.stringMatching(/error: .*occurredAt is missing/)])
     expect(found('scheme-id')).toEqual([])
     expect(found('gives-nothing')).toEqual([expect.stringMatching(/warning: .*no update/)])
   })

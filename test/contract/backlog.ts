@@ -155,7 +155,7 @@ export function backlogContract(name: string, { make: makeWith, dispose, limits 
     it('shows large and small ones to the last, in pages that hold no more than their bytes', async () => {
       const backlog = await make()
       const entries = Array.from({ length: 14 }, (_, n) =>
-        someEntry({ attributes: [{ name: 'a', value: n % 2 === 0 ? 'x'.repeat(1_500) : 'small' }] }),
+        someEntry({ attributes: [{ name: 'a', value: n % 2 === 0 ? 'x'.repeat(1_900) : 'small' }] }),
       )
       for (const entry of entries) await backlog.put(entry)
       const pages: (readonly (KeptEntry | Unreadable)[])[] = []

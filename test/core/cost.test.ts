@@ -72,3 +72,33 @@ it('an idle flush: one list, five calls to the ledger', async () => {
     }),
   ).toMatchObject({ ledgerCalls: 5, kvOperations: 1 })
 })
+
+it('the Free plan with Upstash: a run of 30 calls stays within 50 requests to the outside, and replays 30 visitors', async () => {
+  const world = await createWorld()
+  const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
+  for (let n = 0; n < 100; n++)
+    await silent.deliver([await world.update({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } })])
+  await world.clock.advance(120_001)
+  let requests = 0
+  const subrequest = () => {
+    if (++requests > 50) throw new Error('Too many subrequests.')
+  }
+  // Each method of the ledger is one request to Upstash, and each call to Target one.
+  const ledger = new Proxy(world.ledger, {
+    get: (target, property) => {
+      const given: unknown = Reflect.get(target, property)
+      if (typeof given !== 'function') return given
+      return async (...args: unknown[]) => {
+        subrequest()
+        return given.apply(target, args)
+      }
+    },
+  })
+  world.target.behave = () => {
+    requests++
+    return undefined
+  }
+  const report = await world.isolate({ ledger }).flush({ maxCalls: 30, maxOperations: 900 })
+  expect(report).toMatchObject({ stopped: 'calls', calls: 30, replayed: 30, deferredAgain: 0 })
+  expect(requests).toBe(41)
+})

@@ -238,3 +238,21 @@ describe('twice the demand for 24 hours', () => {
       expect(times.slice(0, index + 1).filter((other) => other > atMs - 24 * hourMs).length).toBeLessThanOrEqual(limit)
   })
 })
+
+describe('several Retry-After of one attempt', () => {
+  it('the longest is honoured', async () => {
+    const world = await createWorld()
+    const note = 'x'.repeat(7_000)
+    const silent = { ...world.ledger, admit: () => Promise.reject(new Error('silent')) }
+    const byGet = (ledger = world.ledger) => world.isolate({ method: 'get', ledger })
+    await byGet(silent).deliver([await world.update({ id: 'evt', attributes: { a: note, b: note, c: note } })])
+    await world.clock.advance(120_001)
+    world.target.behave = (_, pairs) => ({ kind: 'unavailable', status: 503, retryAfterMs: pairs.has('b') ? 600_000 : 60_000 })
+    expect(await byGet().flush()).toMatchObject({ calls: 3 })
+    world.target.behave = () => undefined
+    await world.clock.advance(590_000)
+    expect(await byGet().flush()).toMatchObject({ calls: 0 })
+    await world.clock.advance(20_000)
+    expect(await byGet().flush()).toMatchObject({ calls: 3 })
+  })
+})

@@ -236,3 +236,77 @@ describe('live: a settle that fails', () => {
     expect(items.filter((item) => 'unreadable' in item)).toEqual([])
   })
 })
+
+describe('live: a batch of which the ledger refuses one settlement', () => {
+  it('costs the others nothing: they are settled, and only its own update waits to be settled', async () => {
+    const world = await createWorld()
+    const updates = await Promise.all(
+      Array.from({ length: 5 }, (_, n) => world.update({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'x' } })),
+    )
+    const bad = updates[2]?.visitorHash
+    const ledger: Ledger = {
+      ...world.ledger,
+      settle: (settlements, counts) =>
+        settlements.some(({ visitorHash }) => visitorHash === bad)
+          ? Promise.reject(new RangeError('too large'))
+          : world.ledger.settle(settlements, counts),
+    }
+    const isolate = world.isolate({ ledger })
+    expect((await isolate.deliver(updates)).every(({ status }) => status === 'submitted')).toBe(true)
+    await isolate.settled()
+    const { items } = await world.backlog.list()
+    expect(items.map((item) => ('entry' in item ? item.entry.visitor : {}))).toEqual([{ thirdPartyId: 'v2' }])
+    expect((await world.ledger.usage()).counters).toMatchObject({ received: 5, calls: 5 })
+    expect(world.logged).toContain(JSON.stringify({ event: 'settle_failed', tries: 2, error: 'RangeError' }))
+    await world.clock.advance(20_000)
+    expect(await world.flush()).toMatchObject({ calls: 1, stopped: 'drained' })
+  })
+})
+
+describe('live: a slow retry of an event', () => {
+  it('is kept under its first stamp: it does not overtake what came in between (G3)', async () => {
+    const world = await createWorld()
+    const lost = world.isolate({ backlog: { ...world.backlog, put: () => Promise.reject(new Error('KV PUT failed: 503')) } })
+    world.target.behave = () => ({ kind: 'unavailable', status: 500 })
+    expect(await lost.deliver([await world.update({ id: 'evt', attributes: { tier: 'old' } })])).toEqual([{ status: 'unavailable' }])
+    await world.clock.advance(60_000)
+    // Its sender tries again, and Target is slow: it is kept, and the call comes to nothing.
+    let fail = (_: TargetAnswer) => {}
+    world.target.behave = () => new Promise((resolve) => (fail = resolve))
+    const retry = world.deliver([await world.update({ id: 'evt', attributes: { tier: 'old' } })])
+    await world.clock.advance(2_500)
+    expect(await retry).toEqual([{ status: 'deferred', reason: 'slow' }])
+    fail({ kind: 'unavailable', status: 500 })
+    await world.settled()
+    world.target.behave = () => undefined
+    const [entry] = (await world.backlog.list()).items
+    const first = await world.ledger.firstStamps([
+      { event: (await world.update({ id: 'evt', attributes: { tier: 'old' } })).event ?? '', stamp: 'none' },
+    ])
+    expect(entry).toMatchObject({ entry: { stamp: first[0] } })
+    await world.clock.advance(60_000)
+    await world.deliver([await world.update({ id: 'between', attributes: { tier: 'new' }, occurredAt: world.clock.now() - 90_000 })])
+    await world.clock.advance(15 * 60_000)
+    await world.flush()
+    expect(world.profile()).toEqual({ tier: 'new' })
+  })
+})
+
+describe('live: START', () => {
+  it('of an admission of many calls none is started later than START after it was asked for (G3)', async () => {
+    const world = await createWorld()
+    const startedMs = world.clock.now()
+    world.target.behave = async () => {
+      await world.clock.advance(150)
+      return { kind: 'delivered' }
+    }
+    const note = 'x'.repeat(7_000)
+    const attributes = { a: note, b: note, c: note, d: note, e: note, f: note }
+    const updates = await Promise.all(
+      Array.from({ length: 16 }, (_, n) => world.update({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes })),
+    )
+    await world.isolate({ method: 'get' }).deliver(updates)
+    expect(world.target.calls.length).toBeGreaterThan(4)
+    for (const { atMs } of world.target.calls) expect(atMs - startedMs).toBeLessThanOrEqual(2_000)
+  })
+})

@@ -5,6 +5,7 @@ import { createHasher } from '../../src/core/hash.ts'
 import type { KnownAttribute } from '../../src/core/ledger/port.ts'
 import { makeStamp } from '../../src/core/stamp.ts'
 import { createFind } from '../../src/core/whereabouts.ts'
+import { fakeClock } from '../support/clock.ts'
 
 const visitor = { thirdPartyId: '42' }
 const hasher = await createHasher('a-hash-key-of-32-bytes-for-tests-only')
@@ -30,19 +31,22 @@ function find(known: readonly KnownAttribute[], pages: readonly (readonly (KeptE
     hasher,
     ledger: { visitor: async (hash) => (hash === visitorHash ? known : []) },
     backlog: {
+      operations: 0,
       list: async ({ prefix = '', cursor } = {}) => {
         asked.push([prefix, cursor])
         const page = Number(cursor ?? 0)
         return { items: pages[page] ?? [], ...(page + 1 < pages.length ? { cursor: String(page + 1) } : {}) }
       },
     },
+    clock: fakeClock(),
+    maxOperations: 900,
   })
   return { asked, where: () => where(visitor) }
 }
 
 describe('whereabouts', () => {
   it('of a visitor of whom nothing is known: nothing', async () => {
-    expect(await find([], []).where()).toEqual({ attributes: [], entries: 0 })
+    expect(await find([], []).where()).toEqual({ attributes: [], entries: 0, unreadable: 0, complete: true })
   })
 
   it('tells of each attribute what was delivered, what is open and what waits, by name', async () => {
@@ -59,12 +63,19 @@ describe('whereabouts', () => {
         { name: 'tier', deliveredAt: iso(10), openAt: iso(20), waitingAt: [iso(30)] },
       ],
       entries: 1,
+      unreadable: 0,
+      complete: true,
     })
   })
 
   it('counts every page, the empty and the unreadable too', async () => {
     const { asked, where } = find([], [[entry(1, ['tier'])], [], [{ key: 'b1/x', unreadable: 'x' }, entry(2, ['tier'])]])
-    expect(await where()).toEqual({ attributes: [{ name: 'tier', waitingAt: [iso(1), iso(2)] }], entries: 3 })
+    expect(await where()).toEqual({
+      attributes: [{ name: 'tier', waitingAt: [iso(1), iso(2)] }],
+      entries: 3,
+      unreadable: 1,
+      complete: true,
+    })
     expect(asked).toEqual([
       [`${visitorHash}/`, undefined],
       [`${visitorHash}/`, '1'],

@@ -47,11 +47,14 @@ async function untilDeath(world: World, work: (isolate: ReturnType<World['isolat
 
 const someSteps = 40
 
+/** As most updates go, and as one of very many attributes does: in parts of one attribute each. */
+const cuts = [['whole', {}] as const, ['in parts', { attributesPerAttempt: 1, attemptsTogether: 2 }] as const]
+
 describe.each(['before', 'after'] as const)('a flush that dies %s any of its steps', (when) => {
-  it('loses nothing and lets nothing older win', async () => {
+  it.each(cuts)('loses nothing and lets nothing older win: %s', async (_name, limits) => {
     let deaths = 0
     for (let diesAt = 1; diesAt <= someSteps; diesAt++) {
-      const world = await createWorld({ seed: diesAt })
+      const world = await createWorld({ seed: diesAt, limits })
       const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
       world.target.behave = (_, pairs) => (pairs.get('tier') === 'poison' ? { kind: 'refused', message: 'no', own: true } : undefined)
       await silent.deliver([await world.update({ id: '1', attributes: { tier: 'old', city: 'Oslo' } })])
@@ -77,15 +80,17 @@ describe.each(['before', 'after'] as const)('a flush that dies %s any of its ste
 })
 
 describe.each(['before', 'after'] as const)('a live delivery that dies %s any of its steps', (when) => {
-  it.each(['yes', 'no answer', 'no quota'] as const)(
-    'is done by the sender’s retry, under its first stamp: Target says %s',
-    async (target) => {
+  const answers = ['yes', 'no answer', 'no quota'] as const
+  it.each(answers.flatMap((target) => cuts.map(([cut, limits]) => [target, cut, limits] as const)))(
+    'is done by the sender’s retry, under its first stamp: Target says %s, %s',
+    async (target, _cut, limits) => {
       let deaths = 0
       for (let diesAt = 1; diesAt <= 8; diesAt++) {
-        const world = await createWorld({ seed: diesAt, settings: target === 'no quota' ? { quotaLimit: 0 } : {} })
+        const world = await createWorld({ seed: diesAt, limits, settings: target === 'no quota' ? { quotaLimit: 0 } : {} })
         if (target === 'no answer') world.target.behave = () => ({ kind: 'unavailable', status: 503 })
         const startMs = world.clock.now()
-        const first = await world.update({ id: 'evt', attributes: { tier: 'old' }, occurredAt: startMs })
+        const old = { id: 'evt', attributes: { city: 'Oslo', tier: 'old' }, occurredAt: startMs }
+        const first = await world.update(old)
         const { died, result } = await untilDeath(
           world,
           async (isolate) => {
@@ -103,14 +108,14 @@ describe.each(['before', 'after'] as const)('a live delivery that dies %s any of
         await world.deliver([await world.update({ id: 'later', attributes: { tier: 'new' }, occurredAt: startMs + 1 })])
         await world.settled()
         await world.clock.advance(10_001)
-        if (result === undefined) await world.deliver([await world.update({ id: 'evt', attributes: { tier: 'old' }, occurredAt: startMs })])
+        if (result === undefined) await world.deliver([await world.update(old)])
         await world.settled()
         for (let run = 0; run < 4; run++) {
           await world.clock.advance(120_001)
           await world.flush()
         }
         if (target === 'no quota') expect(await world.entries()).toBeGreaterThan(0)
-        else expect(world.profile(), `died ${when} step ${diesAt}`).toEqual({ tier: 'new' })
+        else expect(world.profile(), `died ${when} step ${diesAt}`).toEqual({ tier: 'new', city: 'Oslo' })
       }
       expect(deaths).toBeGreaterThan(1)
     },

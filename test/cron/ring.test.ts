@@ -1,71 +1,195 @@
 import { describe, expect, it } from 'vitest'
-import { type RingPlace, readPlace, ringStart, walkBacklog, writePlace } from '../../src/cron/ring.ts'
+import { prefixesFrom, readPlace, walkBacklog, writePlace } from '../../src/cron/ring.ts'
+import { seededRandom } from '../support/clock.ts'
 
-/** A backlog of `count` keys whose hashes are spread evenly, with pages of `pageSize`. */
-function backlogOf(count: number, pageSize: number) {
-  const hashes = Array.from({ length: count }, (_, n) =>
-    Math.floor((n * 65_536) / count)
-      .toString(16)
-      .padStart(4, '0'),
-  )
+interface ListOptions {
+  readonly prefix?: string
+  readonly cursor?: string
+  readonly limit?: number
+}
+
+/** A backlog of keys in order, whose pages hold `pageSize` at most, and fewer with a cursor where `short` says so. */
+function backlogOf(keys: () => readonly string[], pageSize: number, short: (shown: number) => number = (shown) => shown) {
   const asked: string[] = []
   return {
     asked,
-    list: async ({ prefix = '', cursor }: { prefix?: string; cursor?: string } = {}) => {
+    list: async ({ prefix = '', cursor, limit = 1_000 }: ListOptions = {}) => {
       asked.push(prefix)
-      const matching = hashes.filter((hash) => hash.startsWith(prefix) && hash > (cursor ?? ''))
-      const shown = matching.slice(0, pageSize)
-      const items = shown.map((key) => ({ key, unreadable: 'here only the key counts' }))
-      return matching.length > pageSize ? { items, cursor: shown.at(-1) ?? '' } : { items }
+      const matching = keys()
+        .filter((key) => key.startsWith(`b1/${prefix}`) && key > (cursor ?? ''))
+        .sort()
+      const seen = matching.slice(0, Math.min(pageSize, limit))
+      const items = seen.slice(0, short(seen.length)).map((key) => ({ key, unreadable: 'here only the key counts' }))
+      const last = items.length < seen.length ? items.at(-1)?.key : seen.at(-1)
+      return items.length < matching.length ? { items, cursor: last ?? cursor ?? prefix } : { items }
     },
   }
 }
 
-async function walk(backlog: ReturnType<typeof backlogOf>, place: RingPlace, stopAfter = Number.POSITIVE_INFINITY) {
+const key = (hash: string, name: string | number) => `b1/${hash}/t${name}`
+/** Of `count` visitors whose hashes are spread evenly. */
+const spread = (count: number) =>
+  Array.from({ length: count }, (_, n) =>
+    key(
+      Math.floor((n * 2 ** 32) / count)
+        .toString(16)
+        .padStart(8, '0'),
+      0,
+    ),
+  )
+
+async function walk(backlog: ReturnType<typeof backlogOf>, position: string, stopAfter = Number.POSITIVE_INFINITY) {
   const keys: string[] = []
-  let at = place
-  for await (const page of walkBacklog(backlog, place, (moved) => (at = moved))) {
-    keys.push(...page.map(({ key }) => key))
+  let at = position
+  for await (const page of walkBacklog(
+    backlog,
+    position,
+    () => 1_000,
+    (moved) => {
+      at = moved
+    },
+  )) {
+    keys.push(...page.map((item) => item.key))
     if (keys.length >= stopAfter) break
   }
   return { keys, at }
 }
 
 describe('the walk over the backlog (G7)', () => {
-  it('reads a small backlog in one list', async () => {
-    const backlog = backlogOf(50, 100)
-    expect((await walk(backlog, { digits: 2, next: 'ab' })).keys).toHaveLength(50)
+  it('reads a small backlog in one list, and stays where it is', async () => {
+    const backlog = backlogOf(() => spread(50), 100)
+    expect(await walk(backlog, 'ab')).toMatchObject({ keys: { length: 50 }, at: 'ab' })
     expect(backlog.asked).toEqual([''])
   })
 
-  it('walks a large one by prefix, all the way round from where it was, each key once', async () => {
-    const { keys, at } = await walk(backlogOf(1_000, 100), { digits: 1, next: 'c' })
-    expect(keys[0]?.[0]).toBe('c')
-    expect(new Set(keys).size).toBe(1_000)
-    expect(keys).toHaveLength(1_000)
-    expect(at).toEqual({ digits: 1, next: 'c' })
+  it('goes on with the page that it began with where it is at the beginning', async () => {
+    const backlog = backlogOf(() => spread(1_000), 100)
+    const { keys, at } = await walk(backlog, '')
+    expect([keys.length, new Set(keys).size, backlog.asked.length, at]).toEqual([1_000, 1_000, 10, ''])
   })
 
-  it('runs that stop early go on where they stopped: nobody at the end of the alphabet starves', async () => {
-    const seen = new Set<string>()
-    let place = ringStart
-    for (let run = 0; run < 20; run++) {
-      const { keys, at } = await walk(backlogOf(1_000, 100), place, 130)
-      for (const key of keys) seen.add(key)
-      place = at
+  it.each(['c', '07', 'a7f', 'ffffffff', '00000000'])('walks all the way round from %s, each key once', async (position) => {
+    const { keys, at } = await walk(
+      backlogOf(() => spread(1_000), 100),
+      position,
+    )
+    const from = keys.findIndex((name) => name < `b1/${position}`)
+    expect(keys[0]?.slice(3) ?? '' >= position).toBeTruthy()
+    expect(keys).toEqual([...keys.slice(0, from === -1 ? undefined : from).sort(), ...(from === -1 ? [] : keys.slice(from).sort())])
+    expect([keys.length, new Set(keys).size, at]).toEqual([1_000, 1_000, position])
+  })
+
+  it('has prefixes with natural carry that cover the ring, none twice', () => {
+    expect(prefixesFrom('e7').slice(0, 10)).toEqual(['e7', 'e8', 'e9', 'ea', 'eb', 'ec', 'ed', 'ee', 'ef', 'f'])
+    expect(prefixesFrom('12').slice(-3)).toEqual(['0', '10', '11'])
+    for (const position of ['', '0', 'f', 'a7', '00f', 'ffffffff']) {
+      const share = prefixesFrom(position).reduce((sum, prefix) => sum + 16 ** -prefix.length, 0)
+      expect([position, share]).toEqual([position, 1])
     }
-    expect(seen.size).toBe(1_000)
   })
 
-  it('takes longer prefixes once one prefix fills several pages', async () => {
-    const { at } = await walk(backlogOf(10_000, 100), ringStart)
-    expect(at.digits).toBe(2)
-    const { keys } = await walk(backlogOf(10_000, 100), at)
-    expect(new Set(keys).size).toBe(10_000)
+  it('a run that ends inside a prefix leaves its place behind what it read', async () => {
+    const { at } = await walk(
+      backlogOf(() => [...spread(16), ...Array.from({ length: 300 }, (_, n) => key(`a7${(n % 16).toString(16)}00000`, n))].sort(), 100),
+      'a7',
+      1,
+    )
+    // The first page ends inside of a75.
+    expect(at).toBe('a75')
   })
 
-  it('keeps its place as text, and starts anew where that cannot be read', () => {
-    expect(readPlace(writePlace({ digits: 2, next: 'ab' }))).toEqual({ digits: 2, next: 'ab' })
-    for (const text of [undefined, '', '9:zz', 'x']) expect(readPlace(text)).toEqual(ringStart)
+  it('a visitor with many pages does not hold the ring, nor is anybody skipped', async () => {
+    const keys = [...spread(64), ...Array.from({ length: 1_000 }, (_, n) => key('a7777777', String(n).padStart(4, '0')))].sort()
+    const backlog = backlogOf(() => keys, 20)
+    const visitors = new Set<string>()
+    let position = ''
+    for (let run = 0; run < 30; run++) {
+      const { keys: read, at } = await walk(backlog, position, 1)
+      for (const name of read) visitors.add(name.slice(3, 11))
+      position = at
+    }
+    expect(visitors.size).toBe(65)
+  })
+
+  it('pages without anything in them are got past', async () => {
+    const backlog = backlogOf(
+      () => spread(1_000),
+      100,
+      () => 0,
+    )
+    const seen = new Set<string>()
+    let position = ''
+    for (let run = 0; run < 40; run++) {
+      let lists = 0
+      for await (const _ of walkBacklog(
+        backlog,
+        position,
+        () => 1_000,
+        (moved) => {
+          position = moved
+        },
+      ))
+        if (++lists > 2) break
+      seen.add(position)
+    }
+    expect(seen.size).toBeGreaterThan(20)
+  })
+
+  it('keeps its place as text, and starts at the beginning where that cannot be read', () => {
+    const place = { position: 'a7f', suspects: ['0123456789abcdef', 'fedcba9876543210'] }
+    expect(readPlace(writePlace(place))).toEqual(place)
+    expect(readPlace(writePlace({ position: '', suspects: [] }))).toEqual({ position: '', suspects: [] })
+    // `2:ab` is how an older version wrote it.
+    for (const text of [undefined, '', '2:ab', '9:zz', 'x', '0123456789;']) expect(readPlace(text)).toEqual({ position: '', suspects: [] })
+    const many = Array.from({ length: 300 }, (_, n) => n.toString(16).padStart(32, '0'))
+    expect(readPlace(writePlace({ position: '', suspects: many })).suspects).toEqual(many.slice(-100))
+  })
+
+  /**
+   * Runs that can do a part of a page only, who waited longest in it first, while new entries keep coming, and one visitor
+   * has more than any other. Whatever is in the backlog leaves within a bounded number of runs.
+   */
+  it.each([1, 2, 3, 4, 5, 6])('under sustained inflow every entry is visited within a bounded number of runs: seed %i', async (seed) => {
+    const random = seededRandom(seed)
+    const [pageSize, perRun, inflow, runs] = [20, 9, 5, 400]
+    const since = new Map<string, number>()
+    let serial = 0
+    const put = (run: number) => {
+      const hot = random.fraction() < 0.2
+      since.set(key(hot ? 'a7777777' : random.hex(4), String(serial++).padStart(8, '0')), run)
+    }
+    for (let n = 0; n < 300; n++) put(0)
+    let position = ''
+    let longest = 0
+    const positions: string[] = []
+    for (let run = 1; run <= runs; run++) {
+      for (let n = 0; n < inflow; n++) put(run)
+      let left = perRun
+      const backlog = backlogOf(
+        () => [...since.keys()],
+        pageSize,
+        (shown) => Math.max(1, Math.ceil(shown * random.fraction())),
+      )
+      for await (const page of walkBacklog(
+        backlog,
+        position,
+        () => pageSize,
+        (moved) => {
+          position = moved
+        },
+      )) {
+        const oldest = page.map((item) => item.key).sort((a, b) => (since.get(a) ?? 0) - (since.get(b) ?? 0))
+        for (const done of oldest.slice(0, left)) {
+          longest = Math.max(longest, run - (since.get(done) ?? run))
+          since.delete(done)
+        }
+        left -= page.length
+        if (left <= 0) break
+      }
+      positions.push(position)
+    }
+    for (const [, run] of since) longest = Math.max(longest, runs - run)
+    expect([seed, longest]).toEqual([seed, expect.toSatisfy((waited: number) => waited < 150)])
+    expect(new Set(positions).size).toBeGreaterThan(30)
   })
 })

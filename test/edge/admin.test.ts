@@ -15,7 +15,7 @@ const origin = 'https://relay.example'
 const bearer = { authorization: `Bearer ${testSecrets.adminToken}` }
 const basic = (user: string, password: string) => ({ authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` })
 
-async function admin(world: World, adminToken: string | null = testSecrets.adminToken) {
+async function admin(world: World, adminToken: string | null = testSecrets.adminToken, maxOperations = 900) {
   const hasher = await createHasher('a-hash-key-of-32-bytes-for-tests-only')
   const { ledger, backlog } = world
   const app = createApp({
@@ -37,8 +37,8 @@ async function admin(world: World, adminToken: string | null = testSecrets.admin
       confirmClock: () => ledger.confirmClock(),
       restate: (units) => ledger.restate(units),
       flush: () => world.flush(),
-      erase: createErase({ hasher, ledger, backlog, maxOperations: 900 }),
-      find: createFind({ hasher, ledger, backlog }),
+      erase: createErase({ hasher, ledger, backlog, clock: world.clock, maxOperations }),
+      find: createFind({ hasher, ledger, backlog, clock: world.clock, maxOperations }),
       moveOut: (cursor) => ledger.moveOut(cursor),
       moveIn: (part) => ledger.moveIn(part),
       hashKeyName: async () => 'a-key',
@@ -147,25 +147,27 @@ describe('quota/spent', () => {
 })
 
 describe('ledger/state', () => {
-  const part = { id: 'x:0', hashKey: 'a-key', units: [{ account: '', lastMs: 1_790_000_000_000, units: 7 }], visitors: [], events: [] }
+  const nothing = { hashKey: 'a-key', units: [], visitors: [], events: [] }
+  const units = (count: unknown, more: object = {}) => ({ ...nothing, units: [{ account: '', lastMs: Date.now(), units: count, ...more }] })
 
-  it('takes in what was exported under the same HASH_KEY', async () => {
+  it.each<[object, RegExp]>([
+    [units(-5), /units\.0\.units/],
+    [units(0.5), /units\.0\.units/],
+    [units(5, { more: 1 }), /not known/],
+    [{ hashKey: 'a-key', visitors: [], events: [] }, /units/],
+    [{ ...nothing, lostMs: Date.now() + 365 * 86_400_000 }, /lostMs/],
+    [{ ...nothing, hashKey: 'another' }, /another HASH_KEY/],
+    [{ ...nothing, end: true }, /not known/],
+  ])('takes nothing of what is no part of a ledger in, and names the field: %j', async (body, message) => {
     const world = await createWorld()
-    const ask = await admin(world)
-    expect(await ask('/ledger/state', { body: part })).toMatchObject({ status: 200, answer: { used: 7 } })
+    const { status, answer } = await (await admin(world))('/ledger/state', { body })
+    expect([status, JSON.stringify(answer)]).toEqual([422, expect.stringMatching(message)])
+    expect((await world.ledger.usage()).used).toBe(0)
   })
 
-  it.each<[string, object]>([
-    ['of another HASH_KEY, under which its names mean nobody', { hashKey: 'another-key' }],
-    ['of no HASH_KEY', { hashKey: undefined }],
-    ['with units that are none', { units: [{ account: '', lastMs: 0, units: -7 }] }],
-    ['with a stamp that is none', { events: [{ event: 'ee', stamp: 'soon', atMs: 0, done: true, keptUntilMs: 0 }] }],
-    ['with something more', { more: 1 }],
-  ])('refuses one %s, and takes in nothing of it (G3)', async (_, more) => {
+  it('takes a part in', async () => {
     const world = await createWorld()
-    const ask = await admin(world)
-    expect(await ask('/ledger/state', { body: { ...part, ...more } })).toMatchObject({ status: 422 })
-    expect((await world.ledger.usage()).used).toBe(0)
+    expect((await (await admin(world))('/ledger/state', { body: units(5) })).answer).toMatchObject({ used: 5 })
   })
 })
 
@@ -183,7 +185,13 @@ describe('erase', () => {
     for (const entry of copies) await world.backlog.bury({ ...dead, entry })
     await world.backlog.bury({ ...dead, reason: 'unmappable', raw: '{"customer":"erase-me"}' })
     await world.backlog.bury({ ...dead, reason: 'unmappable', raw: '{"customer":"somebody else"}' })
-    expect((await ask('/erase', { body: erased })).answer).toEqual({ entries: 1, deadLetters: 2, complete: true })
+    expect((await ask('/erase', { body: erased })).answer).toEqual({
+      entries: 1,
+      deadLetters: 2,
+      mentioned: 0,
+      unreadable: 0,
+      complete: true,
+    })
     expect(await world.entries()).toBe(1)
     expect(await world.dead()).toHaveLength(1)
 
@@ -200,7 +208,41 @@ describe('erase', () => {
     expect(world.profile('erase-me')).toEqual({ tier: 'iron' })
   })
 
-  it.each([{}, { visitor: {} }, { visitor: { thirdPartyId: 'a/b' } }, { visitor: { pcId: '1' }, more: 1 }])('refuses %j', async (body) => {
+  it('leaves an event of somebody else that holds the id in a longer text, and says that there is one', async () => {
+    const world = await createWorld()
+    const ask = await admin(world)
+    const dead = { reason: 'unmappable', source: 'loan', atMs: 1, firstSeenMs: 1, attempts: 0 } as const
+    for (const raw of ['{"customer":"1425"}', '{"customer":42}']) await world.backlog.bury({ ...dead, raw })
+    const { answer } = await ask('/erase', { body: { visitor: { thirdPartyId: '42' } } })
+    expect(answer).toEqual({ entries: 0, deadLetters: 1, mentioned: 1, unreadable: 0, complete: true })
+    expect((await world.backlog.listDead()).items).toMatchObject([{ dead: { raw: '{"customer":"1425"}' } }])
+  })
+
+  it('where its budget ends it gives a cursor, with which it goes on to the end', async () => {
+    const world = await createWorld()
+    const ask = await admin(world, testSecrets.adminToken, 5)
+    const dead = { reason: 'unmappable', source: 'loan', firstSeenMs: 1, attempts: 0, raw: '{"customer":"erase-me"}' } as const
+    for (let atMs = 0; atMs < 9; atMs++) await world.backlog.bury({ ...dead, atMs })
+    const visitor = { thirdPartyId: 'erase-me' }
+    let removed = 0
+    let answer: Record<string, unknown> = {}
+    for (let calls = 0; answer['complete'] !== true; calls++) {
+      expect(calls).toBeLessThan(20)
+      answer = (await ask('/erase', { body: { visitor, ...(calls === 0 ? {} : { cursor: answer['cursor'] }) } })).answer
+      removed += Number(answer['deadLetters'])
+    }
+    expect([removed, await world.dead()]).toEqual([9, []])
+    const { status, answer: refused } = await ask('/erase', { body: { visitor: { thirdPartyId: 'other' }, cursor: 'made up' } })
+    expect([status, refused['errors']]).toEqual([422, [{ path: 'cursor', message: expect.any(String) }]])
+  })
+
+  it.each([
+    {},
+    { visitor: {} },
+    { visitor: { thirdPartyId: 'a/b' } },
+    { visitor: { pcId: '1' }, more: 1 },
+    { visitor: { pcId: '1' }, cursor: 1 },
+  ])('refuses %j', async (body) => {
     const ask = await admin(await createWorld())
     expect((await ask('/erase', { body })).status).toBe(422)
   })

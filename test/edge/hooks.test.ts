@@ -204,6 +204,7 @@ describe('forms', () => {
   const sources = [
     source('twilio', {
       auth: twilio(),
+      acceptsCopies: true,
       format: 'form',
       schema: z.object({ CallSid: z.string(), From: z.string(), CallStatus: z.string() }),
       map: (e) => ({ id: e.CallSid, visitor: { thirdPartyId: e.From.slice(1) }, attributes: { lastCall: e.CallStatus } }),
@@ -294,6 +295,7 @@ describe('quarantine', () => {
   const strict = source('desk', { auth: github(), schema: customer, map: toUpdate, lane: 'high' })
   const mended = source('desk', {
     auth: github(),
+    acceptsCopies: true,
     lane: 'high',
     schema: z.object({ client: z.string(), tier: z.string() }),
     map: (e) => ({ visitor: { thirdPartyId: e.client }, attributes: { tier: e.tier } }),

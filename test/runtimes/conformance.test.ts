@@ -105,6 +105,21 @@ describe.each(runtimes.flatMap((runtime) => (['embedded', 'upstash'] as const).m
       expect(await ready.json()).toMatchObject({ status: 'ready', ledger, checks: { ledger: 'ok' } })
     })
 
+    it('a proof that rejects with what is no error: its sender is told to come back, and the relay goes on', async () => {
+      expect(await hook('/hooks/throws', '{}', json)).toMatchObject({ status: 503, answer: { type: '/problems/unavailable' } })
+      expect((await fetch(`${relay.url}/healthz`)).status).toBe(200)
+      expect(relay.printed()).not.toContain('a text')
+    })
+
+    it('the readiness that strangers are told is asked of the ledger once in 5 s', async () => {
+      if (ledger !== 'upstash') return
+      await fetch(`${relay.url}/readyz`)
+      upstash.resetCounts()
+      const startMs = Date.now()
+      await Promise.all(Array.from({ length: 30 }, () => fetch(`${relay.url}/readyz`).then((response) => response.text())))
+      expect(upstash.counts.requests).toBeLessThanOrEqual(2 * Math.ceil((Date.now() - startMs + 1) / 5_000))
+    })
+
     describe('signatures', () => {
       const event = (visitor: string) => JSON.stringify({ id: unique(), customer: visitor, tier: 'gold' })
       const seconds = () => String(Math.floor(Date.now() / 1_000))

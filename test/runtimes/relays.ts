@@ -35,8 +35,16 @@ const commands: Readonly<Record<ServerRuntime, readonly [command: string, ...arg
 
 export const newFolder = () => mkdtempSync(join(tmpdir(), 'target-relay-runtime-'))
 
-/** @param folder where it keeps its state, and finds it again */
-export async function startRelay(runtime: RuntimeName, folder: string, settings: Readonly<Record<string, string>>): Promise<RunningRelay> {
+/**
+ * @param folder where it keeps its state, and finds it again
+ * @param sources the file of a server's sources
+ */
+export async function startRelay(
+  runtime: RuntimeName,
+  folder: string,
+  settings: Readonly<Record<string, string>>,
+  sources = sourcesFile,
+): Promise<RunningRelay> {
   const port = await freePort()
   const child =
     runtime === 'workerd'
@@ -45,7 +53,7 @@ export async function startRelay(runtime: RuntimeName, folder: string, settings:
           detached: true,
           stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
         })
-      : spawnCommand(runtime, ['serve', '--sources', sourcesFile], { ...serverSettings(folder, settings), PORT: String(port) })
+      : spawnCommand(runtime, ['serve', '--sources', sources], { ...serverSettings(folder, settings), PORT: String(port) })
   let text = ''
   for (const stream of [child.stdout, child.stderr])
     stream?.setEncoding('utf8').on('data', (chunk: string) => {

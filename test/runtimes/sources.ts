@@ -12,8 +12,8 @@ const jwksUrl = process.env['TEST_JWKS_URL'] || 'http://127.0.0.1:9/jwks.json'
 
 export const sources: readonly Source[] = [
   ...exampleSources,
-  source('hmac', { auth: github(), schema, map }),
-  source('form', { auth: twilio({ url: 'https://public.example/hooks/form' }), format: 'form', schema, map }),
+  source('hmac', { auth: github(), schema, map, acceptsCopies: true }),
+  source('form', { auth: twilio({ url: 'https://public.example/hooks/form' }), format: 'form', schema, map, acceptsCopies: true }),
   source('ed25519', { auth: standardWebhooks(), schema, map }),
   source('ecdsa', { auth: sendgrid(), schema, map }),
   source('token', {
@@ -21,5 +21,6 @@ export const sources: readonly Source[] = [
     schema,
     map,
   }),
-  source('later', { auth: github(), schema, map, delay: '1s' }),
+  source('throws', { auth: { ...github(), verify: () => Promise.reject('a text') }, schema, map, acceptsCopies: true }),
+  source('later', { auth: github(), schema, map, delay: '1s', acceptsCopies: true }),
 ]

@@ -12,6 +12,7 @@ import { startEmulator } from '../emulator/emulator.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { signedHook } from '../support/sender.ts'
 import { startServer, type TestServer } from '../support/server.ts'
+import { startUpstashStandIn } from '../support/upstash-stand-in.ts'
 
 const canary = 'canary-0815'
 const post = async ({ url }: Pick<TestServer, 'url'>, body: unknown) => {
@@ -78,6 +79,33 @@ describe('the server', () => {
     await using again = await startServer(emulator.origin, { folder: server.folder })
     expect(await again.relay.flush()).toMatchObject({ superseded: 1, calls: 0, deferredAgain: 0 })
     expect(emulator.statistics().calls).toBe(1)
+  })
+
+  it('what an answer left behind while it was waited for is waited for too (G3)', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using standIn = await startUpstashStandIn()
+    const settings = { UPSTASH_REDIS_REST_URL: standIn.url, UPSTASH_REDIS_REST_TOKEN: standIn.token, LEDGER_TIMEOUT_MS: '200' }
+    const server = await startServer(emulator.origin, { settings })
+    await post(server, update('warm'))
+    emulator.faults.add({ kind: 'delay', delayMs: 300, count: 1 })
+    const hungUp = new AbortController()
+    const request = fetch(`${server.url}/v1/updates`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${testSecrets.apiToken}`, 'content-type': 'application/json' },
+      body: JSON.stringify(update('left', { tier: 'iron' })),
+      signal: hungUp.signal,
+    }).catch(() => 'hung up')
+    await until(() => emulator.statistics().calls === 2)
+    // Nobody waits for the answer, and behind it nothing can be settled: it must still be kept.
+    standIn.fault = { kind: 'hang' }
+    hungUp.abort()
+    expect(await request).toBe('hung up')
+    expect(await server.stop()).toBe(true)
+    expect(server.logged.filter(({ event }) => event === 'settle_failed')).toHaveLength(2)
+
+    standIn.fault = undefined
+    await using again = await startServer(emulator.origin, { folder: server.folder, settings })
+    expect(await again.relay.flush()).toMatchObject({ listed: 1 })
   })
 
   it('a sender that hangs up cancels nothing (G4)', async () => {

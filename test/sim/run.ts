@@ -259,7 +259,8 @@ async function simulate(seed: number, coverage: Coverage, note: (line: string) =
 }
 
 async function valuesIn(seal: Seal, key: string, value: string, metadata: unknown): Promise<readonly string[]> {
-  const packed = await seal.open(metadata ?? JSON.parse(value), key)
+  // Where there is a value, the metadata is its head.
+  const packed = await seal.open(value === '' ? metadata : JSON.parse(value), key)
   const entry = key.startsWith('b1/') ? unpackEntry(packed) : unpackDead(packed)?.entry
   return entry?.attributes.map((attribute) => attribute.value) ?? []
 }

@@ -12,6 +12,9 @@ export interface Flood {
   readonly probes: Readonly<Record<string, number>>
 }
 
+/** The server parses millions of chunks meanwhile, on a machine that may have other work. */
+const probePatienceMs = 30_000
+
 /** @param pid of the server, whose memory is looked at; Linux only */
 export async function flood(
   { url, pid }: { readonly url: string; readonly pid: number },
@@ -23,7 +26,7 @@ export async function flood(
   let under = true
   const watching = (async () => {
     while (under) {
-      const answered = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(5_000) }).then(
+      const answered = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(probePatienceMs) }).then(
         ({ status }) => String(status),
         ({ name }: Error) => name,
       )

@@ -10,6 +10,7 @@ import { createDoor } from '../../src/core/door.ts'
 import { createHasher } from '../../src/core/hash.ts'
 import type { Ledger, LedgerSettings } from '../../src/core/ledger/port.ts'
 import { nodeSqlite } from '../../src/core/ledger/sqlite-node.ts'
+import { defaultLimits, type Limits } from '../../src/core/limits.ts'
 import { createDeliver } from '../../src/core/live.ts'
 import { createPrepare, type Draft, type Prepare } from '../../src/core/prepare.ts'
 import type { Receipt } from '../../src/core/receipt.ts'
@@ -64,6 +65,13 @@ export function fakeTarget(clock: Pick<FakeClock, 'now'>): FakeTarget {
   return target
 }
 
+export interface FlushOverrides {
+  readonly maxMs?: number
+  readonly maxOperations?: number
+  readonly maxCalls?: number
+  readonly stopping?: () => boolean
+}
+
 export interface World {
   readonly clock: FakeClock
   readonly target: FakeTarget
@@ -75,13 +83,14 @@ export interface World {
   deliver(updates: readonly Update[], lane?: Lane): Promise<readonly Receipt[]>
   /** Work that went on behind answers. */
   settled(): Promise<void>
-  flush(overrides?: { maxMs?: number; maxOperations?: number }): Promise<FlushReport>
+  flush(overrides?: FlushOverrides): Promise<FlushReport>
   /** Another isolate on the same ledger, backlog and Target, with any of its ports replaced. */
   isolate(ports?: {
     ledger?: Ledger
     backlog?: Backlog
     target?: Target
     method?: Wire['method']
+    limits?: Partial<Limits>
   }): Pick<World, 'deliver' | 'flush' | 'settled'>
   profile(visitor?: string): Record<string, string>
   entries(): Promise<number>
@@ -95,6 +104,7 @@ export interface WorldOptions {
   readonly ledger?: Ledger
   /** Units a window by source. */
   readonly shares?: Readonly<Record<string, number>>
+  readonly limits?: Partial<Limits>
 }
 
 export async function createWorld(options: WorldOptions = {}): Promise<World> {
@@ -105,8 +115,9 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const ledger = options.ledger ?? sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, { now: clock.now })
   const backlog = sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), { randomHex: random.hex, seal: plainSeal })
   const target = fakeTarget(clock)
+  const hasher = await createHasher('a-hash-key-of-32-bytes-for-tests-only')
   const prepare = createPrepare({
-    hasher: await createHasher('a-hash-key-of-32-bytes-for-tests-only'),
+    hasher,
     wire,
     retentionMs: settings.retentionMs,
   })
@@ -114,6 +125,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
 
   const isolate: World['isolate'] = (ports = {}) => {
     const own = { ledger: ports.ledger ?? ledger, backlog: ports.backlog ?? backlog, target: ports.target ?? target }
+    const limits = { ...defaultLimits, ...options.limits, ...ports.limits }
     const door = createDoor({
       ...own,
       wire: { ...wire, method: ports.method ?? wire.method },
@@ -124,14 +136,35 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     })
     const background: Promise<unknown>[] = []
     const log = (event: string, details: object = {}) => logged.push(JSON.stringify({ event, ...details }))
-    const deliver = createDeliver({ door, ...own, clock, answerDeadlineMs: 2_500, background: (work) => background.push(work), log })
+    const deliver = createDeliver({
+      door,
+      ...own,
+      hasher,
+      clock,
+      answerDeadlineMs: 2_500,
+      background: (work) => background.push(work),
+      log,
+      limits,
+    })
     return {
       deliver: (updates, lane = 'live') => deliver(updates, lane),
       settled: async () => {
         await Promise.all(background)
       },
       flush: (overrides = {}) =>
-        flush({ door, ...own, clock, random, maxMs: 45_000, maxOperations: 900, outageSettleMs: 120_000, log, ...overrides }),
+        flush({
+          door,
+          ...own,
+          clock,
+          random,
+          maxMs: 45_000,
+          maxOperations: 900,
+          maxCalls: 9_000,
+          outageSettleMs: 120_000,
+          log,
+          limits,
+          ...overrides,
+        }),
     }
   }
 

@@ -154,7 +154,8 @@ describe('in workerd', () => {
     emulator.faults.add({ kind: 'status', status: 401 })
     const answer = await post(relay.url, { id: 'one', visitor: { thirdPartyId: 'v1' }, attributes: { tier: 'gold' } })
     expect([answer.status, await answer.json()]).toEqual([202, { id: 'one', status: 'deferred', reason: 'target_unavailable' }])
-    await expect.poll(readyz, { timeout: 5_000 }).toBe(503)
+    // Strangers are told what was true some seconds ago.
+    await expect.poll(readyz, { timeout: 15_000 }).toBe(503)
     const details = await fetch(`${relay.url}/readyz`, { headers: { authorization: `Bearer ${testSecrets.adminToken}` } })
     expect(await details.json()).toMatchObject({ status: 'not_ready', checks: { target: 'fail' }, breaker: 'misconfigured' })
   })

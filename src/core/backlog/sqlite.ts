@@ -67,14 +67,14 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimit
     },
   }
 
-  /** The cursor is the last key shown: what is put or deleted meanwhile shifts nothing. */
+  /** The cursor is the last key shown: what is put or deleted meanwhile shifts nothing. None leads out of the prefix. */
   async function readPage<T>(
     prefix: string,
     cursor = prefix,
     limit = limits.keysPerPage,
     read: (key: string, packed: unknown) => T,
   ): Promise<Page<T>> {
-    const { rows, next } = await step(() => readRows(prefix, cursor, Math.min(limit, limits.keysPerPage)))
+    const { rows, next } = await step(() => readRows(prefix, cursor > prefix ? cursor : prefix, Math.min(limit, limits.keysPerPage)))
     const items: T[] = []
     for (const { key, value } of rows) items.push(read(key, await seal.open(parseJson(value), key)))
     return { items, ...(next === undefined ? {} : { cursor: next }) }

@@ -1,12 +1,14 @@
 /**
  * Target over HTTP.
  *
- * Guarantee: one `fetch` a call, within the time-out, never following a redirect; it never rejects.
+ * Guarantee: one `fetch` a call, within the time-out, never following a redirect; it never rejects. A `fetch` that the
+ * platform did not start is told from a call that failed.
  * Known hole: a runtime may send a GET again by itself when a kept-alive connection closes (a GET counts two units for
  * that), and Deno a POST with a string body (hence `streamBody` there).
  */
 import { readAnswer } from '../answer.ts'
 import type { Clock } from '../clock.ts'
+import { isPlatformLimit } from '../errors.ts'
 import type { Target } from './port.ts'
 
 /** Target's envelope has a few hundred bytes. */
@@ -30,6 +32,7 @@ export function httpTarget({ token, timeoutMs, strict, fetch, clock, retentionMs
   return {
     async send({ method, url, body }) {
       const given = new AbortController()
+      let begun = false
       const timer = clock.after(timeoutMs)
       void timer.elapsed.then(() => given.abort())
       try {
@@ -44,10 +47,12 @@ export function httpTarget({ token, timeoutMs, strict, fetch, clock, retentionMs
           signal: given.signal,
           ...(body === undefined ? {} : streamBody ? { body: new Blob([body]).stream(), duplex: 'half' as const } : { body }),
         })
+        begun = true
         const retryAfter = response.headers.get('retry-after') ?? undefined
         const answer = { status: response.status, body: await readStart(response), ...(retryAfter === undefined ? {} : { retryAfter }) }
         return readAnswer(answer, { strict, nowMs: clock.now(), retentionMs })
-      } catch {
+      } catch (error) {
+        if (!begun && isPlatformLimit(error)) return { kind: 'unsent' }
         return { kind: 'unanswered', why: given.signal.aborted ? 'timeout' : 'network' }
       } finally {
         timer.cancel()

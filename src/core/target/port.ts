@@ -3,6 +3,9 @@ import type { Answer } from '../answer.ts'
 import type { Call } from '../codec.ts'
 
 export interface Target {
-  /** Makes exactly one HTTP request. Never rejects: silence is an answer too, and leaves the call's fate open. */
-  send(call: Call): Promise<Answer | { readonly kind: 'unanswered'; readonly why: 'timeout' | 'network' }>
+  /**
+   * Makes one HTTP request at most. Never rejects: silence is an answer too, and leaves the call's fate open. `unsent`: the
+   * platform lets this invocation start no more of them.
+   */
+  send(call: Call): Promise<Answer | { readonly kind: 'unanswered'; readonly why: 'timeout' | 'network' } | { readonly kind: 'unsent' }>
 }

@@ -63,6 +63,8 @@ export function jwt({ issuer, audience, jwksUrl, algorithms = ['RS256', 'ES256']
   return {
     name: 'jwt',
     needsSecret: false,
+    // A token without an expiry, or behind it, is refused below.
+    seesTime: true,
     async verify({ headers, nowMs }) {
       const token = /^Bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)$/i.exec(headers.get('authorization') ?? '')?.[1]
       const kid = token === undefined ? undefined : kidOf(token)

@@ -16,12 +16,17 @@ export interface AuthScheme {
   readonly name: string
   /** False where no secret is needed. */
   readonly needsSecret?: false
-  /** Never rejects. Without secrets, where they are needed, nobody is proven. `unavailable`: it can't be told right now. */
+  /**
+   * Without secrets, where they are needed, nobody is proven. `unavailable`: it can't be told right now, and the sender is
+   * told to come back; so it is where this throws or rejects, with whatever.
+   */
   verify(request: Unproven): Promise<boolean | 'unavailable'>
   /** Whether a text can be a secret of this scheme at all. */
   takesSecret?(secret: string): Promise<boolean>
   /** True where a copied request is refused after a while. Where it is not, the mapping must give the event's `id`. */
   readonly seesTime?: true
+  /** True where the secret itself travels in the request: who has a copy has the secret, and need not copy. */
+  readonly carriesSecret?: true
   /** The event's id as the scheme itself carries it, where a mapping gives none. */
   eventId?(headers: Headers): string | undefined
   /**
@@ -29,6 +34,11 @@ export interface AuthScheme {
    * Asked of proven requests only, with the secret that proved them.
    */
   handshake?(event: unknown, secret: string): Promise<object | undefined>
+}
+
+/** Whether a copied request of this scheme is good for ever, in the hands of somebody who could make none. */
+export function takesCopies({ seesTime, carriesSecret }: Pick<AuthScheme, 'seesTime' | 'carriesSecret'>): boolean {
+  return seesTime !== true && carriesSecret !== true
 }
 
 /**
@@ -74,6 +84,11 @@ export function eitherOf(name: string, schemes: readonly AuthScheme[]): AuthSche
     takesSecret: async (secret) => (await Promise.all(schemes.map(async (scheme) => scheme.takesSecret?.(secret) ?? true))).includes(true),
     eventId: (headers) => schemes.map((scheme) => scheme.eventId?.(headers)).find((id) => id !== undefined),
     ...(schemes.every(({ needsSecret }) => needsSecret === false) ? { needsSecret: false as const } : {}),
-    ...(schemes.every(({ seesTime }) => seesTime === true) ? { seesTime: true as const } : {}),
+    ...(schemes.every(({ seesTime }) => seesTime === true)
+      ? { seesTime: true as const }
+      : // Of some the one, of the others the other.
+        schemes.some(takesCopies)
+        ? {}
+        : { carriesSecret: true as const }),
   }
 }

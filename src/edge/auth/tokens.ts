@@ -5,13 +5,14 @@ import type { AuthScheme } from './scheme.ts'
 
 /** `Authorization: Bearer <secret>`. */
 export function bearer(): AuthScheme {
-  return { name: 'bearer', verify: ({ headers, secrets }) => verifyBearer(headers.get('authorization'), secrets) }
+  return { name: 'bearer', carriesSecret: true, verify: ({ headers, secrets }) => verifyBearer(headers.get('authorization'), secrets) }
 }
 
 /** The secret in a header of its own. */
 export function apiKey(header: string): AuthScheme {
   return {
     name: 'api-key',
+    carriesSecret: true,
     async verify({ headers, secrets }) {
       const given = headers.get(header)
       return given !== null && isOneOf(given, secrets)
@@ -23,6 +24,7 @@ export function apiKey(header: string): AuthScheme {
 export function basic(): AuthScheme {
   return {
     name: 'basic',
+    carriesSecret: true,
     verify: ({ headers, secrets }) => verifyBasic(headers.get('authorization'), secrets),
     takesSecret: async (secret) => /^[^:]+:./.test(secret),
   }

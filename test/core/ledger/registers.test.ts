@@ -214,8 +214,10 @@ describe('where a visitor’s attributes are', () => {
       createFind({
         hasher: { visitor: async () => 'hash' } as never,
         ledger: { visitor: async () => known.slice(0, attributesListed) },
-        backlog: { list: async () => ({ items: [] }) },
-        limits: { attributesListed },
+        backlog: { list: async () => ({ items: [] }), operations: 0 },
+        clock: { now: () => 0 },
+        maxOperations: 100,
+        limits: { ...defaultLimits, attributesListed },
       })({ thirdPartyId: '1' })
     expect(await find(3)).toMatchObject({ more: true, attributes: [{ name: 'n0' }, { name: 'n1' }, { name: 'n2' }] })
     expect(await find(4)).not.toHaveProperty('more')

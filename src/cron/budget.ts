@@ -1,0 +1,106 @@
+/**
+ * What a run may spend: time, operations on the backlog's store, calls to Target, and the lease under which it does.
+ *
+ * Guarantee: every step of a run asks here before it starts, so that no loop of it lasts longer than its bound and one
+ * step: `maxMs` for what is new, half of that more for cleaning up what was done. The lease is renewed wherever time
+ * passes.
+ * Known hole: a step under way is waited for: a call as long as `TARGET_TIMEOUT_MS`, the ledger as long as its deadline.
+ */
+import type { Clock } from '../core/clock.ts'
+import { errorName, isPlatformLimit } from '../core/errors.ts'
+import type { Ledger } from '../core/ledger/port.ts'
+import type { StopReason } from './report.ts'
+
+/** Ends a run at a point where nothing is under way. */
+export class Stop extends Error {
+  override readonly name = 'Stop'
+  readonly reason: StopReason
+  constructor(reason: StopReason) {
+    super(reason)
+    this.reason = reason
+  }
+}
+
+export interface BudgetParts {
+  readonly ledger: Pick<Ledger, 'lease'>
+  readonly backlog: { readonly operations: number }
+  readonly clock: Clock
+  /** A run starts nothing new after this long. */
+  readonly maxMs: number
+  /** Operations on the backlog's store that one run may ask for. */
+  readonly maxOperations: number
+  /** Calls to Target that one run may make. */
+  readonly maxCalls: number
+  /** True once its process is to end: the run ends at the next point where nothing is under way. */
+  readonly stopping?: () => boolean
+  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+}
+
+export interface Budget {
+  /** Takes the lease. */
+  begin(): Promise<void>
+  /** Before something new is started that takes so many operations. */
+  next(operations?: number): Promise<void>
+  /** Before what was done is cleaned up. */
+  cleanUp(operations?: number): Promise<void>
+  operationsLeft(): number
+  callsLeft(): number
+  /** Counts calls that were made. */
+  called(calls: number): void
+  /** Asks a store; a rejection stops the run for `reason`, or for the platform's bound. */
+  ask<T>(reason: StoreReason, work: () => Promise<T>): Promise<T>
+  elapsedMs(): number
+}
+
+export type StoreReason = 'ledger_unavailable' | 'backlog_unavailable'
+
+/** Longer than a run and the calls it leaves behind. */
+const leaseMs = 90_000
+const cleanUpShare = 1.5
+
+/** Every method that waits throws a `Stop` where the run must end. */
+export function createBudget(parts: BudgetParts, holder: string): Budget {
+  const { ledger, backlog, clock, log } = parts
+  const startedMs = clock.now()
+  const operationsBefore = backlog.operations
+  let calls = 0
+  let leasedAtMs = startedMs
+
+  const budget: Budget = {
+    begin: lease,
+    next: async (operations = 0) => {
+      await check(parts.maxMs, operations)
+      if (budget.callsLeft() <= 0) throw new Stop('calls')
+    },
+    cleanUp: (operations = 0) => check(parts.maxMs * cleanUpShare, operations),
+    operationsLeft: () => parts.maxOperations - (backlog.operations - operationsBefore),
+    callsLeft: () => parts.maxCalls - calls,
+    called: (more) => {
+      calls += more
+    },
+    ask: async (reason, work) => {
+      try {
+        return await work()
+      } catch (error) {
+        if (error instanceof Stop) throw error
+        log('flush_stopped', { reason, error: errorName(error) })
+        throw new Stop(isPlatformLimit(error) ? (reason === 'backlog_unavailable' ? 'operations' : 'subrequests') : reason)
+      }
+    },
+    elapsedMs: () => clock.now() - startedMs,
+  }
+  return budget
+
+  async function check(maxMs: number, operations: number): Promise<void> {
+    if (parts.stopping?.() === true) throw new Stop('stopping')
+    if (budget.elapsedMs() >= maxMs) throw new Stop('time')
+    if (budget.operationsLeft() < operations) throw new Stop('operations')
+    if (clock.now() - leasedAtMs > leaseMs / 3) await lease()
+  }
+
+  async function lease(): Promise<void> {
+    const askedAtMs = clock.now()
+    if (!(await budget.ask('ledger_unavailable', () => ledger.lease('flush', holder, leaseMs)))) throw new Stop('leased')
+    leasedAtMs = askedAtMs
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * Attempts through the door, and settled.
+ *
+ * Guarantee: one attempt that the ledger can't admit or settle stops none of its neighbours. What several ask together
+ * and the ledger rejects is asked again by halves; what it rejects alone is skipped, and counted. Only an attempt whose
+ * settle was confirmed is handed on.
+ * Known hole: an admission that was given up may have happened all the same; what is asked again is then contended until
+ * the next run, and its units are spent (G1 holds, quota is lost).
+ */
+import type { Attempt, Door, Passage } from '../core/door.ts'
+import { errorName, isPlatformLimit } from '../core/errors.ts'
+import type { Ledger } from '../core/ledger/port.ts'
+import type { Limits } from '../core/limits.ts'
+import { inAdmissions } from '../core/parts.ts'
+import { type Budget, Stop } from './budget.ts'
+import type { FlushReport } from './report.ts'
+import { placeMemo } from './ring.ts'
+
+export interface PassingParts {
+  readonly door: Door
+  readonly ledger: Pick<Ledger, 'settle' | 'recall'>
+  readonly budget: Budget
+  readonly limits: Limits
+  readonly report: FlushReport
+  /** Visitors in an admission or a settle that was rejected, and not in one that was taken since. */
+  readonly suspects: Set<string>
+  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+}
+
+/** So many rejected alone, with nothing taken in between, say that the ledger is not well, though it answers. */
+const rejectionsThatStop = 3
+
+/** Adds what passed, and was settled, to `passed`. Throws a `Stop` where the run must end; what passed by then is there. */
+export type Pass = (attempts: readonly Attempt[], passed: Passage[]) => Promise<void>
+
+export function createPass({ door, ledger, budget, limits, report, suspects, log }: PassingParts): Pass {
+  let rejectedInARow = 0
+  const rejectedAlone = new Set<string>()
+
+  return async (attempts, passed) => {
+    const attemptsTogether = Math.max(1, Math.min(limits.attemptsTogether, budget.callsLeft()))
+    for (const together of inAdmissions(attempts, { ...limits, attemptsTogether })) await admit(together, passed)
+  }
+
+  async function admit(attempts: readonly Attempt[], passed: Passage[]): Promise<void> {
+    await budget.next()
+    const admitted = await orByHalves(
+      'admit',
+      attempts,
+      attempts,
+      () => door.admit(attempts, 'replay'),
+      (half) => admit(half, passed),
+    )
+    if (admitted === undefined) return
+    const passages = await door.send(admitted, budget.callsLeft())
+    const calls = callsOf(passages)
+    report.calls += calls
+    budget.called(calls)
+    // Of one visitor's attempts, a failure is told last: a delivery clears its backoff.
+    await settle(
+      [...passages].sort((a, b) => Number(a.failure !== undefined) - Number(b.failure !== undefined)),
+      passed,
+    )
+    if (passages.some(({ limited }) => limited === true)) throw new Stop('subrequests')
+  }
+
+  /** The settle confirmed: only behind it may anything leave the backlog. */
+  async function settle(passages: readonly Passage[], passed: Passage[]): Promise<void> {
+    const settlements = passages.flatMap(({ settlement }) => (settlement === undefined ? [] : [settlement]))
+    const calls = callsOf(passages)
+    const done =
+      settlements.length === 0 ||
+      (await orByHalves(
+        'settle',
+        passages,
+        passages.map(({ attempt }) => attempt),
+        async () => {
+          await ledger.settle(settlements, { calls, replayCalls: calls })
+          return true
+        },
+        async (half) => {
+          await budget.cleanUp()
+          await settle(half, passed)
+        },
+      ))
+    if (done === true) passed.push(...passages)
+  }
+
+  /** What was asked for all, or undefined where it was rejected, and then done by halves or skipped. */
+  async function orByHalves<T, R>(
+    step: 'admit' | 'settle',
+    items: readonly T[],
+    attempts: readonly Attempt[],
+    all: () => Promise<R>,
+    half: (some: readonly T[]) => Promise<void>,
+  ): Promise<R | undefined> {
+    const visitors = new Set(attempts.map(({ visitorHash }) => visitorHash))
+    let error: unknown
+    try {
+      const answer = await all()
+      rejectedInARow = 0
+      for (const visitor of visitors) if (!rejectedAlone.has(visitor)) suspects.delete(visitor)
+      return answer
+    } catch (thrown) {
+      error = thrown
+    }
+    if (isPlatformLimit(error)) throw new Stop('subrequests')
+    // Behind those that were rejected before: with little time, each run begins with another one.
+    for (const visitor of visitors) {
+      suspects.delete(visitor)
+      suspects.add(visitor)
+    }
+    // A ledger that is silent answers nothing: that is found out by one question, and not by each attempt.
+    await budget.ask('ledger_unavailable', () => ledger.recall(placeMemo))
+    if (items.length > 1) {
+      const middle = items.length >> 1
+      await half(items.slice(0, middle))
+      await half(items.slice(middle))
+      return undefined
+    }
+    for (const visitor of visitors) rejectedAlone.add(visitor)
+    report.skipped++
+    log('replay_skipped', { step, error: errorName(error) })
+    if (++rejectedInARow >= rejectionsThatStop) throw new Stop('ledger_unavailable')
+    return undefined
+  }
+}
+
+function callsOf(passages: readonly Passage[]): number {
+  return passages.reduce((sum, passage) => sum + passage.calls, 0)
+}

@@ -1,0 +1,108 @@
+/**
+ * May this relay be given work? An operator is told afresh. What anybody may ask is answered from memory for some
+ * seconds, and asked of the ledger once for all who ask together: it costs the ledger the same however many ask.
+ */
+import type { Clock } from './core/clock.ts'
+import type { Ledger } from './core/ledger/port.ts'
+import { lastRunMemo } from './cron/flush.ts'
+import type { Readiness } from './edge/probes.ts'
+import { type Source, secretProblemsOf } from './edge/source.ts'
+import type { Settings } from './settings.ts'
+
+/** A cron that fires every minute and was not seen for this long went silent. */
+const cronSilentMs = 5 * 60_000
+/** Time enough to get a new token through a change board. */
+const tokenWarnMs = 14 * 86_400_000
+/** Shorter than any prober's patience; a Worker has one such answer an isolate. */
+const rememberedMs = 5_000
+
+/** What a process or an isolate remembers of it: plain data, which on Workers is all that may outlive a request. */
+export interface ReadinessMemory {
+  last?: { readonly atMs: number; readonly readiness: Readiness }
+}
+
+export interface ReadinessParts {
+  readonly settings: Settings
+  readonly sources: readonly Source[]
+  readonly ledger: Pick<Ledger, 'kind' | 'summary' | 'recall'>
+  readonly clock: Pick<Clock, 'now'>
+  readonly memory: ReadinessMemory
+}
+
+export interface Ready {
+  /** Asked of the ledger now. Never rejects. */
+  fresh(): Promise<Readiness>
+  /** At most `rememberedMs` old. */
+  remembered(): Promise<Readiness>
+}
+
+export function createReady({ settings, sources, ledger, clock, memory }: ReadinessParts): Ready {
+  let flight: Promise<Readiness> | undefined
+  return { fresh, remembered }
+
+  async function remembered(): Promise<Readiness> {
+    const { last } = memory
+    // A clock that was set back makes nothing last for ever.
+    if (last !== undefined && Math.abs(clock.now() - last.atMs) < rememberedMs) return last.readiness
+    flight ??= fresh().finally(() => {
+      flight = undefined
+    })
+    return flight
+  }
+
+  async function fresh(): Promise<Readiness> {
+    const nowMs = clock.now()
+    const readiness = await look(nowMs)
+    memory.last = { atMs: nowMs, readiness }
+    return readiness
+  }
+
+  async function look(nowMs: number): Promise<Readiness> {
+    const asked = await Promise.all([ledger.summary(), ledger.recall(lastRunMemo)]).catch(() => undefined)
+    const [usage, lastRun] = asked ?? []
+    const atMs = readAtMs(lastRun)
+    const secretProblems = await secretProblemsOf(sources, settings.hookSecrets)
+    const breaker = usage?.health.breaker
+    // What no waiting mends turns it red: our address, our token, or everything refused.
+    const wrong = breaker !== undefined && breaker.cause !== 'unavailable'
+    const lost = usage?.lostAtMs !== undefined && nowMs - usage.lostAtMs <= settings.quotaWindowMs
+    const leads = Object.entries(usage?.leads ?? {})
+    return {
+      ready: usage !== undefined && !wrong,
+      ledger: ledger.kind,
+      checks: {
+        ledger: usage === undefined ? 'fail' : lost || usage.clock !== undefined ? 'warn' : 'ok',
+        target: wrong ? 'fail' : breaker !== undefined || usage?.health.paused === true ? 'warn' : 'ok',
+        token: tokenCheck(nowMs),
+        cron: atMs !== undefined && nowMs - atMs <= cronSilentMs ? 'ok' : 'warn',
+        encryption: settings.backlogKeys.length > 0 ? 'ok' : 'warn',
+        sources: secretProblems.length === 0 ? 'ok' : 'warn',
+        clocks: leads.length === 0 ? 'ok' : 'warn',
+      },
+      details: {
+        ...(atMs === undefined ? {} : { lastFlushAt: new Date(atMs).toISOString() }),
+        ...(usage === undefined ? {} : { quotaUsed: usage.used, quotaLimit: usage.limit }),
+        ...(breaker === undefined ? {} : { breaker: breaker.cause, breakerSince: new Date(breaker.sinceMs).toISOString() }),
+        ...(secretProblems.length === 0 ? {} : { sources: secretProblems.join('; ') }),
+        ...(leads.length === 0 ? {} : { clocksAhead: leads.map(([source, ms]) => `${source} ${ms} ms`).join(', ') }),
+        ...(usage?.health.paused === true ? { paused: 'yes' } : {}),
+        ...(usage?.clock === undefined ? {} : { clockJumpedByMs: usage.clock.jumpedByMs }),
+        ...(usage?.lostAtMs === undefined ? {} : { ledgerLostAt: new Date(usage.lostAtMs).toISOString() }),
+      },
+    }
+  }
+
+  function tokenCheck(nowMs: number): 'ok' | 'warn' | 'fail' {
+    const leftMs = (settings.targetTokenExpiresAtMs ?? Number.POSITIVE_INFINITY) - nowMs
+    return leftMs <= 0 ? 'fail' : leftMs <= tokenWarnMs ? 'warn' : 'ok'
+  }
+}
+
+function readAtMs(text: string | undefined): number | undefined {
+  try {
+    const run: unknown = JSON.parse(text ?? 'null')
+    return typeof run === 'object' && run !== null && 'atMs' in run && typeof run.atMs === 'number' ? run.atMs : undefined
+  } catch {
+    return undefined
+  }
+}

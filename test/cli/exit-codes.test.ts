@@ -1,0 +1,281 @@
+/** Every command ends with the code that docs/cli.md promises, and says why in one line; what only a process shows is run as one. */
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { text } from 'node:stream/consumers'
+import { describe, expect, it } from 'vitest'
+import { exit } from '../../src/cli/command.ts'
+import { main } from '../../src/cli/main.ts'
+import { cli, type Ran } from '../support/cli.ts'
+import { type FakeAnswer, startFakeRelay } from '../support/fake-relay.ts'
+import { settingsFor } from '../support/settings.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'target-relay-exit-'))
+let serial = 0
+const pathOf = (end = 'txt') => join(folder, `file-${++serial}.${end}`)
+const file = (content: string, end?: string) => {
+  const path = pathOf(end)
+  writeFileSync(path, content)
+  return path
+}
+const settings = (more: Record<string, string> = {}) =>
+  settingsFor('http://127.0.0.1:9', { PORT: '0', RELAY_DB: pathOf('sqlite'), ...more })
+const bad = 'test/cli/fixtures/bad-sources.ts'
+const rows = 'batch=thirdPartyId,tier\n1,x\n'
+const usage = { used: 1, limit: 10, health: { paused: false }, counters: {} }
+const ready = { status: 'ready', ledger: 'embedded', checks: {} }
+const state = { part: { units: [], visitors: [], events: [] }, hashKey: 'x' }
+const known = { attributes: [{ name: 'tier', waitingAt: [], deliveredAt: '2026-11-24T10:00:00Z' }] }
+const profile = { profileAttributes: { tier: { value: 'gold', modifiedAt: '2026-11-24T10:00:00Z' } } }
+
+/** A relay and a Target in one, that answers as usual but for what is given. */
+const startRelay = (given: Readonly<Record<string, FakeAnswer>> = {}) =>
+  startFakeRelay((path, body) => {
+    const [at = ''] = path.split('?')
+    const usual: Readonly<Record<string, unknown>> = {
+      '/readyz': ready,
+      '/admin/api/status': usage,
+      '/admin/api/pause': { paused: true },
+      '/admin/api/ledger/state': state,
+      '/admin/api/visitor': known,
+      '/rest/v1/profiles/thirdPartyId/1': profile,
+      '/v1/updates': { results: body === '' ? [] : (JSON.parse(body) as { updates: [] }).updates?.map(() => ({ status: 'submitted' })) },
+    }
+    return given[at] ?? (at in usual ? { body: usual[at] } : { status: 404 })
+  })
+async function ask(
+  args: readonly string[],
+  given: Readonly<Record<string, FakeAnswer>> = {},
+  env: Record<string, string> = {},
+): Promise<Ran> {
+  using relay = await startRelay(given)
+  return await cli(args, {
+    RELAY_URL: relay.url,
+    TARGET_ORIGIN: relay.url,
+    TARGET_CLIENT_CODE: 'demo',
+    API_TOKEN: 'a',
+    ADMIN_TOKEN: 'b',
+    ...env,
+  })
+}
+
+interface Process extends Ran {
+  readonly signal: string | null
+}
+const running = (args: readonly string[], env: Record<string, string>, stdout: 'pipe' | 'ignore' = 'pipe') =>
+  spawn(process.execPath, ['src/cli/main.ts', ...args], {
+    env: { PATH: process.env['PATH'], ...env } as never,
+    stdio: ['ignore', stdout, 'pipe'],
+  })
+async function ended(child: ReturnType<typeof running>): Promise<Process> {
+  const closed = new Promise<[number | null, string | null]>((resolve) => child.on('close', (...how) => resolve(how)))
+  // Where a test closed it there is nothing to read.
+  const all = async (from: typeof child.stdout) => (from === null || from.destroyed ? '' : await text(from).catch(() => ''))
+  const [out, err] = await Promise.all([all(child.stdout), all(child.stderr)])
+  const [status, signal] = await closed
+  return { status: status ?? -1, signal, out, err: err.trim() }
+}
+const run = (args: readonly string[], env: Record<string, string>) => ended(running(args, env))
+
+/** A database that somebody else holds, as a backup or a shell would. @param used whether a relay was there before */
+async function withLocked<T>(used: boolean, work: (env: Record<string, string>) => Promise<T>): Promise<T> {
+  const env = settings()
+  if (used) await run(['flush'], env)
+  const database = new DatabaseSync(env['RELAY_DB'] ?? '')
+  database.exec(used ? 'BEGIN IMMEDIATE' : 'BEGIN EXCLUSIVE')
+  try {
+    return await work(env)
+  } finally {
+    database.close()
+  }
+}
+
+type Case = readonly [command: string, code: number, what: string, ran: () => Promise<Ran>]
+const cases: readonly Case[] = [
+  [
+    'serve',
+    0,
+    'asked to stop',
+    async () => {
+      const child = running(['serve'], settings())
+      child.stdout?.once('data', () => child.kill('SIGTERM'))
+      const { out, ...rest } = await ended(child)
+      return { ...rest, out: '' }
+    },
+  ],
+  ['serve', 1, 'a locked database', () => withLocked(false, (env) => run(['serve'], env))],
+  ['serve', 2, 'bad settings', () => cli(['serve'], { ...settings(), QUOTA_LIMIT: 'x' })],
+  ['serve', 2, 'a database in no folder', () => cli(['serve'], settings({ RELAY_DB: '/nowhere/at/all' }))],
+  ['serve', 2, 'a database that is none', () => cli(['serve'], settings({ RELAY_DB: file('x'.repeat(8_192)) }))],
+  ['flush', 0, 'nothing to do', () => cli(['flush'], settings())],
+  [
+    'flush',
+    1,
+    'a ledger that is not there',
+    () => cli(['flush'], settings({ UPSTASH_REDIS_REST_URL: 'http://127.0.0.1:1', UPSTASH_REDIS_REST_TOKEN: 'x' })),
+  ],
+  ['flush', 1, 'a locked database', () => withLocked(false, (env) => run(['flush'], env))],
+  ['flush', 1, 'a locked database that was used before', () => withLocked(true, (env) => run(['flush'], env))],
+  ['flush', 2, 'bad settings', () => cli(['flush'], { ...settings(), QUOTA_LIMIT: 'x' })],
+  ['map', 0, 'a sample', () => cli(['map', 'loyalty'])],
+  ['map', 1, 'an event that does not fit', () => cli(['map', 'loan', file('{"loan":1}')])],
+  ['map', 2, 'a directory', () => cli(['map', 'loan', folder])],
+  ['lint', 0, 'the examples', () => cli(['lint'])],
+  ['lint', 1, 'bad sources', async () => ({ ...(await cli(['lint', '--sources', bad])), err: 'lint: in its results' })],
+  ['lint', 2, 'no sources', () => cli(['lint', '--sources', 'nowhere.ts'])],
+  ['send', 0, 'all taken', () => ask(['send', file(rows)])],
+  ['send', 1, 'a row that is refused', () => ask(['send', file('batch=thirdPartyId,tier\n1,%zz\n')])],
+  [
+    'send',
+    1,
+    'a row that Target rejected',
+    async () => ({
+      ...(await ask(['send', file(rows)], { '/v1/updates': { body: { results: [{ status: 'rejected' }] } } })),
+      err: 'send: in its results',
+    }),
+  ],
+  ['send', 2, 'a directory', () => ask(['send', folder])],
+  ['verify', 0, 'all there', () => ask(['verify', '1'])],
+  ['verify', 1, 'no such profile', async () => ({ ...(await ask(['verify', '2'])), err: 'verify: in its results' })],
+  ...(
+    [
+      ['a page', { body: '<html>' }],
+      ['a list', { body: [] }],
+      ['null', { body: 'null' }],
+      ['attributes that are a text', { body: { profileAttributes: 'x' } }],
+      ['attributes that are a list', { body: { profileAttributes: [null] } }],
+      ['a failure', { status: 500 }],
+      ['somewhere else', { status: 302, headers: { location: 'https://elsewhere.example/' } }],
+    ] satisfies [string, FakeAnswer][]
+  ).map(
+    ([what, answer]): Case => [
+      'verify',
+      1,
+      `a profile fetch that answers ${what}`,
+      () => ask(['verify', '1'], { '/rest/v1/profiles/thirdPartyId/1': answer }),
+    ],
+  ),
+  ['verify', 1, 'a relay that knows no visitors', () => ask(['verify', '1'], { '/admin/api/visitor': { body: { attributes: [{}] } } })],
+  ['verify', 1, 'no Target', () => ask(['verify', '1'], {}, { TARGET_ORIGIN: 'http://127.0.0.1:1' })],
+  ['verify', 2, 'nobody', () => ask(['verify'])],
+  ['status', 0, 'ready', () => ask(['status'])],
+  [
+    'status',
+    1,
+    'not ready',
+    async () => ({
+      ...(await ask(['status'], { '/readyz': { status: 503, body: { ...ready, status: 'not_ready' } } })),
+      err: 'status: in its results',
+    }),
+  ],
+  ['status', 1, 'a page', () => ask(['status'], { '/admin/api/status': { body: '<html>' } })],
+  ['status', 1, 'half an answer', () => ask(['status'], { '/admin/api/status': { body: { used: 1 } } })],
+  ['status', 1, 'a time that is none', () => ask(['status'], { '/admin/api/status': { body: { ...usage, nextFreeAtMs: 1e300 } } })],
+  ['status', 1, 'a relay without settings', () => ask(['status'], { '/readyz': { status: 503, body: { title: 'Settings are missing' } } })],
+  ['status', 2, 'a token that no header can carry', () => ask(['status'], {}, { ADMIN_TOKEN: 'a\nb' })],
+  ['ledger', 0, 'an export', async () => ({ ...(await ask(['ledger', 'export', pathOf(), '--wait-ms', '0'])), err: '' })],
+  [
+    'ledger',
+    1,
+    'a relay that breaks off',
+    () => ask(['ledger', 'export', pathOf(), '--wait-ms', '0'], { '/admin/api/ledger/state': { status: 503 } }),
+  ],
+  [
+    'ledger',
+    1,
+    'a locked database',
+    async () => {
+      const path = pathOf()
+      await ask(['ledger', 'export', path, '--wait-ms', '0'], {
+        '/admin/api/ledger/state': { body: { ...state, hashKey: await nameOfKey() } },
+      })
+      return withLocked(false, (env) => run(['ledger', 'import', path], env))
+    },
+  ],
+  ['ledger', 2, 'a directory', () => ask(['ledger', 'import', folder])],
+]
+
+async function nameOfKey(): Promise<string> {
+  const { createHasher, hashKeyName } = await import('../../src/core/hash.ts')
+  return hashKeyName(await createHasher(settings()['HASH_KEY'] ?? ''))
+}
+
+describe('the exit code', () => {
+  it.concurrent.each(cases)('of %s is %i: %s', { timeout: 60_000 }, async (command, code, what, ran) => {
+    const { status, out, err } = await ran()
+    expect([status, out, err]).toEqual([code, expect.anything(), expect.anything()])
+    expect(out + err).not.toMatch(/^\s+at /m)
+    expect(/does not answer/.test(err)).toBe(what === 'no Target')
+    if (code === exit.ok) return
+    // A run that could not work says so in its report.
+    if (command === 'flush' && out !== '') expect(out).toContain('ledger_unavailable')
+    else
+      expect(err).toMatch(
+        command === 'send' && code === exit.failed
+          ? /./
+          : command === 'map' && code === exit.failed
+            ? /^unmappable/
+            : new RegExp(`^${command}: [^\\n]+$`),
+      )
+  })
+
+  it('of a fault of its own is 70, with where it happened', async () => {
+    const env = new Proxy(
+      {},
+      {
+        get: () => {
+          throw new TypeError('a mistake')
+        },
+      },
+    )
+    const err: string[] = []
+    const status = await main({ args: ['status'], env, out: () => {}, err: (line) => err.push(line), isTerminal: false })
+    expect([status, err.join('\n')]).toEqual([70, expect.stringMatching(/a fault of target-relay's own: TypeError: a mistake\n\s+at /)])
+  })
+})
+
+describe('docs/cli.md', () => {
+  const page = readFileSync('docs/cli.md', 'utf8')
+  it('has every code, and every command', async () => {
+    expect([...page.matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code))).toEqual(Object.values(exit))
+    const commands = [...(await cli(['--help'])).out.matchAll(/^ {2}(\w+)/gm)].map(([, name]) => name)
+    expect([...page.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name)).toEqual(commands)
+    // And each has a case above for each code.
+    const pairs = new Set(cases.map(([command, code]) => `${command} ${code}`))
+    for (const command of commands) for (const code of [0, 1, 2]) expect(pairs).toContain(`${command} ${code}`)
+  })
+})
+
+describe('standard output', () => {
+  it('that nobody reads any more changes nothing about the work', { timeout: 60_000 }, async () => {
+    for (const args of [['--help'], ['map', 'loyalty', '--json'], ['flush']]) {
+      const child = running(args, settings())
+      child.stdout?.destroy()
+      expect(await ended(child)).toMatchObject({ status: 0, err: '' })
+    }
+  })
+
+  it('of a server that nobody reads any more is said once, and it goes on serving', { timeout: 60_000 }, async () => {
+    const child = running(['serve'], settings())
+    const url = await new Promise<string>((resolve) =>
+      child.stdout?.once('data', (line) => resolve(String(JSON.parse(String(line).split('\n')[0] ?? '').url))),
+    )
+    child.stdout?.destroy()
+    for (let times = 0; times < 3; times++) expect((await fetch(`${url}/healthz`)).status).toBe(200)
+    child.kill('SIGTERM')
+    const { status, err } = await ended(child)
+    expect([status, err]).toEqual([0, 'serve: standard output cannot be written (EPIPE)'])
+  })
+
+  it.runIf(existsSync('/dev/full'))('that can’t be written is code 1', { timeout: 60_000 }, async () => {
+    const child = spawn('/bin/sh', ['-c', `exec "${process.execPath}" src/cli/main.ts --help > /dev/full`], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    expect(await ended(child as never)).toMatchObject({
+      status: 1,
+      err: expect.stringMatching(/^\S*: ?standard output cannot be written \(ENOSPC\)$/),
+    })
+  })
+})

@@ -1,0 +1,471 @@
+/** A run's bounds: nothing that a run meets makes it longer, dearer or stop for all (G7), and what it did stays right. */
+import { describe, expect, it } from 'vitest'
+import { LedgerSilent } from '../../src/core/ledger/deadline.ts'
+import type { AdmitRequest, Ledger, Settlement } from '../../src/core/ledger/port.ts'
+import { createWorld, type TargetAnswer, type World } from '../support/world.ts'
+
+type Draft = Parameters<World['update']>[0]
+
+/** Defers whatever is delivered, by taking the ledger away, and lets the outage settle. */
+async function deferred(world: World, drafts: readonly Draft[]): Promise<void> {
+  const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
+  for (const draft of drafts) {
+    await silent.deliver([await world.update(draft)])
+    await world.clock.advance(1)
+  }
+  await world.clock.advance(120_001)
+}
+
+const visitors = (count: number): Draft[] =>
+  Array.from({ length: count }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: `x${n}` } }))
+const reached = (world: World, count: number) =>
+  Array.from({ length: count }, (_, n) => n).filter((n) => world.profile(`v${n}`)['tier'] === `x${n}`)
+const hashOf = async (world: World, thirdPartyId: string) =>
+  (await world.update({ visitor: { thirdPartyId }, attributes: { any: '1' } })).visitorHash
+
+/** Rejects each admission, or each settle, in which one of these is, in the time that it takes. */
+function refusing(world: World, hashes: readonly string[], step: 'admit' | 'settle', takesMs = 0) {
+  const asked: number[] = []
+  const reject = async (): Promise<never> => {
+    await world.clock.advance(takesMs)
+    throw takesMs > 0 ? new LedgerSilent(takesMs) : new RangeError('too large')
+  }
+  const ledger: Ledger = {
+    ...world.ledger,
+    admit: async (requests, lane) => {
+      if (step === 'admit') asked.push(requests.length)
+      return step === 'admit' && requests.some(({ visitorHash }) => hashes.includes(visitorHash))
+        ? reject()
+        : world.ledger.admit(requests, lane)
+    },
+    settle: async (settlements, counts) => {
+      if (step === 'settle') asked.push(settlements.length)
+      return step === 'settle' && settlements.some(({ visitorHash }) => hashes.includes(visitorHash))
+        ? reject()
+        : world.ledger.settle(settlements, counts)
+    },
+  }
+  return { ledger, asked }
+}
+
+describe('a visitor that the ledger refuses', () => {
+  it('does not stop its neighbours: it is skipped alone, and said (G7)', async () => {
+    const world = await createWorld()
+    await deferred(world, visitors(20))
+    const hash = await hashOf(world, 'v0')
+    const report = await world.isolate(refusing(world, [hash], 'admit')).flush()
+    expect(reached(world, 20)).toHaveLength(19)
+    expect(report).toMatchObject({ stopped: 'drained', skipped: 1, replayed: 19 })
+    expect(world.logged).toContain(JSON.stringify({ event: 'replay_skipped', step: 'admit', error: 'RangeError' }))
+    expect(world.logged.join()).not.toContain(hash)
+    expect(await world.entries()).toBe(1)
+  })
+
+  it('goes last and alone from then on, and costs a run one question', async () => {
+    const world = await createWorld()
+    await deferred(world, visitors(20))
+    const { ledger, asked } = refusing(world, [await hashOf(world, 'v0')], 'admit')
+    await world.isolate({ ledger }).flush()
+    await deferred(
+      world,
+      visitors(20).map((draft) => ({ ...draft, id: `again-${draft.id}` })),
+    )
+    asked.length = 0
+    await world.isolate({ ledger }).flush()
+    expect(asked).toEqual([16, 3, 1])
+    // And as all others once it is admitted again.
+    expect(await world.flush()).toMatchObject({ stopped: 'drained', skipped: 0 })
+    expect(await world.entries()).toBe(0)
+    expect(await world.ledger.recall('flush-place')).toBe(';')
+  })
+
+  it('is got past also where one rejection takes longer than a run may last', async () => {
+    const world = await createWorld()
+    await deferred(world, visitors(40))
+    const { ledger } = refusing(world, [await hashOf(world, 'v0')], 'admit', 1_500)
+    for (let run = 0; run < 8; run++) {
+      await world.isolate({ ledger }).flush({ maxMs: 1_000 })
+      await world.clock.advance(60_000)
+    }
+    expect(reached(world, 40)).toHaveLength(39)
+    expect(await world.entries()).toBe(1)
+  })
+
+  it('a settlement that is refused leaves the others confirmed, and its own entry where it is (G2)', async () => {
+    const world = await createWorld()
+    await deferred(world, visitors(20))
+    const report = await world.isolate(refusing(world, [await hashOf(world, 'v7')], 'settle')).flush()
+    expect(report).toMatchObject({ stopped: 'drained', skipped: 1, replayed: 19 })
+    const { items } = await world.backlog.list()
+    expect(items.map((item) => ('entry' in item ? item.entry.visitor : {}))).toEqual([{ thirdPartyId: 'v7' }])
+    await world.clock.advance(90_001)
+    await world.flush()
+    expect(await world.entries()).toBe(0)
+  })
+
+  it('a ledger that answers, and admits nobody, ends the run after a few questions', async () => {
+    const world = await createWorld()
+    await deferred(world, visitors(40))
+    const all = await Promise.all(Array.from({ length: 40 }, (_, n) => hashOf(world, `v${n}`)))
+    const { ledger, asked } = refusing(world, all, 'admit')
+    expect(await world.isolate({ ledger }).flush()).toMatchObject({ stopped: 'ledger_unavailable', skipped: 3 })
+    expect(asked.length).toBeLessThanOrEqual(8)
+    expect(await world.entries()).toBe(40)
+  })
+
+  it('a ledger that falls silent in a run costs two deadlines', async () => {
+    const world = await createWorld()
+    await deferred(world, visitors(40))
+    let silences = 0
+    const silent = async () => {
+      silences++
+      await world.clock.advance(1_500)
+      throw new LedgerSilent(1_500)
+    }
+    let down = false
+    const ledger = new Proxy(world.ledger, {
+      get: (target, property) => {
+        const given: unknown = Reflect.get(target, property)
+        if (typeof given !== 'function') return given
+        return (...args: unknown[]) => {
+          down ||= property === 'admit'
+          return down ? silent() : given.apply(target, args)
+        }
+      },
+    })
+    expect((await world.isolate({ ledger }).flush()).stopped).toBe('ledger_unavailable')
+    // And one more to find out that the place of the run can't be kept.
+    expect(silences).toBe(3)
+  })
+})
+
+describe('what one visitor has in the backlog', () => {
+  const bad: TargetAnswer = { kind: 'refused', message: 'no', own: true }
+
+  /** Sixty entries of one visitor, one of which Target refuses, and one of another visitor. */
+  async function refusedMerge(): Promise<World> {
+    const world = await createWorld()
+    const drafts = Array.from({ length: 60 }, (_, n) => ({ id: `${n}`, attributes: n === 30 ? { poison: '1' } : { [`a${n}`]: `${n}` } }))
+    await deferred(world, [...drafts, { id: 'other', visitor: { thirdPartyId: 'other' }, attributes: { tier: 'gold' } }])
+    return world
+  }
+
+  it('is taken apart within the run’s time, and the next run goes on (G7)', async () => {
+    const world = await refusedMerge()
+    world.target.behave = async (_, pairs) => {
+      await world.clock.advance(300)
+      return pairs.has('poison') ? bad : { kind: 'delivered' }
+    }
+    let runs = 0
+    for (; (await world.entries()) > 0 && runs < 10; runs++) {
+      const startedMs = world.clock.now()
+      const report = await world.flush({ maxMs: 5_000 })
+      expect(world.clock.now() - startedMs).toBeLessThan(5_400)
+      expect(report.stopped).toBe((await world.entries()) === 0 ? 'drained' : 'time')
+      // What was done has left, though the run ended in the middle of it.
+      expect(report.replayed + report.dead).toBeGreaterThan(5)
+      await world.clock.advance(60_000)
+    }
+    expect(runs).toBeGreaterThan(2)
+    expect(Object.keys(world.profile())).toHaveLength(59)
+    expect(await world.dead()).toEqual(['rejected'])
+  })
+
+  it.each(['operations', 'calls'] as const)('is taken apart within the run’s %s, and the next run goes on (G7)', async (spent) => {
+    const world = await refusedMerge()
+    world.target.behave = (_, pairs) => (pairs.has('poison') ? bad : undefined)
+    let runs = 0
+    for (; (await world.entries()) > 0 && runs < 30; runs++) {
+      const [operations, calls] = [world.backlog.operations, world.target.calls.length]
+      await world.flush(spent === 'operations' ? { maxOperations: 20 } : { maxCalls: 9 })
+      if (spent === 'operations') expect(world.backlog.operations - operations).toBeLessThanOrEqual(20 + 1)
+      else expect(world.target.calls.length - calls).toBeLessThanOrEqual(9)
+      await world.clock.advance(60_000)
+    }
+    expect(await world.entries()).toBe(0)
+    expect(Object.keys(world.profile())).toHaveLength(59)
+    expect(await world.dead()).toEqual(['rejected'])
+  })
+
+  it('is left where it is once the process is to end', async () => {
+    const world = await refusedMerge()
+    let calls = 0
+    world.target.behave = (_, pairs) => {
+      calls++
+      return pairs.has('poison') ? bad : undefined
+    }
+    const report = await world.flush({ stopping: () => calls >= 5 })
+    expect(report.stopped).toBe('stopping')
+    expect(calls).toBe(5)
+  })
+
+  it('is cleaned up within the run’s time and half of it', async () => {
+    const world = await createWorld()
+    await deferred(
+      world,
+      Array.from({ length: 100 }, (_, n) => ({ id: `${n}`, attributes: { [`a${n}`]: 'x' } })),
+    )
+    const slow = {
+      ...world.backlog,
+      delete: async (key: string) => {
+        await world.clock.advance(1_000)
+        await world.backlog.delete(key)
+      },
+    }
+    const startedMs = world.clock.now()
+    expect((await world.isolate({ backlog: slow }).flush({ maxMs: 10_000 })).stopped).toBe('time')
+    expect(world.clock.now() - startedMs).toBeLessThanOrEqual(16_000)
+    // Sent once, whatever is left to clean up.
+    for (let run = 0; run < 10; run++) {
+      await world.clock.advance(60_000)
+      await world.isolate({ backlog: slow }).flush({ maxMs: 10_000 })
+    }
+    expect(await world.entries()).toBe(0)
+    expect(world.target.calls).toHaveLength(1)
+  })
+
+  it('clean-up asks for no more operations than the run has (G7)', async () => {
+    const world = await createWorld()
+    await deferred(
+      world,
+      Array.from({ length: 30 }, (_, n) => ({ id: `${n}`, attributes: { [`a${n}`]: 'x' } })),
+    )
+    const counting = { ...world.backlog, operations: 0 }
+    const counted = new Proxy(world.backlog, {
+      get: (target, property) => {
+        const given: unknown = Reflect.get(target, property)
+        if (typeof given !== 'function') return given
+        return (...args: unknown[]) => {
+          counting.operations++
+          return given.apply(target, args)
+        }
+      },
+    })
+    expect((await world.isolate({ backlog: counted }).flush({ maxOperations: 11 })).stopped).toBe('operations')
+    expect(counting.operations).toBe(11)
+    expect(await world.entries()).toBe(20)
+  })
+})
+
+describe('budgets', () => {
+  it('the smallest ones still bring everything through (G7)', async () => {
+    const world = await createWorld()
+    await deferred(world, [...visitors(25), ...visitors(5).map((draft) => ({ ...draft, id: `b${draft.id}`, attributes: { other: '1' } }))])
+    world.target.behave = async () => {
+      await world.clock.advance(300)
+      return { kind: 'delivered' }
+    }
+    let runs = 0
+    for (; (await world.entries()) > 0 && runs < 60; runs++) {
+      const [operations, startedMs] = [world.backlog.operations, world.clock.now()]
+      await world.flush({ maxMs: 1_000, maxOperations: 5 })
+      expect(world.backlog.operations - operations).toBeLessThanOrEqual(5 + 1)
+      expect(world.clock.now() - startedMs).toBeLessThan(3_000)
+      await world.clock.advance(60_000)
+    }
+    expect(await world.entries()).toBe(0)
+    expect(reached(world, 25)).toHaveLength(25)
+    expect(world.target.calls.length).toBe(25)
+  })
+
+  it('calls: a run makes no more of them than FLUSH_MAX_CALLS, also where one update takes several (G1)', async () => {
+    const world = await createWorld()
+    const note = 'x'.repeat(50_000)
+    await deferred(world, [{ id: 'large', visitor: { thirdPartyId: 'large' }, attributes: { a: note, b: note, c: note } }, ...visitors(6)])
+    for (const [calls, stopped] of [
+      [4, 'calls'],
+      [4, 'calls'],
+      [1, 'drained'],
+    ] as const) {
+      expect(await world.flush({ maxCalls: 4 })).toMatchObject({ calls, stopped })
+      await world.clock.advance(60_000)
+    }
+    expect(world.target.calls).toHaveLength(9)
+    expect(await world.entries()).toBe(0)
+    expect((await world.ledger.usage()).used).toBe(9)
+  })
+
+  it('calls: also where one attempt takes several; the others of it wait', async () => {
+    const world = await createWorld()
+    const note = 'x'.repeat(7_000)
+    await deferred(world, [{ id: 'large', attributes: { a: note, b: note, c: note, d: note, e: note } }])
+    const byGet = world.isolate({ method: 'get' })
+    for (const [calls, stopped] of [
+      [2, 'calls'],
+      [2, 'calls'],
+      [1, 'drained'],
+    ] as const) {
+      expect(await byGet.flush({ maxCalls: 2 })).toMatchObject({ calls, stopped })
+      await world.clock.advance(60_000)
+    }
+    expect(Object.keys(world.profile())).toHaveLength(5)
+    expect(await world.entries()).toBe(0)
+  })
+
+  it('the lease is renewed wherever time passes: nobody else gets it while a run lasts', async () => {
+    const world = await createWorld()
+    world.target.behave = async (_, pairs) => {
+      if (pairs.has('tier')) return { kind: 'delivered' }
+      await world.clock.advance(20_000)
+      expect(await world.ledger.lease('flush', 'somebody else', 1_000)).toBe(false)
+      return pairs.has('poison') ? { kind: 'refused', message: 'no', own: true } : { kind: 'delivered' }
+    }
+    // Many visitors, and one whose merge is taken apart.
+    await deferred(world, [
+      ...visitors(4),
+      ...Array.from({ length: 12 }, (_, n) => ({ id: `m${n}`, attributes: n === 6 ? { poison: '1' } : { [`a${n}`]: 'x' } })),
+    ])
+    const slow = {
+      ...world.backlog,
+      delete: async (key: string) => {
+        await world.clock.advance(25_000)
+        expect(await world.ledger.lease('flush', 'somebody else', 1_000)).toBe(false)
+        await world.backlog.delete(key)
+      },
+    }
+    const report = await world.isolate({ backlog: slow }).flush({ maxMs: 3_600_000 })
+    expect(report.durationMs).toBeGreaterThan(400_000)
+    expect(await world.entries()).toBe(0)
+    expect(await world.ledger.lease('flush', 'somebody else', 1_000)).toBe(true)
+  })
+
+  it('a lease that somebody else has meanwhile ends the run', async () => {
+    const world = await createWorld()
+    await deferred(world, visitors(40))
+    const ledger: Ledger = {
+      ...world.ledger,
+      lease: async (name, holder, ttlMs) => world.target.calls.length === 0 && world.ledger.lease(name, holder, ttlMs),
+    }
+    world.target.behave = async () => {
+      await world.clock.advance(40_000)
+      return { kind: 'delivered' }
+    }
+    expect((await world.isolate({ ledger }).flush({ maxMs: 600_000 })).stopped).toBe('leased')
+    expect(world.target.calls.length).toBeLessThan(16)
+  })
+})
+
+describe('the platform’s own bounds', () => {
+  it('“Too many subrequests” ends the run and is nobody’s failure: no backoff, no breaker, nothing lost', async () => {
+    const world = await createWorld()
+    await deferred(world, visitors(20))
+    world.target.behave = () => (world.target.calls.length > 5 ? { kind: 'unsent' } : undefined)
+    const report = await world.flush()
+    expect(report).toMatchObject({ stopped: 'subrequests', calls: 5, replayed: 5 })
+    const { used, health } = await world.ledger.usage()
+    expect(used).toBe(5)
+    expect(health.breaker).toBeUndefined()
+    world.target.behave = () => undefined
+    await world.clock.advance(60_000)
+    expect(await world.flush()).toMatchObject({ stopped: 'drained', replayed: 15 })
+  })
+
+  it('is told from a silent ledger, and from a store that is down', async () => {
+    const world = await createWorld()
+    await deferred(world, visitors(3))
+    const tooMany = (what: string) => () => Promise.reject(new Error(what))
+    const ledger = { ...world.ledger, admit: tooMany('Too many subrequests.') }
+    expect((await world.isolate({ ledger }).flush()).stopped).toBe('subrequests')
+    const backlog = Object.create(world.backlog, {
+      delete: { value: tooMany('Too many API requests by single worker invocation.') },
+    }) as World['backlog']
+    expect((await world.isolate({ backlog }).flush()).stopped).toBe('operations')
+    expect(await world.flush()).toMatchObject({ stopped: 'drained' })
+    expect(world.target.calls).toHaveLength(3)
+  })
+})
+
+describe('attempts of bounded size', () => {
+  const many = (count: number, tag = 'a') => Object.fromEntries(Array.from({ length: count }, (_, n) => [`${tag}${n}`, `${n}`]))
+
+  /** What is asked of the ledger in one step. */
+  function watching(world: World) {
+    const admissions: (readonly AdmitRequest[])[] = []
+    const settles: (readonly Settlement[])[] = []
+    const ledger: Ledger = {
+      ...world.ledger,
+      admit: (requests, lane) => {
+        admissions.push(requests)
+        return world.ledger.admit(requests, lane)
+      },
+      settle: (settlements, counts) => {
+        settles.push(settlements)
+        return world.ledger.settle(settlements, counts)
+      },
+    }
+    return { ledger, admissions }
+  }
+
+  function expectBounded(admissions: readonly (readonly AdmitRequest[])[]) {
+    for (const requests of admissions) {
+      expect(requests.length).toBeLessThanOrEqual(16)
+      for (const { attributes } of requests) expect(attributes.length).toBeLessThanOrEqual(200)
+      expect(requests.reduce((sum, { attributes }) => sum + attributes.length, 0)).toBeLessThanOrEqual(1_000)
+    }
+  }
+
+  it('an entry of very many attributes, written by an older version, is replayed and holds nobody back', async () => {
+    const world = await createWorld()
+    const older = world.isolate({
+      limits: { attributesPerAttempt: 1e6, attributesTogether: 1e6 },
+      ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) },
+    })
+    await older.deliver([await world.update({ id: 'huge', attributes: many(3_000) })])
+    expect(await world.entries()).toBe(1)
+    await deferred(world, visitors(20))
+    const { ledger, admissions } = watching(world)
+    expect(await world.isolate({ ledger }).flush()).toMatchObject({ stopped: 'drained', replayed: 21, calls: 35 })
+    expectBounded(admissions)
+    expect(Object.keys(world.profile())).toHaveLength(3_000)
+    expect(reached(world, 20)).toHaveLength(20)
+    expect(await world.entries()).toBe(0)
+  })
+
+  it('the many entries of one visitor are merged into several, the newest of each attribute, and leave (G2, G3)', async () => {
+    const world = await createWorld()
+    await deferred(
+      world,
+      Array.from({ length: 12 }, (_, n) => ({ id: `${n}`, attributes: { ...many(50, `n${n % 6}-`), shared: `${n}` } })),
+    )
+    const { ledger, admissions } = watching(world)
+    expect(await world.isolate({ ledger }).flush()).toMatchObject({ stopped: 'drained', calls: 2, merged: 11, callsSaved: 10 })
+    expectBounded(admissions)
+    expect(Object.keys(world.profile())).toHaveLength(301)
+    expect(world.profile()['shared']).toBe('11')
+    expect(await world.entries()).toBe(0)
+  })
+
+  it('of one visitor’s attempts a failure is told last: its backoff is not cleared by a neighbour’s success', async () => {
+    const world = await createWorld()
+    await deferred(world, [{ id: '1', attributes: { ...many(250), bad: '1' } }])
+    // The part with the failure comes first.
+    world.target.behave = (_, pairs) => (pairs.has('a0') ? { kind: 'unavailable', status: 503, retryAfterMs: 300_000 } : undefined)
+    expect(await world.flush()).toMatchObject({ calls: 2 })
+    await world.clock.advance(290_000)
+    expect(await world.flush()).toMatchObject({ calls: 0 })
+    await world.clock.advance(20_000)
+    expect(await world.flush()).toMatchObject({ calls: 1 })
+  })
+
+  it('the failures of one visitor’s attempts are those of one visitor: they do not say that Target is down', async () => {
+    const world = await createWorld()
+    await deferred(world, [{ id: 'large', attributes: many(700) }, ...visitors(3)])
+    world.target.behave = (_, pairs) => (pairs.has('tier') ? undefined : { kind: 'unavailable', status: 500 })
+    await world.isolate({ limits: { attemptsTogether: 4 } }).flush()
+    expect(reached(world, 3)).toHaveLength(3)
+  })
+})
+
+describe('stamps in a run', () => {
+  it('of equal ids in the backlog the earliest stamp counts: a repeat does not overtake what came in between (G3)', async () => {
+    const world = await createWorld()
+    await deferred(world, [
+      { id: 'evt', attributes: { tier: 'old' } },
+      { id: 'between', attributes: { tier: 'new' } },
+      { id: 'evt', attributes: { tier: 'old' } },
+    ])
+    await world.flush()
+    expect(world.profile()).toEqual({ tier: 'new' })
+    expect(await world.entries()).toBe(0)
+  })
+})
