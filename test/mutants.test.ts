@@ -1,5 +1,6 @@
 /** A deliberate bug whose patch no longer fits is a test that silently went away. */
 import { readFileSync } from 'node:fs'
+import { stripTypeScriptTypes } from 'node:module'
 import { fileURLToPath, URL } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { mutants } from '../scripts/mutants/list.ts'
@@ -9,6 +10,8 @@ describe('the mutants', () => {
     const text = readFileSync(fileURLToPath(new URL(`../${file}`, import.meta.url)), 'utf8')
     expect(text.split(find)).toHaveLength(2)
     expect(replace).not.toBe(find)
+    // One that does not even parse would count as noticed.
+    expect(() => stripTypeScriptTypes(text.replace(find, () => replace))).not.toThrow()
   })
 
   it('have names of their own', () => {

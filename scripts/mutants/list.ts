@@ -1,4 +1,5 @@
 /** Deliberate bugs, each one a small patch, and the tests that must notice it. */
+import { readToBreakMutants } from './read-to-break.ts'
 
 export interface Mutant {
   readonly name: string
@@ -29,7 +30,7 @@ const operators = ['test/cli/operators.test.ts']
 const admin = ['test/edge/admin.test.ts']
 const seal = ['test/core/backlog/seal.test.ts']
 
-export const mutants: readonly Mutant[] = [
+const own: readonly Mutant[] = [
   {
     name: 'fail open when the ledger is silent',
     breaks: 'G1',
@@ -822,8 +823,8 @@ export const mutants: readonly Mutant[] = [
     name: 'Redis: what is held takes units',
     breaks: 'G1',
     file: 'src/core/ledger/scripts/admit.ts',
-    find: "request.hold and 'held' or gate()",
-    replace: 'gate()',
+    find: "request.hold and 'held' or gate(",
+    replace: 'gate(',
     tests: upstash,
   },
   {
@@ -1099,3 +1100,5 @@ export const mutants: readonly Mutant[] = [
     tests: hooks,
   },
 ]
+
+export const mutants: readonly Mutant[] = [...own, ...readToBreakMutants]

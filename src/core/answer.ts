@@ -54,8 +54,8 @@ export function readAnswer(
 
 function readVerdict(body: string): 'yes' | 'no' | undefined {
   const envelope = /<success>\s*(true|false)\s*<\/success>/i.exec(body)
-  // Without tags, as Adobe's page prints it: `true` and then the message.
-  const word = envelope?.[1] ?? /^\s*(true|false)(?![a-z])/.exec(body.replace(/^\s*(true|false)(?=Request\b)/, '$1 '))?.[1]
+  // Without tags, as Adobe's page prints it: `true` and then the message, which runs into it (`trueRequest …`).
+  const word = envelope?.[1] ?? /^\s*(true|false)(?![a-z])/.exec(body)?.[1]
   return word === undefined ? undefined : word.toLowerCase() === 'true' ? 'yes' : 'no'
 }
 

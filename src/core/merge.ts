@@ -20,5 +20,5 @@ export function mergeNewest(updates: readonly Mergeable[]): readonly StampedAttr
       const held = newest.get(name)
       if (held === undefined || stamp > held.stamp) newest.set(name, { name, value, stamp })
     }
-  return [...newest.values()].sort((a, b) => (a.stamp < b.stamp ? -1 : a.stamp > b.stamp ? 1 : 0))
+  return [...newest.values()].sort((a, b) => Number(a.stamp > b.stamp) - Number(a.stamp < b.stamp))
 }

@@ -123,7 +123,6 @@ function valueProblem(value: unknown, text: string | undefined): string | undefi
 function asText(value: unknown): string | undefined {
   switch (typeof value) {
     case 'string':
-      return value
     case 'boolean':
     case 'bigint':
       return String(value)

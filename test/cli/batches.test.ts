@@ -122,6 +122,7 @@ describe('a batch', () => {
     await made.batches.over()
     expect(made.refused).toEqual([[8, 'visitor.pcId is wrong']])
     expect(made.batches.counts).toEqual({ submitted: 2 })
+    expect(made.received.at(-1)).toEqual([{ id: 'e7' }, { id: 'e9' }])
   })
 
   it.each<[string, (updates: readonly unknown[]) => Answer, RegExp]>([
@@ -174,12 +175,17 @@ describe('a batch', () => {
   })
 
   it('that is too large goes in halves; a row that is too large alone is refused', async () => {
-    const limit = (updates: readonly unknown[]): Answer =>
-      updates.length > 2 || JSON.stringify(updates).includes('e5') ? [413, {}] : all('submitted')(updates)
+    const taken: unknown[] = []
+    const limit = (updates: readonly unknown[]): Answer => {
+      if (updates.length > 2 || JSON.stringify(updates).includes('e5')) return [413, {}]
+      taken.push(...updates)
+      return all('submitted')(updates)
+    }
     using made = await relay([limit])
     await made.batches.start([1, 2, 3, 4, 5].map((line) => row(line)))
     await made.batches.over()
     expect([made.batches.counts, made.refused]).toEqual([{ submitted: 4 }, [[5, 'is larger than the relay takes']]])
+    expect(taken).toEqual([1, 2, 3, 4].map((line) => ({ id: `e${line}` })))
   })
 
   it('of one visitor waits for the one before it', async () => {

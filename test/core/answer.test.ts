@@ -20,6 +20,12 @@ describe('what Target’s answer means (DESIGN §7)', () => {
     [200, 'truly yours', true, 'disbelieved'],
     [200, '<html></html>', false, 'delivered'],
     [204, '', true, 'disbelieved'],
+    [200, 'untrue', true, 'disbelieved'],
+    [200, 'not trueRequest successfully submitted', true, 'disbelieved'],
+    [200, ' \n trueRequest successfully submitted', true, 'delivered'],
+    [199, envelope('true'), true, 'refused'],
+    [299, envelope('true'), true, 'delivered'],
+    [300, envelope('true'), true, 'misconfigured'],
     [301, '', true, 'misconfigured'],
     [302, envelope('true'), true, 'misconfigured'],
     [401, '', true, 'misconfigured'],
@@ -49,6 +55,28 @@ describe('what Target’s answer means (DESIGN §7)', () => {
   })
 })
 
+describe('what Target says of a refusal', () => {
+  const messageOf = (status: number, body: string) => readAnswer({ status, body }, { strict: true, nowMs, retentionMs })
+  it.each([
+    [200, envelope('false'), 'success=false'],
+    [200, '<response><success>false</success></response>', 'success=false'],
+    [200, envelope('false', '\r\n'), 'success=false'],
+    [400, envelope('false', 'bad profile'), 'bad profile'],
+    [404, 'not found', 'status 404'],
+    [400, envelope('false', 'a\r\n\tb'), 'a b'],
+    [400, envelope('false', `${'x'.repeat(199)}😀`), `${'x'.repeat(199)}\ufffd`],
+  ])('%i %j: %j', (status, body, message) => {
+    expect(messageOf(status, body)).toMatchObject({ kind: 'refused', message })
+  })
+})
+
+it.each([
+  ['120', { kind: 'unavailable', status: 503, retryAfterMs: 120_000 }],
+  ['soon', { kind: 'unavailable', status: 503 }],
+])('a failure that may pass carries what Retry-After asked for, where it can be read: %s', (retryAfter, answer) => {
+  expect(readAnswer({ status: 503, body: '', retryAfter }, { strict: true, nowMs, retentionMs })).toStrictEqual(answer)
+})
+
 describe('Retry-After, in both forms and strictly', () => {
   it.each([
     ['120', 120_000],
@@ -60,6 +88,15 @@ describe('Retry-After, in both forms and strictly', () => {
     ['1.5', undefined],
     ['1e3', undefined],
     ['soon', undefined],
+    ['0', 0],
+    ['', undefined],
+    ['12 0', undefined],
+    ['120s', undefined],
+    ['99999999999', undefined],
+    ['on Tue, 24 Nov 2026 12:02:00 GMT', undefined],
+    ['Tue, 24 Nov 2026 12:02:00 GMT+1', undefined],
+    ['Tue, 24 Nov 2026 12:02:00', undefined],
+    ['Tue, 99 Nov 2026 12:02:00 GMT', undefined],
     ['2026-11-24', undefined],
     [undefined, undefined],
   ])('%s: %s ms', (header, waitMs) => {

@@ -145,6 +145,52 @@ describe('calls fit (G5)', () => {
     expect(calls({ thirdPartyId: 'x' }, [small, big], 'auto')).toMatchObject([{ method: 'POST', units: 1, names: ['a', 'b'] }])
   })
 
+  it('auto goes by POST rather than by several GETs', () => {
+    const halves = ['a', 'b'].map((name) => ({ name, value: 'x'.repeat(5_000) }))
+    expect(calls({ thirdPartyId: 'x' }, halves, 'auto')).toMatchObject([{ method: 'POST', names: ['a', 'b'] }])
+    expect(calls({ thirdPartyId: 'x' }, halves, 'get')).toMatchObject([{ names: ['a'] }, { names: ['b'] }])
+  })
+
+  it('a call is filled to its last byte before the next one begins', () => {
+    const room = maxPostBodyBytes - 'mbox3rdPartyId=x'.length
+    const sizedTo = (name: string, bytes: number) => ({ name, value: 'v'.repeat(bytes - `&profile.${name}=`.length) })
+    const both = [sizedTo('a', room - 100), sizedTo('b', 100)]
+    expect(calls({ thirdPartyId: 'x' }, both, 'post')).toMatchObject([{ bytes: maxPostBodyBytes, names: ['a', 'b'] }])
+    expect(calls({ thirdPartyId: 'x' }, [...both, sizedTo('c', 100)], 'post')).toMatchObject([
+      { names: ['a', 'b'] },
+      { names: ['c'], bytes: 116 },
+    ])
+  })
+
+  it('nothing to say is no call', () => {
+    expect(calls({ thirdPartyId: 'x' }, [], 'post')).toEqual([])
+  })
+
+  it.each([
+    ['post', 1],
+    ['get', 2],
+    ['auto', 2],
+  ] as const)('%s: the most that one small attribute can cost is %i', (method, units) => {
+    expect(maxUnits(calls({ thirdPartyId: 'x' }, [{ name: 'a', value: 'x' }], method), method)).toBe(units)
+  })
+
+  it('auto: of what goes by POST a part may fit a GET, which costs more', () => {
+    const big = [{ name: 'a', value: 'x'.repeat(20_000) }]
+    expect(maxUnits(calls({ thirdPartyId: 'x' }, big, 'auto'), 'auto')).toBe(2)
+    expect(maxUnits(calls({ thirdPartyId: 'x' }, big, 'post'), 'post')).toBe(1)
+  })
+
+  it('a client code can’t leave its place in the path', () => {
+    const encoded = encodeCalls({ thirdPartyId: 'x' }, [{ name: 'a', value: 'x' }], { ...wire('post'), clientCode: 'a/../b?c#d' })
+    expect(encoded).toMatchObject({ calls: [{ url: 'https://demo.tt.omtrdc.net/m2/a%2F..%2Fb%3Fc%23d/profile/update' }] })
+  })
+
+  it('percent-encodes in capitals, as RFC 3986 has it', () => {
+    expect(calls({ thirdPartyId: 'x' }, [{ name: "*'()!", value: 'ÿ ~._-' }], 'post')[0]?.body).toBe(
+      'mbox3rdPartyId=x&profile.%2A%27%28%29%21=%C3%BF%20~._-',
+    )
+  })
+
   it('counts what a value becomes on the wire, not its characters', () => {
     const attributes = ['a', 'b'].map((name) => ({ name, value: '😀'.repeat(2_500) }))
     expect(calls({ thirdPartyId: 'x' }, attributes, 'post').map(({ names }) => names)).toEqual([['a', 'b']].flatMap(() => [['a'], ['b']]))

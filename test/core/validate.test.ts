@@ -15,6 +15,103 @@ describe('attributes as Target takes them (DESIGN §8)', () => {
     })
   })
 
+  it.each<[string, unknown, string]>([
+    ['a bigint', 12345678901234567890n, '12345678901234567890'],
+    ['false', false, 'false'],
+    ['nothing at all, which is text', '', ''],
+    ['a number in its shortest form', 1e21, '1e+21'],
+    ['zero', 0, '0'],
+    ['a date', new Date(Date.UTC(2026, 10, 24, 12)), '2026-11-24T12:00:00.000Z'],
+    ['an empty array', [], '[]'],
+  ])('takes %s', (_, value, text) => {
+    expect(flattenAttributes({ a: value })).toEqual({ ok: true, attributes: [{ name: 'a', value: text }] })
+  })
+
+  it('leaves out what a mapping left undefined', () => {
+    expect(flattenAttributes({ a: undefined, b: 'x', c: { d: undefined, e: 'y' } })).toEqual({
+      ok: true,
+      attributes: [
+        { name: 'b', value: 'x' },
+        { name: 'c.e', value: 'y' },
+      ],
+    })
+  })
+
+  it('takes names up to 128 characters, 16 levels deep', () => {
+    const deep = (levels: number) => {
+      let nested: unknown = 'x'
+      for (let level = 0; level < levels; level++) nested = { a: nested }
+      return flattenAttributes(nested)
+    }
+    expect(flattenAttributes({ ['n'.repeat(128)]: 'x' })).toMatchObject({ ok: true })
+    expect(deep(16)).toEqual({ ok: true, attributes: [{ name: Array(16).fill('a').join('.'), value: 'x' }] })
+    expect(deep(17)).toEqual({
+      ok: false,
+      problems: [{ path: `attributes.${Array(16).fill('a').join('.')}`, message: 'is nested deeper than 16 levels' }],
+    })
+  })
+
+  it('tells of each field what is wrong with it, by its name and never at full length', () => {
+    expect(flattenAttributes({ good: 'x', a: null, b: { c: {} }, ['d'.repeat(200)]: 'x', '\ud800': 'x' })).toEqual({
+      ok: false,
+      problems: [
+        { path: 'attributes.a', message: 'is null: Target cannot clear an attribute; send a value of your own that means "none"' },
+        { path: 'attributes.b.c', message: 'is an empty object' },
+        { path: `attributes.${'d'.repeat(128)}`, message: 'a name has 1 to 128 characters' },
+        { path: 'attributes.\ufffd', message: 'a name is well-formed text without control characters' },
+      ],
+    })
+    expect(flattenAttributes({})).toEqual({ ok: false, problems: [{ path: 'attributes', message: 'must have at least one attribute' }] })
+    expect(flattenAttributes({ a: null })).toMatchObject({ problems: [{ path: 'attributes.a' }] })
+    expect(flattenAttributes([])).toEqual({
+      ok: false,
+      problems: [{ path: 'attributes', message: 'must be an object of names and values' }],
+    })
+  })
+
+  it.each([
+    'orderId',
+    'orderTotal',
+    'productPurchasedId',
+    'productPurchasedIds',
+    'browserTime',
+    'averageDaysBetweenVisits',
+    'sessionCount',
+    'tntId',
+    'marketingCloudVisitorId',
+    'thirdPartyId',
+    'categoryAffinity',
+    'categoryAffinities',
+    'user.x',
+    'crs.x',
+    'geolocation.city',
+    'mobile.deviceModel',
+  ])('refuses %s, which is Target’s own, and takes names that only look like it', (name) => {
+    expect(flattenAttributes({ [name]: 'x' })).toEqual({
+      ok: false,
+      problems: [{ path: `attributes.${name}`, message: 'is a name that Target reserves' }],
+    })
+    expect(flattenAttributes({ [`my${name}`]: 'x' })).toMatchObject({ ok: true })
+    expect(flattenAttributes({ [`${name.replace('.', '_')}_mine`]: 'x' })).toMatchObject({ ok: true })
+  })
+
+  const circle: unknown[] = []
+  circle.push(circle)
+  it.each<[string, unknown]>([
+    ['a number that is none', Number.NaN],
+    ['an infinite number', Number.POSITIVE_INFINITY],
+    ['a function', () => 'x'],
+    ['a symbol', Symbol('x')],
+    ['a date that is none', new Date(Number.NaN)],
+    ['a circle', circle],
+    ['an array that JSON can’t hold', [1n]],
+  ])('has no text for %s', (_, value) => {
+    expect(flattenAttributes({ a: value })).toEqual({
+      ok: false,
+      problems: [{ path: 'attributes.a', message: 'must be a string, a number, a boolean, a date, an object or an array' }],
+    })
+  })
+
   it('takes __proto__ for an ordinary name', () => {
     expect(flattenAttributes(JSON.parse('{"__proto__":{"polluted":"x"},"constructor":"y"}'))).toMatchObject({
       attributes: [
@@ -58,6 +155,9 @@ describe('the visitor: exactly one id', () => {
     { pcId: '10abf6304b2714215b1fd39a870f01afc.28_20' },
     { thirdPartyId: '123456' },
     { thirdPartyId: 'ä b&=%😀' },
+    { pcId: 'a' },
+    { pcId: 'x'.repeat(128) },
+    { thirdPartyId: 'x'.repeat(256) },
   ])('takes %j', (visitor) => {
     expect(validateVisitor(visitor)).toEqual({ ok: true, visitor })
   })
@@ -74,12 +174,31 @@ describe('the visitor: exactly one id', () => {
     [{ pcId: 'a.b.c' }, 'one dot'],
     [{ pcId: 'a b' }, 'letters'],
     [{ pcId: 'x'.repeat(129) }, '128'],
+    [{ pcId: 5 }, 'letters'],
+    [{ pcId: 'a.' }, 'letters'],
+    [{ customer: 'a' }, 'exactly one'],
+    [{ pcId: 'a', customer: 'b' }, 'exactly one'],
     [{ ecid: '123' }, 'no ECID'],
+    [{ MCID: '123' }, 'no ECID'],
+    [{ marketingCloudVisitorId: '123', pcId: 'a' }, 'no ECID'],
     ['x', 'object'],
     [null, 'object'],
+    [[], 'object'],
   ])('refuses %j', (visitor, message) => {
     const checked = validateVisitor(visitor)
     expect(checked).toMatchObject({ ok: false })
     expect(JSON.stringify(checked)).toContain(message)
+  })
+
+  it.each([
+    [{ pcId: 'a b' }, 'visitor.pcId'],
+    [{ thirdPartyId: '' }, 'visitor.thirdPartyId'],
+    [{ thirdPartyId: 'a+b' }, 'visitor.thirdPartyId'],
+    [{ thirdPartyId: 'a\nb' }, 'visitor.thirdPartyId'],
+    [{}, 'visitor'],
+    [{ ecid: 'a' }, 'visitor'],
+    ['x', 'visitor'],
+  ])('tells of %j which field is wrong: %s', (visitor, path) => {
+    expect(validateVisitor(visitor)).toMatchObject({ problems: [{ path }] })
   })
 })

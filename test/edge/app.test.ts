@@ -295,6 +295,7 @@ describe('the drop-in route answers as Target does', () => {
     ['POST', '/m2/client/profile/update?mboxPC=1368007744041-575948.01_00&profile.attr=0&profile.attr2=1', undefined],
     ['POST', '/m2/client/profile/update', 'mbox3rdPartyId=123456&profile.attr=0&profile.attr2=1'],
     ['POST', '/m2/client/profile/update?mbox3rdPartyId=123456', 'profile.attr=9&profile.attr=0&profile.attr2=1'],
+    ['POST', '/m2/client/profile/update?mbox3rdPartyId=123456&profile.attr=9', 'profile.attr=0&profile.attr2=1'],
   ])('%s %s', async (method, path, body) => {
     const { send, delivered } = await edge()
     const form = body === undefined ? {} : { body, headers: { ...bearer, 'content-type': 'application/x-www-form-urlencoded' } }
@@ -324,6 +325,17 @@ describe('the drop-in route answers as Target does', () => {
     expect(answer.status).toBe(status)
     expect(await answer.text()).toContain('<success>false</success>')
     expect(delivered).toEqual([])
+  })
+
+  it.each<[Receipt, number]>([
+    [{ status: 'rejected' }, 200],
+    [{ status: 'in_flight' }, 409],
+    [{ status: 'unavailable' }, 503],
+  ])('says no to what Target did not get: %j (G2)', async (receipt, status) => {
+    const { send } = await edge(() => receipt)
+    const answer = await send('/m2/demo/profile/update?mboxPC=1&profile.a=1', { headers: bearer })
+    expect([answer.status, answer.headers.has('retry-after')]).toEqual([status, status !== 200])
+    expect(await answer.text()).toContain('<success>false</success>')
   })
 
   it('says 202 and success for what is deferred', async () => {

@@ -163,6 +163,42 @@ describe('the server', () => {
     expect(emulator.statistics().calls).toBe(count)
   })
 
+  it('a scheduled flush is waited for: the call that it is making is settled, and not made again (G2, G4)', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const server = await startServer(emulator.origin, { settings: { FLUSH_EVERY_MS: '20' } })
+    await server.relay.operator.pause(true)
+    await post(server, update('waits'))
+    emulator.faults.add({ kind: 'delay', delayMs: 500, count: 1 })
+    await server.relay.operator.pause(false)
+    await until(() => emulator.statistics().calls === 1)
+    expect(await server.stop()).toBe(true)
+
+    await using again = await startServer(emulator.origin, { folder: server.folder })
+    expect(await again.relay.flush()).toMatchObject({ stopped: 'drained', listed: 0, calls: 0 })
+    expect(emulator.statistics().calls).toBe(1)
+  })
+
+  it('what a sender that hung up had begun is ended before it stops (G4)', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const server = await startServer(emulator.origin)
+    emulator.faults.add({ kind: 'delay', delayMs: 500, count: 1 })
+    const hungUp = new AbortController()
+    const request = fetch(`${server.url}/v1/updates`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${testSecrets.apiToken}`, 'content-type': 'application/json' },
+      body: JSON.stringify(update('left')),
+      signal: hungUp.signal,
+    }).catch(() => 'hung up')
+    await until(() => emulator.statistics().calls === 1)
+    hungUp.abort()
+    expect(await request).toBe('hung up')
+    expect(await server.stop()).toBe(true)
+
+    await using again = await startServer(emulator.origin, { folder: server.folder })
+    expect((await post(again, update('left'))).answer).toMatchObject({ status: 'duplicate' })
+    expect(emulator.statistics().calls).toBe(1)
+  })
+
   it('a file that was lost, or came back from an older copy, is noticed: nothing is sent that was spent before (G1)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const settings = { QUOTA_LIMIT: '10' }

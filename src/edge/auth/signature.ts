@@ -207,7 +207,7 @@ async function formContent(url: string, { headers, body }: Unproven): Promise<st
 
 async function keyOf({ algorithm, secret }: SignatureDescriptor, text: string): Promise<CryptoKey | undefined> {
   const { encoding = 'utf8', prefix = '', prefixRequired = false } = secret ?? {}
-  const prefixed = prefix !== '' && text.startsWith(prefix)
+  const prefixed = text.startsWith(prefix)
   if (prefixRequired && !prefixed) return undefined
   const bytes = decode(prefixed ? text.slice(prefix.length) : text, encoding)
   if (bytes === undefined || bytes.byteLength === 0) return undefined
@@ -228,7 +228,7 @@ function verifyWith(algorithm: Algorithm): string | { name: string; hash: string
 }
 
 function checkDescriptor({ name, signed, timestamp, nonce, id, bodyUnsigned }: SignatureDescriptor): void {
-  const unknown = signed.split(placeholder).find((piece, index) => index % 2 === 0 && /[{}]/.test(piece))
+  const unknown = signed.split(placeholder).find((piece) => /[{}]/.test(piece))
   if (unknown !== undefined) throw new TypeError(`${name}: "${unknown}" holds what is no placeholder`)
   if (/\{(body|form)\}/.test(signed) === (bodyUnsigned === true))
     throw new TypeError(`${name}: what is signed must hold {body} or {form}, or bodyUnsigned must own up to it`)

@@ -75,6 +75,19 @@ describe('what opens the breaker', () => {
   })
 })
 
+describe('what is remembered', () => {
+  it('is a verdict of Target also on what failed before', () => {
+    const refusals = visitors(refusalsThatOpen).map((visitor) => told('refused', visitor, { failedBefore: true }))
+    expect(tell(refusals).breaker?.cause).toBe('systemic')
+  })
+
+  it('of visitors is as many as tell a pattern, each once', () => {
+    const many = visitors(50).flatMap((visitor) => [told('refused', visitor), told('wrong', visitor)])
+    const { refused, denied, refusals } = tell([...many, ...many])
+    expect([refused, denied, refusals]).toEqual([visitors(visitorsThatOpen), visitors(deniedThatOpen), 100])
+  })
+})
+
 describe('whom it holds back', () => {
   it('what shares all that the failed ones had in common, and nobody else', () => {
     const health = tell(visitors(failuresThatOpen).map((visitor) => told('down', visitor, { source: 'kiosk', names: ['page', visitor] })))
@@ -99,6 +112,23 @@ describe('whom it holds back', () => {
     const both = tell(denied, narrow)
     expect(both.breaker?.cause).toBe('unavailable')
     expect(gate(both, about('z', 'third', ['x']))).toBe('shut')
+  })
+
+  it('of a pattern it is what all of it had in common that counts, and not what the last one is about', () => {
+    const narrow = tell(visitors(failuresThatOpen).map((visitor) => told('down', visitor)))
+    const denied = [told('wrong', 'x', { source: 'loan', names: ['status'] }), told('wrong', 'y', { source: 'loan' }), told('wrong', 'z')]
+    expect(tell(denied, narrow).breaker?.traits).toEqual([])
+  })
+
+  it('a failure of its own kind widens it, also where Target has answered in between', () => {
+    const narrow = tell(visitors(failuresThatOpen).map((visitor) => told('down', visitor)))
+    const after = tell([told('refused', 'x'), told('down', 'y', { source: 'loan' })], narrow)
+    expect(after.breaker?.traits).toEqual(['a:tier'])
+  })
+
+  it('where all are refused, what shares what all of them had in common', () => {
+    const refusals = visitors(refusalsThatOpen).map((visitor) => told('refused', visitor, { source: 'kiosk', names: [visitor] }))
+    expect(tell(refusals).breaker?.traits).toEqual(['s:kiosk'])
   })
 
   it('paused, nothing goes', () => {
@@ -153,6 +183,15 @@ describe('probes', () => {
     expect(tell([told('wrong', 'new')], closed).breaker).toBeUndefined()
     const systemic = tell(visitors(refusalsThatOpen).map((visitor) => told('refused', visitor)))
     expect(tell([told('refused', 'x', { probe: true })], systemic).breaker).toMatchObject({ cause: 'systemic', probes: 1 })
+  })
+
+  it('those that get no answer do not make a wrong token an outage, however many', () => {
+    const denied = tell(visitors(deniedThatOpen).map((visitor) => told('wrong', visitor)))
+    const silent = tell(
+      visitors(2 * failuresThatOpen).map((visitor) => told('down', visitor, { probe: true })),
+      denied,
+    )
+    expect(silent.breaker).toMatchObject({ cause: 'misconfigured', untilMs: nowMs + lastProbeMs, probes: 2 * failuresThatOpen })
   })
 
   it('one that is denied does not make an outage a wrong token; three visitors do', () => {

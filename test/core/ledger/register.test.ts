@@ -1,18 +1,25 @@
 /** The rules of PROTOCOL.md on plain data, line by line, and what they are there for (G3, G4). */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { jumpToleranceMs } from '../../../src/core/ledger/clock-watch.ts'
 import type { LedgerSettings, Outcome } from '../../../src/core/ledger/port.ts'
 import {
   admitted,
+  counts,
   type EventRecord,
+  isOver,
   judge,
   judgeEvent,
+  maxBelow,
+  movedIn,
   type OpenAttempt,
+  openStamps,
   type Register,
+  registerLifeMs,
   registerLivesUntilMs,
   settled,
 } from '../../../src/core/ledger/register.ts'
-import { makeStamp } from '../../../src/core/stamp.ts'
+import { futureToleranceMs, makeStamp } from '../../../src/core/stamp.ts'
 
 const nowMs = 1_790_000_000_000
 const settings: LedgerSettings = {
@@ -58,6 +65,46 @@ describe('admit: the first line that fits', () => {
     ['an older one open and aged', { open: open(at(-1), aged) }, at(0), 'send'],
   ])('%s', (_, register, stamp, verdict) => {
     expect(judge(register, stamp, nowMs, { lane: 'live' }, settings)).toBe(verdict)
+  })
+
+  it('what came before its visitor was erased is gone, and what comes after goes', () => {
+    const surroundings = { lane: 'live', erasedMs: nowMs } as const
+    const arrived = (ms: number) => makeStamp(nowMs - 5_000, nowMs + ms, '0123456789abcdef')
+    expect([-1, 0, 1].map((ms) => judge({}, arrived(ms), nowMs, surroundings, settings))).toEqual(['erased', 'erased', 'send'])
+    expect(judge({}, makeStamp(nowMs, nowMs - 1, 'a'.repeat(16)), nowMs, surroundings, settings)).toBe('erased')
+  })
+
+  it('what claims to be further ahead than a clock may run waits until it is not', () => {
+    const surroundings = { lane: 'live', lostMs: nowMs + futureToleranceMs + 1 } as const
+    const verdicts = [0, 1].map((ms) => judge({}, at(futureToleranceMs + ms), nowMs, surroundings, settings))
+    expect(verdicts).toEqual(['lost', 'ahead'])
+    expect(judge({ done: at(futureToleranceMs + 1) }, at(futureToleranceMs + 1), nowMs, surroundings, settings)).toBe('delivered')
+  })
+
+  it('where a visitor was erased by a clock that was ahead, what came in since can’t be told from what was before', () => {
+    const verdicts = [0, 1].map((ms) => judge({}, at(0), nowMs, { lane: 'live', erasedMs: nowMs + jumpToleranceMs + ms }, settings))
+    expect(verdicts).toEqual(['erased', 'ahead'])
+  })
+
+  it('an attempt of a future that the clock has left is under way no more', () => {
+    const verdicts = [0, 1].map((ms) => judge({ open: open(at(0), -jumpToleranceMs - ms) }, at(0), nowMs, { lane: 'live' }, settings))
+    expect(verdicts).toEqual(['contended', 'send'])
+    const events = [0, 1].map(
+      (ms) => judgeEvent({ stamp: at(0), atMs: nowMs + jumpToleranceMs + ms, done: false }, at(0), nowMs, settings).kind,
+    )
+    expect(events).toEqual(['in_flight', 'open'])
+  })
+
+  it('what is no newer than a loss of the ledger is of no known order', () => {
+    const surroundings = { lane: 'live', lostMs: nowMs } as const
+    expect([-1, 0, 1].map((ms) => judge({}, at(ms), nowMs, surroundings, settings))).toEqual(['lost', 'lost', 'send'])
+    expect(judge({ done: at(0) }, at(0), nowMs, surroundings, settings)).toBe('delivered')
+    expect(judge({ open: open(at(5), 0) }, at(0), nowMs, surroundings, settings)).toBe('lost')
+    expect(judge({}, at(0), nowMs, { ...surroundings, erasedMs: nowMs }, settings)).toBe('erased')
+  })
+
+  it('a visitor that never failed is replayed at once', () => {
+    expect(judge({}, at(0), nowMs, { lane: 'replay' }, settings)).toBe('send')
   })
 
   it('a backoff that is not due keeps replay off, and no other lane', () => {
@@ -107,7 +154,13 @@ describe('admit: what the register becomes', () => {
       { open: { stamp: at(10), ...mine, below: [9, 8, 7, 6, 5, 4, 3, 3].map((ms) => at(ms)) } },
     ],
   ])('%s', (_, before, after) => {
-    expect(admitted(before, at(10), nowMs, 'new')).toEqual(after)
+    expect(admitted(before, at(10), nowMs, 'new')).toStrictEqual(after)
+  })
+
+  it.each([maxBelow - 1, maxBelow])('as many below as are told apart (%i) are kept as they are', (count) => {
+    const below = Array.from({ length: count }, (_, index) => at(-index))
+    const [newest = '', ...older] = below
+    expect(admitted({ open: open(newest, aged, { below: older }) }, at(10), nowMs, 'new').open?.below).toEqual(below)
   })
 
   it('leaves what it was given as it is', () => {
@@ -127,11 +180,11 @@ describe('settle', () => {
     ['refused', { done: at(1), open: { ...nobodys(at(5)), below: [at(3)] } }, true],
     ['unknown', before, false],
   ])('%s', (outcome, register, closed) => {
-    expect(settled(before, at(10), outcome, 'token')).toEqual({ register, closed })
+    expect(settled(before, at(10), outcome, 'token')).toStrictEqual({ register, closed })
   })
 
   it.each(['unsent', 'refused'] as const)('%s with nothing before it leaves nothing open', (outcome) => {
-    expect(settled({ open: open(at(10), 0) }, at(10), outcome, 'token')).toEqual({ register: {}, closed: true })
+    expect(settled({ open: open(at(10), 0) }, at(10), outcome, 'token')).toStrictEqual({ register: {}, closed: true })
   })
 
   it.each<[Outcome, Register]>([
@@ -159,6 +212,76 @@ describe('settle', () => {
   })
 })
 
+describe('a register that moves in from another ledger', () => {
+  const nobodys = (stamp: string) => ({ stamp, atMs: 0, token: '' })
+  const known: Register = { done: at(1), open: open(at(10), 0, { below: [at(5)] }) }
+  it.each<[string, Register | undefined, Parameters<typeof movedIn>[1], Register]>([
+    ['nothing, where nothing is known', undefined, { open: [] }, {}],
+    ['a delivery, where nothing is known', undefined, { done: at(3), open: [] }, { done: at(3) }],
+    ['what was open is nobody’s here', undefined, { open: [at(9), at(7)] }, { open: { ...nobodys(at(9)), below: [at(7)] } }],
+    ['nothing changes nothing', known, { open: [] }, known],
+    ['an older delivery hides nothing', known, { done: at(0), open: [] }, known],
+    ['the same once more changes nothing', { done: at(1) }, { done: at(1), open: [] }, { done: at(1) }],
+    ['a newer delivery closes what is older', known, { done: at(7), open: [] }, { done: at(7), open: open(at(10), 0) }],
+    ['a delivery of the very stamp that is open closes it', known, { done: at(10), open: [] }, { done: at(10) }],
+    ['a delivery newer than all leaves nothing open', known, { done: at(20), open: [at(15)] }, { done: at(20) }],
+    [
+      'a newer open one goes above, and ours waits below',
+      known,
+      { open: [at(12)] },
+      { done: at(1), open: { ...nobodys(at(12)), below: [at(10), at(5)] } },
+    ],
+    ['an older open one goes between', known, { open: [at(7)] }, { done: at(1), open: open(at(10), 0, { below: [at(7), at(5)] }) }],
+    [
+      'what was open on both sides is ours, and may have got there twice',
+      { open: open(at(5), 0) },
+      { open: [at(5)] },
+      { open: open(at(5), 0, { below: [at(5)] }) },
+    ],
+    ['an open one below what is delivered here does not open again', { done: at(8) }, { open: [at(8), at(3)] }, { done: at(8) }],
+  ])('%s', (_, before, moved, after) => {
+    expect(movedIn(before, moved)).toStrictEqual(after)
+  })
+
+  it('which side moves changes neither what is delivered nor what is open', () => {
+    const places = fc.integer({ min: 0, max: 20 })
+    const sides = fc
+      .record({ done: fc.option(places, { nil: undefined }), open: fc.uniqueArray(places, { maxLength: 3 }) })
+      .map(({ done, open: some }) => ({
+        ...(done === undefined ? {} : { done: at(done) }),
+        open: some
+          .filter((place) => done === undefined || place > done)
+          .sort((a, b) => b - a)
+          .map((place) => at(place)),
+      }))
+    fc.assert(
+      fc.property(sides, sides, (one, other) => {
+        const [a, b] = [movedIn(movedIn(undefined, one), other), movedIn(movedIn(undefined, other), one)]
+        expect([a.done, openStamps(a)]).toEqual([b.done, openStamps(b)])
+        const stamps = openStamps(a)
+        expect(stamps).toEqual([...stamps].sort().reverse())
+        for (const stamp of [...one.open, ...other.open]) expect(stamps.includes(stamp)).toBe(a.done === undefined || stamp > a.done)
+      }),
+    )
+  })
+
+  it('leaves what it was given as it is', () => {
+    const before: Register = Object.freeze({ open: Object.freeze(open(at(5), 0, { below: Object.freeze([at(2)]) })) })
+    movedIn(before, { open: [at(7)] })
+    expect(before).toEqual({ open: open(at(5), 0, { below: [at(2)] }) })
+  })
+})
+
+describe('the open stamps of a register', () => {
+  it.each<[string, Register, readonly string[]]>([
+    ['none', { done: at(1) }, []],
+    ['one', { open: open(at(5), 0) }, [at(5)]],
+    ['the newest first', { open: open(at(5), 0, { below: [at(3), at(2)] }) }, [at(5), at(3), at(2)]],
+  ])('%s', (_, register, stamps) => {
+    expect(openStamps(register)).toEqual(stamps)
+  })
+})
+
 describe('event ids (G4)', () => {
   const seen = (ageMs: number, done = false): EventRecord => ({ stamp: at(-50), atMs: nowMs - ageMs, done })
   it.each<[string, EventRecord | undefined, ReturnType<typeof judgeEvent>]>([
@@ -177,6 +300,26 @@ describe('lifetime', () => {
   it('counts from now for a stamp of the past, and from the stamp for one of the future, which would outlive it else', () => {
     expect(registerLivesUntilMs(at(-1_000), nowMs, settings)).toBe(nowMs + lifeMs)
     expect(registerLivesUntilMs(at(1_000), nowMs, settings)).toBe(nowMs + 1_000 + lifeMs)
+  })
+})
+
+describe('a register ends', () => {
+  const lifeMs = registerLifeMs(settings)
+  const old = (lives: number, ms = 0) => at(-lives * lifeMs + ms)
+  it.each<[string, Register, boolean, boolean]>([
+    ['nothing known', {}, false, true],
+    ['two lives old: it still tells overtaken from expired', { done: old(2) }, true, false],
+    ['older than two lives: as if it were not there', { done: old(2, -1) }, false, false],
+    ['three lives old: kept all the same, for a clock that was ahead', { done: old(3) }, false, false],
+    ['older than three lives: to be removed', { done: old(3, -1) }, false, true],
+    ['old, with something newer open', { done: old(9), open: open(at(0), 0) }, true, false],
+    ['old, with something newer delivered', { done: at(0), open: open(old(9), 0) }, true, false],
+  ])('%s', (_, register, counted, over) => {
+    expect([counts(register, nowMs, settings), isOver(register, nowMs, settings)]).toEqual([counted, over])
+  })
+
+  it('after the retention, the slack and what may be under way', () => {
+    expect(lifeMs).toBe(settings.retentionMs + settings.quotaSlackMs + settings.youngMs)
   })
 })
 

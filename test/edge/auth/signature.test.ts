@@ -1,4 +1,4 @@
-import { createHmac, generateKeyPairSync, sign as nodeSign } from 'node:crypto'
+import { createHash, createHmac, generateKeyPairSync, sign as nodeSign } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { decodeBase64, decodeBase64url, decodeHex, derToP1363, encodeHex, encodeUtf8 } from '../../../src/edge/auth/encodings.ts'
 import { discord, slack } from '../../../src/edge/auth/presets.ts'
@@ -32,18 +32,75 @@ const verify = (
   })
 
 describe('a description that can’t be', () => {
-  it.each<[string, Partial<SignatureDescriptor>]>([
-    ['an unknown placeholder', { signed: '{body}{secret}' }],
-    ['a stray brace', { signed: '{body}}' }],
-    ['no body', { signed: '{url}' }],
-    ['a body that is said to be unsigned', { bodyUnsigned: true }],
-    ['a timestamp that is not signed', { timestamp: { header: 'x-time', unit: 's' } }],
-    ['a signed timestamp that is nowhere', { signed: '{timestamp}{body}' }],
-    ['a signed id that is nowhere', { signed: '{id}{body}' }],
-    ['a nonce that is nowhere', { signed: '{nonce}{body}' }],
-    ['a nonce that is not signed', { nonce: { header: 'x-nonce' } }],
-  ])('%s', (_, more) => {
+  it.each<[string, Partial<SignatureDescriptor>, string]>([
+    ['an unknown placeholder', { signed: '{body}{secret}' }, 'no placeholder'],
+    ['a stray brace', { signed: '{body}}' }, 'no placeholder'],
+    ['no body', { signed: '{url}' }, 'bodyUnsigned'],
+    ['a body that is said to be unsigned', { bodyUnsigned: true }, 'bodyUnsigned'],
+    ['a timestamp that is not signed', { timestamp: { header: 'x-time', unit: 's' } }, 'timestamp'],
+    ['a signed timestamp that is nowhere', { signed: '{timestamp}{body}' }, 'timestamp'],
+    ['a signed id that is nowhere', { signed: '{id}{body}' }, '{id}'],
+    ['a nonce that is nowhere', { signed: '{nonce}{body}' }, '{nonce}'],
+    ['a nonce that is not signed', { nonce: { header: 'x-nonce' } }, '{nonce}'],
+  ])('%s', (_, more, told) => {
     expect(() => signature({ ...base, ...more })).toThrow(TypeError)
+    expect(() => signature({ ...base, ...more })).toThrow(told)
+    expect(() => signature({ ...base, ...more })).toThrow('made-up: ')
+  })
+})
+
+describe('what a scheme says of itself', () => {
+  it('is its name, and nothing that its description does not have', () => {
+    expect(Object.keys(signature(base))).toEqual(['name', 'verify', 'takesSecret'])
+  })
+
+  it('the event’s id is that of its header', () => {
+    const scheme = signature({ ...base, id: 'x-id' })
+    expect(scheme.eventId?.(new Headers({ 'x-id': 'evt_1' }))).toBe('evt_1')
+    expect(scheme.eventId?.(new Headers())).toBeUndefined()
+  })
+
+  it('that it sees time, where a timestamp is signed', () => {
+    expect(signature({ ...base, signed: '{timestamp}{body}', timestamp: { header: 'x-time', unit: 's' } }).seesTime).toBe(true)
+  })
+
+  it('how it answers a greeting', async () => {
+    const handshake = async (event: unknown, word: string) => ({ event, word })
+    expect(await signature({ ...base, handshake }).handshake?.('hello', 's')).toEqual({ event: 'hello', word: 's' })
+  })
+})
+
+describe('secrets, as a sender writes them', () => {
+  const bytes = Buffer.from('a-made-up-secret')
+  const given = { 'x-signature': hmac('body') }
+  const written = (more: SignatureDescriptor['secret'], text: string) => {
+    const described: Partial<SignatureDescriptor> = more === undefined ? {} : { secret: more }
+    return Promise.all([verify(described, given, { secrets: [text] }), signature({ ...base, ...described }).takesSecret?.(text)])
+  }
+  const base64 = bytes.toString('base64')
+  it.each<[string, SignatureDescriptor['secret'], string, boolean]>([
+    ['as text', undefined, secret, true],
+    ['in base64', { encoding: 'base64' }, base64, true],
+    ['in hex', { encoding: 'hex' }, bytes.toString('hex'), true],
+    ['behind a prefix', { encoding: 'base64', prefix: 'whsec_' }, `whsec_${base64}`, true],
+    ['without a prefix that may be left out', { encoding: 'base64', prefix: 'whsec_' }, base64, true],
+    ['behind a prefix that must be there', { encoding: 'base64', prefix: 'whsec_', prefixRequired: true }, `whsec_${base64}`, true],
+    ['without a prefix that must be there', { encoding: 'base64', prefix: 'whsec_', prefixRequired: true }, base64, false],
+    ['with the prefix behind it', { encoding: 'utf8', prefix: 'x_', prefixRequired: true }, `${secret}x_`, false],
+    ['not in base64', { encoding: 'base64' }, secret, false],
+    ['in half a byte of hex', { encoding: 'hex' }, 'abc', false],
+    ['empty', undefined, '', false],
+    ['a prefix and nothing else', { encoding: 'utf8', prefix: 'x_' }, 'x_', false],
+  ])('%s', async (_, described, text, good) => {
+    expect(await written(described, text)).toEqual([good, good])
+  })
+
+  it('one that can’t be read does not keep the others from being tried', async () => {
+    const more: Partial<SignatureDescriptor> = { secret: { encoding: 'base64' } }
+    expect(await verify(more, given, { secrets: ['not base64', '', base64] })).toBe(true)
+    expect(await verify(more, given, { secrets: [base64, 'not base64', ''] })).toBe(true)
+    expect(await verify(more, given, { secrets: ['not base64', ''] })).toBe(false)
+    expect(await verify(more, given, { secrets: [] })).toBe(false)
   })
 })
 
@@ -76,7 +133,22 @@ describe('algorithms and encodings', () => {
     const raw = nodeSign('sha256', Buffer.from('body'), { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64')
     expect(await verify(more, { 'x-signature': raw }, { secrets: [key] })).toBe(false)
     expect(await verify(more, { 'x-signature': 'MAA=' }, { secrets: [key] })).toBe(false)
-    expect(await verify(more, { 'x-signature': raw }, { secrets: ['AAAA', 'not base64', ''] })).toBe(false)
+    expect(await verify(more, { 'x-signature': 'not base64' }, { secrets: [key] })).toBe(false)
+    const signed = nodeSign('sha256', Buffer.from('body'), privateKey).toString('base64')
+    expect(await verify(more, { 'x-signature': signed }, { secrets: ['AAAA', 'not base64', ''] })).toBe(false)
+    expect(await verify(more, { 'x-signature': signed }, { secrets: ['AAAA', key] })).toBe(true)
+  })
+
+  it('Ed25519, under its 32 bytes', async () => {
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+    const key = publicKey.export({ type: 'spki', format: 'der' }).subarray(-32).toString('hex')
+    const more = { algorithm: 'Ed25519', secret: { encoding: 'hex' } } as const
+    const signed = nodeSign(null, Buffer.from('body'), privateKey).toString('hex')
+    expect(await verify(more, { 'x-signature': signed }, { secrets: [key] })).toBe(true)
+    expect(await verify(more, { 'x-signature': signed }, { secrets: [key], body: 'bodz' })).toBe(false)
+    expect(await verify(more, { 'x-signature': signed.slice(2) }, { secrets: [key] })).toBe(false)
+    expect(await verify(more, { 'x-signature': signed }, { secrets: [key.slice(2)] })).toBe(false)
+    expect(await signature({ ...base, ...more }).takesSecret?.(key.slice(2))).toBe(false)
   })
 })
 
@@ -100,6 +172,59 @@ describe('what is signed', () => {
       expect(await verify(more, rest), `without ${name}`).toBe(false)
       expect(await verify(more, { ...headers, [name]: '' }), `with an empty ${name}`).toBe(false)
     }
+  })
+
+  it('a nonce that is not there, or empty, is not signed as nothing', async () => {
+    const more: Partial<SignatureDescriptor> = { signed: '{nonce}{body}', nonce: { header: 'x-nonce' } }
+    const headers = { 'x-signature': hmac('body') }
+    expect(await verify(more, headers)).toBe(false)
+    expect(await verify(more, { ...headers, 'x-nonce': '' })).toBe(false)
+    expect(await verify(more, { 'x-signature': hmac('nbody'), 'x-nonce': 'n' })).toBe(true)
+  })
+
+  describe('of a form: its names and values, sorted and run together', () => {
+    const more: Partial<SignatureDescriptor> = { signed: '{url}{form}' }
+    const form = (body: string, content: string, type = 'application/x-www-form-urlencoded') =>
+      verify(more, { 'content-type': type, 'x-signature': hmac(url + content) }, { body })
+    it.each<[string, string, string, boolean]>([
+      ['one field', 'a=1', 'a1', true],
+      ['in the order of names', 'b=2&a=1', 'a1b2', true],
+      ['and not as it came', 'b=2&a=1', 'b2a1', false],
+      ['decoded', 'a+b=%26', 'a b&', true],
+      ['several values of a name, sorted', 'a=2&a=1', 'a1a2', true],
+      ['a value that is given twice, once', 'a=1&a=1', 'a1', true],
+      ['nothing', '', '', true],
+      ['text that is not URL-encoded', 'a=%', '', false],
+      ['text that is not UTF-8', 'a=%ff', '', false],
+    ])('%s', async (_, body, content, good) => {
+      expect(await form(body, content)).toBe(good)
+    })
+
+    it('bytes that are not UTF-8 are no form', async () => {
+      const body = Uint8Array.of(0x61, 0x3d, 0xff)
+      const headers = new Headers({ 'content-type': 'application/x-www-form-urlencoded', 'x-signature': hmac(url) })
+      const request = { method: 'POST', url, headers, body, secrets: [secret], nowMs }
+      expect(await signature({ ...base, ...more }).verify(request)).toBe(false)
+    })
+
+    it('of another body the hash stands in the URL, and is signed with it', async () => {
+      const hash = createHash('sha256').update('{"a":1}').digest('hex')
+      const of = (query: string, body: string) => {
+        const signed = `https://relay.example/hooks/x?${query}`
+        const headers = new Headers({ 'content-type': 'application/json', 'x-signature': hmac(signed) })
+        return signature({ ...base, ...more }).verify({
+          method: 'POST',
+          url: signed,
+          headers,
+          body: encodeUtf8(body),
+          secrets: [secret],
+          nowMs,
+        })
+      }
+      expect(await of(`bodySHA256=${hash}`, '{"a":1}')).toBe(true)
+      expect(await of(`bodySHA256=${hash}`, '{"a":2}')).toBe(false)
+      expect(await of('y=1', '{"a":1}')).toBe(false)
+    })
   })
 
   it('is the URL that the sender knows, where a proxy changes it', async () => {
@@ -128,6 +253,8 @@ describe('what is signed', () => {
     const of = (a: unknown) => verify(more, {}, { body: JSON.stringify({ a }) })
     expect(await of({ token: 't', b: { signature: hmac('t') } })).toBe(true)
     expect(await of({ token: 't', b: null })).toBe(false)
+    // White space in a field is part of it.
+    expect(await of({ token: 't', b: { signature: ` ${hmac('t')} ` } })).toBe(false)
     expect(await of({ token: 't', b: [hmac('t')] })).toBe(false)
     expect(
       await verify(
@@ -161,6 +288,10 @@ describe('timestamps are read strictly', () => {
     ['a local time', 'iso', new Date(nowMs).toISOString().replace('Z', ''), false],
     ['no day of any month', 'iso', '2026-13-45T00:00:00Z', false],
     ['words', 'iso', 'now', false],
+    ['ISO 8601 without a fraction', 'iso', new Date(nowMs).toISOString().replace('.000Z', 'Z'), true],
+    ['a year of six digits', 'iso', `+00${new Date(nowMs).toISOString()}`, false],
+    ['something behind a time', 'iso', `${new Date(nowMs).toISOString()}x`, false],
+    ['nothing', 's', '', false],
   ])('%s', async (_, unit, text, good) => {
     const more: Partial<SignatureDescriptor> = { signed: '{timestamp}.{body}', timestamp: { header: 'x-time', unit } }
     expect(await verify(more, { 'x-time': text, 'x-signature': hmac(`${text}.body`) })).toBe(good)
@@ -183,6 +314,8 @@ describe('timestamps are read strictly', () => {
     const good = hmac(`${seconds}.body`)
     expect(await verify(more, { 'x-signature': `t=${seconds},v1=${good}` })).toBe(true)
     expect(await verify(more, { 'x-signature': `t=${seconds},t=1,v1=${good}` })).toBe(false)
+    expect(await verify(more, { 'x-signature': `t=${seconds} , v1=${good}` })).toBe(true)
+    expect(await verify(more, { 'x-signature': `v1=${hmac('.body')}` })).toBe(false)
   })
 })
 
@@ -201,6 +334,8 @@ describe('several signatures and secrets', () => {
   it('more than any rotation needs are not even tried', async () => {
     expect(await verify(more, { 'x-signature': `${`${bad} `.repeat(7)}${good}` })).toBe(true)
     expect(await verify(more, { 'x-signature': `${`${bad} `.repeat(8)}${good}` })).toBe(false)
+    // What is no signature of this kind at all does not count.
+    expect(await verify(more, { 'x-signature': `${'v1,AAAA '.repeat(8)}${good}` })).toBe(true)
   })
 
   const request = { method: 'POST', url, headers: new Headers(), body: encodeUtf8(''), secrets: [], nowMs }

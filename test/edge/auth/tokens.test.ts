@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { bearer, isOneOf, verifyBearer } from '../../../src/edge/auth/tokens.ts'
+import { apiKey, basic, bearer, isOneOf, laneOfBearer, verifyBasic, verifyBearer } from '../../../src/edge/auth/tokens.ts'
 
 describe('tokens', () => {
   it.each([
     ['Bearer right', ['right'], true],
     ['bearer  right', ['wrong', 'right'], true],
+    ['Bearer right', ['right', 'wrong'], true],
+    ['Bearer right', ['wrong', 'right', 'other'], true],
     ['Bearer right', ['wrong'], false],
     ['Bearer right', [], false],
     ['Bearer right', [''], false],
@@ -31,5 +33,57 @@ describe('tokens', () => {
         url: 'https://relay.example/hooks/x',
       }),
     ).toBe(false)
+  })
+
+  it('a token is compared whole: of a thousand others none is taken for it', async () => {
+    const others = Array.from({ length: 1_000 }, (_, number) => `right${number}`)
+    for (const other of others) expect(await isOneOf(other, ['right'])).toBe(false)
+    expect(await isOneOf('right', [...others, 'right', ...others])).toBe(true)
+  })
+
+  it('each has the lane that it was granted', async () => {
+    const tokens = [
+      { token: 'first', lane: 'high' },
+      { token: 'second', lane: 'bulk' },
+    ] as const
+    expect(await laneOfBearer('Bearer first', tokens)).toBe('high')
+    expect(await laneOfBearer('Bearer second', tokens)).toBe('bulk')
+    expect(await laneOfBearer('Bearer third', tokens)).toBeUndefined()
+    expect(await laneOfBearer(null, tokens)).toBeUndefined()
+  })
+
+  it('a key may stand in a header of its own', async () => {
+    const scheme = apiKey('x-api-key')
+    const request = (headers: Record<string, string>, secrets: readonly string[]) =>
+      scheme.verify({
+        method: 'POST',
+        url: 'https://relay.example/hooks/x',
+        headers: new Headers(headers),
+        body: new Uint8Array(),
+        secrets,
+        nowMs: 0,
+      })
+    expect(await request({ 'x-api-key': 'right' }, ['wrong', 'right'])).toBe(true)
+    expect(await request({ 'x-api-key': 'right' }, ['wrong'])).toBe(false)
+    expect(await request({ authorization: 'Bearer right' }, ['right'])).toBe(false)
+    expect(await request({ 'x-api-key': '' }, [])).toBe(false)
+  })
+
+  it.each([
+    ['user:word', ['user:word'], true],
+    ['üser:wörd', ['other:x', 'üser:wörd'], true],
+    ['user:other', ['user:word'], false],
+    ['other:word', ['user:word'], false],
+    ['word', ['user:word'], false],
+    ['', [''], false],
+  ])('basic: %s against %j: %s', async (pair, pairs, proven) => {
+    expect(await verifyBasic(`Basic ${Buffer.from(pair).toString('base64')}`, pairs)).toBe(proven)
+    expect(await verifyBasic(`Bearer ${Buffer.from(pair).toString('base64')}`, pairs)).toBe(false)
+    expect(await verifyBasic(null, pairs)).toBe(false)
+  })
+
+  it('a secret of basic has a user and a password', async () => {
+    const taken = ['user:word', 'user:', ':word', 'word'].map((secret) => basic().takesSecret?.(secret))
+    expect(await Promise.all(taken)).toEqual([true, false, false, false])
   })
 })
