@@ -3,6 +3,7 @@ import type { Mutant } from './mutant.ts'
 
 const health = ['test/core/ledger/health.test.ts']
 const blame = ['test/cron/blame.test.ts', 'test/cron/flush.test.ts']
+const suspended = ['test/faults/suspended.test.ts']
 const bothLedgers = ['test/core/ledger/upstash.test.ts']
 
 export const blameMutants: readonly Mutant[] = [
@@ -125,6 +126,22 @@ export const blameMutants: readonly Mutant[] = [
     find: 'const systemic = admission.systemic === true',
     replace: 'const systemic = false',
     tests: ['test/core/failure.test.ts'],
+  },
+  {
+    name: 'a process that slept sends what it woke up with',
+    breaks: 'G3',
+    file: 'src/core/target/guarded-body.ts',
+    find: 'if (!mayStart()) {',
+    replace: 'if (!mayStart() && false) {',
+    tests: suspended,
+  },
+  {
+    name: 'the last look at the clock is before the connection stands',
+    breaks: 'G3',
+    file: 'src/core/target/guarded-body.ts',
+    find: '    { highWaterMark: 0 },',
+    replace: '    { highWaterMark: 2 },',
+    tests: suspended,
   },
   {
     name: 'of two updates of one moment a hash says which is the newer',

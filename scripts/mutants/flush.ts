@@ -211,7 +211,7 @@ export const flushMutants: readonly Mutant[] = [
     name: 'the platform’s bound is Target’s failure',
     breaks: 'G7',
     file: 'src/core/target/http.ts',
-    find: "if (!begun && isPlatformLimit(error)) return { kind: 'unsent' }",
+    find: "if (!begun && isPlatformLimit(error)) return { kind: 'unsent', why: 'limit' }",
     replace: '',
     tests: ['test/core/http-target.test.ts'],
   },
