@@ -118,7 +118,12 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     try {
       await keepPlace()
       // An idle run, 1,440 times a day, asks no more of the ledger than it must.
-      if (report.listed > 0) report.quotaLeft = (await ledger.summary()).remaining
+      if (report.listed > 0) {
+        const { remaining, health } = await ledger.summary()
+        report.quotaLeft = remaining
+        // Opened by this run's last calls: nothing was left to ask about.
+        if (report.stopped === 'drained' && health.breaker !== undefined) report.stopped = 'target_unavailable'
+      }
       await ledger.remember(lastRunMemo, JSON.stringify({ atMs: clock.now(), report }))
       await ledger.release('flush', holder)
     } catch (error) {

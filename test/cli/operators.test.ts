@@ -330,7 +330,7 @@ describe('flush', () => {
     await cli(['send', file('batch=thirdPartyId,tier\n3,x\n')], envOf(server))
     emulator.faults.add({ kind: 'status', status: 403 })
     await server.relay.operator.pause(true)
-    await cli(['send', file('batch=thirdPartyId,tier\n4,x\n')], envOf(server))
+    await cli(['send', file('batch=thirdPartyId,tier\n4,x\n5,x\n6,x\n')], envOf(server))
     await server.relay.operator.pause(false)
     const kept = await cli(['flush'], server.env)
     expect([kept.status, JSON.parse(kept.out)]).toEqual([1, expect.objectContaining({ stopped: 'target_unavailable' })])
