@@ -57,7 +57,6 @@ export const kinds = [
   'keys of the ring changed',
   'late events under a longer retention',
   'lists of several pages',
-  'bulk reads refused as too large',
   'reads of a sick key',
   'entries that nobody can read',
   'runs out of operations',

@@ -70,7 +70,7 @@ export function firstKnobs(
 
 function tinyBudgets(random: Random): Partial<Settings> {
   return {
-    ...(random.fraction() < 0.7 ? { flushMaxOps: between(random, 5, 12) } : {}),
+    ...(random.fraction() < 0.7 ? { flushMaxOps: between(random, 10, 15) } : {}),
     ...(random.fraction() < 0.5 ? { flushMaxMs: 1_000 } : {}),
   }
 }

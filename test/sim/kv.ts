@@ -134,7 +134,6 @@ export function simulatedKv(parts: KvParts): SimulatedKv {
       })
       const size = keys.length === 1 ? 0 : [...answer.values()].reduce((sum, value) => sum + Buffer.byteLength(value ?? ''), 0)
       if (size > parts.bytesPerRead) {
-        coverage['bulk reads refused as too large']++
         throw new Error('KV GET_BULK failed: 413 Total size of request exceeds the limit of 25MB')
       }
       return answer

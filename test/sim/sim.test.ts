@@ -13,8 +13,8 @@ beforeAll(useSynchronousCrypto)
 const found: readonly [seed: number, what: string][] = [
   [10, 'two refusals in a row forgot what was open below both (G3)'],
   [24, 'a refused merge was taken for a verdict on each of its events (G3)'],
-  [276, 'a settle that failed left an entry without attributes, which nothing could read or remove (G7)'],
-  [1117, 'a bare 404 of a wrong address was taken for a verdict on an earlier try (G3)'],
+  [93, 'a settle that failed left an entry without attributes, which nothing could read or remove (G7)'],
+  [177, 'a bare 404 of a wrong address was taken for a verdict on an earlier try (G3)'],
 ]
 
 /** The same with the draws that showed it. */
