@@ -153,7 +153,7 @@ export const windowMutants: readonly Mutant[] = [
     file: window,
     find: 'if (account !== wholeAccount && state.seenMs > nowMs + jumpToleranceMs) redate()',
     replace: '',
-    tests: ['test/core/ledger/durable-object.test.ts'],
+    tests: clocks,
   },
   {
     name: 'Redis: a share stays spent until the day that the clock was in',

@@ -12,7 +12,7 @@ import { backoffMs } from './backoff.ts'
 import type { Clock, Random } from './clock.ts'
 import { type Call, encodeCalls, maxUnits, type Wire } from './codec.ts'
 import { type Failure, type Fate, failureOf, fateOf, outcomeOf, type Sent } from './fate.ts'
-import type { Signal } from './ledger/health.ts'
+import type { Signal, Traits } from './ledger/health.ts'
 import type { Admission, AdmitRequest, Ledger, Settlement } from './ledger/port.ts'
 import { startWithinMs } from './ledger/young.ts'
 import type { Target } from './target/port.ts'
@@ -31,10 +31,12 @@ export interface Attempt {
   readonly attributes: readonly StampedAttribute[]
   /** Live only: the event's key. */
   readonly event?: string
-  /** On whose account; absent where several sources share it. */
-  readonly source?: string
+  /** Whose updates it carries. Where it is one source, on its account. */
+  readonly sources: readonly string[]
   /** Not to be sent yet: what would go is `held`. */
   readonly hold?: boolean
+  /** Replay only: before all others, those of which no try failed; then the others. */
+  readonly round?: 'first tries' | 'last resort'
 }
 
 export interface Admitted {
@@ -62,6 +64,10 @@ export interface Passage {
   readonly limited?: true
   /** When the quota will have room again, epoch ms, where it refused. */
   readonly retryAtMs?: number
+  /** What the breaker is about, where it held something back. */
+  readonly shutTraits?: Traits
+  /** Not asked to go yet, since a try of its visitor failed before. */
+  readonly failedBefore?: true
   readonly attempts: number
   /** To be given to the ledger, with the event's key once the event is settled. Absent where nothing was sent. */
   readonly settlement?: Settlement
@@ -119,6 +125,9 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
               token,
               ...(attempt.event === undefined ? {} : { event: attempt.event }),
               ...(attempt.hold === true ? { hold: true as const } : {}),
+              ...(attempt.round === 'first tries' ? { firstTry: true as const } : {}),
+              ...(attempt.round === 'last resort' ? { lastResort: true as const } : {}),
+              sources: attempt.sources,
               ...accountOf(attempt),
             })),
             lane,
@@ -146,7 +155,9 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
     return plans.map(({ one, calls }) => ({ ...passage(one, calls, answers), ...(limited ? { limited } : {}) }))
   }
 
-  function accountOf({ source }: Attempt): Pick<AdmitRequest, 'source'> {
+  function accountOf({ sources: [source, ...others] }: Attempt): Pick<AdmitRequest, 'source'> {
+    // What several sources share is on nobody's account.
+    if (others.length > 0) return {}
     const units = source === undefined ? undefined : shares.get(source)
     return source === undefined || units === undefined ? {} : { source: { name: source, units } }
   }
@@ -181,7 +192,7 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
     answers: ReadonlyMap<Call, Sent>,
   ): Passage {
     if (admission.event !== 'open') return { attempt, event: admission.event, attributes: [], calls: 0, attempts: 0 }
-    const systemic = admission.probe === 'systemic'
+    const systemic = admission.systemic === true
     const stampOf = new Map(attempt.attributes.map(({ name, stamp }) => [name, stamp]))
     const fates = new Map(
       calls.flatMap((call) => {
@@ -215,6 +226,8 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
         ? {}
         : { failure: failures.includes('misconfigured') ? ('misconfigured' as const) : ('unavailable' as const) }),
       ...(admission.retryAtMs === undefined ? {} : { retryAtMs: admission.retryAtMs }),
+      ...(admission.shutTraits === undefined ? {} : { shutTraits: admission.shutTraits }),
+      ...(admission.failedBefore === undefined ? {} : { failedBefore: admission.failedBefore }),
     }
     if (calls.length === 0) return base
 
@@ -231,7 +244,7 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
         ? { giveBack: { bucket: admission.bucket, units: unused, ...accountName(accountOf(attempt)) } }
         : {}),
       ...(failures.length === 0 ? {} : { backoff: nextTry(admission.attempts + 1, started) }),
-      ...(signal === undefined ? {} : { signal }),
+      ...(signal === undefined ? {} : { signal, sources: attempt.sources }),
       ...(admission.probe === undefined ? {} : { probe: true as const }),
     }
     return { ...base, settlement }

@@ -270,7 +270,7 @@ function attemptOf(update: Update, nowMs: number): Attempt {
     visitor: update.visitor,
     visitorHash: update.visitorHash,
     attributes: update.attributes.map((attribute) => ({ ...attribute, stamp: update.stamp })),
-    source: update.source,
+    sources: [update.source],
     ...(update.event === undefined ? {} : { event: update.event }),
     hold: (update.notBeforeMs ?? 0) > nowMs,
   }

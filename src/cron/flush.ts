@@ -14,10 +14,12 @@ import type { Random } from '../core/clock.ts'
 import type { Door, Passage } from '../core/door.ts'
 import { errorName } from '../core/errors.ts'
 import { deadReason } from '../core/fate.ts'
+import type { Traits } from '../core/ledger/health.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import { type BudgetParts, createBudget, Stop } from './budget.ts'
 import {
+  askedAgain,
   attemptsOf,
   firstStamps,
   type Group,
@@ -27,6 +29,7 @@ import {
   type Standings,
   standingOf,
   standingsOf,
+  without,
 } from './groups.ts'
 import { createPass } from './passing.ts'
 import { emptyReport, type FlushReport } from './report.ts'
@@ -44,8 +47,8 @@ export interface FlushParts extends BudgetParts {
   readonly limits?: Limits
 }
 
-/** A chunk of nothing but failures, of this many visitors, says that Target is down: the run stops. */
-const failuresThatStop = 3
+/** First tries, what is left of those that met the breaker, and what failed before. */
+const rounds = 3
 export const lastRunMemo = 'flush-last-run'
 
 /** One run. Never rejects: whatever stops it stands in the report. */
@@ -59,6 +62,8 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   let leased = false
   let kept: string | undefined
   let position = ''
+  /** What the breaker is about, as far as this run was told: that need not be asked about. */
+  let shut: Traits | undefined
 
   try {
     await budget.begin()
@@ -87,7 +92,10 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
       // A list, and a bulk read at least.
       await budget.next(2)
       const page = await budget.ask('backlog_unavailable', () => pages.next())
-      if (page.done === true) return
+      if (page.done === true) {
+        if (shut !== undefined) report.stopped = 'target_unavailable'
+        return
+      }
       // Before the page is worked on: a run that dies there does not find itself there again.
       if (page.value.length > 0) await budget.ask('ledger_unavailable', keepPlace)
       await flushPage(page.value)
@@ -130,16 +138,30 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
       await budget.next()
       return budget.ask('ledger_unavailable', () => ledger.firstStamps(asked))
     })
+    let open: readonly Group[] = groups
+    // What failed before goes last, the fewest failures first: it must keep nobody else from being tried.
+    for (let round = 0; open.length > 0 && round < rounds; round++)
+      open = (await flushGroups(open, under)).toSorted((a, b) => a.failures - b.failures)
+    for (const { entries } of open) report.deferredAgain += entries.length
+  }
+
+  /** Answers what is to be asked about once more in this run. */
+  async function flushGroups(groups: readonly Group[], under: (group: Group) => Promise<Group>): Promise<readonly Group[]> {
+    const again: Group[] = []
     let chunk: MergedGroup[] = []
     for (const group of groups) {
-      const next = merged(await under(group), limits)
+      const open = without(group, shut)
+      report.deferredAgain += group.entries.length - (open?.entries.length ?? 0)
+      if (open === undefined) continue
+      const next = merged(await under(open), limits)
       if (chunk.length > 0 && !fitTogether([...chunk, next])) {
-        await flushChunk(chunk)
+        again.push(...(await flushChunk(chunk)))
         chunk = []
       }
       chunk.push(next)
     }
-    if (chunk.length > 0) await flushChunk(chunk)
+    if (chunk.length > 0) again.push(...(await flushChunk(chunk)))
+    return again
   }
 
   function dueMs(entry: Entry): number {
@@ -157,18 +179,27 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     )
   }
 
-  async function flushChunk(groups: readonly MergedGroup[]): Promise<void> {
+  async function flushChunk(groups: readonly MergedGroup[]): Promise<readonly Group[]> {
     await budget.next(1)
     const passed: Passage[] = []
+    const again: Group[] = []
     let stop = await stopOf(() =>
       pass(
         groups.flatMap(({ attempts }) => attempts),
         passed,
       ),
     )
+    // It has closed the breaker, whatever that was about.
+    const yes = passed.some(({ attributes }) => attributes.some(({ fate }) => fate === 'sent_delivered'))
     for (const group of groups) {
       const passages = passed.filter(({ attempt }) => attempt.visitorHash === group.visitorHash)
       if (passages.length === 0) continue
+      const later = askedAgain(group, passages, yes)
+      if (later !== undefined) {
+        again.push(...later)
+        report.deferredAgain += group.entries.length - later.reduce((sum, { entries }) => sum + entries.length, 0)
+        continue
+      }
       const standings = standingsOf(group, passages)
       const calls = passages.reduce((sum, passage) => sum + passage.calls, 0)
       report.merged += Math.max(0, group.entries.length - 1)
@@ -180,6 +211,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     parts.progress?.(report)
     if (stop !== undefined) throw stop
     stopIfRefusedRoom(passed)
+    return again
   }
 
   /**
@@ -250,15 +282,13 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     const retryAtMs = passages.flatMap((passage) => passage.retryAtMs ?? [])
     const fates = new Set(passages.flatMap(({ attributes }) => attributes.map(({ fate }) => fate)))
     if (fates.has('paused')) throw new Stop('paused')
-    if (fates.has('shut') && !fates.has('sent_delivered')) throw new Stop('target_unavailable')
+    // A yes has closed the breaker, whatever it was about.
+    shut = fates.has('sent_delivered') ? undefined : (passages.find(({ shutTraits }) => shutTraits !== undefined)?.shutTraits ?? shut)
+    if (shut?.length === 0) throw new Stop('target_unavailable')
     if (fates.has('quota')) {
       if (retryAtMs.length > 0) report.retryAtMs = Math.min(...retryAtMs)
       throw new Stop('quota')
     }
-    const failures = passages.filter(({ failure }) => failure !== undefined)
-    const failing = new Set(failures.map(({ attempt }) => attempt.visitorHash))
-    if (failures.some(({ failure }) => failure === 'misconfigured') || (!fates.has('sent_delivered') && failing.size >= failuresThatStop))
-      throw new Stop('target_unavailable')
   }
 }
 

@@ -2,6 +2,7 @@
 import type { KeptEntry } from '../core/backlog/port.ts'
 import type { Attempt, Passage, StampedAttribute } from '../core/door.ts'
 import { type Fate, standing } from '../core/fate.ts'
+import { type Traits, traitsOf } from '../core/ledger/health.ts'
 import { type Ledger, maxBatch } from '../core/ledger/port.ts'
 import type { Limits } from '../core/limits.ts'
 import { mergeNewest } from '../core/merge.ts'
@@ -12,6 +13,8 @@ import type { Stamp } from '../core/update.ts'
 export interface Group {
   readonly visitorHash: string
   readonly entries: readonly KeptEntry[]
+  /** Tries that failed, as far as this run knows. */
+  readonly failures: number
 }
 
 /** With what it comes to the door as. */
@@ -35,7 +38,7 @@ export function groupByVisitor(entries: readonly KeptEntry[], last: ReadonlySet<
   }
   const lastAt = new Map([...last].map((visitorHash, index) => [visitorHash, index + 1]))
   return [...groups]
-    .map(([visitorHash, entries]) => ({ visitorHash, entries }))
+    .map(([visitorHash, entries]) => ({ visitorHash, entries, failures: 0 }))
     .map((group) => ({
       group,
       lastAt: lastAt.get(group.visitorHash) ?? 0,
@@ -60,7 +63,7 @@ export function firstStamps(groups: readonly Group[], ask: Ledger['firstStamps']
     if (held === undefined || entry.stamp < held) earliest.set(entry.event, entry.stamp)
     if (entry.blind === true) unasked.add(entry.event)
   }
-  return async ({ visitorHash, entries }) => {
+  return async ({ entries, ...group }) => {
     while (entries.some(({ entry }) => unasked.has(entry.event ?? ''))) {
       const asked = [...unasked].slice(0, maxBatch).map((event) => ({ event, stamp: earliest.get(event) ?? '' }))
       const stamps = await ask(asked)
@@ -70,13 +73,44 @@ export function firstStamps(groups: readonly Group[], ask: Ledger['firstStamps']
       })
     }
     return {
-      visitorHash,
+      ...group,
       entries: entries.map(({ key, entry }) => {
         const stamp = entry.event === undefined ? entry.stamp : (earliest.get(entry.event) ?? entry.stamp)
         return { key, entry: { ...entry, stamp } }
       }),
     }
   }
+}
+
+/** What of it the breaker is not about; undefined where that is nothing. */
+export function without(group: Group, shut: Traits | undefined): Group | undefined {
+  if (shut === undefined) return group
+  const entries = group.entries.filter(({ entry }) => {
+    const traits = new Set(
+      traitsOf(
+        group.visitorHash,
+        [entry.source],
+        entry.attributes.map(({ name }) => name),
+      ),
+    )
+    return !shut.every((trait) => traits.has(trait))
+  })
+  return entries.length === 0 ? undefined : { ...group, entries }
+}
+
+/**
+ * What of a group is to be asked about once more, behind the others: all of it where a try failed before; where the breaker
+ * held it back, what alone it is not about, or all of it where the breaker was closed since. Undefined where its passages
+ * are the answer.
+ */
+export function askedAgain(group: Group, passages: readonly Passage[], closed: boolean): readonly Group[] | undefined {
+  const failed = passages.find(({ failedBefore }) => failedBefore === true)
+  if (failed !== undefined) return [{ ...group, failures: failed.attempts }]
+  const shut = passages.find(({ shutTraits }) => shutTraits !== undefined)?.shutTraits
+  if (shut !== undefined && closed) return [group]
+  const open = without(group, shut)
+  if (shut === undefined || open === undefined || group.entries.length === 1) return undefined
+  return open.entries.length < group.entries.length ? [open] : open.entries.map((entry) => ({ ...group, entries: [entry] }))
 }
 
 /** Per attribute the newest of all entries, in attempts of bounded size. */
@@ -87,13 +121,13 @@ export function merged(group: Group, limits: Limits): MergedGroup {
 export function attemptsOf(group: Group, attributes: readonly StampedAttribute[], limits: Limits): readonly Attempt[] {
   const [first] = group.entries
   if (first === undefined) return []
-  const { visitor, source } = first.entry
-  const shared = group.entries.every(({ entry }) => entry.source === source)
-  return cutAttributes(visitor, attributes, limits).map((slice) => ({
-    visitor,
+  const sources = [...new Set(group.entries.map(({ entry }) => entry.source))]
+  return cutAttributes(first.entry.visitor, attributes, limits).map((slice) => ({
+    visitor: first.entry.visitor,
     visitorHash: group.visitorHash,
     attributes: slice,
-    ...(shared ? { source } : {}),
+    sources,
+    round: group.failures === 0 ? 'first tries' : 'last resort',
   }))
 }
 

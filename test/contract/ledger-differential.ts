@@ -34,7 +34,7 @@ const admitOp = fc.record({
       share: fc.option(fc.constantFrom(0, 4, 20), { nil: undefined }),
       hold: fc.integer({ min: 0, max: 9 }).map((draw) => draw === 0),
       sources: fc.subarray(['noisy', 'quiet', 'third'], { minLength: 1 }),
-      lastResort: fc.boolean(),
+      round: fc.constantFrom({}, { firstTry: true as const }, { lastResort: true as const }),
     }),
     { minLength: 1, maxLength: 4 },
   ),
@@ -159,7 +159,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
             }
             case 'admit': {
               const requests = operation.requests.map(
-                ({ visitor, name, event, stamps, units, share, hold, sources, lastResort }): AdmitRequest => ({
+                ({ visitor, name, event, stamps, units, share, hold, sources, round }): AdmitRequest => ({
                   visitorHash: `visitor-${visitor}`,
                   // With an event all attributes have the event's one stamp.
                   attributes: stamps.map((serial, index) => ({
@@ -171,7 +171,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
                   ...(event === undefined ? {} : { event: `event-${event}` }),
                   ...(share === undefined ? {} : { source: { name: 'noisy', units: share } }),
                   ...(hold ? { hold } : {}),
-                  ...(lastResort ? { lastResort } : {}),
+                  ...round,
                   sources,
                 }),
               )

@@ -178,8 +178,17 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
     )
     const heldBack = breaker?.traits.every((trait) => about.includes(trait)) === true
     const mayProbe = breaker !== undefined && now >= breaker.untilMs && (answer.attempts === 0 || request.lastResort === true)
-    const closed = request.hold === true ? 'held' : health.paused ? 'paused' : heldBack && !mayProbe ? 'shut' : undefined
-    if (closed !== undefined) return { ...answer, ...first, verdicts: verdicts.map((verdict) => (verdict === 'send' ? closed : verdict)) }
+    const later = request.firstTry === true && answer.attempts > 0
+    const closed =
+      request.hold === true ? 'held' : later ? 'backoff' : health.paused ? 'paused' : heldBack && !mayProbe ? 'shut' : undefined
+    if (closed !== undefined)
+      return {
+        ...answer,
+        ...first,
+        verdicts: verdicts.map((verdict) => (verdict === 'send' ? closed : verdict)),
+        ...(closed === 'backoff' ? { failedBefore: true } : {}),
+        ...(closed === 'shut' ? { shutTraits: breaker?.traits ?? [] } : {}),
+      }
     const { source } = request
     const own = source === undefined ? undefined : shareOf(source.name, now)
     const over = source !== undefined && own !== undefined && counted(own, now).length + request.units > source.units

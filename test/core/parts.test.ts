@@ -64,7 +64,7 @@ describe('an update of very many attributes', () => {
   it('of which one part is refused is rejected; the others are delivered', async () => {
     const world = await createWorld()
     world.target.behave = (_, pairs) => (pairs.has('a700') ? { kind: 'refused', message: 'no', own: true } : undefined)
-    expect(await world.deliver([await world.update(huge)])).toEqual([{ status: 'rejected' }])
+    expect(await world.deliver([await world.update(huge)])).toEqual([{ status: 'rejected', detail: 'no' }])
     expect(Object.keys(world.profile())).toHaveLength(950)
     const [letter] = (await world.backlog.listDead()).items
     expect(letter).toMatchObject({ dead: { reason: 'rejected', entry: { attributes: { length: 200 } } } })

@@ -61,7 +61,7 @@ describe('flush: what stops it', () => {
     const world = await createWorld()
     await deferred(
       world,
-      Array.from({ length: 20 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } })),
+      Array.from({ length: 40 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } })),
     )
     world.target.behave = async () => {
       await world.clock.advance(5_000)
@@ -69,13 +69,13 @@ describe('flush: what stops it', () => {
     }
     const report = await world.flush()
     expect(report.stopped).toBe('target_unavailable')
-    expect(await world.entries()).toBe(20)
-    expect(world.target.calls.length).toBeLessThanOrEqual(4)
+    expect(await world.entries()).toBe(40)
+    expect(world.target.calls.length).toBeLessThanOrEqual(8)
     world.target.behave = () => undefined
     await world.clock.advance(60_000)
     await world.flush()
     expect(await world.entries()).toBe(0)
-    expect(world.target.profiles.size).toBe(20)
+    expect(world.target.profiles.size).toBe(40)
   })
 
   it('a used-up quota: it stops, says when there is room, and goes on then (G1, G7)', async () => {

@@ -143,6 +143,8 @@ describe('a sender’s clock', () => {
     const sent = async (source: string, aheadMs: number, n: number) =>
       world.update({ attributes: { n }, occurredAt: world.clock.now() + aheadMs }, source)
     await watched.deliver([await sent('till', 61_000, 1), await sent('till', 3_000, 2), await sent('desk', 0, 3)])
+    await watched.settled()
+    await world.clock.advance(1)
     await watched.deliver([await sent('till', 62_000, 4)])
     await watched.settled()
     expect(told).toEqual([{ till: 61_000 }, { till: 62_000 }])

@@ -1,17 +1,22 @@
 /** One isolate of the relay: the real edge, core and cron, with ports that are slow, fail, and end with it at any step. */
 import { type Kv, kvBacklog } from '../../src/core/backlog/kv.ts'
-import type { Seal } from '../../src/core/backlog/seal.ts'
+import { createSeal } from '../../src/core/backlog/seal.ts'
 import type { Clock, Random } from '../../src/core/clock.ts'
+import type { Erase } from '../../src/core/erase.ts'
 import { withDeadline } from '../../src/core/ledger/deadline.ts'
 import { newEpochMemory, type Witness, watchedLedger } from '../../src/core/ledger/epoch.ts'
-import type { LedgerStore } from '../../src/core/ledger/port.ts'
+import type { LedgerStore, Settlement } from '../../src/core/ledger/port.ts'
+import type { Limits } from '../../src/core/limits.ts'
+import type { Lane, Visitor } from '../../src/core/update.ts'
 import type { FlushReport } from '../../src/cron/report.ts'
+import type { Source } from '../../src/edge/source.ts'
 import { composeRelay } from '../../src/relay.ts'
 import type { Settings } from '../../src/settings.ts'
+import type { WrongClock } from './clocks.ts'
 import type { Coverage } from './coverage.ts'
 import { type Outages, type Weather, within } from './faults.ts'
 import type { Oracle } from './oracle.ts'
-import { simulatedSources as sources } from './sources.ts'
+import { type Cell, Invocation, interrupted, invocations } from './reach.ts'
 import type { VirtualTime } from './time.ts'
 
 export interface Shared {
@@ -19,30 +24,50 @@ export interface Shared {
   readonly random: Random
   readonly oracle: Oracle
   readonly coverage: Coverage
-  readonly store: LedgerStore
+  readonly reached: Set<Cell>
+  /** All of the night, for their ends. */
+  readonly invocations: Invocation[]
+  readonly storeFor: (settings: Settings) => LedgerStore
   readonly witness: Witness
   readonly kv: Kv
-  readonly seal: Seal
-  readonly fetch: typeof globalThis.fetch
+  /** `fetch` under a time-out of its own. */
+  readonly fetchFor: (timeoutMs: number) => typeof globalThis.fetch
   readonly weather: () => Weather
   readonly outages: () => Outages
   readonly settings: () => Settings
+  readonly sources: readonly Source[]
+  readonly limits: Limits
+  /** Subrequests that the platform allows an invocation. */
+  readonly subrequests: number
+  /** An isolate whose clock goes wrong has one. */
+  readonly clock: () => WrongClock | undefined
+  /** What Target last said to this visitor's attribute, where it was a no. */
+  readonly lastNo: (visitorHash: string, name: string) => 'refused_together' | 'sent_turned_away' | undefined
   readonly trace: (line: string) => void
 }
 
 export interface Isolate {
   readonly name: string
+  readonly settings: Settings
   readonly alive: () => boolean
+  /** By how much its clock is ahead of real time, ms. */
+  readonly clockErrorMs: () => number
   /** Undefined where the isolate died before it answered. */
   request(request: Request): Promise<Response | undefined>
   flush(): Promise<FlushReport | undefined>
+  /** Goes on from `cursor`, where an erasure that was not complete ended. */
+  erase(visitor: Visitor, cursor?: string): Promise<Awaited<ReturnType<Erase>> | undefined>
   die(): void
 }
 
 const never = new Promise<never>(() => {})
 
 export async function createIsolate(name: string, shared: Shared): Promise<Isolate> {
-  const { time, random, oracle, coverage, store, witness } = shared
+  const { time, random, oracle, coverage, witness } = shared
+  const settings = shared.settings()
+  const store = shared.storeFor(settings)
+  const underWay = new Set<Invocation>()
+  const laneOf = new Map<string, Lane>()
   let alive = true
   let ended = () => {}
   const death = new Promise<undefined>((resolve) => {
@@ -60,10 +85,11 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
   async function step<T>(kind: StepKind, effect: () => Promise<T>): Promise<T> {
     if (!alive) return never
     if (random.fraction() < shared.weather().death) {
-      const before = random.fraction() < 0.5
-      coverage[`deaths ${before ? 'before' : 'after'} a ${kind}`]++
-      if (!before) await effect().catch(() => undefined)
-      die(`${before ? 'before' : 'after'} a ${kind}`)
+      const when = random.fraction() < 0.5 ? 'before' : 'after'
+      coverage[`deaths ${when} a ${kind}`]++
+      if (when === 'after') await effect().catch(() => undefined)
+      interrupted(`death ${when} a ${kind}`)
+      die(`${when} a ${kind}`)
       return never
     }
     try {
@@ -75,15 +101,29 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     }
   }
 
+  /** What the platform counts, and refuses beyond its bound. */
+  function counted<T>(message: string, effect: () => Promise<T>): Promise<T> {
+    const invocation = invocations.getStore()
+    if (invocation !== undefined && ++invocation.subrequests > shared.subrequests) {
+      coverage['subrequests refused']++
+      interrupted('too many subrequests')
+      return Promise.reject(new Error(message))
+    }
+    return effect()
+  }
+
   async function overNetwork<T>(effect: () => Promise<T>): Promise<T> {
     const slow = random.fraction() < shared.weather().ledgerSlow ? random.fraction() * 4_000 : 0
+    if (slow > settings.ledgerTimeoutMs) interrupted('ledger slow')
     await time.sleep(1 + random.fraction() * 10 + slow)
     if (within(shared.outages().ledger, time.nowMs)) {
       coverage['ledger outages']++
+      interrupted('ledger outage')
       if (random.fraction() < 0.5) return never
       throw new Error('ledger: unreachable')
     }
     const lost = random.fraction() < shared.weather().ledgerLost
+    if (lost) interrupted('ledger answer lost')
     if (lost && random.fraction() < 0.5) return never
     const result = await effect()
     if (lost) {
@@ -97,10 +137,18 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
   const ask = <T>(effect: () => Promise<T>) => step('ledger step', () => overNetwork(effect))
 
   const skewMs = Math.round((random.fraction() - 0.5) * 3_000)
+  const wrong = shared.clock()
+  const clockErrorMs = () => skewMs + (wrong?.errorMs() ?? 0)
+  for (const atMs of wrong?.jumpsAtMs ?? [])
+    time.at(atMs, () => {
+      if (!alive) return
+      coverage['clock jumps']++
+      for (const invocation of underWay) invocation.interrupted('clock jump')
+    })
   const clock: Clock = {
-    now: () => Math.round(time.nowMs + skewMs),
+    now: () => Math.round(time.nowMs + clockErrorMs()),
     after: (ms) => {
-      const { elapsed, cancel } = time.after(ms)
+      const { elapsed, cancel } = time.after(ms / (wrong?.rate ?? 1))
       return { elapsed: elapsed.then(() => (alive ? undefined : never)), cancel }
     },
   }
@@ -109,14 +157,30 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     oracle.checkDiscreet('a log line', line)
     if (event === 'ledger_lost' || event === 'ledger_went_back') shared.trace(`${name} ${line}`)
   }
-  const settings = shared.settings()
   const { kv } = shared
+  const noteFates = (settlements: readonly Settlement[]) => {
+    const invocation = invocations.getStore()
+    for (const { token, visitorHash, attributes } of settlements)
+      for (const { name: attribute, outcome } of attributes)
+        invocation?.saw(
+          'fate',
+          outcome === 'unsent' ? (shared.lastNo(visitorHash, attribute) ?? 'unsent') : `sent_${outcome}`,
+          laneOf.get(token) ?? 'replay',
+        )
+  }
   const ledger = withDeadline(
     watchedLedger(
       {
         kind: 'embedded',
-        admit: (...parts) => ask(() => store.admit(...parts)),
-        settle: (...parts) => ask(() => store.settle(...parts)),
+        admit: (epoch, requests, lane) => {
+          invocations.getStore()?.begin()
+          for (const { token } of requests) laneOf.set(token, lane)
+          return ask(() => store.admit(epoch, requests, lane))
+        },
+        settle: (settlements, counts) => {
+          noteFates(settlements)
+          return ask(() => store.settle(settlements, counts))
+        },
         firstStamps: (...parts) => ask(() => store.firstStamps(...parts)),
         summary: () => ask(() => store.summary()),
         usage: () => ask(() => store.usage()),
@@ -149,31 +213,56 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     settings.ledgerTimeoutMs,
     clock,
   )
+  const seal = await createSeal(settings.backlogKeys, (bytes) => Uint8Array.from(Buffer.from(random.hex(bytes), 'hex')))
+  const tooManyKv = 'Too many API requests by single Worker invocation.'
+  const onKv = <T>(effect: () => Promise<T>) => counted(tooManyKv, () => step('KV step', effect))
+  const fetch = shared.fetchFor(settings.targetTimeoutMs)
+  const bounds = { limits: shared.limits }
   const relay = await composeRelay({
     settings,
-    sources,
+    sources: shared.sources,
     ledger,
     backlog: kvBacklog(
       {
-        put: (...parts) => step('KV step', () => kv.put(...parts)),
-        delete: (...parts) => step('KV step', () => kv.delete(...parts)),
-        get: (...parts) => step('KV step', () => kv.get(...parts)),
-        list: (...parts) => step('KV step', () => kv.list(...parts)),
+        put: (...parts) => onKv(() => kv.put(...parts)),
+        delete: (...parts) => onKv(() => kv.delete(...parts)),
+        get: (...parts) => onKv(() => kv.get(...parts)),
+        list: (...parts) => onKv(() => kv.list(...parts)),
       },
-      { randomHex: random.hex, seal: shared.seal },
+      { randomHex: random.hex, seal, ...bounds },
     ),
     clock,
     random,
-    fetch: (...parts) => step('call', () => shared.fetch(...parts)),
+    fetch: (...parts) => counted('Too many subrequests by single Worker invocation.', () => step('call', () => fetch(...parts))),
     background: () => {},
     log,
+    ...bounds,
   })
+
+  /** Undefined where the isolate dies first. */
+  async function invoke<T>(work: () => Promise<T>): Promise<T | undefined> {
+    if (!alive) return undefined
+    const invocation = new Invocation(shared.reached)
+    shared.invocations.push(invocation)
+    underWay.add(invocation)
+    try {
+      return await Promise.race([invocations.run(invocation, work), death])
+    } finally {
+      underWay.delete(invocation)
+    }
+  }
 
   return {
     name,
+    settings,
     alive: () => alive,
-    request: async (request) => (alive ? Promise.race([Promise.resolve(relay.app.fetch(request)), death]) : undefined),
-    flush: async () => (alive ? Promise.race([relay.flush(), death]) : undefined),
-    die: () => die('in a deploy'),
+    clockErrorMs,
+    request: (request) => invoke(async () => relay.app.fetch(request)),
+    flush: () => invoke(() => relay.flush()),
+    erase: (visitor, cursor) => invoke(() => relay.operator.erase(visitor, cursor)),
+    die: () => {
+      for (const invocation of underWay) invocation.interrupted('deploy')
+      die('in a deploy')
+    },
   }
 }

@@ -1,9 +1,13 @@
-/** Workers KV as it is in production: behind by up to a minute, slow, throttled, away; a put that failed may be kept. */
+/**
+ * Workers KV as it is in production: behind by up to a minute, slow, throttled, away; a put that failed may be kept. It
+ * refuses what KV refuses: metadata over 1,024 bytes, values and bulk reads over their bounds, more than 100 keys a read.
+ */
 import type { Kv } from '../../src/core/backlog/kv.ts'
 import type { Random } from '../../src/core/clock.ts'
 import type { Coverage } from './coverage.ts'
 import { type Outages, type Weather, within } from './faults.ts'
 import type { Oracle } from './oracle.ts'
+import { interrupted } from './reach.ts'
 import type { VirtualTime } from './time.ts'
 
 interface Stored {
@@ -25,11 +29,28 @@ export interface KvParts {
   readonly coverage: Coverage
   /** The values in what is stored, as the oracle needs them. */
   readonly valuesIn: (key: string, value: string, metadata: unknown) => Promise<readonly string[]>
+  /** Bytes that one read of several keys may answer. */
+  readonly bytesPerRead: number
+  /** Whether a key that is put now will be sick, asked for each that has a value. */
+  readonly sickens: (key: string) => 'fails' | 'slow' | undefined
+  readonly trace: (line: string) => void
 }
 
-export function simulatedKv(parts: KvParts): Kv {
+export interface SimulatedKv extends Kv {
+  /** Something that the relay never wrote. */
+  plant(key: string, value: string, metadata?: unknown): void
+}
+
+const maxMetadataBytes = 1_024
+const maxValueBytes = 25 * 1_048_576
+const maxKeysPerRead = 100
+/** How long a sick key takes that is only slow. */
+const slowMs = 20_000
+
+export function simulatedKv(parts: KvParts): SimulatedKv {
   const { time, random, oracle, coverage } = parts
   const stored = new Map<string, Stored>()
+  const sick = new Map<string, 'fails' | 'slow'>()
   const lagMs = () => random.fraction() * parts.weather().kvStaleMs
 
   /** A slow network, and sometimes none; `effect` may have happened all the same. */
@@ -37,9 +58,11 @@ export function simulatedKv(parts: KvParts): Kv {
     await time.sleep(2 + random.fraction() * 15 + (random.fraction() < parts.weather().kvSlow ? random.fraction() * 3_000 : 0))
     if (within(parts.outages().kv, time.nowMs)) {
       coverage['KV outages']++
+      interrupted('KV outage')
       throw new Error('KV: 503')
     }
     if (random.fraction() < parts.weather().kvFail) {
+      interrupted('KV failed')
       if (mayBeKept && random.fraction() < 0.4) {
         coverage['KV puts that failed and were kept']++
         effect()
@@ -52,11 +75,30 @@ export function simulatedKv(parts: KvParts): Kv {
   }
 
   return {
+    plant: (key, value, metadata) => {
+      stored.set(key, {
+        value,
+        ...(metadata === undefined ? {} : { metadata }),
+        visibleAtMs: time.nowMs,
+        goneAtMs: Number.POSITIVE_INFINITY,
+      })
+    },
     put: async (key, value, options) => {
       oracle.checkDiscreet('a KV key', key)
-      const values = await parts.valuesIn(key, value, options?.metadata)
+      const metadata = options?.metadata
+      const bytes = Buffer.byteLength(JSON.stringify(metadata) ?? '')
+      if (bytes > maxMetadataBytes) throw new Error(`KV PUT failed: 413 Metadata length of ${bytes} exceeds limit of ${maxMetadataBytes}.`)
+      if (Buffer.byteLength(value) > maxValueBytes) throw new Error('KV PUT failed: 413 Value length exceeds limit.')
+      const values = await parts.valuesIn(key, value, metadata)
+      if (value !== '' && key.startsWith('b1/')) {
+        const illness = parts.sickens(key)
+        if (illness !== undefined) {
+          parts.trace(`KV: ${key} is sick: ${illness}`)
+          sick.set(key, illness)
+          oracle.excuse(key)
+        }
+      }
       return travel(() => {
-        const metadata = options?.metadata
         stored.set(key, {
           value,
           ...(metadata === undefined ? {} : { metadata: structuredClone(metadata) }),
@@ -74,14 +116,29 @@ export function simulatedKv(parts: KvParts): Kv {
         one.deletedAtMs = time.nowMs
         one.goneAtMs = time.nowMs + lagMs()
       }, true),
-    get: (keys) =>
-      travel(() => {
+    get: async (keys) => {
+      if (keys.length > maxKeysPerRead) throw new Error(`KV GET_BULK failed: 400 You can request a maximum of ${maxKeysPerRead} keys`)
+      const ill = keys.map((key) => sick.get(key))
+      if (ill.includes('slow')) await time.sleep(slowMs)
+      if (ill.includes('fails')) {
+        coverage['reads of a sick key']++
+        await time.sleep(50)
+        throw new Error('KV GET_BULK failed: 500 Internal Server Error')
+      }
+      const answer = await travel(() => {
         const seen = (key: string) => {
           const one = stored.get(key)
           return one !== undefined && one.visibleAtMs <= time.nowMs && one.goneAtMs > time.nowMs ? one.value : null
         }
         return new Map(keys.map((key) => [key, seen(key)]))
-      }),
+      })
+      const size = keys.length === 1 ? 0 : [...answer.values()].reduce((sum, value) => sum + Buffer.byteLength(value ?? ''), 0)
+      if (size > parts.bytesPerRead) {
+        coverage['bulk reads refused as too large']++
+        throw new Error('KV GET_BULK failed: 413 Total size of request exceeds the limit of 25MB')
+      }
+      return answer
+    },
     list: ({ prefix, cursor, limit = 1_000 }) =>
       travel(() => {
         const live = [...stored]
@@ -95,6 +152,7 @@ export function simulatedKv(parts: KvParts): Kv {
           .sort(([a], [b]) => (a < b ? -1 : 1))
         const page = live.slice(0, limit).map(([name, { metadata }]) => ({ name, ...(metadata === undefined ? {} : { metadata }) }))
         const last = page.at(-1)
+        if (live.length > limit) coverage['lists of several pages']++
         return live.length > limit && last !== undefined
           ? { list_complete: false as const, keys: page, cursor: last.name }
           : { list_complete: true as const, keys: page }

@@ -2,29 +2,43 @@
 import { DatabaseSync } from 'node:sqlite'
 import { unpackDead, unpackEntry } from '../../src/core/backlog/entry-format.ts'
 import { createSeal, type Seal } from '../../src/core/backlog/seal.ts'
+import { createHasher } from '../../src/core/hash.ts'
+import type { LedgerStore } from '../../src/core/ledger/port.ts'
 import { sqlLedger } from '../../src/core/ledger/sql.ts'
 import { nodeSqlite } from '../../src/core/ledger/sqlite-node.ts'
 import { lateMs } from '../../src/core/ledger/young.ts'
-import { ledgerSettings, parseSettings, type Settings } from '../../src/settings.ts'
+import { defaultLimits } from '../../src/core/limits.ts'
+import type { Visitor } from '../../src/core/update.ts'
+import { ledgerSettings, type Settings } from '../../src/settings.ts'
 import { seededRandom } from '../support/clock.ts'
 import { memoryWitness } from '../support/ledger.ts'
 import { ringKey } from '../support/seal.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { putState, takeState } from '../support/sqlite-state.ts'
+import { anyErrors, ledgerClocks, type WrongClock, wrongClock } from './clocks.ts'
 import { type Coverage, noCoverage } from './coverage.ts'
+import { between, type DrawOptions, type Night, nightOf, pick } from './draws.ts'
 import { type Outages, outagesOf, type Weather, weatherOf } from './faults.ts'
 import { createIsolate, type Isolate, type Shared } from './isolate.ts'
+import { bulkToken, firstKnobs, highToken, type Knobs, knobNames, limitsOf, settingsOf, turned } from './knobs.ts'
 import { simulatedKv } from './kv.ts'
 import { Oracle } from './oracle.ts'
-import { simulatedTarget } from './target.ts'
+import { type Cell, type Invocation, interrupted, invocations } from './reach.ts'
+import { simulatedSources } from './sources.ts'
+import { poisonMark, simulatedTarget } from './target.ts'
 import { VirtualTime } from './time.ts'
 import { drawTraffic, type Traffic } from './traffic.ts'
 
 export interface RunResult {
   readonly seed: number
   readonly coverage: Coverage
+  readonly reached: readonly Cell[]
   readonly violation?: string
   readonly trace: readonly string[]
+}
+
+export interface RunOptions extends DrawOptions {
+  readonly traced?: boolean
 }
 
 const startMs = 1_790_000_000_000
@@ -41,110 +55,153 @@ const calm: Weather = {
 }
 const isolateCount = 3
 const minuteMs = 60_000
+const hourMs = 60 * minuteMs
 /** After the last fault everything must have drained within this. */
-const drainMs = 3 * 3_600_000
+const drainMs = 3 * hourMs
+/** Settings that are the old ones in some isolates and the new ones in others, for as long at most. */
+const sideBySideMs = minuteMs
+/** Cloudflare's Free plan, and less. */
+const subrequests = [12, 50] as const
 
-export async function runSeed(seed: number, traced = false): Promise<RunResult> {
+export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const coverage = noCoverage()
   const trace: string[] = []
+  const reached = new Set<Cell>()
+  const traced = options.traced === true
   try {
-    await simulate(seed, coverage, (line) => {
-      if (traced) trace.push(line)
-    })
-    return { seed, coverage, trace }
+    await simulate({ seed, options, coverage, reached, traced, note: (line) => trace.push(line) })
+    return { seed, coverage, reached: [...reached], trace }
   } catch (error) {
     return {
       seed,
       coverage,
+      reached: [...reached],
       trace,
       violation: error instanceof Error ? (error.name === 'Violation' ? error.message : (error.stack ?? error.message)) : String(error),
     }
   }
 }
 
-function settingsOf(quotaLimit: number, windowMs: number, method: string): Settings {
-  const parsed = parseSettings({
-    TARGET_CLIENT_CODE: 'demo',
-    TARGET_METHOD: method,
-    HASH_KEY: testSecrets.hashKey,
-    API_TOKENS: testSecrets.apiToken,
-    ADMIN_TOKEN: testSecrets.adminToken,
-    HOOK_SECRET_KIOSK: testSecrets.hook('kiosk'),
-    HOOK_SECRET_SIGN_UP: testSecrets.hook('sign-up'),
-    QUOTA_LIMIT: quotaLimit,
-    QUOTA_WINDOW_MS: windowMs,
-    QUOTA_BUCKET_MS: windowMs / 100,
-    QUOTA_SLACK_MS: 15_000,
-    REPLAY_RESERVE: 0.1,
-    RETENTION_HOURS: 1,
-    TARGET_TIMEOUT_MS: 1_000,
-    ANSWER_DEADLINE_MS: 700,
-  })
-  if (!parsed.ok) throw new Error(parsed.problems.join('; '))
-  return parsed.settings
+interface Simulation {
+  readonly seed: number
+  readonly options: RunOptions
+  readonly coverage: Coverage
+  readonly reached: Set<Cell>
+  readonly traced: boolean
+  readonly note: (line: string) => void
 }
 
-async function simulate(seed: number, coverage: Coverage, note: (line: string) => void): Promise<void> {
+async function simulate({ seed, options, coverage, reached, traced, note }: Simulation): Promise<void> {
   const random = seededRandom(seed)
   const time = new VirtualTime(startMs)
   const oracle = new Oracle()
-  const trace = (line: string) => note(`${((time.nowMs - startMs) / 1_000).toFixed(3)} ${line}`)
+  const trace = (line: string) => {
+    if (traced) note(`${((time.nowMs - startMs) / 1_000).toFixed(3)} ${line}`)
+  }
   let weather = weatherOf(random)
   const { gentle } = weather
-  const traffic: Traffic = drawTraffic(random, startMs, !gentle)
+  const night = nightOf(seed, gentle, options)
+  const traffic: Traffic = drawTraffic(random, startMs, !gentle, night)
+  const endMs = startMs + traffic.lengthMs
   let outages = outagesOf(random, startMs, traffic.lengthMs, gentle)
   const windowMs = 120_000
   const quotaLimit = 10 + Math.floor(random.fraction() * 60)
-  let method = random.fraction() < 0.8 ? 'post' : 'auto'
+  const method = random.fraction() < 0.8 ? 'post' : 'auto'
   oracle.plant(
     ...Object.values(testSecrets)
       .map(String)
       .filter((secret) => secret.length < 80),
     testSecrets.hook('kiosk'),
     testSecrets.hook('sign-up'),
+    highToken,
+    bulkToken,
   )
 
   const database = new DatabaseSync(':memory:')
-  const store = sqlLedger(nodeSqlite(database), ledgerSettings(settingsOf(quotaLimit, windowMs, method)), {
-    now: () => Math.round(time.nowMs),
-  })
-  const seal = await createSeal(random.fraction() < 0.5 ? [ringKey('k')] : [], (bytes) =>
-    Uint8Array.from(Buffer.from(random.hex(bytes), 'hex')),
+  const sealed = random.fraction() < 0.5
+  let knobs = firstKnobs(night, { quotaLimit, windowMs, method, sealed })
+  let settings = settingsOf(knobs)
+  const limits = limitsOf(night)
+  oracle.promise(settings.quotaLimit, settings.quotaWindowMs, startMs)
+  trace(`night: ${JSON.stringify({ weather, outages, env: { ...knobs.env, ...knobs.beyond }, limits })}`)
+
+  const failedFor = (hash: string) => [...oracle.failedFor].some((visitor) => hashOf.get(visitor) === hash)
+  const hashOf = await visitorHashes(new Set(traffic.visitors()))
+  const refused = night.has('refused visitor') ? refusedVisitor(night, traffic.visitors(), hashOf, oracle) : undefined
+  const ledgerClock = night.has('ledger clock') ? ledgerClocks(night.random('ledger clock'), time, endMs, night.has('knobs')) : undefined
+  oracle.ledgerClockIsRight = ledgerClock === undefined
+  for (const atMs of ledgerClock?.clock.jumpsAtMs ?? [])
+    time.at(atMs, () => {
+      coverage['jumps of the ledger clock']++
+      trace(`the clock of the ledger jumps to ${ledgerClock?.clock.errorMs()}`)
+      for (const invocation of shared.invocations) invocation.interrupted('clock jump')
+    })
+  if (ledgerClock?.confirmedAtMs !== undefined)
+    time.at(ledgerClock.confirmedAtMs, () => {
+      trace('an operator confirms the clock')
+      coverage['clocks confirmed']++
+      void storeOf(settings).confirmClock()
+    })
+
+  const opener = await createSeal(
+    ['k', 'n', 'z'].map((id) => ringKey(id)),
+    () => new Uint8Array(12),
   )
-  const parts = { time, random, oracle, coverage, weather: () => weather, outages: () => outages }
+  const lastNo = new Map<string, 'refused_together' | 'sent_turned_away'>()
+  const parts = { time, random, oracle, coverage, trace, weather: () => weather, outages: () => outages }
+  const sicknesses = [
+    ...(night.has('sick key') ? (['fails', 'fails'] as const) : []),
+    ...(night.has('slow key') ? (['slow'] as const) : []),
+  ]
+  const kv = simulatedKv({
+    ...parts,
+    valuesIn: async (key, value, metadata) => valuesIn(opener, key, value, metadata),
+    bytesPerRead: limits === defaultLimits ? 25_000_000 : Math.floor(limits.bytesPerRead * 1.25),
+    sickens: () => (night.random('sick key').fraction() < 0.4 ? undefined : sicknesses.shift()),
+  })
+  const stores = new Map<string, LedgerStore>()
+  /** Each settings' own, as processes on one file have; or everybody's, as the object is. */
+  const oneObject = night.has('knobs') && night.random('knobs').fraction() < 0.5
+  const wrongClocks: WrongClock[] = []
+  let weatherIsClear = false
+
   const shared: Shared = {
     ...parts,
-    store: {
-      ...store,
-      admit: async (...asked) => {
-        const answer = await store.admit(...asked)
-        trace(
-          `admit ${asked[2]} ${asked[1].map(({ visitorHash, attributes }, index) => `${visitorHash.slice(0, 6)} ${attributes.map(({ name, stamp }) => `${name}@${Number(stamp.slice(1, 14)) - startMs}`).join(' ')} -> ${JSON.stringify(answer?.admissions[index])}`).join('; ')}`,
-        )
-        coverage.probes += answer?.admissions.filter((admission) => admission.event === 'open' && admission.probe !== undefined).length ?? 0
-        return answer
-      },
-      settle: async (settlements, counts) => {
-        trace(`settle ${JSON.stringify(settlements)}`)
-        return store.settle(settlements, counts)
-      },
-      charge: async (granted) => {
-        await store.charge(granted)
-        oracle.voidedUntilNoticed = false
-      },
-      begin: async (epoch, lost, after) => {
-        const standing = await store.begin(epoch, lost, after)
-        if (lost) oracle.voidedUntilNoticed = false
-        return standing
-      },
-    },
+    reached,
+    invocations: [],
+    storeFor: (own) => (oneObject ? movingStore(() => storeOf(settings)) : storeOf(own)),
     witness: memoryWitness(),
-    kv: simulatedKv({ ...parts, valuesIn: (key, value, metadata) => valuesIn(seal, key, value, metadata) }),
-    seal,
-    fetch: simulatedTarget({ ...parts, timeoutMs: 1_000, lateMs, trace }),
-    settings: () => settingsOf(quotaLimit, windowMs, method),
-    trace,
+    kv,
+    fetchFor: (timeoutMs) =>
+      simulatedTarget({
+        ...parts,
+        timeoutMs,
+        lateMs,
+        traced,
+        saidNo: (visitor, names, how) => {
+          for (const name of names) {
+            const key = `${hashOf.get(visitor)} ${name}`
+            if (how === undefined) lastNo.delete(key)
+            else lastNo.set(key, how)
+          }
+        },
+      }),
+    settings: () => settings,
+    sources: simulatedSources(night),
+    limits,
+    subrequests: night.has('subrequests') ? between(night.random('subrequests'), ...subrequests) : Number.POSITIVE_INFINITY,
+    clock: () => {
+      if (ledgerClock?.machine === true) return ledgerClock.clock
+      if (!night.has('clocks') || weatherIsClear || night.random('clocks').fraction() < 0.5) return undefined
+      const clock = wrongClock(night.random('clocks'), time, endMs, anyErrors)
+      wrongClocks.push(clock)
+      return clock
+    },
+    lastNo: (hash, name) => lastNo.get(`${hash} ${name}`),
   }
+
+  // As a process opens its file when it starts.
+  storeOf(settings)
 
   const isolates: (Isolate | undefined)[] = []
   let born = 0
@@ -156,13 +213,11 @@ async function simulate(seed: number, coverage: Coverage, note: (line: string) =
     isolates[index] = fresh
     return fresh
   }
-
-  for (const sender of traffic.senders)
-    time.at(sender.atMs, () => {
-      void sender.run({ time, random, oracle, coverage, trace, gentle, isolate: anIsolate }).catch((error: unknown) => {
-        if (oracle.violations.length === 0) oracle.violations.push(error instanceof Error ? (error.stack ?? error.message) : String(error))
-      })
-    })
+  const orViolation = (error: unknown) => {
+    if (oracle.violations.length === 0) oracle.violations.push(error instanceof Error ? (error.stack ?? error.message) : String(error))
+  }
+  const world = { time, random, oracle, coverage, trace, gentle, isolate: anIsolate }
+  for (const sender of traffic.senders) time.at(sender.atMs, () => void sender.run(world).catch(orViolation))
 
   let running = 0
   const cron = async () => {
@@ -173,49 +228,73 @@ async function simulate(seed: number, coverage: Coverage, note: (line: string) =
     const report = await isolate.flush()
     running--
     if (report === undefined) return
-    trace(`flush ${JSON.stringify(report)}`)
+    trace(`flush at ${isolate.name} ${JSON.stringify(report)}`)
     coverage.merges += report.merged
+    if (report.stopped === 'operations') coverage['runs out of operations']++
+    if (report.stopped === 'time') coverage['runs out of time']++
+    if (report.unreadable > 0) coverage['entries that nobody can read'] += report.unreadable
   }
   const minutely = () => {
-    void cron()
+    void cron().catch(orViolation)
     // A cron that fires twice, or an operator who is impatient.
-    if (random.fraction() < 0.2) time.at(time.nowMs + random.fraction() * 2_000, () => void cron())
+    if (random.fraction() < 0.2) time.at(time.nowMs + random.fraction() * 2_000, () => void cron().catch(orViolation))
   }
-  const endMs = startMs + traffic.lengthMs
   for (let atMs = startMs + minuteMs; atMs <= endMs; atMs += minuteMs) if (gentle || random.fraction() > 0.1) time.at(atMs, minutely)
 
   if (!gentle && random.fraction() < 0.3)
     time.at(startMs + random.fraction() * traffic.lengthMs, () => {
       coverage.deploys++
-      if (random.fraction() < 0.3) method = method === 'post' ? 'auto' : 'post'
+      if (random.fraction() < 0.3)
+        deploy({ ...knobs, env: { ...knobs.env, TARGET_METHOD: knobs.env['TARGET_METHOD'] === 'post' ? 'auto' : 'post' } })
       for (const isolate of isolates) isolate?.die()
     })
-  if (!gentle && random.fraction() < 0.12) loseLedger()
+  // One that loses its state while its clock is wrong, and nothing tells, can't know when that was (a known hole).
+  if (!gentle && random.fraction() < 0.12 && ledgerClock?.watched !== false) loseLedger()
   for (const { fromMs, toMs } of outages.paused) {
-    time.at(fromMs, () => void store.pause(true))
-    time.at(toMs, () => void store.pause(false))
+    time.at(fromMs, () => void storeOf(settings).pause(true))
+    time.at(toMs, () => void storeOf(settings).pause(false))
   }
+  if (night.has('knobs')) turnKnobs(night)
+  if (night.has('garbage')) plantGarbage(night)
+  if (night.has('erase')) eraseSomebody(night)
 
   await runUntil(endMs)
   // The weather clears: what is left must drain (G7).
   weather = calm
   outages = clear
-  await store.pause(false)
+  weatherIsClear = true
+  for (const clock of [...wrongClocks, ...(ledgerClock === undefined ? [] : [ledgerClock.clock])]) clock.heal()
+  await storeOf(settings).pause(false)
+  // What Target fails on each time waits out its whole retention.
+  if (settings.retentionHours > 2) oracle.excuseHolders(poisonMark)
   const giveUpMs = endMs + drainMs
-  while (time.nowMs < giveUpMs && (oracle.inBacklog() > 0 || time.nowMs < endMs + 3 * minuteMs)) {
-    time.at(time.nowMs, () => void cron())
-    await runUntil(time.nowMs + (time.nowMs < endMs + 20 * minuteMs ? minuteMs : 5 * minuteMs))
+  await drain(giveUpMs)
+  const aheadUntilMs = oracle.aheadUntilMs() + 2 * hourMs
+  if (oracle.inBacklog() > 0 && aheadUntilMs > time.nowMs) {
+    trace(`what is ahead waits until ${aheadUntilMs - startMs}`)
+    await drain(aheadUntilMs)
   }
   if (oracle.inBacklog() > 0) oracle.fail(`G7: ${oracle.inBacklog()} entries are left ${drainMs / minuteMs} minutes after the last fault`)
+  if (night.has('knobs') && settings.retentionHours > 1) await comeLate()
   oracle.checkAllKept()
-  coverage['windows checked'] += oracle.checkQuota(quotaLimit, windowMs)
+  coverage['windows checked'] += oracle.checkQuota()
   coverage['dead letters'] += oracle.inDeadLetters()
-  if (gentle)
+  if (gentle && options.only === undefined)
     for (const value of traffic.values())
       if (oracle.timesSent(value) > 1) oracle.fail(`G4: a value was sent ${oracle.timesSent(value)} times though nothing failed`)
-  for (const table of ['relay_visitor', 'relay_event', 'relay_memo', 'relay_health', 'relay_counter', 'relay_window', 'relay_ledger'])
+  for (const table of tablesOf(database))
     oracle.checkDiscreet(`the ledger's ${table}`, JSON.stringify(database.prepare(`SELECT * FROM ${table}`).all()))
   database.close()
+  for (const invocation of shared.invocations as Invocation[]) invocation.end()
+
+  async function drain(untilMs: number): Promise<void> {
+    const thorough = night.has('tiny budgets') || night.has('tiny limits') || night.has('subrequests')
+    while (time.nowMs < untilMs && (oracle.inBacklog() > 0 || time.nowMs < endMs + 3 * minuteMs)) {
+      time.at(time.nowMs, () => void cron().catch(orViolation))
+      const early = time.nowMs < endMs + 20 * minuteMs || (thorough && time.nowMs < giveUpMs)
+      await runUntil(time.nowMs + (early ? minuteMs : time.nowMs < giveUpMs ? 5 * minuteMs : 30 * minuteMs))
+    }
+  }
 
   async function runUntil(untilMs: number): Promise<void> {
     for (let atMs = time.nowMs; atMs < untilMs; ) {
@@ -224,6 +303,145 @@ async function simulate(seed: number, coverage: Coverage, note: (line: string) =
       const [violation] = oracle.violations
       if (violation !== undefined) throw Object.assign(new Error(violation), { name: 'Violation' })
     }
+  }
+
+  /** The ledger under these settings, watched; opened when the first isolate that has them starts. */
+  function storeOf(own: Settings): LedgerStore {
+    const rules = ledgerSettings(own)
+    const name = JSON.stringify(rules)
+    const opened = stores.get(name)
+    if (opened !== undefined) return opened
+    const clock = {
+      now: () => Math.round(time.nowMs + (ledgerClock?.clock.errorMs() ?? 0)),
+      ...(ledgerClock?.watched === false ? {} : { elapsed: () => time.nowMs }),
+    }
+    const store = sqlLedger(nodeSqlite(database), rules, clock, limits)
+    const watched: LedgerStore = {
+      ...store,
+      admit: async (...asked) => {
+        const [, requests, lane] = asked
+        if (requests.some(({ visitorHash }) => visitorHash === refused?.hash)) {
+          coverage['admissions refused for one visitor']++
+          interrupted('ledger refused')
+          if (refused?.silently === true) await time.sleep(20_000)
+          throw new Error('ledger: a row is too large')
+        }
+        const answer = await store.admit(...asked)
+        if (traced)
+          trace(
+            `admit ${lane} ${requests.map(({ visitorHash, attributes }, index) => `${visitorHash.slice(0, 6)} ${attributes.map(({ name, stamp }) => `${name}@${Number(stamp.slice(1, 14)) - startMs}`).join(' ')} -> ${JSON.stringify(answer?.admissions[index])}`).join('; ')}`,
+          )
+        for (const admission of answer?.admissions ?? []) {
+          if (admission.event !== 'open') invocations.getStore()?.saw('verdict', admission.event, lane)
+          else {
+            if (admission.probe !== undefined) coverage.probes++
+            for (const verdict of admission.verdicts) invocations.getStore()?.saw('verdict', verdict, lane)
+          }
+        }
+        return answer
+      },
+      settle: async (settlements, counts) => {
+        if (traced) trace(`settle ${JSON.stringify(settlements)}`)
+        for (const { signal, visitorHash } of settlements)
+          if ((signal === 'down' || signal === 'wrong') && !failedFor(visitorHash))
+            oracle.fail(`G7: Target is said to be ${signal}, which it never was for this visitor`)
+        return store.settle(settlements, counts)
+      },
+      charge: async (granted) => {
+        await store.charge(granted)
+        oracle.voidedUntilNoticed = false
+      },
+      begin: async (epoch, lost, after) => {
+        const standing = await store.begin(epoch, lost, after)
+        if (lost) oracle.voidedUntilNoticed = false
+        return standing
+      },
+    }
+    stores.set(name, watched)
+    return watched
+  }
+
+  /** From now on isolates are born with these settings. */
+  function deploy(next: Knobs, oldUntilMs = time.nowMs): void {
+    knobs = next
+    settings = settingsOf(next)
+    oracle.promise(settings.quotaLimit, settings.quotaWindowMs, time.nowMs, oneObject ? time.nowMs : oldUntilMs)
+    storeOf(settings)
+  }
+
+  function turnKnobs(of: Night): void {
+    const own = of.random('knobs')
+    for (let left = between(own, 1, 3); left > 0; left--) {
+      const names = Array.from({ length: between(own, 1, 2) }, () => pick(own, knobNames))
+      const sideBySide = own.fraction() < 0.5
+      time.at(startMs + own.fraction() * traffic.lengthMs, () => {
+        coverage.deploys++
+        coverage['knobs turned'] += names.length
+        if (names.includes('keys')) coverage['keys of the ring changed']++
+        if (sideBySide) coverage['old and new settings side by side']++
+        const next = names.reduce((before, name) => turned(before, name, own), knobs)
+        trace(`deploy ${sideBySide ? 'side by side ' : ''}of ${JSON.stringify(next.env)}`)
+        deploy(next, time.nowMs + (sideBySide ? sideBySideMs : 0))
+        for (const isolate of isolates)
+          if (sideBySide) time.at(time.nowMs + own.fraction() * sideBySideMs, () => isolate?.die())
+          else isolate?.die()
+      })
+    }
+  }
+
+  /** Registers have ended; then values come that are older than what Target has, and not older than the retention. */
+  async function comeLate(): Promise<void> {
+    const quietMs = (3 + 2 * night.random('knobs').fraction()) * hourMs
+    await runUntil(time.nowMs + quietMs)
+    const first = settings.retentionHours
+    if (first * hourMs < quietMs) return
+    const senders = traffic.late(time.nowMs, [quietMs, Math.min(first * hourMs, 2 * quietMs)])
+    coverage['late events under a longer retention'] += senders.length
+    for (const sender of senders) time.at(sender.atMs, () => void sender.run(world).catch(orViolation))
+    await runUntil(time.nowMs + 10 * minuteMs)
+    await drain(time.nowMs + drainMs)
+  }
+
+  function plantGarbage(of: Night): void {
+    const own = of.random('garbage')
+    for (let left = between(own, 1, 4); left > 0; left--)
+      time.at(startMs + own.fraction() * traffic.lengthMs, () => {
+        const key = `b1/${own.hex(16)}/t${String(time.nowMs).padStart(13, '0').repeat(2)}${own.hex(8)}-${own.hex(8)}`
+        const sealedAway = { v: 2, k: 'gone', c: Buffer.from(own.hex(40), 'hex').toString('base64') }
+        const [value, metadata] = pick(own, [
+          ['', sealedAway],
+          [JSON.stringify(sealedAway), undefined],
+          ['not JSON', undefined],
+          ['', { v: 1, i: 'nobody' }],
+          [JSON.stringify({ v: 9 }), undefined],
+        ] as const)
+        kv.plant(key, value, metadata)
+      })
+  }
+
+  function eraseSomebody(of: Night): void {
+    const own = of.random('erase')
+    time.at(startMs + own.fraction() * traffic.lengthMs, () => {
+      const visitor = pick(own, traffic.visitors())
+      void (async () => {
+        trace(`${visitor} is erased`)
+        let cursor: string | undefined
+        for (let tries = 0; tries < 50; tries++) {
+          const isolate = await anIsolate()
+          // From the first try on: what it removed stays removed, though it did not answer.
+          oracle.erased(visitor, Number.POSITIVE_INFINITY)
+          const erased = await isolate.erase(asVisitor(visitor), cursor).catch(() => undefined)
+          if (erased === 'unknown_cursor') return oracle.fail('G2: an erasure does not know its own cursor')
+          cursor = erased?.cursor ?? cursor
+          if (erased?.complete === true) {
+            coverage['erased visitors']++
+            oracle.erased(visitor, time.nowMs)
+            return
+          }
+          await time.sleep(1_000 + own.fraction() * 20_000)
+        }
+      })().catch(orViolation)
+    })
   }
 
   /** A failover that forgets the last writes, or everything gone. */
@@ -258,9 +476,40 @@ async function simulate(seed: number, coverage: Coverage, note: (line: string) =
   }
 }
 
+/** The one object: an isolate of any settings speaks to the ledger of the latest. */
+function movingStore(now: () => LedgerStore): LedgerStore {
+  return new Proxy({} as LedgerStore, { get: (_, name) => Reflect.get(now(), name) as unknown })
+}
+
+const asVisitor = (visitor: string): Visitor => (visitor.startsWith('PIIkiosk') ? { pcId: visitor } : { thirdPartyId: visitor })
+
+async function visitorHashes(visitors: ReadonlySet<string>): Promise<ReadonlyMap<string, string>> {
+  const hasher = await createHasher(testSecrets.hashKey)
+  const hashes = new Map<string, string>()
+  for (const visitor of visitors) hashes.set(visitor, await hasher.visitor(asVisitor(visitor)))
+  return hashes
+}
+
+function refusedVisitor(night: Night, visitors: readonly string[], hashOf: ReadonlyMap<string, string>, oracle: Oracle) {
+  const random = night.random('refused visitor')
+  const visitor = pick(random, visitors)
+  oracle.excuse(visitor)
+  return { hash: hashOf.get(visitor), silently: random.fraction() < 0.5 }
+}
+
+function tablesOf(database: DatabaseSync): readonly string[] {
+  return database
+    .prepare("SELECT name FROM sqlite_master WHERE type = 'table'")
+    .all()
+    .map(({ name }) => String(name))
+}
+
 async function valuesIn(seal: Seal, key: string, value: string, metadata: unknown): Promise<readonly string[]> {
-  // Where there is a value, the metadata is its head.
+  // Beside a value the metadata only says how large it is.
   const packed = await seal.open(value === '' ? metadata : JSON.parse(value), key)
-  const entry = key.startsWith('b1/') ? unpackEntry(packed) : unpackDead(packed)?.entry
-  return entry?.attributes.map((attribute) => attribute.value) ?? []
+  if (key.startsWith('b1/')) return unpackEntry(packed)?.attributes.map((attribute) => attribute.value) ?? []
+  const dead = unpackDead(packed)
+  if (dead?.detail?.includes('larger than one call') === true) invocations.getStore()?.saw('fate', 'unfit', 'replay')
+  if (dead?.raw !== undefined) return [String((JSON.parse(dead.raw) as { page?: unknown }).page)]
+  return dead?.entry?.attributes.map((attribute) => attribute.value) ?? []
 }

@@ -25,6 +25,9 @@ export interface TargetParts {
   /** A call that the relay gave up may still be applied within this long after it. */
   readonly lateMs: number
   readonly timeoutMs: number
+  /** Told what became of a no. */
+  readonly saidNo: (visitor: string, names: Iterable<string>, how: 'refused_together' | 'sent_turned_away' | undefined) => void
+  readonly traced: boolean
   readonly trace: (line: string) => void
 }
 
@@ -40,16 +43,23 @@ export function simulatedTarget(parts: TargetParts): typeof globalThis.fetch {
     const decoded = decodeUpdate(body)
     if (typeof decoded === 'string') return oracle.fail(`G6: Target could not read a call: ${decoded}`)
     const visitor = decoded.visitor.slice(3)
-    const label = `call for ${visitor}: ${[...decoded.pairs].map(([name, value]) => `${name} of event ${oracle.serialOf(value)}`).join(', ')}`
+    const label = !parts.traced
+      ? ''
+      : `call for ${visitor}: ${[...decoded.pairs].map(([name, value]) => `${name} of event ${oracle.serialOf(value)}`).join(', ')}`
     parts.trace(label)
     const refused = oracle.callStarted(visitor, decoded.pairs, init?.method === 'GET' ? 2 : 1, time.nowMs)
     coverage.calls++
+    parts.saidNo(visitor, decoded.pairs.keys(), undefined)
+    init?.signal?.addEventListener('abort', () => {
+      oracle.failedFor.add(visitor)
+    })
     if (body.length > splitBytes) coverage.splits++
     const apply = () => {
       parts.trace(`${label} is applied`)
       oracle.applied(visitor, decoded.pairs)
     }
     const answer = async (status: number, text: string, headers: Record<string, string> = {}) => {
+      if (text !== yes) oracle.failedFor.add(visitor)
       await time.sleep(5 + random.fraction() * 60)
       parts.trace(`${label} is answered ${status}`)
       return new Response(text, { status, headers })
@@ -70,6 +80,7 @@ export function simulatedTarget(parts: TargetParts): typeof globalThis.fetch {
     if (outage?.how === 'wrong') return answer(401, 'token')
     if (outage?.how === 'systemic') {
       refused(false)
+      parts.saidNo(visitor, decoded.pairs.keys(), oracle.eventsIn(decoded.pairs) > 1 ? 'refused_together' : 'sent_turned_away')
       return answer(404, 'no such client')
     }
     if (values.some((value) => value.includes(poisonMark))) {
@@ -78,7 +89,10 @@ export function simulatedTarget(parts: TargetParts): typeof globalThis.fetch {
     }
     if (values.some((value) => value.includes(refusedMark))) {
       coverage['calls refused']++
-      if (oracle.eventsIn(decoded.pairs) > 1) coverage['take-aparts']++
+      if (oracle.eventsIn(decoded.pairs) > 1) {
+        coverage['take-aparts']++
+        parts.saidNo(visitor, decoded.pairs.keys(), 'refused_together')
+      }
       refused(true)
       return random.fraction() < 0.5 ? answer(200, no) : answer(400, no)
     }
@@ -101,6 +115,7 @@ export function simulatedTarget(parts: TargetParts): typeof globalThis.fetch {
     }
     if (draw < fail + throttle + hang + reset) {
       coverage['calls reset after being taken']++
+      oracle.failedFor.add(visitor)
       apply()
       await time.sleep(random.fraction() * 100)
       throw new Error('connection reset')

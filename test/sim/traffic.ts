@@ -1,8 +1,10 @@
 /** Who sends what and when: the shapes that such systems have, with senders that retry, repeat and come out of order. */
 import type { Random } from '../../src/core/clock.ts'
 import { testSecrets } from '../support/secrets.ts'
-import type { Coverage } from './coverage.ts'
+import type { Coverage, Kind } from './coverage.ts'
+import { between, magnitude, type Night, pick as pickOf } from './draws.ts'
 import type { Isolate } from './isolate.ts'
+import { bulkToken, highToken } from './knobs.ts'
 import type { Oracle, SimEvent } from './oracle.ts'
 import { poisonMark, refusedMark } from './target.ts'
 import type { VirtualTime } from './time.ts'
@@ -25,7 +27,11 @@ export interface Sender {
 export interface Traffic {
   readonly lengthMs: number
   readonly senders: readonly Sender[]
+  /** Of every event, each as often as it has some. */
+  visitors(): readonly string[]
   values(): readonly string[]
+  /** Senders that come, long after the others, with older values of what was sent. */
+  late(nowMs: number, agesMs: readonly [least: number, most: number]): readonly Sender[]
 }
 
 /** Where in the run (0..1) an event falls. */
@@ -41,10 +47,12 @@ const shapes: Readonly<Record<string, (random: Random) => number>> = {
   },
 }
 const shapeNames = Object.keys(shapes)
+/** What a GET may be too small for. */
+const maxGetBytes = 2_000
 const awkward = ['', 'æøå', '日本語', 'a&b=c', '100%', '+ +', '\u{1F600}', '"<x>"', "it's", '\t\n']
 
 /** @param marked whether some events are refused or poison Target */
-export function drawTraffic(random: Random, startMs: number, marked: boolean): Traffic {
+export function drawTraffic(random: Random, startMs: number, marked: boolean, night: Night): Traffic {
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random.fraction() * items.length)] as T
   const lengthMs = 300_000 + Math.floor(random.fraction() * 600_000)
   const place = shapes[pick(shapeNames)] ?? ((some: Random) => some.fraction())
@@ -57,13 +65,22 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean): T
   const senders: Sender[] = []
   let serial = 0
 
+  const token = () =>
+    night.has('lanes') ? pickOf(night.random('lanes'), [testSecrets.apiToken, highToken, bulkToken]) : testSecrets.apiToken
   const makeEvent = (source: string, who: string, names: readonly string[], rank: number, size = 0): SimEvent => {
     const number = ++serial
     const mark = !marked ? '' : random.fraction() < 0.04 ? refusedMark : random.fraction() < 0.01 ? poisonMark : ''
     const attributes = new Map(
       names.map((name, index) => [name, `PII-value-${number}-${index} ${mark}${pick(awkward)}${'x'.repeat(size)}`] as const),
     )
-    const event: SimEvent = { serial: number, source, visitor: who, attributes, rank }
+    const event: SimEvent = {
+      serial: number,
+      source,
+      visitor: who,
+      attributes,
+      rank,
+      ...(size > maxGetBytes ? { mayBeRefused: true } : {}),
+    }
     events.push(event)
     return event
   }
@@ -81,9 +98,10 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean): T
   for (let index = 0; index < groups; index++) {
     const atMs = startMs + place(random) * lengthMs
     const kind = random.fraction()
+    const lane = token()
     if (kind < 0.1) {
       const some = Array.from({ length: 2 + Math.floor(random.fraction() * 4) }, () => timed(atMs))
-      senders.push({ atMs, run: (world) => sendAll(world, some, () => updatesRequest(some)) })
+      senders.push({ atMs, run: (world) => sendAll(world, some, () => updatesRequest(some, lane)) })
     } else if (kind < 0.25) {
       // The same attribute of the same visitors, at once and held back.
       const source = kind < 0.2 ? 'kiosk' : 'sign-up'
@@ -91,25 +109,99 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean): T
       senders.push({ atMs, run: (world) => sendAll(world, [event], () => kioskRequest(event)) })
     } else {
       const event = timed(atMs)
-      senders.push({ atMs, run: (world) => sendAll(world, [event], () => updatesRequest([event])) })
+      senders.push({ atMs, run: (world) => sendAll(world, [event], () => updatesRequest([event], lane)) })
     }
   }
   // Events without a time of their own: their order is that of their arrival, so their sender waits for each answer.
   for (let chain = 0; chain < 2; chain++) {
     const who = `PII-chain-${chain}`
     const atMs = startMs + place(random) * lengthMs
-    const some = Array.from({ length: 2 + Math.floor(random.fraction() * 5) }, (_, index) => makeEvent('api', who, ['step'], index))
+    const some = Array.from({ length: 2 + Math.floor(random.fraction() * 5) }, (_, index) => ({
+      ...makeEvent('api', who, ['step'], index),
+      timeless: true,
+    }))
+    const lane = token()
     senders.push({
       atMs,
       run: async (world) => {
         for (const event of some) {
-          if (!(await sendAll(world, [event], () => updatesRequest([event], false)))) return
+          if (!(await sendAll(world, [event], () => updatesRequest([event], lane, false)))) return
           await world.time.sleep(4_000 + world.random.fraction() * 8_000)
         }
       },
     })
   }
-  return { lengthMs, senders, values: () => events.flatMap(({ attributes }) => [...attributes.values()]) }
+  drawMore()
+  return {
+    lengthMs,
+    senders,
+    visitors: () => events.map(({ visitor }) => visitor),
+    values: () => events.flatMap(({ attributes }) => [...attributes.values()]),
+    late,
+  }
+
+  /** What costs time, or asks for sizes that no other night has. */
+  function drawMore(): void {
+    const send = (kind: Kind, [atMs, event]: readonly [number, SimEvent]) => {
+      events.push(event)
+      senders.push({
+        atMs,
+        run: (world) => {
+          world.coverage[kind]++
+          return sendAll(world, [event], () => updatesRequest([event], testSecrets.apiToken))
+        },
+      })
+    }
+    const own = (some: Random, who: string, attributes: ReadonlyMap<string, string>): [number, SimEvent] => {
+      const atMs = startMs + some.fraction() * lengthMs
+      let rank = Math.floor(atMs - 5_000 - some.fraction() * 600_000)
+      while (ranks.has(rank)) rank--
+      ranks.add(rank)
+      return [atMs, { serial: ++serial, source: 'api', visitor: who, attributes, rank, mayBeRefused: true }]
+    }
+    const valued = (names: readonly string[], text: (index: number) => string) =>
+      new Map(names.map((name, index) => [name, `PII-value-${serial + 1}-${index} ${text(index)}`] as const))
+    if (night.has('hot visitor')) {
+      const some = night.random('hot visitor')
+      for (let left = between(some, 150, 400); left > 0; left--) {
+        const names = pickOf(some, [['tier'], ['city'], ['tier', 'score'], ['tier', 'city', 'score']])
+        const attributes = valued(names, () => pickOf(some, awkward))
+        send('events of a hot visitor', own(some, 'PII-visitor-hot', attributes))
+      }
+    }
+    if (night.has('odd sizes') || night.has('sick key') || night.has('slow key')) {
+      const some = night.random(night.has('odd sizes') ? 'odd sizes' : 'sick key')
+      // Bounds of a handful make many attempts of few.
+      const most = night.has('tiny limits') ? 40 : 400
+      for (let left = between(some, 3, 8); left > 0; left--) {
+        const who = `PII-visitor-${between(some, 0, visitors - 1)}`
+        const kind = night.has('odd sizes') ? some.fraction() : 0.5
+        if (kind < 0.35) {
+          const names = Array.from({ length: magnitude(some, 5, most) }, (_, index) => `many${index}`)
+          const attributes = valued(names, () => '')
+          send('updates of very many attributes', own(some, who, attributes))
+        } else if (kind < 0.7) {
+          const names = ['essay', 'tier'].slice(0, between(some, 1, 2))
+          const attributes = valued(names, () => 'x'.repeat(magnitude(some, 500, 40_000)))
+          send('updates of many kilobytes', own(some, who, attributes))
+        }
+        // One empty value a night: it can't name its event.
+        else if (!events.some(({ attributes }) => attributes.has('a')))
+          send('updates of nearly nothing', own(some, who, new Map([['a', '']])))
+      }
+    }
+  }
+
+  function late(nowMs: number, [leastMs, mostMs]: readonly [number, number]): readonly Sender[] {
+    const some = night.random('knobs')
+    return Array.from({ length: 5 }, () => pickOf(some, events)).flatMap((event) => {
+      if (event.source !== 'api' || event.timeless === true) return []
+      const rank = nowMs - between(some, leastMs, mostMs)
+      if (rank >= event.rank) return []
+      const older = { ...makeEvent('api', event.visitor, [...event.attributes.keys()].slice(0, 3), rank), mayBeRefused: true }
+      return [{ atMs: nowMs, run: (world: SenderWorld) => sendAll(world, [older], () => updatesRequest([older], testSecrets.apiToken)) }]
+    })
+  }
 }
 
 const origin = 'https://relay.example'
@@ -120,14 +212,14 @@ const post = (path: string, token: string, body: unknown) =>
     body: JSON.stringify(body),
   })
 
-function updatesRequest(events: readonly SimEvent[], withTime = true): Request {
+function updatesRequest(events: readonly SimEvent[], token: string, withTime = true): Request {
   const updates = events.map(({ serial, visitor, attributes, rank }) => ({
     id: `event-${serial}`,
     visitor: { thirdPartyId: visitor },
     attributes: Object.fromEntries(attributes),
     ...(withTime ? { occurredAt: rank } : {}),
   }))
-  return post('/v1/updates', testSecrets.apiToken, updates.length === 1 ? updates[0] : { updates })
+  return post('/v1/updates', token, updates.length === 1 ? updates[0] : { updates })
 }
 
 function kioskRequest({ serial, source, visitor, attributes, rank }: SimEvent): Request {
@@ -136,6 +228,10 @@ function kioskRequest({ serial, source, visitor, attributes, rank }: SimEvent): 
 }
 
 const maxTries = 12
+/** Chains of events without a time leave more than twice this between them. */
+const toleranceMs = 1_500
+/** A clock this far off finds honest times too old or in the future. */
+const refusingMs = 60_000
 
 /** Sends until it is acknowledged or given up; sometimes once more behind that. True where it was acknowledged. */
 async function sendAll(world: SenderWorld, events: readonly SimEvent[], request: () => Request): Promise<boolean> {
@@ -162,6 +258,15 @@ async function sendAll(world: SenderWorld, events: readonly SimEvent[], request:
 
   async function sendOnce(): Promise<'acknowledged' | 'again'> {
     const isolate = await world.isolate()
+    const errorMs = isolate.clockErrorMs()
+    const arrivalMs = Math.round(time.nowMs + errorMs)
+    for (const event of events) {
+      oracle.tried(event, arrivalMs, time.nowMs)
+      // Behind the event's own time it is clamped to; or the only order that there is (`clocks.ts`).
+      if (event.timeless === true ? Math.abs(errorMs) <= toleranceMs : event.rank <= arrivalMs) continue
+      coverage['events that a wrong clock took in']++
+      oracle.unorder(event)
+    }
     const response = await isolate.request(request())
     if (response === undefined) return 'again'
     const text = await response.text()
@@ -176,6 +281,10 @@ async function sendAll(world: SenderWorld, events: readonly SimEvent[], request:
       coverage['in flight']++
       return 'again'
     }
+    if (response.status === 422 && (Math.abs(errorMs) > refusingMs || events.some(({ mayBeRefused }) => mayBeRefused === true))) {
+      coverage['events refused with 422']++
+      return 'again'
+    }
     if (response.status !== 200 && response.status !== 202) oracle.fail(`G2: ${label} was answered ${response.status} ${text}`)
     const answer = JSON.parse(text) as { results?: { status: string; reason?: string }[]; status?: string; reason?: string }
     const results = answer.results ?? [answer]
@@ -185,6 +294,7 @@ async function sendAll(world: SenderWorld, events: readonly SimEvent[], request:
       if (result.status === 'duplicate') coverage.duplicates++
       if (result.status === 'superseded') coverage.superseded++
       if (result.status === 'rejected') coverage.rejected++
+      if (result.status === 'quarantined') coverage.quarantined++
       if (result.status === 'deferred') coverage[`deferred: ${result.reason}` as 'deferred: quota']++
       oracle.acknowledged(event)
     }

@@ -7,7 +7,7 @@
  * then sends nothing (G1): a rejected `admit` may have taken effect all the same.
  */
 import type { Lane, Stamp } from '../update.ts'
-import type { BreakerCause, Health, Signal } from './health.ts'
+import type { BreakerCause, Health, Signal, Traits } from './health.ts'
 
 /** What the rules need to know, the same for both implementations. Times in milliseconds. */
 export interface LedgerSettings {
@@ -41,7 +41,9 @@ export interface AdmitRequest {
   readonly sources?: readonly string[]
   /** Not to be sent yet: what would go is `held`, and nothing is taken or recorded but the event. */
   readonly hold?: true
-  /** It may be the breaker's probe although tries of its visitor failed: the flush has nothing else that waits. */
+  /** Only if no try of its visitor failed before: the flush comes back to it when nothing else waits. */
+  readonly firstTry?: true
+  /** It may be the breaker's probe although tries of its visitor failed: nothing else waits. */
   readonly lastResort?: true
 }
 
@@ -57,7 +59,7 @@ export interface SourceShare {
  * - `ahead`: its event time is further ahead of the ledger's clock than a clock may be, or its visitor's erasure is.
  * - `lost`: no newer than a loss of the ledger's state, so that its order can't be known.
  * - `waits`: a newer attempt's fate is open. `contended`: an attempt is under way.
- * - `backoff`: replay only, the visitor's next try is not due.
+ * - `backoff`: replay only, the visitor's next try is not due, or one failed and first tries were asked for.
  * - `held`: the request asked for it. `paused`: an operator said stop. `shut`: the breaker is open. `quota`: no units.
  * - `send`: go.
  */
@@ -99,6 +101,10 @@ export type Admission =
       readonly probe?: BreakerCause
       /** Sent while Target refuses everybody: its no is no verdict. */
       readonly systemic?: true
+      /** What the breaker is about, where a verdict is `shut`. */
+      readonly shutTraits?: Traits
+      /** It is due, and `backoff` only because first tries were asked for. */
+      readonly failedBefore?: true
     }
 
 /** `unknown` leaves the register as it is: the attempt's fate stays open. */

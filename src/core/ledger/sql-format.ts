@@ -10,7 +10,7 @@ import { NewerFormat, storeFormat } from './format.ts'
 import type { LedgerSettings } from './port.ts'
 import type { Retentions } from './retention.ts'
 import type { Sql } from './sql.ts'
-import { lastOf, openWindow } from './sql-window.ts'
+import { lastOf } from './sql-window.ts'
 
 export interface OwnState {
   readonly confirms: number
@@ -100,13 +100,4 @@ function takeOver(sql: Sql, settings: LedgerSettings, nowMs: number): void {
 export function readSeenMs(sql: Sql, account: string): number {
   const [row] = sql.exec('SELECT seen_ms FROM relay_window WHERE account = ?', account)
   return Number(row?.['seen_ms'] ?? 0)
-}
-
-/** Every account's. */
-export function redateAll(sql: Sql, settings: LedgerSettings, nowMs: number): void {
-  for (const row of sql.exec('SELECT account FROM relay_window')) {
-    const window = openWindow(sql, settings, String(row['account']), nowMs)
-    window.redate()
-    window.save()
-  }
 }

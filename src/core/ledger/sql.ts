@@ -25,7 +25,7 @@ import {
 import { admitted, judge, judgeEvent, registerLivesUntilMs, settled } from './register.ts'
 import { type Retentions, retentionAt, retentionSet, retentionsConfirmed } from './retention.ts'
 import { epochSchema, openEpoch } from './sql-epoch.ts'
-import { type OwnState, openFormat, readOwn, readSeenMs, redateAll, writeOwn } from './sql-format.ts'
+import { type OwnState, openFormat, readOwn, readSeenMs, writeOwn } from './sql-format.ts'
 import { keepLeads, leadSchema, readLeads } from './sql-leads.ts'
 import { memoSchema, openMemos } from './sql-memos.ts'
 import { moveIn, moveOut } from './sql-move.ts'
@@ -152,7 +152,10 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
       }),
     confirmClock: () =>
       atomically((_nowMs, { clockMs, own }) => {
-        redateAll(sql, settings, clockMs)
+        // A source's own account follows when it is next opened.
+        const whole = openWindow(sql, settings, wholeAccount, clockMs)
+        whole.redate()
+        whole.save()
         epochs.confirmed(clockMs)
         const health = readHealth()
         // A breaker that opened in the future would stay open until then.
@@ -203,16 +206,19 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
     const judged = wanted.map(({ name, stamp }) => judge(visitor.get(name), stamp, nowMs, around, rulesOf(stamp)))
     const base = { event: 'open' as const, attempts: visitor.backoff?.attempts ?? 0, ...(firstStamp === undefined ? {} : { firstStamp }) }
     if (!judged.includes('send')) return { ...base, verdicts: judged }
-    const instead = (other: 'held' | 'paused' | 'shut' | 'quota') => judged.map((verdict) => (verdict === 'send' ? other : verdict))
+    const instead = (other: 'held' | 'backoff' | 'paused' | 'shut' | 'quota') =>
+      judged.map((verdict) => (verdict === 'send' ? other : verdict))
 
     if (request.hold === true) return { ...base, verdicts: instead('held') }
+    if (request.firstTry === true && base.attempts > 0) return { ...base, verdicts: instead('backoff'), failedBefore: true }
     const traits = traitsOf(
       request.visitorHash,
       request.sources ?? [],
       wanted.filter((_, index) => judged[index] === 'send').map(({ name }) => name),
     )
     const gate = gateOf(step.health, { traits, failedBefore: base.attempts > 0, lastResort: request.lastResort === true }, nowMs)
-    if (gate === 'paused' || gate === 'shut') return { ...base, verdicts: instead(gate) }
+    if (gate === 'paused') return { ...base, verdicts: instead(gate) }
+    if (gate === 'shut') return { ...base, verdicts: instead(gate), shutTraits: step.health.breaker?.traits ?? [] }
     const own = request.source === undefined ? undefined : step.account(request.source.name)
     const overShare = own !== undefined && own.total + request.units > (request.source?.units ?? 0)
     const ceiling = Math.min(laneCeiling(settings, lane), overShare ? laneCeiling(settings, 'bulk') : Number.POSITIVE_INFINITY)

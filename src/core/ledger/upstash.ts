@@ -189,12 +189,11 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
         const [, decided] = await Promise.all([reserving, deciding])
         if (decided === false) throw new Error('NOSCRIPT: the reservation did not run')
         if (isJumped(decided)) throw new ClockJumped(decided.jumpedBy)
-        return (decided ?? undefined) as { granted: number; admissions: Admission[]; unknown?: number } | undefined
+        return (decided ?? undefined) as { granted: number; admissions: Maybe<MaybeShut>; unknown?: number } | undefined
       }
       const known = await hashes
       const answer = await warmOrCold(known, run)
-      // Lua knows no empty list: it comes as an empty object.
-      return answer === undefined || requests.length > 0 ? answer : { ...answer, admissions: [] }
+      return answer === undefined ? undefined : { ...answer, admissions: listOf(answer.admissions).map(readAdmission) }
     },
 
     async settle(settlements, counts = {}, leads = {}) {
@@ -413,6 +412,12 @@ function readHealth({ breaker, ...kept }: KeptHealth): Health {
           },
         }),
   }
+}
+
+type MaybeShut = Admission & { readonly shutTraits?: Maybe<string> }
+
+function readAdmission({ shutTraits, ...admission }: MaybeShut): Admission {
+  return { ...admission, ...(shutTraits === undefined ? {} : { shutTraits: listOf(shutTraits) }) }
 }
 
 /** Lua knows no empty list: it comes as an empty object. */

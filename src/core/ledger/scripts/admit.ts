@@ -83,7 +83,15 @@ for index, request in ipairs(input.requests) do
       if verdict == 'send' then wanted, names[#names + 1] = true, attribute.name end
     end
     if wanted then
-      local instead, bucket, retryAt = request.hold and 'held' or gate(traitsOf(request.visitorHash, request.sources, names), answer.attempts > 0, request.lastResort), nil, nil
+      local instead, bucket, retryAt = nil, nil, nil
+      if request.hold then
+        instead = 'held'
+      elseif request.firstTry and answer.attempts > 0 then
+        instead, answer.failedBefore = 'backoff', true
+      else
+        instead = gate(traitsOf(request.visitorHash, request.sources, names), answer.attempts > 0, request.lastResort)
+        if instead == 'shut' then answer.shutTraits = h.breaker.traits end
+      end
       if instead == 'go' or instead == 'probe' then
         local own, ceiling = nil, input.ceiling
         if request.source then

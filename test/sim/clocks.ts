@@ -1,0 +1,99 @@
+/**
+ * Clocks that go wrong: a rate of their own, and jumps of minutes to a day, forward and back, for a while or for good.
+ *
+ * What may still be demanded then (the oracle holds it): quota (G1), nothing lost (G2) and once (G4) always, by real
+ * time. Order (G3) for events with a time of their own that the relay could keep: one that arrives at a clock that is
+ * behind its own time is clamped to that clock, and one without a time is ordered by the clock that took it in; where
+ * that clock is off by more than the gap between two such events, their attributes' order is not checked (known holes,
+ * docs/architecture.md). But an event that a fast clock put more than the tolerance ahead must not be sent before its
+ * time, or it would hold back everybody else's.
+ */
+import type { Random } from '../../src/core/clock.ts'
+import { between, magnitude, pick } from './draws.ts'
+import type { VirtualTime } from './time.ts'
+
+const minuteMs = 60_000
+const dayMs = 86_400_000
+
+interface Jump {
+  readonly atMs: number
+  readonly backAtMs: number
+  readonly byMs: number
+}
+
+export interface WrongClock {
+  /** By how much it is ahead of real time, ms. */
+  errorMs(): number
+  /** How fast it runs; 1 is right. */
+  readonly rate: number
+  readonly jumpsAtMs: readonly number[]
+  /** Real time again, for good. */
+  heal(): void
+}
+
+export interface ClockErrors {
+  /** Jumps are this large, ms. */
+  readonly jumpsMs: readonly [least: number, most: number]
+  /** The most that it drifts, parts of a million. */
+  readonly driftPpm: number
+  readonly directions: readonly (1 | -1)[]
+  /** Whether a jump may stand until the clock is healed. */
+  readonly forGood: boolean
+}
+
+/** An isolate's. */
+export const anyErrors: ClockErrors = { jumpsMs: [minuteMs, dayMs], driftPpm: 10_000, directions: [1, -1], forGood: true }
+
+export function wrongClock(random: Random, time: VirtualTime, untilMs: number, errors: ClockErrors): WrongClock {
+  const sinceMs = time.nowMs
+  const rate = 1 + (random.fraction() < 0.5 ? 0 : (magnitude(random, 1, errors.driftPpm) / 1_000_000) * pick(random, [-1, 1]))
+  const jumps = Array.from({ length: between(random, 0, 2) }, (): Jump => {
+    const atMs = sinceMs + random.fraction() * Math.max(1, untilMs - sinceMs)
+    const lastsMs = errors.forGood && random.fraction() < 0.4 ? Number.POSITIVE_INFINITY : random.fraction() * 5 * minuteMs
+    return { atMs, backAtMs: atMs + lastsMs, byMs: magnitude(random, ...errors.jumpsMs) * pick(random, errors.directions) }
+  })
+  let healed = false
+  return {
+    rate,
+    jumpsAtMs: jumps.flatMap(({ atMs, backAtMs }) => (backAtMs < untilMs ? [atMs, backAtMs] : [atMs])),
+    errorMs: () =>
+      healed
+        ? 0
+        : (time.nowMs - sinceMs) * (rate - 1) +
+          jumps.reduce((sum, { atMs, backAtMs, byMs }) => sum + (time.nowMs >= atMs && time.nowMs < backAtMs ? byMs : 0), 0),
+    heal: () => {
+      healed = true
+    },
+  }
+}
+
+/** The ledger's clock, and whose it is besides. */
+export interface LedgerClocks {
+  readonly clock: WrongClock
+  /** Whether it has a monotonic companion that tells of its jumps. */
+  readonly watched: boolean
+  /** One machine: all isolates have this clock. An operator confirms its one jump, and it stays as it is. */
+  readonly machine: boolean
+  readonly confirmedAtMs?: number
+}
+
+/** Less than this the ledger can't tell from a clock that is set right (`clock-watch.ts`). */
+const noticedMs = 6 * minuteMs
+
+/**
+ * Jumps that the ledger can notice; those that it can't are its known holes: forward without a monotonic companion, or
+ * while a process starts. (Steps of less than five minutes are allowed to it, and free units by so much too early: none
+ * are drawn that are larger than the slack.)
+ */
+export function ledgerClocks(random: Random, time: VirtualTime, untilMs: number, restarts: boolean): LedgerClocks {
+  const watched = random.fraction() < 0.7
+  const directions = watched && !restarts ? ([1, -1] as const) : ([-1] as const)
+  if (random.fraction() < 0.3) {
+    const atMs = time.nowMs + random.fraction() * (untilMs - time.nowMs)
+    const byMs = magnitude(random, noticedMs, 45 * minuteMs) * pick(random, directions)
+    const clock = { rate: 1, jumpsAtMs: [atMs], errorMs: () => (time.nowMs >= atMs ? byMs : 0), heal: () => {} }
+    return { clock, watched, machine: true, confirmedAtMs: atMs + minuteMs + random.fraction() * 15 * minuteMs }
+  }
+  const clock = wrongClock(random, time, untilMs, { jumpsMs: [noticedMs, dayMs], driftPpm: 1_000, directions, forGood: true })
+  return { clock, watched, machine: false }
+}

@@ -1,0 +1,133 @@
+/** Settings as a night begins with them, and as they change between restarts. */
+import type { Random } from '../../src/core/clock.ts'
+import { defaultLimits, type Limits } from '../../src/core/limits.ts'
+import { parseSettings, type Settings } from '../../src/settings.ts'
+import { testSecrets } from '../support/secrets.ts'
+import { between, magnitude, type Night, pick } from './draws.ts'
+
+export const highToken = 'high-token-for-tests-only'
+export const bulkToken = 'bulk-token-for-tests-only'
+
+/** By name, as a deployer sets them; what no setting allows stands in `beyond`. */
+export interface Knobs {
+  readonly env: Readonly<Record<string, string | number>>
+  readonly beyond: Partial<Settings>
+}
+
+const ringKeys = Object.fromEntries(['k', 'n', 'z'].map((id) => [id, Buffer.alloc(32, id.charCodeAt(0)).toString('base64')]))
+export const ringOf = (...ids: readonly string[]) => ids.map((id) => `${id}:${ringKeys[id]}`).join(',')
+
+export function firstKnobs(
+  night: Night,
+  plain: { readonly quotaLimit: number; readonly windowMs: number; readonly method: string; readonly sealed: boolean },
+): Knobs {
+  const env: Record<string, string | number> = {
+    TARGET_CLIENT_CODE: 'demo',
+    TARGET_METHOD: plain.method,
+    HASH_KEY: testSecrets.hashKey,
+    API_TOKENS: `${testSecrets.apiToken},high:${highToken},bulk:${bulkToken}`,
+    ADMIN_TOKEN: testSecrets.adminToken,
+    HOOK_SECRET_KIOSK: testSecrets.hook('kiosk'),
+    HOOK_SECRET_SIGN_UP: testSecrets.hook('sign-up'),
+    BACKLOG_KEYS: plain.sealed ? ringOf('k') : '',
+    QUOTA_LIMIT: plain.quotaLimit,
+    QUOTA_WINDOW_MS: plain.windowMs,
+    QUOTA_BUCKET_MS: plain.windowMs / 100,
+    QUOTA_SLACK_MS: 15_000,
+    REPLAY_RESERVE: 0.1,
+    RETENTION_HOURS: 1,
+    TARGET_TIMEOUT_MS: 1_000,
+    ANSWER_DEADLINE_MS: 700,
+  }
+  let beyond: Partial<Settings> = {}
+  if (night.has('settings')) {
+    const random = night.random('settings')
+    const perhaps = (name: string, value: () => number) => {
+      if (random.fraction() < 0.5) env[name] = value()
+    }
+    perhaps('REPLAY_RESERVE', () => Math.round(random.fraction() * 50) / 100)
+    perhaps('BACKOFF_BASE_MS', () => magnitude(random, 1, 900_000))
+    perhaps('OUTAGE_SETTLE_MS', () => between(random, 60_000, 300_000))
+    perhaps('ANSWER_DEADLINE_MS', () => magnitude(random, 100, 5_000))
+    perhaps('LEDGER_TIMEOUT_MS', () => magnitude(random, 50, 5_000))
+    perhaps('TARGET_TIMEOUT_MS', () => magnitude(random, 100, 10_000))
+    perhaps('FLUSH_MAX_MS', () => magnitude(random, 5_000, 120_000))
+    perhaps('FLUSH_MAX_OPS', () => magnitude(random, 100, 2_000))
+    if (env['LEDGER_TIMEOUT_MS'] !== undefined)
+      env['ANSWER_DEADLINE_MS'] = Math.max(Number(env['LEDGER_TIMEOUT_MS']), Number(env['ANSWER_DEADLINE_MS']))
+    // Nothing that waits ends by its age: what is stuck must be seen to be.
+    perhaps('RETENTION_HOURS', () => between(random, 6, 72))
+  }
+  if (night.has('knobs')) {
+    const random = night.random('knobs')
+    env['RETENTION_HOURS'] = pick(random, [1, 1, 6, 72])
+    // A quota that is used up shows what a changed window forgets, or never frees.
+    if (random.fraction() < 0.5) env['QUOTA_LIMIT'] = between(random, 10, 20)
+  }
+  if (night.has('tiny budgets')) beyond = { ...beyond, ...tinyBudgets(night.random('tiny budgets')) }
+  return { env, beyond }
+}
+
+function tinyBudgets(random: Random): Partial<Settings> {
+  return {
+    ...(random.fraction() < 0.7 ? { flushMaxOps: between(random, 5, 12) } : {}),
+    ...(random.fraction() < 0.5 ? { flushMaxMs: 1_000 } : {}),
+  }
+}
+
+export function settingsOf({ env, beyond }: Knobs): Settings {
+  const parsed = parseSettings(env)
+  if (!parsed.ok) throw new Error(parsed.problems.join('; '))
+  return { ...parsed.settings, ...beyond }
+}
+
+/** What a deploy changes. */
+export const knobNames = ['bucket', 'window', 'limit', 'retention', 'method', 'keys', 'budgets', 'timeout'] as const
+export type KnobName = (typeof knobNames)[number]
+
+export function turned({ env, beyond }: Knobs, knob: KnobName, random: Random): Knobs {
+  const windowMs = Number(env['QUOTA_WINDOW_MS'])
+  const change = ((): Record<string, string | number> => {
+    switch (knob) {
+      case 'bucket':
+        return { QUOTA_BUCKET_MS: Math.max(1, Math.floor(windowMs / pick(random, [100, 101, 130, 400, 1_000, 10_000]))) }
+      case 'window': {
+        const other = pick(random, [30_000, 60_000, 100_000, 120_000, 240_000, 600_000])
+        return { QUOTA_WINDOW_MS: other, QUOTA_BUCKET_MS: Math.max(1, Math.floor(other / pick(random, [100, 100, 250, 1_000]))) }
+      }
+      case 'limit':
+        return { QUOTA_LIMIT: between(random, 10, 70) }
+      case 'retention':
+        return { RETENTION_HOURS: Number(env['RETENTION_HOURS']) === 1 ? pick(random, [2, 24, 72]) : 1 }
+      case 'method':
+        return { TARGET_METHOD: pick(random, ['post', 'auto', 'get']) }
+      case 'keys': {
+        const ring = String(env['BACKLOG_KEYS'])
+        return { BACKLOG_KEYS: ring === '' ? ringOf('k') : ring.includes('n:') ? ring : `${ringOf('n')},${ring}` }
+      }
+      case 'budgets':
+        return { FLUSH_MAX_MS: magnitude(random, 5_000, 120_000), FLUSH_MAX_OPS: magnitude(random, 100, 2_000) }
+      case 'timeout':
+        return { TARGET_TIMEOUT_MS: magnitude(random, 200, 8_000) }
+    }
+  })()
+  return { env: { ...env, ...change }, beyond }
+}
+
+/** Bounds of a handful, so that each is met many times a night. */
+export function limitsOf(night: Night): Limits {
+  if (!night.has('tiny limits')) return defaultLimits
+  const random = night.random('tiny limits')
+  const attributesPerAttempt = between(random, 2, 5)
+  return {
+    ...defaultLimits,
+    attributesPerAttempt,
+    attemptsTogether: between(random, 1, 16),
+    attributesTogether: between(random, attributesPerAttempt, 40),
+    registersPerPage: between(random, 2, 5),
+    keysPerPage: between(random, 3, 6),
+    bytesPerPage: 4_096,
+    keysPerRead: between(random, 2, 10),
+    bytesPerRead: 2_048,
+  }
+}
