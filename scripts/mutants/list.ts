@@ -823,8 +823,8 @@ const own: readonly Mutant[] = [
     name: 'Redis: what is held takes units',
     breaks: 'G1',
     file: 'src/core/ledger/scripts/admit.ts',
-    find: "request.hold and 'held' or gate(",
-    replace: 'gate(',
+    find: 'if request.hold then',
+    replace: 'if request.hold == 0 then',
     tests: upstash,
   },
   {
