@@ -9,7 +9,8 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { fileURLToPath, URL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { type Mutant, mutants } from './mutants/list.ts'
+import { mutants } from './mutants/list.ts'
+import type { Mutant } from './mutants/mutant.ts'
 import { guaranteesPage, type Judged } from './mutants/page.ts'
 
 const { values, positionals: texts } = parseArgs({ options: { write: { type: 'boolean', default: false } }, allowPositionals: true })

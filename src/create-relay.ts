@@ -76,8 +76,8 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     // Not the function itself: some runtimes want it called as their own.
     fetch: options.fetch ?? ((input, init) => fetch(input, init)),
     background: options.background ?? (() => {}),
-    // Deno sends a text again by itself when a kept-alive connection closes on it: a call more than was admitted (G1).
-    streamBody: runtimeName === 'deno',
+    // No Worker is suspended in the middle of a request, and none sends a POST again.
+    streamBody: runtimeName !== 'workers',
     ...(options.stopping === undefined ? {} : { stopping: options.stopping }),
     log,
     ...(storage.relayMemory === undefined ? {} : { memory: storage.relayMemory }),

@@ -1,5 +1,5 @@
 /** Deliberate bugs in the backlog, in erasing and finding, and in waiting for a SQLite file. */
-import type { Mutant } from './list.ts'
+import type { Mutant } from './mutant.ts'
 
 const kv = ['test/core/backlog/kv.test.ts']
 const erase = ['test/core/erase.test.ts']

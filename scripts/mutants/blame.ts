@@ -1,8 +1,9 @@
 /** Deliberate bugs in who is blamed for a failure, in ties, and in what goes last. */
-import type { Mutant } from './list.ts'
+import type { Mutant } from './mutant.ts'
 
 const health = ['test/core/ledger/health.test.ts']
 const blame = ['test/cron/blame.test.ts', 'test/cron/flush.test.ts']
+const suspended = ['test/faults/suspended.test.ts']
 const bothLedgers = ['test/core/ledger/upstash.test.ts']
 
 export const blameMutants: readonly Mutant[] = [
@@ -66,8 +67,8 @@ export const blameMutants: readonly Mutant[] = [
     name: 'a probe that failed widens nothing',
     breaks: 'G7',
     file: 'src/core/ledger/health.ts',
-    find: 'traits: shared(breaker.traits, traits) } }\n  }',
-    replace: 'traits: breaker.traits } }\n  }',
+    find: 'untilMs: nowMs + waitMs(cause, probes), probes, traits: shared(breaker.traits, traits) },',
+    replace: 'untilMs: nowMs + waitMs(cause, probes), probes, traits: breaker.traits },',
     tests: health,
   },
   {
@@ -127,11 +128,27 @@ export const blameMutants: readonly Mutant[] = [
     tests: ['test/core/failure.test.ts'],
   },
   {
+    name: 'a process that slept sends what it woke up with',
+    breaks: 'G3',
+    file: 'src/core/target/guarded-body.ts',
+    find: 'if (!mayStart()) {',
+    replace: 'if (!mayStart() && false) {',
+    tests: suspended,
+  },
+  {
+    name: 'the last look at the clock is before the connection stands',
+    breaks: 'G3',
+    file: 'src/core/target/guarded-body.ts',
+    find: '    { highWaterMark: 0 },',
+    replace: '    { highWaterMark: 2 },',
+    tests: suspended,
+  },
+  {
     name: 'of two updates of one moment a hash says which is the newer',
     breaks: 'G3',
     file: 'src/core/stamp.ts',
-    find: '${digits(arrivalMs)}${position}${id.slice(-idDigits)}',
-    replace: '${digits(arrivalMs)}${id.slice(-idDigits)}${position}',
+    find: 'const position = Math.min(place, maxPlaces - 1)',
+    replace: 'const position = Math.min(0 * place, maxPlaces - 1)',
     tests: ['test/core/stamp.test.ts', 'test/edge/hooks.test.ts'],
   },
 ]

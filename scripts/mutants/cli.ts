@@ -1,5 +1,5 @@
 /** Deliberate bugs in the commands, in the files that they read and write, and in what is said of an event. */
-import type { Mutant } from './list.ts'
+import type { Mutant } from './mutant.ts'
 
 const words = ['test/edge/source.test.ts']
 const sending = ['test/cli/send-edges.test.ts']

@@ -1,5 +1,5 @@
 /** Deliberate bugs where requests come in: bodies, readiness, whatever is thrown, settings, answers, copies, clocks. */
-import type { Mutant } from './list.ts'
+import type { Mutant } from './mutant.ts'
 
 const body = ['test/edge/body.test.ts']
 const flood = ['test/server/flood.test.ts']

@@ -1,5 +1,5 @@
 /** Deliberate bugs in what travels through the door, and in the flush. */
-import type { Mutant } from './list.ts'
+import type { Mutant } from './mutant.ts'
 
 const bounds = ['test/cron/bounds.test.ts']
 const parts = ['test/core/parts.test.ts']
@@ -59,8 +59,8 @@ export const flushMutants: readonly Mutant[] = [
     name: 'the best receipt of the parts',
     breaks: 'G2',
     file: 'src/core/receipt.ts',
-    find: "['unavailable', 'in_flight', 'deferred', 'rejected', 'submitted', 'superseded', 'duplicate']",
-    replace: "['submitted', 'unavailable', 'in_flight', 'deferred', 'rejected', 'superseded', 'duplicate']",
+    find: "['unavailable', 'in_flight', 'deferred', 'rejected', 'set_aside', 'submitted', 'superseded', 'duplicate']",
+    replace: "['submitted', 'unavailable', 'in_flight', 'deferred', 'rejected', 'set_aside', 'superseded', 'duplicate']",
     tests: parts,
   },
   {
@@ -75,7 +75,7 @@ export const flushMutants: readonly Mutant[] = [
     name: 'a merged attempt of any size',
     breaks: 'G7',
     file: 'src/cron/groups.ts',
-    find: 'cutAttributes(visitor, attributes, limits)',
+    find: 'cutAttributes(first.entry.visitor, attributes, limits)',
     replace: '[attributes]',
     tests: bounds,
   },
@@ -211,7 +211,7 @@ export const flushMutants: readonly Mutant[] = [
     name: 'the platform’s bound is Target’s failure',
     breaks: 'G7',
     file: 'src/core/target/http.ts',
-    find: "if (!begun && isPlatformLimit(error)) return { kind: 'unsent' }",
+    find: "if (!begun && isPlatformLimit(error)) return { kind: 'unsent', why: 'limit' }",
     replace: '',
     tests: ['test/core/http-target.test.ts'],
   },

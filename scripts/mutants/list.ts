@@ -1,16 +1,13 @@
 /** Deliberate bugs, each one a small patch, and the tests that must notice it. */
+import { backlogMutants } from './backlog.ts'
+import { blameMutants } from './blame.ts'
+import { cliMutants } from './cli.ts'
+import { edgeMutants } from './edge.ts'
+import { flushMutants } from './flush.ts'
+import type { Mutant } from './mutant.ts'
 import { readToBreakMutants } from './read-to-break.ts'
-
-export interface Mutant {
-  readonly name: string
-  /** The guarantee it breaks (DESIGN.md §3), or `security` (SECURITY.md). */
-  readonly breaks: string
-  readonly file: string
-  /** Exact text that occurs once, and what stands there instead. */
-  readonly find: string
-  readonly replace: string
-  readonly tests: readonly string[]
-}
+import { registersMutants } from './registers.ts'
+import { windowMutants } from './window.ts'
 
 const live = ['test/core/live.test.ts']
 const flush = ['test/cron/flush.test.ts', 'test/cron/crash.test.ts']
@@ -60,8 +57,8 @@ const own: readonly Mutant[] = [
     name: 'start a call long after its admission',
     breaks: 'G3',
     file: 'src/core/door.ts',
-    find: 'clock.now() - next.requestedAtMs > startWithinMs',
-    replace: 'clock.now() - next.requestedAtMs > Number.MAX_SAFE_INTEGER',
+    find: 'const startByMs = next.requestedAtMs + startWithinMs',
+    replace: 'const startByMs = Number.MAX_SAFE_INTEGER',
     tests: live,
   },
   {
@@ -824,7 +821,7 @@ const own: readonly Mutant[] = [
     breaks: 'G1',
     file: 'src/core/ledger/scripts/admit.ts',
     find: 'if request.hold then',
-    replace: 'if request.hold == 0 then',
+    replace: 'if false then',
     tests: upstash,
   },
   {
@@ -1101,4 +1098,14 @@ const own: readonly Mutant[] = [
   },
 ]
 
-export const mutants: readonly Mutant[] = [...own, ...readToBreakMutants]
+export const mutants: readonly Mutant[] = [
+  ...own,
+  ...backlogMutants,
+  ...blameMutants,
+  ...cliMutants,
+  ...edgeMutants,
+  ...flushMutants,
+  ...readToBreakMutants,
+  ...registersMutants,
+  ...windowMutants,
+]

@@ -1,7 +1,7 @@
 /** `docs/guarantees.md`: what is promised, what holds it, and which deliberate bug each machine noticed. */
 import { tablesAsMarkdown } from '../../test/sim/reach.ts'
 import { readReached } from '../../test/sim/reached.ts'
-import type { Mutant } from './list.ts'
+import type { Mutant } from './mutant.ts'
 
 export interface Judged {
   /** Whether the patch could be applied. */

@@ -1,5 +1,5 @@
 /** Deliberate bugs by somebody who read the code in order to break it: what a careless change would do. */
-import type { Mutant } from './list.ts'
+import type { Mutant } from './mutant.ts'
 
 const live = ['test/core/live.test.ts']
 const fates = ['test/core/fates.test.ts']

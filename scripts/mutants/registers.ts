@@ -1,5 +1,5 @@
 /** Deliberate bugs in how a visitor's registers are stored. */
-import type { Mutant } from './list.ts'
+import type { Mutant } from './mutant.ts'
 
 const rows = 'src/core/ledger/sql-rows.ts'
 const moving = 'src/core/ledger/sql-move.ts'

@@ -1,5 +1,5 @@
 /** Deliberate bugs in the quota's window, the ledger's clock, its knobs and its store's format. */
-import type { Mutant } from './list.ts'
+import type { Mutant } from './mutant.ts'
 
 const clocks = ['test/core/ledger/clock-watch.test.ts', 'test/core/ledger/sql.test.ts']
 const redisClocks = ['test/core/ledger/upstash.test.ts']
@@ -182,7 +182,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'what is ahead is set aside',
     breaks: 'G2',
-    file: 'src/core/door.ts',
+    file: 'src/core/fate.ts',
     find: "    case 'held':\n    case 'ahead':\n      return 'open'",
     replace: "    case 'held':\n      return 'open'\n    case 'ahead':\n      return 'dead'",
     tests: ['test/core/live.test.ts'],
@@ -287,8 +287,8 @@ export const windowMutants: readonly Mutant[] = [
     name: 'buckets as narrow as one likes',
     breaks: 'G7',
     file: 'src/settings.ts',
-    find: 'parsed.data.QUOTA_BUCKET_MS * maxBucketsPerWindow < parsed.data.QUOTA_WINDOW_MS',
-    replace: 'parsed.data.QUOTA_BUCKET_MS < 1',
+    find: 'given.QUOTA_BUCKET_MS * maxBucketsPerWindow < windowMs',
+    replace: 'given.QUOTA_BUCKET_MS < 1',
     tests: ['test/settings.test.ts'],
   },
 ]

@@ -145,9 +145,10 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
     const worker = async () => {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
         // What is not in `answers` counts as unsent.
-        if (limited || clock.now() - next.requestedAtMs > startWithinMs) continue
-        const answer = await target.send(next.call)
-        if (answer.kind === 'unsent') limited = true
+        const startByMs = next.requestedAtMs + startWithinMs
+        if (limited || clock.now() > startByMs) continue
+        const answer = await target.send(next.call, startByMs)
+        if (answer.kind === 'unsent' && answer.why === 'limit') limited = true
         answers.set(next.call, answer)
       }
     }
@@ -257,7 +258,7 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
   }
 }
 
-const unsent: Sent = { kind: 'unsent' }
+const unsent: Sent = { kind: 'unsent', why: 'late' }
 /** Of an attempt of which nothing fits a call. */
 const nothingAsked: Admission = { event: 'open', verdicts: [], attempts: 0 }
 

@@ -349,7 +349,7 @@ describe('the platform’s own bounds', () => {
   it('“Too many subrequests” ends the run and is nobody’s failure: no backoff, no breaker, nothing lost', async () => {
     const world = await createWorld()
     await deferred(world, visitors(20))
-    world.target.behave = () => (world.target.calls.length > 5 ? { kind: 'unsent' } : undefined)
+    world.target.behave = () => (world.target.calls.length > 5 ? { kind: 'unsent', why: 'limit' } : undefined)
     const report = await world.flush()
     expect(report).toMatchObject({ stopped: 'subrequests', calls: 5, replayed: 5 })
     const { used, health } = await world.ledger.usage()

@@ -4,11 +4,12 @@
  * Guarantee: one `fetch` a call, within the time-out, never following a redirect; it never rejects. A `fetch` that the
  * platform did not start is told from a call that failed.
  * Known hole: a runtime may send a GET again by itself when a kept-alive connection closes (a GET counts two units for
- * that), and Deno a POST with a string body (hence `streamBody` there).
+ * that), and Deno a POST with a string body (hence `streamBody`); what `guarded-body.ts` says.
  */
 import { readAnswer } from '../answer.ts'
 import type { Clock } from '../clock.ts'
 import { isPlatformLimit } from '../errors.ts'
+import { guardedBody } from './guarded-body.ts'
 import type { Target } from './port.ts'
 
 /** Target's envelope has a few hundred bytes. */
@@ -23,16 +24,21 @@ export interface HttpTargetOptions {
   readonly clock: Clock
   /** As far as a Retry-After is followed. */
   readonly retentionMs: number
-  /** Sends the body as a stream, for runtimes that resend a string body. */
+  /** Sends the body as a stream that looks at the clock when the connection stands, and that no runtime sends again. */
   readonly streamBody?: boolean
 }
 
 export function httpTarget({ token, timeoutMs, strict, fetch, clock, retentionMs, streamBody = false }: HttpTargetOptions): Target {
   const auth: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
   return {
-    async send({ method, url, body }) {
+    async send({ method, url, body }, startByMs) {
       const given = new AbortController()
       let begun = false
+      let late = false
+      const mayStart = () => {
+        late = clock.now() > startByMs
+        return !late
+      }
       const timer = clock.after(timeoutMs)
       void timer.elapsed.then(() => given.abort())
       try {
@@ -42,17 +48,20 @@ export function httpTarget({ token, timeoutMs, strict, fetch, clock, retentionMs
             accept: 'application/xml, text/plain;q=0.9',
             ...auth,
             ...(body === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' }),
+            // What was encoded is ASCII.
+            ...(body === undefined || !streamBody ? {} : { 'content-length': String(body.length) }),
           },
           redirect: 'manual',
           signal: given.signal,
-          ...(body === undefined ? {} : streamBody ? { body: new Blob([body]).stream(), duplex: 'half' as const } : { body }),
+          ...(body === undefined ? {} : streamBody ? { body: guardedBody(body, mayStart), duplex: 'half' as const } : { body }),
         })
         begun = true
         const retryAfter = response.headers.get('retry-after') ?? undefined
         const answer = { status: response.status, body: await readStart(response), ...(retryAfter === undefined ? {} : { retryAfter }) }
         return readAnswer(answer, { strict, nowMs: clock.now(), retentionMs })
       } catch (error) {
-        if (!begun && isPlatformLimit(error)) return { kind: 'unsent' }
+        if (late) return { kind: 'unsent', why: 'late' }
+        if (!begun && isPlatformLimit(error)) return { kind: 'unsent', why: 'limit' }
         return { kind: 'unanswered', why: given.signal.aborted ? 'timeout' : 'network' }
       } finally {
         timer.cancel()

@@ -4,8 +4,17 @@ import type { Call } from '../codec.ts'
 
 export interface Target {
   /**
-   * Makes one HTTP request at most. Never rejects: silence is an answer too, and leaves the call's fate open. `unsent`: the
-   * platform lets this invocation start no more of them.
+   * Makes one HTTP request at most. Never rejects: silence is an answer too, and leaves the call's fate open.
+   *
+   * @param startByMs when it must have started at the latest, epoch ms
    */
-  send(call: Call): Promise<Answer | { readonly kind: 'unanswered'; readonly why: 'timeout' | 'network' } | { readonly kind: 'unsent' }>
+  send(
+    call: Call,
+    startByMs: number,
+  ): Promise<
+    | Answer
+    | { readonly kind: 'unanswered'; readonly why: 'timeout' | 'network' }
+    /** `limit`: the platform lets this invocation start no more of them. */
+    | { readonly kind: 'unsent'; readonly why: 'limit' | 'late' }
+  >
 }

@@ -21,7 +21,7 @@ function targetWith(answer: (init: RequestInit) => Response | Promise<Response>,
 describe('a call', () => {
   it('is one request, as it was encoded, that follows no redirect', async () => {
     const { requests, target } = targetWith(() => new Response(yes), { token: 'secret' })
-    expect(await target.send(post)).toEqual({ kind: 'delivered' })
+    expect(await target.send(post, Number.POSITIVE_INFINITY)).toEqual({ kind: 'delivered' })
     expect(requests).toMatchObject([{ url, init: { method: 'POST', body: post.body, redirect: 'manual' } }])
     expect(Object.fromEntries(new Headers(requests[0]?.init.headers))).toMatchObject({
       authorization: 'Bearer secret',
@@ -31,20 +31,23 @@ describe('a call', () => {
 
   it('without a token carries none, and a GET no body', async () => {
     const { requests, target } = targetWith(() => new Response(yes))
-    await target.send({ method: 'GET', url: `${url}?mbox3rdPartyId=1&profile.a=b`, bytes: 80, names: ['a'], units: 2 })
+    await target.send(
+      { method: 'GET', url: `${url}?mbox3rdPartyId=1&profile.a=b`, bytes: 80, names: ['a'], units: 2 },
+      Number.POSITIVE_INFINITY,
+    )
     const headers = new Headers(requests[0]?.init.headers)
     expect([headers.has('authorization'), headers.has('content-type'), requests[0]?.init.body]).toEqual([false, false, undefined])
   })
 
   it('that is answered elsewhere is not made there', async () => {
     const { requests, target } = targetWith(() => new Response(null, { status: 302, headers: { location: 'https://elsewhere.example' } }))
-    expect(await target.send(post)).toEqual({ kind: 'misconfigured', status: 302 })
+    expect(await target.send(post, Number.POSITIVE_INFINITY)).toEqual({ kind: 'misconfigured', status: 302 })
     expect(requests).toHaveLength(1)
   })
 
   it('that fails is not made again', async () => {
     const { requests, target } = targetWith(() => Promise.reject(new TypeError('fetch failed')))
-    expect(await target.send(post)).toEqual({ kind: 'unanswered', why: 'network' })
+    expect(await target.send(post, Number.POSITIVE_INFINITY)).toEqual({ kind: 'unanswered', why: 'network' })
     expect(requests).toHaveLength(1)
   })
 })
@@ -55,7 +58,7 @@ describe('the time-out', () => {
 
   it('ends a call that nobody answers', async () => {
     const { clock, target } = targetWith(aborted)
-    const answer = target.send(post)
+    const answer = target.send(post, Number.POSITIVE_INFINITY)
     await clock.advance(1_000)
     expect(await answer).toEqual({ kind: 'unanswered', why: 'timeout' })
   })
@@ -72,7 +75,7 @@ describe('the time-out', () => {
       )
     const { clock, target } = targetWith(stalled)
     let answer: unknown
-    void target.send(post).then((some) => (answer = some))
+    void target.send(post, Number.POSITIVE_INFINITY).then((some) => (answer = some))
     await clock.advance(999)
     expect(answer).toBeUndefined()
     await clock.advance(1)
@@ -85,7 +88,7 @@ describe('the time-out', () => {
       signal = init.signal
       return new Response(yes)
     })
-    await target.send(post)
+    await target.send(post, Number.POSITIVE_INFINITY)
     await clock.advance(5_000)
     await settleMicrotasks()
     expect(signal?.aborted).toBe(false)
@@ -108,7 +111,7 @@ it('of an answer without an end only the beginning is read', async () => {
       }),
     )
   const { target } = targetWith(endless)
-  expect(await target.send(post)).toEqual({ kind: 'delivered' })
+  expect(await target.send(post, Number.POSITIVE_INFINITY)).toEqual({ kind: 'delivered' })
   expect(cancelled).toBe(true)
   expect(pulled).toBeLessThan(10)
 })
