@@ -47,6 +47,8 @@ export interface FlushParts extends BudgetParts {
   readonly limits?: Limits
 }
 
+/** The least that does something: a list, a bulk read, and a dead letter, a put-back and a delete. */
+const operationsAPage = 5
 /** First tries, what is left of those that met the breaker, and what failed before. */
 const rounds = 3
 export const lastRunMemo = 'flush-last-run'
@@ -89,8 +91,8 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
       position = moved
     })
     for (;;) {
-      // A list, and a bulk read at least.
-      await budget.next(2)
+      // Or a page is read and nothing of it done, in every run that comes as far as this with so little left.
+      await budget.next(operationsAPage)
       const page = await budget.ask('backlog_unavailable', () => pages.next())
       if (page.done === true) {
         if (shut !== undefined) report.stopped = 'target_unavailable'

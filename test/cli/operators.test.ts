@@ -368,6 +368,8 @@ describe('ledger', () => {
     const out = await cli(['ledger', 'export', exported, '--wait-ms', '1'], envOf(server))
     expect([out.status, out.err]).toEqual([0, expect.stringMatching(/6 units, 6 visitors, 6 events; .* stays paused/)])
     expect(readFileSync(exported, 'utf8')).not.toMatch(/thirdPartyId|"new"/)
+    // What is written down is all: nothing is granted any more.
+    expect((await server.relay.operator.usage()).health.paused).toBe(true)
     // A second export must not overwrite the first.
     expect((await cli(['ledger', 'export', exported, '--wait-ms', '1'], envOf(server))).status).toBe(2)
     await server.stop()

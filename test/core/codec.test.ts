@@ -1,6 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Call, encodeCalls, maxGetUrlBytes, maxPostBodyBytes, maxUnits, type Wire } from '../../src/core/codec.ts'
+import {
+  attributeBytes,
+  type Call,
+  encodeCalls,
+  idBytes,
+  maxGetUrlBytes,
+  maxPostBodyBytes,
+  maxUnits,
+  type Wire,
+} from '../../src/core/codec.ts'
 import type { Attribute, Visitor } from '../../src/core/update.ts'
 import { decodeUpdate } from '../emulator/decode.ts'
 
@@ -112,6 +121,16 @@ describe('calls fit (G5)', () => {
           expect(call.bytes).toBe(bytes)
           expect(bytes).toBeLessThanOrEqual(call.method === 'GET' ? maxGetUrlBytes : maxPostBodyBytes)
         }
+      }),
+    )
+  })
+
+  it('what a visitor and its attributes take of a body is what the body has', () => {
+    fc.assert(
+      fc.property(visitors, attributeLists, (visitor, attributes) => {
+        const bytes = idBytes(visitor) + attributes.reduce((sum, attribute) => sum + attributeBytes(attribute), 0)
+        const bodies = calls(visitor, attributes, 'post')
+        expect(bytes + (bodies.length - 1) * idBytes(visitor)).toBe(bodies.reduce((sum, call) => sum + call.bytes, 0))
       }),
     )
   })

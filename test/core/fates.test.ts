@@ -24,6 +24,19 @@ describe('an update that travels in two calls', () => {
   })
 })
 
+it('an update is refused where Target refuses what is left of it: what it lacks had come before', async () => {
+  const world = await createWorld()
+  const nowMs = world.clock.now()
+  await world.deliver([await world.update({ attributes: { tier: 'newer' }, occurredAt: nowMs - 1_000 })])
+  await world.settled()
+  world.target.behave = () => refused
+  const older = await world.update({ attributes: { tier: 'older', city: 'x' }, occurredAt: nowMs - 2_000 })
+  expect(await world.deliver([older])).toMatchObject([{ status: 'rejected', detail: 'no' }])
+  expect((await world.backlog.listDead()).items).toMatchObject([
+    { dead: { reason: 'rejected', entry: { attributes: [{ name: 'city' }] } } },
+  ])
+})
+
 describe('what is kept of an update', () => {
   it('says when it came in, not when it happened: it waits from then on', async () => {
     const world = await createWorld({ settings: { quotaLimit: 0 } })

@@ -21,18 +21,27 @@ describe('a fetch that fails', () => {
     'Too many subrequests by single Worker invocation.',
     'Too many API requests by single Worker invocation.',
   ])('because of the platform’s own bound, started no call: %s', async (message) => {
-    expect(await targetOf(() => Promise.reject(new Error(message))).send(call, Number.POSITIVE_INFINITY)).toEqual({ kind: 'unsent', why: 'limit' })
+    expect(await targetOf(() => Promise.reject(new Error(message))).send(call, Number.POSITIVE_INFINITY)).toEqual({
+      kind: 'unsent',
+      why: 'limit',
+    })
     const wrapped = new TypeError('fetch failed', { cause: new Error(message) })
     expect(await targetOf(() => Promise.reject(wrapped)).send(call, Number.POSITIVE_INFINITY)).toEqual({ kind: 'unsent', why: 'limit' })
   })
 
   it('for any other reason may have got there', async () => {
-    expect(await targetOf(() => Promise.reject(new TypeError('fetch failed'))).send(call, Number.POSITIVE_INFINITY)).toEqual({ kind: 'unanswered', why: 'network' })
+    expect(await targetOf(() => Promise.reject(new TypeError('fetch failed'))).send(call, Number.POSITIVE_INFINITY)).toEqual({
+      kind: 'unanswered',
+      why: 'network',
+    })
   })
 
   it('while its answer is read was a call, whatever it says', async () => {
     const body = new ReadableStream({ pull: (controller) => controller.error(new Error('Too many subrequests.')) })
-    expect(await targetOf(async () => new Response(body)).send(call, Number.POSITIVE_INFINITY)).toEqual({ kind: 'unanswered', why: 'network' })
+    expect(await targetOf(async () => new Response(body)).send(call, Number.POSITIVE_INFINITY)).toEqual({
+      kind: 'unanswered',
+      why: 'network',
+    })
   })
 })
 

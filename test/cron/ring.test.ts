@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { prefixesFrom, readPlace, walkBacklog, writePlace } from '../../src/cron/ring.ts'
+import { placeMemo, prefixesFrom, readPlace, walkBacklog, writePlace } from '../../src/cron/ring.ts'
 import { seededRandom } from '../support/clock.ts'
 
 interface ListOptions {
@@ -135,12 +135,85 @@ describe('the walk over the backlog (G7)', () => {
     expect(seen.size).toBeGreaterThan(20)
   })
 
+  /** Where a run goes on whose first page of the position holds these keys, and is not its last. */
+  async function behindPage(position: string, keys: readonly string[]) {
+    const list = async () => ({ items: keys.map((name) => ({ key: name, unreadable: 'here only the key counts' })), cursor: 'more' })
+    let at: string | undefined
+    for await (const _ of walkBacklog(
+      { list },
+      position,
+      () => 10,
+      (moved) => {
+        at = moved
+      },
+    ))
+      if (at !== undefined) break
+    return at
+  }
+  it.each<[string, string, readonly string[], string]>([
+    ['visitors that differ early: the last one’s place, in as few digits as tell it', 'a', [key('a1000000', 0), key('a7f00000', 0)], 'a7'],
+    ['visitors that differ late', 'a', [key('a7777771', 0), key('a7777778', 0)], 'a7777778'],
+    ['one visitor alone: the next one', 'a', [key('a7777777', 0), key('a7777777', 1)], 'a7777778'],
+    ['one visitor whose number is the last of its digits: with carry', 'a', [key('a7ffffff', 0), key('a7ffffff', 1)], 'a8'],
+    ['the last visitor of all: the beginning', 'f', [key('ffffffff', 0), key('ffffffff', 1)], ''],
+    ['nothing: a narrower one', 'a7', [], 'a70'],
+    ['nothing, and no narrower one: the next', 'a7777777', [], 'a7777778'],
+    ['something first that is no visitor’s: a narrower one', 'a7', ['b1/what', key('a7777777', 0)], 'a70'],
+    ['something last that is no visitor’s: a narrower one', 'a7', [key('a7777777', 0), 'b1/what'], 'a70'],
+  ])('goes on behind a page of %s', async (_, position, keys, at) => {
+    expect(await behindPage(position, keys)).toBe(at)
+  })
+
+  it('asks for as much as it is told, prefix by prefix, and with the cursor where there is one', async () => {
+    const asked: object[] = []
+    const pages = [{ cursor: 'x' }, { cursor: 'y' }, {}, {}].map((page) => ({ items: [], ...page }))
+    const list = async (options: object = {}) => {
+      asked.push(options)
+      return pages.shift() ?? { items: [] }
+    }
+    let limit = 0
+    for await (const _ of walkBacklog(
+      { list },
+      'fe',
+      () => ++limit,
+      () => {},
+    ))
+      if (asked.length === 4) break
+    expect(asked).toStrictEqual([
+      { limit: 1 },
+      { prefix: 'fe', limit: 2 },
+      { prefix: 'fe', limit: 3, cursor: 'y' },
+      { prefix: 'ff', limit: 4 },
+    ])
+  })
+
+  it('gives no page of elsewhere for its own: from the middle it begins with none, from the beginning with the first', async () => {
+    const firstPage = async (position: string) => {
+      const backlog = backlogOf(() => spread(1_000), 100)
+      for await (const page of walkBacklog(
+        backlog,
+        position,
+        () => 1_000,
+        () => {},
+      ))
+        return [page.length, backlog.asked]
+      return undefined
+    }
+    expect(await firstPage('')).toEqual([100, ['']])
+    expect(await firstPage('c')).toEqual([0, ['']])
+  })
+
+  it('its place lies under the name that it always had', () => {
+    expect(placeMemo).toBe('flush-place')
+  })
+
   it('keeps its place as text, and starts at the beginning where that cannot be read', () => {
     const place = { position: 'a7f', suspects: ['0123456789abcdef', 'fedcba9876543210'] }
     expect(readPlace(writePlace(place))).toEqual(place)
     expect(readPlace(writePlace({ position: '', suspects: [] }))).toEqual({ position: '', suspects: [] })
     // `2:ab` is how an older version wrote it.
-    for (const text of [undefined, '', '2:ab', '9:zz', 'x', '0123456789;']) expect(readPlace(text)).toEqual({ position: '', suspects: [] })
+    for (const text of [undefined, '', '2:ab', '9:zz', 'x', '0123456789;', 'a7;zz', 'a7'])
+      expect(readPlace(text)).toEqual({ position: '', suspects: [] })
     const many = Array.from({ length: 300 }, (_, n) => n.toString(16).padStart(32, '0'))
     expect(readPlace(writePlace({ position: '', suspects: many })).suspects).toEqual(many.slice(-100))
   })

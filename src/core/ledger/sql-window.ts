@@ -76,12 +76,11 @@ export function openWindow(sql: Sql, settings: WindowSettings, account: string, 
   const nowLastMs = lastOf(nowMs, quotaBucketMs)
   const saved = readAccount()
   const state = { ...saved }
-  /** Whether the row no longer says what the buckets do. Where only time has passed, it does. */
-  let changed = false
 
   const passed = unitsWithin(Math.min(saved.frontierMs, frontierMs), Math.max(saved.frontierMs, frontierMs))
   state.total += saved.frontierMs <= frontierMs ? -passed : passed
-  changed = passed > 0
+  /** Whether the row no longer says what the buckets do. Where only time has passed, it does. */
+  let changed = passed > 0
   if (account !== wholeAccount && state.seenMs > nowMs + jumpToleranceMs) redate()
 
   return {
@@ -94,7 +93,7 @@ export function openWindow(sql: Sql, settings: WindowSettings, account: string, 
 
     take(units, ceiling) {
       if (state.total + units > ceiling) {
-        const retryAtMs = units > ceiling ? undefined : freeAtMs(state.total + units - ceiling)
+        const retryAtMs = freeAtMs(state.total + units - ceiling)
         return { ok: false, ...(retryAtMs === undefined ? {} : { retryAtMs }) }
       }
       state.granted += units
@@ -230,7 +229,7 @@ export function openWindow(sql: Sql, settings: WindowSettings, account: string, 
     changed = true
   }
 
-  /** When `needed` units will have left, counted from the oldest. The running sum ends at the first bucket that does. */
+  /** When `needed` units will have left, counted from the oldest, if there are as many. The running sum ends at the first bucket that does. */
   function freeAtMs(needed: number): number | undefined {
     const [row] = sql.exec(
       'SELECT last_ms FROM (SELECT last_ms, SUM(units) OVER (ORDER BY last_ms) AS freed FROM relay_unit WHERE account = ? AND last_ms >= ?) WHERE freed >= ? LIMIT 1',

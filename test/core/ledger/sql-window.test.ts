@@ -61,8 +61,9 @@ describe('taking', () => {
 
   it('what no window has room for is never free', () => {
     const { at } = windowsOf()
-    expect(at(startMs, (window) => window.take(11, 10))).toEqual({ ok: false })
+    expect(at(startMs, (window) => window.take(11, 10))).toStrictEqual({ ok: false })
     expect(at(startMs, (window) => window.take(10, 10))).toMatchObject({ ok: true })
+    expect(at(startMs, (window) => window.take(11, 10))).toStrictEqual({ ok: false })
   })
 
   it('waits for as many of the oldest as it needs, and no more', () => {
@@ -164,6 +165,18 @@ describe('charging, whatever the limit', () => {
     expect(at(startMs, everything)).toEqual({ units: 7, granted: 7, buckets: [[bucket, 7]] })
   })
 
+  it('at a time that is not over leaves no earlier bucket to be taken from, where the clock is set back', () => {
+    const { at } = windowsOf()
+    at(startMs, (window) => window.charge(7, lastMs))
+    expect(at(startMs - 120_000, (window) => window.take(1, 9))).toEqual({ ok: true, bucket: lastMs })
+  })
+
+  it('counts from the very beginning of the window on', () => {
+    const { at } = windowsOf()
+    at(startMs, (window) => window.charge(7, startMs - keptMs))
+    expect([at(startMs, total), at(startMs + 1, total)]).toEqual([7, 0])
+  })
+
   it('at a time that no longer counts is known, for a longer window, and takes no room', () => {
     const { at } = windowsOf()
     const goneMs = startMs - keptMs - 1
@@ -178,9 +191,10 @@ describe('charging, whatever the limit', () => {
     at(startMs, (window) => window.charge(7, longAgoMs))
     expect(at(startMs, (window) => window.reckon(100))).toBe(0)
     at(startMs, (window) => window.charge(7, longAgoMs - 1))
-    const wider = { quotaWindowMs: 3 * settings.quotaWindowMs }
-    expect(at(startMs, everything, wider)).toMatchObject({ units: 7 })
-    expect(at(startMs, (window) => window.reckon(100), wider)).toBe(93)
+    // A window that begins at that very moment lacks it, one that begins behind it lacks nothing.
+    const beginningAt = (ms: number) => ({ quotaWindowMs: startMs - settings.quotaSlackMs - ms })
+    expect(at(startMs, (window) => [window.reckon(100), window.total], beginningAt(longAgoMs))).toEqual([0, 7])
+    expect(at(startMs, (window) => [window.reckon(100), window.total], beginningAt(longAgoMs - 1))).toEqual([93, 100])
   })
 })
 
