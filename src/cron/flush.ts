@@ -64,6 +64,8 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   let leased = false
   let kept: string | undefined
   let position = ''
+  /** Chunks that were worked on to their end. */
+  let chunks = 0
   /** What the breaker is about, as far as this run was told: that need not be asked about. */
   let shut: Traits | undefined
 
@@ -90,7 +92,8 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     const pages = walkBacklog(backlog, position, keysToList, (moved) => {
       position = moved
     })
-    for (;;) {
+    for (let pagesRead = 0; ; pagesRead++) {
+      const before = position
       // Or a page is read and nothing of it done, in every run that comes as far as this with so little left.
       await budget.next(operationsAPage)
       const page = await budget.ask('backlog_unavailable', () => pages.next())
@@ -98,9 +101,16 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
         if (shut !== undefined) report.stopped = 'target_unavailable'
         return
       }
+      if (page.value.length === 0) continue
+      budget.pageRead()
       // Before the page is worked on: a run that dies there does not find itself there again.
-      if (page.value.length > 0) await budget.ask('ledger_unavailable', keepPlace)
-      await flushPage(page.value)
+      await budget.ask('ledger_unavailable', keepPlace)
+      const chunksBefore = chunks
+      const stop = await stopOf(() => flushPage(page.value))
+      if (stop === undefined) continue
+      // Nothing of it was done with what others had left: the next run has its whole budget for it.
+      if (chunks === chunksBefore && pagesRead > 0) position = before
+      throw stop
     }
   }
 
@@ -217,6 +227,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     }
     parts.progress?.(report)
     if (stop !== undefined) throw stop
+    chunks++
     stopIfRefusedRoom(passed)
     return again
   }
