@@ -70,8 +70,8 @@ export function firstKnobs(
 
 function tinyBudgets(random: Random): Partial<Settings> {
   return {
-    ...(random.fraction() < 0.7 ? { flushMaxOps: between(random, 10, 15) } : {}),
-    ...(random.fraction() < 0.5 ? { flushMaxMs: 1_000 } : {}),
+    ...(random.fraction() < 0.7 ? { flushMaxOps: between(random, 40, 60) } : {}),
+    ...(random.fraction() < 0.5 ? { flushMaxMs: 5_000 } : {}),
   }
 }
 
