@@ -53,7 +53,7 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
     replay: settings.quotaLimit,
     high: Math.floor(settings.quotaLimit * (1 - settings.replayReserve / 2)),
     live: Math.floor(settings.quotaLimit * (1 - settings.replayReserve)),
-    bulk: Math.floor(settings.quotaLimit * Math.max(0, 1 - 4 * settings.replayReserve)),
+    bulk: Math.floor(settings.quotaLimit * Math.max((1 - settings.replayReserve) / 2, 1 - 4 * settings.replayReserve)),
   })
   const newAccount = (): Account => ({ units: [], newest: 0, seenMs: 0, forgottenMs: 0 })
   const whole = newAccount()

@@ -94,6 +94,8 @@ export function ledgerClocks(random: Random, time: VirtualTime, untilMs: number,
     const clock = { rate: 1, jumpsAtMs: [atMs], errorMs: () => (time.nowMs >= atMs ? byMs : 0), heal: () => {} }
     return { clock, watched, machine: true, confirmedAtMs: atMs + minuteMs + random.fraction() * 15 * minuteMs }
   }
-  const clock = wrongClock(random, time, untilMs, { jumpsMs: [noticedMs, dayMs], driftPpm: 1_000, directions, forGood: true })
-  return { clock, watched, machine: false }
+  // That it is set right again is a jump forward, which only a companion tells.
+  const both = restarts ? ([-1] as const) : ([1, -1] as const)
+  const clock = wrongClock(random, time, untilMs, { jumpsMs: [noticedMs, dayMs], driftPpm: 1_000, directions: both, forGood: true })
+  return { clock, watched: true, machine: false }
 }

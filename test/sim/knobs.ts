@@ -64,13 +64,14 @@ export function firstKnobs(
     // A quota that is used up shows what a changed window forgets, or never frees.
     if (random.fraction() < 0.5) env['QUOTA_LIMIT'] = between(random, 10, 20)
   }
-  if (night.has('tiny budgets')) beyond = { ...beyond, ...tinyBudgets(night.random('tiny budgets')) }
+  if (night.has('tiny budgets')) beyond = { ...beyond, ...tinyBudgets(night.random('tiny budgets'), night.has('tiny limits')) }
   return { env, beyond }
 }
 
-function tinyBudgets(random: Random): Partial<Settings> {
+/** With pages of three, finding the next one takes a list for each step of the ring. */
+function tinyBudgets(random: Random, tinyPages: boolean): Partial<Settings> {
   return {
-    ...(random.fraction() < 0.7 ? { flushMaxOps: between(random, 40, 60) } : {}),
+    ...(random.fraction() < 0.7 ? { flushMaxOps: tinyPages ? between(random, 200, 300) : between(random, 40, 60) } : {}),
     ...(random.fraction() < 0.5 ? { flushMaxMs: 5_000 } : {}),
   }
 }

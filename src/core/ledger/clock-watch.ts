@@ -58,6 +58,12 @@ export function watchClock(clock: LedgerClock): (seen: SeenClock) => ClockReadin
     known = confirms
     const clockMs = clock.now()
     const expectedMs = anchor === undefined ? clockMs : Math.round(anchor.clockMs + elapsedMs() - anchor.elapsedMs)
+    if (expectedMs < seenMs - jumpToleranceMs) {
+      // This process started with a clock that was behind what the store has seen: it knows no old time line to compare with.
+      if (clockMs < seenMs - jumpToleranceMs) return { nowMs: seenMs, clockMs, jumpedByMs: clockMs - seenMs }
+      anchor = anchorNow()
+      return { nowMs: clockMs, clockMs }
+    }
     const jumped = Math.abs(clockMs - expectedMs) > jumpToleranceMs
     const nowMs = jumped ? expectedMs : clockMs
     if (nowMs < seenMs - jumpToleranceMs) return { nowMs: seenMs, clockMs, jumpedByMs: clockMs - seenMs }

@@ -277,7 +277,8 @@ export function laneCeiling(settings: Pick<LedgerSettings, 'quotaLimit' | 'repla
     replay: 1,
     high: 1 - settings.replayReserve / 2,
     live: 1 - settings.replayReserve,
-    bulk: Math.max(0, 1 - 4 * settings.replayReserve),
+    // Never nothing, whatever the reserve: a source over its share has this ceiling, and must get through in the end (G7).
+    bulk: Math.max((1 - settings.replayReserve) / 2, 1 - 4 * settings.replayReserve),
   }[lane]
   return Math.floor(settings.quotaLimit * share)
 }

@@ -14,8 +14,6 @@ export interface SqlEpoch {
   begin(epoch: string, lost: boolean, after: string, whole: SqlWindow, nowMs: number): string
   /** As `LedgerStore.charge`. */
   charge(granted: number, whole: SqlWindow, nowMs: number): void
-  /** The time was confirmed: no loss lies in the future. */
-  confirmed(nowMs: number): void
 }
 
 export function openEpoch(sql: Sql, settings: LedgerSettings): SqlEpoch {
@@ -35,9 +33,6 @@ export function openEpoch(sql: Sql, settings: LedgerSettings): SqlEpoch {
       if (standing === undefined || whole.granted >= granted) return
       whole.charge(granted - whole.granted)
       write(standing.epoch, nowMs + settings.quotaSlackMs)
-    },
-    confirmed(nowMs) {
-      sql.exec('UPDATE relay_epoch SET lost_ms = MIN(lost_ms, ?)', nowMs + settings.quotaSlackMs)
     },
   }
 

@@ -156,7 +156,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
         const whole = openWindow(sql, settings, wholeAccount, clockMs)
         whole.redate()
         whole.save()
-        epochs.confirmed(clockMs)
+        // A loss stays when it was found, also where that is ahead now: what came before it must not seem to come after it (G3).
         const health = readHealth()
         // A breaker that opened in the future would stay open until then.
         if (health.breaker !== undefined)

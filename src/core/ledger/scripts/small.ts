@@ -51,7 +51,8 @@ window:redate()
 window:save()
 for _, one in ipairs(window.retentions) do one.since = math.min(one.since, now) end
 window:writeRetentions()
-redis.call('HSET', KEYS[1], 'c', text(now), 'l', text(math.min(window.lost, now + input.slackMs)))
+-- A loss stays when it was found, also where that is ahead now.
+redis.call('HSET', KEYS[1], 'c', text(now))
 local h = readHealth(KEYS[2])
 -- A breaker that opened in the future would stay open until then.
 if h.breaker and h.breaker.untilMs > now then
