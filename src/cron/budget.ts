@@ -72,6 +72,7 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
   const budget: Budget = {
     begin: lease,
     next: async (operations = 0) => {
+      if (parts.stopping?.() === true) throw new Stop('stopping')
       await check(parts.maxMs, operations)
       if (budget.callsLeft() <= 0) throw new Stop('calls')
     },
@@ -98,7 +99,6 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
   return budget
 
   async function check(maxMs: number, operations: number): Promise<void> {
-    if (parts.stopping?.() === true) throw new Stop('stopping')
     if (budget.elapsedMs() >= maxMs + (extraMs ?? 0)) throw new Stop('time')
     if (budget.operationsLeft() < operations) throw new Stop('operations')
     if (clock.now() - leasedAtMs > leaseMs / 3) await lease()

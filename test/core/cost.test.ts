@@ -10,8 +10,9 @@ async function costOf(quotaLimit: number, work: (world: World) => Promise<void>)
   const database = new DatabaseSync(':memory:')
   const clock = fakeClock()
   const ledger = sqlWatched(nodeSqlite(database), { ...worldSettings, quotaLimit }, clock)
-  // The epoch begins once in a ledger's life.
+  // The epoch begins, and the first yes is noted, once in a ledger's life.
   await ledger.check()
+  await ledger.settle([{ visitorHash: 'first', token: '', attributes: [], signal: 'up' }])
   let calls = 0
   const counted = new Proxy(ledger, {
     get: (target, property) => {

@@ -256,7 +256,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
       for (const isolate of isolates) isolate?.die()
     })
   // One that loses its state while its clock is wrong, and nothing tells, can't know when that was (a known hole).
-  if (!gentle && random.fraction() < 0.12 && ledgerClock?.watched !== false) loseLedger()
+  if (!gentle && random.fraction() < 0.12 && ledgerClock === undefined) loseLedger()
   for (const { fromMs, toMs } of outages.paused) {
     time.at(fromMs, () => void storeOf(settings).pause(true))
     time.at(toMs, () => void storeOf(settings).pause(false))
@@ -276,7 +276,8 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   if (settings.retentionHours > 2) oracle.excuseHolders(poisonMark)
   const giveUpMs = endMs + drainMs
   await drain(giveUpMs)
-  const aheadUntilMs = oracle.aheadUntilMs() + 2 * hourMs
+  // Losers of a merge whose winner expires follow one a run.
+  const aheadUntilMs = oracle.aheadUntilMs() + 12 * hourMs
   if (oracle.inBacklog() > 0 && aheadUntilMs > time.nowMs) {
     trace(`what is ahead waits until ${aheadUntilMs - startMs}`)
     await drain(aheadUntilMs)
