@@ -79,9 +79,9 @@ describe('units of the quota', () => {
   })
 
   it('of a call that was not made go back to its source’s share as well (G7)', async () => {
-    // The bulk lane's ceiling is 20: above it a source goes only within its share.
+    // The bulk lane's ceiling is 40: above it a source goes only within its share.
     const world = await createWorld({ settings: { quotaLimit: 100, replayReserve: 0.2 }, shares: { crm: 1 } })
-    for (let n = 0; n < 25; n++)
+    for (let n = 0; n < 45; n++)
       await world.deliver([await world.update({ visitor: { thirdPartyId: `other-${n}` }, attributes: { tier: 'x' } })])
     const late = world.isolate({
       ledger: {
