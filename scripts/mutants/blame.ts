@@ -144,6 +144,14 @@ export const blameMutants: readonly Mutant[] = [
     tests: suspended,
   },
   {
+    name: 'a run whose end was not recorded keeps its lease',
+    breaks: 'G7',
+    file: 'src/cron/flush.ts',
+    find: "await ledger.release('flush', holder).catch(",
+    replace: "if (report.stopped === 'drained') await ledger.release('flush', holder).catch(",
+    tests: blame,
+  },
+  {
     name: 'of two updates of one moment a hash says which is the newer',
     breaks: 'G3',
     file: 'src/core/stamp.ts',

@@ -137,10 +137,11 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
         if (report.stopped === 'drained' && health.breaker !== undefined) report.stopped = 'target_unavailable'
       }
       await ledger.remember(lastRunMemo, JSON.stringify({ atMs: clock.now(), report }))
-      await ledger.release('flush', holder)
     } catch (error) {
       log('flush_end_not_recorded', { error: errorName(error) })
     }
+    // By itself: a run whose end could not be recorded must not keep the next ones away.
+    await ledger.release('flush', holder).catch((error) => log('flush_lease_kept', { error: errorName(error) }))
   }
 
   async function flushPage(items: readonly (KeptEntry | Unreadable)[]): Promise<void> {

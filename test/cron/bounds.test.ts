@@ -134,8 +134,8 @@ describe('a visitor that the ledger refuses', () => {
       },
     })
     expect((await world.isolate({ ledger }).flush()).stopped).toBe('ledger_unavailable')
-    // And one more to find out that the place of the run can't be kept.
-    expect(silences).toBe(3)
+    // And one each to find out that the place of the run can't be kept, nor its lease given back.
+    expect(silences).toBe(4)
   })
 })
 

@@ -78,6 +78,15 @@ describe('flush: what stops it', () => {
     expect(world.target.profiles.size).toBe(40)
   })
 
+  it('a run whose end can’t be recorded gives its lease back all the same (G7)', async () => {
+    const world = await createWorld()
+    await deferred(world, [{ id: '1', visitor: { thirdPartyId: 'v' }, attributes: { tier: 'gold' } }])
+    const unwell = world.isolate({ ledger: { ...world.ledger, remember: () => Promise.reject(new Error('silent')) } })
+    await unwell.flush()
+    expect((await world.flush()).stopped).toBe('drained')
+    expect(await world.entries()).toBe(0)
+  })
+
   it('a used-up quota: it stops, says when there is room, and goes on then (G1, G7)', async () => {
     const world = await createWorld({ settings: { quotaLimit: 5 } })
     await deferred(
