@@ -57,7 +57,7 @@ async function soak(ledger: string): Promise<boolean> {
     ANSWER_DEADLINE_MS: '800',
     BACKOFF_BASE_MS: '200',
     OUTAGE_SETTLE_MS: '2000',
-    LEDGER_TIMEOUT_MS: '1000',
+    LEDGER_TIMEOUT_MS: '800',
     RETENTION_HOURS: '1',
   })
   const start = async (file: string, ...parts: string[]): Promise<ChildProcess> => {
