@@ -7,6 +7,7 @@
 import { fileURLToPath, URL } from 'node:url'
 import { build } from 'esbuild'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
+import { unpackHead } from '../../src/core/backlog/entry-format.ts'
 
 const [port = '', folder = '', settings = '{}', entry = 'src/worker.ts'] = process.argv.slice(2)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -43,7 +44,8 @@ process.on('message', async (prefix: string) => {
   for (let cursor: string | undefined; ; ) {
     const page = await kv.list({ prefix, ...(cursor === undefined ? {} : { cursor }) })
     for (const { name, metadata } of page.keys) {
-      const value = metadata ?? (await kv.get(name))
+      // A head says what lies in the value; anything else in the metadata is the content itself.
+      const value = metadata === undefined || metadata === null || unpackHead(metadata) !== undefined ? await kv.get(name) : metadata
       held.push([name, typeof value === 'string' ? JSON.parse(value) : value])
     }
     if (page.list_complete) break
