@@ -63,7 +63,7 @@ export function createReady({ settings, sources, ledger, clock, memory }: Readin
     const atMs = readAtMs(lastRun)
     const secretProblems = await secretProblemsOf(sources, settings.hookSecrets)
     const breaker = usage?.health.breaker
-    // What no waiting mends turns it red: our address, our token, or everything refused.
+    // Red for what does not pass by itself: a wrong address, a wrong token, or everything refused.
     const wrong = breaker !== undefined && breaker.cause !== 'unavailable'
     const lost = usage?.lostAtMs !== undefined && nowMs - usage.lostAtMs <= settings.quotaWindowMs
     const leads = Object.entries(usage?.leads ?? {})

@@ -48,7 +48,7 @@ export async function main(io: Io): Promise<Exit> {
       io.err(`${name}: ${error instanceof Failed ? error.message : reasonOf(error)}`)
       return exit.failed
     }
-    // Where it happened is what whoever mends it needs.
+    // A bug of our own: the stack says where to fix it.
     io.err(`${name}: a fault of target-relay's own: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
     return exit.broken
   }
@@ -60,7 +60,7 @@ export async function runHere(): Promise<void> {
   let unwritten = false
   process.stdout.on('error', (error: Error & { code?: string }) => {
     if (unwritten) return
-    // Whoever closed a pipe has read enough: the work goes on. A server's logs are missed by somebody.
+    // A reader that closed the pipe has read enough, and the work goes on. A server must not lose its log silently.
     const closed = error.code === 'EPIPE'
     if (!closed || name === 'serve') process.stderr.write(`${name}: standard output cannot be written (${error.code ?? error.name})\n`)
     unwritten = true

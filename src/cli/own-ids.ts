@@ -4,9 +4,9 @@
  */
 import type { RowUpdate } from './rows.ts'
 
-/** So many rows with ids of their own are enough to judge them. */
+/** Rows with ids of their own before the ids are judged. */
 const judgedRows = 100
-/** So many of them, and it is no accident. */
+/** The share of them, 0..1, from which on it is no coincidence. */
 const nearlyAll = 0.9
 
 const advice = 'Leave the id out (then ids are made of the file, the line and its content), or let it name what happened, anew each time'

@@ -15,7 +15,7 @@ const refusedLine = z.object({ line: z.int().min(0), message: z.string() })
 const lineFeed = 0x0a
 
 export interface RefusedFile {
-  /** @throws Failed where it can't be written (any more) */
+  /** @throws Failed where the file can't be written */
   write(line: number, message: string): void
   close(): Promise<void>
 }

@@ -115,7 +115,7 @@ interface SendOptions {
 async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exit> {
   const { format, fromLine, stopping } = options
   const startMs = Date.now()
-  // What can't be read is told where its rows are read.
+  // An unreadable file is reported when its rows are read.
   const expected = await estimateRows(file).catch(() => 0)
   if (expected > rowsForBulk)
     io.err(

@@ -39,7 +39,7 @@ Asks a relay (--relay, or RELAY_URL; http://127.0.0.1:8787) with ADMIN_TOKEN. Ex
       options: { relay: { type: 'string' }, json: { type: 'boolean', default: false } },
     })
     const client = adminClient({ env }, values.relay)
-    // Another token is told here; the probe only leaves out its details.
+    // A wrong token is an error here; /readyz only leaves out its details.
     const has = await client.get('/admin/api/status', usage)
     const is = await client.get('/readyz', ready)
     if (values.json) out(JSON.stringify({ ready: is, usage: has }))

@@ -101,7 +101,7 @@ function dryRun({ wire }: AppParts, mapped: MappedEvent): object {
   return { dryRun: true, status: updates.length === 0 ? 'ignored' : 'mapped', updates, units }
 }
 
-/** Proven but not readable: kept whole for a person, never refused, since its sender could not mend it. */
+/** Authenticated but not readable: kept whole for a person, never refused, since its sender could not fix it. */
 async function quarantine(
   c: Context,
   parts: AppParts,
