@@ -147,7 +147,7 @@ export const flushMutants: readonly Mutant[] = [
     name: 'the lease is never renewed',
     breaks: 'G7',
     file: 'src/cron/budget.ts',
-    find: 'if (clock.now() - leasedAtMs > leaseMs / 3) await lease()',
+    find: 'if (tickMs() - leasedAtMs > leaseMs / 3) await lease()',
     replace: '',
     tests: bounds,
   },

@@ -63,7 +63,9 @@ const cleanUpShare = 1.5
 /** Every method that waits throws a `Stop` where the run must end. */
 export function createBudget(parts: BudgetParts, holder: string): Budget {
   const { ledger, backlog, clock, log } = parts
-  const startedMs = clock.now()
+  // A clock that is set while a run lasts makes it neither longer nor shorter.
+  const tickMs = () => clock.elapsed?.() ?? clock.now()
+  const startedMs = tickMs()
   const operationsBefore = backlog.operations
   let calls = 0
   let leasedAtMs = startedMs
@@ -94,18 +96,18 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
         throw new Stop(isPlatformLimit(error) ? (reason === 'backlog_unavailable' ? 'operations' : 'subrequests') : reason)
       }
     },
-    elapsedMs: () => clock.now() - startedMs,
+    elapsedMs: () => tickMs() - startedMs,
   }
   return budget
 
   async function check(maxMs: number, operations: number): Promise<void> {
     if (budget.elapsedMs() >= maxMs + (extraMs ?? 0)) throw new Stop('time')
     if (budget.operationsLeft() < operations) throw new Stop('operations')
-    if (clock.now() - leasedAtMs > leaseMs / 3) await lease()
+    if (tickMs() - leasedAtMs > leaseMs / 3) await lease()
   }
 
   async function lease(): Promise<void> {
-    const askedAtMs = clock.now()
+    const askedAtMs = tickMs()
     if (!(await budget.ask('ledger_unavailable', () => ledger.lease('flush', holder, leaseMs)))) throw new Stop('leased')
     leasedAtMs = askedAtMs
   }

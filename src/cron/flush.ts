@@ -79,7 +79,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     report.stopped = error.reason
   }
 
-  report.durationMs = budget.elapsedMs()
+  report.durationMs = Math.round(budget.elapsedMs())
   if (leased && report.stopped !== 'leased') await leave()
   log('flush', { ...report })
   return report
