@@ -3,6 +3,7 @@ import type { Mutant } from './mutant.ts'
 
 const health = ['test/core/ledger/health.test.ts']
 const blame = ['test/cron/blame.test.ts', 'test/cron/flush.test.ts']
+const bounds = ['test/cron/bounds.test.ts']
 const suspended = ['test/faults/suspended.test.ts']
 const bothLedgers = ['test/core/ledger/upstash.test.ts']
 
@@ -150,6 +151,46 @@ export const blameMutants: readonly Mutant[] = [
     find: "await ledger.release('flush', holder).catch(",
     replace: "if (report.stopped === 'drained') await ledger.release('flush', holder).catch(",
     tests: blame,
+  },
+  {
+    name: 'a page that took the run its time is not worked on',
+    breaks: 'G7',
+    file: 'src/cron/flush.ts',
+    find: '      budget.pageRead()\n',
+    replace: '',
+    tests: bounds,
+  },
+  {
+    name: 'a page for which nothing was left is passed over',
+    breaks: 'G7',
+    file: 'src/cron/flush.ts',
+    find: 'if (chunks === chunksBefore && pagesRead > 0) position = before',
+    replace: '',
+    tests: bounds,
+  },
+  {
+    name: 'a large reserve leaves the bulk lane nothing',
+    breaks: 'G7',
+    file: 'src/core/ledger/port.ts',
+    find: 'bulk: Math.max((1 - settings.replayReserve) / 2, 1 - 4 * settings.replayReserve),',
+    replace: 'bulk: Math.max(0, 1 - 4 * settings.replayReserve),',
+    tests: ['test/core/ledger/sql.test.ts'],
+  },
+  {
+    name: 'a process that started with a clock behind never trusts it again',
+    breaks: 'G7',
+    file: 'src/core/ledger/clock-watch.ts',
+    find: '      anchor = anchorNow()\n      return { nowMs: clockMs, clockMs }\n',
+    replace: '      return { nowMs: seenMs, clockMs, jumpedByMs: clockMs - seenMs }\n',
+    tests: ['test/core/ledger/clock-watch.test.ts'],
+  },
+  {
+    name: 'a visitor is left alone by the clock of a relay',
+    breaks: 'G7',
+    file: 'src/core/ledger/sql.ts',
+    find: 'notBeforeMs: nowMs + backoff.waitMs }',
+    replace: 'notBeforeMs: Date.now() + backoff.waitMs }',
+    tests: ['test/core/ledger/sql.test.ts'],
   },
   {
     name: 'of two updates of one moment a hash says which is the newer',

@@ -254,7 +254,7 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
   function nextTry(attempts: number, started: readonly { sent: Sent }[]): NonNullable<Settlement['backoff']> {
     const asked = started.flatMap(({ sent }) => (sent.kind === 'unavailable' && sent.retryAfterMs !== undefined ? [sent.retryAfterMs] : []))
     const retryAfterMs = asked.length === 0 ? undefined : Math.max(...asked)
-    return { attempts, notBeforeMs: clock.now() + backoffMs(attempts, backoffBaseMs, retryAfterMs, random.fraction()) }
+    return { attempts, waitMs: backoffMs(attempts, backoffBaseMs, retryAfterMs, random.fraction()) }
   }
 }
 

@@ -207,7 +207,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
                     ...(ending.giveBack > 0 ? { giveBack: { bucket, units: Math.min(ending.giveBack, request.units), ...source } } : {}),
                     ...(ending.done && request.event !== undefined ? { eventDone: request.event } : {}),
                     ...(ending.signal === undefined ? {} : { signal: ending.signal, ...(probe ? { probe: true as const } : {}) }),
-                    ...(ending.backoff === undefined ? {} : { backoff: { attempts: 1, notBeforeMs: nowMs + ending.backoff } }),
+                    ...(ending.backoff === undefined ? {} : { backoff: { attempts: 1, waitMs: ending.backoff } }),
                   },
                 ]
               })

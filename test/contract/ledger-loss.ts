@@ -95,6 +95,21 @@ export function ledgerLossContract(
       expect(await verdict(ledger)).toBe('send')
     })
 
+    it('a loss stays when it was found, also where the clock goes back and is confirmed: nothing of before passes (G3)', async () => {
+      const ledger = isolate()
+      const old = request()
+      await verdict(ledger)
+      await made.wipe()
+      nowMs += 100
+      await verdict(ledger).catch(() => undefined)
+      nowMs -= 30 * 60_000
+      await ledger.confirmClock()
+      const untilMs = nowMs + 30 * 60_000 + settings.quotaSlackMs
+      const seen = new Set<string | undefined>()
+      for (nowMs += settings.youngMs + 1; nowMs <= untilMs; nowMs += 60_000) seen.add(await verdict(ledger, old))
+      expect([...seen].sort()).toEqual(['ahead', 'lost'])
+    })
+
     it('several isolates notice one loss once', async () => {
       const first = isolate()
       const isolates = [first, isolate(), isolate()]

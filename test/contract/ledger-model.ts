@@ -126,7 +126,7 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
   const counting = (known: Map<string, ModelRegister>, name: string): ModelRegister => {
     const r = known.get(name) ?? { at: 0 }
     const times = [r.done, r.open].filter((stamp) => stamp !== undefined).map(timeOf)
-    return Math.max(0, ...times) < clock.now() - 2 * (settings.retentionMs + settings.quotaSlackMs + settings.youngMs) ? { at: 0 } : r
+    return Math.max(0, ...times) < jump().now - 2 * (settings.retentionMs + settings.quotaSlackMs + settings.youngMs) ? { at: 0 } : r
   }
   const registersOf = (visitor: string) => {
     const known = registers.get(visitor) ?? new Map<string, ModelRegister>()
@@ -250,7 +250,7 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
       const left = outcome === 'delivered' ? [] : [...(outcome === 'unsent' && r.again === true ? [r.open ?? ''] : []), ...(r.below ?? [])]
       known.set(name, { done: r.done, open: left[0], at: 0, below: stillOpen(left.slice(1), r.done) })
     }
-    if (backoff !== undefined) backoffs.set(visitorHash, backoff)
+    if (backoff !== undefined) backoffs.set(visitorHash, { attempts: backoff.attempts, notBeforeMs: now + backoff.waitMs })
     if (attributes.some(({ outcome }) => outcome === 'delivered')) backoffs.delete(visitorHash)
     if (closed && giveBack !== undefined) {
       const back = whole.units.filter(({ bucket }) => bucket === giveBack.bucket).slice(0, giveBack.units)

@@ -471,6 +471,14 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         expect(await admit(request(at(2), { units: 7, visitorHash: unique() }))).toMatchObject({ verdicts: ['send'] })
       })
 
+      it.each([0.2, 0.25, 0.5])('no lane has nothing, whatever the reserve: %d (G7)', async (replayReserve) => {
+        await fresh({ replayReserve })
+        expect(await admit(request(at(0)), 'bulk')).toMatchObject({ verdicts: ['send'] })
+        // Over its share a source has this ceiling in every lane: with nothing it would wait until it expires.
+        const over = request(at(0), { visitorHash: unique(), source: { name: 'desk', units: 0 } })
+        expect(await admit(over, 'replay')).toMatchObject({ verdicts: ['send'] })
+      })
+
       it('lanes fill one total: what one took is gone for the others, and replay keeps its reserve', async () => {
         const on = async (lane: Lane, units: number) => {
           const answer = await admit(request(at(0), { units, visitorHash: unique() }), lane)
@@ -649,7 +657,7 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
 
     describe('backoff', () => {
       it('keeps replay from a visitor until it is due, not live traffic; a delivery clears it', async () => {
-        await settle(await sent(at(0)), 'unknown', { backoff: { attempts: 3, notBeforeMs: startMs + 60_000 } })
+        await settle(await sent(at(0)), 'unknown', { backoff: { attempts: 3, waitMs: 60_000 } })
         aged()
         expect(await admit(request(at(0)), 'replay')).toMatchObject({ verdicts: ['backoff'], attempts: 3 })
         const live = await sent(at(5))
@@ -659,7 +667,7 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
     })
 
     describe('backoff, in detail', () => {
-      const backoff = { attempts: 2, notBeforeMs: startMs + 30_000 }
+      const backoff = { attempts: 2, waitMs: 30_000 }
       const failed = async () => {
         await settle(await sent(at(0)), 'unknown', { backoff })
         aged()

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { LedgerSilent } from '../../src/core/ledger/deadline.ts'
 import type { AdmitRequest, Ledger, Settlement } from '../../src/core/ledger/port.ts'
+import { defaultLimits } from '../../src/core/limits.ts'
 import { createWorld, type TargetAnswer, type World } from '../support/world.ts'
 
 type Draft = Parameters<World['update']>[0]
@@ -342,6 +343,53 @@ describe('budgets', () => {
     }
     expect((await world.isolate({ ledger }).flush({ maxMs: 600_000 })).stopped).toBe('leased')
     expect(world.target.calls.length).toBeLessThan(16)
+  })
+})
+
+describe('a store that is hard to read', () => {
+  it('reading a page takes longer than a run may last: what was read is worked on all the same (G7)', async () => {
+    const world = await createWorld()
+    await deferred(world, visitors(40))
+    const backlog: World['backlog'] = {
+      ...world.backlog,
+      get operations() {
+        return world.backlog.operations
+      },
+      list: async (options) => {
+        await world.clock.advance(80_000)
+        return world.backlog.list(options)
+      },
+    }
+    await world.isolate({ backlog }).flush()
+    expect(reached(world, 40)).toHaveLength(40)
+  })
+
+  it('the platform gives less than the run was told: each page has a whole run in its turn (G7)', async () => {
+    const world = await createWorld({ limits: { ...defaultLimits, keysPerPage: 3 } })
+    await deferred(
+      world,
+      Array.from({ length: 13 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: 'v0' }, attributes: { [`a${n}`]: `x${n}` } })),
+    )
+    for (let run = 0; run < 150 && (await world.entries()) > 0; run++) {
+      let left = 14
+      const given = async <T>(work: () => Promise<T>): Promise<T> => {
+        if (left-- <= 0) throw new Error('Too many API requests by single Worker invocation.')
+        return work()
+      }
+      const { backlog } = world
+      const scarce: World['backlog'] = {
+        ...backlog,
+        get operations() {
+          return backlog.operations
+        },
+        list: (options) => given(() => backlog.list(options)),
+        put: (entry) => given(() => backlog.put(entry)),
+        delete: (key) => given(() => backlog.delete(key)),
+      }
+      await world.isolate({ backlog: scarce }).flush()
+      await world.clock.advance(60_000)
+    }
+    expect(await world.entries()).toBe(0)
   })
 })
 

@@ -121,8 +121,8 @@ export interface Settlement {
    * attempt of its token, so that a repeated settlement gives nothing back.
    */
   readonly giveBack?: { readonly bucket: number; readonly units: number; readonly source?: string }
-  /** After a failed try: when replay may try this visitor again. A delivery clears it. */
-  readonly backoff?: { readonly attempts: number; readonly notBeforeMs: number }
+  /** After a failed try: for how long replay leaves this visitor alone, counted by the ledger's clock. A delivery clears it. */
+  readonly backoff?: { readonly attempts: number; readonly waitMs: number }
   /** Whose updates the attempt carried, as in its request. */
   readonly sources?: readonly string[]
   /** What the attempt says of Target, and whether it was a probe. */

@@ -260,7 +260,8 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
         closed ||= after.closed
         untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
       }
-      visitor.backoff = attributes.some(({ outcome }) => outcome === 'delivered') ? undefined : (backoff ?? visitor.backoff)
+      if (attributes.some(({ outcome }) => outcome === 'delivered')) visitor.backoff = undefined
+      else if (backoff !== undefined) visitor.backoff = { attempts: backoff.attempts, notBeforeMs: nowMs + backoff.waitMs }
       visitor.save(untilMs)
       if (closed && giveBack !== undefined) {
         step.whole.giveBack(giveBack.bucket, giveBack.units)

@@ -44,6 +44,20 @@ describe('a clock beside a monotonic one', () => {
     expect(read()).toEqual({ nowMs: state.trueMs, clockMs: state.trueMs })
   })
 
+  it('in a process that started while it was behind what the store has seen, is steady once it is right', () => {
+    const { state, clock } = twoClocks()
+    state.offMs = -12 * hourMs
+    const read = watchClock(clock)
+    const seen = { seenMs: startMs, confirms: 0 }
+    expect(read(seen)).toMatchObject({ nowMs: startMs, jumpedByMs: -12 * hourMs })
+    state.trueMs += hourMs
+    state.offMs = 0
+    expect(read(seen)).toEqual({ nowMs: state.trueMs, clockMs: state.trueMs })
+    // And is watched from then on.
+    state.offMs = hourMs
+    expect(read(seen)).toMatchObject({ nowMs: state.trueMs, jumpedByMs: hourMs })
+  })
+
   it('a monotonic clock of another pace adds up to no jump', () => {
     const { state, read } = watching()
     for (let hour = 0; hour < 100; hour++) {

@@ -320,7 +320,7 @@ describe('rows that are over', () => {
 
   it('a visitor is kept as long as its newest register and a lifetime more, and each use makes it longer', async () => {
     const { state, ledger, rows } = setUp()
-    await ledger.settle([settlementOf(request('v'), { backoff: { attempts: 1, notBeforeMs: startMs } })])
+    await ledger.settle([settlementOf(request('v'), { backoff: { attempts: 1, waitMs: 0 } })])
     state.nowMs += 2 * hourMs
     await ledger.settle([settlementOf(request('v'))])
     state.nowMs = startMs + 2 * hourMs + 2 * lifeMs

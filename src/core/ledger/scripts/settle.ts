@@ -99,7 +99,7 @@ for index, settlement in ipairs(input.settlements) do
   if delivered then
     redis.call('HDEL', visitor, 'b')
   elseif settlement.backoff then
-    redis.call('HSET', visitor, 'b', text(settlement.backoff.attempts) .. '|' .. text(settlement.backoff.notBeforeMs))
+    redis.call('HSET', visitor, 'b', text(settlement.backoff.attempts) .. '|' .. text(now + settlement.backoff.waitMs))
     extend(visitor, input.retentionMs)
   end
   local back = settlement.giveBack
