@@ -139,7 +139,7 @@ export const flushMutants: readonly Mutant[] = [
     name: 'a run of any length',
     breaks: 'G7',
     file: 'src/cron/budget.ts',
-    find: "if (budget.elapsedMs() >= maxMs + (extraMs ?? 0)) throw new Stop('time')",
+    find: "if (budget.elapsedMs() >= maxMs + extraMs) throw new Stop('time')",
     replace: '',
     tests: bounds,
   },

@@ -2,8 +2,8 @@
  * What a run may spend: time, operations on the backlog's store, calls to Target, and the lease under which it does.
  *
  * Guarantee: every step of a run asks here before it starts, so that no loop of it lasts longer than its bound and one
- * step: `maxMs` for what is new, half of that more for cleaning up what was done, and half of it again where reading the
- * first page took all of it. The lease is renewed wherever time passes.
+ * step: `maxMs` for what is new, half of that more for cleaning up what was done, and half of it again where reading took all of it:
+ * the backlog's first page, and the first at the place where the last run ended. The lease is renewed wherever time passes.
  * Known hole: a step under way is waited for: a call as long as `TARGET_TIMEOUT_MS`, the ledger as long as its deadline.
  */
 import type { Clock } from '../core/clock.ts'
@@ -43,7 +43,7 @@ export interface Budget {
   next(operations?: number): Promise<void>
   /** Before what was done is cleaned up. */
   cleanUp(operations?: number): Promise<void>
-  /** Once a run: where reading a page took most of its time, it has half of it to work on that page all the same. */
+  /** Where reading a run's first pages took most of its time, it has half of it to go on all the same. */
   pageRead(): void
   operationsLeft(): number
   callsLeft(): number
@@ -69,7 +69,7 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
   const operationsBefore = backlog.operations
   let calls = 0
   let leasedAtMs = startedMs
-  let extraMs: number | undefined
+  let extraMs = 0
 
   const budget: Budget = {
     begin: lease,
@@ -80,7 +80,7 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
     },
     cleanUp: (operations = 0) => check(parts.maxMs * cleanUpShare, operations),
     pageRead: () => {
-      extraMs ??= Math.max(0, budget.elapsedMs() - parts.maxMs / 2)
+      extraMs = Math.max(0, budget.elapsedMs() - parts.maxMs / 2)
     },
     operationsLeft: () => parts.maxOperations - (backlog.operations - operationsBefore),
     callsLeft: () => parts.maxCalls - calls,
@@ -101,7 +101,7 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
   return budget
 
   async function check(maxMs: number, operations: number): Promise<void> {
-    if (budget.elapsedMs() >= maxMs + (extraMs ?? 0)) throw new Stop('time')
+    if (budget.elapsedMs() >= maxMs + extraMs) throw new Stop('time')
     if (budget.operationsLeft() < operations) throw new Stop('operations')
     if (tickMs() - leasedAtMs > leaseMs / 3) await lease()
   }

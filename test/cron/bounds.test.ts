@@ -364,6 +364,29 @@ describe('a store that is hard to read', () => {
     expect(reached(world, 40)).toHaveLength(40)
   })
 
+  it('one key in the first page is slow: the runs that begin elsewhere get on all the same (G7)', async () => {
+    const world = await createWorld()
+    await deferred(world, visitors(40))
+    const limits = { keysPerPage: 4 }
+    const [first] = (await world.backlog.list({ limit: 1 })).items
+    const backlog: World['backlog'] = {
+      ...world.backlog,
+      get operations() {
+        return world.backlog.operations
+      },
+      list: async (options) => {
+        const page = await world.backlog.list(options)
+        if (page.items.some(({ key }) => key === first?.key)) await world.clock.advance(20_000)
+        return { ...page, items: page.items.filter(({ key }) => key !== first?.key) }
+      },
+    }
+    for (let run = 0; run < 30; run++) {
+      await world.isolate({ backlog, limits }).flush({ maxMs: 5_000 })
+      await world.clock.advance(60_000)
+    }
+    expect(await world.entries()).toBe(1)
+  })
+
   it('the platform gives less than the run was told: each page has a whole run in its turn (G7)', async () => {
     const world = await createWorld({ limits: { ...defaultLimits, keysPerPage: 3 } })
     await deferred(
