@@ -128,6 +128,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   const failedFor = (hash: string) => [...oracle.failedFor].some((visitor) => hashOf.get(visitor) === hash)
   const hashOf = await visitorHashes(new Set(traffic.visitors()))
   const refused = night.has('refused visitor') ? refusedVisitor(night, traffic.visitors(), hashOf, oracle) : undefined
+  let toBeConfirmed = false
   const ledgerClock = night.has('ledger clock') ? ledgerClocks(night.random('ledger clock'), time, endMs, night.has('knobs')) : undefined
   oracle.ledgerClockIsRight = ledgerClock === undefined
   for (const atMs of ledgerClock?.clock.jumpsAtMs ?? [])
@@ -141,6 +142,8 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
       trace('an operator confirms the clock')
       coverage['clocks confirmed']++
       void storeOf(settings).confirmClock()
+      // The jump shows with the first call only (storeOf).
+      toBeConfirmed ||= oracle.callsMs.length === 0
     })
 
   const opener = await createSeal(
@@ -271,6 +274,10 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   outages = clear
   weatherIsClear = true
   for (const clock of [...wrongClocks, ...(ledgerClock === undefined ? [] : [ledgerClock.clock])]) clock.heal()
+  if (toBeConfirmed) {
+    trace('an operator confirms the clock once more')
+    await storeOf(settings).confirmClock()
+  }
   await storeOf(settings).pause(false)
   // What Target fails on each time waits out its whole retention.
   if (settings.retentionHours > 2) oracle.excuseHolders(poisonMark)
@@ -326,6 +333,8 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     const name = JSON.stringify(rules)
     const opened = stores.get(name)
     if (opened !== undefined) return opened
+    // It takes the clock for right, unless the store has seen later: being set right looks like a jump to it.
+    toBeConfirmed ||= ledgerClock !== undefined && Math.abs(ledgerClock.clock.errorMs()) > 0
     const clock = {
       // A jump before anything was granted is none that a ledger without a companion could notice.
       now: () => Math.round(time.nowMs + (oracle.callsMs.length === 0 ? 0 : (ledgerClock?.clock.errorMs() ?? 0))),
@@ -442,16 +451,19 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
       void (async () => {
         trace(`${visitor} is erased`)
         let cursor: string | undefined
+        let beganMs = time.nowMs
         for (let tries = 0; tries < 50; tries++) {
           const isolate = await anIsolate()
           // From the first try on: what it removed stays removed, though it did not answer.
           oracle.erased(visitor, Number.POSITIVE_INFINITY)
+          // What comes while it lasts is new.
+          if (cursor === undefined) beganMs = time.nowMs
           const erased = await isolate.erase(asVisitor(visitor), cursor).catch(() => undefined)
           if (erased === 'unknown_cursor') return oracle.fail('G2: an erasure does not know its own cursor')
           cursor = erased?.cursor ?? cursor
           if (erased?.complete === true) {
             coverage['erased visitors']++
-            oracle.erased(visitor, time.nowMs)
+            oracle.erased(visitor, beganMs)
             return
           }
           await time.sleep(1_000 + own.fraction() * 20_000)
