@@ -25,6 +25,8 @@ const chosen = mutants.filter(({ name }) => values.write || texts.length === 0 |
 const seeds = Number(values.seeds)
 /** A mutant may also never end. */
 const longestMs = 180_000
+/** All tests together, before the first mutant. */
+const longestOfAllMs = 1_200_000
 
 /** What the simulator is built of: it can't meet a bug in any other file. */
 const simulated = await build({
@@ -44,7 +46,7 @@ try {
   const copies = Array.from({ length: Math.min(availableParallelism(), chosen.length) }, (_, number) => copyOf(number))
   // A test that is red without a mutant would count every one as noticed.
   const all = [...new Set(chosen.flatMap(({ tests }) => tests))]
-  if ((await firstRed(copies[0] ?? root, all)) !== undefined) throw new Error('the tests are red without a mutant')
+  if ((await firstRed(copies[0] ?? root, all, longestOfAllMs)) !== undefined) throw new Error('the tests are red without a mutant')
   const queue = [...chosen]
   await Promise.all(
     copies.map(async (copy) => {
@@ -109,11 +111,11 @@ function copyOf(number: number): string {
 }
 
 /** The name of the first test that is red; a run that fails in another way is one too. */
-async function firstRed(copy: string, tests: readonly string[]): Promise<string | undefined> {
+async function firstRed(copy: string, tests: readonly string[], endMs = longestMs): Promise<string | undefined> {
   const file = join(copy, 'tests.json')
   rmSync(file, { force: true })
   const parts = ['run', '--bail', '1', '--testTimeout', '20000', '--reporter', 'json', '--outputFile', file]
-  const { status } = await run(copy, 'vitest', [...parts, ...tests])
+  const { status } = await run(copy, 'vitest', [...parts, ...tests], endMs)
   if (status === 0) return undefined
   try {
     const result = JSON.parse(readFileSync(file, 'utf8')) as {
@@ -127,7 +129,12 @@ async function firstRed(copy: string, tests: readonly string[]): Promise<string 
 }
 
 /** `status` is undefined where it had to be ended. */
-function run(cwd: string, command: string, parts: readonly string[]): Promise<{ status: number | undefined; output: string }> {
+function run(
+  cwd: string,
+  command: string,
+  parts: readonly string[],
+  endMs = longestMs,
+): Promise<{ status: number | undefined; output: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, parts, { cwd, stdio: ['ignore', 'pipe', 'ignore'], detached: true })
     let output = ''
@@ -135,7 +142,7 @@ function run(cwd: string, command: string, parts: readonly string[]): Promise<{ 
       output += text
     })
     // With all it started.
-    const timer = setTimeout(() => process.kill(-(child.pid ?? 0), 'SIGKILL'), longestMs)
+    const timer = setTimeout(() => process.kill(-(child.pid ?? 0), 'SIGKILL'), endMs)
     child.once('error', reject).once('close', (code) => {
       clearTimeout(timer)
       resolve({ status: code ?? undefined, output })
