@@ -1,8 +1,13 @@
 /**
- * May this relay be given work? An operator is told afresh. What anybody may ask is answered from memory for some
+ * May this instance be given work? It may wherever it can send or keep: an update that Target, the quota or a silent ledger
+ * does not let through waits, and taking the instance out of service would only lose it. What is wrong elsewhere stands in
+ * the body, which says `warn` or `fail` of it. An operator is told afresh. What anybody may ask is answered from memory for some
  * seconds, and asked of the ledger once for all who ask together: it costs the ledger the same however many ask.
  */
+import type { KeepMemory } from './core/backlog/noted.ts'
+import type { Backlog } from './core/backlog/port.ts'
 import type { Clock } from './core/clock.ts'
+import { errorName } from './core/errors.ts'
 import type { Ledger } from './core/ledger/port.ts'
 import { lastRunMemo } from './cron/flush.ts'
 import type { Readiness } from './edge/probes.ts'
@@ -15,9 +20,11 @@ const cronSilentMs = 5 * 60_000
 const tokenWarnMs = 14 * 86_400_000
 /** Shorter than any prober's patience; a Worker has one such answer an isolate. */
 const rememberedMs = 5_000
+/** A store that failed to keep is given nothing for so long; then the next update tries it. Three looks of a usual prober. */
+const keepFailedMs = 30_000
 
 /** What a process or an isolate remembers of it: plain data, which on Workers is all that may outlive a request. */
-export interface ReadinessMemory {
+export interface ReadinessMemory extends KeepMemory {
   last?: { readonly atMs: number; readonly readiness: Readiness }
 }
 
@@ -25,6 +32,7 @@ export interface ReadinessParts {
   readonly settings: Settings
   readonly sources: readonly Source[]
   readonly ledger: Pick<Ledger, 'kind' | 'summary' | 'recall'>
+  readonly backlog: Pick<Backlog, 'check'>
   readonly clock: Pick<Clock, 'now'>
   readonly memory: ReadinessMemory
 }
@@ -36,7 +44,7 @@ export interface Ready {
   remembered(): Promise<Readiness>
 }
 
-export function createReady({ settings, sources, ledger, clock, memory }: ReadinessParts): Ready {
+export function createReady({ settings, sources, ledger, backlog, clock, memory }: ReadinessParts): Ready {
   let flight: Promise<Readiness> | undefined
   return { fresh, remembered }
 
@@ -58,19 +66,22 @@ export function createReady({ settings, sources, ledger, clock, memory }: Readin
   }
 
   async function look(nowMs: number): Promise<Readiness> {
-    const asked = await Promise.all([ledger.summary(), ledger.recall(lastRunMemo)]).catch(() => undefined)
-    const [usage, lastRun] = asked ?? []
+    const storeError = await backlog.check().then(() => keepError(nowMs), errorName)
+    const asked = await Promise.all([ledger.summary(), ledger.recall(lastRunMemo)]).catch(errorName)
+    const ledgerError = typeof asked === 'string' ? asked : undefined
+    const [usage, lastRun] = typeof asked === 'string' ? [] : asked
     const atMs = readAtMs(lastRun)
     const secretProblems = await secretProblemsOf(sources, settings.hookSecrets)
     const breaker = usage?.health.breaker
-    // Red for what does not pass by itself: a wrong address, a wrong token, or everything refused.
+    // What does not pass by itself: a wrong address, a wrong token, or everything refused.
     const wrong = breaker !== undefined && breaker.cause !== 'unavailable'
     const lost = usage?.lostAtMs !== undefined && nowMs - usage.lostAtMs <= settings.quotaWindowMs
     const leads = Object.entries(usage?.leads ?? {})
     return {
-      ready: usage !== undefined && !wrong,
+      ready: storeError === undefined,
       ledger: ledger.kind,
       checks: {
+        store: storeError === undefined ? 'ok' : 'fail',
         ledger: usage === undefined ? 'fail' : lost || usage.clock !== undefined ? 'warn' : 'ok',
         target: wrong ? 'fail' : breaker !== undefined || usage?.health.paused === true ? 'warn' : 'ok',
         token: tokenCheck(nowMs),
@@ -80,6 +91,8 @@ export function createReady({ settings, sources, ledger, clock, memory }: Readin
         clocks: leads.length === 0 ? 'ok' : 'warn',
       },
       details: {
+        ...(storeError === undefined ? {} : { storeError }),
+        ...(ledgerError === undefined ? {} : { ledgerError }),
         ...(atMs === undefined ? {} : { lastFlushAt: new Date(atMs).toISOString() }),
         ...(usage === undefined ? {} : { quotaUsed: usage.used, quotaLimit: usage.limit }),
         ...(breaker === undefined ? {} : { breaker: breaker.cause, breakerSince: new Date(breaker.sinceMs).toISOString() }),
@@ -90,6 +103,12 @@ export function createReady({ settings, sources, ledger, clock, memory }: Readin
         ...(usage?.lostAtMs === undefined ? {} : { ledgerLostAt: new Date(usage.lostAtMs).toISOString() }),
       },
     }
+  }
+
+  /** A clock that was set back makes nothing fail for ever. */
+  function keepError(nowMs: number): string | undefined {
+    const { keepFailedAtMs } = memory
+    return keepFailedAtMs !== undefined && Math.abs(nowMs - keepFailedAtMs) < keepFailedMs ? 'KeepFailed' : undefined
   }
 
   function tokenCheck(nowMs: number): 'ok' | 'warn' | 'fail' {

@@ -1,5 +1,6 @@
 /** The relay put together from its ports. */
 import type { Hono } from 'hono'
+import { notedBacklog } from './core/backlog/noted.ts'
 import type { Backlog, DeadLetter } from './core/backlog/port.ts'
 import type { Clock, Random } from './core/clock.ts'
 import type { Wire } from './core/codec.ts'
@@ -64,7 +65,8 @@ export interface Relay {
 }
 
 export async function composeRelay(parts: RelayParts): Promise<Relay> {
-  const { settings, ledger, backlog, clock, random, log, memory = newRelayMemory() } = parts
+  const { settings, ledger, clock, random, log, memory = newRelayMemory() } = parts
+  const backlog = notedBacklog(parts.backlog, { clock, memory })
   const limits: Limits = { ...defaultLimits, ...parts.limits }
   const wire: Wire = { method: settings.targetMethod, origin: settings.targetOrigin, clientCode: settings.targetClientCode }
   const target = httpTarget({
@@ -115,7 +117,7 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
     leadsLoggedMs: memory.leadsLoggedMs,
     limits,
   })
-  const ready = createReady({ settings, sources: parts.sources, ledger, clock, memory })
+  const ready = createReady({ settings, sources: parts.sources, ledger, backlog, clock, memory })
   const operator: Operator = {
     usage: () => ledger.usage(),
     pause: (paused) => ledger.pause(paused),

@@ -3,7 +3,8 @@
  *
  * Guarantee: what was acknowledged is on disk. The witness of the embedded ledger lies in a second file beside it
  * (`<file>-witness`): where the first is gone, or an older copy of it came back, that is noticed and nothing is sent
- * (docs/architecture.md). Known hole: who removes both has a first start.
+ * (docs/architecture.md). Of files that are removed under a running process nothing more is acknowledged (one-file.ts).
+ * Known hole: who removes both has a first start.
  */
 import { DatabaseSync } from 'node:sqlite'
 import { sqliteBacklog } from './core/backlog/sqlite.ts'
@@ -11,6 +12,7 @@ import { newEpochMemory, watchedLedger } from './core/ledger/epoch.ts'
 import { sqlLedger } from './core/ledger/sql.ts'
 import { nodeSqlite } from './core/ledger/sqlite-node.ts'
 import { sqlWitness } from './core/ledger/witness.ts'
+import { ofOneFile } from './one-file.ts'
 import { newRelayMemory, type RelayParts } from './relay.ts'
 import { log as logLine, systemClock, systemRandom } from './runtime.ts'
 import { ledgerSettings } from './settings.ts'
@@ -28,8 +30,10 @@ export interface SqliteStorage extends Storage {
 export function sqliteStorage(file: string, { log = logLine }: { log?: RelayParts['log'] } = {}): SqliteStorage {
   const database = new DatabaseSync(file)
   const witnessed = new DatabaseSync(file === ':memory:' ? file : `${file}-witness`)
-  const sql = nodeSqlite(database)
-  const witness = sqlWitness(nodeSqlite(witnessed))
+  const opened = (connection: DatabaseSync, name: string) =>
+    file === ':memory:' ? nodeSqlite(connection) : ofOneFile(nodeSqlite(connection), name)
+  const sql = opened(database, file)
+  const witness = sqlWitness(opened(witnessed, `${file}-witness`))
   const memory = newEpochMemory()
   return {
     embeddedLedger: (settings) =>

@@ -884,8 +884,8 @@ const own: readonly Mutant[] = [
     name: 'the witness lies in the file that it watches',
     breaks: 'G1',
     file: 'src/storage-sqlite.ts',
-    find: "file === ':memory:' ?",
-    replace: "file !== '' ?",
+    find: "new DatabaseSync(file === ':memory:' ? file",
+    replace: "new DatabaseSync(file !== '' ? file",
     tests: server,
   },
   {

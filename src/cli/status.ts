@@ -31,7 +31,7 @@ export const status: Command = {
   summary: 'show how a relay is doing',
   usage: `target-relay status [--relay <url>] [--json]
 
-Asks a relay (--relay, or RELAY_URL; http://127.0.0.1:8787) with ADMIN_TOKEN. Exit 1 where it is not ready.`,
+Asks a relay (--relay, or RELAY_URL; http://127.0.0.1:8787) with ADMIN_TOKEN. Exit 1 where it is not ready, or one of its checks fails.`,
 
   async run({ args, env, out }) {
     const { values } = parseArgs({
@@ -44,7 +44,7 @@ Asks a relay (--relay, or RELAY_URL; http://127.0.0.1:8787) with ADMIN_TOKEN. Ex
     const is = await client.get('/readyz', ready)
     if (values.json) out(JSON.stringify({ ready: is, usage: has }))
     else for (const line of describe(client.url, is, has)) out(line)
-    return is.status === 'ready' ? exit.ok : exit.failed
+    return is.status === 'ready' && !Object.values(is.checks).includes('fail') ? exit.ok : exit.failed
   },
 }
 

@@ -4,6 +4,7 @@ import type { AppParts } from './app.ts'
 import { verifyBearer } from './auth/tokens.ts'
 
 export interface Readiness {
+  /** Whether this instance can send or keep. */
   readonly ready: boolean
   readonly ledger: 'upstash' | 'embedded'
   readonly checks: Readonly<Record<string, 'ok' | 'warn' | 'fail'>>

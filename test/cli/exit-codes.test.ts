@@ -170,6 +170,15 @@ const cases: readonly Case[] = [
       err: 'status: in its results',
     }),
   ],
+  [
+    'status',
+    1,
+    'a check that fails',
+    async () => ({
+      ...(await ask(['status'], { '/readyz': { body: { ...ready, checks: { target: 'fail' } } } })),
+      err: 'status: in its results',
+    }),
+  ],
   ['status', 1, 'a page', () => ask(['status'], { '/admin/api/status': { body: '<html>' } })],
   ['status', 1, 'half an answer', () => ask(['status'], { '/admin/api/status': { body: { used: 1 } } })],
   ['status', 1, 'a time that is none', () => ask(['status'], { '/admin/api/status': { body: { ...usage, nextFreeAtMs: 1e300 } } })],

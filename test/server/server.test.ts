@@ -1,5 +1,5 @@
 /** The relay as a process on one SQLite file: what it keeps, how it stops, what it says (in this runtime; all others in test/runtimes). */
-import { copyFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -226,6 +226,29 @@ describe('the server', () => {
     expect((await empty.relay.operator.usage()).remaining).toBe(0)
     expect(empty.logged.some(({ event }) => event === 'ledger_lost')).toBe(true)
     expect(emulator.statistics().calls).toBe(6)
+  })
+
+  it.each<[string, (file: string) => void]>([
+    ['removed', (file) => rmSync(file)],
+    ['renamed', (file) => renameSync(file, `${file}-old`)],
+    [
+      'replaced',
+      (file) => {
+        writeFileSync(`${file}-new`, '')
+        renameSync(`${file}-new`, file)
+      },
+    ],
+  ])('whose file was %s under it acknowledges nothing more, and is red at once (G2)', async (_, change) => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin)
+    expect((await post(server, update('a'))).status).toBe(200)
+    expect((await fetch(`${server.url}/readyz`)).status).toBe(200)
+    change(join(server.folder, 'relay.sqlite'))
+    expect((await post(server, update('b', { tier: 'iron' }))).status).toBe(503)
+    const ready = await fetch(`${server.url}/readyz`, { headers: { authorization: `Bearer ${testSecrets.adminToken}` } })
+    expect([ready.status, await ready.json()]).toMatchObject([503, { status: 'not_ready', storeError: 'FileReplaced' }])
+    expect((await fetch(`${server.url}/readyz`)).status).toBe(503)
+    expect(emulator.statistics().calls).toBe(1)
   })
 
   it('logs a line a request: what was asked and how it ended, nobody’s id, value or secret (G8)', async () => {

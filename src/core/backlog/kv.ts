@@ -98,6 +98,8 @@ export function kvBacklog(kv: Kv, { randomHex, seal, limits = defaultLimits }: K
       const value = (await counted.get([key])).get(key) ?? null
       return value === null ? undefined : readDead(key, await seal.open(parseJson(value), key))
     },
+
+    async check() {},
   }
 
   function count<T>(ask: () => Promise<T>): Promise<T> {

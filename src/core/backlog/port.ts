@@ -103,6 +103,8 @@ export interface Backlog {
   listDead(options?: { cursor?: string; limit?: number; wanted?: (head: DeadHead) => boolean }): Promise<Page<KeptDead | Unreadable>>
   /** Undefined where there is none under this key (any more). */
   readDead(key: string): Promise<KeptDead | Unreadable | undefined>
+  /** Rejects where it is known that nothing can be kept. Costs next to nothing: a store that bills what is asked is not asked. */
+  check(): Promise<void>
   /** Operations that this instance has asked of its store so far: what a flush's budget counts. */
   readonly operations: number
 }

@@ -65,6 +65,9 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimit
       const [row] = await run('SELECT value FROM relay_backlog WHERE key = ?', key)
       return row === undefined ? undefined : readDead(key, await seal.open(parseJson(String(row['value'])), key))
     },
+    async check() {
+      await run('SELECT 1 FROM relay_backlog LIMIT 1')
+    },
   }
 
   /** The cursor is the last key shown: what is put or deleted meanwhile shifts nothing. None leads out of the prefix. */

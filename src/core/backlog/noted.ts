@@ -1,0 +1,34 @@
+/** A backlog that remembers when it last failed to keep something: whoever asks whether this relay may be given work is told. */
+import type { Clock } from '../clock.ts'
+import type { Backlog } from './port.ts'
+
+export interface KeepMemory {
+  /** When a put or a bury last failed with none since that did not, epoch ms. */
+  keepFailedAtMs?: number
+}
+
+export function notedBacklog(backlog: Backlog, { clock, memory }: { clock: Pick<Clock, 'now'>; memory: KeepMemory }): Backlog {
+  return {
+    get operations() {
+      return backlog.operations
+    },
+    put: (entry) => noted(backlog.put(entry)),
+    list: (options) => backlog.list(options),
+    delete: (key) => backlog.delete(key),
+    bury: (dead) => noted(backlog.bury(dead)),
+    listDead: (options) => backlog.listDead(options),
+    readDead: (key) => backlog.readDead(key),
+    check: () => backlog.check(),
+  }
+
+  async function noted(keeping: Promise<string>): Promise<string> {
+    try {
+      const key = await keeping
+      delete memory.keepFailedAtMs
+      return key
+    } catch (error) {
+      memory.keepFailedAtMs = clock.now()
+      throw error
+    }
+  }
+}
