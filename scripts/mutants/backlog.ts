@@ -160,6 +160,14 @@ export const backlogMutants: readonly Mutant[] = [
     tests: erase,
   },
   {
+    name: 'the log of writes of a SQLite file keeps its largest size',
+    breaks: 'G7',
+    file: 'src/core/ledger/sqlite-node.ts',
+    find: 'export const keptLogBytes = 16_000_000',
+    replace: 'export const keptLogBytes = -1',
+    tests: locked,
+  },
+  {
     name: 'a locked SQLite file is not waited for',
     breaks: 'G2',
     file: 'src/core/ledger/sqlite-node.ts',

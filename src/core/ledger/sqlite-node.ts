@@ -4,7 +4,8 @@
  *
  * Guarantee: a file that somebody else holds locked stops nobody but the steps that need it. SQLite's own waiting blocks
  * the thread, and with it every request of the process; so a step waits here, without blocking, and one at a time.
- * Known hole: opening a file waits as SQLite does, up to `openingMs`. A caller that gave a step up does not end it: it
+ * Known hole: while a reader holds an old state (a backup, a forgotten shell) the log of writes grows with what is written;
+ * nobody may cut it. Opening a file waits as SQLite does, up to `openingMs`. A caller that gave a step up does not end it: it
  * may still be done until `patienceMs` are over.
  */
 import type { DatabaseSync } from 'node:sqlite'
@@ -22,6 +23,9 @@ const longestPauseMs = 100
 const shortestPauseMs = 5
 /** The texts of today are constants, and far fewer; who makes texts as it goes takes no more memory than this. */
 export const preparedAtMost = 256
+
+/** The log of writes (WAL) grows while somebody reads an old state; once that is over, it is cut to this. */
+export const keptLogBytes = 16_000_000
 
 /** The primary code SQLITE_BUSY; its extended codes (BUSY_RECOVERY, BUSY_SNAPSHOT) carry it in the lowest byte. */
 const busyCode = 5
@@ -51,7 +55,9 @@ const usualPatience: Patience = {
 
 export function nodeSqlite(database: DatabaseSync, { clock, fraction }: Patience = usualPatience): Sql {
   // The time-out first: the change to WAL needs the file to itself.
-  database.exec(`PRAGMA busy_timeout = ${openingMs}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL`)
+  database.exec(
+    `PRAGMA busy_timeout = ${openingMs}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = ${keptLogBytes}`,
+  )
   let opening = true
   const statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
   /** The last of those who wait; whoever comes now waits behind it. */

@@ -1,12 +1,12 @@
 /** A SQLite file that somebody else holds: nothing stops but the steps that need it. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, describe, expect, it } from 'vitest'
 import { sqliteBacklog } from '../../../src/core/backlog/sqlite.ts'
 import { sqlLedger } from '../../../src/core/ledger/sql.ts'
-import { nodeSqlite, patienceMs, preparedAtMost } from '../../../src/core/ledger/sqlite-node.ts'
+import { keptLogBytes, nodeSqlite, patienceMs, preparedAtMost } from '../../../src/core/ledger/sqlite-node.ts'
 import { sqlWitness } from '../../../src/core/ledger/witness.ts'
 import { someEntry } from '../../contract/backlog.ts'
 import { contractSettings } from '../../contract/ledger.ts'
@@ -126,4 +126,21 @@ it('keeps a bounded number of prepared statements, whatever texts it is given', 
   expect(prepared).toBe(preparedAtMost + 1)
   sql.exec('SELECT 0')
   expect(prepared).toBe(preparedAtMost + 2)
+})
+
+describe('a reader that holds an old state', () => {
+  it('makes the log of writes grow for as long as it reads, and not for good', async () => {
+    const path = join(folder, `${++serial}.db`)
+    const backlog = sqliteBacklog(nodeSqlite(open(path)), { randomHex: seededRandom(1).hex, seal: plainSeal })
+    const large = { ...someEntry(), attributes: [{ name: 'tier', value: 'x'.repeat(1_000_000) }] }
+    const reader = open(path)
+    reader.exec('BEGIN')
+    reader.prepare('SELECT count(*) FROM relay_backlog').get()
+    for (let puts = 0; puts < 20; puts++) await backlog.put(large)
+    const logBytes = () => statSync(`${path}-wal`).size
+    expect(logBytes()).toBeGreaterThan(keptLogBytes)
+    reader.exec('ROLLBACK')
+    for (let puts = 0; puts < 3; puts++) await backlog.put(someEntry())
+    expect(logBytes()).toBeLessThanOrEqual(keptLogBytes)
+  })
 })
