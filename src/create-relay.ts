@@ -5,7 +5,7 @@
  */
 import { createSeal } from './core/backlog/seal.ts'
 import type { Clock, Random } from './core/clock.ts'
-import { withDeadline } from './core/ledger/deadline.ts'
+import { lateAnswerMs, withDeadline } from './core/ledger/deadline.ts'
 import { watchedLedger } from './core/ledger/epoch.ts'
 import type { Ledger } from './core/ledger/port.ts'
 import { upstashLedger } from './core/ledger/upstash.ts'
@@ -66,16 +66,17 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   const { sources, settings, storage, clock = systemClock, random = systemRandom, log = logLine } = options
   const problems = checkSources(sources, { retentionMs: settings.retentionHours * 3_600_000 })
   if (problems.length > 0) throw new SettingsError(problems)
+  const background = options.background ?? (() => {})
   return composeRelay({
     settings,
     sources,
-    ledger: withDeadline(ledgerOf(settings, storage, random, log), settings.ledgerTimeoutMs, clock),
+    ledger: withDeadline(ledgerOf(settings, storage, random, log), settings.ledgerTimeoutMs, clock, { background, log }),
     backlog: storage.backlog(await createSeal(settings.backlogKeys, randomBytes)),
     clock,
     random,
     // Not the function itself: some runtimes want it called as their own.
     fetch: options.fetch ?? ((input, init) => fetch(input, init)),
-    background: options.background ?? (() => {}),
+    background,
     // No Worker is suspended in the middle of a request, and none sends a POST again.
     streamBody: runtimeName !== 'workers',
     ...(options.stopping === undefined ? {} : { stopping: options.stopping }),
@@ -89,7 +90,8 @@ function ledgerOf(settings: Settings, storage: Storage, random: Random, log: Rel
   const store = upstashLedger({
     ...settings.upstash,
     settings: ledgerSettings(settings),
-    timeoutMs: settings.ledgerTimeoutMs,
+    // Longer than it is waited for: what comes late is given back (deadline.ts).
+    timeoutMs: settings.ledgerTimeoutMs + lateAnswerMs,
     randomHex: random.hex,
   })
   return watchedLedger(store, { witness: storage.witness, memory: storage.memory, random, log })

@@ -5,6 +5,7 @@ const health = ['test/core/ledger/health.test.ts']
 const blame = ['test/cron/blame.test.ts', 'test/cron/flush.test.ts']
 const bounds = ['test/cron/bounds.test.ts']
 const suspended = ['test/faults/suspended.test.ts']
+const late = ['test/core/ledger/deadline.test.ts']
 const bothLedgers = ['test/core/ledger/upstash.test.ts']
 
 export const blameMutants: readonly Mutant[] = [
@@ -195,6 +196,30 @@ export const blameMutants: readonly Mutant[] = [
     find: '      anchor = anchorNow()\n      return { nowMs: clockMs, clockMs }\n',
     replace: '      return { nowMs: seenMs, clockMs, jumpedByMs: clockMs - seenMs }\n',
     tests: ['test/core/ledger/clock-watch.test.ts'],
+  },
+  {
+    name: 'an admission that comes too late keeps its units',
+    breaks: 'G7',
+    file: 'src/core/ledger/deadline.ts',
+    find: 'if (error instanceof LedgerSilent) background(giveBackLate(requests, answer))',
+    replace: '',
+    tests: late,
+  },
+  {
+    name: 'an admission that came too late is taken for delivered',
+    breaks: 'G2',
+    file: 'src/core/ledger/deadline.ts',
+    find: "outcome: 'unsent' as const",
+    replace: "outcome: 'delivered' as const",
+    tests: late,
+  },
+  {
+    name: 'nobody waits for an answer of Redis that comes too late',
+    breaks: 'G7',
+    file: 'src/create-relay.ts',
+    find: 'timeoutMs: settings.ledgerTimeoutMs + lateAnswerMs,',
+    replace: 'timeoutMs: settings.ledgerTimeoutMs,',
+    tests: ['test/server/server.test.ts'],
   },
   {
     name: 'a visitor is left alone by the clock of a relay',

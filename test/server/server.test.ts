@@ -1,5 +1,6 @@
 /** The relay as a process on one SQLite file: what it keeps, how it stops, what it says (in this runtime; all others in test/runtimes). */
 import { copyFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -226,6 +227,45 @@ describe('the server', () => {
     expect((await empty.relay.operator.usage()).remaining).toBe(0)
     expect(empty.logged.some(({ event }) => event === 'ledger_lost')).toBe(true)
     expect(emulator.statistics().calls).toBe(6)
+  })
+
+  it('a Redis that answers too late defers, and burns no quota (G1)', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using standIn = await startUpstashStandIn()
+    let lateMs = 0
+    const late = createServer(async (request, response) => {
+      const chunks: Buffer[] = []
+      for await (const chunk of request) chunks.push(chunk as Buffer)
+      const answer = await fetch(`${standIn.url}${request.url}`, {
+        method: request.method ?? 'POST',
+        headers: { authorization: request.headers.authorization ?? '', 'content-type': 'application/json' },
+        body: Buffer.concat(chunks),
+      })
+      const text = await answer.text()
+      await sleep(lateMs)
+      response.writeHead(answer.status, { 'content-type': 'application/json' }).end(text)
+    })
+    await new Promise<void>((resolve) => late.listen(0, '127.0.0.1', resolve))
+    const address = late.address()
+    const port = typeof address === 'object' ? address?.port : undefined
+    const settings = {
+      UPSTASH_REDIS_REST_URL: `http://127.0.0.1:${port}`,
+      UPSTASH_REDIS_REST_TOKEN: standIn.token,
+      LEDGER_TIMEOUT_MS: '150',
+      QUOTA_LIMIT: '20',
+    }
+    await using server = await startServer(emulator.origin, { settings })
+    expect((await post(server, update('warm'))).status).toBe(200)
+    lateMs = 300
+    for (let serial = 0; serial < 25; serial++)
+      expect((await post(server, update(`late-${serial}`, { tier: `${serial}` }, `${serial}`))).answer).toMatchObject({
+        status: 'deferred',
+      })
+    lateMs = 0
+    await until(async () => (await server.relay.operator.usage()).used === 1)
+    expect(emulator.statistics().calls).toBe(1)
+    late.closeAllConnections()
+    late.close()
   })
 
   it.each<[string, (file: string) => void]>([

@@ -212,6 +212,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     ),
     settings.ledgerTimeoutMs,
     clock,
+    { background: () => {}, log },
   )
   const seal = await createSeal(settings.backlogKeys, (bytes) => Uint8Array.from(Buffer.from(random.hex(bytes), 'hex')))
   const tooManyKv = 'Too many API requests by single Worker invocation.'

@@ -1,0 +1,98 @@
+/** A ledger that is only slow: who gave it up spends nothing by it. */
+import { DatabaseSync } from 'node:sqlite'
+import { setImmediate as turn } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { withDeadline } from '../../../src/core/ledger/deadline.ts'
+import type { Ledger } from '../../../src/core/ledger/port.ts'
+import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
+import { makeStamp } from '../../../src/core/stamp.ts'
+import { contractSettings } from '../../contract/ledger.ts'
+import { fakeClock } from '../../support/clock.ts'
+import { sqlWatched } from '../../support/ledger.ts'
+
+function slow(lateMs: () => number) {
+  const clock = fakeClock()
+  const ledger = sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), contractSettings, { now: clock.now })
+  const behind: Promise<unknown>[] = []
+  const logged: string[] = []
+  const late: Ledger = {
+    ...ledger,
+    admit: async (...asked) => {
+      const answer = await ledger.admit(...asked)
+      await clock.after(lateMs()).elapsed
+      return answer
+    },
+  }
+  const hurried = withDeadline(late, 800, clock, {
+    background: (work) => behind.push(work),
+    log: (event, details) => logged.push(`${event} ${JSON.stringify(details)}`),
+  })
+  const request = (token: string, stampMs = clock.now()) => ({
+    visitorHash: 'v',
+    attributes: ['tier', 'score'].map((name) => ({ name, stamp: makeStamp(stampMs, stampMs, '0'.repeat(16)) })),
+    units: 3,
+    token,
+    source: { name: 'kiosk', units: 100 },
+  })
+  return { clock, ledger, hurried, behind, logged, request }
+}
+
+describe('an answer of the ledger that comes too late', () => {
+  it('spends nothing in the end, and is in nobody’s way (G1, G7)', async () => {
+    const { clock, ledger, hurried, behind, logged, request } = slow(() => 1_000)
+    for (let serial = 0; serial < 40; serial++) {
+      const answer = hurried.admit([request(`token-${serial}`)], 'live')
+      const given = expect(answer).rejects.toThrow('did not answer within 800 ms')
+      // The in-memory ledger is asked before the clock goes on.
+      await turn()
+      await clock.advance(800)
+      await given
+      await clock.advance(200)
+      await Promise.all(behind)
+    }
+    expect((await ledger.usage()).used).toBe(0)
+    expect(logged).toHaveLength(40)
+    expect(logged[0]).toBe('late_admission_given_back {"attempts":1}')
+    expect(await ledger.admit([request('next')], 'live')).toMatchObject([{ verdicts: ['send', 'send'] }])
+  })
+
+  it('opens again what was open below it (G3)', async () => {
+    let lateMs = 0
+    const { clock, ledger, hurried, behind, request } = slow(() => lateMs)
+    const first = request('first')
+    const admitted = hurried.admit([first], 'live')
+    await turn()
+    await clock.advance(1)
+    expect(await admitted).toMatchObject([{ verdicts: ['send', 'send'] }])
+    await clock.advance(contractSettings.youngMs + 1)
+    lateMs = 1_000
+    const given = expect(hurried.admit([request('second')], 'live')).rejects.toThrow()
+    await turn()
+    await clock.advance(1_000)
+    await given
+    await Promise.all(behind)
+    expect((await ledger.visitor('v')).map(({ open }) => open)).toEqual([first.attributes[0]?.stamp, first.attributes[0]?.stamp])
+  })
+
+  it('that took nothing is left alone, and an error that comes late has its name in the log', async () => {
+    const { clock, ledger, hurried, behind, logged, request } = slow(() => 1_000)
+    await ledger.pause(true)
+    const paused = expect(hurried.admit([request('paused')], 'live')).rejects.toThrow('800 ms')
+    await turn()
+    await clock.advance(1_000)
+    await paused
+    await Promise.all(behind)
+    expect(logged).toEqual([])
+    const failing = withDeadline(
+      { ...ledger, admit: () => clock.after(900).elapsed.then(() => Promise.reject(new RangeError('nobody@example.com'))) },
+      800,
+      clock,
+      { background: (work) => behind.push(work), log: (event, details) => logged.push(`${event} ${JSON.stringify(details)}`) },
+    )
+    const given = expect(failing.admit([request('one')], 'live')).rejects.toThrow('800 ms')
+    await clock.advance(1_000)
+    await given
+    await Promise.all(behind)
+    expect(logged).toEqual(['late_admission_kept {"error":"RangeError"}'])
+  })
+})
