@@ -277,7 +277,7 @@ const own: readonly Mutant[] = [
     file: 'src/core/fate.ts',
     find: "return sent.own ? 'sent_refused' : 'sent_turned_away'",
     replace: "return 'sent_refused'",
-    tests: live,
+    tests: ['test/core/fates.test.ts'],
   },
   {
     name: 'a refusal of a systemic failure is a verdict',
@@ -517,14 +517,6 @@ const own: readonly Mutant[] = [
     file: 'src/core/ledger/scripts/admit.ts',
     find: "if window.epoch ~= input.epoch then return 'null' end",
     replace: '',
-    tests: upstash,
-  },
-  {
-    name: 'Redis: what left the window is not written down',
-    breaks: 'G1',
-    file: 'src/core/ledger/scripts/window.ts',
-    find: 'self.changed or passed ~= 0',
-    replace: 'self.changed',
     tests: upstash,
   },
   {

@@ -37,6 +37,23 @@ it('an update is refused where Target refuses what is left of it: what it lacks 
   ])
 })
 
+it('a no that is not Target’s own word says nothing about an earlier try: an older value goes on waiting for it (G3)', async () => {
+  const world = await createWorld()
+  const nowMs = world.clock.now()
+  const newer = await world.update({ attributes: { tier: 'newer' }, occurredAt: nowMs - 1_000 })
+  world.target.behave = () => ({ kind: 'unanswered', why: 'network' })
+  expect(await world.deliver([newer])).toMatchObject([{ status: 'deferred' }])
+  await world.settled()
+  await world.clock.advance(60_000)
+  // The first try may have got there; the second is turned away by whatever stands before Target.
+  world.target.behave = () => ({ kind: 'refused', message: 'no', own: false })
+  await world.flush()
+  await world.clock.advance(60_000)
+  world.target.behave = () => undefined
+  const older = await world.update({ attributes: { tier: 'older' }, occurredAt: nowMs - 2_000 })
+  expect(await world.deliver([older])).toMatchObject([{ status: 'deferred' }])
+})
+
 describe('what is kept of an update', () => {
   it('says when it came in, not when it happened: it waits from then on', async () => {
     const world = await createWorld({ settings: { quotaLimit: 0 } })

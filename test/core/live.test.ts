@@ -264,6 +264,21 @@ describe('live: a batch of which the ledger refuses one settlement', () => {
 })
 
 describe('live: a slow retry of an event', () => {
+  it('that was kept nowhere and delivered nothing is no duplicate when it comes again (G2)', async () => {
+    const world = await createWorld()
+    const lost = world.isolate({ backlog: { ...world.backlog, put: () => Promise.reject(new Error('KV PUT failed: 503')) } })
+    let fail = (_: TargetAnswer) => {}
+    world.target.behave = () => new Promise((resolve) => (fail = resolve))
+    const first = lost.deliver([await world.update({ id: 'evt', attributes: { tier: 'x' } })])
+    await world.clock.advance(2_500)
+    expect(await first).toEqual([{ status: 'unavailable' }])
+    fail({ kind: 'unavailable', status: 500 })
+    await lost.settled()
+    await world.clock.advance(60_000)
+    world.target.behave = () => undefined
+    expect(await world.deliver([await world.update({ id: 'evt', attributes: { tier: 'x' } })])).toMatchObject([{ status: 'submitted' }])
+  })
+
   it('is kept under its first stamp: it does not overtake what came in between (G3)', async () => {
     const world = await createWorld()
     const lost = world.isolate({ backlog: { ...world.backlog, put: () => Promise.reject(new Error('KV PUT failed: 503')) } })

@@ -109,7 +109,7 @@ describe.each([
       expect(maxInWindow).toBeLessThanOrEqual(quotaLimit)
       expect(malformed).toBe(0)
       expect(statuses['submitted']).toBeGreaterThan(50)
-      expect(statuses['deferred']).toBeGreaterThan(20)
+      expect(statuses['deferred']).toBeGreaterThan(0)
       const wrong = [...newest].filter(([key, { value }]) => {
         const [visitor, name = ''] = key.split(' ')
         return emulator.profiles.values(`3p:${visitor}`)?.[name] !== value
