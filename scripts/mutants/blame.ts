@@ -157,7 +157,7 @@ export const blameMutants: readonly Mutant[] = [
     name: 'a page that took the run its time is not worked on',
     breaks: 'G7',
     file: 'src/cron/flush.ts',
-    find: 'if (pagesRead === 0) budget.pageRead()',
+    find: 'if (pagesWorkedOn === 0) budget.pageRead()',
     replace: '',
     tests: bounds,
   },
@@ -165,11 +165,11 @@ export const blameMutants: readonly Mutant[] = [
     name: 'the backlog’s first page takes the run its time, and the place where it goes on has none',
     breaks: 'G7',
     file: 'src/cron/flush.ts',
-    find: `      if (pagesRead === 0) budget.pageRead()
+    find: `      if (pagesWorkedOn === 0) budget.pageRead()
       if (page.value.length === 0) continue
 `,
     replace: `      if (page.value.length === 0) continue
-      if (pagesRead === 0) budget.pageRead()
+      if (pagesWorkedOn === 0) budget.pageRead()
 `,
     tests: bounds,
   },
@@ -177,7 +177,7 @@ export const blameMutants: readonly Mutant[] = [
     name: 'a page for which nothing was left is passed over',
     breaks: 'G7',
     file: 'src/cron/flush.ts',
-    find: 'if (chunks === chunksBefore && pagesRead > 1) position = before',
+    find: 'if (chunks === chunksBefore && pagesRead > 0) position = before',
     replace: '',
     tests: bounds,
   },

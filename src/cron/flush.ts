@@ -92,7 +92,8 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     const pages = walkBacklog(backlog, position, keysToList, (moved) => {
       position = moved
     })
-    for (let pagesRead = 0; ; ) {
+    let pagesWorkedOn = 0
+    for (let pagesRead = 0; ; pagesRead++) {
       const before = position
       // Or a page is read and nothing of it done, in every run that comes as far as this with so little left.
       await budget.next(operationsAPage)
@@ -101,16 +102,16 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
         if (shut !== undefined) report.stopped = 'target_unavailable'
         return
       }
-      if (pagesRead === 0) budget.pageRead()
+      if (pagesWorkedOn === 0) budget.pageRead()
       if (page.value.length === 0) continue
-      pagesRead++
+      pagesWorkedOn++
       // Before the page is worked on: a run that dies there does not find itself there again.
       await budget.ask('ledger_unavailable', keepPlace)
       const chunksBefore = chunks
       const stop = await stopOf(() => flushPage(page.value))
       if (stop === undefined) continue
       // Nothing of it was done with what others had left: the next run has its whole budget for it.
-      if (chunks === chunksBefore && pagesRead > 1) position = before
+      if (chunks === chunksBefore && pagesRead > 0) position = before
       throw stop
     }
   }

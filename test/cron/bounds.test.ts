@@ -376,7 +376,7 @@ describe('a store that is hard to read', () => {
       },
       list: async (options) => {
         const page = await world.backlog.list(options)
-        if (page.items.some(({ key }) => key === first?.key)) await world.clock.advance(20_000)
+        await world.clock.advance(page.items.some(({ key }) => key === first?.key) ? 20_000 : 1_000)
         return { ...page, items: page.items.filter(({ key }) => key !== first?.key) }
       },
     }
@@ -387,33 +387,36 @@ describe('a store that is hard to read', () => {
     expect(await world.entries()).toBe(1)
   })
 
-  it('the platform gives less than the run was told: each page has a whole run in its turn (G7)', async () => {
-    const world = await createWorld({ limits: { ...defaultLimits, keysPerPage: 3 } })
-    await deferred(
-      world,
-      Array.from({ length: 13 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: 'v0' }, attributes: { [`a${n}`]: `x${n}` } })),
-    )
-    for (let run = 0; run < 150 && (await world.entries()) > 0; run++) {
-      let left = 14
-      const given = async <T>(work: () => Promise<T>): Promise<T> => {
-        if (left-- <= 0) throw new Error('Too many API requests by single Worker invocation.')
-        return work()
+  it.each([7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 24, 26])(
+    'the platform gives less than the run was told (%i): each page has a whole run in its turn (G7)',
+    async (operations) => {
+      const world = await createWorld({ limits: { ...defaultLimits, keysPerPage: 3 } })
+      await deferred(
+        world,
+        Array.from({ length: 13 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: 'v0' }, attributes: { [`a${n}`]: `x${n}` } })),
+      )
+      for (let run = 0; run < 150 && (await world.entries()) > 0; run++) {
+        let left = operations
+        const given = async <T>(work: () => Promise<T>): Promise<T> => {
+          if (left-- <= 0) throw new Error('Too many API requests by single Worker invocation.')
+          return work()
+        }
+        const { backlog } = world
+        const scarce: World['backlog'] = {
+          ...backlog,
+          get operations() {
+            return backlog.operations
+          },
+          list: (options) => given(() => backlog.list(options)),
+          put: (entry) => given(() => backlog.put(entry)),
+          delete: (key) => given(() => backlog.delete(key)),
+        }
+        await world.isolate({ backlog: scarce }).flush()
+        await world.clock.advance(60_000)
       }
-      const { backlog } = world
-      const scarce: World['backlog'] = {
-        ...backlog,
-        get operations() {
-          return backlog.operations
-        },
-        list: (options) => given(() => backlog.list(options)),
-        put: (entry) => given(() => backlog.put(entry)),
-        delete: (key) => given(() => backlog.delete(key)),
-      }
-      await world.isolate({ backlog: scarce }).flush()
-      await world.clock.advance(60_000)
-    }
-    expect(await world.entries()).toBe(0)
-  })
+      expect(await world.entries()).toBe(0)
+    },
+  )
 })
 
 describe('the platform’s own bounds', () => {
