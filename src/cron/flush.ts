@@ -110,8 +110,9 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
       const chunksBefore = chunks
       const stop = await stopOf(() => flushPage(page.value))
       if (stop === undefined) continue
-      // Nothing of it was done with what others had left: the next run has its whole budget for it.
-      if (chunks === chunksBefore && pagesRead > 0) position = before
+      // Nothing of it was done with what others had left: the next run has its whole budget for it. Where a store failed,
+      // it may fail on this page alone, and the next run goes on behind it.
+      if (chunks === chunksBefore && pagesRead > 0 && spent.has(stop.reason)) position = before
       throw stop
     }
   }
@@ -312,6 +313,9 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     }
   }
 }
+
+/** Why a run ends that has nothing left to spend. */
+const spent: ReadonlySet<string> = new Set(['time', 'operations', 'calls', 'subrequests'])
 
 async function stopOf(work: () => Promise<void>): Promise<Stop | undefined> {
   try {

@@ -92,6 +92,20 @@ describe('a visitor that the ledger refuses', () => {
     expect(await world.entries()).toBe(1)
   })
 
+  it('is got past also where its entries fill pages of their own', async () => {
+    const world = await createWorld()
+    await deferred(world, visitors(6))
+    const many = Array.from({ length: 20 }, (_, n) => ({ id: `m${n}`, visitor: { thirdPartyId: 'many' }, attributes: { [`a${n}`]: 'x' } }))
+    await deferred(world, many)
+    const { ledger } = refusing(world, [await hashOf(world, 'many')], 'admit')
+    const limits = { keysPerPage: 4, attributesPerAttempt: 1, attributesTogether: 1 }
+    for (let run = 0; run < 20; run++) {
+      await world.isolate({ ledger, limits }).flush()
+      await world.clock.advance(60_000)
+    }
+    expect(await world.entries()).toBe(20)
+  })
+
   it('a settlement that is refused leaves the others confirmed, and its own entry where it is (G2)', async () => {
     const world = await createWorld()
     await deferred(world, visitors(20))
