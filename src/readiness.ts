@@ -1,8 +1,10 @@
 /**
- * May this instance be given work? It may wherever it can send or keep: an update that Target, the quota or a silent ledger
- * does not let through waits, and taking the instance out of service would only lose it. What is wrong elsewhere stands in
- * the body, which says `warn` or `fail` of it. An operator is told afresh. What anybody may ask is answered from memory for some
- * seconds, and asked of the ledger once for all who ask together: it costs the ledger the same however many ask.
+ * Should this instance receive traffic? Yes, unless its store can't keep updates. While Target, the quota or the ledger lets
+ * nothing through, updates wait in the backlog; taking the instance out of service would only lose them. Such trouble is
+ * reported in the body as `warn` or `fail`.
+ *
+ * An operator gets a fresh answer. Everybody else gets one that may be some seconds old, and requests that arrive together
+ * share one look at the ledger, so that its cost does not grow with the number of requests.
  */
 import type { KeepMemory } from './core/backlog/noted.ts'
 import type { Backlog } from './core/backlog/port.ts'

@@ -4,7 +4,7 @@ import type { AppParts } from './app.ts'
 import { verifyBearer } from './auth/tokens.ts'
 
 export interface Readiness {
-  /** Whether this instance can send or keep. */
+  /** Whether this instance's store can keep updates. */
   readonly ready: boolean
   readonly ledger: 'upstash' | 'embedded'
   readonly checks: Readonly<Record<string, 'ok' | 'warn' | 'fail'>>

@@ -83,25 +83,26 @@ export function ledgerLossContract(
       },
     )
 
-    it('after a window it sends again; what is no newer than the loss stays lost, what is newer goes (G3)', async () => {
+    /** A loss that was noticed, and a request of before it. */
+    const lost = async () => {
       const ledger = isolate()
       const old = request()
       await verdict(ledger)
       await made.wipe()
       nowMs += 100
       await verdict(ledger).catch(() => undefined)
+      return { ledger, old }
+    }
+
+    it('after a window it sends again; what is no newer than the loss stays lost, what is newer goes (G3)', async () => {
+      const { ledger, old } = await lost()
       nowMs += settings.quotaWindowMs + settings.quotaSlackMs + 200
       expect(await verdict(ledger, old)).toBe('lost')
       expect(await verdict(ledger)).toBe('send')
     })
 
     it('a loss stays when it was found, also where the clock goes back and is confirmed: nothing of before passes (G3)', async () => {
-      const ledger = isolate()
-      const old = request()
-      await verdict(ledger)
-      await made.wipe()
-      nowMs += 100
-      await verdict(ledger).catch(() => undefined)
+      const { ledger, old } = await lost()
       nowMs -= 30 * 60_000
       await ledger.confirmClock()
       const untilMs = nowMs + 30 * 60_000 + settings.quotaSlackMs

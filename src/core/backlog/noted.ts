@@ -1,4 +1,4 @@
-/** A backlog that remembers when it last failed to keep something: whoever asks whether this relay may be given work is told. */
+/** Wraps a backlog and records when a write last failed, so that `/readyz` can report that the store keeps nothing. */
 import type { Clock } from '../clock.ts'
 import type { Backlog } from './port.ts'
 

@@ -82,7 +82,7 @@ export function withDeadline(ledger: Ledger, timeoutMs: number, clock: Clock, { 
   }
 }
 
-/** The settlement of an attempt of which nothing was sent; none where nothing was to be. */
+/** Settles an admitted attempt as unsent and returns its units; empty if nothing was admitted. */
 function unused({ visitorHash, token, attributes, units, source }: AdmitRequest, admission: Admission | undefined): readonly Settlement[] {
   if (admission?.event !== 'open' || admission.bucket === undefined) return []
   const { verdicts, firstStamp, bucket } = admission
