@@ -401,6 +401,26 @@ describe('a store that is hard to read', () => {
     expect(await world.entries()).toBe(1)
   })
 
+  it('one key can’t be deleted: the pages behind it are replayed all the same (G7)', async () => {
+    const world = await createWorld()
+    await deferred(world, visitors(40))
+    const limits = { keysPerPage: 4 }
+    const sick = (await world.backlog.list()).items[13]?.key
+    const backlog: World['backlog'] = {
+      ...world.backlog,
+      get operations() {
+        return world.backlog.operations
+      },
+      delete: (key) => (key === sick ? Promise.reject(new Error('KV DELETE failed: 500')) : world.backlog.delete(key)),
+    }
+    for (let run = 0; run < 30; run++) {
+      await world.isolate({ backlog, limits }).flush()
+      await world.clock.advance(60_000)
+    }
+    expect(reached(world, 40)).toHaveLength(40)
+    expect((await world.backlog.list()).items.map(({ key }) => key)).toContain(sick)
+  })
+
   it.each([7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 24, 26])(
     'the platform gives less than the run was told (%i): each page has a whole run in its turn (G7)',
     async (operations) => {
