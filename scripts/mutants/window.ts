@@ -236,6 +236,14 @@ export const windowMutants: readonly Mutant[] = [
     tests: knobs,
   },
   {
+    name: 'Redis: what is only reserved moves the newest bucket on',
+    breaks: 'G1',
+    file: redisWindow,
+    find: 'local last = math.max(self.newest, lastOf(now))',
+    replace: 'self.newest = math.max(self.newest, lastOf(now))\n  local last = self.newest',
+    tests: redisClocks,
+  },
+  {
     name: 'Redis: an older store is not taken over',
     breaks: 'G1',
     file: redisWindow,

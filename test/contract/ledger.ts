@@ -1,5 +1,6 @@
 /** What every ledger must answer, rule by rule of PROTOCOL.md. Run against each implementation. */
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import { failuresThatOpen } from '../../src/core/ledger/health.ts'
 import {
   type Admission,
   type AdmitRequest,
@@ -437,6 +438,14 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         expect(await admit(request(at(1), { units: 2 }))).toMatchObject({ verdicts: ['send'] })
       })
 
+      it('what was held, refused or out of date leaves no mark on the window: what comes after a small step back is dated by then', async () => {
+        await admit(request(at(0), { hold: true }))
+        await admit(request(at(0), { units: contractSettings.quotaLimit + 1 }))
+        nowMs -= 240_000
+        const answer = await admit(request(makeStamp(nowMs, nowMs, '0'.repeat(16))))
+        expect(answer).toMatchObject({ verdicts: ['send'], bucket: nowMs - 1 + contractSettings.quotaBucketMs })
+      })
+
       it('decides a batch in order, and a smaller request may still fit', async () => {
         await fresh({ quotaLimit: 10, replayReserve: 0 })
         const answers = await ledger.admit(
@@ -719,6 +728,24 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         nowMs += 1
         await settle(await sent(at(0)), 'unsent')
         expect(await admit(request(at(0)), 'replay')).toMatchObject({ verdicts: ['backoff'], attempts: 2 })
+      })
+    })
+
+    describe('the breaker', () => {
+      const breaker = async () => (await ledger.summary()).health.breaker
+      const failedAt = async (second: number) => {
+        await settle(await sent(at(second)), 'unknown', { signal: 'down', backoff: { attempts: 1, waitMs: 1 }, sources: ['crm'] })
+        aged()
+      }
+
+      it('is opened by first tries that failed, and not by as many tries of one that failed before', async () => {
+        for (let second = 0; second < 2 * failuresThatOpen; second++) await failedAt(second)
+        expect(await breaker()).toBeUndefined()
+        for (let first = 1; first < failuresThatOpen; first++) {
+          visitor = unique()
+          await failedAt(0)
+        }
+        expect(await breaker()).toMatchObject({ cause: 'unavailable', traits: ['s:crm', 'a:tier'] })
       })
     })
 

@@ -1,5 +1,7 @@
 /** G7: one update's trouble is its own, whatever Target answers to it. Whole relays in a process, hours of a fake clock. */
 import { describe, expect, it } from 'vitest'
+import type { Ledger } from '../../src/core/ledger/port.ts'
+import { defaultLimits } from '../../src/core/limits.ts'
 import { createWorld, type TargetAnswer, type World } from '../support/world.ts'
 
 const denied: TargetAnswer = { kind: 'misconfigured', status: 403 }
@@ -63,6 +65,25 @@ describe.each([
     await world.flush()
     expect(world.profile('both')).toEqual({ tier: 'gold' })
   })
+})
+
+it('what the breaker holds back is asked about once in a run, however many wait', async () => {
+  const world = await createWorld()
+  world.target.behave = (call) => ((call.body ?? call.url).includes('poison') ? down : undefined)
+  await send(world, 'somebody', 'tier', 'gold', 'till')
+  for (let bad = 0; bad < 100; bad++) await send(world, `bad-${bad}`, 'comment', 'poison', 'desk')
+  const asked: number[] = []
+  const watched: Ledger = Object.create(world.ledger, {
+    admit: {
+      value: (requests: Parameters<Ledger['admit']>[0], lane: Parameters<Ledger['admit']>[1]) => {
+        asked.push(requests.length)
+        return world.ledger.admit(requests, lane)
+      },
+    },
+  })
+  await world.isolate({ ledger: watched }).flush()
+  // The first admission says what is held back, and one that failed before may be the probe; no other is asked about.
+  expect(asked).toEqual([defaultLimits.attemptsTogether, 1])
 })
 
 describe('an outage of Target', () => {

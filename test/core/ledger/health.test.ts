@@ -154,7 +154,11 @@ describe('probes', () => {
     expect(gate(open, about('x'), nowMs + firstProbeMs, { failedBefore: true, lastResort: true })).toBe('probe')
   })
 
-  it('each that fails doubles the wait up to the longest, and widens the breaker', () => {
+  it('one that an earlier breaker let through and that fails widens the one of now', () => {
+    expect(tell([told('down', 'x', { probe: true, source: 'loan' })], open).breaker).toMatchObject({ probes: 1, traits: ['a:tier'] })
+  })
+
+  it('each that fails doubles the wait up to the longest', () => {
     let health = open
     for (const waitMs of [10_000, 20_000, 40_000, 60_000, 60_000]) {
       health = tell([told('down', 'x', { probe: true, failedBefore: true })], health)

@@ -154,9 +154,9 @@ function Window:put(last, units)
   self.changed = true
 end
 function Window:add(units)
-  self.newest = math.max(self.newest, lastOf(now))
-  self:put(self.newest, units)
-  return self.newest
+  local last = math.max(self.newest, lastOf(now))
+  self:put(last, units)
+  return last
 end
 -- The bucket the units were taken from; or nil and, where it can ever be, the time when there will be room.
 function Window:take(units, ceiling)
@@ -166,9 +166,14 @@ function Window:take(units, ceiling)
   end
   return self:add(units)
 end
+-- What is only reserved leaves no trace: the next may be dated before it.
+function Window:see()
+  self.newest, self.seen, self.changed = math.max(self.newest, lastOf(now)), math.max(self.seen, now), true
+end
 -- Granted for good: what is only reserved is not counted as granted.
 function Window:grant(units)
-  self.granted, self.seen, self.changed = self.granted + units, math.max(self.seen, now), true
+  self.granted = self.granted + units
+  self:see()
 end
 function Window:charge(units)
   self:grant(units)
@@ -196,7 +201,7 @@ function Window:restate(units)
   self:remove(self:range(text(self.frontier), '+inf'))
   self.total, self.changed = 0, true
   if units > 0 then
-    self.seen = math.max(self.seen, now)
+    self:see()
     self:add(units)
   end
 end
