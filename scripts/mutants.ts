@@ -46,7 +46,8 @@ try {
   const copies = Array.from({ length: Math.min(availableParallelism(), chosen.length) }, (_, number) => copyOf(number))
   // A test that is red without a mutant would count every one as noticed.
   const all = [...new Set(chosen.flatMap(({ tests }) => tests))]
-  if ((await firstRed(copies[0] ?? root, all, longestOfAllMs)) !== undefined) throw new Error('the tests are red without a mutant')
+  const red = await firstRed(copies[0] ?? root, all, longestOfAllMs)
+  if (red !== undefined) throw new Error(`red without a mutant: ${red}`)
   const queue = [...chosen]
   await Promise.all(
     copies.map(async (copy) => {

@@ -10,6 +10,30 @@ const redis = [...stored, 'test/core/ledger/upstash.test.ts']
 
 export const registersMutants: readonly Mutant[] = [
   {
+    name: 'an attempt in flight is judged by its reader’s times',
+    breaks: 'G3',
+    file: 'src/core/ledger/register.ts',
+    find: 'open.lifeMs ?? rules.youngMs',
+    replace: 'rules.youngMs',
+    tests: ['test/core/ledger/register.test.ts'],
+  },
+  {
+    name: 'Redis: an attempt in flight is judged by its reader’s times',
+    breaks: 'G3',
+    file: 'src/core/ledger/scripts/admit.ts',
+    find: 'r.life or input.youngMs',
+    replace: 'input.youngMs',
+    tests: ['test/core/ledger/knobs.test.ts'],
+  },
+  {
+    name: 'Redis: what a version before kept has no end',
+    breaks: 'G3',
+    file: prelude,
+    find: "string.match(token, '^([^~]*)~?(%d*)$')",
+    replace: "string.match(token, '^([^~]*)~(%d*)$')",
+    tests: ['test/core/ledger/knobs.test.ts'],
+  },
+  {
     name: 'SQL: what lies in a page is not known',
     breaks: 'G3',
     file: rows,

@@ -75,6 +75,7 @@ const restartOp = fc.record({
   kind: fc.constant('restart' as const),
   quotaBucketMs: fc.constantFrom(50, 100, 170, 1_000),
   quotaWindowMs: fc.constantFrom(5_000, 10_000, 10_000, 400_000),
+  youngMs: fc.constantFrom(1_000, 10_000, 12_000),
 })
 const leaseOp = fc.record({
   kind: fc.constant('lease' as const),
@@ -127,8 +128,8 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
               if (operation.confirmed) for (const ledger of [one, other]) await ledger.confirmClock()
               break
             case 'restart': {
-              const { quotaBucketMs, quotaWindowMs } = operation
-              settings = { ...settings, quotaBucketMs, quotaWindowMs }
+              const { quotaBucketMs, quotaWindowMs, youngMs } = operation
+              settings = { ...settings, quotaBucketMs, quotaWindowMs, youngMs }
               one = openOne(settings)
               other = openOther(settings)
               break

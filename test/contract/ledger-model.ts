@@ -41,6 +41,8 @@ interface ModelRegister {
   done?: string | undefined
   open?: string | undefined
   at: number
+  /** For how long it may be in flight, by the settings it was admitted under. */
+  life?: number
   token?: string | undefined
   /** The stamps whose fate is open, as attempts: newest first, the one under way at the front. */
   again?: boolean
@@ -134,7 +136,7 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
     return known
   }
 
-  const isYoung = (atMs: number, now: number) => now - atMs <= settings.youngMs && atMs <= now + 5 * minuteMs
+  const isYoung = (atMs: number, now: number, lifeMs = settings.youngMs) => now - atMs <= lifeMs && atMs <= now + 5 * minuteMs
 
   function verdictOf(r: ModelRegister, stamp: string, lane: Lane, visitor: string, now: number): Verdict {
     const older = timeOf(stamp) < now - retentionOf(timeOf(stamp))
@@ -145,7 +147,7 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
     if (timeOf(stamp) > now + 5 * minuteMs || (erasures.get(visitor) ?? 0) > now + 5 * minuteMs) return 'ahead'
     if (Number.parseInt(stamp.slice(14, 27), 10) <= (erasures.get(visitor) ?? 0)) return 'erased'
     if (r.open !== undefined && r.open > stamp) return 'waits'
-    if (r.open !== undefined && isYoung(r.at, now)) return 'contended'
+    if (r.open !== undefined && isYoung(r.at, now, r.life)) return 'contended'
     if (lane === 'replay' && (backoffs.get(visitor)?.notBeforeMs ?? 0) > now) return 'backoff'
     return 'send'
   }
@@ -215,6 +217,7 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
         done: r.done,
         open: stamp,
         at: now,
+        life: settings.youngMs,
         token: request.token,
         again,
         below: stillOpen(older, r.done),

@@ -19,6 +19,8 @@ export interface OpenAttempt {
   stamp: Stamp
   /** When it was admitted, epoch ms; 0 where it is known to be under way no more. */
   atMs: number
+  /** For how long from then on it may be under way, by the settings of its writer; absent where an older version wrote it. */
+  lifeMs?: number
   /** Names the attempt; empty where it is nobody's any more. */
   token: string
   /** An earlier attempt under this very stamp may have got there: unsent now does not mean never sent. */
@@ -68,7 +70,7 @@ export type EventVerdict =
 export function judgeEvent(seen: EventRecord | undefined, stamp: Stamp, nowMs: number, rules: Rules): EventVerdict {
   if (seen === undefined) return { kind: 'open', record: { stamp, atMs: nowMs, done: false } }
   if (seen.done) return { kind: 'duplicate' }
-  if (isYoung(seen.atMs, nowMs, rules)) return { kind: 'in_flight' }
+  if (isYoung(seen.atMs, nowMs, rules.youngMs)) return { kind: 'in_flight' }
   return { kind: 'open', record: { ...seen, atMs: nowMs } }
 }
 
@@ -88,21 +90,21 @@ export function judge(
   if (stampArrivalMs(stamp) <= erasedMs) return 'erased'
   if (stampTimeMs(stamp) <= lostMs) return 'lost'
   if (open !== undefined && open.stamp > stamp) return 'waits'
-  if (open !== undefined && isYoung(open.atMs, nowMs, rules)) return 'contended'
+  if (open !== undefined && isYoung(open.atMs, nowMs, open.lifeMs ?? rules.youngMs)) return 'contended'
   if (lane === 'replay' && backoff !== undefined && backoff.notBeforeMs > nowMs) return 'backoff'
   return 'send'
 }
 
 /** Whether an attempt may be under way. One of a future that the clock has left is not: its jump was waited out. */
-function isYoung(atMs: number, nowMs: number, { youngMs }: Pick<Rules, 'youngMs'>): boolean {
-  return nowMs - atMs <= youngMs && atMs - nowMs <= jumpToleranceMs
+function isYoung(atMs: number, nowMs: number, lifeMs: number): boolean {
+  return nowMs - atMs <= lifeMs && atMs - nowMs <= jumpToleranceMs
 }
 
-/** The register once `stamp` was admitted under `token`. */
-export function admitted(register: Register | undefined, stamp: Stamp, nowMs: number, token: string): Register {
+/** The register once `stamp` was admitted under `token`, by a relay whose calls may be under way for `lifeMs`. */
+export function admitted(register: Register | undefined, stamp: Stamp, nowMs: number, token: string, lifeMs: number): Register {
   const { done, open } = register ?? {}
   const kept = done === undefined ? {} : { done }
-  const mine = { stamp, atMs: nowMs, token }
+  const mine = { stamp, atMs: nowMs, lifeMs, token }
   const below = openBelow(open?.stamp === stamp ? open.below : open === undefined ? [] : [open.stamp, ...(open.below ?? [])], done)
   return { ...kept, open: { ...mine, ...(open?.stamp === stamp ? { again: true as const } : {}), ...below } }
 }

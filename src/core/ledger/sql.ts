@@ -232,7 +232,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
     let untilMs = 0
     wanted.forEach(({ name, stamp }, index) => {
       if (judged[index] !== 'send') return
-      visitor.set(name, admitted(visitor.get(name), stamp, nowMs, request.token))
+      visitor.set(name, admitted(visitor.get(name), stamp, nowMs, request.token, settings.youngMs))
       untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
     })
     visitor.save(untilMs)

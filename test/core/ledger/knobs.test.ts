@@ -143,6 +143,20 @@ describe.each<[string, MakeStore]>([
     expect(store.logged).toEqual([])
   })
 
+  it('an attempt is in flight for as long as its writer’s calls may be, however soon a reader would give up its own', async () => {
+    let nowMs = startMs
+    const store = await make({ now: () => nowMs })
+    const [slow, quick] = [store.open({ ...daily, youngMs: 30_000 }), store.open({ ...daily, youngMs: 6_000 })]
+    expect([await verdict(slow, 'v', startMs), await verdict(quick, 'w', startMs)]).toEqual(['send', 'send'])
+    const newer = async (ledger: Ledger, visitor: string) => verdict(ledger, visitor, startMs + 1)
+    nowMs += 6_001
+    expect([await newer(quick, 'v'), await newer(slow, 'w')]).toEqual(['contended', 'send'])
+    nowMs = startMs + 30_000
+    expect(await newer(quick, 'v')).toBe('contended')
+    nowMs++
+    expect(await newer(quick, 'v')).toBe('send')
+  })
+
   it('two processes set differently share one quota, and neither frees or blocks what the other spent', async () => {
     let nowMs = startMs
     const store = await make({ now: () => nowMs })
@@ -173,6 +187,26 @@ describe.each<[string, MakeStore]>([
     nowMs += 6 * dayMs + hourMs
     expect(await drain(longer, nowMs, 1)).toBe(limit)
     expect(store.logged).toEqual(['quota_unknown'])
+  })
+
+  it('an attempt that a version before kept is judged by the reader’s times, and settled by its token', async () => {
+    let nowMs = startMs
+    const attempt = request('v', startMs)
+    const [stamp = ''] = attempt.attributes.map((attribute) => attribute.stamp)
+    const store = await make({ now: () => nowMs }, async (database, key) => {
+      if (database === undefined) {
+        await standIn.command('HSET', key.replace(/quota$/, 'v:v'), 'a:tier', `|${stamp}|${startMs}|${attempt.token}||`)
+        return
+      }
+      database.exec('CREATE TABLE relay_visitor (hash TEXT PRIMARY KEY, registers TEXT NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID')
+      const registers = JSON.stringify({ r: [['tier', { open: { stamp, atMs: startMs, token: attempt.token } }]] })
+      database.prepare('INSERT INTO relay_visitor VALUES (?, ?, ?)').run('v', registers, startMs + dayMs)
+    })
+    const ledger = store.open({ ...daily, youngMs: 10_000 })
+    nowMs += 10_000
+    expect(await verdict(ledger, 'v', startMs + 1)).toBe('contended')
+    await ledger.settle([{ ...attempt, attributes: [{ name: 'tier', stamp, outcome: 'delivered' }] }])
+    expect([await verdict(ledger, 'v', startMs), await verdict(ledger, 'v', startMs + 1)]).toEqual(['delivered', 'send'])
   })
 
   describe('a store of the format before', () => {

@@ -60,6 +60,8 @@ describe('admit: the first line that fits', () => {
     ['a newer one open, however old its attempt', { open: open(at(1), nowMs) }, at(0), 'waits'],
     ['itself open and young', { open: open(at(0), young) }, at(0), 'contended'],
     ['an older one open and young', { open: open(at(-1), young) }, at(0), 'contended'],
+    ['young by its own times, which are longer', { open: open(at(0), aged, { lifeMs: aged }) }, at(0), 'contended'],
+    ['aged by its own times, which are shorter', { open: open(at(0), young, { lifeMs: young - 1 }) }, at(0), 'send'],
     ['admitted in a future that a clock stepping back left', { open: open(at(0), -5_000) }, at(0), 'contended'],
     ['itself open and aged', { open: open(at(0), aged) }, at(0), 'send'],
     ['an older one open and aged', { open: open(at(-1), aged) }, at(0), 'send'],
@@ -122,7 +124,7 @@ describe('admit: the first line that fits', () => {
 })
 
 describe('admit: what the register becomes', () => {
-  const mine = { atMs: nowMs, token: 'new' }
+  const mine = { atMs: nowMs, lifeMs: young, token: 'new' }
   it.each<[string, Register | undefined, Register]>([
     ['nothing known', undefined, { open: { stamp: at(10), ...mine } }],
     ['an older one delivered', { done: at(5) }, { done: at(5), open: { stamp: at(10), ...mine } }],
@@ -154,18 +156,18 @@ describe('admit: what the register becomes', () => {
       { open: { stamp: at(10), ...mine, below: [9, 8, 7, 6, 5, 4, 3, 3].map((ms) => at(ms)) } },
     ],
   ])('%s', (_, before, after) => {
-    expect(admitted(before, at(10), nowMs, 'new')).toStrictEqual(after)
+    expect(admitted(before, at(10), nowMs, 'new', young)).toStrictEqual(after)
   })
 
   it.each([maxBelow - 1, maxBelow])('as many below as are told apart (%i) are kept as they are', (count) => {
     const below = Array.from({ length: count }, (_, index) => at(-index))
     const [newest = '', ...older] = below
-    expect(admitted({ open: open(newest, aged, { below: older }) }, at(10), nowMs, 'new').open?.below).toEqual(below)
+    expect(admitted({ open: open(newest, aged, { below: older }) }, at(10), nowMs, 'new', young).open?.below).toEqual(below)
   })
 
   it('leaves what it was given as it is', () => {
     const before: Register = Object.freeze({ done: at(1), open: Object.freeze(open(at(5), aged)) })
-    admitted(before, at(10), nowMs, 'new')
+    admitted(before, at(10), nowMs, 'new', young)
     settled(before, at(5), 'delivered', 'token')
     expect(before).toEqual({ done: at(1), open: open(at(5), aged) })
   })
@@ -347,7 +349,7 @@ describe('newest wins (G3), whatever the order of tries, outcomes, crashes and l
           expect(place).toBeGreaterThan(delivered)
           expect(place).toBeGreaterThanOrEqual(Math.max(-1, ...maybe))
           const token = `token-${index}`
-          register = admitted(register, stamp, clockMs, token)
+          register = admitted(register, stamp, clockMs, token, young)
           if (outcome === 'unknown' || outcome === 'crash' || (settleLate && outcome === 'delivered')) maybe.push(place)
           if (outcome === 'crash') return
           const settle = () => {

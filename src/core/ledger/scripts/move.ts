@@ -131,7 +131,7 @@ for _, visitor in ipairs(input.visitors) do
     local newest = table.remove(left, 1)
     local mine = newest and newest == r.open
     writeRegister(key, moved.name, { done = r.done, open = newest, at = newest and (mine and r.at or 0) or nil,
-      token = mine and r.token or nil, again = mine and r.again, below = newest and openBelow(left, r.done) or {} }, ttl)
+      life = mine and r.life, token = mine and r.token or nil, again = mine and r.again, below = newest and openBelow(left, r.done) or {} }, ttl)
   end
   if visitor.erasedMs then
     redis.call('HSET', key, 'x', text(math.max(visitor.erasedMs, tonumber(redis.call('HGET', key, 'x')) or 0)))

@@ -8,6 +8,9 @@ export const prelude = window
  * `pages.ts`. A visitor's head is its hash; the keys of its pages are made from the head's, since only the head tells
  * whether there are any (field `p`). No hash holds more than `perPage` registers, but for a page of a visitor with about
  * a million; a head of an older version that does gives them to its pages, some at each write.
+ *
+ * A register is \`done|open|at|token~life|again|below,below\`. The life stands behind the token because an older version
+ * takes both for the token, and keeps what it does not know.
  */
 export const registers = `
 local lifeMs = input.retentionMs + input.slackMs + input.youngMs
@@ -31,7 +34,9 @@ local function parseRegister(kept)
   local function some(part) if part ~= '' then return part end end
   local below = {}
   for stamp in string.gmatch(rest, '[^,]+') do below[#below + 1] = stamp end
-  return { done = some(done), open = some(open), at = tonumber(at), token = some(token), again = again == '1', below = below }
+  local life
+  token, life = string.match(token, '^([^~]*)~?(%d*)$')
+  return { done = some(done), open = some(open), at = tonumber(at), token = some(token), life = tonumber(life), again = again == '1', below = below }
 end
 -- The hash that has a name's register, and what it has; nil where none has.
 local function findRegister(visitor, name)
@@ -84,7 +89,7 @@ local function writeRegister(visitor, name, r, ttl)
       redis.call('HSET', visitor, 'p', '1')
       if redis.call('HLEN', key) >= input.perPage then tidy(key, visitor) end
     end
-    local parts = { r.done or '', r.open or '', r.at and text(r.at) or '', r.token or '', r.again and '1' or '', table.concat(r.below or {}, ',') }
+    local parts = { r.done or '', r.open or '', r.at and text(r.at) or '', (r.token or '') .. (r.life and '~' .. text(r.life) or ''), r.again and '1' or '', table.concat(r.below or {}, ',') }
     redis.call('HSET', key, field, table.concat(parts, '|'))
     if key ~= visitor then extend(key, ttl) end
   elseif key then
