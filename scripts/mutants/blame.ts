@@ -6,9 +6,82 @@ const blame = ['test/cron/blame.test.ts', 'test/cron/flush.test.ts']
 const bounds = ['test/cron/bounds.test.ts']
 const suspended = ['test/faults/suspended.test.ts']
 const late = ['test/core/ledger/deadline.test.ts']
+const bothContracts = ['test/core/ledger/sql.test.ts']
 const bothLedgers = ['test/core/ledger/upstash.test.ts']
 
 export const blameMutants: readonly Mutant[] = [
+  {
+    name: 'denials are counted also while nobody is delivered',
+    breaks: 'G2',
+    file: 'src/core/ledger/denials.ts',
+    find: 'if (!othersAreDelivered(health, visitorHash)) return denials',
+    replace: '',
+    tests: bothContracts,
+  },
+  {
+    name: 'denials of a moment are a verdict',
+    breaks: 'G2',
+    file: 'src/core/ledger/denials.ts',
+    find: ' || nowMs - denials.sinceMs < denialsLastMs',
+    replace: '',
+    tests: bothContracts,
+  },
+  {
+    name: 'behind a verdict the next denial is one too',
+    breaks: 'G2',
+    file: 'src/core/ledger/denials.ts',
+    find: "if (signal !== 'wrong' || judged) return undefined",
+    replace: "if (signal !== 'wrong') return undefined",
+    tests: bothContracts,
+  },
+  {
+    name: 'a failure does not end the row of denials',
+    breaks: 'G2',
+    file: 'src/core/ledger/denials.ts',
+    find: "if (signal !== 'wrong' || judged) return undefined",
+    replace: "if (judged || signal === 'up') return undefined",
+    tests: bothContracts,
+  },
+  {
+    name: 'Redis: a visitor’s denials are never forgotten',
+    breaks: 'G2',
+    file: 'src/core/ledger/scripts/settle.ts',
+    find: "redis.call('HDEL', visitor, 'd')",
+    replace: '',
+    tests: bothLedgers,
+  },
+  {
+    name: 'Redis: others are always taken for delivered',
+    breaks: 'G2',
+    file: 'src/core/ledger/scripts/prelude.ts',
+    find: 'if one == hash then return false end',
+    replace: '',
+    tests: bothLedgers,
+  },
+  {
+    name: 'a live update is set aside at its first denial',
+    breaks: 'G2',
+    file: 'src/core/ledger/sql.ts',
+    find: "lane === 'replay' && isLastTry",
+    replace: 'isLastTry',
+    tests: bothContracts,
+  },
+  {
+    name: 'a merged call that is denied is a verdict on each of its events',
+    breaks: 'G2',
+    file: 'src/core/fate.ts',
+    find: "lastTry && !together ? 'sent_denied'",
+    replace: "lastTry ? 'sent_denied'",
+    tests: ['test/core/fates.test.ts'],
+  },
+  {
+    name: 'what is denied each time is tried until it is too old',
+    breaks: 'G7',
+    file: 'src/core/fate.ts',
+    find: "lastTry && !together ? 'sent_denied' : 'sent_unknown'",
+    replace: "'sent_unknown'",
+    tests: ['test/cron/blame.test.ts'],
+  },
   {
     name: 'one visitor that is denied is taken for a wrong token',
     breaks: 'G7',

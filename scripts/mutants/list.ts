@@ -233,18 +233,16 @@ const own: readonly Mutant[] = [
     name: 'take a call without an answer for a delivery',
     breaks: 'G2',
     file: 'src/core/fate.ts',
-    find: "    case 'misconfigured':\n    case 'unavailable':\n    case 'unanswered':\n      return 'sent_unknown'",
-    replace:
-      "    case 'misconfigured':\n    case 'unavailable':\n      return 'sent_unknown'\n    case 'unanswered':\n      return 'sent_delivered'",
+    find: "    case 'unavailable':\n    case 'unanswered':\n      return 'sent_unknown'",
+    replace: "    case 'unavailable':\n      return 'sent_unknown'\n    case 'unanswered':\n      return 'sent_delivered'",
     tests: live,
   },
   {
     name: 'take a call without an answer for one that was not sent',
     breaks: 'G3',
     file: 'src/core/fate.ts',
-    find: "    case 'misconfigured':\n    case 'unavailable':\n    case 'unanswered':\n      return 'sent_unknown'",
-    replace:
-      "    case 'misconfigured':\n    case 'unavailable':\n      return 'sent_unknown'\n    case 'unanswered':\n      return 'unsent'",
+    find: "    case 'unavailable':\n    case 'unanswered':\n      return 'sent_unknown'",
+    replace: "    case 'unavailable':\n      return 'sent_unknown'\n    case 'unanswered':\n      return 'unsent'",
     tests: live,
   },
   {
@@ -371,7 +369,7 @@ const own: readonly Mutant[] = [
     name: 'send beside an attempt that is under way',
     breaks: 'G3',
     file: 'src/core/ledger/register.ts',
-    find: "if (open !== undefined && isYoung(open.atMs, nowMs, rules)) return 'contended'",
+    find: "if (open !== undefined && isYoung(open.atMs, nowMs, open.lifeMs ?? rules.youngMs)) return 'contended'",
     replace: '',
     tests: ledger,
   },

@@ -198,7 +198,7 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
     const fates = new Map(
       calls.flatMap((call) => {
         const together = new Set(call.names.map((name) => stampOf.get(name))).size > 1
-        const fate = fateOf(answers.get(call) ?? unsent, systemic, together)
+        const fate = fateOf(answers.get(call) ?? unsent, systemic, together, admission.lastTry === true)
         return call.names.map((name) => [name, fate] as const)
       }),
     )
@@ -215,7 +215,7 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
     const started = results.filter(({ sent }) => sent.kind !== 'unsent')
     const failures = started.map(({ sent }) => failureOf(sent, systemic)).filter((failure) => failure !== undefined)
     const signal = signalOf(started.map(({ sent }) => sent))
-    const refusal = started.map(({ sent }) => (sent.kind === 'refused' ? sent.message : undefined)).find((message) => message !== undefined)
+    const refusal = started.map(({ sent }) => refusalOf(sent, admission.lastTry === true)).find((message) => message !== undefined)
     const base = {
       attempt,
       event: admission.event,
@@ -247,6 +247,7 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
       ...(failures.length === 0 ? {} : { backoff: nextTry(admission.attempts + 1, started) }),
       ...(signal === undefined ? {} : { signal, sources: attempt.sources }),
       ...(admission.probe === undefined ? {} : { probe: true as const }),
+      ...([...fates.values()].includes('sent_denied') ? { judged: true as const } : {}),
     }
     return { ...base, settlement }
   }
@@ -264,6 +265,12 @@ const nothingAsked: Admission = { event: 'open', verdicts: [], attempts: 0 }
 
 function accountName({ source }: Pick<AdmitRequest, 'source'>): { source?: string } {
   return source === undefined ? {} : { source: source.name }
+}
+
+/** What Target said against it, without a value or an id. */
+function refusalOf(sent: Sent, lastTry: boolean): string | undefined {
+  if (sent.kind === 'refused') return sent.message
+  return sent.kind === 'misconfigured' && lastTry ? `was answered ${sent.status} each time` : undefined
 }
 
 /** What the calls of one attempt say of Target: the worst that calls for a hand, else the best. */

@@ -14,6 +14,8 @@ export type Fate =
   | 'sent_refused'
   /** Refused, but not by Target's own no: set aside like it, and no verdict on earlier tries. */
   | 'sent_turned_away'
+  /** Denied again (401, 403, 3xx), alone and on its last try: set aside, and no verdict on earlier tries. */
+  | 'sent_denied'
   /** In a call that carried several events: no verdict on any one of them. */
   | 'refused_together'
   /** Fits no call: it came in under another way of speaking to Target (`TARGET_METHOD`). */
@@ -26,8 +28,9 @@ export type Fate =
  *
  * @param systemic while Target refuses everybody, its no is no verdict on this one
  * @param together whether the call carried several events
+ * @param lastTry whether one more denial is a verdict
  */
-export function fateOf(sent: Sent, systemic: boolean, together: boolean): Fate {
+export function fateOf(sent: Sent, systemic: boolean, together: boolean, lastTry: boolean): Fate {
   switch (sent.kind) {
     case 'delivered':
       return 'sent_delivered'
@@ -37,8 +40,9 @@ export function fateOf(sent: Sent, systemic: boolean, together: boolean): Fate {
       return sent.own ? 'sent_refused' : 'sent_turned_away'
     case 'unsent':
       return 'unsent'
-    case 'disbelieved':
     case 'misconfigured':
+      return lastTry && !together ? 'sent_denied' : 'sent_unknown'
+    case 'disbelieved':
     case 'unavailable':
     case 'unanswered':
       return 'sent_unknown'
@@ -64,6 +68,7 @@ export function outcomeOf(fate: Fate): Outcome | undefined {
     // An earlier try of one of them may have got there all the same: clearing it would let an older value overtake.
     case 'refused_together':
     case 'sent_turned_away':
+    case 'sent_denied':
     case 'unsent':
       return 'unsent'
     default:
@@ -84,6 +89,7 @@ export function standing(fate: Fate): Standing {
       return 'done'
     case 'sent_refused':
     case 'sent_turned_away':
+    case 'sent_denied':
     case 'unfit':
     case 'expired':
     case 'overtaken':
@@ -128,6 +134,7 @@ export function deferReason(fate: Fate): DeferReason {
 /** Why a dead letter is one, from the fates of its attributes. */
 export function deadReason(fates: readonly Fate[]): DeadReason {
   if (fates.some(isRefused)) return 'rejected'
+  if (fates.includes('sent_denied')) return 'refused_repeatedly'
   const reason = setAsideReason(fates)
   // With what is wrong as its detail.
   return reason === 'unfit' ? 'rejected' : reason

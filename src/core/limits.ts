@@ -17,6 +17,9 @@ export interface Limits {
   readonly registersPerPart: number
   /** Attributes of one visitor that the ledger lists at most. */
   readonly attributesListed: number
+  /** Denials of one visitor in a row, and how long they must go on, until one more is a verdict (PROTOCOL.md, "blame"). */
+  readonly denialsThatJudge: number
+  readonly denialsLastMs: number
   /** Keys in one list page of the backlog. KV: 1,000 at most. */
   readonly keysPerPage: number
   /** Bytes of values that one page of the backlog holds in memory. A Worker has 128 MB. */
@@ -46,6 +49,8 @@ export const defaultLimits: Limits = {
   registersPerPage: 256,
   registersPerPart: 1_000,
   attributesListed: 10_000,
+  denialsThatJudge: 8,
+  denialsLastMs: 3_600_000,
   keysPerPage: 1_000,
   bytesPerPage: 16_000_000,
   keysPerRead: 100,

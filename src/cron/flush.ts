@@ -280,7 +280,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
         await backlog.bury({
           reason,
           source: entry.source,
-          ...(refusal === undefined || reason !== 'rejected' ? {} : { detail: refusal }),
+          ...(refusal === undefined || !saidByTarget.has(reason) ? {} : { detail: refusal }),
           atMs: clock.now(),
           firstSeenMs: entry.firstSeenMs,
           attempts: Math.max(0, ...about.map(({ attempts, calls }) => attempts + calls)),
@@ -314,6 +314,8 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   }
 }
 
+/** Dead letters that Target, or what stands before it, gave the reason for. */
+const saidByTarget: ReadonlySet<string> = new Set(['rejected', 'refused_repeatedly'])
 /** Why a run ends that has nothing left to spend. */
 const spent: ReadonlySet<string> = new Set(['time', 'operations', 'calls', 'subrequests'])
 

@@ -71,6 +71,15 @@ const jumpOp = fc.record({
   minutes: fc.constantFrom(-31, -6, -4, 4, 6, 30),
   confirmed: fc.boolean(),
 })
+/** Attempts of one visitor that are denied, a yes of another one between them or not, and a while. */
+const deniedOp = fc.record({
+  kind: fc.constant('denied' as const),
+  visitor: fc.integer({ min: 0, max: 2 }),
+  times: fc.integer({ min: 1, max: 8 }),
+  yes: fc.boolean(),
+  judged: fc.integer({ min: 0, max: 5 }).map((draw) => draw === 0),
+  ms: fc.constantFrom(0, 1_000, 4_000),
+})
 const restartOp = fc.record({
   kind: fc.constant('restart' as const),
   quotaBucketMs: fc.constantFrom(50, 100, 170, 1_000),
@@ -101,6 +110,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
           { weight: 3, arbitrary: waitOp },
           { weight: 2, arbitrary: stampsOp },
           jumpOp,
+          deniedOp,
           restartOp,
           controlOp,
           leaseOp,
@@ -127,6 +137,19 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
               nowMs += operation.minutes * 60_000
               if (operation.confirmed) for (const ledger of [one, other]) await ledger.confirmClock()
               break
+            case 'denied': {
+              if (await held()) break
+              const { visitor, times, yes, judged, ms } = operation
+              const denied = { visitorHash: `visitor-${visitor}`, token: 'none', attributes: [], sources: [], signal: 'wrong' as const }
+              const settlements = Array.from({ length: times }, () => [
+                ...(yes ? [{ ...denied, visitorHash: 'visitor-9', signal: 'up' as const }] : []),
+                { ...denied, ...(judged ? { judged: true as const } : {}) },
+              ]).flat()
+              if (yes) settlements.push({ ...denied, visitorHash: 'visitor-9', signal: 'up' as const })
+              for (const ledger of [one, other]) await ledger.settle(settlements)
+              nowMs += ms
+              break
+            }
             case 'restart': {
               const { quotaBucketMs, quotaWindowMs, youngMs } = operation
               settings = { ...settings, quotaBucketMs, quotaWindowMs, youngMs }

@@ -3,10 +3,10 @@
  * nothing removed but the units that a ledger may forget. Written from PROTOCOL.md and DESIGN.md alone, sharing no rule with `src`, so that the ledgers can
  * be held against it. Slow on purpose.
  */
-
 import { ClockJumped } from '../../src/core/ledger/clock-watch.ts'
 import type { BreakerCause, Health, Signal } from '../../src/core/ledger/health.ts'
 import type { Admission, AdmitRequest, Counters, Ledger, LedgerSettings, Settlement, Summary, Verdict } from '../../src/core/ledger/port.ts'
+import { defaultLimits, type Limits } from '../../src/core/limits.ts'
 import type { Lane } from '../../src/core/update.ts'
 
 export interface ModelLedger extends Ledger {
@@ -49,7 +49,11 @@ interface ModelRegister {
   below?: readonly string[]
 }
 
-export function modelLedger(first: LedgerSettings, clock: { now: () => number }): ModelLedger {
+export function modelLedger(
+  first: LedgerSettings,
+  clock: { now: () => number },
+  { denialsThatJudge, denialsLastMs }: Pick<Limits, 'denialsThatJudge' | 'denialsLastMs'> = defaultLimits,
+): ModelLedger {
   let settings = first
   const ceilings = (): Record<Lane, number> => ({
     replay: settings.quotaLimit,
@@ -68,6 +72,7 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
   const retentions: { sinceMs: number; retentionMs: number }[] = [{ sinceMs: 0, retentionMs: first.retentionMs }]
   const registers = new Map<string, Map<string, ModelRegister>>()
   const backoffs = new Map<string, { attempts: number; notBeforeMs: number }>()
+  const denials = new Map<string, { count: number; sinceMs: number }>()
   const events = new Map<string, { stamp: string; at: number; done: boolean }>()
   const counters = new Map<string, number>()
   const leases = new Map<string, { holder: string; untilMs: number }>()
@@ -202,6 +207,13 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
         request.units > ceiling ? undefined : times.find((ms) => ms > now && counted(whole, ms).length + request.units <= ceiling)
       return { ...answer, ...first, verdicts, ...(retryAtMs === undefined ? {} : { retryAtMs }) }
     }
+    const mine = denials.get(request.visitorHash)
+    const judged =
+      lane === 'replay' &&
+      mine !== undefined &&
+      mine.count + 1 >= denialsThatJudge &&
+      now - mine.sinceMs >= denialsLastMs &&
+      othersAreDelivered(request.visitorHash)
     granted.push(...add(whole, request.units, now))
     if (own !== undefined) {
       add(own, request.units, now)
@@ -230,7 +242,13 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
       bucket: whole.newest,
       ...(breaker?.cause === 'systemic' ? { systemic: true } : {}),
       ...(breaker !== undefined && heldBack ? { probe: breaker.cause } : {}),
+      ...(judged ? { lastTry: true as const } : {}),
     }
+  }
+
+  /** Nobody was denied for want of a yes since this visitor last was. */
+  function othersAreDelivered(visitor: string): boolean {
+    return health.breaker === undefined && !health.denied.includes(visitor)
   }
 
   function settleOne(settlement: Settlement, now: number): void {
@@ -240,6 +258,10 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
       settlement.sources,
       attributes.map(({ name }) => name),
     )
+    if (signal === 'wrong' && settlement.judged !== true) {
+      const { count, sinceMs } = denials.get(visitorHash) ?? { count: 0, sinceMs: now }
+      if (othersAreDelivered(visitorHash)) denials.set(visitorHash, { count: count + 1, sinceMs })
+    } else if (signal !== undefined) denials.delete(visitorHash)
     if (signal !== undefined) hear(signal, visitorHash, about, (backoffs.get(visitorHash)?.attempts ?? 0) > 0, probe === true, now)
     const known = registersOf(visitorHash)
     let closed = false
@@ -431,6 +453,7 @@ export function modelLedger(first: LedgerSettings, clock: { now: () => number })
     erase: async (visitor) => {
       registers.delete(visitor)
       backoffs.delete(visitor)
+      denials.delete(visitor)
       erasures.set(visitor, jump().now)
     },
     restate: async (units) =>

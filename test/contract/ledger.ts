@@ -1,6 +1,6 @@
 /** What every ledger must answer, rule by rule of PROTOCOL.md. Run against each implementation. */
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
-import { failuresThatOpen } from '../../src/core/ledger/health.ts'
+import { deniedThatOpen, failuresThatOpen } from '../../src/core/ledger/health.ts'
 import {
   type Admission,
   type AdmitRequest,
@@ -747,6 +747,71 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         }
         expect(await breaker()).toMatchObject({ cause: 'unavailable', traits: ['s:crm', 'a:tier'] })
       })
+    })
+
+    describe('an update that is denied again and again', () => {
+      const hourMs = 3_600_000
+      const deny = async (more: Partial<Settlement> = {}) =>
+        ledger.settle([{ visitorHash: visitor, token: unique(), attributes: [], signal: 'wrong', ...more }])
+      const yesOfAnother = async () => ledger.settle([{ visitorHash: unique(), token: unique(), attributes: [], signal: 'up' }])
+      const lastTry = async (lane: Lane = 'replay') => {
+        const stamp = makeStamp(nowMs, nowMs, '0'.repeat(16))
+        const answer = await admit(request(stamp, { attributes: [{ name: unique(), stamp }] }), lane)
+        return answer.event === 'open' && answer.lastTry === true
+      }
+      const denials = async (count: number) => {
+        for (let n = 0; n < count; n++) {
+          await deny()
+          await yesOfAnother()
+        }
+      }
+
+      it('comes to its last try with the eighth, an hour after the first, and in replay only', async () => {
+        await yesOfAnother()
+        await denials(6)
+        nowMs += hourMs
+        expect(await lastTry()).toBe(false)
+        await denials(1)
+        expect([await lastTry(), await lastTry('live')]).toEqual([true, false])
+        await fresh()
+        await denials(7)
+        nowMs += hourMs - 1
+        expect(await lastTry()).toBe(false)
+        nowMs++
+        expect(await lastTry()).toBe(true)
+      })
+
+      it('never does where no other one was delivered meanwhile, nor while the breaker is open', async () => {
+        await yesOfAnother()
+        for (let n = 0; n < 20; n++) await deny()
+        await yesOfAnother()
+        nowMs += hourMs
+        expect(await lastTry()).toBe(false)
+        await denials(7)
+        await deny()
+        expect(await lastTry()).toBe(false)
+        await yesOfAnother()
+        expect(await lastTry()).toBe(true)
+        for (let n = 0; n < deniedThatOpen; n++) await deny({ visitorHash: unique() })
+        expect((await ledger.summary()).health.breaker).toBeDefined()
+        expect(await lastTry()).toBe(false)
+      })
+
+      it.each(['up', 'refused', 'down'] as const)(
+        'begins anew once an attempt of it was settled as %s, and behind a verdict',
+        async (signal) => {
+          for (const more of [{ signal }, { judged: true as const }]) {
+            await fresh()
+            await yesOfAnother()
+            await denials(7)
+            nowMs += hourMs
+            expect(await lastTry()).toBe(true)
+            await deny(more)
+            await yesOfAnother()
+            expect(await lastTry()).toBe(false)
+          }
+        },
+      )
     })
 
     describe('leases, memos, counters', () => {

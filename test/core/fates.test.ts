@@ -1,10 +1,20 @@
 /** Updates whose attributes fare differently: what is kept of them, and what their sender is told (G2, G8). */
 import { describe, expect, it } from 'vitest'
+import { fateOf } from '../../src/core/fate.ts'
 import { stampArrivalMs, stampTimeMs } from '../../src/core/stamp.ts'
 import { createWorld, type TargetAnswer } from '../support/world.ts'
 
 const refused: TargetAnswer = { kind: 'refused', message: 'no', own: true }
 const large = 'x'.repeat(40_000)
+
+it.each([
+  ['not its last try', false, false, 'sent_unknown'],
+  ['its last try, with others', true, true, 'sent_unknown'],
+  ['its last try, alone', false, true, 'sent_denied'],
+] as const)('a denial is a verdict on one event alone: %s', (_, together, lastTry, fate) => {
+  expect(fateOf({ kind: 'misconfigured', status: 403 }, false, together, lastTry)).toBe(fate)
+  expect(fateOf({ kind: 'unavailable', status: 500 }, false, together, lastTry)).toBe('sent_unknown')
+})
 
 describe('an update that travels in two calls', () => {
   it.each<[string, TargetAnswer | undefined, string, number, readonly string[]]>([

@@ -30,8 +30,10 @@ describe.each([
       await world.clock.advance(minuteMs)
     }
     expect(receipts.filter((status) => status !== 'submitted')).toEqual([])
-    // What was deferred with the others is still there, and nothing else.
-    expect(await world.entries()).toBe(20)
+    // A failure may pass; a denial while others are delivered does not.
+    const dead = await world.dead()
+    expect(dead.every((reason) => reason === 'refused_repeatedly')).toBe(true)
+    expect([await world.entries(), dead.length]).toEqual(answer === denied ? [0, 20] : [20, 0])
   })
 
   it('keep no waiting one from going, of their own source and of their own attribute', async () => {
@@ -64,6 +66,53 @@ describe.each([
     await world.ledger.pause(false)
     await world.flush()
     expect(world.profile('both')).toEqual({ tier: 'gold' })
+  })
+})
+
+describe('an update that is answered 403 each time', () => {
+  const poisoned = async (world: World) => {
+    world.target.behave = (call) => ((call.body ?? call.url).includes('poison') ? denied : undefined)
+    await send(world, 'first', 'tier', 'gold', 'till')
+    await send(world, 'bad', 'comment', 'poison', 'desk')
+  }
+  /** A flush a minute, and each time a yes of somebody else where `others`. */
+  const hours = async (world: World, count: number, others: boolean) => {
+    for (let minute = 0; minute < 60 * count && (await world.entries()) > 0; minute++) {
+      if (others) await send(world, `good-${minute}`, 'tier', 'gold', 'till')
+      await world.flush()
+      await world.clock.advance(minuteMs)
+    }
+  }
+
+  it('is set aside after eight tries over an hour, with the status, while others are delivered', async () => {
+    const world = await createWorld()
+    await poisoned(world)
+    await hours(world, 1, true)
+    expect(await world.dead()).toEqual([])
+    await hours(world, 3, true)
+    expect(await world.entries()).toBe(0)
+    expect(await world.dead()).toEqual(['refused_repeatedly'])
+    const { items } = await world.backlog.listDead({ limit: 10 })
+    expect(items[0]).toMatchObject({ dead: { detail: 'was answered 403 each time', entry: { attributes: [{ name: 'comment' }] } } })
+    expect(world.target.calls.filter(({ visitor }) => visitor === 'bad').length).toBeGreaterThanOrEqual(8)
+  })
+
+  it('takes nothing else of its visitor along', async () => {
+    const world = await createWorld()
+    await poisoned(world)
+    await world.ledger.pause(true)
+    await send(world, 'bad', 'tier', 'gold', 'till')
+    await world.ledger.pause(false)
+    await hours(world, 4, true)
+    expect(world.profile('bad')).toEqual({ tier: 'gold' })
+    expect(await world.dead()).toEqual(['refused_repeatedly'])
+  })
+
+  it('waits until it is too old where nobody else is delivered: it may be our token', async () => {
+    const world = await createWorld()
+    await poisoned(world)
+    await hours(world, 10, false)
+    expect([await world.entries(), await world.dead()]).toEqual([1, []])
   })
 })
 

@@ -41,6 +41,7 @@ export const kinds = [
   'stale lists: showed a deleted one',
   'calls refused',
   'calls failed',
+  'calls denied',
   'calls throttled',
   'calls that hung',
   'calls reset after being taken',

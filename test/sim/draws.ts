@@ -33,6 +33,8 @@ const chances = {
   'sick key': 0.08,
   /** One that takes 20 s to be read. */
   'slow key': 0.05,
+  /** Updates that are denied each time, by what they hold and by whose they are; a few tries are a verdict. */
+  denials: 0.1,
   /** Entries in KV that nobody can read. */
   garbage: 0.08,
   /** An operator who erases a visitor. */

@@ -42,7 +42,7 @@ export interface Shared {
   /** An isolate whose clock goes wrong has one. */
   readonly clock: () => WrongClock | undefined
   /** What Target last said to this visitor's attribute, where it was a no. */
-  readonly lastNo: (visitorHash: string, name: string) => 'refused_together' | 'sent_turned_away' | undefined
+  readonly lastNo: (visitorHash: string, name: string) => 'refused_together' | 'sent_turned_away' | 'sent_denied' | undefined
   readonly trace: (line: string) => void
 }
 

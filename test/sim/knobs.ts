@@ -117,11 +117,12 @@ export function turned({ env, beyond }: Knobs, knob: KnobName, random: Random): 
 
 /** Bounds of a handful, so that each is met many times a night. */
 export function limitsOf(night: Night): Limits {
-  if (!night.has('tiny limits')) return defaultLimits
+  const most = night.has('denials') ? { ...defaultLimits, ...fewDenials(night.random('denials')) } : defaultLimits
+  if (!night.has('tiny limits')) return most
   const random = night.random('tiny limits')
   const attributesPerAttempt = between(random, 2, 5)
   return {
-    ...defaultLimits,
+    ...most,
     attributesPerAttempt,
     attemptsTogether: between(random, 1, 16),
     attributesTogether: between(random, attributesPerAttempt, 40),
@@ -131,4 +132,8 @@ export function limitsOf(night: Night): Limits {
     keysPerRead: between(random, 2, 10),
     bytesPerRead: 2_048,
   }
+}
+
+function fewDenials(random: Random): Pick<Limits, 'denialsThatJudge' | 'denialsLastMs'> {
+  return { denialsThatJudge: between(random, 2, 4), denialsLastMs: between(random, 0, 60_000) }
 }

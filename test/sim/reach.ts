@@ -31,6 +31,7 @@ const fateSet = {
   sent_delivered: 0,
   sent_refused: 0,
   sent_turned_away: 0,
+  sent_denied: 0,
   refused_together: 0,
   sent_unknown: 0,
   unsent: 0,

@@ -150,7 +150,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     ['k', 'n', 'z'].map((id) => ringKey(id)),
     () => new Uint8Array(12),
   )
-  const lastNo = new Map<string, 'refused_together' | 'sent_turned_away'>()
+  const lastNo = new Map<string, 'refused_together' | 'sent_turned_away' | 'sent_denied'>()
   const parts = { time, random, oracle, coverage, trace, weather: () => weather, outages: () => outages }
   const sicknesses = [
     ...(night.has('sick key') ? (['fails', 'fails'] as const) : []),
@@ -188,6 +188,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
         timeoutMs,
         lateMs,
         traced,
+        denies: night.has('denials'),
         saidNo: (visitor, names, how) => {
           for (const name of names) {
             const key = `${hashOf.get(visitor)} ${name}`
@@ -310,7 +311,8 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   for (const invocation of shared.invocations as Invocation[]) invocation.end()
 
   async function drain(untilMs: number): Promise<void> {
-    const thorough = night.has('tiny budgets') || night.has('tiny limits') || night.has('subrequests')
+    // Of a visitor that is denied, one of each attribute's expires a run.
+    const thorough = (['tiny budgets', 'tiny limits', 'subrequests', 'denials'] as const).some((draw) => night.has(draw))
     while (time.nowMs < untilMs && (oracle.inBacklog() > 0 || time.nowMs < endMs + 3 * minuteMs)) {
       time.at(time.nowMs, () => void cron().catch(orViolation))
       const early = time.nowMs < endMs + 20 * minuteMs || (thorough && time.nowMs < giveUpMs)

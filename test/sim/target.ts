@@ -25,8 +25,14 @@ export interface TargetParts {
   /** A call that the relay gave up may still be applied within this long after it. */
   readonly lateMs: number
   readonly timeoutMs: number
+  /** Answers each update that would poison it with a denial. */
+  readonly denies: boolean
   /** Told what became of a no. */
-  readonly saidNo: (visitor: string, names: Iterable<string>, how: 'refused_together' | 'sent_turned_away' | undefined) => void
+  readonly saidNo: (
+    visitor: string,
+    names: Iterable<string>,
+    how: 'refused_together' | 'sent_turned_away' | 'sent_denied' | undefined,
+  ) => void
   readonly traced: boolean
   readonly trace: (line: string) => void
 }
@@ -82,6 +88,11 @@ export function simulatedTarget(parts: TargetParts): typeof globalThis.fetch {
       refused(false)
       parts.saidNo(visitor, decoded.pairs.keys(), oracle.eventsIn(decoded.pairs) > 1 ? 'refused_together' : 'sent_turned_away')
       return answer(404, 'no such client')
+    }
+    if (parts.denies && values.some((value) => value.includes(poisonMark))) {
+      coverage['calls denied']++
+      parts.saidNo(visitor, decoded.pairs.keys(), 'sent_denied')
+      return answer([401, 403, 302][Math.floor(random.fraction() * 3)] ?? 403, 'denied')
     }
     if (values.some((value) => value.includes(poisonMark))) {
       coverage['calls failed']++

@@ -60,6 +60,7 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
   /** Zipf: the first visitors have most of the events. */
   const visitor = () => `PII-visitor-${Math.min(visitors - 1, Math.floor(visitors ** random.fraction()) - 1)}`
   const count = 20 + Math.floor(random.fraction() * 60)
+  const deniedVisitor = night.has('denials') && night.random('denials').fraction() < 0.5 ? visitor() : undefined
   const ranks = new Set<number>()
   const events: SimEvent[] = []
   const senders: Sender[] = []
@@ -69,7 +70,9 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
     night.has('lanes') ? pickOf(night.random('lanes'), [testSecrets.apiToken, highToken, bulkToken]) : testSecrets.apiToken
   const makeEvent = (source: string, who: string, names: readonly string[], rank: number, size = 0): SimEvent => {
     const number = ++serial
-    const mark = !marked ? '' : random.fraction() < 0.04 ? refusedMark : random.fraction() < 0.01 ? poisonMark : ''
+    const drawn = !marked ? '' : random.fraction() < 0.04 ? refusedMark : random.fraction() < 0.01 ? poisonMark : ''
+    const denied = night.has('denials') && (who === deniedVisitor || night.random('denials').fraction() < 0.03)
+    const mark = denied ? poisonMark : drawn
     const attributes = new Map(
       names.map((name, index) => [name, `PII-value-${number}-${index} ${mark}${pick(awkward)}${'x'.repeat(size)}`] as const),
     )

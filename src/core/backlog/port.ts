@@ -28,7 +28,15 @@ export interface KeptEntry {
   readonly entry: Entry
 }
 
-export const deadReasons = ['rejected', 'expired', 'overtaken_unconfirmed', 'unmappable', 'unreadable', 'ledger_lost'] as const
+export const deadReasons = [
+  'rejected',
+  'refused_repeatedly',
+  'expired',
+  'overtaken_unconfirmed',
+  'unmappable',
+  'unreadable',
+  'ledger_lost',
+] as const
 export type DeadReason = (typeof deadReasons)[number]
 
 /** An update or event set aside for a person. */

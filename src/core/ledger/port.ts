@@ -103,6 +103,8 @@ export type Admission =
       readonly systemic?: true
       /** What the breaker is about, where a verdict is `shut`. */
       readonly shutTraits?: Traits
+      /** Replay only: denied so often, so long, and while others were delivered, that one more denial is a verdict (`denials.ts`). */
+      readonly lastTry?: true
       /** It is due, and `backoff` only because first tries were asked for. */
       readonly failedBefore?: true
     }
@@ -125,6 +127,8 @@ export interface Settlement {
   readonly backoff?: { readonly attempts: number; readonly waitMs: number }
   /** Whose updates the attempt carried, as in its request. */
   readonly sources?: readonly string[]
+  /** Its denial was a verdict: its visitor's denials are counted anew. */
+  readonly judged?: true
   /** What the attempt says of Target, and whether it was a probe. */
   readonly signal?: Signal
   readonly probe?: true

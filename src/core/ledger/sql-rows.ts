@@ -9,6 +9,7 @@
  * Object's row holds 2 MB. A row of an older version that holds more is read, and split when it is written.
  */
 import { defaultLimits, type Limits } from '../limits.ts'
+import type { Denials } from './denials.ts'
 import { pageOf } from './pages.ts'
 import { eventLifetimeMs, type LedgerSettings } from './port.ts'
 import { type Backoff, counts, type EventRecord, isOver, type Register, registerLifeMs } from './register.ts'
@@ -37,6 +38,7 @@ export interface VisitorRows {
   get(name: string): Register | undefined
   set(name: string, register: Register): void
   backoff: Backoff | undefined
+  denials: Denials | undefined
   /** When it was last erased, epoch ms. */
   erasedMs: number | undefined
   /**
@@ -92,10 +94,11 @@ interface Page {
   touched: boolean
 }
 
-/** `r` registers, `b` backoff, `x` when erased, `p` that some lie in pages. A page has `r` only. */
+/** `r` registers, `b` backoff, `d` denials, `x` when erased, `p` that some lie in pages. A page has `r` only. */
 interface Stored {
   readonly r: readonly [string, Register][]
   readonly b?: Backoff
+  readonly d?: Denials
   readonly x?: number
   readonly p?: 1
 }
@@ -130,6 +133,7 @@ export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage 
     }
     const visitor: VisitorRows = {
       backoff: kept.b,
+      denials: kept.d,
       erasedMs: kept.x,
       get(name) {
         const register = head.registers.get(name) ?? (paged ? page(name).registers.get(name) : undefined)
@@ -154,8 +158,8 @@ export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage 
         // A head lives as long as its pages: without it they would not be looked into.
         const until = Math.max(head.stored?.untilMs ?? 0, wholeHour(untilMs))
         for (const [number, page] of pages) if (page.touched) writePage(hash, number, page, until)
-        const { backoff: b, erasedMs: x } = visitor
-        const text = JSON.stringify({ r: [...head.registers], b, x, p: paged ? 1 : undefined })
+        const { backoff: b, denials: d, erasedMs: x } = visitor
+        const text = JSON.stringify({ r: [...head.registers], b, d, x, p: paged ? 1 : undefined })
         if (until !== head.stored?.untilMs)
           sql.exec('INSERT OR REPLACE INTO relay_visitor (hash, registers, until_ms) VALUES (?, ?, ?)', hash, text, until)
         else if (text !== head.stored.text) sql.exec('UPDATE relay_visitor SET registers = ? WHERE hash = ?', text, hash)

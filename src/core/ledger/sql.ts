@@ -8,6 +8,7 @@ import { defaultLimits } from '../limits.ts'
 import { stampTimeMs } from '../stamp.ts'
 import type { Lane, Stamp } from '../update.ts'
 import { ClockJumped, type ClockReading, type LedgerClock, watchClock } from './clock-watch.ts'
+import { afterTry, isLastTry } from './denials.ts'
 import { afterSignal, gateOf, type Health, healthy, probed, traitsOf } from './health.ts'
 import {
   type Admission,
@@ -242,18 +243,21 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
       bucket: taken.bucket,
       ...doubt,
       ...(gate === 'probe' && cause !== undefined ? { probe: cause } : {}),
+      ...(lane === 'replay' && isLastTry(visitor.denials, step.health, request.visitorHash, nowMs, limits)
+        ? { lastTry: true as const }
+        : {}),
     }
   }
 
   function settleOne(settlement: Settlement, step: Step): void {
-    const { visitorHash, token, attributes, giveBack, eventDone, backoff, signal } = settlement
+    const { visitorHash, token, attributes, giveBack, eventDone, backoff, signal, judged = false } = settlement
     const { nowMs } = step
     let failedBefore = false
-    if (attributes.length > 0 || backoff !== undefined) {
+    if (attributes.length > 0 || backoff !== undefined || signal !== undefined) {
       const visitor = openVisitor(visitorHash, nowMs)
       failedBefore = (visitor.backoff?.attempts ?? 0) > 0
       let closed = false
-      let untilMs = backoff === undefined ? 0 : nowMs + settings.retentionMs
+      let untilMs = backoff === undefined && signal !== 'wrong' ? 0 : nowMs + settings.retentionMs
       for (const { name, stamp, outcome } of attributes) {
         const after = settled(visitor.get(name), stamp, outcome, token)
         visitor.set(name, after.register)
@@ -262,6 +266,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
       }
       if (attributes.some(({ outcome }) => outcome === 'delivered')) visitor.backoff = undefined
       else if (backoff !== undefined) visitor.backoff = { attempts: backoff.attempts, notBeforeMs: nowMs + backoff.waitMs }
+      if (signal !== undefined) visitor.denials = afterTry(visitor.denials, { signal, visitorHash, judged }, step.health, nowMs)
       visitor.save(untilMs)
       if (closed && giveBack !== undefined) {
         step.whole.giveBack(giveBack.bucket, giveBack.units)

@@ -133,6 +133,8 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     eventMs: eventLifetimeMs(settings),
     bulkCeiling: laneCeiling(settings, 'bulk'),
     deniedThatOpen,
+    denialsThatJudge: limits.denialsThatJudge,
+    denialsLastMs: limits.denialsLastMs,
     failuresThatOpen,
     firstProbeMs,
     lastProbeMs,

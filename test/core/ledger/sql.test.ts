@@ -30,6 +30,8 @@ import { putState, takeState } from '../../support/sqlite-state.ts'
 
 const startMs = 1_790_000_000_000
 const hourMs = 3_600_000
+/** As few denials as random operations come to. */
+const denying: Limits = { ...defaultLimits, denialsThatJudge: 3, denialsLastMs: 4_000 }
 const tiny: Limits = { ...defaultLimits, registersPerPage: 2, registersPerPart: 3 }
 const folder = mkdtempSync(join(tmpdir(), 'target-relay-'))
 const opened: DatabaseSync[] = []
@@ -100,7 +102,7 @@ describe('against the plain model', () => {
       },
       (clock) => {
         const sql = nodeSqlite(new DatabaseSync(':memory:'))
-        return (settings) => sqlWatched(sql, settings, clock)
+        return (settings) => sqlWatched(sql, settings, clock, denying)
       },
       { numRuns: 600 },
     )
@@ -117,7 +119,7 @@ describe('against the plain model', () => {
       (clock) => {
         const path = newFile()
         const connections = [open(path), open(path)].map((database) => nodeSqlite(database))
-        return (settings) => takingTurns(connections.map((sql) => sqlWatched(sql, settings, clock)))
+        return (settings) => takingTurns(connections.map((sql) => sqlWatched(sql, settings, clock, denying)))
       },
       { numRuns: 25 },
     )
@@ -375,7 +377,7 @@ describe('rows that are over', () => {
 function openModel(clock: { now: () => number }): (settings: LedgerSettings) => ModelLedger {
   let model: ModelLedger | undefined
   return (settings) => {
-    model ??= modelLedger(settings, clock)
+    model ??= modelLedger(settings, clock, denying)
     model.restart(settings)
     return model
   }

@@ -14,6 +14,8 @@ import { sqlWatched, upstashWatched } from '../../support/ledger.ts'
 import { startUpstashStandIn, type UpstashStandIn } from '../../support/upstash-stand-in.ts'
 
 const tiny: Limits = { ...defaultLimits, registersPerPage: 2, registersPerPart: 3 }
+/** As few denials as random operations come to. */
+const denying = { denialsThatJudge: 3, denialsLastMs: 4_000 }
 let standIn: UpstashStandIn
 let serial = 0
 const random = seededRandom(7)
@@ -99,11 +101,11 @@ describe('both ledgers answer alike', () => {
     await ledgerDifferential(
       (clock) => {
         const sql = nodeSqlite(new DatabaseSync(':memory:'))
-        return (settings) => sqlWatched(sql, settings, clock)
+        return (settings) => sqlWatched(sql, settings, clock, { ...defaultLimits, ...denying })
       },
       (clock) => {
         const prefix = `d${process.pid}-${++serial}`
-        return (settings) => ledgerOn(clock, { settings, prefix })
+        return (settings) => ledgerOn(clock, { settings, limits: { ...defaultLimits, ...denying }, prefix })
       },
     )
   }, 60_000)
@@ -112,11 +114,11 @@ describe('both ledgers answer alike', () => {
     await ledgerDifferential(
       (clock) => {
         const sql = nodeSqlite(new DatabaseSync(':memory:'))
-        return (settings) => sqlWatched(sql, settings, clock, tiny)
+        return (settings) => sqlWatched(sql, settings, clock, { ...tiny, ...denying })
       },
       (clock) => {
         const prefix = `d${process.pid}-${++serial}`
-        return (settings) => ledgerOn(clock, { settings, limits: tiny, prefix })
+        return (settings) => ledgerOn(clock, { settings, limits: { ...tiny, ...denying }, prefix })
       },
       { nameCount: 12, settings: { retentionMs: 5_000, youngMs: 1_000 } },
     )

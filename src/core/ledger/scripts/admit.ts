@@ -53,6 +53,12 @@ local function admitted(r, stamp, token)
   return { done = r.done, open = stamp, at = now, life = input.youngMs, token = token, again = again, below = openBelow(below, r.done) }
 end
 
+local function isLastTry(visitor, hash)
+  local denials = input.lane == 'replay' and readDenials(visitor)
+  if not denials or denials.count + 1 < input.denialsThatJudge or now - denials.since < input.denialsLastMs then return false end
+  return othersAreDelivered(h, hash)
+end
+
 local answers = {}
 for index, request in ipairs(input.requests) do
   local visitor, event, source = KEYS[1 + 3 * index], KEYS[2 + 3 * index], KEYS[3 + 3 * index]
@@ -109,6 +115,7 @@ for index, request in ipairs(input.requests) do
           window:grant(request.units)
           if own then own:charge(request.units) end
           if h.breaker and h.breaker.cause == 'systemic' then answer.systemic = true end
+          if isLastTry(visitor, request.visitorHash) then answer.lastTry = true end
           if instead == 'probe' then
             answer.probe = h.breaker.cause
             h.breaker.untilMs = now + input.probeLivesMs

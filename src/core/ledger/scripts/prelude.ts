@@ -124,6 +124,10 @@ local function readBackoff(key)
   local attempts, notBefore = string.match(kept, '^(%d+)|(%d+)$')
   return { attempts = tonumber(attempts), notBefore = tonumber(notBefore) }
 end
+local function readDenials(key)
+  local count, since = string.match(redis.call('HGET', key, 'd') or '', '^(%d+)|(%d+)$')
+  return count and { count = tonumber(count), since = tonumber(since) }
+end
 local function readEvent(key)
   local kept = redis.call('GET', key)
   if not kept then return nil end
@@ -160,6 +164,14 @@ local function sharedTraits(some, others)
     if known[one] then both[#both + 1] = one end
   end
   return both
+end
+-- The rules of denials.ts.
+local function othersAreDelivered(h, hash)
+  if h.breaker then return false end
+  for _, one in ipairs(h.denied) do
+    if one == hash then return false end
+  end
+  return true
 end
 local function traitsOf(visitor, sources, names)
   local traits = { 'v:' .. visitor }

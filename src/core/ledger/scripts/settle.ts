@@ -102,6 +102,17 @@ for index, settlement in ipairs(input.settlements) do
     redis.call('HSET', visitor, 'b', text(settlement.backoff.attempts) .. '|' .. text(now + settlement.backoff.waitMs))
     extend(visitor, input.retentionMs)
   end
+  if settlement.signal then
+    local denials = readDenials(visitor)
+    if settlement.signal == 'wrong' and not settlement.judged then
+      if othersAreDelivered(h, settlement.visitorHash) then
+        redis.call('HSET', visitor, 'd', text((denials and denials.count or 0) + 1) .. '|' .. text(denials and denials.since or now))
+        extend(visitor, input.retentionMs)
+      end
+    elseif denials then
+      redis.call('HDEL', visitor, 'd')
+    end
+  end
   local back = settlement.giveBack
   if closed and back then
     window:giveBack(back.bucket, back.units)
