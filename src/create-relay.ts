@@ -92,7 +92,6 @@ function ledgerOf(settings: Settings, storage: Storage, random: Random, log: Rel
     settings: ledgerSettings(settings),
     // Longer than it is waited for: what comes late is given back (deadline.ts).
     timeoutMs: settings.ledgerTimeoutMs + lateAnswerMs,
-    randomHex: random.hex,
   })
   return watchedLedger(store, { witness: storage.witness, memory: storage.memory, random, log })
 }

@@ -51,6 +51,9 @@ export class LedgerObject extends DurableObject<Env> {
   admit(requests: readonly AdmitRequest[], lane: Lane) {
     return this.#ledger.admit(requests, lane)
   }
+  cancel(requests: readonly AdmitRequest[]) {
+    return this.#ledger.cancel(requests)
+  }
   settle(settlements: readonly Settlement[], counts?: Counters, leads?: Leads) {
     return this.#ledger.settle(settlements, counts, leads)
   }
@@ -119,6 +122,7 @@ function objectLedger(stub: () => Stub): Ledger {
   return {
     kind: 'embedded',
     admit: (requests, lane) => stub().admit(requests, lane),
+    cancel: (requests) => stub().cancel(requests),
     settle: (settlements, counts, leads) => stub().settle(settlements, counts, leads),
     firstStamps: (events) => stub().firstStamps(events),
     summary: () => stub().summary(),

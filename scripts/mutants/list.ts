@@ -184,7 +184,7 @@ const own: readonly Mutant[] = [
   {
     name: 'give units back every time',
     breaks: 'G1',
-    file: 'src/core/ledger/sql.ts',
+    file: 'src/core/ledger/sql-attempts.ts',
     find: 'if (closed && giveBack !== undefined)',
     replace: 'if (giveBack !== undefined)',
     tests: ledger,
@@ -408,7 +408,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a retry keeps its own stamp',
     breaks: 'G3',
-    file: 'src/core/ledger/sql.ts',
+    file: 'src/core/ledger/sql-attempts.ts',
     find: 'if (verdict.record.stamp !== own) firstStamp = verdict.record.stamp',
     replace: '',
     tests: ledger,
@@ -480,7 +480,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a greedy source takes what it wants',
     breaks: 'G7',
-    file: 'src/core/ledger/sql.ts',
+    file: 'src/core/ledger/sql-attempts.ts',
     find: 'own.total + request.units > (request.source?.units ?? 0)',
     replace: 'own.total < 0',
     tests: [...failure, ...ledger],
@@ -801,7 +801,7 @@ const own: readonly Mutant[] = [
   {
     name: 'SQL: what is held takes units',
     breaks: 'G1',
-    file: 'src/core/ledger/sql.ts',
+    file: 'src/core/ledger/sql-attempts.ts',
     find: "if (request.hold === true) return { ...base, verdicts: instead('held') }",
     replace: '',
     tests: ledger,

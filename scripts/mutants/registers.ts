@@ -29,8 +29,8 @@ export const registersMutants: readonly Mutant[] = [
     name: 'Redis: what a version before kept has no end',
     breaks: 'G3',
     file: prelude,
-    find: "string.match(token, '^([^~]*)~?(%d*)$')",
-    replace: "string.match(token, '^([^~]*)~(%d*)$')",
+    find: "string.match(token, '^([^~]*)~?(%d*)~?(%d*)$')",
+    replace: "string.match(token, '^([^~]*)~(%d*)~(%d*)$')",
     tests: ['test/core/ledger/knobs.test.ts'],
   },
   {

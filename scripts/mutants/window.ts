@@ -214,7 +214,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'the ledger judges by the retention of its settings',
     breaks: 'G3',
-    file: 'src/core/ledger/sql.ts',
+    file: 'src/core/ledger/sql-attempts.ts',
     find: 'retentionAt(step.own.retentions, stampTimeMs(stamp))',
     replace: '(stampTimeMs(stamp), settings.retentionMs)',
     tests: knobs,

@@ -146,7 +146,6 @@ async function ledgerOfEnvironment(env: Io['env']): Promise<Destination> {
       ...settings.upstash,
       settings: ledgerSettings(settings),
       timeoutMs: importTimeoutMs,
-      randomHex: systemRandom.hex,
     })
     return { into: 'Upstash', hashKey, take: (part) => store.moveIn(part), close: () => {} }
   }

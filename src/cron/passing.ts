@@ -4,8 +4,8 @@
  * Guarantee: one attempt that the ledger can't admit or settle stops none of its neighbours. What several ask together
  * and the ledger rejects is asked again by halves; what it rejects alone is skipped, and counted. Only an attempt whose
  * settle was confirmed is handed on.
- * Known hole: an admission that was given up may have happened all the same; what is asked again is then contended until
- * the next run, and its units are spent (G1 holds, quota is lost).
+ * Known hole: an admission that was given up is cancelled behind the run; what is asked again before is contended until the
+ * next one.
  */
 import type { Attempt, Door, Passage } from '../core/door.ts'
 import { errorName, isPlatformLimit } from '../core/errors.ts'

@@ -80,6 +80,10 @@ const deniedOp = fc.record({
   judged: fc.integer({ min: 0, max: 5 }).map((draw) => draw === 0),
   ms: fc.constantFrom(0, 1_000, 4_000),
 })
+const cancelOp = fc.record({
+  kind: fc.constant('cancel' as const),
+  attempt: fc.integer({ min: 0, max: 5 }),
+})
 const restartOp = fc.record({
   kind: fc.constant('restart' as const),
   quotaBucketMs: fc.constantFrom(50, 100, 170, 1_000),
@@ -111,6 +115,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
           { weight: 2, arbitrary: stampsOp },
           jumpOp,
           deniedOp,
+          cancelOp,
           restartOp,
           controlOp,
           leaseOp,
@@ -126,6 +131,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
         for (const ledger of [one, other]) await ledger.check()
         const held = async () => (await one.usage()).clock !== undefined
         const attempts: { request: AdmitRequest; bucket: number; firstStamp: string | undefined; probe: boolean }[] = []
+        const admissions: { requests: readonly AdmitRequest[] }[] = []
         const stamp = (serial: number) => makeStamp(startMs + serial, startMs + serial, String(serial).padStart(16, '0'))
         let token = 0
         for (const operation of operations) {
@@ -137,6 +143,14 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
               nowMs += operation.minutes * 60_000
               if (operation.confirmed) for (const ledger of [one, other]) await ledger.confirmClock()
               break
+            case 'cancel': {
+              const asked = admissions[operation.attempt]
+              if (asked === undefined) break
+              expect(await other.cancel(asked.requests)).toBe(await one.cancel(asked.requests))
+              if (await held()) break
+              for (const ledger of [one, other]) await expect(ledger.admit(asked.requests, 'live')).rejects.toThrow('cancelled')
+              break
+            }
             case 'denied': {
               if (await held()) break
               const { visitor, times, yes, judged, ms } = operation
@@ -199,6 +213,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
                   sources,
                 }),
               )
+              admissions.unshift({ requests })
               if (await held()) {
                 for (const ledger of [one, other]) await expect(ledger.admit(requests, operation.lane)).rejects.toThrow('clock')
                 break

@@ -43,6 +43,7 @@ interface ModelRegister {
   at: number
   /** For how long it may be in flight, by the settings it was admitted under. */
   life?: number
+  bucket?: number
   token?: string | undefined
   /** The stamps whose fate is open, as attempts: newest first, the one under way at the front. */
   again?: boolean
@@ -72,6 +73,7 @@ export function modelLedger(
   const retentions: { sinceMs: number; retentionMs: number }[] = [{ sinceMs: 0, retentionMs: first.retentionMs }]
   const registers = new Map<string, Map<string, ModelRegister>>()
   const backoffs = new Map<string, { attempts: number; notBeforeMs: number }>()
+  const cancelled = new Set<string>()
   const denials = new Map<string, { count: number; sinceMs: number }>()
   const events = new Map<string, { stamp: string; at: number; done: boolean }>()
   const counters = new Map<string, number>()
@@ -230,6 +232,7 @@ export function modelLedger(
         open: stamp,
         at: now,
         life: settings.youngMs,
+        bucket: whole.newest,
         token: request.token,
         again,
         below: stillOpen(older, r.done),
@@ -381,6 +384,7 @@ export function modelLedger(
       step(requests.length, (now) => {
         const { jumpedByMs } = jump()
         if (jumpedByMs !== undefined) throw new ClockJumped(jumpedByMs)
+        if (cancelled.has(requests[0]?.token ?? '')) throw new Error('the admission was cancelled')
         if (now - settings.quotaWindowMs - settings.quotaSlackMs < whole.forgottenMs) {
           const unknown = Math.max(0, settings.quotaLimit - counted(whole, now).length)
           if (unknown > 0) add(whole, unknown, now)
@@ -389,6 +393,19 @@ export function modelLedger(
         const answers = requests.map((request) => admitOne(request, lane, now))
         forget(whole, now)
         return answers
+      }),
+    cancel: async (requests) =>
+      step(requests.length, (now) => {
+        cancelled.add(requests[0]?.token ?? '')
+        let back = 0
+        for (const { visitorHash, token, attributes, units, source } of requests) {
+          const mine = attributes.map(({ name }) => counting(registersOf(visitorHash), name)).find((r) => r.token === token)
+          const giveBack = { bucket: mine?.bucket ?? 0, units, ...(source === undefined ? {} : { source: source.name }) }
+          const unsent = attributes.map((attribute) => ({ ...attribute, outcome: 'unsent' as const }))
+          if (mine !== undefined) settleOne({ visitorHash, token, attributes: unsent, giveBack }, now)
+          if (mine !== undefined) back += units
+        }
+        return back
       }),
     settle: async (settlements, counts: Counters = {}, leads = {}) =>
       step(settlements.length, (now) => {

@@ -749,6 +749,29 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
       })
     })
 
+    describe('an admission that is cancelled', () => {
+      it('gives its units back and opens again what was open below it, once', async () => {
+        await settle(await sent(at(0)), 'unknown')
+        aged()
+        const given = await sent(at(5), { units: 7, source: { name: 'kiosk', units: 50 } })
+        const before = await used()
+        expect([await ledger.cancel([given]), await ledger.cancel([given])]).toEqual([7, 0])
+        expect(await used()).toBe(before - 7)
+        expect(await ledger.visitor(visitor)).toEqual([{ name: 'tier', open: at(0) }])
+        expect(await verdict(at(3))).toBe('send')
+      })
+
+      it('is void where it only comes then, and takes nothing of another attempt along', async () => {
+        const other = await sent(at(0))
+        const late = request(at(5))
+        expect(await ledger.cancel([late])).toBe(0)
+        aged()
+        await expect(ledger.admit([late, request(at(6))], 'live')).rejects.toThrow('cancelled')
+        expect(await used()).toBe(other.units)
+        expect(await verdict(at(7))).toBe('send')
+      })
+    })
+
     describe('an update that is denied again and again', () => {
       const hourMs = 3_600_000
       const deny = async (more: Partial<Settlement> = {}) =>

@@ -177,6 +177,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
           for (const { token } of requests) laneOf.set(token, lane)
           return ask(() => store.admit(epoch, requests, lane))
         },
+        cancel: (...parts) => ask(() => store.cancel(...parts)),
         settle: (settlements, counts) => {
           noteFates(settlements)
           return ask(() => store.settle(settlements, counts))

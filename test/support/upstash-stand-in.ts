@@ -1,6 +1,6 @@
 /**
  * Upstash's REST face over a stock Redis, as the real `@upstash/redis` client uses it: authorization, single commands,
- * pipelines, base64. It counts what it is asked, and can hang, refuse or lose its replies.
+ * pipelines, base64. It counts what it is asked, and can hang, refuse, do half of what it is asked, or lose its replies.
  */
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -13,8 +13,14 @@ export interface UpstashStandIn extends AsyncDisposable {
   /** HTTP requests and Redis commands since the last `resetCounts`. */
   readonly counts: { requests: number; commands: number; names: string[] }
   resetCounts(): void
-  /** What happens to the next requests: hang without running, refuse with a status, or run and lose the reply. */
-  fault: undefined | { readonly kind: 'hang' | 'lose_reply' } | { readonly kind: 'refuse'; readonly status: number }
+  /**
+   * What happens to the next requests: hang without running, refuse with a status, run and lose the reply or all of it but
+   * the first command's, or run the first command only.
+   */
+  fault:
+    | undefined
+    | { readonly kind: 'hang' | 'lose_reply' | 'cut_reply' | 'first_only' }
+    | { readonly kind: 'refuse'; readonly status: number }
   /** Runs a command directly. */
   command(...parts: string[]): Promise<Reply>
   /** Ends Redis as a crash would. */
@@ -45,11 +51,14 @@ export async function startUpstashStandIn(options: RedisOptions = {}): Promise<U
       counts.commands += commands.length
       counts.names.push(...commands.map(([name]) => String(name).toLowerCase()))
       const base64 = request.headers['upstash-encoding'] === 'base64'
-      connection.send(request.url === '/multi-exec' ? [['MULTI'], ...commands, ['EXEC']] : commands).then(
+      const run = fault?.kind === 'first_only' ? commands.slice(0, 1) : commands
+      connection.send(request.url === '/multi-exec' ? [['MULTI'], ...run, ['EXEC']] : run).then(
         (replies) => {
           if (fault?.kind === 'lose_reply') return response.destroy()
           const results = request.url === '/multi-exec' ? (replies.at(-1) as Reply[]) : replies
           const shown = results.map((reply) => (reply instanceof ReplyError ? { error: reply.message } : { result: encode(reply, base64) }))
+          if (fault?.kind === 'cut_reply') shown.splice(1)
+          if (fault?.kind === 'first_only') shown.push(...commands.slice(1).map(() => ({ error: 'ERR command was refused' })))
           return many ? answer(response, 200, shown) : answer(response, 'error' in (shown[0] ?? {}) ? 400 : 200, shown[0])
         },
         () => answer(response, 502, { error: 'no Redis behind' }),

@@ -1,17 +1,22 @@
 /**
  * A ledger that answers in time or is given up: the caller then defers (G1), it never waits for a yes.
  *
- * Guarantee: an admission that comes after it was given up is given back, units and registers, as soon as it comes. Nothing
- * was sent on it, and nothing will be.
- * Known hole: one whose answer never comes, or comes after `lateAnswerMs`, or after its process, has taken effect all the
- * same: its units are spent, and its attributes contended until the attempt is old.
+ * Guarantee: an admission without an answer (too late, lost, cut, half of it failed) is cancelled: units and registers are
+ * as if it had never been, and where it only comes later it is void. Nothing was sent on it, and nothing will be.
+ * Known hole: where the ledger stays silent beyond the tries to cancel, or the process ends before, an admission that has
+ * taken effect keeps its units, and its attributes are contended until the attempt is old. At most those under way when the
+ * ledger fell silent: kept with each deferral and asked about by the flush, they would cost each of its runs another step.
  */
 import type { Clock } from '../clock.ts'
 import { errorName } from '../errors.ts'
-import type { Admission, AdmitRequest, Ledger, Settlement } from './port.ts'
+import { ClockJumped } from './clock-watch.ts'
+import { LedgerLost } from './epoch.ts'
+import type { AdmitRequest, Ledger } from './port.ts'
 
 /** How long behind the deadline an answer is still waited for, behind the answer to the sender. */
 export const lateAnswerMs = 10_000
+/** The waits between the tries to cancel. Together they end before a Worker's work behind an answer does (30 s). */
+const cancelAgainMs: readonly number[] = [1_000, 5_000]
 
 export class LedgerSilent extends Error {
   override readonly name = 'LedgerSilent'
@@ -47,10 +52,12 @@ export function withDeadline(ledger: Ledger, timeoutMs: number, clock: Clock, { 
       try {
         return await inTime(answer)
       } catch (error) {
-        if (error instanceof LedgerSilent) background(giveBackLate(requests, answer))
+        if (!(error instanceof ClockJumped || error instanceof LedgerLost))
+          background(takeBack(requests, error instanceof LedgerSilent ? answer : undefined))
         throw error
       }
     },
+    cancel: (requests) => inTime(ledger.cancel(requests)),
     settle: (settlements, counts, leads) => inTime(ledger.settle(settlements, counts, leads)),
     firstStamps: (events) => inTime(ledger.firstStamps(events)),
     summary: () => inTime(ledger.summary()),
@@ -69,30 +76,22 @@ export function withDeadline(ledger: Ledger, timeoutMs: number, clock: Clock, { 
     moveIn: (part) => inTime(ledger.moveIn(part)),
   }
 
-  async function giveBackLate(requests: readonly AdmitRequest[], answer: Promise<readonly Admission[]>): Promise<void> {
-    try {
-      const admissions = await answer
-      const settlements = requests.flatMap((request, index) => unused(request, admissions[index]))
-      if (settlements.length === 0) return
-      await inTime(ledger.settle(settlements, {}))
-      log('late_admission_given_back', { attempts: settlements.length })
-    } catch (error) {
-      log('late_admission_kept', { error: errorName(error) })
+  /** @param late an answer that was given up and may still come */
+  async function takeBack(requests: readonly AdmitRequest[], late: Promise<unknown> = Promise.resolve()): Promise<void> {
+    // A ledger that is only slow has done it by then, and is asked once.
+    const timer = clock.after(lateAnswerMs)
+    const failed = (error: unknown) => log('late_admission_failed', { error: errorName(error) })
+    await Promise.race([late.then(() => {}, failed), timer.elapsed])
+    timer.cancel()
+    for (const [tries, waitMs] of [...cancelAgainMs, undefined].entries()) {
+      try {
+        const units = await inTime(ledger.cancel(requests))
+        if (units > 0) log('admission_cancelled', { units })
+        return
+      } catch (error) {
+        if (waitMs === undefined) log('admission_not_cancelled', { tries: tries + 1, error: errorName(error) })
+        else await clock.after(waitMs).elapsed
+      }
     }
   }
-}
-
-/** Settles an admitted attempt as unsent and returns its units; empty if nothing was admitted. */
-function unused({ visitorHash, token, attributes, units, source }: AdmitRequest, admission: Admission | undefined): readonly Settlement[] {
-  if (admission?.event !== 'open' || admission.bucket === undefined) return []
-  const { verdicts, firstStamp, bucket } = admission
-  const admitted = attributes.filter((_, index) => verdicts[index] === 'send')
-  return [
-    {
-      visitorHash,
-      token,
-      attributes: admitted.map(({ name, stamp }) => ({ name, stamp: firstStamp ?? stamp, outcome: 'unsent' as const })),
-      giveBack: { bucket, units, ...(source === undefined ? {} : { source: source.name }) },
-    },
-  ]
 }

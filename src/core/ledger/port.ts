@@ -207,6 +207,14 @@ export interface Ledger {
   readonly kind: 'upstash' | 'embedded'
   /** At most `maxBatch` requests, decided in order, one answer each. Rejects with `ClockJumped` while its clock is off. */
   admit(requests: readonly AdmitRequest[], lane: Lane): Promise<readonly Admission[]>
+  /**
+   * Takes back an admission whose answer nobody waits for any more: its units, what it reserved, and its registers as
+   * `unsent`; where it only comes later, it is void for `cancelledLivesMs`. Idempotent. Nothing may have been sent on it.
+   *
+   * @param requests as they were given to `admit`
+   * @returns the units that were given back
+   */
+  cancel(requests: readonly AdmitRequest[]): Promise<number>
   /** Settles attempts, adds `counts` to the counters, and keeps the largest lead of each source. */
   settle(settlements: readonly Settlement[], counts?: Counters, leads?: Leads): Promise<void>
   /** The first stamp of each event; an event not known is recorded with the stamp given here. */
@@ -242,6 +250,14 @@ export interface Ledger {
    * once.
    */
   moveIn(part: MovedState): Promise<void>
+}
+
+/** How long an admission that was cancelled before it came stays void; no request is under way for longer. */
+export const cancelledLivesMs = 10 * 60_000
+
+/** Names an admission as a whole: by the token of its first attempt, which is never used again. */
+export function grantOf(requests: readonly AdmitRequest[]): string {
+  return requests[0]?.token ?? ''
 }
 
 /** The account of all units. */

@@ -21,6 +21,8 @@ export interface OpenAttempt {
   atMs: number
   /** For how long from then on it may be under way, by the settings of its writer; absent where an older version wrote it. */
   lifeMs?: number
+  /** Where its units were taken from, as in its admission; absent where an older version wrote it. */
+  bucket?: number
   /** Names the attempt; empty where it is nobody's any more. */
   token: string
   /** An earlier attempt under this very stamp may have got there: unsent now does not mean never sent. */
@@ -100,11 +102,15 @@ function isYoung(atMs: number, nowMs: number, lifeMs: number): boolean {
   return nowMs - atMs <= lifeMs && atMs - nowMs <= jumpToleranceMs
 }
 
-/** The register once `stamp` was admitted under `token`, by a relay whose calls may be under way for `lifeMs`. */
-export function admitted(register: Register | undefined, stamp: Stamp, nowMs: number, token: string, lifeMs: number): Register {
+/** The register once `stamp` was admitted. */
+export function admitted(
+  register: Register | undefined,
+  stamp: Stamp,
+  attempt: Required<Pick<OpenAttempt, 'atMs' | 'lifeMs' | 'token' | 'bucket'>>,
+): Register {
   const { done, open } = register ?? {}
   const kept = done === undefined ? {} : { done }
-  const mine = { stamp, atMs: nowMs, lifeMs, token }
+  const mine = { stamp, ...attempt }
   const below = openBelow(open?.stamp === stamp ? open.below : open === undefined ? [] : [open.stamp, ...(open.below ?? [])], done)
   return { ...kept, open: { ...mine, ...(open?.stamp === stamp ? { again: true as const } : {}), ...below } }
 }

@@ -1,10 +1,12 @@
-/** Leases and memos on SQL. Within a transaction. */
+/** Leases, memos, and what was cancelled, on SQL. Within a transaction. */
 import { jumpToleranceMs } from './clock-watch.ts'
+import { cancelledLivesMs } from './port.ts'
 import type { Sql } from './sql.ts'
 
 export const memoSchema = [
   'CREATE TABLE IF NOT EXISTS relay_lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID',
   'CREATE TABLE IF NOT EXISTS relay_memo (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID',
+  'CREATE TABLE IF NOT EXISTS relay_cancelled (grant_id TEXT PRIMARY KEY, until_ms INTEGER NOT NULL) WITHOUT ROWID',
 ]
 
 export interface SqlMemos {
@@ -12,6 +14,9 @@ export interface SqlMemos {
   release(name: string, holder: string): void
   recall(name: string): string | undefined
   remember(name: string, value: string): void
+  /** An admission that comes later is void. */
+  cancel(grant: string, nowMs: number): void
+  isCancelled(grant: string, nowMs: number): boolean
 }
 
 export function openMemos(sql: Sql): SqlMemos {
@@ -33,6 +38,13 @@ export function openMemos(sql: Sql): SqlMemos {
     },
     remember(name, value) {
       sql.exec('INSERT OR REPLACE INTO relay_memo (name, value) VALUES (?, ?)', name, value)
+    },
+    cancel(grant, nowMs) {
+      sql.exec('DELETE FROM relay_cancelled WHERE until_ms < ?', nowMs)
+      sql.exec('INSERT OR REPLACE INTO relay_cancelled (grant_id, until_ms) VALUES (?, ?)', grant, nowMs + cancelledLivesMs)
+    },
+    isCancelled(grant, nowMs) {
+      return sql.exec('SELECT 1 FROM relay_cancelled WHERE grant_id = ? AND until_ms >= ?', grant, nowMs).length > 0
     },
   }
 }

@@ -5,28 +5,13 @@
  * Known hole: its clock is the clock of the machine it runs on; `clock-watch.ts` says which of its jumps are noticed.
  */
 import { defaultLimits } from '../limits.ts'
-import { stampTimeMs } from '../stamp.ts'
-import type { Lane, Stamp } from '../update.ts'
-import { ClockJumped, type ClockReading, type LedgerClock, watchClock } from './clock-watch.ts'
-import { afterTry, isLastTry } from './denials.ts'
-import { afterSignal, gateOf, type Health, healthy, probed, traitsOf } from './health.ts'
-import {
-  type Admission,
-  type AdmitRequest,
-  type Counters,
-  type LedgerSettings,
-  type LedgerStore,
-  laneCeiling,
-  maxBatch,
-  type Settlement,
-  type Summary,
-  type Usage,
-  wholeAccount,
-} from './port.ts'
-import { admitted, judge, judgeEvent, registerLivesUntilMs, settled } from './register.ts'
-import { type Retentions, retentionAt, retentionSet, retentionsConfirmed } from './retention.ts'
+import { ClockJumped, type LedgerClock, watchClock } from './clock-watch.ts'
+import { type Health, healthy } from './health.ts'
+import { type Counters, grantOf, type LedgerSettings, type LedgerStore, maxBatch, type Summary, type Usage, wholeAccount } from './port.ts'
+import { type Retentions, retentionSet, retentionsConfirmed } from './retention.ts'
+import { openAttempts, type Step, type Time } from './sql-attempts.ts'
 import { epochSchema, openEpoch } from './sql-epoch.ts'
-import { type OwnState, openFormat, readOwn, readSeenMs, writeOwn } from './sql-format.ts'
+import { openFormat, readOwn, readSeenMs, writeOwn } from './sql-format.ts'
 import { keepLeads, leadSchema, readLeads } from './sql-leads.ts'
 import { memoSchema, openMemos } from './sql-memos.ts'
 import { moveIn, moveOut } from './sql-move.ts'
@@ -55,20 +40,6 @@ const schema = [
   ...windowSchema,
 ]
 
-/** The time of one step, and what the ledger knows of itself. */
-interface Time extends ClockReading {
-  readonly own: OwnState
-}
-
-/** One step of the ledger: the time, and what it reads first and writes last. */
-interface Step extends Time {
-  readonly whole: SqlWindow
-  /** A source's own account. */
-  account(name: string): SqlWindow
-  health: Health
-  readonly lostMs: number
-}
-
 /**
  * @param clock the ledger's clock
  * @throws NewerFormat
@@ -82,7 +53,8 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
   const rows = openRows(sql, settings, limits)
   const epochs = openEpoch(sql, settings)
   const memos = openMemos(sql)
-  const { openVisitor, readEvent, writeEvent, sweep } = rows
+  const { readEvent, writeEvent, sweep } = rows
+  const attempts = openAttempts(rows, settings, limits)
   const atomically = async <T>(work: (nowMs: number, time: Time) => T): Promise<T> =>
     sql.inTurn(() =>
       sql.transaction(() => {
@@ -113,8 +85,9 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
         checkBatch(requests.length)
         if (epochs.read()?.epoch !== epoch) return undefined
         if (step.jumpedByMs !== undefined) throw new ClockJumped(step.jumpedByMs)
+        if (memos.isCancelled(grantOf(requests), step.nowMs)) throw new Error('the admission was cancelled')
         const unknown = step.whole.reckon(settings.quotaLimit)
-        const admissions = requests.map((request) => admitOne(request, lane, step))
+        const admissions = requests.map((request) => attempts.admit(request, lane, step))
         step.whole.forget()
         sweep(requests.length, step.nowMs)
         return { granted: step.whole.granted, admissions, ...(unknown === 0 ? {} : { unknown }) }
@@ -122,9 +95,14 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
     settle: (settlements, counts = {}, leads = {}) =>
       stepping((step) => {
         checkBatch(settlements.length)
-        for (const settlement of settlements) settleOne(settlement, step)
+        for (const settlement of settlements) attempts.settle(settlement, step)
         count(counts)
         keepLeads(sql, leads, step.nowMs)
+      }),
+    cancel: (requests) =>
+      stepping((step) => {
+        memos.cancel(grantOf(requests), step.nowMs)
+        return requests.reduce((units, request) => units + attempts.cancel(request, step), 0)
       }),
     firstStamps: (events) =>
       atomically((nowMs) => {
@@ -187,107 +165,6 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
     release: (name, holder) => atomically(() => memos.release(name, holder)),
     recall: (name) => atomically(() => memos.recall(name)),
     remember: (name, value) => atomically(() => memos.remember(name, value)),
-  }
-
-  function admitOne(request: AdmitRequest, lane: Lane, step: Step): Admission {
-    const { nowMs } = step
-    let firstStamp: Stamp | undefined
-    if (request.event !== undefined) {
-      const own = request.attributes[0]?.stamp ?? ''
-      const seen = readEvent(request.event, nowMs)
-      const verdict = judgeEvent(seen, own, nowMs, settings)
-      if (verdict.kind !== 'open') return { event: verdict.kind }
-      writeEvent(request.event, verdict.record, seen?.keptUntilMs ?? 0, nowMs)
-      if (verdict.record.stamp !== own) firstStamp = verdict.record.stamp
-    }
-    const visitor = openVisitor(request.visitorHash, nowMs)
-    const wanted = request.attributes.map(({ name, stamp }) => ({ name, stamp: firstStamp ?? stamp }))
-    const around = { lane, backoff: visitor.backoff, erasedMs: visitor.erasedMs, lostMs: step.lostMs }
-    const rulesOf = (stamp: Stamp) => ({ ...settings, retentionMs: retentionAt(step.own.retentions, stampTimeMs(stamp)) })
-    const judged = wanted.map(({ name, stamp }) => judge(visitor.get(name), stamp, nowMs, around, rulesOf(stamp)))
-    const base = { event: 'open' as const, attempts: visitor.backoff?.attempts ?? 0, ...(firstStamp === undefined ? {} : { firstStamp }) }
-    if (!judged.includes('send')) return { ...base, verdicts: judged }
-    const instead = (other: 'held' | 'backoff' | 'paused' | 'shut' | 'quota') =>
-      judged.map((verdict) => (verdict === 'send' ? other : verdict))
-
-    if (request.hold === true) return { ...base, verdicts: instead('held') }
-    if (request.firstTry === true && base.attempts > 0) return { ...base, verdicts: instead('backoff'), failedBefore: true }
-    const traits = traitsOf(
-      request.visitorHash,
-      request.sources ?? [],
-      wanted.filter((_, index) => judged[index] === 'send').map(({ name }) => name),
-    )
-    const gate = gateOf(step.health, { traits, failedBefore: base.attempts > 0, lastResort: request.lastResort === true }, nowMs)
-    if (gate === 'paused') return { ...base, verdicts: instead(gate) }
-    if (gate === 'shut') return { ...base, verdicts: instead(gate), shutTraits: step.health.breaker?.traits ?? [] }
-    const own = request.source === undefined ? undefined : step.account(request.source.name)
-    const overShare = own !== undefined && own.total + request.units > (request.source?.units ?? 0)
-    const ceiling = Math.min(laneCeiling(settings, lane), overShare ? laneCeiling(settings, 'bulk') : Number.POSITIVE_INFINITY)
-    const taken = step.whole.take(request.units, ceiling)
-    if (!taken.ok) return { ...base, verdicts: instead('quota'), ...(taken.retryAtMs === undefined ? {} : { retryAtMs: taken.retryAtMs }) }
-    own?.charge(request.units)
-    own?.forget()
-    const cause = step.health.breaker?.cause
-    const doubt = cause === 'systemic' ? { systemic: true as const } : {}
-    if (gate === 'probe') step.health = probed(step.health, nowMs)
-    let untilMs = 0
-    wanted.forEach(({ name, stamp }, index) => {
-      if (judged[index] !== 'send') return
-      visitor.set(name, admitted(visitor.get(name), stamp, nowMs, request.token, settings.youngMs))
-      untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
-    })
-    visitor.save(untilMs)
-    return {
-      ...base,
-      verdicts: judged,
-      bucket: taken.bucket,
-      ...doubt,
-      ...(gate === 'probe' && cause !== undefined ? { probe: cause } : {}),
-      ...(lane === 'replay' && isLastTry(visitor.denials, step.health, request.visitorHash, nowMs, limits)
-        ? { lastTry: true as const }
-        : {}),
-    }
-  }
-
-  function settleOne(settlement: Settlement, step: Step): void {
-    const { visitorHash, token, attributes, giveBack, eventDone, backoff, signal, judged = false } = settlement
-    const { nowMs } = step
-    let failedBefore = false
-    if (attributes.length > 0 || backoff !== undefined || signal !== undefined) {
-      const visitor = openVisitor(visitorHash, nowMs)
-      failedBefore = (visitor.backoff?.attempts ?? 0) > 0
-      let closed = false
-      let untilMs = backoff === undefined && signal !== 'wrong' ? 0 : nowMs + settings.retentionMs
-      for (const { name, stamp, outcome } of attributes) {
-        const after = settled(visitor.get(name), stamp, outcome, token)
-        visitor.set(name, after.register)
-        closed ||= after.closed
-        untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
-      }
-      if (attributes.some(({ outcome }) => outcome === 'delivered')) visitor.backoff = undefined
-      else if (backoff !== undefined) visitor.backoff = { attempts: backoff.attempts, notBeforeMs: nowMs + backoff.waitMs }
-      if (signal !== undefined) visitor.denials = afterTry(visitor.denials, { signal, visitorHash, judged }, step.health, nowMs)
-      visitor.save(untilMs)
-      if (closed && giveBack !== undefined) {
-        step.whole.giveBack(giveBack.bucket, giveBack.units)
-        if (giveBack.source !== undefined) step.account(giveBack.source).giveBack(giveBack.bucket, giveBack.units)
-      }
-    }
-    if (signal !== undefined) {
-      const traits = traitsOf(
-        visitorHash,
-        settlement.sources ?? [],
-        attributes.map(({ name }) => name),
-      )
-      const after = afterSignal(step.health, { signal, visitorHash, traits, failedBefore, probe: settlement.probe === true }, nowMs)
-      // The health of a steady day is never rewritten.
-      if (JSON.stringify(after) !== JSON.stringify(step.health)) step.health = after
-    }
-    if (eventDone !== undefined) {
-      const seen = readEvent(eventDone, nowMs)
-      const stamp = seen?.stamp ?? attributes[0]?.stamp ?? ''
-      writeEvent(eventDone, { stamp, atMs: seen?.atMs ?? nowMs, done: true }, seen?.keptUntilMs ?? 0, nowMs)
-    }
   }
 
   function readHealth(): Health {

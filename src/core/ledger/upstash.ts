@@ -28,7 +28,9 @@ import { piecesOf } from './moved-pieces.ts'
 import { registerPages } from './pages.ts'
 import {
   type Admission,
+  cancelledLivesMs,
   eventLifetimeMs,
+  grantOf,
   type KnownAttribute,
   type LedgerSettings,
   type LedgerStore,
@@ -43,6 +45,7 @@ import { livesCounted, livesKept, maxBelow } from './register.ts'
 import { maxRetentions } from './retention.ts'
 import { type Reserved, rollingWindow } from './rolling-window.ts'
 import { admitScript } from './scripts/admit.ts'
+import { cancelScript } from './scripts/cancel.ts'
 import { moveInScript, moveOutScript, visitorScript } from './scripts/move.ts'
 import { reserveScript } from './scripts/reserve.ts'
 import { settleScript } from './scripts/settle.ts'
@@ -66,8 +69,6 @@ export interface UpstashLedgerOptions {
   readonly settings: LedgerSettings
   /** An HTTP request that takes longer is given up; it may take effect all the same. */
   readonly timeoutMs: number
-  /** `bytes` random bytes as hex: names grants. */
-  readonly randomHex: (bytes: number) => string
   /** Before every key, so that several relays can share a database. */
   readonly prefix?: string
   readonly limits?: Limits
@@ -75,12 +76,12 @@ export interface UpstashLedgerOptions {
   readonly now?: () => number
 }
 
-const grantBytes = 12
 /** Keys that one step of a state that moves looks at, about. */
 const movedTogether = 200
 const scripts = [
   reserveScript,
   admitScript,
+  cancelScript,
   settleScript,
   firstStampsScript,
   summaryScript,
@@ -99,7 +100,7 @@ const scripts = [
 ]
 
 export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
-  const { url, token, settings, timeoutMs, randomHex, prefix = 'tr1', limits = defaultLimits, now } = options
+  const { url, token, settings, timeoutMs, prefix = 'tr1', limits = defaultLimits, now } = options
   const redis = new Redis({
     url,
     token,
@@ -116,6 +117,8 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     health: `${prefix}:health`,
     leads: `${prefix}:leads`,
     source: (name: string) => `${prefix}:quota:${name}`,
+    grants: `${prefix}:grant`,
+    grant: (grant: string) => `${prefix}:grant:${grant}`,
     visitor: (hash: string) => `${prefix}:v:${hash}`,
     event: (event: string) => `${prefix}:e:${event}`,
     lease: (name: string) => `${prefix}:lease:${name}`,
@@ -130,6 +133,7 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     slackMs: settings.quotaSlackMs,
     retentionMs: settings.retentionMs,
     youngMs: settings.youngMs,
+    cancelledMs: cancelledLivesMs,
     eventMs: eventLifetimeMs(settings),
     bulkCeiling: laneCeiling(settings, 'bulk'),
     deniedThatOpen,
@@ -158,12 +162,12 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     kind: 'upstash',
     async admit(epoch, requests, lane) {
       checkBatch(requests.length)
-      const grant = randomHex(grantBytes)
+      const grant = grantOf(requests)
       const ceiling = laneCeiling(settings, lane)
       const run = async (how: Run) => {
         const ratelimit = new Ratelimit({
           redis,
-          prefix: `${prefix}:grant`,
+          prefix: keys.grants,
           limiter: rollingWindow({
             ceiling,
             reserve: async (grantKey, want) => {
@@ -182,7 +186,7 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
           admitScript,
           [
             keys.quota,
-            `${prefix}:grant:${grant}`,
+            keys.grant(grant),
             keys.health,
             ...requests.flatMap(({ visitorHash, event, source }) => keysOf(visitorHash, event, source?.name)),
           ],
@@ -190,12 +194,22 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
         )
         const [, decided] = await Promise.all([reserving, deciding])
         if (decided === false) throw new Error('NOSCRIPT: the reservation did not run')
+        if (isCancelled(decided)) throw new Error('the admission was cancelled')
         if (isJumped(decided)) throw new ClockJumped(decided.jumpedBy)
         return (decided ?? undefined) as { granted: number; admissions: Maybe<MaybeShut>; unknown?: number } | undefined
       }
       const known = await hashes
       const answer = await warmOrCold(known, run)
       return answer === undefined ? undefined : { ...answer, admissions: listOf(answer.admissions).map(readAdmission) }
+    },
+
+    async cancel(requests) {
+      checkBatch(requests.length)
+      const whose = requests.flatMap(({ visitorHash, source }) => {
+        const visitor = keys.visitor(visitorHash)
+        return [visitor, source === undefined ? visitor : keys.source(source.name)]
+      })
+      return Number(await call(cancelScript, [keys.quota, keys.grant(grantOf(requests)), ...whose], { requests }))
     },
 
     async settle(settlements, counts = {}, leads = {}) {
@@ -372,6 +386,10 @@ interface KeptSummary {
   lost: number
   leads: Maybe<[string, number]>
   jumpedBy?: number
+}
+
+function isCancelled(decided: unknown): boolean {
+  return typeof decided === 'object' && decided !== null && 'cancelled' in decided
 }
 
 function isJumped(decided: unknown): decided is { jumpedBy: number } {

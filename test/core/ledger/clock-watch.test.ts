@@ -84,6 +84,13 @@ describe('a clock beside a monotonic one', () => {
     const seenMs = startMs + 5 * minuteMs + 1
     expect(read({ seenMs, confirms: 0 })).toEqual({ nowMs: seenMs, clockMs: startMs, jumpedByMs: startMs - seenMs })
   })
+
+  it('behind what the store has seen it has gone back, though it is no further off its own time line than it may be', () => {
+    const { state, read } = watching()
+    state.offMs = -4 * minuteMs
+    const seenMs = startMs + minuteMs + 1
+    expect(read({ seenMs, confirms: 0 })).toMatchObject({ nowMs: seenMs, jumpedByMs: -5 * minuteMs - 1 })
+  })
 })
 
 describe('processes on one store', () => {

@@ -2,13 +2,17 @@
 import { DatabaseSync } from 'node:sqlite'
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { ClockJumped } from '../../../src/core/ledger/clock-watch.ts'
 import { withDeadline } from '../../../src/core/ledger/deadline.ts'
+import { LedgerLost } from '../../../src/core/ledger/epoch.ts'
 import type { Ledger } from '../../../src/core/ledger/port.ts'
 import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
 import { makeStamp } from '../../../src/core/stamp.ts'
+import { systemClock } from '../../../src/runtime.ts'
 import { contractSettings } from '../../contract/ledger.ts'
 import { fakeClock } from '../../support/clock.ts'
-import { sqlWatched } from '../../support/ledger.ts'
+import { sqlWatched, upstashWatched } from '../../support/ledger.ts'
+import { startUpstashStandIn } from '../../support/upstash-stand-in.ts'
 
 function slow(lateMs: () => number) {
   const clock = fakeClock()
@@ -52,7 +56,7 @@ describe('an answer of the ledger that comes too late', () => {
     }
     expect((await ledger.usage()).used).toBe(0)
     expect(logged).toHaveLength(40)
-    expect(logged[0]).toBe('late_admission_given_back {"attempts":1}')
+    expect(logged[0]).toBe('admission_cancelled {"units":3}')
     expect(await ledger.admit([request('next')], 'live')).toMatchObject([{ verdicts: ['send', 'send'] }])
   })
 
@@ -93,6 +97,65 @@ describe('an answer of the ledger that comes too late', () => {
     await clock.advance(1_000)
     await given
     await Promise.all(behind)
-    expect(logged).toEqual(['late_admission_kept {"error":"RangeError"}'])
+    expect(logged).toEqual(['late_admission_failed {"error":"RangeError"}'])
+  })
+})
+
+describe('an admission that was given up', () => {
+  const given = (cancel: Ledger['cancel'], error: unknown = new TypeError('fetch failed')) => {
+    const { clock, ledger, behind, logged, request } = slow(() => 0)
+    const lost = withDeadline({ ...ledger, admit: () => Promise.reject(error), cancel }, 800, clock, {
+      background: (work) => behind.push(work),
+      log: (event, details) => logged.push(`${event} ${JSON.stringify(details)}`),
+    })
+    return { clock, lost, behind, logged, request }
+  }
+
+  it('is cancelled at once where its answer was lost, and again while the ledger is silent; a failure has its name in the log', async () => {
+    const cancelled: (readonly string[])[] = []
+    const { clock, lost, behind, logged, request } = given(async (requests) => {
+      cancelled.push(requests.map(({ token }) => token))
+      throw new RangeError('nobody@example.com')
+    })
+    await expect(lost.admit([request('one'), request('two')], 'live')).rejects.toThrow('fetch failed')
+    await turn()
+    expect(cancelled).toEqual([['one', 'two']])
+    for (let second = 0; second < 10; second++) await clock.advance(1_000)
+    await Promise.all(behind)
+    expect(cancelled).toHaveLength(3)
+    expect(logged).toEqual(['admission_not_cancelled {"tries":3,"error":"RangeError"}'])
+  })
+
+  it('is not where the ledger said that it admits nothing', async () => {
+    for (const error of [new ClockJumped(1), new LedgerLost('its epoch')]) {
+      const { lost, behind, request } = given(() => Promise.reject(new Error('asked')), error)
+      await expect(lost.admit([request('one')], 'live')).rejects.toBe(error)
+      expect(behind).toEqual([])
+    }
+  })
+
+  it.each(['lose_reply', 'cut_reply', 'first_only'] as const)('costs nothing on Redis: %s (G1, G7)', async (kind) => {
+    await using standIn = await startUpstashStandIn()
+    const behind: Promise<unknown>[] = []
+    const ledger = upstashWatched({ url: standIn.url, token: standIn.token, settings: contractSettings, timeoutMs: 5_000 })
+    const hurried = withDeadline(ledger, 2_000, systemClock, { background: (work) => behind.push(work), log: () => {} })
+    const nowMs = systemClock.now()
+    const request = (token: string) => ({
+      visitorHash: 'v',
+      attributes: [{ name: 'tier', stamp: makeStamp(nowMs, nowMs, '0'.repeat(16)) }],
+      units: 3,
+      token,
+      source: { name: 'kiosk', units: 100 },
+    })
+    await ledger.check()
+    for (let serial = 0; serial < 5; serial++) {
+      standIn.fault = { kind }
+      await expect(hurried.admit([request(`token-${serial}`)], 'live')).rejects.toThrow()
+      standIn.fault = undefined
+      await Promise.all(behind)
+      expect((await ledger.usage()).used).toBe(0)
+    }
+    expect(await hurried.admit([request('next')], 'live')).toMatchObject([{ verdicts: ['send'] }])
+    expect((await ledger.usage()).used).toBe(3)
   })
 })

@@ -11,7 +11,6 @@ import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
 import { upstashLedger } from '../../../src/core/ledger/upstash.ts'
 import { makeStamp } from '../../../src/core/stamp.ts'
 import { contractSettings } from '../../contract/ledger.ts'
-import { seededRandom } from '../../support/clock.ts'
 import { memoryWitness, watched } from '../../support/ledger.ts'
 import { startUpstashStandIn, type UpstashStandIn } from '../../support/upstash-stand-in.ts'
 
@@ -19,7 +18,6 @@ const startMs = 1_790_000_000_000
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
 const dayMs = 24 * hourMs
-const random = seededRandom(5)
 let standIn: UpstashStandIn
 let serial = 0
 beforeAll(async () => {
@@ -65,7 +63,7 @@ const makeUpstash: MakeStore = async (clock, prepare) => {
   const prefix = `k${process.pid}-${++serial}`
   await prepare?.(undefined, `${prefix}:quota`)
   const [witness, logged] = [memoryWitness(), [] as string[]]
-  const shared = { url: standIn.url, token: standIn.token, timeoutMs: 5_000, randomHex: random.hex, prefix, now: clock.now }
+  const shared = { url: standIn.url, token: standIn.token, timeoutMs: 5_000, prefix, now: clock.now }
   const expire = async () => {
     for (const key of (await standIn.command('KEYS', `${prefix}:v:*`)) as string[]) await standIn.command('DEL', key)
   }

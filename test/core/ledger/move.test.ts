@@ -4,13 +4,11 @@ import type { Ledger, LedgerSettings, LedgerStore } from '../../../src/core/ledg
 import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
 import { defaultLimits, type Limits } from '../../../src/core/limits.ts'
 import { ledgerMoveContract } from '../../contract/ledger-move.ts'
-import { seededRandom } from '../../support/clock.ts'
 import { sqlWatched, upstashWatched } from '../../support/ledger.ts'
 import { startUpstashStandIn, type UpstashStandIn } from '../../support/upstash-stand-in.ts'
 
 let standIn: UpstashStandIn
 let serial = 0
-const random = seededRandom(11)
 beforeAll(async () => {
   standIn = await startUpstashStandIn()
 })
@@ -30,7 +28,6 @@ const upstashWith = (limits: Limits) => (settings: LedgerSettings, clock: { now:
     token: standIn.token,
     settings,
     timeoutMs: 20_000,
-    randomHex: random.hex,
     prefix: `move${process.pid}-${++serial}`,
     now: clock.now,
   })

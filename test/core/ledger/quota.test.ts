@@ -33,8 +33,7 @@ const sql: Make = (clock) => {
 }
 const upstash: Make = (clock) => {
   const prefix = `q${random.hex(6)}`
-  return (settings) =>
-    upstashWatched({ url: standIn.url, token: standIn.token, settings, timeoutMs: 5_000, randomHex: random.hex, prefix, now: clock.now })
+  return (settings) => upstashWatched({ url: standIn.url, token: standIn.token, settings, timeoutMs: 5_000, prefix, now: clock.now })
 }
 
 const ask = async (ledger: Ledger, units: number, nowMs: number): Promise<Admission> => {

@@ -40,6 +40,7 @@ const open = (stamp: string, ageMs: number, more: Partial<OpenAttempt> = {}): Op
 })
 const young = settings.youngMs
 const aged = young + 1
+const attempt = { atMs: nowMs, lifeMs: young, token: 'new', bucket: nowMs + 99 }
 
 describe('admit: the first line that fits', () => {
   const due = { attempts: 1, notBeforeMs: nowMs }
@@ -124,50 +125,49 @@ describe('admit: the first line that fits', () => {
 })
 
 describe('admit: what the register becomes', () => {
-  const mine = { atMs: nowMs, lifeMs: young, token: 'new' }
   it.each<[string, Register | undefined, Register]>([
-    ['nothing known', undefined, { open: { stamp: at(10), ...mine } }],
-    ['an older one delivered', { done: at(5) }, { done: at(5), open: { stamp: at(10), ...mine } }],
-    ['an older one open', { open: open(at(5), aged) }, { open: { stamp: at(10), ...mine, below: [at(5)] } }],
+    ['nothing known', undefined, { open: { stamp: at(10), ...attempt } }],
+    ['an older one delivered', { done: at(5) }, { done: at(5), open: { stamp: at(10), ...attempt } }],
+    ['an older one open', { open: open(at(5), aged) }, { open: { stamp: at(10), ...attempt, below: [at(5)] } }],
     [
       'an older one open, newer than what was delivered',
       { done: at(1), open: open(at(5), aged) },
-      { done: at(1), open: { stamp: at(10), ...mine, below: [at(5)] } },
+      { done: at(1), open: { stamp: at(10), ...attempt, below: [at(5)] } },
     ],
     [
       'an open one that something delivered has passed: it is not to be opened again',
       { done: at(5), open: open(at(5), aged) },
-      { done: at(5), open: { stamp: at(10), ...mine } },
+      { done: at(5), open: { stamp: at(10), ...attempt } },
     ],
-    ['itself open', { open: open(at(10), aged) }, { open: { stamp: at(10), ...mine, again: true } }],
+    ['itself open', { open: open(at(10), aged) }, { open: { stamp: at(10), ...attempt, again: true } }],
     [
       'itself open above another: what is below stays',
       { open: open(at(10), aged, { below: [at(5)] }) },
-      { open: { stamp: at(10), ...mine, again: true, below: [at(5)] } },
+      { open: { stamp: at(10), ...attempt, again: true, below: [at(5)] } },
     ],
     [
       'an older one open above another: both stay',
       { open: open(at(5), aged, { below: [at(2)] }) },
-      { open: { stamp: at(10), ...mine, below: [at(5), at(2)] } },
+      { open: { stamp: at(10), ...attempt, below: [at(5), at(2)] } },
     ],
     [
       'too many below: the oldest kept stands for the rest, and is there twice',
       { open: open(at(9), aged, { below: [8, 7, 6, 5, 4, 3, 2, 1].map((ms) => at(ms)) }) },
-      { open: { stamp: at(10), ...mine, below: [9, 8, 7, 6, 5, 4, 3, 3].map((ms) => at(ms)) } },
+      { open: { stamp: at(10), ...attempt, below: [9, 8, 7, 6, 5, 4, 3, 3].map((ms) => at(ms)) } },
     ],
   ])('%s', (_, before, after) => {
-    expect(admitted(before, at(10), nowMs, 'new', young)).toStrictEqual(after)
+    expect(admitted(before, at(10), attempt)).toStrictEqual(after)
   })
 
   it.each([maxBelow - 1, maxBelow])('as many below as are told apart (%i) are kept as they are', (count) => {
     const below = Array.from({ length: count }, (_, index) => at(-index))
     const [newest = '', ...older] = below
-    expect(admitted({ open: open(newest, aged, { below: older }) }, at(10), nowMs, 'new', young).open?.below).toEqual(below)
+    expect(admitted({ open: open(newest, aged, { below: older }) }, at(10), attempt).open?.below).toEqual(below)
   })
 
   it('leaves what it was given as it is', () => {
     const before: Register = Object.freeze({ done: at(1), open: Object.freeze(open(at(5), aged)) })
-    admitted(before, at(10), nowMs, 'new', young)
+    admitted(before, at(10), attempt)
     settled(before, at(5), 'delivered', 'token')
     expect(before).toEqual({ done: at(1), open: open(at(5), aged) })
   })
@@ -349,7 +349,7 @@ describe('newest wins (G3), whatever the order of tries, outcomes, crashes and l
           expect(place).toBeGreaterThan(delivered)
           expect(place).toBeGreaterThanOrEqual(Math.max(-1, ...maybe))
           const token = `token-${index}`
-          register = admitted(register, stamp, clockMs, token, young)
+          register = admitted(register, stamp, { ...attempt, atMs: clockMs, token })
           if (outcome === 'unknown' || outcome === 'crash' || (settleLate && outcome === 'delivered')) maybe.push(place)
           if (outcome === 'crash') return
           const settle = () => {

@@ -394,6 +394,7 @@ function takingTurns(ledgers: readonly Ledger[]): Ledger {
   return {
     kind: 'embedded',
     admit: (requests, lane) => next().admit(requests, lane),
+    cancel: (requests) => next().cancel(requests),
     settle: (settlements, counts, leads) => next().settle(settlements, counts, leads),
     firstStamps: (events) => next().firstStamps(events),
     summary: () => next().summary(),

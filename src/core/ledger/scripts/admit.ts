@@ -2,8 +2,8 @@
  * The registers' half of an admission. KEYS: quota, grant, health, then for each request a visitor, an event and a source's
  * quota key (the visitor's key again where there is no event or no source). Opens the grant and takes from the window what each request in its turn
  * really needs, so that a request that sends nothing costs nothing.
- * Answers, having touched nothing, false where the grant is missing, null where the ledger lives in another epoch, and
- * { jumpedBy } while the clock is off.
+ * Answers, having touched nothing, false where the grant is missing, { cancelled } where it was cancelled, null where the
+ * ledger lives in another epoch, and { jumpedBy } while the clock is off.
  */
 import { health, prelude, registers } from './prelude.ts'
 
@@ -13,6 +13,7 @@ if window.epoch ~= input.epoch then return 'null' end
 if window.jumpedBy then return cjson.encode({ jumpedBy = window.jumpedBy }) end
 local grant = redis.call('GET', KEYS[2])
 if not grant then return 'false' end
+if grant == 'cancelled' then return cjson.encode({ cancelled = true }) end
 redis.call('DEL', KEYS[2])
 local grantBucket, granted, unknown = string.match(grant, '^(%d+)|(%d+)|(%d+)$')
 granted, unknown = tonumber(granted), tonumber(unknown)
@@ -47,10 +48,10 @@ local function judge(r, stamp, backoff, erased)
   return 'send'
 end
 
-local function admitted(r, stamp, token)
+local function admitted(r, stamp, token, bucket)
   local again = r.open == stamp
   local below = again and r.below or (r.open and with(r.open, r.below) or {})
-  return { done = r.done, open = stamp, at = now, life = input.youngMs, token = token, again = again, below = openBelow(below, r.done) }
+  return { done = r.done, open = stamp, at = now, life = input.youngMs, token = token, bucket = bucket, again = again, below = openBelow(below, r.done) }
 end
 
 local function isLastTry(visitor, hash)
@@ -130,7 +131,7 @@ for index, request in ipairs(input.requests) do
         if answer.verdicts[position] == 'send' then
           if bucket then
             local stamp = first or attribute.stamp
-            writeRegister(visitor, attribute.name, admitted(readRegister(visitor, attribute.name), stamp, request.token), livesFor(stamp))
+            writeRegister(visitor, attribute.name, admitted(readRegister(visitor, attribute.name), stamp, request.token, bucket), livesFor(stamp))
           else
             answer.verdicts[position] = instead
           end

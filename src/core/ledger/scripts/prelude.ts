@@ -9,8 +9,8 @@ export const prelude = window
  * whether there are any (field `p`). No hash holds more than `perPage` registers, but for a page of a visitor with about
  * a million; a head of an older version that does gives them to its pages, some at each write.
  *
- * A register is \`done|open|at|token~life|again|below,below\`. The life stands behind the token because an older version
- * takes both for the token, and keeps what it does not know.
+ * A register is `done|open|at|token~life~bucket|again|below,below`. Life and bucket stand behind the token because an older
+ * version takes all three for the token, and keeps what it does not know.
  */
 export const registers = `
 local lifeMs = input.retentionMs + input.slackMs + input.youngMs
@@ -34,9 +34,9 @@ local function parseRegister(kept)
   local function some(part) if part ~= '' then return part end end
   local below = {}
   for stamp in string.gmatch(rest, '[^,]+') do below[#below + 1] = stamp end
-  local life
-  token, life = string.match(token, '^([^~]*)~?(%d*)$')
-  return { done = some(done), open = some(open), at = tonumber(at), token = some(token), life = tonumber(life), again = again == '1', below = below }
+  local life, bucket
+  token, life, bucket = string.match(token, '^([^~]*)~?(%d*)~?(%d*)$')
+  return { done = some(done), open = some(open), at = tonumber(at), token = some(token), life = tonumber(life), bucket = tonumber(bucket), again = again == '1', below = below }
 end
 -- The hash that has a name's register, and what it has; nil where none has.
 local function findRegister(visitor, name)
@@ -76,6 +76,10 @@ local function tidy(key, visitor)
     end
   end
 end
+local function attemptText(r)
+  if not r.token or not r.life then return r.token or '' end
+  return r.token .. '~' .. text(r.life) .. (r.bucket and '~' .. text(r.bucket) or '')
+end
 -- ttl: how long it must live at least. A head lives as long as its pages: without it they would not be looked into.
 local function writeRegister(visitor, name, r, ttl)
   local field = 'a:' .. name
@@ -89,7 +93,7 @@ local function writeRegister(visitor, name, r, ttl)
       redis.call('HSET', visitor, 'p', '1')
       if redis.call('HLEN', key) >= input.perPage then tidy(key, visitor) end
     end
-    local parts = { r.done or '', r.open or '', r.at and text(r.at) or '', (r.token or '') .. (r.life and '~' .. text(r.life) or ''), r.again and '1' or '', table.concat(r.below or {}, ',') }
+    local parts = { r.done or '', r.open or '', r.at and text(r.at) or '', attemptText(r), r.again and '1' or '', table.concat(r.below or {}, ',') }
     redis.call('HSET', key, field, table.concat(parts, '|'))
     if key ~= visitor then extend(key, ttl) end
   elseif key then
@@ -118,6 +122,20 @@ local function with(first, rest)
   return all
 end
 local function livesFor(stamp) return math.max(now, stampTime(stamp)) - now + lifeMs end
+-- settled() of register.ts. Whether it closed an attempt of the token, and the bucket of its units.
+local function settleRegister(visitor, name, stamp, outcome, token)
+  local r = readRegister(visitor, name)
+  local mine, bucket = outcome ~= 'unknown' and r.open and r.token and r.token == token, r.bucket
+  if outcome == 'delivered' and (not r.done or stamp > r.done) then r.done = stamp end
+  if mine then
+    local back = {}
+    if outcome ~= 'delivered' then back = (outcome == 'unsent' and r.again) and with(r.open, r.below) or r.below end
+    local open = table.remove(back, 1)
+    r = { done = r.done, open = open, at = open and 0 or nil, below = open and openBelow(back, r.done) or {} }
+  end
+  writeRegister(visitor, name, r, livesFor(stamp))
+  return mine, bucket
+end
 local function readBackoff(key)
   local kept = redis.call('HGET', key, 'b')
   if not kept then return nil end

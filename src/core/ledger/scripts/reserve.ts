@@ -1,7 +1,7 @@
 /**
  * The quota's half of an admission, run by `Ratelimit`: sets units aside under a grant. KEYS: quota, grant.
  * Input: want, least, ceiling. As much of `want` as the ceiling leaves, if that is `least` or more, else nothing.
- * Answers { granted, total, retryAt? }; nothing is granted in another epoch than `epoch`, nor while the clock is off. Asked again for the same grant it answers the same: nothing is taken twice.
+ * Answers { granted, total, retryAt? }; nothing is granted in another epoch than `epoch`, under a grant that was cancelled, nor while the clock is off. Asked again for the same grant it answers the same: nothing is taken twice.
  */
 import { prelude } from './prelude.ts'
 
@@ -9,7 +9,7 @@ export const reserveScript = `${prelude}
 local kept = redis.call('GET', KEYS[2])
 local window = openWindow(KEYS[1])
 local granted, retryAt = 0, nil
-if window.epoch ~= input.epoch or window.jumpedBy then return cjson.encode({ granted = 0, total = 0 }) end
+if window.epoch ~= input.epoch or window.jumpedBy or kept == 'cancelled' then return cjson.encode({ granted = 0, total = 0 }) end
 if kept then
   granted = tonumber(string.match(kept, '^%d+|(%d+)'))
 else

@@ -81,20 +81,8 @@ for index, settlement in ipairs(input.settlements) do
   for position, attribute in ipairs(settlement.attributes) do names[position] = attribute.name end
   for position, attribute in ipairs(settlement.attributes) do
     if position == 1 then firstStamp = attribute.stamp end
-    local r, outcome = readRegister(visitor, attribute.name), attribute.outcome
-    local mine = outcome ~= 'unknown' and r.open and r.token and r.token == settlement.token
-    if outcome == 'delivered' then
-      delivered = true
-      if not r.done or attribute.stamp > r.done then r.done = attribute.stamp end
-    end
-    if mine then
-      closed = true
-      local back = {}
-      if outcome ~= 'delivered' then back = (outcome == 'unsent' and r.again) and with(r.open, r.below) or r.below end
-      local open = table.remove(back, 1)
-      r = { done = r.done, open = open, at = open and 0 or nil, below = open and openBelow(back, r.done) or {} }
-    end
-    writeRegister(visitor, attribute.name, r, livesFor(attribute.stamp))
+    delivered = delivered or attribute.outcome == 'delivered'
+    if settleRegister(visitor, attribute.name, attribute.stamp, attribute.outcome, settlement.token) then closed = true end
   end
   if delivered then
     redis.call('HDEL', visitor, 'b')
