@@ -128,6 +128,7 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
     find: createFind({ hasher, ledger, backlog, clock, maxOperations: settings.flushMaxOps }),
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),
+    restored: () => ledger.restored(),
     hashKeyName: () => hashKeyName(hasher),
   }
   const app = createApp({

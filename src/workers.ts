@@ -96,6 +96,9 @@ export class LedgerObject extends DurableObject<Env> {
   moveIn(part: MovedState) {
     return this.#ledger.moveIn(part)
   }
+  restored() {
+    return this.#ledger.restored()
+  }
   testimony() {
     return this.#witness.read()
   }
@@ -136,6 +139,7 @@ function objectLedger(stub: () => Stub): Ledger {
     visitor: (visitorHash) => stub().visitor(visitorHash),
     moveOut: (cursor) => stub().moveOut(cursor),
     moveIn: (part) => stub().moveIn(part),
+    restored: () => stub().restored(),
   }
 }
 

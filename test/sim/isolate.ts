@@ -196,7 +196,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
         visitor: (...parts) => ask(() => store.visitor(...parts)),
         moveOut: (...parts) => ask(() => store.moveOut(...parts)),
         moveIn: (...parts) => ask(() => store.moveIn(...parts)),
-        granted: (...parts) => ask(() => store.granted(...parts)),
+        life: (...parts) => ask(() => store.life(...parts)),
         begin: (...parts) => ask(() => store.begin(...parts)),
         charge: (...parts) => ask(() => store.charge(...parts)),
       },

@@ -67,6 +67,7 @@ export function withDeadline(ledger: Ledger, timeoutMs: number, clock: Clock, { 
     visitor: (visitorHash) => inTime(ledger.visitor(visitorHash)),
     moveOut: (cursor) => inTime(ledger.moveOut(cursor)),
     moveIn: (part) => inTime(ledger.moveIn(part)),
+    restored: () => inTime(ledger.restored()),
   }
 
   async function giveBackLate(requests: readonly AdmitRequest[], answer: Promise<readonly Admission[]>): Promise<void> {
