@@ -405,10 +405,10 @@ describe('ledger', () => {
   it('moves from one Upstash to another, and what was deferred is delivered; a URL that is wrong for a while changes nothing', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     // Each its own server, also where `REDIS_URL` names one.
-    const database = () => startUpstashStandIn({ durableIn: mkdtempSync(join(folder, 'redis-')) })
-    await using from = await database()
-    await using to = await database()
-    await using wrong = await database()
+    const ownRedis = () => startUpstashStandIn({ durableIn: mkdtempSync(join(folder, 'redis-')) })
+    await using from = await ownRedis()
+    await using to = await ownRedis()
+    await using wrong = await ownRedis()
     const on = ({ url, token }: UpstashStandIn) => ({ UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token })
     const first = await startServer(emulator.origin, { settings: on(from) })
     const { folder: kept } = first
@@ -439,6 +439,16 @@ describe('ledger', () => {
     expect(await third.relay.operator.usage()).toMatchObject({ used: 5 })
     expect((await third.relay.operator.usage()).lostAtMs).toBeUndefined()
     expect(third.logged.filter(({ event }) => event.startsWith('ledger_'))).toMatchObject([{ event: 'ledger_returned', elsewhere: 0 }])
+
+    const home = join(folder, 'ledger-home.ndjson')
+    expect(await cli(['ledger', 'export', home, '--wait-ms', '1'], envOf(third))).toMatchObject({ status: 0 })
+    await third.stop()
+    const database = { RELAY_DB: join(kept, 'relay.sqlite'), HASH_KEY: testSecrets.hashKey }
+    expect(await cli(['ledger', 'import', home], database)).toMatchObject({ status: 0 })
+    await using embedded = await startServer(emulator.origin, { folder: kept })
+    await cli(['send', file('batch=thirdPartyId,tier\n7,x\n')], envOf(embedded))
+    expect(await embedded.relay.operator.usage()).toMatchObject({ used: 6 })
+    expect(embedded.logged.filter(({ event }) => event.startsWith('ledger_'))).toEqual([])
   })
 
   it('and back, through a relay', async () => {

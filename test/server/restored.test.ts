@@ -46,7 +46,7 @@ async function spentAfterBackup(emulator: Emulator) {
   backup(file)
   const second = await start()
   await send(second, 25)
-  await second.relay.flush()
+  // As it stops, the witness learns how much that was.
   await second.stop()
   const spent = emulator.statistics().calls
   expect(spent).toBeGreaterThan(2)
@@ -60,7 +60,7 @@ describe('put back from a backup', () => {
     ['the witness alone', 'witness'],
   ] as const)('%s: no more is sent than the quota', async (_, which) => {
     await using emulator = await startEmulator({ autoSeed: true })
-    const { file, start, env: _env } = await spentAfterBackup(emulator)
+    const { file, start } = await spentAfterBackup(emulator)
     putBack(file, which)
     await using server = await start()
     await server.relay.flush()
@@ -69,6 +69,24 @@ describe('put back from a backup', () => {
     expect(emulator.statistics().calls).toBeLessThanOrEqual(20)
     expect(server.logged.some(({ event }) => event === 'ledger_went_back')).toBe(which === 'file')
     expect(server.logged.some(({ event }) => event === 'ledger_lost')).toBe(false)
+  })
+
+  it('the ledger alone, behind a run of the batch runner', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin, { settings })
+    await server.relay.operator.pause(true)
+    await send(server, 5)
+    await server.relay.operator.pause(false)
+    await server.stop()
+    const file = join(server.folder, 'relay.sqlite')
+    backup(file)
+    expect(JSON.parse((await cli(['flush'], server.env)).out)).toMatchObject({ replayed: 5 })
+    putBack(file, 'file')
+    await using again = await startServer(emulator.origin, { folder: server.folder, settings })
+    await again.relay.flush()
+    expect((await again.relay.operator.usage()).used).toBe(5)
+    expect(again.logged.some(({ event }) => event === 'ledger_went_back')).toBe(true)
+    expect(emulator.statistics().calls).toBe(5)
   })
 
   it('the ledger, where its witness is gone or was never here: the whole quota counts as spent until it is stated', async () => {

@@ -18,7 +18,7 @@
  */
 import type { Random } from '../clock.ts'
 import { ClockJumped } from './clock-watch.ts'
-import type { Ledger, LedgerStore, Life } from './port.ts'
+import type { Ledger, LedgerStore } from './port.ts'
 
 /** `first`: begun, and not yet known to have taken. `lost`: the same, after a loss. */
 export interface Testimony {
@@ -28,15 +28,13 @@ export interface Testimony {
   readonly granted: number
   /** The epoch whose loss began this one, until it is steady. */
   readonly after?: string
-  /** Units heard of in all epochs; only what it grew by says something. Absent, as in older versions: none. */
-  readonly heard?: number
+  /** How much of `granted` is not to be added to what was heard of in earlier epochs. Absent, as in older versions: 0. */
+  readonly base?: number
   /** Epochs that lost their place, the latest last, as they stood then: at most `maxReplaced`. */
   readonly replaced?: readonly Replaced[]
 }
 
-export interface Replaced extends Life {
-  readonly heard: number
-}
+export type Replaced = Pick<Testimony, 'epoch' | 'granted' | 'base'>
 
 /** A testimony fits into the metadata of a key in KV. */
 export const maxReplaced = 6
@@ -128,7 +126,7 @@ export function watchedLedger(store: LedgerStore, { witness, memory, alone = fal
       if (granted === undefined) await settleEpoch(epoch)
       else if (seen !== undefined && seen.epoch !== epoch) await settleEpoch()
       else if (seen !== undefined && granted < seen.granted) await chargeForgotten(seen.granted)
-      else if (seen !== undefined && granted > seen.granted) await witness.replace(seen, heardOf(seen, granted))
+      else if (seen !== undefined && granted > seen.granted) await witness.replace(seen, { ...seen, granted })
     },
   }
 
@@ -153,11 +151,12 @@ export function watchedLedger(store: LedgerStore, { witness, memory, alone = fal
     if (seen.state !== 'steady') {
       const life = await store.begin(seen.epoch, seen.state === 'lost', seen.after)
       const { after, ...kept } = seen
-      seen = await witness.replace(seen, { ...kept, ...life, state: 'steady' })
+      seen = await witness.replace(seen, { ...kept, ...life, state: 'steady', base: life.granted - heardBy(seen) })
     }
     memory.epoch = seen.epoch
     memory.granted = seen.granted
-    memory.untold = seen.replaced?.at(-1)?.heard === (seen.heard ?? 0)
+    const left = seen.replaced?.at(-1)
+    memory.untold = left !== undefined && heardBy(left) === heardBy(seen)
     return seen.epoch
   }
 
@@ -171,7 +170,9 @@ export function watchedLedger(store: LedgerStore, { witness, memory, alone = fal
 
   async function declareLost(seen: Testimony): Promise<Testimony> {
     log('ledger_lost', { granted: seen.granted })
-    return witness.replace(seen, { epoch: random.hex(epochBytes), state: 'lost', granted: 0, after: seen.epoch, ...leave(seen) })
+    const { heard, replaced } = leave(seen)
+    const epoch = random.hex(epochBytes)
+    return witness.replace(seen, { epoch, state: 'lost', granted: 0, after: seen.epoch, base: -heard, replaced })
   }
 
   /** Where the store lives in an epoch that was replaced, that epoch stands again. */
@@ -180,30 +181,33 @@ export function watchedLedger(store: LedgerStore, { witness, memory, alone = fal
     const before = seen.replaced?.find(({ epoch, granted }) => epoch === life?.epoch && granted <= life.granted)
     if (life === undefined || before === undefined) return undefined
     const { heard, replaced } = leave(seen)
-    const elsewhere = heard - before.heard
-    // What was sent elsewhere is in no register here.
-    if (elsewhere > 0) await chargeForgotten(life.granted + elsewhere)
+    const elsewhere = heard - heardBy(before)
+    const granted = life.granted + elsewhere
+    // As after forgotten grants: what was sent elsewhere is in no register here.
+    if (elsewhere > 0) await chargeForgotten(granted)
     log('ledger_returned', { granted: life.granted, elsewhere })
     const others = replaced.filter(({ epoch }) => epoch !== life.epoch)
-    return witness.replace(seen, { epoch: life.epoch, state: 'steady', granted: life.granted + elsewhere, heard, replaced: others })
+    return witness.replace(seen, { epoch: life.epoch, state: 'steady', granted, base: granted - heard, replaced: others })
   }
 
   /** What stays known of the epoch that stands, once it has lost its place. */
   function leave(seen: Testimony): { readonly heard: number; readonly replaced: readonly Replaced[] } {
-    const { epoch, granted, heard, replaced = [] } = heardOf(seen, memory.epoch === seen.epoch ? memory.granted : 0)
-    return { heard, replaced: [...replaced.filter((one) => one.epoch !== epoch), { epoch, granted, heard }].slice(-maxReplaced) }
+    const { epoch, base = 0, replaced = [] } = seen
+    const left = { epoch, base, granted: Math.max(seen.granted, memory.epoch === epoch ? memory.granted : 0) }
+    return { heard: heardBy(left), replaced: [...replaced.filter((one) => one.epoch !== epoch), left].slice(-maxReplaced) }
   }
 
   /** Before the first grant in an epoch is used: a ledger that comes back must learn that something was sent elsewhere. */
   async function tell(epoch: string, granted: number): Promise<void> {
     const seen = await witness.read()
-    const standing = seen?.epoch === epoch ? await witness.replace(seen, heardOf(seen, granted)) : seen
+    const news = seen?.epoch === epoch && seen.granted < granted
+    const standing = news ? await witness.replace(seen, { ...seen, granted }) : seen
     if (standing?.epoch !== epoch) throw new LedgerLost('its epoch')
     memory.untold = false
   }
 }
 
-function heardOf(seen: Testimony, granted: number): Testimony & { readonly heard: number } {
-  const more = Math.max(0, granted - seen.granted)
-  return { ...seen, granted: seen.granted + more, heard: (seen.heard ?? 0) + more }
+/** Units heard of in all epochs until then; only what it grew by says something. */
+function heardBy({ granted, base = 0 }: Replaced): number {
+  return granted - base
 }

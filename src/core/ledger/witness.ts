@@ -46,7 +46,7 @@ export function kvWitness(
     async replace(seen, next) {
       if (seen?.epoch === next.epoch && seen.state === next.state) return next
       // No epoch is known again without what it had granted.
-      const { replaced, heard, ...kept } = next
+      const { replaced, base, ...kept } = next
       const older = await names()
       await kv.put(`${prefix}${String(now()).padStart(13, '0')}-${randomHex(4)}`, '', { metadata: { ...kept, granted: 0 } })
       for (const { name } of older) await kv.delete(name)
