@@ -70,7 +70,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   return composeRelay({
     settings,
     sources,
-    ledger: withDeadline(ledgerOf(settings, storage, random, log), settings.ledgerTimeoutMs, clock, { background, log }),
+    ledger: withDeadline(openLedger({ settings, storage, random, log }), settings.ledgerTimeoutMs, clock, { background, log }),
     backlog: storage.backlog(await createSeal(settings.backlogKeys, randomBytes)),
     clock,
     random,
@@ -85,7 +85,8 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   })
 }
 
-function ledgerOf(settings: Settings, storage: Storage, random: Random, log: RelayParts['log']): Ledger {
+/** The ledger that the settings name, watched by the storage's witness; nothing bounds how long it takes. */
+export function openLedger({ settings, storage, random = systemRandom, log = logLine }: Omit<RelayOptions, 'sources'>): Ledger {
   if (settings.upstash === undefined) return storage.embeddedLedger(settings)
   const store = upstashLedger({
     ...settings.upstash,

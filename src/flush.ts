@@ -32,7 +32,9 @@ export async function flushOnce({ sources, env, log, stopping, progress }: Flush
       log,
       ...(stopping === undefined ? {} : { stopping }),
     })
-    return await relay.flush(progress)
+    const report = await relay.flush(progress)
+    if (report.calls > 0) await relay.testify()
+    return report
   } finally {
     storage.close()
   }

@@ -1,5 +1,5 @@
 /**
- * A SQLite file that stays the one that was opened.
+ * A SQLite file that stays the one that was opened, and so do the files that belong to it.
  *
  * Guarantee: no step is said to be done in a file that its name no longer leads to: removed, renamed or replaced under a
  * running process, it would take everything and be gone with the process. Known hole: one that is removed behind the
@@ -11,19 +11,22 @@ import type { Sql } from './core/ledger/sql.ts'
 export class FileReplaced extends Error {
   override readonly name = 'FileReplaced'
   constructor() {
-    super('the file is no longer the one that was opened: restart')
+    super('a file is no longer the one that was opened: restart')
   }
 }
 
-/** @param file as it was opened, a moment ago */
-export function ofOneFile(sql: Sql, file: string): Sql {
-  const opened = identityOf(file)
+/**
+ * @param sql a database in one of them
+ * @param files as they were opened, a moment ago
+ */
+export function ofOneFile(sql: Sql, files: readonly string[]): Sql {
+  const opened = files.map(identityOf)
   return {
     ...sql,
     async inTurn(work) {
       const result = await sql.inTurn(work)
       // Behind the work, which would else be done in a file that went meanwhile.
-      if (identityOf(file) !== opened) throw new FileReplaced()
+      if (files.some((file, index) => identityOf(file) !== opened[index])) throw new FileReplaced()
       return result
     },
   }

@@ -6,6 +6,7 @@ import type { Clock, Random } from './core/clock.ts'
 import type { Wire } from './core/codec.ts'
 import { createDoor } from './core/door.ts'
 import { createErase } from './core/erase.ts'
+import { errorName } from './core/errors.ts'
 import { createHasher, hashKeyName } from './core/hash.ts'
 import type { Ledger } from './core/ledger/port.ts'
 import { defaultLimits, type Limits } from './core/limits.ts'
@@ -60,6 +61,8 @@ export interface Relay {
   ready(): Promise<Readiness>
   /** Maps an event again that could not be mapped, by the key of its dead letter. */
   readonly remap: Remap
+  /** Tells the ledger's witness what was granted, for a process that ends: a run does so when it begins. Never rejects. */
+  testify(): Promise<void>
   /** One run over the backlog. Never rejects: what stopped it stands in the report. */
   flush(progress?: (soFar: Readonly<FlushReport>) => void): Promise<FlushReport>
 }
@@ -128,6 +131,7 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
     find: createFind({ hasher, ledger, backlog, clock, maxOperations: settings.flushMaxOps }),
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),
+    restored: () => ledger.restored(),
     hashKeyName: () => hashKeyName(hasher),
   }
   const app = createApp({
@@ -143,7 +147,8 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
     clock,
     log,
   })
-  return { app, operator, ready: ready.fresh, remap: createRemap({ backlog, deliver, map: mapAgain }), flush: run }
+  const testify = () => ledger.check().catch((error) => log('witness_not_told', { error: errorName(error) }))
+  return { app, operator, ready: ready.fresh, remap: createRemap({ backlog, deliver, map: mapAgain }), testify, flush: run }
 
   async function quarantine(dead: DeadLetter): Promise<string> {
     const key = await backlog.bury(dead)

@@ -107,6 +107,8 @@ export async function serve({ sources, env, log = logWithTime }: ServerOptions):
         await Promise.all([listening.close(), flushing])
         // What ends may leave something behind itself.
         while (behind.size > 0) await Promise.all(behind)
+        // Or a copy of a minute ago, put back while nothing runs, would not be known for older.
+        await relay.testify()
         return true
       }
       const given = new AbortController()

@@ -3,8 +3,9 @@
  *
  * Guarantee: what was acknowledged is on disk. The witness of the embedded ledger lies in a second file beside it
  * (`<file>-witness`): where the first is gone, or an older copy of it came back, that is noticed and nothing is sent
- * (docs/architecture.md). Of files that are removed under a running process nothing more is acknowledged (one-file.ts).
- * Known hole: who removes both has a first start.
+ * (docs/architecture.md); where the second is gone, it can't be told, and the first counts as an older copy. Of files that
+ * are removed under a running process nothing more is acknowledged (one-file.ts).
+ * Known hole: who removes both has a first start; who puts both back must say so (`target-relay ledger restored`).
  */
 import { DatabaseSync } from 'node:sqlite'
 import { sqliteBacklog } from './core/backlog/sqlite.ts'
@@ -30,14 +31,14 @@ export interface SqliteStorage extends Storage {
 export function sqliteStorage(file: string, { log = logLine }: { log?: RelayParts['log'] } = {}): SqliteStorage {
   const database = new DatabaseSync(file)
   const witnessed = new DatabaseSync(file === ':memory:' ? file : `${file}-witness`)
-  const opened = (connection: DatabaseSync, name: string) =>
-    file === ':memory:' ? nodeSqlite(connection) : ofOneFile(nodeSqlite(connection), name)
-  const sql = opened(database, file)
-  const witness = sqlWitness(opened(witnessed, `${file}-witness`))
+  // Nothing more is done in either once one of them is gone: without its witness a ledger is not watched.
+  const files = file === ':memory:' ? [] : [file, `${file}-witness`]
+  const sql = ofOneFile(nodeSqlite(database), files)
+  const witness = sqlWitness(ofOneFile(nodeSqlite(witnessed), files))
   const memory = newEpochMemory()
   return {
     embeddedLedger: (settings) =>
-      watchedLedger(sqlLedger(sql, ledgerSettings(settings), systemClock), { witness, memory, random: systemRandom, log }),
+      watchedLedger(sqlLedger(sql, ledgerSettings(settings), systemClock), { witness, memory, alone: true, random: systemRandom, log }),
     witness,
     memory,
     relayMemory: newRelayMemory(),

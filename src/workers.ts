@@ -99,6 +99,9 @@ export class LedgerObject extends DurableObject<Env> {
   moveIn(part: MovedState) {
     return this.#ledger.moveIn(part)
   }
+  restored() {
+    return this.#ledger.restored()
+  }
   testimony() {
     return this.#witness.read()
   }
@@ -140,6 +143,7 @@ function objectLedger(stub: () => Stub): Ledger {
     visitor: (visitorHash) => stub().visitor(visitorHash),
     moveOut: (cursor) => stub().moveOut(cursor),
     moveIn: (part) => stub().moveIn(part),
+    restored: () => stub().restored(),
   }
 }
 

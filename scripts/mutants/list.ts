@@ -4,6 +4,7 @@ import { blameMutants } from './blame.ts'
 import { cliMutants } from './cli.ts'
 import { edgeMutants } from './edge.ts'
 import { flushMutants } from './flush.ts'
+import { identityMutants } from './identity.ts'
 import type { Mutant } from './mutant.ts'
 import { readToBreakMutants } from './read-to-break.ts'
 import { registersMutants } from './registers.ts'
@@ -1095,6 +1096,7 @@ export const mutants: readonly Mutant[] = [
   ...cliMutants,
   ...edgeMutants,
   ...flushMutants,
+  ...identityMutants,
   ...readToBreakMutants,
   ...registersMutants,
   ...windowMutants,

@@ -162,8 +162,8 @@ export const readToBreakMutants: readonly Mutant[] = [
     name: 'the witness never learns what was granted',
     breaks: 'G1',
     file: 'src/core/ledger/epoch.ts',
-    find: 'await witness.replace(seen, { ...seen, granted })',
-    replace: 'void seen',
+    find: 'await witness.replace(seen, { ...seen, granted })\n    },',
+    replace: 'void seen\n    },',
     tests: epoch,
   },
   {

@@ -1,4 +1,7 @@
-/** `target-relay ledger export|import`: a ledger's state on its way into another one, so that no quota is spent twice. */
+/**
+ * `target-relay ledger export|import|restored`: a ledger's state on its way into another one, so that no quota is spent
+ * twice, and the word that it was put back to an earlier moment.
+ */
 import { existsSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,6 +11,7 @@ import { createHasher, hashKeyName } from '../core/hash.ts'
 import { movedStateReader } from '../core/ledger/moved-state.ts'
 import type { MovedState } from '../core/ledger/port.ts'
 import { upstashLedger } from '../core/ledger/upstash.ts'
+import { openLedger } from '../create-relay.ts'
 import { systemRandom } from '../runtime.ts'
 import { openStorage } from '../server.ts'
 import { ledgerSettings, parseSettings, type Settings } from '../settings.ts'
@@ -24,16 +28,19 @@ const statePath = '/admin/api/ledger/state'
 const stateShape = z.object({ part: z.unknown(), cursor: z.string().optional(), hashKey: z.string() })
 
 export const ledger: Command = {
-  summary: "move a ledger's state: export, import",
+  summary: "move a ledger's state: export, import; say that it was restored",
   usage: `target-relay ledger export <file> [--relay <url>] [--wait-ms ${settleMs}]
 target-relay ledger import <file> [--relay <url>]
+target-relay ledger restored [--relay <url>]
 
 export pauses the relay (ADMIN_TOKEN), waits until what is under way is settled, and writes quota spent, registers and
 event ids to a file, as lines of JSON. It holds no ids or values, but keyed hashes. The relay stays paused.
 import takes the file into the ledger that the settings of the environment name: UPSTASH_REDIS_REST_URL and _TOKEN, else
 RELAY_DB; or, with --relay, into that relay's own. HASH_KEY must be the one under which it was written. An export adds to
 what is spent there once, however often it is imported. A file that was cut, changed, or joined with another is refused
-before anything of it is taken in. How to move from one ledger to the other: docs/deploy.md.`,
+before anything of it is taken in. restored says, before the relay is started again, that this ledger (named as for import) was
+put back to an earlier moment: its whole quota counts as spent for one window, or until you state what was spent, and what
+is older than now ends in the dead letters. How to move from one ledger to the other: docs/deploy.md.`,
 
   async run(io) {
     const { values, positionals } = parseArgs({
@@ -42,11 +49,12 @@ before anything of it is taken in. How to move from one ledger to the other: doc
       options: { relay: { type: 'string' }, 'wait-ms': { type: 'string', default: String(settleMs) } },
     })
     const [what, file] = positionals
-    if (file === undefined || positionals.length > 2) throw new Misuse('name export or import, and a file')
+    if (what === 'restored' && positionals.length === 1) return restored(io, values.relay)
+    if (file === undefined || positionals.length > 2) throw new Misuse('name export or import and a file, or restored')
     if (!/^\d{1,7}$/.test(values['wait-ms'])) throw new Misuse('--wait-ms is a whole number of milliseconds')
     if (what === 'export') return exportTo(file, io, values.relay, Number(values['wait-ms']))
     if (what === 'import') return importFrom(file, io, values.relay)
-    throw new Misuse(`${what} is neither export nor import`)
+    throw new Misuse(`${what} is none of export, import and restored`)
   },
 }
 
@@ -107,11 +115,16 @@ async function importFrom(file: string, { env, err }: Io, relay: string | undefi
   try {
     if (destination.hashKey !== undefined && destination.hashKey !== written)
       throw new Misuse('HASH_KEY is not the one under which the export was written')
+    let identity: Pick<MovedState, 'life' | 'lostMs'> = {}
     for await (const { part, hashKey } of readLedgerFile(file, nowMs)) {
-      await destination.take(part, hashKey)
+      const { life, ...rest } = part
+      await destination.take(rest, hashKey)
+      if (life !== undefined) identity = { life, ...(part.lostMs === undefined ? {} : { lostMs: part.lostMs }) }
       count(counts, part)
       takenIn++
     }
+    // Last: a ledger that has half of it is not yet the one that was exported.
+    if (identity.life !== undefined) await destination.take({ units: [], visitors: [], events: [], ...identity }, written)
   } catch (error) {
     if (error instanceof Misuse && takenIn === 0) throw error
     const done = takenIn === 0 ? 'nothing is known to be taken in' : `${inWords(counts)} are taken in`
@@ -121,6 +134,35 @@ async function importFrom(file: string, { env, err }: Io, relay: string | undefi
   }
   err(`${inWords(counts)} taken into ${destination.into}`)
   return exit.ok
+}
+
+async function restored({ env, err }: Io, relay: string | undefined): Promise<Exit> {
+  const into = relay === undefined ? await restoredOfEnvironment(env) : await restoredOfRelay(env, relay)
+  err(`${into}: the whole quota counts as spent for a window, or until you state what was spent (POST /admin/api/quota/spent)`)
+  return exit.ok
+}
+
+async function restoredOfRelay(env: Io['env'], relay: string): Promise<string> {
+  const client = adminClient({ env }, relay)
+  await client.post('/admin/api/ledger/restored')
+  return client.url
+}
+
+async function restoredOfEnvironment(env: Io['env']): Promise<string> {
+  const settings = settingsOf(env)
+  const storage = open(settings)
+  try {
+    await openLedger({ settings, storage, log: () => {} }).restored()
+  } finally {
+    storage.close()
+  }
+  return settings.upstash === undefined ? settings.relayDb : 'Upstash'
+}
+
+function settingsOf(env: Io['env']): Settings {
+  const parsed = parseSettings({ TARGET_CLIENT_CODE: 'none', ...env })
+  if (!parsed.ok) throw new Misuse(parsed.problems.join('; '))
+  return parsed.settings
 }
 
 interface Destination {
@@ -137,9 +179,7 @@ function ledgerOfRelay(env: Io['env'], relay: string): Destination {
 }
 
 async function ledgerOfEnvironment(env: Io['env']): Promise<Destination> {
-  const parsed = parseSettings({ TARGET_CLIENT_CODE: 'none', ...env })
-  if (!parsed.ok) throw new Misuse(parsed.problems.join('; '))
-  const { settings } = parsed
+  const settings = settingsOf(env)
   const hashKey = await hashKeyName(await createHasher(settings.hashKey))
   if (settings.upstash !== undefined) {
     const store = upstashLedger({

@@ -85,6 +85,10 @@ export function adminApi(parts: AppParts): Hono<{ Variables: { body: unknown } }
     await operator.moveIn(checked.state)
     return c.json(await operator.usage())
   })
+  app.post('/ledger/restored', async (c) => {
+    await operator.restored()
+    return c.json(await operator.usage())
+  })
   // The ledger or the store did not answer: nothing about why.
   app.onError((_error, c) => problem(c, 'unavailable'))
   return app

@@ -65,6 +65,21 @@ const old = (more: readonly object[] = parts.map((part, index) => ({ id: `abc:${
   [{ targetRelayLedger: 1, exportedAt: '2026-11-24T10:00:00Z', hashKey }, ...more, end].map((line) => `${JSON.stringify(line)}\n`).join('')
 
 describe('an export', () => {
+  it('is taken in with who it is last: half of it is not yet that ledger', async () => {
+    const life = { epoch: 'e0', granted: 500 }
+    const path = pathOf()
+    const writer = await writeLedgerFile(path, 'abd')
+    await writer.head(hashKey)
+    for (const part of parts) await writer.part(part === parts[0] ? { ...part, life, lostMs: nowMs } : part)
+    await writer.end()
+    await writer.close()
+    const { status, taken } = await imported(readFileSync(path, 'utf8'))
+    expect(status).toBe(0)
+    expect(taken.map((part) => part.life)).toEqual([undefined, undefined, undefined, life])
+    // A ledger that begins to live by it knows of the loss from then on.
+    expect(taken.map((part) => part.lostMs)).toEqual([nowMs, undefined, undefined, nowMs])
+  })
+
   it('is read as it was written, with what Unicode calls a line', async () => {
     const read: MovedState[] = []
     for await (const { part } of readLedgerFile(file(whole), nowMs)) read.push(part)

@@ -487,6 +487,7 @@ export function modelLedger(
       }),
     moveOut: () => Promise.reject(new Error('a model stays where it is')),
     moveIn: () => Promise.reject(new Error('a model stays where it is')),
+    restored: () => Promise.reject(new Error('a model forgets nothing')),
     steppedBackMs: () => behindMs,
     restarted: () => settings !== first,
     mostInAnyWindow: () =>

@@ -41,6 +41,7 @@ async function admin(world: World, adminToken: string | null = testSecrets.admin
       find: createFind({ hasher, ledger, backlog, clock: world.clock, maxOperations }),
       moveOut: (cursor) => ledger.moveOut(cursor),
       moveIn: (part) => ledger.moveIn(part),
+      restored: () => ledger.restored(),
       hashKeyName: async () => 'a-key',
     },
     clock: systemClock,
@@ -168,6 +169,15 @@ describe('ledger/state', () => {
   it('takes a part in', async () => {
     const world = await createWorld()
     expect((await (await admin(world))('/ledger/state', { body: units(5) })).answer).toMatchObject({ used: 5 })
+  })
+})
+
+describe('ledger/restored', () => {
+  it('counts the whole quota as spent, and answers how it stands', async () => {
+    const world = await createWorld()
+    const ask = await admin(world)
+    expect((await ask('/ledger/restored', { headers: {} })).status).toBe(401)
+    expect((await ask('/ledger/restored')).answer).toMatchObject({ remaining: 0, lostAtMs: expect.any(Number) })
   })
 })
 

@@ -58,6 +58,7 @@ async function edge(receipts: (update: Update) => Receipt = () => ({ status: 'su
       find: () => Promise.reject(new Error('not here')),
       moveOut: () => Promise.reject(new Error('not here')),
       moveIn: () => Promise.reject(new Error('not here')),
+      restored: () => Promise.reject(new Error('not here')),
       hashKeyName: () => Promise.reject(new Error('not here')),
     },
     clock: systemClock,

@@ -35,6 +35,8 @@ export const kinds = [
   'ledger answers lost',
   'ledger went back',
   'ledger lost everything',
+  'ledger was another one',
+  'ledger was itself again',
   'KV outages',
   'KV puts that failed and were kept',
   'stale lists: missed an entry',

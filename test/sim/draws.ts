@@ -37,6 +37,8 @@ const chances = {
   denials: 0.1,
   /** Entries in KV that nobody can read. */
   garbage: 0.08,
+  /** A URL that is wrong for a while: every isolate speaks to another, empty ledger, and then to its own again. */
+  'another ledger': 0.06,
   /** An operator who erases a visitor. */
   erase: 0.06,
 } as const

@@ -155,7 +155,8 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
   const log = (event: string, details: object = {}) => {
     const line = JSON.stringify({ event, ...details })
     oracle.checkDiscreet('a log line', line)
-    if (event === 'ledger_lost' || event === 'ledger_went_back') shared.trace(`${name} ${line}`)
+    if (event === 'ledger_returned') coverage['ledger was itself again']++
+    if (event.startsWith('ledger_')) shared.trace(`${name} ${line}`)
   }
   const { kv } = shared
   const noteFates = (settlements: readonly Settlement[]) => {
@@ -197,7 +198,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
         visitor: (...parts) => ask(() => store.visitor(...parts)),
         moveOut: (...parts) => ask(() => store.moveOut(...parts)),
         moveIn: (...parts) => ask(() => store.moveIn(...parts)),
-        granted: (...parts) => ask(() => store.granted(...parts)),
+        life: (...parts) => ask(() => store.life(...parts)),
         begin: (...parts) => ask(() => store.begin(...parts)),
         charge: (...parts) => ask(() => store.charge(...parts)),
       },

@@ -17,7 +17,7 @@ import { testSecrets } from '../support/secrets.ts'
 import { putState, takeState } from '../support/sqlite-state.ts'
 import { anyErrors, ledgerClocks, type WrongClock, wrongClock } from './clocks.ts'
 import { type Coverage, noCoverage } from './coverage.ts'
-import { between, type DrawOptions, type Night, nightOf, pick } from './draws.ts'
+import { between, type DrawOptions, magnitude, type Night, nightOf, pick } from './draws.ts'
 import { type Outages, outagesOf, type Weather, weatherOf } from './faults.ts'
 import { createIsolate, type Isolate, type Shared } from './isolate.ts'
 import { bulkToken, firstKnobs, highToken, type Knobs, knobNames, limitsOf, settingsOf, turned } from './knobs.ts'
@@ -175,12 +175,13 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   const wrongClocks: WrongClock[] = []
   let weatherIsClear = false
 
+  const witness = memoryWitness()
   const shared: Shared = {
     ...parts,
     reached,
     invocations: [],
     storeFor: (own) => (oneObject ? movingStore(() => storeOf(settings)) : storeOf(own)),
-    witness: memoryWitness(),
+    witness,
     kv,
     fetchFor: (timeoutMs) =>
       simulatedTarget({
@@ -261,6 +262,8 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     })
   // One that loses its state while its clock is wrong, and nothing tells, can't know when that was (a known hole).
   if (!gentle && random.fraction() < 0.12 && ledgerClock === undefined) loseLedger()
+  // An erasure that another ledger took must be asked for again (a known hole).
+  else if (night.has('another ledger') && ledgerClock === undefined && !night.has('erase')) mistakeLedger()
   for (const { fromMs, toMs } of outages.paused) {
     time.at(fromMs, () => void storeOf(settings).pause(true))
     time.at(toMs, () => void storeOf(settings).pause(false))
@@ -499,6 +502,35 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
         }
       })
     })
+  }
+
+  /** The URL of another database, for a while; a process has one URL all its life. */
+  function mistakeLedger(): void {
+    const own = night.random('another ledger')
+    const fromMs = startMs + own.fraction() * traffic.lengthMs
+    const restart = () => {
+      for (const isolate of isolates) isolate?.die()
+    }
+    time.at(fromMs, () => {
+      coverage['ledger was another one']++
+      trace('another ledger answers')
+      restart()
+      const state = takeState(database)
+      putState(database)
+      time.at(fromMs + magnitude(own, 200, 20 * minuteMs), () => {
+        // What the other one granted since its witness was told last is charged nowhere (a known hole).
+        const told = witness.row
+        const untold = told !== undefined && told.epoch === epochOf() ? Math.max(0, grantedOf() - told.granted) : 0
+        oracle.forgottenUnits += untold
+        trace(`the ledger answers again, ${untold} grants elsewhere are not known of`)
+        restart()
+        putState(database, state)
+      })
+    })
+  }
+
+  function epochOf(): string | undefined {
+    return database.prepare('SELECT epoch FROM relay_epoch').get()?.['epoch'] as string | undefined
   }
 
   function grantedOf(): number {

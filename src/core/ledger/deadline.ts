@@ -74,6 +74,7 @@ export function withDeadline(ledger: Ledger, timeoutMs: number, clock: Clock, { 
     visitor: (visitorHash) => inTime(ledger.visitor(visitorHash)),
     moveOut: (cursor) => inTime(ledger.moveOut(cursor)),
     moveIn: (part) => inTime(ledger.moveIn(part)),
+    restored: () => inTime(ledger.restored()),
   }
 
   /** @param late an answer that was given up and may still come */

@@ -7,10 +7,14 @@
  * the whole quota counted as spent, so that nothing is sent until a window has passed or an operator has stated what
  * was really spent; where it went back, what it forgot is charged. In both cases whatever is no newer than the loss is
  * answered `lost`: its order can't be known any more.
+ *
+ * A store that lives in an epoch which the witness replaced, and has granted no less than was heard of it then, is itself
+ * again: it was another database that answered for a while. What that one granted is charged as what a ledger forgot is.
  * Known hole: grants that a failover forgot before anybody asked again, at most those of the time between two answers
- * (hence the margin in `QUOTA_LIMIT`), and the order of what was admitted in that time. Where several machines have a
- * witness each, one that starts for the very first time knows of no loss: until another one asks, within a minute, it
- * takes an empty ledger for a new one.
+ * (hence the margin in `QUOTA_LIMIT`), and the order of what was admitted in that time; alike, but for the first of them,
+ * those of another database since the last check. Where several machines have a witness each, one that starts for the
+ * very first time knows of no loss: until another one asks, within a minute, it takes an empty ledger for a new one. Of a
+ * store that was put back together with its witness neither knows: an operator says so (`restored`).
  */
 import type { Random } from '../clock.ts'
 import { ClockJumped } from './clock-watch.ts'
@@ -24,7 +28,16 @@ export interface Testimony {
   readonly granted: number
   /** The epoch whose loss began this one, until it is steady. */
   readonly after?: string
+  /** How much of `granted` is not to be added to what was heard of in earlier epochs. Absent, as in older versions: 0. */
+  readonly base?: number
+  /** Epochs that lost their place, the latest last, as they stood then: at most `maxReplaced`. */
+  readonly replaced?: readonly Replaced[]
 }
+
+export type Replaced = Pick<Testimony, 'epoch' | 'granted' | 'base'>
+
+/** A testimony fits into the metadata of a key in KV. */
+export const maxReplaced = 6
 
 export interface Witness {
   read(): Promise<Testimony | undefined>
@@ -36,6 +49,8 @@ export interface Witness {
 export interface EpochMemory {
   epoch?: string
   granted: number
+  /** In this epoch nothing was granted yet that the witness knows of, while a ledger that it replaced may come back. */
+  untold?: boolean
 }
 
 export const newEpochMemory = (): EpochMemory => ({ granted: 0 })
@@ -50,6 +65,8 @@ export class LedgerLost extends Error {
 export interface EpochParts {
   readonly witness: Witness
   readonly memory: EpochMemory
+  /** Nobody else has a witness of this store: where it lives and the witness knows nothing, it was put back. */
+  readonly alone?: boolean
   readonly random: Pick<Random, 'hex'>
   readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
 }
@@ -57,11 +74,12 @@ export interface EpochParts {
 const epochBytes = 8
 
 /** The ledger as everybody uses it: a store whose losses are noticed. */
-export function watchedLedger(store: LedgerStore, { witness, memory, random, log }: EpochParts): Ledger {
+export function watchedLedger(store: LedgerStore, { witness, memory, alone = false, random, log }: EpochParts): Ledger {
   return {
     ...store,
     async admit(requests, lane) {
       const epoch = memory.epoch ?? (await settleEpoch())
+      let living = epoch
       // What was known before asking: answers may arrive in another order than they were given.
       const known = memory.granted
       const ask = (living: string) =>
@@ -71,16 +89,19 @@ export function watchedLedger(store: LedgerStore, { witness, memory, random, log
         })
       let answer = await ask(epoch)
       if (answer === undefined) {
-        const standing = await settleEpoch(epoch)
+        living = await settleEpoch(epoch)
         // Where somebody else has begun an epoch meanwhile, it is only this isolate that was behind.
-        if (standing !== epoch) answer = await ask(standing)
+        if (living !== epoch) answer = await ask(living)
         if (answer === undefined) throw new LedgerLost('its epoch')
       } else if (memory.epoch === epoch && answer.granted < known) {
         await chargeForgotten(known)
         throw new LedgerLost('its last grants')
       }
       if (answer.unknown !== undefined) log('quota_unknown', { counted: answer.unknown })
-      memory.granted = Math.max(memory.granted, answer.granted)
+      if (memory.epoch === living) {
+        if (memory.untold === true && answer.granted > memory.granted) await tell(living, answer.granted)
+        memory.granted = Math.max(memory.granted, answer.granted)
+      }
       return answer.admissions
     },
     async moveIn(part) {
@@ -88,10 +109,20 @@ export function watchedLedger(store: LedgerStore, { witness, memory, random, log
       if (memory.epoch === undefined) await settleEpoch()
       await store.moveIn(part)
     },
+    async restored() {
+      log('ledger_restored')
+      // Nothing of before can be relied on, so no store is itself again by it; and `after` might be replaced there already.
+      const next: Testimony = { epoch: random.hex(epochBytes), state: 'lost', granted: 0 }
+      let standing: Testimony
+      do standing = await witness.replace(await witness.read(), next)
+      while (standing.epoch !== next.epoch)
+      await settle(standing)
+    },
     async check() {
       const seen = await witness.read()
       const epoch = memory.epoch ?? (await settleEpoch())
-      const granted = await store.granted(epoch)
+      const life = await store.life()
+      const granted = life?.epoch === epoch ? life.granted : undefined
       if (granted === undefined) await settleEpoch(epoch)
       else if (seen !== undefined && seen.epoch !== epoch) await settleEpoch()
       else if (seen !== undefined && granted < seen.granted) await chargeForgotten(seen.granted)
@@ -110,17 +141,73 @@ export function watchedLedger(store: LedgerStore, { witness, memory, random, log
    * @param refused an epoch that the store does not live in: where the witness knows no other, it was lost
    */
   async function settleEpoch(refused?: string): Promise<string> {
-    let seen = (await witness.read()) ?? (await witness.replace(undefined, { epoch: random.hex(epochBytes), state: 'first', granted: 0 }))
-    if (seen.state === 'steady' && seen.epoch === refused) {
-      log('ledger_lost', { granted: seen.granted })
-      seen = await witness.replace(seen, { epoch: random.hex(epochBytes), state: 'lost', granted: 0, after: seen.epoch })
-    }
+    let seen = (await witness.read()) ?? (await testifyFirst())
+    if (seen.state === 'steady' && seen.epoch === refused) seen = (await returned(seen)) ?? (await declareLost(seen))
+    return settle(seen)
+  }
+
+  async function settle(testimony: Testimony): Promise<string> {
+    let seen = testimony
     if (seen.state !== 'steady') {
-      const epoch = await store.begin(seen.epoch, seen.state === 'lost', seen.after)
-      seen = await witness.replace(seen, { epoch, state: 'steady', granted: 0 })
+      const life = await store.begin(seen.epoch, seen.state === 'lost', seen.after)
+      const { after, ...kept } = seen
+      seen = await witness.replace(seen, { ...kept, ...life, state: 'steady', base: life.granted - heardBy(seen) })
     }
     memory.epoch = seen.epoch
     memory.granted = seen.granted
+    const left = seen.replaced?.at(-1)
+    memory.untold = left !== undefined && heardBy(left) === heardBy(seen)
     return seen.epoch
   }
+
+  async function testifyFirst(): Promise<Testimony> {
+    const putBack = alone && (await store.life()) !== undefined
+    const next: Testimony = { epoch: random.hex(epochBytes), state: putBack ? 'lost' : 'first', granted: 0 }
+    const standing = await witness.replace(undefined, next)
+    if (putBack && standing.epoch === next.epoch) log('ledger_lost', { granted: 0 })
+    return standing
+  }
+
+  async function declareLost(seen: Testimony): Promise<Testimony> {
+    log('ledger_lost', { granted: seen.granted })
+    const { heard, replaced } = leave(seen)
+    const epoch = random.hex(epochBytes)
+    return witness.replace(seen, { epoch, state: 'lost', granted: 0, after: seen.epoch, base: -heard, replaced })
+  }
+
+  /** Where the store lives in an epoch that was replaced, that epoch stands again. */
+  async function returned(seen: Testimony): Promise<Testimony | undefined> {
+    const life = await store.life()
+    const before = seen.replaced?.find(({ epoch, granted }) => epoch === life?.epoch && granted <= life.granted)
+    if (life === undefined || before === undefined) return undefined
+    const { heard, replaced } = leave(seen)
+    const elsewhere = heard - heardBy(before)
+    const granted = life.granted + elsewhere
+    // As after forgotten grants: what was sent elsewhere is in no register here.
+    if (elsewhere > 0) await chargeForgotten(granted)
+    log('ledger_returned', { granted: life.granted, elsewhere })
+    const others = replaced.filter(({ epoch }) => epoch !== life.epoch)
+    return witness.replace(seen, { epoch: life.epoch, state: 'steady', granted, base: granted - heard, replaced: others })
+  }
+
+  /** What stays known of the epoch that stands, once it has lost its place. */
+  function leave(seen: Testimony): { readonly heard: number; readonly replaced: readonly Replaced[] } {
+    const { epoch, base = 0, replaced = [] } = seen
+    const left = { epoch, base, granted: Math.max(seen.granted, memory.epoch === epoch ? memory.granted : 0) }
+    return { heard: heardBy(left), replaced: [...replaced.filter((one) => one.epoch !== epoch), left].slice(-maxReplaced) }
+  }
+
+  /** Before the first grant in an epoch is used: a ledger that comes back must learn that something was sent elsewhere. */
+  async function tell(epoch: string, granted: number): Promise<void> {
+    const seen = await witness.read()
+    const news = seen?.epoch === epoch && seen.granted < granted
+    const standing = news ? await witness.replace(seen, { ...seen, granted }) : seen
+    if (standing?.epoch !== epoch) throw new LedgerLost('its epoch')
+    memory.untold = false
+  }
+}
+
+/** Units heard of in all epochs until then; only what it grew by says something. */
+function heardBy({ granted, base = 0 }: Replaced): number {
+  return granted - base
 }

@@ -27,6 +27,7 @@ export function movedStateReader(nowMs: number): (part: unknown) => CheckedMoved
   const shape = z.strictObject({
     id: z.string().min(1).max(64).exactOptional(),
     lostMs: happenedMs.exactOptional(),
+    life: z.strictObject({ epoch: z.string().regex(/^[0-9a-f]{1,64}$/), granted: z.int().min(0) }).exactOptional(),
     units: z.array(z.strictObject({ account: name, lastMs: ms, units: z.int().min(1) })),
     visitors: z.array(
       z.strictObject({

@@ -173,6 +173,8 @@ export interface MovedState {
   readonly id?: string
   /** When state was last lost, epoch ms: what is no newer is of no known order there either. */
   readonly lostMs?: number
+  /** Who it is: a ledger that has no life yet, or this one, takes it over. */
+  readonly life?: Life
   /** By account (`wholeAccount`, or a source with a share), and by the last moment at which a unit may have been granted, epoch ms. */
   readonly units: readonly { readonly account: string; readonly lastMs: number; readonly units: number }[]
   readonly visitors: readonly MovedVisitor[]
@@ -183,6 +185,12 @@ export interface MovedState {
     readonly done: boolean
     readonly keptUntilMs: number
   }[]
+}
+
+/** The epoch that a store lives in (`epoch.ts`), and all units granted in it. */
+export interface Life {
+  readonly epoch: string
+  readonly granted: number
 }
 
 /** A visitor, or some of its registers: one with many is in several parts, which join. */
@@ -247,9 +255,14 @@ export interface Ledger {
   moveOut(cursor?: string): Promise<{ readonly part: MovedState; readonly cursor?: string }>
   /**
    * Takes a part in. Registers and events join what is known; units add to what is spent, those of a part with an `id`
-   * once.
+   * once. A ledger that lives in another epoch stays who it is.
    */
   moveIn(part: MovedState): Promise<void>
+  /**
+   * An operator's word that its store was put back to an earlier moment, and maybe its witness with it: the whole quota
+   * counts as spent, and what is no newer than now is `lost`. G1 and G3 rest on it.
+   */
+  restored(): Promise<void>
 }
 
 /** How long an admission that was cancelled before it came stays void; no request is under way for longer. */
@@ -264,7 +277,7 @@ export function grantOf(requests: readonly AdmitRequest[]): string {
 export const wholeAccount = ''
 
 /** What an implementation provides; `watchedLedger` makes a `Ledger` of it. */
-export interface LedgerStore extends Omit<Ledger, 'admit' | 'check'> {
+export interface LedgerStore extends Omit<Ledger, 'admit' | 'check' | 'restored'> {
   /**
    * As `Ledger.admit`; undefined, having touched nothing, where the store does not live in `epoch`. `granted`: so far in
    * it. `unknown`: units that now count as spent, since more of the past counts than is still known.
@@ -274,16 +287,16 @@ export interface LedgerStore extends Omit<Ledger, 'admit' | 'check'> {
     requests: readonly AdmitRequest[],
     lane: Lane,
   ): Promise<{ readonly granted: number; readonly admissions: readonly Admission[]; readonly unknown?: number } | undefined>
-  /** Units granted in `epoch`; undefined where the store does not live in it. */
-  granted(epoch: string): Promise<number | undefined>
+  /** Undefined where no epoch was begun. */
+  life(): Promise<Life | undefined>
   /**
-   * Begins an epoch and answers the one that stands. A first start leaves an epoch that is there alone. After a loss the
+   * Begins an epoch and answers the life that stands. A first start leaves an epoch that is there alone. After a loss the
    * epoch is replaced once: the whole quota counts as spent, and what is no newer than now is `lost`. One that already
    * replaced `after` is left alone: another machine, with a witness of its own, has noticed the same loss.
    *
    * @param after the epoch whose loss was noticed
    */
-  begin(epoch: string, lost: boolean, after?: string): Promise<string>
+  begin(epoch: string, lost: boolean, after?: string): Promise<Life>
   /** Counts units as granted up to `granted` where fewer are known; then what is no newer than now is `lost`. */
   charge(granted: number): Promise<void>
 }

@@ -1,5 +1,5 @@
 /** The epoch a SQL ledger lives in (`epoch.ts`), and what it says of losses. Within a transaction. */
-import type { LedgerSettings } from './port.ts'
+import type { LedgerSettings, Life } from './port.ts'
 import type { Sql } from './sql.ts'
 import type { SqlWindow } from './sql-window.ts'
 
@@ -10,8 +10,12 @@ export const epochSchema = [
 
 export interface SqlEpoch {
   read(): { readonly epoch: string; readonly lostMs: number } | undefined
+  /** As `LedgerStore.life`. */
+  life(whole: SqlWindow): Life | undefined
   /** As `LedgerStore.begin`. */
-  begin(epoch: string, lost: boolean, after: string, whole: SqlWindow, nowMs: number): string
+  begin(epoch: string, lost: boolean, after: string, whole: SqlWindow, nowMs: number): Life
+  /** Of a ledger that moves in: where none was begun, or it is the same, it is lived on. */
+  takeOver(life: Life, whole: SqlWindow): void
   /** As `LedgerStore.charge`. */
   charge(granted: number, whole: SqlWindow, nowMs: number): void
 }
@@ -19,14 +23,22 @@ export interface SqlEpoch {
 export function openEpoch(sql: Sql, settings: LedgerSettings): SqlEpoch {
   return {
     read,
+    life,
     begin(epoch, lost, after, whole, nowMs) {
       const standing = read()
-      if (standing !== undefined && (!lost || standing.epoch === epoch || wasReplaced(after))) return standing.epoch
+      if (standing !== undefined && (!lost || standing.epoch === epoch || wasReplaced(after)))
+        return { epoch: standing.epoch, granted: whole.granted }
       for (const replaced of [after, standing?.epoch ?? ''])
         if (replaced !== '') sql.exec('INSERT OR IGNORE INTO relay_replaced (epoch) VALUES (?)', replaced)
       write(epoch, lost ? nowMs + settings.quotaSlackMs : 0)
       if (lost) whole.charge(Math.max(0, settings.quotaLimit - whole.total))
-      return epoch
+      return { epoch, granted: whole.granted }
+    },
+    takeOver({ epoch, granted }, whole) {
+      const standing = read()
+      if (standing !== undefined && standing.epoch !== epoch) return
+      if (standing === undefined) write(epoch, 0)
+      whole.grantedAtLeast(granted)
     },
     charge(granted, whole, nowMs) {
       const standing = read()
@@ -39,6 +51,11 @@ export function openEpoch(sql: Sql, settings: LedgerSettings): SqlEpoch {
   function read(): { readonly epoch: string; readonly lostMs: number } | undefined {
     const [row] = sql.exec('SELECT epoch, lost_ms FROM relay_epoch')
     return row === undefined ? undefined : { epoch: String(row['epoch']), lostMs: Number(row['lost_ms']) }
+  }
+
+  function life(whole: SqlWindow): Life | undefined {
+    const standing = read()
+    return standing && { epoch: standing.epoch, granted: whole.granted }
   }
 
   /** Whether the epoch that stands, or one before it, took its place. */

@@ -1,8 +1,9 @@
 /** A SQL ledger's state, out and in: parts in the order of their keys (`MovedState` in `port.ts`). Within a transaction. */
 import type { Limits } from '../limits.ts'
-import type { LedgerSettings, MovedState, MovedVisitor } from './port.ts'
+import { type LedgerSettings, type MovedState, type MovedVisitor, wholeAccount } from './port.ts'
 import { counts, movedIn, openStamps } from './register.ts'
 import type { Sql } from './sql.ts'
+import type { SqlEpoch } from './sql-epoch.ts'
 import type { RegisterPlace, RegisterRow, SqlRows } from './sql-rows.ts'
 import { openWindow, type SqlWindow } from './sql-window.ts'
 
@@ -17,6 +18,7 @@ export function moveOut(
   cursor = '',
   sql: Sql,
   rows: SqlRows,
+  epochs: SqlEpoch,
   settings: LedgerSettings,
   { registersPerPart }: Pick<Limits, 'registersPerPart'>,
   nowMs: number,
@@ -24,8 +26,10 @@ export function moveOut(
   const [kind, after] = [cursor.slice(0, 1), cursor.slice(1)]
   const none: MovedState = { units: [], visitors: [], events: [] }
   if (kind === '') {
-    const lostMs = Number(sql.exec('SELECT lost_ms FROM relay_epoch')[0]?.['lost_ms'] ?? 0)
-    return { part: { ...none, units: unitsOf(sql, settings, nowMs), ...(lostMs === 0 ? {} : { lostMs }) }, cursor: 'v' }
+    const lostMs = epochs.read()?.lostMs ?? 0
+    const life = epochs.life(openWindow(sql, settings, wholeAccount, nowMs))
+    const units = unitsOf(sql, settings, nowMs)
+    return { part: { ...none, units, ...(lostMs === 0 ? {} : { lostMs }), ...(life === undefined ? {} : { life }) }, cursor: 'v' }
   }
   if (kind === 'v' || kind === 'p') {
     const [rowFrom, next] = kind === 'v' ? [rows.headFrom, 'p'] : [rows.pageFrom, 'e']
@@ -64,6 +68,7 @@ export function moveIn(
   part: MovedState,
   sql: Sql,
   rows: SqlRows,
+  epochs: SqlEpoch,
   settings: LedgerSettings,
   account: (name: string) => SqlWindow,
   nowMs: number,
@@ -77,6 +82,7 @@ export function moveIn(
     sql.exec("DELETE FROM relay_memo WHERE name >= 'moved-in:' AND name < 'moved-in;' AND CAST(value AS INTEGER) BETWEEN 2 AND ?", nowMs)
     sql.exec('INSERT INTO relay_memo (name, value) VALUES (?, ?)', memo, String(untilMs))
   }
+  if (part.life !== undefined) epochs.takeOver(part.life, account(wholeAccount))
   if (part.lostMs !== undefined) sql.exec('UPDATE relay_epoch SET lost_ms = MAX(lost_ms, ?)', part.lostMs)
   for (const visitor of part.visitors) {
     const known = rows.openVisitor(visitor.hash, nowMs)

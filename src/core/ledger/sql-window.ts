@@ -19,6 +19,8 @@ export interface SqlWindow {
   /** Counts units as spent now, or at an earlier time (epoch ms), whatever the limit. */
   charge(units: number, atMs?: number): void
   giveBack(bucket: number, units: number): void
+  /** Units that count no more had been granted too. */
+  grantedAtLeast(granted: number): void
   /** Forgets all units that count, and counts these as spent now. */
   restate(units: number): void
   /**
@@ -112,6 +114,11 @@ export function openWindow(sql: Sql, settings: WindowSettings, account: string, 
       const [row] = sql.exec('SELECT units FROM relay_unit WHERE account = ? AND last_ms = ?', account, bucket)
       const back = Math.min(units, Number(row?.['units'] ?? 0))
       if (back > 0) put(bucket, -back)
+    },
+
+    grantedAtLeast(granted) {
+      changed ||= granted > state.granted
+      state.granted = Math.max(state.granted, granted)
     },
 
     restate(units) {

@@ -34,6 +34,7 @@ import {
   type KnownAttribute,
   type LedgerSettings,
   type LedgerStore,
+  type Life,
   laneCeiling,
   leadLivesMs,
   type MovedState,
@@ -55,8 +56,8 @@ import {
   confirmClockScript,
   eraseScript,
   firstStampsScript,
-  grantedScript,
   leaseScript,
+  lifeScript,
   releaseScript,
   restateScript,
   summaryScript,
@@ -89,7 +90,7 @@ const scripts = [
   confirmClockScript,
   leaseScript,
   releaseScript,
-  grantedScript,
+  lifeScript,
   beginScript,
   chargeScript,
   restateScript,
@@ -290,38 +291,40 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
         visitors: Maybe<Omit<MovedState['visitors'][number], 'registers'> & { registers: Maybe<MovedRegister> }>
         events: Maybe<MovedState['events'][number]>
         lostMs?: number
+        life?: Life
       }
       const visitors = listOf(found.visitors).map(({ registers, ...visitor }) => ({
         ...visitor,
         registers: listOf(registers).map((register) => ({ ...register, open: listOf(register.open) })),
       }))
-      const { lostMs } = found
-      const part = { units: listOf(found.units), visitors, events: listOf(found.events), ...(lostMs === undefined ? {} : { lostMs }) }
+      const { lostMs, life } = found
+      const alone = { ...(lostMs === undefined ? {} : { lostMs }), ...(life === undefined ? {} : { life }) }
+      const part = { units: listOf(found.units), visitors, events: listOf(found.events), ...alone }
       const left = whose === undefined ? listOf(found.large ?? []).map((hash) => `0:${hash}`) : others
       if (whose !== undefined && found.scan !== '0') left.unshift(`${found.scan}:${whose}`)
       const next = [found.cursor ?? scan, ...left]
       return next.length === 1 && next[0] === '0' ? { part } : { part, cursor: next.join('|') }
     },
     async moveIn(part) {
-      for (const { id, lostMs, units, visitors, events } of piecesOf(part, limits.registersPerPart))
+      for (const { units, visitors, events, ...alone } of piecesOf(part, limits.registersPerPart))
         await call(
           moveInScript,
           [
             keys.quota,
-            keys.memo(`moved-in:${id ?? ''}`),
+            keys.memo(`moved-in:${alone.id ?? ''}`),
             ...units.map(({ account }) => (account === wholeAccount ? keys.quota : keys.source(account))),
             ...visitors.map(({ hash }) => keys.visitor(hash)),
             ...events.map(({ event }) => keys.event(event)),
           ],
-          { units, visitors, events, ...(id === undefined ? {} : { id }), ...(lostMs === undefined ? {} : { lostMs }) },
+          { units, visitors, events, ...alone },
         )
     },
-    async granted(epoch) {
-      return ((await call(grantedScript, [keys.quota], { epoch })) as number | null) ?? undefined
+    async life() {
+      return ((await call(lifeScript, [keys.quota], {})) as Life | null) ?? undefined
     },
     async begin(epoch, lost, after) {
       const input = { epoch, lost, limit: settings.quotaLimit, ...(after === undefined ? {} : { after }) }
-      return (await call(beginScript, [keys.quota], input)) as string
+      return (await call(beginScript, [keys.quota], input)) as Life
     },
     async charge(granted) {
       await call(chargeScript, [keys.quota], { granted })

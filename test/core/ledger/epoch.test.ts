@@ -75,9 +75,9 @@ function watchedStore(granted: number) {
   const seen: Testimony = { epoch: 'e1', state: 'steady', granted }
   witness.row = seen
   const state = { granted, charged: [] as number[], admit: async (): Promise<Answer> => ({ granted: state.granted, admissions: [] }) }
-  const store: Pick<LedgerStore, 'admit' | 'granted' | 'charge'> = {
+  const store: Pick<LedgerStore, 'admit' | 'life' | 'charge'> = {
     admit: () => state.admit(),
-    granted: async () => state.granted,
+    life: async () => ({ epoch: 'e1', granted: state.granted }),
     charge: async (units) => void state.charged.push(units),
   }
   const isolate = (): Ledger =>

@@ -1,8 +1,11 @@
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, afterEach, beforeAll } from 'vitest'
 import type { Ledger, LedgerSettings, LedgerStore } from '../../../src/core/ledger/port.ts'
+import { sqlLedger } from '../../../src/core/ledger/sql.ts'
 import { nodeSqlite } from '../../../src/core/ledger/sqlite-node.ts'
+import { upstashLedger } from '../../../src/core/ledger/upstash.ts'
 import { defaultLimits, type Limits } from '../../../src/core/limits.ts'
+import { ledgerIdentityContract, type MakeStore } from '../../contract/ledger-identity.ts'
 import { ledgerMoveContract } from '../../contract/ledger-move.ts'
 import { sqlWatched, upstashWatched } from '../../support/ledger.ts'
 import { startUpstashStandIn, type UpstashStandIn } from '../../support/upstash-stand-in.ts'
@@ -47,3 +50,19 @@ ledgerMoveContract('SQL to SQL', sql, sql, makeLost)
 ledgerMoveContract('Upstash to Upstash', upstash, upstash, makeLost)
 ledgerMoveContract('SQL to Upstash, pages of two', sqlWith(tiny), upstashWith(tiny), makeLost)
 ledgerMoveContract('Upstash to SQL, pages of two', upstashWith(tiny), sqlWith(tiny), makeLost)
+
+const sqlStore: MakeStore = (settings, clock) => sqlLedger(nodeSqlite(new DatabaseSync(':memory:')), settings, clock)
+const upstashStore: MakeStore = (settings, clock) =>
+  upstashLedger({
+    url: standIn.url,
+    token: standIn.token,
+    settings,
+    timeoutMs: 20_000,
+    prefix: `move${process.pid}-${++serial}`,
+    now: clock.now,
+  })
+
+ledgerIdentityContract('SQL, then Upstash', sqlStore, upstashStore)
+ledgerIdentityContract('Upstash, then SQL', upstashStore, sqlStore)
+ledgerIdentityContract('SQL', sqlStore, sqlStore)
+ledgerIdentityContract('Upstash', upstashStore, upstashStore)

@@ -411,5 +411,6 @@ function takingTurns(ledgers: readonly Ledger[]): Ledger {
     visitor: (visitorHash) => next().visitor(visitorHash),
     moveOut: (cursor) => next().moveOut(cursor),
     moveIn: (part) => next().moveIn(part),
+    restored: () => next().restored(),
   }
 }

@@ -64,6 +64,15 @@ describe('a witness in KV', () => {
     expect(await witness.read()).toEqual(steady)
   })
 
+  it('no epoch is known again: what it had granted is not written down', async () => {
+    const clock = fakeClock()
+    const { witness } = witnessIn(fakeKv({ now: clock.now }), clock)
+    await witness.replace(undefined, steady)
+    await clock.advance(1)
+    await witness.replace(steady, { ...lost, base: -7, replaced: [{ epoch: 'e1', granted: 0, base: 0 }] })
+    expect(await witness.read()).toEqual(lost)
+  })
+
   it('how much was granted is not written down: KV takes no write a second', async () => {
     const clock = fakeClock()
     const kv = fakeKv({ now: clock.now })

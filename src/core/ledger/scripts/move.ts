@@ -35,7 +35,7 @@ return cjson.encode({ known = known, scan = scan, page = page })
  * named, in `large`; with `large` and `scan` in the input one step over that hash is answered, and where the next begins.
  */
 export const moveOutScript = `${prelude}${registers}
-local units, visitors, events, lost = {}, {}, {}, nil
+local units, visitors, events, lost, life = {}, {}, {}, nil, nil
 local function rest(key, start)
   local head = input.prefix .. start
   if string.sub(key, 1, #head) == head then return string.sub(key, #head + 1) end
@@ -73,6 +73,7 @@ repeat
     if key == input.prefix .. ':quota' then
       account(whole, '')
       lost = whole.lost > 0 and whole.lost or nil
+      life = whole.epoch and { epoch = whole.epoch, granted = whole.granted } or nil
     elseif source then
       if string.sub(source, -5) ~= '|ends' then account(openSource(key), source) end
     elseif visitor and redis.call('HLEN', key) > 2 * input.perPage + 3 then
@@ -86,7 +87,7 @@ repeat
     end
   end
 until cursor == '0' or looked >= input.count or taken >= input.together
-return cjson.encode({ cursor = cursor, large = large, units = units, visitors = visitors, events = events, lostMs = lost })
+return cjson.encode({ cursor = cursor, large = large, units = units, visitors = visitors, events = events, lostMs = lost, life = life })
 `
 
 /** KEYS: quota, the memo of the part, one for each account of the units, then each visitor, then each event. Input: the part. */
@@ -108,6 +109,11 @@ for _, some in ipairs(input.units) do
   if not counted then window:chargeAt(some.lastMs, some.units) end
   window:save()
   if some.account ~= '' then window:extend() end
+end
+if input.life and (not whole.epoch or whole.epoch == input.life.epoch) then
+  whole.granted, whole.changed = math.max(whole.granted, input.life.granted), true
+  whole:save()
+  redis.call('HSET', quota, 'e', input.life.epoch)
 end
 if input.id and #input.units > 0 then
   -- As long as any of them could be counted, and a window more.

@@ -62,26 +62,28 @@ end
 return 'null'
 `
 
-/** KEYS: quota. Input: epoch. Units granted in it; null where another one stands, or none. */
-export const grantedScript = `${prelude}
+/** KEYS: quota. The epoch that stands, and units granted in it; null where there is none. */
+export const lifeScript = `${prelude}
 local window = openWindow(KEYS[1])
-if window.epoch ~= input.epoch then return 'null' end
-return text(window.granted)
+if not window.epoch then return 'null' end
+return cjson.encode({ epoch = window.epoch, granted = window.granted })
 `
 
-/** KEYS: quota. Input: epoch, lost, after, limit. Answers the epoch that stands. Field `r`: the epochs that were replaced. */
+/** KEYS: quota. Input: epoch, lost, after, limit. Answers the life that stands. Field `r`: the epochs that were replaced. */
 export const beginScript = `${prelude}
 local window = openWindow(KEYS[1])
 local replaced = redis.call('HGET', KEYS[1], 'r') or ','
 local known = input.after and string.find(replaced, ',' .. input.after .. ',', 1, true)
-if window.epoch and (not input.lost or window.epoch == input.epoch or known) then return cjson.encode(window.epoch) end
+if window.epoch and (not input.lost or window.epoch == input.epoch or known) then
+  return cjson.encode({ epoch = window.epoch, granted = window.granted })
+end
 for _, epoch in ipairs({ input.after or '', window.epoch or '' }) do
   if epoch ~= '' then replaced = replaced .. epoch .. ',' end
 end
 redis.call('HSET', KEYS[1], 'v', text(input.format), 'e', input.epoch, 'l', text(input.lost and now + input.slackMs or window.lost), 'r', replaced)
 if input.lost then window:charge(math.max(0, input.limit - window.total)) end
 window:save()
-return cjson.encode(input.epoch)
+return cjson.encode({ epoch = input.epoch, granted = window.granted })
 `
 
 /** KEYS: quota. Input: granted. */
