@@ -32,6 +32,8 @@ export interface LoadOptions {
   readonly visitors: number
   /** At most, between two events of a sender. */
   readonly pauseMs: number
+  /** How old an event may be when it is sent. */
+  readonly oldestMs?: number
   /** How long a sender waits for an answer. */
   readonly patienceMs?: number
   /** Shares of events whose sender hangs up on it first, and of those that were submitted and are sent again. */
@@ -54,7 +56,7 @@ const triesAtMost = 30
 const repeatAfterMs = 400
 
 export function startLoad(options: LoadOptions): Load {
-  const { random, origin, senders, visitors, pauseMs, patienceMs = 15_000, hangUps = 0, repeats = 0 } = options
+  const { random, origin, senders, visitors, pauseMs, oldestMs = 60_000, patienceMs = 15_000, hangUps = 0, repeats = 0 } = options
   const events = new Map<string, SentEvent>()
   const taken = new Set<string>()
   const counts = { sent: 0, acknowledged: 0, retries: 0, hungUp: 0, repeated: 0 }
@@ -83,8 +85,8 @@ export function startLoad(options: LoadOptions): Load {
     const visitor = `visitor-${Math.floor(visitors * random.fraction() ** 2)}`
     const name = `attribute${number % 3}`
     const value = `value-${number}`
-    // In no order, and no two alike: up to a minute old.
-    const rank = Date.now() - 1_000 - Math.floor(random.fraction() * 60) * 1_000
+    // In no order, and no two alike.
+    const rank = Date.now() - 1_000 - Math.floor((random.fraction() * oldestMs) / 1_000) * 1_000
     const key = `3p:${visitor} ${name}`
     if (taken.has(`${key} ${rank}`)) return
     taken.add(`${key} ${rank}`)

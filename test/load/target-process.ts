@@ -35,7 +35,11 @@ if (secure) {
   })
   await new Promise<void>((resolve) => front.listen(Number(port), '127.0.0.1', () => resolve()))
 }
-// Now and then it misbehaves by itself.
-setInterval(() => emulator.faults.add({ kind: 'status', status: 503, count: 2 }), 3_000)
-setInterval(() => emulator.faults.add({ kind: 'delay', delayMs: 700, count: 5 }), 2_000)
+// Now and then it misbehaves by itself: by shares and for a while, so that nothing adds up against the last that waits.
+setInterval(() => {
+  const draw = Math.random()
+  emulator.faults.clear()
+  if (draw < 0.3) emulator.faults.add({ kind: 'status', status: 503, share: 0.6, seed: Math.floor(draw * 1e9) })
+  else if (draw < 0.6) emulator.faults.add({ kind: 'delay', delayMs: 700, share: 0.5, seed: Math.floor(draw * 1e9) })
+}, 2_000)
 process.send?.('ready')
