@@ -2,9 +2,9 @@
  * Senders that do as real ones: they repeat what was not acknowledged, under the same id, at whichever server answers; some
  * hang up in the middle, some repeat what was acknowledged. What they were told is what the judge holds the relay to.
  */
-import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Random } from '../../src/core/clock.ts'
+import { beginRequest } from '../support/hang-up.ts'
 import { testSecrets } from '../support/secrets.ts'
 
 /** One event: one attribute of one visitor, with a value that is like no other and so names the event. */
@@ -141,25 +141,10 @@ export function startLoad(options: LoadOptions): Load {
 
 /** Sends a request as far as some byte, or whole, and resets the connection some time later: it may come to anything. */
 async function hangUpOn(origin: string, body: string, random: Pick<Random, 'fraction'>): Promise<void> {
-  const { hostname, port } = new URL(origin)
-  const request = [
-    'POST /v1/updates HTTP/1.1',
-    `host: ${hostname}:${port}`,
-    `authorization: Bearer ${testSecrets.apiToken}`,
-    'content-type: application/json',
-    `content-length: ${Buffer.byteLength(body)}`,
-    '',
-    body,
-  ].join('\r\n')
-  const part = random.fraction() < 0.5 ? request : request.slice(0, Math.floor(random.fraction() * request.length))
+  const share = random.fraction() < 0.5 ? 1 : random.fraction()
   const waitMs = random.fraction() * 300
-  await new Promise<void>((resolve) => {
-    const socket = connect(Number(port), hostname)
-    socket.once('error', () => resolve()).once('close', () => resolve())
-    socket.once('connect', () => {
-      socket.write(part)
-      setTimeout(() => socket.resetAndDestroy(), waitMs)
-    })
-    setTimeout(() => socket.destroy(), waitMs + 2_000).unref()
-  })
+  // A server that is down takes no connection.
+  const connection = await beginRequest(origin, body, share).catch(() => undefined)
+  await sleep(waitMs)
+  connection?.resetAndDestroy()
 }
