@@ -20,7 +20,7 @@ export type ServerFault = (typeof serverFaults)[number]
 export interface FaultParts {
   readonly servers: Servers
   readonly disk: SmallDisk
-  readonly units: Pick<UnitWatch, 'leaveOut'>
+  readonly units: Pick<UnitWatch, 'loses'>
   readonly readFile: (file: string) => Promise<Held>
   /** Whether the ledger lies in the servers' file, and is lost with it. */
   readonly isLedgerInFile: boolean
@@ -32,8 +32,6 @@ export interface FaultParts {
 
 /** Longer than an attempt is young: what wakes is older than what others sent meanwhile. */
 const longestSuspensionMs = 9_000
-/** So long behind a loss, or its repair, a whole quota is charged. */
-const chargedWithinMs = 10_000
 
 export async function troubleServers(
   kinds: readonly ServerFault[],
@@ -78,17 +76,18 @@ export async function troubleServers(
     count(`file ${fault}`)
     const file = servers.files[Math.floor(random.fraction() * servers.files.length)] ?? ''
     const aside = `${file}.aside-${turn()}`
-    const sinceMs = Date.now()
+    const found = isLedgerInFile && fault !== 'replaced by a copy' ? units.loses() : () => {}
     let awayOf = 0
     await takeAway(fault, file, servers.pids(file), aside, () => {
       awayOf = turn()
     })
     await sleep(between(500, 2_500))
-    await servers.restart(servers.on(file), 0)
+    // All at once, or one after the other; while the logs of the removed file lie there and are in use, SQLite opens no new one.
+    const [all, rolling] = [servers.on(file), fault !== 'removed but for its logs' && random.fraction() < 0.5]
+    for (const some of rolling ? all.map((at) => [at]) : [all]) await servers.restart(some, 0)
     const held = await readFile(aside)
-    if (fault === 'replaced by a copy') return
-    gone.push({ held, of: awayOf })
-    if (isLedgerInFile) units.leaveOut(sinceMs, Date.now() + chargedWithinMs)
+    if (fault !== 'replaced by a copy') gone.push({ held, of: awayOf })
+    found()
   }
 }
 
@@ -118,12 +117,12 @@ export async function troubleRedis({
       await main.startRedisAgain()
       continue
     }
-    const sinceMs = Date.now()
+    const found = kind === 'another database' ? units.loses() : () => {}
     if (kind === 'another database') await other.command('FLUSHALL')
     proxy.fault = { kind, share: kind === 'another database' ? 1 : between(0.3, 1) }
     await sleep(between(500, 4_000))
     proxy.fault = undefined
-    if (kind === 'another database') units.leaveOut(sinceMs, Date.now() + chargedWithinMs)
+    found()
   }
   return counts
 }

@@ -52,7 +52,7 @@ const senders = 12
 const visitors = 60
 const windowMs = 10_000
 /** Less than is sent, and not more than the settings allow of such a window where Target is not on plain http: 1,000,000 in 24 hours. */
-const quotaLimit = 70
+const quotaLimit = 50
 const ledgerTimeoutMs = 800
 /** Of a minute of load. To be lowered once admissions that were given up are taken back. */
 const toleratedUnits = 150

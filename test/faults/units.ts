@@ -8,10 +8,12 @@ import { testSecrets } from '../support/secrets.ts'
 
 const everyMs = 2_000
 const patienceMs = 1_500
+/** So long behind a loss, or its repair, a whole quota is charged. */
+const chargedWithinMs = 10_000
 
 export interface UnitWatch {
-  /** Not looked at, epoch ms. */
-  leaveOut(fromMs: number, toMs: number): void
+  /** State is lost from now on; told when it is over, it looks again a while later. */
+  loses(): () => void
   stop(): Promise<void>
   /** Negative where a part of the units was not seen. */
   withoutCall(arrivals: readonly number[]): number
@@ -19,8 +21,8 @@ export interface UnitWatch {
 
 export function watchUnits(origins: () => readonly string[], windowMs: number): UnitWatch {
   const unitsByStart = new Map<number, number>()
-  const leftOut: (readonly [fromMs: number, toMs: number])[] = []
-  const counts = (ms: number) => !leftOut.some(([from, to]) => ms >= from && ms <= to)
+  const leftOut: { readonly fromMs: number; toMs: number }[] = []
+  const counts = (ms: number) => !leftOut.some(({ fromMs, toMs }) => ms >= fromMs && ms <= toMs)
   let watching = true
   const work = (async () => {
     for (let last = false; !last; ) {
@@ -30,7 +32,13 @@ export function watchUnits(origins: () => readonly string[], windowMs: number): 
     }
   })()
   return {
-    leaveOut: (from, to) => leftOut.push([from, to]),
+    loses: () => {
+      const interval = { fromMs: Date.now(), toMs: Number.POSITIVE_INFINITY }
+      leftOut.push(interval)
+      return () => {
+        interval.toMs = Date.now() + chargedWithinMs
+      }
+    },
     stop: () => {
       watching = false
       return work
@@ -50,8 +58,8 @@ export function watchUnits(origins: () => readonly string[], windowMs: number): 
       })
       const { buckets } = (await response.json()) as { buckets?: readonly (readonly [startMs: number, units: number])[] }
       if (buckets === undefined) return false
-      // What was given back to the last unit is listed no more.
-      const sinceMs = Date.now() - windowMs
+      // What was given back to the last unit is listed no more; nor is what was lost, but that was counted.
+      const sinceMs = Math.max(Date.now() - windowMs, leftOut.at(-1)?.fromMs ?? 0)
       for (const startMs of unitsByStart.keys()) if (startMs > sinceMs) unitsByStart.delete(startMs)
       for (const [startMs, units] of buckets) unitsByStart.set(startMs, units)
       return true
