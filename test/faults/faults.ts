@@ -1,6 +1,6 @@
 /**
- * What is done to the servers and to their Redis, in an order drawn from the seed: every kind twice a round, and last in
- * it, once, the one that loses state, since nothing is sent for a while behind it.
+ * What is done to the servers and to their Redis, in an order drawn from the seed: every kind before one that loses state,
+ * since nothing is sent for a while behind it.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Random } from '../../src/core/clock.ts'
@@ -129,11 +129,11 @@ export async function troubleRedis({
 
 const betweenOf = (random: Dice) => (leastMs: number, mostMs: number) => leastMs + random.fraction() * (mostMs - leastMs)
 
-/** Rounds without end, each in an order of its own: all twice, and then `last`. */
+/** Rounds without end, each in an order of its own: all once, from the second round on twice, and then `last`. */
 function* rounds<Kind>(kinds: readonly Kind[], last: NoInfer<Kind>, random: Dice): Generator<Kind, never> {
   const others = kinds.filter((kind) => kind !== last)
-  for (;;) {
-    for (let time = 0; time < 2; time++) yield* inSomeOrder(others, random)
+  for (let times = 1; ; times = 2) {
+    for (let time = 0; time < times; time++) yield* inSomeOrder(others, random)
     if (kinds.includes(last)) yield last
   }
 }
