@@ -4,6 +4,7 @@
  * claims can be held against it.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { RollingCounter } from './counter.ts'
 import { type Decoded, decodeUpdate } from './decode.ts'
@@ -36,8 +37,15 @@ export interface EmulatorOptions {
   readonly maxUrlBytes?: number
   readonly maxBodyBytes?: number
   readonly now?: () => number
-  /** Told of each call when it arrives, and of each update before it is answered: for a record that outlives the process. */
-  readonly onArrival?: (atMs: number) => void
+  /** Serves https with these, PEM. */
+  readonly tls?: { readonly key: string; readonly cert: string }
+  /** How long an idle connection stays open. */
+  readonly keepAliveMs?: number
+  /**
+   * Told of each call, with the time at which it arrived, once its body is whole (a request that broke off is none), and of
+   * each update before it is answered: for a record that outlives the process.
+   */
+  readonly onCall?: (arrivedMs: number) => void
   readonly onTaken?: (call: TakenCall) => void
 }
 
@@ -95,19 +103,24 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   let counts = { accepted: 0, unknownVisitor: 0, malformed: 0 }
   let byStatus: Record<string, number> = {}
 
-  const server = createServer((request, response) => {
+  const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     const reusedConnection = usedBefore.has(request.socket)
     usedBefore.add(request.socket)
     // Counted at arrival: what is refused, hangs or is reset was a call too.
     const isUpdate = /^\/m2\/[^/]*\/profile\/update(\?|$)/.test(request.url ?? '')
-    const inWindow = isUpdate ? counter.add(now()) : 0
-    if (isUpdate) options.onArrival?.(now())
+    const arrivedMs = now()
+    const inWindow = isUpdate ? counter.add(arrivedMs) : 0
     readAll(request).then(
-      (body) => (isUpdate ? update(request, response, body, inWindow, reusedConnection) : other(request, response, body)),
+      (body) => {
+        if (!isUpdate) return other(request, response, body)
+        options.onCall?.(arrivedMs)
+        return update(request, response, body, inWindow, reusedConnection)
+      },
       () => response.destroy(),
     )
-  })
-  server.keepAliveTimeout = 60_000
+  }
+  const server = options.tls === undefined ? createServer(onRequest) : createSecureServer(options.tls, onRequest)
+  server.keepAliveTimeout = options.keepAliveMs ?? 60_000
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(options.port ?? 0, '127.0.0.1', resolve))
   const close = async () => {
     server.closeAllConnections()
@@ -115,7 +128,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   }
 
   const emulator: Emulator = {
-    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    origin: `${options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${(server.address() as AddressInfo).port}`,
     profiles,
     faults,
     taken,

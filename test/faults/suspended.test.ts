@@ -2,7 +2,7 @@
  * A process that is suspended while it connects (a laptop asleep, a paused machine, a frozen container): what it wakes up
  * with is not sent (G3). Real processes, a real TLS handshake, SIGSTOP.
  */
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:https'
 import { type AddressInfo, connect, createServer as createTcp } from 'node:net'
@@ -11,11 +11,12 @@ import { join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath, URL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { makeCertificate } from './certificate.ts'
 
 const startWithinMs = 1_000
 const yes = '<response><success>true</success></response>'
 const folder = mkdtempSync(join(tmpdir(), 'target-relay-tls-'))
-const certificate = join(folder, 'certificate.pem')
+let trusted = ''
 /** Bodies that came whole. */
 let received: string[] = []
 const answered = () => {}
@@ -39,21 +40,8 @@ const target = (key: string, cert: string) =>
 const servers: { close(): unknown }[] = []
 
 beforeAll(async () => {
-  const key = join(folder, 'key.pem')
-  const request = [
-    'req',
-    '-x509',
-    '-newkey',
-    'rsa:2048',
-    '-nodes',
-    '-days',
-    '2',
-    '-subj',
-    '/CN=localhost',
-    '-addext',
-    'subjectAltName=DNS:localhost',
-  ]
-  execFileSync('openssl', [...request, '-keyout', key, '-out', certificate], { stdio: 'ignore' })
+  const { key, certificate } = makeCertificate(folder)
+  trusted = certificate
   const secure = target(readFileSync(key, 'utf8'), readFileSync(certificate, 'utf8'))
   await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', () => resolve()))
   const behind = (secure.address() as AddressInfo).port
@@ -84,7 +72,7 @@ function start(runtime: keyof typeof commands) {
   const [command] = commands[runtime]
   const script = fileURLToPath(new URL('sender.ts', import.meta.url))
   const child = spawn(command, [script, `https://localhost:${port}/m2/demo/profile/update`, String(startWithinMs)], {
-    env: { ...process.env, NODE_EXTRA_CA_CERTS: certificate },
+    env: { ...process.env, NODE_EXTRA_CA_CERTS: trusted },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let output = ''

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Emulator, startEmulator } from '../emulator/emulator.ts'
+import { beginRequest } from '../support/hang-up.ts'
 import { kioskHook, sendHook, signedHook } from '../support/sender.ts'
 import { settingsFor } from '../support/settings.ts'
 import { startUpstashStandIn, type UpstashStandIn } from '../support/upstash-stand-in.ts'
@@ -350,6 +351,29 @@ describe.each(runtimes.flatMap((runtime) => (['embedded', 'upstash'] as const).m
         await operate(relay, '/resume')
         await flush()
         expect(profile(visitor)).toBeUndefined()
+      })
+    })
+
+    describe('a sender that hangs up', () => {
+      it('in the middle of its request: nothing of it is taken, and the relay goes on', async () => {
+        const event = update(unique(), { tier: 'gold' })
+        const body = JSON.stringify(event)
+        for (const share of [0.1, 0.5, 0.9, 0.999]) (await beginRequest(relay.url, body, share)).resetAndDestroy()
+        expect((await post(relay, update(unique(), { tier: 'x' }))).answer).toMatchObject({ status: 'submitted' })
+        expect(profile(event.visitor.thirdPartyId)).toBeUndefined()
+        expect((await post(relay, event)).answer).toMatchObject({ status: 'submitted' })
+        expect(emulator.statistics().calls).toBe(2)
+      })
+
+      it('before its answer: nothing is cancelled, and a repeat is a duplicate (G2, G4)', async () => {
+        const event = update(unique(), { tier: 'gold' })
+        emulator.faults.add({ kind: 'delay', delayMs: 300, count: 1 })
+        const connection = await beginRequest(relay.url, JSON.stringify(event), 1)
+        await until(() => emulator.statistics().calls === 1)
+        connection.resetAndDestroy()
+        await until(async () => (await post(relay, event)).answer['status'] === 'duplicate')
+        expect(profile(event.visitor.thirdPartyId)).toEqual({ tier: 'gold' })
+        expect(emulator.statistics().calls).toBe(1)
       })
     })
 

@@ -38,12 +38,14 @@ export const newFolder = () => mkdtempSync(join(tmpdir(), 'target-relay-runtime-
 /**
  * @param folder where it keeps its state, and finds it again
  * @param sources the file of a server's sources
+ * @param from the root of another version's tree, for a server
  */
 export async function startRelay(
   runtime: RuntimeName,
   folder: string,
   settings: Readonly<Record<string, string>>,
   sources = sourcesFile,
+  from = root,
 ): Promise<RunningRelay> {
   const port = await freePort()
   const child =
@@ -53,7 +55,7 @@ export async function startRelay(
           detached: true,
           stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
         })
-      : spawnCommand(runtime, ['serve', '--sources', sources], { ...serverSettings(folder, settings), PORT: String(port) })
+      : spawnCommand(runtime, ['serve', '--sources', sources], { ...serverSettings(folder, settings), PORT: String(port) }, from)
   let text = ''
   for (const stream of [child.stdout, child.stderr])
     stream?.setEncoding('utf8').on('data', (chunk: string) => {
@@ -98,10 +100,10 @@ export async function runCommand(
   return { status, out, err }
 }
 
-function spawnCommand(runtime: ServerRuntime, args: readonly string[], env: Readonly<Record<string, string>>): ChildProcess {
+function spawnCommand(runtime: ServerRuntime, args: readonly string[], env: Readonly<Record<string, string>>, from = root): ChildProcess {
   const [command, ...first] = commands[runtime]
   return spawn(command, [...first, ...args], {
-    cwd: root,
+    cwd: from,
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...env } as unknown as NodeJS.ProcessEnv,
     stdio: ['ignore', 'pipe', 'pipe'],
   })

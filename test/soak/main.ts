@@ -4,16 +4,15 @@
  * left to recover, and every acknowledged event must be accounted for. Exit 1 where one is not, where a window was over
  * the quota, or where an older value overwrote a newer one.
  */
-import { type ChildProcess, fork } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath, URL } from 'node:url'
+import { URL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { unpackDead, unpackEntry } from '../../src/core/backlog/entry-format.ts'
-import { createSeal } from '../../src/core/backlog/seal.ts'
-import { randomBytes } from '../../src/runtime.ts'
+import { killChild, startChild, targetProcess } from '../load/children.ts'
+import { type Held, isBroken, judge, readHeld, readRecord } from '../load/judge.ts'
+import { startLoad } from '../load/senders.ts'
 import { seededRandom } from '../support/clock.ts'
 import { freePort } from '../support/redis.ts'
 import { ringKey } from '../support/seal.ts'
@@ -60,29 +59,13 @@ async function soak(ledger: string): Promise<boolean> {
     LEDGER_TIMEOUT_MS: '800',
     RETENTION_HOURS: '1',
   })
-  const start = async (file: string, ...parts: string[]): Promise<ChildProcess> => {
-    // A group of its own, so that a kill takes workerd along.
-    const child = fork(fileURLToPath(new URL(file, import.meta.url)), parts, {
-      detached: true,
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    })
-    await new Promise<void>((resolve, reject) =>
-      child.once('message', () => resolve()).once('exit', () => reject(new Error(`${file} ended`))),
-    )
-    return child
-  }
-  const startRelay = () => start('../support/workerd-process.ts', String(relayPort), folder, JSON.stringify(settings))
-  const startTarget = () => start('emulator-process.ts', String(emulatorPort), record)
-  const kill = async (child: ChildProcess) => {
-    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-    process.kill(-(child.pid ?? 0), 'SIGKILL')
-    await ended
-  }
+  const workerd = new URL('../support/workerd-process.ts', import.meta.url)
+  const startRelay = () => startChild(workerd, String(relayPort), folder, JSON.stringify(settings))
+  const startTarget = () => startChild(targetProcess, String(emulatorPort), record)
   let relay = await startRelay()
   let target = await startTarget()
 
-  const events = new Map<string, { key: string; rank: number; acknowledged: boolean }>()
-  const counts = { sent: 0, acknowledged: 0, retries: 0, relayKills: 0, targetKills: 0, redisKills: 0, redisLosses: 0 }
+  const kills = { relayKills: 0, targetKills: 0, redisKills: 0, redisLosses: 0 }
   const origin = `http://127.0.0.1:${relayPort}`
   const startMs = Date.now()
   let loading = true
@@ -95,43 +78,7 @@ async function soak(ledger: string): Promise<boolean> {
       .then((response) => response.json() as Promise<Record<string, unknown>>)
       .catch(() => undefined)
 
-  let serial = 0
-  const sending = Array.from({ length: senders }, async () => {
-    while (loading) {
-      const number = ++serial
-      const visitor = `visitor-${Math.floor(visitors * random.fraction() ** 2)}`
-      const name = `attribute${number % 3}`
-      const value = `value-${number}`
-      // In no order, and no two alike: up to a minute old.
-      const rank = Date.now() - 1_000 - Math.floor(random.fraction() * 60) * 1_000 + (number % 1_000) / 1_000
-      const occurredAt = Math.floor(rank)
-      const event = { key: `3p:${visitor} ${name}`, rank: occurredAt, acknowledged: false }
-      if ([...events.values()].some((other) => other.key === event.key && other.rank === event.rank)) continue
-      events.set(value, event)
-      counts.sent++
-      for (let tries = 0; tries < 30; tries++) {
-        const status = await fetch(`${origin}/v1/updates`, {
-          method: 'POST',
-          headers: { authorization: `Bearer ${testSecrets.apiToken}`, 'content-type': 'application/json' },
-          body: JSON.stringify({ id: value, visitor: { thirdPartyId: visitor }, attributes: { [name]: value }, occurredAt }),
-          signal: AbortSignal.timeout(15_000),
-        })
-          .then(async (response) => {
-            await response.arrayBuffer()
-            return response.status
-          })
-          .catch(() => 0)
-        if (status === 200 || status === 202) {
-          event.acknowledged = true
-          counts.acknowledged++
-          break
-        }
-        counts.retries++
-        await sleep(300 + random.fraction() * 1_500)
-      }
-      await sleep(random.fraction() * 120)
-    }
-  })
+  const load = startLoad({ random, origin: () => origin, senders, visitors, pauseMs: 120 })
   const flushing = (async () => {
     while (loading) {
       await operator('/flush')
@@ -143,21 +90,21 @@ async function soak(ledger: string): Promise<boolean> {
     await sleep(1_500 + random.fraction() * 4_000)
     const draw = random.fraction()
     if (draw < 0.4) {
-      counts.relayKills++
-      await kill(relay)
+      kills.relayKills++
+      await killChild(relay)
       await sleep(random.fraction() * 1_000)
       relay = await startRelay()
     } else if (draw < 0.7 || standIn === undefined) {
-      counts.targetKills++
-      await kill(target)
+      kills.targetKills++
+      await killChild(target)
       await sleep(random.fraction() * 2_000)
       target = await startTarget()
     } else {
-      counts.redisKills++
+      kills.redisKills++
       const lose = random.fraction() < 0.2
       if (lose) {
         // As a cache that came back empty.
-        counts.redisLosses++
+        kills.redisLosses++
         await standIn.command('FLUSHALL')
       }
       await standIn.killRedis()
@@ -166,77 +113,25 @@ async function soak(ledger: string): Promise<boolean> {
     }
   }
   loading = false
-  await Promise.all([...sending, flushing])
+  await Promise.all([load.stop(), flushing])
 
-  const seal = await createSeal([key], randomBytes)
-  const held = async (prefix: string): Promise<Map<string, unknown>> => {
-    const answer = new Promise<[string, unknown][]>((resolve) =>
-      relay.once('message', (message) => resolve(message as [string, unknown][])),
-    )
-    relay.send(prefix)
-    const opened = new Map<string, unknown>()
-    for (const [name, stored] of await answer) opened.set(name, await seal.open(stored, name))
-    return opened
+  const held = async (): Promise<Held> => {
+    const rows = new Promise<[string, unknown][]>((resolve) => relay.once('message', (message) => resolve(message as [string, unknown][])))
+    relay.send('')
+    return readHeld(await rows, key)
   }
   const giveUpMs = Date.now() + recoverMs
-  let backlog = await held('b1/')
-  while (backlog.size > 0 && Date.now() < giveUpMs) {
+  let last = await held()
+  while (last.waiting > 0 && Date.now() < giveUpMs) {
     await operator('/flush')
     await sleep(1_000)
-    backlog = await held('b1/')
+    last = await held()
   }
-  const dead = await held('d1/')
-
-  // The judge: from the record of Target, what senders were told, and what KV holds.
-  const kept = new Set<string>()
-  for (const packed of backlog.values()) for (const { value } of unpackEntry(packed)?.attributes ?? []) kept.add(value)
-  const reasons: Record<string, number> = {}
-  for (const packed of dead.values()) {
-    const letter = unpackDead(packed)
-    reasons[letter?.reason ?? 'unreadable'] = (reasons[letter?.reason ?? 'unreadable'] ?? 0) + 1
-    for (const { value } of letter?.entry?.attributes ?? []) kept.add(value)
-  }
-  const newest = new Map<string, number>()
-  const arrivals: number[] = []
-  let stale = 0
-  for (const line of readFileSync(record, 'utf8').trim().split('\n')) {
-    const one = JSON.parse(line) as { arrivedMs?: number; visitor?: string; pairs?: [string, string][] }
-    if (one.arrivedMs !== undefined) arrivals.push(one.arrivedMs)
-    for (const [name, value] of one.pairs ?? []) {
-      const at = `${one.visitor} ${name}`
-      const rank = events.get(value)?.rank ?? Number.NaN
-      if (rank < (newest.get(at) ?? Number.NEGATIVE_INFINITY)) stale++
-      newest.set(at, Math.max(rank, newest.get(at) ?? Number.NEGATIVE_INFINITY))
-    }
-  }
-  let windowsOver = 0
-  let most = 0
-  for (let first = 0, last = 0; last < arrivals.length; last++) {
-    while ((arrivals[first] ?? 0) <= (arrivals[last] ?? 0) - windowMs) first++
-    most = Math.max(most, last - first + 1)
-    if (last - first + 1 > quotaLimit) windowsOver++
-  }
-  const lost = [...events].filter(
-    ([value, { key: at, rank, acknowledged }]) => acknowledged && !kept.has(value) && (newest.get(at) ?? Number.NEGATIVE_INFINITY) < rank,
-  )
-  console.log(
-    JSON.stringify({
-      ledger,
-      seed,
-      ...counts,
-      calls: arrivals.length,
-      windowsChecked: arrivals.length,
-      mostInWindow: most,
-      windowsOver,
-      stale,
-      lost: lost.length,
-      leftInBacklog: backlog.size,
-      deadLetters: reasons,
-    }),
-  )
-  await kill(relay)
-  await kill(target)
+  const verdict = judge({ events: load.events, record: readRecord(record), held: [last], windowMs, quotaLimit })
+  console.log(JSON.stringify({ ledger, seed, ...load.counts, ...kills, ...verdict }))
+  await killChild(relay)
+  await killChild(target)
   await standIn?.[Symbol.asyncDispose]()
   rmSync(folder, { recursive: true, force: true })
-  return windowsOver === 0 && stale === 0 && lost.length === 0 && backlog.size === 0 && counts.acknowledged > 0
+  return !isBroken(verdict, load.counts.acknowledged)
 }

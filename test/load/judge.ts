@@ -1,0 +1,181 @@
+/**
+ * The judge of a load: from Target's own record, from what senders were told, and from what the stores hold at the end.
+ *
+ * What it holds the relay to: G1, no window with more calls than the quota; G2, each acknowledged value is at Target, or a
+ * newer one of its attribute is, or it lies in a backlog or a dead letter; G3, no older value is taken after a newer one of
+ * its attribute; G4, an event that was submitted, and of which a repeat was then told that it is a duplicate (so it is
+ * settled), is not sent any more. A value is `gone` instead of lost only where a file that was taken away held it, and
+ * nothing said that it is kept afterwards: its acknowledged try began before the file went, or it was answered `duplicate`,
+ * which speaks of that earlier try.
+ */
+import { readFileSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { deadPrefix, entryPrefix, parseJson, unpackDead, unpackEntry } from '../../src/core/backlog/entry-format.ts'
+import { createSeal, type RingKey } from '../../src/core/backlog/seal.ts'
+import { randomBytes } from '../../src/runtime.ts'
+import type { SentEvent } from './senders.ts'
+
+/** What Target's stand-in wrote down (`target-process.ts`). */
+export interface TargetRecord {
+  /** When calls arrived, epoch ms, the earliest first. */
+  readonly arrivals: readonly number[]
+  /** What it took, in its order. */
+  readonly taken: readonly { readonly visitor: string; readonly pairs: readonly (readonly [string, string])[]; readonly atMs: number }[]
+}
+
+/** What one store holds. */
+export interface Held {
+  readonly values: ReadonlySet<string>
+  readonly waiting: number
+  /** Dead letters by reason; those that can't be read are `unreadable`. */
+  readonly dead: Readonly<Record<string, number>>
+}
+
+/** A file that was taken away from under the relay, and what it held. */
+export interface GoneFile {
+  readonly held: Held
+  /** Of `Load.turn`, when it was away. */
+  readonly of: number
+}
+
+export interface Evidence {
+  readonly events: ReadonlyMap<string, SentEvent>
+  readonly record: TargetRecord
+  readonly held: readonly Held[]
+  readonly gone?: readonly GoneFile[]
+  readonly windowMs: number
+  readonly quotaLimit: number
+}
+
+export interface Verdict {
+  readonly calls: number
+  readonly mostInWindow: number
+  /** How often each promise was broken. */
+  readonly windowsOver: number
+  readonly stale: number
+  readonly sentAgain: number
+  readonly lost: number
+  /** Values that never came from a sender: a body that was cut, mixed or made up. */
+  readonly strange: number
+  /** What a file took with it that was taken away; no break. */
+  readonly gone: number
+  readonly leftInBacklog: number
+  readonly deadLetters: Readonly<Record<string, number>>
+}
+
+export function judge({ events, record, held, gone = [], windowMs, quotaLimit }: Evidence): Verdict {
+  const newest = new Map<string, number>()
+  let stale = 0
+  let sentAgain = 0
+  let strange = 0
+  for (const { visitor, pairs, atMs } of record.taken)
+    for (const [name, value] of pairs) {
+      const event = events.get(value)
+      if (event === undefined || event.key !== `${visitor} ${name}`) {
+        strange++
+        continue
+      }
+      const before = newest.get(event.key) ?? Number.NEGATIVE_INFINITY
+      if (event.rank < before) stale++
+      newest.set(event.key, Math.max(event.rank, before))
+      if (atMs > (event.repeatedMs ?? Number.POSITIVE_INFINITY)) sentAgain++
+    }
+
+  let lost = 0
+  let wentAlong = 0
+  for (const [value, event] of events) {
+    const { acknowledgedOf } = event
+    if (acknowledgedOf === undefined || held.some(({ values }) => values.has(value))) continue
+    if ((newest.get(event.key) ?? Number.NEGATIVE_INFINITY) >= event.rank) continue
+    const saidBefore = ({ of }: GoneFile) => (event.toldAs === 'duplicate' ? event.begunOf : acknowledgedOf) < of
+    if (gone.some((file) => file.held.values.has(value) && saidBefore(file))) wentAlong++
+    else lost++
+  }
+
+  const dead: Record<string, number> = {}
+  for (const one of held) for (const [reason, count] of Object.entries(one.dead)) dead[reason] = (dead[reason] ?? 0) + count
+  return {
+    calls: record.arrivals.length,
+    ...windowsOf(record.arrivals, windowMs, quotaLimit),
+    stale,
+    sentAgain,
+    lost,
+    strange,
+    gone: wentAlong,
+    leftInBacklog: held.reduce((sum, { waiting }) => sum + waiting, 0),
+    deadLetters: dead,
+  }
+}
+
+/** Whether anything was broken, or did not come to rest; a load that got nothing acknowledged has shown nothing. */
+export function isBroken(verdict: Verdict, acknowledged: number): boolean {
+  const { windowsOver, stale, sentAgain, lost, strange, leftInBacklog } = verdict
+  return windowsOver + stale + sentAgain + lost + strange + leftInBacklog > 0 || acknowledged === 0
+}
+
+/** A window of W holds what arrived in (end - W, end]. */
+function windowsOf(arrivals: readonly number[], windowMs: number, quotaLimit: number): Pick<Verdict, 'mostInWindow' | 'windowsOver'> {
+  let windowsOver = 0
+  let mostInWindow = 0
+  for (let first = 0, last = 0; last < arrivals.length; last++) {
+    while ((arrivals[first] ?? 0) <= (arrivals[last] ?? 0) - windowMs) first++
+    mostInWindow = Math.max(mostInWindow, last - first + 1)
+    if (last - first + 1 > quotaLimit) windowsOver++
+  }
+  return { mostInWindow, windowsOver }
+}
+
+/** A last line that a kill cut short was not answered either. */
+export function readRecord(file: string): TargetRecord {
+  const arrivals: number[] = []
+  const taken: TargetRecord['taken'][number][] = []
+  for (const line of readFileSync(file, 'utf8').split('\n')) {
+    const one = parseJson(line) as ({ arrivedMs?: number } & Partial<TargetRecord['taken'][number]>) | undefined
+    if (one?.arrivedMs !== undefined) arrivals.push(one.arrivedMs)
+    const { visitor, pairs, atMs } = one ?? {}
+    if (visitor !== undefined && pairs !== undefined && atMs !== undefined) taken.push({ visitor, pairs, atMs })
+  }
+  return { arrivals: arrivals.sort((one, other) => one - other), taken }
+}
+
+/** What lies in a store, by key and as it was stored. */
+export async function readHeld(rows: Iterable<readonly [key: string, stored: unknown]>, key: RingKey): Promise<Held> {
+  const seal = await createSeal([key], randomBytes)
+  const values = new Set<string>()
+  const dead: Record<string, number> = {}
+  let waiting = 0
+  for (const [name, stored] of rows) {
+    if (!name.startsWith(entryPrefix) && !name.startsWith(deadPrefix)) continue
+    const packed = await seal.open(stored, name)
+    const letter = name.startsWith(deadPrefix) ? unpackDead(packed) : undefined
+    const entry = name.startsWith(entryPrefix) ? unpackEntry(packed) : letter?.entry
+    if (name.startsWith(entryPrefix)) waiting++
+    if (name.startsWith(deadPrefix)) {
+      const reason = letter?.reason ?? 'unreadable'
+      dead[reason] = (dead[reason] ?? 0) + 1
+    }
+    for (const { value } of entry?.attributes ?? []) values.add(value)
+  }
+  return { values, waiting, dead }
+}
+
+/** What the backlog of a server's file holds; nothing where it has none yet. */
+export async function readHeldFile(file: string, key: RingKey): Promise<Held> {
+  return readHeld(backlogRows(file), key)
+}
+
+/** Shares the file with servers that run. */
+function backlogRows(file: string): [string, unknown][] {
+  const database = new DatabaseSync(file)
+  try {
+    database.exec('PRAGMA busy_timeout = 10000')
+    const [table] = database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'relay_backlog'").all()
+    if (table === undefined) return []
+    return database
+      .prepare('SELECT key, value FROM relay_backlog')
+      .all()
+      .map(({ key, value }) => [String(key), parseJson(String(value))])
+  } finally {
+    database.close()
+  }
+}

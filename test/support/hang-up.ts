@@ -1,0 +1,22 @@
+/** A sender that begins a request to `/v1/updates` and hangs up on it. */
+import { connect, type Socket } from 'node:net'
+import { testSecrets } from './secrets.ts'
+
+/** Of a request with this body, a share of its bytes: 1 is the whole. Resolves to the connection once they are written. */
+export async function beginRequest(origin: string, body: string, share: number): Promise<Pick<Socket, 'resetAndDestroy'>> {
+  const { hostname, port } = new URL(origin)
+  const head = [
+    'POST /v1/updates HTTP/1.1',
+    `host: ${hostname}:${port}`,
+    `authorization: Bearer ${testSecrets.apiToken}`,
+    'content-type: application/json',
+    `content-length: ${Buffer.byteLength(body)}`,
+  ]
+  const request = Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`)
+  const socket = connect(Number(port), hostname)
+  await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
+  // What becomes of the connection is nothing to whoever hangs up.
+  socket.on('error', () => {}).resume()
+  await new Promise<void>((resolve) => socket.write(request.subarray(0, Math.floor(share * request.length)), () => resolve()))
+  return socket
+}
