@@ -19,7 +19,7 @@ export interface FlushOnceOptions {
   readonly progress?: (soFar: Readonly<FlushReport>) => void
 }
 
-/** @throws SettingsError */
+/** @throws SettingsError, also where the ledger is another account's */
 export async function flushOnce({ sources, env, log, stopping, progress }: FlushOnceOptions): Promise<FlushReport> {
   const parsed = parseAll({ ...serverDefaults, ...env }, sources)
   if (!parsed.ok) throw new SettingsError(parsed.problems)
@@ -32,7 +32,11 @@ export async function flushOnce({ sources, env, log, stopping, progress }: Flush
       log,
       ...(stopping === undefined ? {} : { stopping }),
     })
-    return await relay.flush(progress)
+    const report = await relay.flush(progress)
+    if (report.stopped !== 'foreign_store') return report
+    // It says what differs.
+    const { details } = await relay.ready()
+    throw new SettingsError([String(details?.['ledgerError'])])
   } finally {
     storage.close()
   }

@@ -12,9 +12,14 @@ export interface SqlMemos {
   release(name: string, holder: string): void
   recall(name: string): string | undefined
   remember(name: string, value: string): void
+  rememberFirst(name: string, value: string): string
 }
 
 export function openMemos(sql: Sql): SqlMemos {
+  const recall = (name: string): string | undefined => {
+    const [memo] = sql.exec('SELECT value FROM relay_memo WHERE name = ?', name)
+    return memo === undefined ? undefined : String(memo['value'])
+  }
   return {
     lease(name, holder, ttlMs, nowMs) {
       const [held] = sql.exec('SELECT holder, until_ms FROM relay_lease WHERE name = ?', name)
@@ -27,12 +32,13 @@ export function openMemos(sql: Sql): SqlMemos {
     release(name, holder) {
       sql.exec('DELETE FROM relay_lease WHERE name = ? AND holder = ?', name, holder)
     },
-    recall(name) {
-      const [memo] = sql.exec('SELECT value FROM relay_memo WHERE name = ?', name)
-      return memo === undefined ? undefined : String(memo['value'])
-    },
+    recall,
     remember(name, value) {
       sql.exec('INSERT OR REPLACE INTO relay_memo (name, value) VALUES (?, ?)', name, value)
+    },
+    rememberFirst(name, value) {
+      sql.exec('INSERT OR IGNORE INTO relay_memo (name, value) VALUES (?, ?)', name, value)
+      return recall(name) ?? value
     },
   }
 }
