@@ -6,8 +6,9 @@ import { parseArgs } from 'node:util'
 import * as z from 'zod'
 import { createHasher, hashKeyName } from '../core/hash.ts'
 import { movedStateReader } from '../core/ledger/moved-state.ts'
-import type { MovedState } from '../core/ledger/port.ts'
+import type { LedgerStore, MovedState } from '../core/ledger/port.ts'
 import { upstashLedger } from '../core/ledger/upstash.ts'
+import { foreignBy, ownerMemo, ownerOf } from '../core/owner.ts'
 import { systemRandom } from '../runtime.ts'
 import { openStorage } from '../server.ts'
 import { ledgerSettings, parseSettings, type Settings } from '../settings.ts'
@@ -105,8 +106,7 @@ async function importFrom(file: string, { env, err }: Io, relay: string | undefi
   const counts = noCounts()
   let takenIn = 0
   try {
-    if (destination.hashKey !== undefined && destination.hashKey !== written)
-      throw new Misuse('HASH_KEY is not the one under which the export was written')
+    await destination.wantOwn?.(written)
     for await (const { part, hashKey } of readLedgerFile(file, nowMs)) {
       await destination.take(part, hashKey)
       count(counts, part)
@@ -125,8 +125,12 @@ async function importFrom(file: string, { env, err }: Io, relay: string | undefi
 
 interface Destination {
   readonly into: string
-  /** Names the HASH_KEY there, where this process knows it. */
-  readonly hashKey?: string
+  /**
+   * Where this process knows whose it is: a relay judges by itself.
+   * @param written names the HASH_KEY of the export
+   * @throws Misuse where export or ledger are not of the account that the environment names
+   */
+  wantOwn?(written: string): Promise<void>
   take(part: MovedState, hashKey: string): Promise<unknown>
   close(): void
 }
@@ -140,7 +144,14 @@ async function ledgerOfEnvironment(env: Io['env']): Promise<Destination> {
   const parsed = parseSettings({ TARGET_CLIENT_CODE: 'none', ...env })
   if (!parsed.ok) throw new Misuse(parsed.problems.join('; '))
   const { settings } = parsed
-  const hashKey = await hashKeyName(await createHasher(settings.hashKey))
+  const hasher = await createHasher(settings.hashKey)
+  const { memo } = await ownerOf(settings, hasher)
+  const wantOwn = async (written: string, store: Pick<LedgerStore, 'recall'>): Promise<void> => {
+    if (written !== (await hashKeyName(hasher))) throw new Misuse('HASH_KEY is not the one under which the export was written')
+    // One that no relay has opened yet is nobody's; the first will write down whose it is.
+    const foreign = foreignBy((await store.recall(ownerMemo)) ?? memo, memo)
+    if (foreign !== undefined) throw new Misuse(foreign.message)
+  }
   if (settings.upstash !== undefined) {
     const store = upstashLedger({
       ...settings.upstash,
@@ -148,11 +159,16 @@ async function ledgerOfEnvironment(env: Io['env']): Promise<Destination> {
       timeoutMs: importTimeoutMs,
       randomHex: systemRandom.hex,
     })
-    return { into: 'Upstash', hashKey, take: (part) => store.moveIn(part), close: () => {} }
+    return { into: 'Upstash', wantOwn: (written) => wantOwn(written, store), take: (part) => store.moveIn(part), close: () => {} }
   }
   const storage = open(settings)
   const embedded = storage.embeddedLedger(settings)
-  return { into: settings.relayDb, hashKey, take: (part) => embedded.moveIn(part), close: storage.close }
+  return {
+    into: settings.relayDb,
+    wantOwn: (written) => wantOwn(written, embedded),
+    take: (part) => embedded.moveIn(part),
+    close: storage.close,
+  }
 }
 
 function open(settings: Settings) {

@@ -103,9 +103,42 @@ describe.each(places)('on one %s', (_, place) => {
     expect(statuses[0]).toBe(statuses[2])
     await shared.end()
   })
+
+  it('a new start under another HASH_KEY knows what was spent, once that is stated (docs/deploy.md)', { timeout: 60_000 }, async () => {
+    const shared = await place(newFolder())
+    await using emulator = await startEmulator({ autoSeed: true })
+    const settings = { ...shared.settings, HASH_KEY: otherKey, QUOTA_LIMIT: '10' }
+    await using server = await startServer(emulator.origin, { folder: shared.folder(), settings })
+    // Live traffic may fill 9 of 10.
+    await server.relay.operator.restate(8)
+    const statuses: number[] = []
+    for (const id of ['a', 'b']) statuses.push((await post(server, update(id))).status)
+    expect(statuses).toEqual([200, 202])
+    await shared.end()
+  })
 })
 
 describe('a ledger', () => {
+  it('takes in an export for its own account only', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const server = await startServer(emulator.origin)
+    await post(server, update('a'))
+    const exported = join(newFolder(), 'state.ndjson')
+    await cli(['ledger', 'export', exported, '--wait-ms', '0'], { RELAY_URL: server.url, ADMIN_TOKEN: testSecrets.adminToken })
+    await server.stop()
+    const there = await startServer(emulator.origin, { settings: { TARGET_CLIENT_CODE: 'other' } })
+    await post(there, update('b'))
+    await there.stop()
+    expect(await cli(['ledger', 'import', exported], { ...there.env, TARGET_CLIENT_CODE: 'demo' })).toMatchObject({
+      status: 2,
+      err: expect.stringMatching(/^ledger: .*its TARGET_CLIENT_CODE is other, here it is demo[^\n]*$/),
+    })
+    expect(await cli(['ledger', 'import', exported], there.env)).toMatchObject({ status: 0, err: expect.stringContaining('1 units') })
+    await using again = await startServer(emulator.origin, { folder: there.folder, settings: { TARGET_CLIENT_CODE: 'other' } })
+    // Only what came in for its own.
+    expect((await again.relay.operator.usage()).used).toBe(2)
+  })
+
   it('that an older version wrote is taken over by the first relay that opens it', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const folder = newFolder()
