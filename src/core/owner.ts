@@ -94,10 +94,10 @@ export function ownedStores({ memo }: Owner, { ledger, backlog, memory, log }: O
   const own = async (): Promise<void> => {
     if (memory.owners.get(memo) === 'own') return
     const foreign = foreignBy(await ledger.rememberFirst(ownerMemo, memo), memo)
+    // Once: every refused update has a line of its own.
+    if (foreign !== undefined && !memory.owners.has(memo)) log('foreign_store', { error: foreign.message })
     memory.owners.set(memo, foreign ?? 'own')
-    if (foreign === undefined) return
-    log('foreign_store', { error: foreign.message })
-    throw foreign
+    if (foreign !== undefined) throw foreign
   }
   const behind =
     <Asked extends unknown[], T>(ask: (...asked: Asked) => Promise<T>) =>

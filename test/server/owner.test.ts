@@ -43,7 +43,9 @@ async function expectRefused(server: TestServer, why: RegExp, secret = testSecre
   }
   const status = await cli(['status'], { RELAY_URL: server.url, ADMIN_TOKEN: testSecrets.adminToken })
   expect(status).toMatchObject({ status: 1, err: expect.stringMatching(why) })
-  const log = JSON.stringify(server.logged.filter(({ event }) => event === 'foreign_store'))
+  const said = server.logged.filter(({ event }) => event === 'foreign_store')
+  expect(said).toHaveLength(1)
+  const log = JSON.stringify(said)
   expect(log).toMatch(why)
   expect(log + status.err).not.toContain(secret)
   const run = await cli(['flush'], server.env)
