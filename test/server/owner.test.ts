@@ -53,14 +53,14 @@ async function expectRefused(server: TestServer, why: RegExp, secret = testSecre
 }
 
 const places = [
-  ['SQLite file', async (folder: string) => ({ folder: () => folder, settings: {}, end: async () => {} })],
+  ['SQLite file', async (folder: string) => ({ folder: () => folder, settings: {}, [Symbol.asyncDispose]: async () => {} })],
   [
     'Redis',
     async () => {
       const standIn = await startUpstashStandIn()
       // A file of their own each: what they share is the Redis.
       const settings = { UPSTASH_REDIS_REST_URL: standIn.url, UPSTASH_REDIS_REST_TOKEN: standIn.token }
-      return { folder: newFolder, settings, end: () => standIn[Symbol.asyncDispose]() }
+      return { folder: newFolder, settings, [Symbol.asyncDispose]: () => standIn[Symbol.asyncDispose]() }
     },
   ],
 ] as const
@@ -72,7 +72,7 @@ describe.each(places)('on one %s', (_, place) => {
     ['kind of Target', { TARGET_ORIGIN: 'https://127.0.0.1:1' }, /TARGET_ORIGIN is no stand-in on loopback/],
   ] as const
   it.each(others)('a relay with another %s sends, keeps and changes nothing', { timeout: 60_000 }, async (_other, settings, why) => {
-    const shared = await place(newFolder())
+    await using shared = await place(newFolder())
     await using emulator = await startEmulator({ autoSeed: true })
     await using first = await startServer(emulator.origin, { folder: shared.folder(), settings: shared.settings })
     expect((await post(first, update('theirs'))).status).toBe(200)
@@ -90,11 +90,10 @@ describe.each(places)('on one %s', (_, place) => {
     expect(emulator.statistics().calls).toBe(1)
     expect(await first.relay.flush()).toMatchObject({ stopped: 'drained', listed: 1, replayed: 1, unreadable: 0 })
     expect((await post(first, update('theirs'))).text).toContain('duplicate')
-    await shared.end()
   })
 
   it('of two relays that start together on an empty one, one is its owner and the other is refused', { timeout: 60_000 }, async () => {
-    const shared = await place(newFolder())
+    await using shared = await place(newFolder())
     await using emulator = await startEmulator({ autoSeed: true })
     const start = (code: string) =>
       startServer(emulator.origin, { folder: shared.folder(), settings: { ...shared.settings, TARGET_CLIENT_CODE: code } })
@@ -103,11 +102,10 @@ describe.each(places)('on one %s', (_, place) => {
     const statuses = await Promise.all([one, two, one, two].map(async (server, n) => (await post(server, update(`e${n}`))).status))
     expect(statuses.toSorted()).toEqual([200, 200, 503, 503])
     expect(statuses[0]).toBe(statuses[2])
-    await shared.end()
   })
 
   it('a new start under another HASH_KEY knows what was spent, once that is stated (docs/deploy.md)', { timeout: 60_000 }, async () => {
-    const shared = await place(newFolder())
+    await using shared = await place(newFolder())
     await using emulator = await startEmulator({ autoSeed: true })
     const settings = { ...shared.settings, HASH_KEY: otherKey, QUOTA_LIMIT: '10' }
     await using server = await startServer(emulator.origin, { folder: shared.folder(), settings })
@@ -116,7 +114,6 @@ describe.each(places)('on one %s', (_, place) => {
     const statuses: number[] = []
     for (const id of ['a', 'b']) statuses.push((await post(server, update(id))).status)
     expect(statuses).toEqual([200, 202])
-    await shared.end()
   })
 })
 
