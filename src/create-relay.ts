@@ -5,10 +5,12 @@
  */
 import { createSeal } from './core/backlog/seal.ts'
 import type { Clock, Random } from './core/clock.ts'
+import { createHasher } from './core/hash.ts'
 import { lateAnswerMs, withDeadline } from './core/ledger/deadline.ts'
 import { watchedLedger } from './core/ledger/epoch.ts'
 import type { Ledger } from './core/ledger/port.ts'
 import { upstashLedger } from './core/ledger/upstash.ts'
+import { ownerOf } from './core/owner.ts'
 import { checkSources, type Source } from './edge/source.ts'
 import { composeRelay, type Relay, type RelayParts } from './relay.ts'
 import { log as logLine, randomBytes, runtimeName, systemClock, systemRandom } from './runtime.ts'
@@ -67,11 +69,12 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   const problems = checkSources(sources, { retentionMs: settings.retentionHours * 3_600_000 })
   if (problems.length > 0) throw new SettingsError(problems)
   const background = options.background ?? (() => {})
+  const { mark } = await ownerOf(settings, await createHasher(settings.hashKey))
   return composeRelay({
     settings,
     sources,
     ledger: withDeadline(openLedger({ settings, storage, random, log }), settings.ledgerTimeoutMs, clock, { background, log }),
-    backlog: storage.backlog(await createSeal(settings.backlogKeys, randomBytes)),
+    backlog: storage.backlog(await createSeal(settings.backlogKeys, randomBytes, mark)),
     clock,
     random,
     // Not the function itself: some runtimes want it called as their own.

@@ -19,7 +19,7 @@ export interface FlushOnceOptions {
   readonly progress?: (soFar: Readonly<FlushReport>) => void
 }
 
-/** @throws SettingsError */
+/** @throws SettingsError, also where the ledger is another account's */
 export async function flushOnce({ sources, env, log, stopping, progress }: FlushOnceOptions): Promise<FlushReport> {
   const parsed = parseAll({ ...serverDefaults, ...env }, sources)
   if (!parsed.ok) throw new SettingsError(parsed.problems)
@@ -34,7 +34,10 @@ export async function flushOnce({ sources, env, log, stopping, progress }: Flush
     })
     const report = await relay.flush(progress)
     if (report.calls > 0) await relay.testify()
-    return report
+    if (report.stopped !== 'foreign_store') return report
+    // It says what differs.
+    const { details } = await relay.ready()
+    throw new SettingsError([String(details?.['ledgerError'])])
   } finally {
     storage.close()
   }

@@ -11,6 +11,7 @@ import type { Backlog } from './core/backlog/port.ts'
 import type { Clock } from './core/clock.ts'
 import { errorName } from './core/errors.ts'
 import type { Ledger } from './core/ledger/port.ts'
+import { ForeignStore } from './core/owner.ts'
 import { lastRunMemo } from './cron/flush.ts'
 import type { Readiness } from './edge/probes.ts'
 import { type Source, secretProblemsOf } from './edge/source.ts'
@@ -68,8 +69,9 @@ export function createReady({ settings, sources, ledger, backlog, clock, memory 
   }
 
   async function look(nowMs: number): Promise<Readiness> {
-    const storeError = await backlog.check().then(() => keepError(nowMs), errorName)
-    const asked = await Promise.all([ledger.summary(), ledger.recall(lastRunMemo)]).catch(errorName)
+    // The ledger first: whether it is another account's decides whether anything is kept.
+    const asked = await Promise.all([ledger.summary(), ledger.recall(lastRunMemo)]).catch(told)
+    const storeError = await backlog.check().then(() => keepError(nowMs), told)
     const ledgerError = typeof asked === 'string' ? asked : undefined
     const [usage, lastRun] = typeof asked === 'string' ? [] : asked
     const atMs = readAtMs(lastRun)
@@ -117,6 +119,11 @@ export function createReady({ settings, sources, ledger, backlog, clock, memory 
     const leftMs = (settings.targetTokenExpiresAtMs ?? Number.POSITIVE_INFINITY) - nowMs
     return leftMs <= 0 ? 'fail' : leftMs <= tokenWarnMs ? 'warn' : 'ok'
   }
+}
+
+/** Only an operator is told. */
+function told(error: unknown): string {
+  return error instanceof ForeignStore ? error.message : errorName(error)
 }
 
 function readAtMs(text: string | undefined): number | undefined {

@@ -11,6 +11,7 @@ import { createHasher, hashKeyName } from './core/hash.ts'
 import type { Ledger } from './core/ledger/port.ts'
 import { defaultLimits, type Limits } from './core/limits.ts'
 import { createDeliver } from './core/live.ts'
+import { type OwnerMemory, ownedStores, ownerOf } from './core/owner.ts'
 import { createPrepare } from './core/prepare.ts'
 import { createRemap, type Reading, type Remap } from './core/remap.ts'
 import { httpTarget } from './core/target/http.ts'
@@ -45,13 +46,13 @@ export interface RelayParts {
 }
 
 /** What a process or an isolate remembers: plain data, which on Workers is all that may outlive a request. */
-export interface RelayMemory extends ReadinessMemory {
+export interface RelayMemory extends ReadinessMemory, OwnerMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
 }
 
 export function newRelayMemory(): RelayMemory {
-  return { leadsLoggedMs: new Map() }
+  return { leadsLoggedMs: new Map(), owners: new Map() }
 }
 
 export interface Relay {
@@ -68,8 +69,14 @@ export interface Relay {
 }
 
 export async function composeRelay(parts: RelayParts): Promise<Relay> {
-  const { settings, ledger, clock, random, log, memory = newRelayMemory() } = parts
-  const backlog = notedBacklog(parts.backlog, { clock, memory })
+  const { settings, clock, random, log, memory = newRelayMemory() } = parts
+  const hasher = await createHasher(settings.hashKey)
+  const { ledger, backlog } = ownedStores(await ownerOf(settings, hasher), {
+    ledger: parts.ledger,
+    backlog: notedBacklog(parts.backlog, { clock, memory }),
+    memory,
+    log,
+  })
   const limits: Limits = { ...defaultLimits, ...parts.limits }
   const wire: Wire = { method: settings.targetMethod, origin: settings.targetOrigin, clientCode: settings.targetClientCode }
   const target = httpTarget({
@@ -90,7 +97,6 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
     backoffBaseMs: settings.backoffBaseMs,
     shares: sharesOf(parts.sources, settings.quotaLimit),
   })
-  const hasher = await createHasher(settings.hashKey)
   const run = (progress?: (soFar: Readonly<FlushReport>) => void) =>
     flush({
       door,

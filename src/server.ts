@@ -95,6 +95,8 @@ export async function serve({ sources, env, log = logWithTime }: ServerOptions):
     sources: sources.length,
     encrypted: settings.backlogKeys.length > 0 ? 'yes' : 'no',
   })
+  // So that the log says at once whether the ledger is another account's, and not only with the first event.
+  keep(relay.ready())
   if (sources.length === 0) log('warning', { about: 'there are no sources: every webhook is answered 404' })
   for (const about of await secretProblemsOf(sources, settings.hookSecrets)) log('warning', { about })
 

@@ -81,6 +81,9 @@ export class LedgerObject extends DurableObject<Env> {
   remember(name: string, value: string) {
     return this.#ledger.remember(name, value)
   }
+  rememberFirst(name: string, value: string) {
+    return this.#ledger.rememberFirst(name, value)
+  }
   pause(paused: boolean) {
     return this.#ledger.pause(paused)
   }
@@ -135,6 +138,7 @@ function objectLedger(stub: () => Stub): Ledger {
     release: (name, holder) => stub().release(name, holder),
     recall: (name) => stub().recall(name),
     remember: (name, value) => stub().remember(name, value),
+    rememberFirst: (name, value) => stub().rememberFirst(name, value),
     // The object holds itself against its witness whenever it starts.
     check: async () => {},
     pause: (paused) => stub().pause(paused),

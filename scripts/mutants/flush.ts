@@ -8,6 +8,14 @@ const live = ['test/core/live.test.ts']
 
 export const flushMutants: readonly Mutant[] = [
   {
+    name: 'a lease whose answer was lost stays',
+    breaks: 'G7',
+    file: 'src/cron/flush.ts',
+    find: "else if (report.stopped === 'ledger_unavailable') await release()",
+    replace: '',
+    tests: ['test/cron/flush.test.ts'],
+  },
+  {
     name: 'an update of any number of attributes is one attempt',
     breaks: 'G7',
     file: 'src/core/parts.ts',

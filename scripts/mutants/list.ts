@@ -6,6 +6,7 @@ import { edgeMutants } from './edge.ts'
 import { flushMutants } from './flush.ts'
 import { identityMutants } from './identity.ts'
 import type { Mutant } from './mutant.ts'
+import { ownerMutants } from './owner.ts'
 import { readToBreakMutants } from './read-to-break.ts'
 import { registersMutants } from './registers.ts'
 import { windowMutants } from './window.ts'
@@ -1097,6 +1098,7 @@ export const mutants: readonly Mutant[] = [
   ...edgeMutants,
   ...flushMutants,
   ...identityMutants,
+  ...ownerMutants,
   ...readToBreakMutants,
   ...registersMutants,
   ...windowMutants,

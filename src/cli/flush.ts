@@ -14,7 +14,7 @@ export const flush: Command = {
 One run over the backlog in RELAY_DB, with the settings of target-relay serve; it may run beside servers and other runs.
 The report is printed as JSON; on a terminal as a line. Logs go to standard error. SIGTERM ends it where nothing is
 under way. Exit 0 when the run did what it could (also when the quota is used up or another run is under way), 1 when
-ledger, backlog or Target kept it from its work, 2 on bad settings.`,
+ledger, backlog or Target kept it from its work, 2 on bad settings or another account's ledger.`,
 
   async run({ args, env, out, err, isTerminal, progress }) {
     const { values } = parseArgs({ args: [...args], options: { sources: { type: 'string' } } })

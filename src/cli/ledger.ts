@@ -9,8 +9,9 @@ import { parseArgs } from 'node:util'
 import * as z from 'zod'
 import { createHasher, hashKeyName } from '../core/hash.ts'
 import { movedStateReader } from '../core/ledger/moved-state.ts'
-import type { MovedState } from '../core/ledger/port.ts'
+import type { LedgerStore, MovedState } from '../core/ledger/port.ts'
 import { upstashLedger } from '../core/ledger/upstash.ts'
+import { foreignBy, ownerMemo, ownerOf } from '../core/owner.ts'
 import { openLedger } from '../create-relay.ts'
 import { systemRandom } from '../runtime.ts'
 import { openStorage } from '../server.ts'
@@ -113,8 +114,7 @@ async function importFrom(file: string, { env, err }: Io, relay: string | undefi
   const counts = noCounts()
   let takenIn = 0
   try {
-    if (destination.hashKey !== undefined && destination.hashKey !== written)
-      throw new Misuse('HASH_KEY is not the one under which the export was written')
+    await destination.wantOwn?.(written)
     let identity: Pick<MovedState, 'life' | 'lostMs'> = {}
     for await (const { part, hashKey } of readLedgerFile(file, nowMs)) {
       const { life, ...rest } = part
@@ -167,8 +167,12 @@ function settingsOf(env: Io['env']): Settings {
 
 interface Destination {
   readonly into: string
-  /** Names the HASH_KEY there, where this process knows it. */
-  readonly hashKey?: string
+  /**
+   * Where this process knows whose it is: a relay judges by itself.
+   * @param written names the HASH_KEY of the export
+   * @throws Misuse where export or ledger are not of the account that the environment names
+   */
+  wantOwn?(written: string): Promise<void>
   take(part: MovedState, hashKey: string): Promise<unknown>
   close(): void
 }
@@ -180,18 +184,30 @@ function ledgerOfRelay(env: Io['env'], relay: string): Destination {
 
 async function ledgerOfEnvironment(env: Io['env']): Promise<Destination> {
   const settings = settingsOf(env)
-  const hashKey = await hashKeyName(await createHasher(settings.hashKey))
+  const hasher = await createHasher(settings.hashKey)
+  const { memo } = await ownerOf(settings, hasher)
+  const wantOwn = async (written: string, store: Pick<LedgerStore, 'recall'>): Promise<void> => {
+    if (written !== (await hashKeyName(hasher))) throw new Misuse('HASH_KEY is not the one under which the export was written')
+    // One that no relay has opened yet is nobody's; the first will write down whose it is.
+    const foreign = foreignBy((await store.recall(ownerMemo)) ?? memo, memo)
+    if (foreign !== undefined) throw new Misuse(foreign.message)
+  }
   if (settings.upstash !== undefined) {
     const store = upstashLedger({
       ...settings.upstash,
       settings: ledgerSettings(settings),
       timeoutMs: importTimeoutMs,
     })
-    return { into: 'Upstash', hashKey, take: (part) => store.moveIn(part), close: () => {} }
+    return { into: 'Upstash', wantOwn: (written) => wantOwn(written, store), take: (part) => store.moveIn(part), close: () => {} }
   }
   const storage = open(settings)
   const embedded = storage.embeddedLedger(settings)
-  return { into: settings.relayDb, hashKey, take: (part) => embedded.moveIn(part), close: storage.close }
+  return {
+    into: settings.relayDb,
+    wantOwn: (written) => wantOwn(written, embedded),
+    take: (part) => embedded.moveIn(part),
+    close: storage.close,
+  }
 }
 
 function open(settings: Settings) {

@@ -82,7 +82,8 @@ export async function answered(url: string, init: RequestInit): Promise<Answered
   }
 }
 
-const problemChars = 200
+/** As long as what is said of a store of another account. */
+const problemChars = 300
 
 /** What a problem says of itself, in one line. */
 export function problemOf(body: unknown): string {

@@ -17,7 +17,7 @@ export interface Hasher {
   content(parts: readonly string[]): Promise<string>
 }
 
-/** @param key `HASH_KEY`, 32 bytes or more; changing it parts a visitor's neighbours in the backlog. */
+/** @param key `HASH_KEY`, 32 bytes or more; a store refuses another one (`owner.ts`). */
 export async function createHasher(key: string): Promise<Hasher> {
   const utf8 = new TextEncoder()
   const hmac = await crypto.subtle.importKey('raw', utf8.encode(key), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])

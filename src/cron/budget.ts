@@ -9,6 +9,7 @@
 import type { Clock } from '../core/clock.ts'
 import { errorName, isPlatformLimit } from '../core/errors.ts'
 import type { Ledger } from '../core/ledger/port.ts'
+import { ForeignStore } from '../core/owner.ts'
 import type { StopReason } from './report.ts'
 
 /** Ends a run at a point where nothing is under way. */
@@ -93,6 +94,7 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
       } catch (error) {
         if (error instanceof Stop) throw error
         log('flush_stopped', { reason, error: errorName(error) })
+        if (error instanceof ForeignStore) throw new Stop('foreign_store')
         throw new Stop(isPlatformLimit(error) ? (reason === 'backlog_unavailable' ? 'operations' : 'subrequests') : reason)
       }
     },

@@ -81,6 +81,8 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
 
   report.durationMs = Math.round(budget.elapsedMs())
   if (leased && report.stopped !== 'leased') await leave()
+  // What it did not hear may have been a yes.
+  else if (report.stopped === 'ledger_unavailable') await release()
   log('flush', { ...report })
   return report
 
@@ -144,6 +146,10 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
       log('flush_end_not_recorded', { error: errorName(error) })
     }
     // By itself: a run whose end could not be recorded must not keep the next ones away.
+    await release()
+  }
+
+  async function release(): Promise<void> {
     await ledger.release('flush', holder).catch((error) => log('flush_lease_kept', { error: errorName(error) }))
   }
 

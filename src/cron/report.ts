@@ -13,6 +13,8 @@ export type StopReason =
   | 'paused'
   | 'ledger_unavailable'
   | 'backlog_unavailable'
+  /** The ledger is another account's. */
+  | 'foreign_store'
   | 'leased'
   | 'stopping'
 

@@ -8,6 +8,7 @@
 import { Hono, type MiddlewareHandler } from 'hono'
 import * as z from 'zod'
 import { movedStateReader } from '../core/ledger/moved-state.ts'
+import { ForeignStore } from '../core/owner.ts'
 import { type CheckedVisitor, validateVisitor } from '../core/validate.ts'
 import type { AppParts } from './app.ts'
 import { verifyBasic, verifyBearer } from './auth/tokens.ts'
@@ -89,8 +90,10 @@ export function adminApi(parts: AppParts): Hono<{ Variables: { body: unknown } }
     await operator.restored()
     return c.json(await operator.usage())
   })
-  // The ledger or the store did not answer: nothing about why.
-  app.onError((_error, c) => problem(c, 'unavailable'))
+  // The ledger or the store did not answer: nothing about why, but for what an operator must mend.
+  app.onError((error, c) =>
+    error instanceof ForeignStore ? problem(c, 'misconfigured', { detail: error.message }) : problem(c, 'unavailable'),
+  )
   return app
 }
 

@@ -7,7 +7,6 @@ import { DatabaseSync } from 'node:sqlite'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
 import { exit } from '../../src/cli/command.ts'
-import { main } from '../../src/cli/main.ts'
 import { cli, type Ran } from '../support/cli.ts'
 import { type FakeAnswer, startFakeRelay } from '../support/fake-relay.ts'
 import { settingsFor } from '../support/settings.ts'
@@ -30,6 +29,9 @@ const state = { part: { units: [], visitors: [], events: [] }, hashKey: 'x' }
 const known = { attributes: [{ name: 'tier', waitingAt: [], deliveredAt: '2026-11-24T10:00:00Z' }] }
 const profile = { profileAttributes: { tier: { value: 'gold', modifiedAt: '2026-11-24T10:00:00Z' } } }
 
+/** The command line, in this process or in one of its own. */
+type Command = (args: readonly string[], env?: Record<string, string>) => Promise<Ran>
+
 /** A relay and a Target in one, that answers as usual but for what is given. */
 const startRelay = (given: Readonly<Record<string, FakeAnswer>> = {}) =>
   startFakeRelay((path, body) => {
@@ -46,12 +48,13 @@ const startRelay = (given: Readonly<Record<string, FakeAnswer>> = {}) =>
     return given[at] ?? (at in usual ? { body: usual[at] } : { status: 404 })
   })
 async function ask(
+  command: Command,
   args: readonly string[],
   given: Readonly<Record<string, FakeAnswer>> = {},
   env: Record<string, string> = {},
 ): Promise<Ran> {
   using relay = await startRelay(given)
-  return await cli(args, {
+  return await command(args, {
     RELAY_URL: relay.url,
     TARGET_ORIGIN: relay.url,
     TARGET_CLIENT_CODE: 'demo',
@@ -77,12 +80,13 @@ async function ended(child: ReturnType<typeof running>): Promise<Process> {
   const [status, signal] = await closed
   return { status: status ?? -1, signal, out, err: err.trim() }
 }
-const run = (args: readonly string[], env: Record<string, string>) => ended(running(args, env))
+/** The command as a process of its own. */
+const spawned: Command = (args, env = {}) => ended(running(args, env))
 
 /** A database that somebody else holds, as a backup or a shell would. @param used whether a relay was there before */
 async function withLocked<T>(used: boolean, work: (env: Record<string, string>) => Promise<T>): Promise<T> {
   const env = settings()
-  if (used) await run(['flush'], env)
+  if (used) await spawned(['flush'], env)
   const database = new DatabaseSync(env['RELAY_DB'] ?? '')
   database.exec(used ? 'BEGIN IMMEDIATE' : 'BEGIN EXCLUSIVE')
   try {
@@ -92,7 +96,7 @@ async function withLocked<T>(used: boolean, work: (env: Record<string, string>) 
   }
 }
 
-type Case = readonly [command: string, code: number, what: string, ran: () => Promise<Ran>]
+type Case = readonly [command: string, code: number, what: string, ran: (cli: Command) => Promise<Ran>]
 const cases: readonly Case[] = [
   [
     'serve',
@@ -105,40 +109,40 @@ const cases: readonly Case[] = [
       return { ...rest, out: '' }
     },
   ],
-  ['serve', 1, 'a locked database', () => withLocked(false, (env) => run(['serve'], env))],
-  ['serve', 2, 'bad settings', () => cli(['serve'], { ...settings(), QUOTA_LIMIT: 'x' })],
-  ['serve', 2, 'a database in no folder', () => cli(['serve'], settings({ RELAY_DB: '/nowhere/at/all' }))],
-  ['serve', 2, 'a database that is none', () => cli(['serve'], settings({ RELAY_DB: file('x'.repeat(8_192)) }))],
-  ['flush', 0, 'nothing to do', () => cli(['flush'], settings())],
+  ['serve', 1, 'a locked database', () => withLocked(false, (env) => spawned(['serve'], env))],
+  ['serve', 2, 'bad settings', (cli) => cli(['serve'], { ...settings(), QUOTA_LIMIT: 'x' })],
+  ['serve', 2, 'a database in no folder', (cli) => cli(['serve'], settings({ RELAY_DB: '/nowhere/at/all' }))],
+  ['serve', 2, 'a database that is none', (cli) => cli(['serve'], settings({ RELAY_DB: file('x'.repeat(8_192)) }))],
+  ['flush', 0, 'nothing to do', (cli) => cli(['flush'], settings())],
   [
     'flush',
     1,
     'a ledger that is not there',
-    () => cli(['flush'], settings({ UPSTASH_REDIS_REST_URL: 'http://127.0.0.1:1', UPSTASH_REDIS_REST_TOKEN: 'x' })),
+    (cli) => cli(['flush'], settings({ UPSTASH_REDIS_REST_URL: 'http://127.0.0.1:1', UPSTASH_REDIS_REST_TOKEN: 'x' })),
   ],
-  ['flush', 1, 'a locked database', () => withLocked(false, (env) => run(['flush'], env))],
-  ['flush', 1, 'a locked database that was used before', () => withLocked(true, (env) => run(['flush'], env))],
-  ['flush', 2, 'bad settings', () => cli(['flush'], { ...settings(), QUOTA_LIMIT: 'x' })],
-  ['map', 0, 'a sample', () => cli(['map', 'loyalty'])],
-  ['map', 1, 'an event that does not fit', () => cli(['map', 'loan', file('{"loan":1}')])],
-  ['map', 2, 'a directory', () => cli(['map', 'loan', folder])],
-  ['lint', 0, 'the examples', () => cli(['lint'])],
-  ['lint', 1, 'bad sources', async () => ({ ...(await cli(['lint', '--sources', bad])), err: 'lint: in its results' })],
-  ['lint', 2, 'no sources', () => cli(['lint', '--sources', 'nowhere.ts'])],
-  ['send', 0, 'all taken', () => ask(['send', file(rows)])],
-  ['send', 1, 'a row that is refused', () => ask(['send', file('batch=thirdPartyId,tier\n1,%zz\n')])],
+  ['flush', 1, 'a locked database', () => withLocked(false, (env) => spawned(['flush'], env))],
+  ['flush', 1, 'a locked database that was used before', () => withLocked(true, (env) => spawned(['flush'], env))],
+  ['flush', 2, 'bad settings', (cli) => cli(['flush'], { ...settings(), QUOTA_LIMIT: 'x' })],
+  ['map', 0, 'a sample', (cli) => cli(['map', 'loyalty'])],
+  ['map', 1, 'an event that does not fit', (cli) => cli(['map', 'loan', file('{"loan":1}')])],
+  ['map', 2, 'a directory', (cli) => cli(['map', 'loan', folder])],
+  ['lint', 0, 'the examples', (cli) => cli(['lint'])],
+  ['lint', 1, 'bad sources', async (cli) => ({ ...(await cli(['lint', '--sources', bad])), err: 'lint: in its results' })],
+  ['lint', 2, 'no sources', (cli) => cli(['lint', '--sources', 'nowhere.ts'])],
+  ['send', 0, 'all taken', (cli) => ask(cli, ['send', file(rows)])],
+  ['send', 1, 'a row that is refused', (cli) => ask(cli, ['send', file('batch=thirdPartyId,tier\n1,%zz\n')])],
   [
     'send',
     1,
     'a row that Target rejected',
-    async () => ({
-      ...(await ask(['send', file(rows)], { '/v1/updates': { body: { results: [{ status: 'rejected' }] } } })),
+    async (cli) => ({
+      ...(await ask(cli, ['send', file(rows)], { '/v1/updates': { body: { results: [{ status: 'rejected' }] } } })),
       err: 'send: in its results',
     }),
   ],
-  ['send', 2, 'a directory', () => ask(['send', folder])],
-  ['verify', 0, 'all there', () => ask(['verify', '1'])],
-  ['verify', 1, 'no such profile', async () => ({ ...(await ask(['verify', '2'])), err: 'verify: in its results' })],
+  ['send', 2, 'a directory', (cli) => ask(cli, ['send', folder])],
+  ['verify', 0, 'all there', (cli) => ask(cli, ['verify', '1'])],
+  ['verify', 1, 'no such profile', async (cli) => ({ ...(await ask(cli, ['verify', '2'])), err: 'verify: in its results' })],
   ...(
     [
       ['a page', { body: '<html>' }],
@@ -154,19 +158,24 @@ const cases: readonly Case[] = [
       'verify',
       1,
       `a profile fetch that answers ${what}`,
-      () => ask(['verify', '1'], { '/rest/v1/profiles/thirdPartyId/1': answer }),
+      (cli) => ask(cli, ['verify', '1'], { '/rest/v1/profiles/thirdPartyId/1': answer }),
     ],
   ),
-  ['verify', 1, 'a relay that knows no visitors', () => ask(['verify', '1'], { '/admin/api/visitor': { body: { attributes: [{}] } } })],
-  ['verify', 1, 'no Target', () => ask(['verify', '1'], {}, { TARGET_ORIGIN: 'http://127.0.0.1:1' })],
-  ['verify', 2, 'nobody', () => ask(['verify'])],
-  ['status', 0, 'ready', () => ask(['status'])],
+  [
+    'verify',
+    1,
+    'a relay that knows no visitors',
+    (cli) => ask(cli, ['verify', '1'], { '/admin/api/visitor': { body: { attributes: [{}] } } }),
+  ],
+  ['verify', 1, 'no Target', (cli) => ask(cli, ['verify', '1'], {}, { TARGET_ORIGIN: 'http://127.0.0.1:1' })],
+  ['verify', 2, 'nobody', (cli) => ask(cli, ['verify'])],
+  ['status', 0, 'ready', (cli) => ask(cli, ['status'])],
   [
     'status',
     1,
     'not ready',
-    async () => ({
-      ...(await ask(['status'], { '/readyz': { status: 503, body: { ...ready, status: 'not_ready' } } })),
+    async (cli) => ({
+      ...(await ask(cli, ['status'], { '/readyz': { status: 503, body: { ...ready, status: 'not_ready' } } })),
       err: 'status: in its results',
     }),
   ],
@@ -174,36 +183,41 @@ const cases: readonly Case[] = [
     'status',
     1,
     'a check that fails',
-    async () => ({
-      ...(await ask(['status'], { '/readyz': { body: { ...ready, checks: { target: 'fail' } } } })),
+    async (cli) => ({
+      ...(await ask(cli, ['status'], { '/readyz': { body: { ...ready, checks: { target: 'fail' } } } })),
       err: 'status: in its results',
     }),
   ],
-  ['status', 1, 'a page', () => ask(['status'], { '/admin/api/status': { body: '<html>' } })],
-  ['status', 1, 'half an answer', () => ask(['status'], { '/admin/api/status': { body: { used: 1 } } })],
-  ['status', 1, 'a time that is none', () => ask(['status'], { '/admin/api/status': { body: { ...usage, nextFreeAtMs: 1e300 } } })],
-  ['status', 1, 'a relay without settings', () => ask(['status'], { '/readyz': { status: 503, body: { title: 'Settings are missing' } } })],
-  ['status', 2, 'a token that no header can carry', () => ask(['status'], {}, { ADMIN_TOKEN: 'a\nb' })],
-  ['ledger', 0, 'an export', async () => ({ ...(await ask(['ledger', 'export', pathOf(), '--wait-ms', '0'])), err: '' })],
+  ['status', 1, 'a page', (cli) => ask(cli, ['status'], { '/admin/api/status': { body: '<html>' } })],
+  ['status', 1, 'half an answer', (cli) => ask(cli, ['status'], { '/admin/api/status': { body: { used: 1 } } })],
+  ['status', 1, 'a time that is none', (cli) => ask(cli, ['status'], { '/admin/api/status': { body: { ...usage, nextFreeAtMs: 1e300 } } })],
+  [
+    'status',
+    1,
+    'a relay without settings',
+    (cli) => ask(cli, ['status'], { '/readyz': { status: 503, body: { title: 'Settings are missing' } } }),
+  ],
+  ['status', 2, 'a token that no header can carry', (cli) => ask(cli, ['status'], {}, { ADMIN_TOKEN: 'a\nb' })],
+  ['ledger', 0, 'an export', async (cli) => ({ ...(await ask(cli, ['ledger', 'export', pathOf(), '--wait-ms', '0'])), err: '' })],
   [
     'ledger',
     1,
     'a relay that breaks off',
-    () => ask(['ledger', 'export', pathOf(), '--wait-ms', '0'], { '/admin/api/ledger/state': { status: 503 } }),
+    (cli) => ask(cli, ['ledger', 'export', pathOf(), '--wait-ms', '0'], { '/admin/api/ledger/state': { status: 503 } }),
   ],
   [
     'ledger',
     1,
     'a locked database',
-    async () => {
+    async (cli) => {
       const path = pathOf()
-      await ask(['ledger', 'export', path, '--wait-ms', '0'], {
+      await ask(cli, ['ledger', 'export', path, '--wait-ms', '0'], {
         '/admin/api/ledger/state': { body: { ...state, hashKey: await nameOfKey() } },
       })
-      return withLocked(false, (env) => run(['ledger', 'import', path], env))
+      return withLocked(false, (env) => spawned(['ledger', 'import', path], env))
     },
   ],
-  ['ledger', 2, 'a directory', () => ask(['ledger', 'import', folder])],
+  ['ledger', 2, 'a directory', (cli) => ask(cli, ['ledger', 'import', folder])],
 ]
 
 async function nameOfKey(): Promise<string> {
@@ -211,9 +225,13 @@ async function nameOfKey(): Promise<string> {
   return hashKeyName(await createHasher(settings()['HASH_KEY'] ?? ''))
 }
 
+/** The first case of each code of each command is a process of its own: nothing that only a shell sees is left out. */
+const firsts = new Set(new Map(cases.toReversed().map((one) => [`${one[0]} ${one[1]}`, one])).values())
+const told = cases.map((one) => [...one, firsts.has(one) ? spawned : cli] as const)
+
 describe('the exit code', () => {
-  it.concurrent.each(cases)('of %s is %i: %s', { timeout: 60_000 }, async (command, code, what, ran) => {
-    const { status, out, err } = await ran()
+  it.concurrent.each(told)('of %s is %i: %s', { timeout: 60_000 }, async (command, code, what, ran, how) => {
+    const { status, out, err } = await ran(how)
     expect([status, out, err]).toEqual([code, expect.anything(), expect.anything()])
     expect(out + err).not.toMatch(/^\s+at /m)
     expect(/does not answer/.test(err)).toBe(what === 'no Target')
@@ -230,18 +248,24 @@ describe('the exit code', () => {
       )
   })
 
-  it('of a fault of its own is 70, with where it happened', async () => {
-    const env = new Proxy(
-      {},
-      {
-        get: () => {
-          throw new TypeError('a mistake')
-        },
-      },
-    )
-    const err: string[] = []
-    const status = await main({ args: ['status'], env, out: () => {}, err: (line) => err.push(line), isTerminal: false })
-    expect([status, err.join('\n')]).toEqual([70, expect.stringMatching(/a fault of target-relay's own: TypeError: a mistake\n\s+at /)])
+  it.concurrent('of a fault of its own is 70, with where it happened', { timeout: 60_000 }, async () => {
+    const mistake = "URL.canParse = () => { throw new TypeError('a mistake') }"
+    const NODE_OPTIONS = `--import "data:text/javascript,${encodeURIComponent(mistake)}"`
+    const { status, out, err } = await spawned(['status'], { ADMIN_TOKEN: 'x', NODE_OPTIONS })
+    expect([status, out, err]).toEqual([
+      exit.broken,
+      '',
+      expect.stringMatching(/^status: a fault of target-relay's own: TypeError: a mistake\n\s+at /),
+    ])
+  })
+
+  it.concurrent.each([
+    [[], exit.ok, /^target-relay <command>/, /^$/],
+    [['status', '--help'], exit.ok, /^target-relay status/, /^$/],
+    [['sned'], exit.misused, /^$/, /^there is no command sned\n/],
+    [['status', '--nonsense'], exit.misused, /^$/, /^status: [^\n]*--nonsense[^\n]*$/],
+  ] as const)('of %j is %i', { timeout: 60_000 }, async (args, code, out, err) => {
+    expect(await spawned(args)).toMatchObject({ status: code, out: expect.stringMatching(out), err: expect.stringMatching(err) })
   })
 })
 

@@ -463,6 +463,11 @@ export function modelLedger(
     remember: async (name, value) => {
       memos.set(name, value)
     },
+    rememberFirst: async (name, value) => {
+      const kept = memos.get(name) ?? value
+      memos.set(name, kept)
+      return kept
+    },
     check: async () => {},
     pause: async (paused) => {
       health = { ...health, paused }

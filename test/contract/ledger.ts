@@ -863,6 +863,19 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         }
       })
 
+      it('remembers the first of several values for good, alike for all who ask at once', async () => {
+        const name = unique()
+        const values = ['{"client":"one"}', '1763892000000123', 'ä😀']
+        const kept = await Promise.all(values.map((value) => ledger.rememberFirst(name, value)))
+        expect(values).toContain(kept[0])
+        expect(new Set(kept).size).toBe(1)
+        expect(await ledger.rememberFirst(name, 'later')).toBe(kept[0])
+        expect(await ledger.recall(name)).toBe(kept[0])
+        // What was remembered otherwise is the first, too.
+        await ledger.remember(name, 'set')
+        expect(await ledger.rememberFirst(name, 'later')).toBe('set')
+      })
+
       it.each(['__proto__', 'constructor', 'a b:c', '"quoted"', '😀'])('takes %s for a name like any other', async (odd) => {
         expect(await ledger.recall(odd)).toBeUndefined()
         await ledger.remember(odd, 'kept')

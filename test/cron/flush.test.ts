@@ -87,6 +87,17 @@ describe('flush: what stops it', () => {
     expect(await world.entries()).toBe(0)
   })
 
+  it('a run that did not hear whether it has the lease gives it back (G7)', async () => {
+    const world = await createWorld()
+    await deferred(world, [{ id: '1', attributes: { tier: 'gold' } }])
+    const lease = async (...asked: Parameters<typeof world.ledger.lease>) => {
+      await world.ledger.lease(...asked)
+      throw new Error('silent')
+    }
+    expect((await world.isolate({ ledger: { ...world.ledger, lease } }).flush()).stopped).toBe('ledger_unavailable')
+    expect(await world.flush()).toMatchObject({ stopped: 'drained', replayed: 1 })
+  })
+
   it('a used-up quota: it stops, says when there is room, and goes on then (G1, G7)', async () => {
     const world = await createWorld({ settings: { quotaLimit: 5 } })
     await deferred(

@@ -192,6 +192,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
         release: (...parts) => ask(() => store.release(...parts)),
         recall: (...parts) => ask(() => store.recall(...parts)),
         remember: (...parts) => ask(() => store.remember(...parts)),
+        rememberFirst: (...parts) => ask(() => store.rememberFirst(...parts)),
         pause: (...parts) => ask(() => store.pause(...parts)),
         erase: (...parts) => ask(() => store.erase(...parts)),
         restate: (...parts) => ask(() => store.restate(...parts)),

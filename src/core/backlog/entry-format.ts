@@ -177,8 +177,8 @@ export function deadKey(atMs: number, randomHex: string): string {
 
 export const entryPrefix = 'b1/'
 export const deadPrefix = 'd1/'
-/** Another version's format, another ring's key, or changed. */
-export const unknownFormat = 'not a format or a key that this version has'
+/** Another version's format, another ring's key, another account's, or changed. */
+export const unknownFormat = 'not a format, a key or an account that this relay has'
 /** The store gives everything around it. */
 export const notGiven = 'the store does not give it'
 /** Enough that no two keys of one stamp meet. */

@@ -13,10 +13,13 @@ export interface RingKey {
   readonly bytes: Uint8Array<ArrayBuffer>
 }
 
-/** How packed entries and dead letters are written down, and read again. */
+/** How packed entries and dead letters are written down, and read again: sealed, and under the mark of their account. */
 export interface Seal {
   seal(packed: object, key: string): Promise<object>
-  /** Undefined where it was sealed and can't be opened: a key that is not in the ring, or content that was changed. */
+  /**
+   * Undefined where it was sealed and can't be opened (a key that is not in the ring, content that was changed), or bears
+   * the mark of another account.
+   */
   open(stored: unknown, key: string): Promise<unknown>
 }
 
@@ -31,8 +34,15 @@ interface Sealed {
   readonly c: string
 }
 
-/** @param ring the first encrypts; without any nothing is sealed */
-export async function createSeal(ring: readonly RingKey[], randomBytes: (bytes: number) => Uint8Array<ArrayBuffer>): Promise<Seal> {
+/**
+ * @param ring the first encrypts; without any nothing is sealed
+ * @param mark of the account (`owner.ts`); what older versions wrote bears none, and is read
+ */
+export async function createSeal(
+  ring: readonly RingKey[],
+  randomBytes: (bytes: number) => Uint8Array<ArrayBuffer>,
+  mark?: string,
+): Promise<Seal> {
   const keys = new Map<string, CryptoKey>()
   for (const { id, bytes } of ring) keys.set(id, await crypto.subtle.importKey('raw', bytes, 'AES-GCM', false, ['encrypt', 'decrypt']))
   const [first] = ring
@@ -40,7 +50,8 @@ export async function createSeal(ring: readonly RingKey[], randomBytes: (bytes: 
   const algorithm = (iv: Uint8Array<ArrayBuffer>, storeKey: string) => ({ name: 'AES-GCM', iv, additionalData: utf8.encode(storeKey) })
 
   return {
-    async seal(packed, storeKey) {
+    async seal(content, storeKey) {
+      const packed = mark === undefined ? content : { ...content, m: mark }
       const key = keys.get(first?.id ?? '')
       if (first === undefined || key === undefined) return packed
       const iv = randomBytes(ivBytes)
@@ -49,18 +60,28 @@ export async function createSeal(ring: readonly RingKey[], randomBytes: (bytes: 
       return { v: 2, k: first.id, c: toBase64(iv) + toBase64(sealed) } satisfies Sealed
     },
     async open(stored, storeKey) {
-      if (!isSealed(stored)) return stored
-      const key = keys.get(stored.k)
-      if (key === undefined) return undefined
-      try {
-        const bytes = fromBase64(stored.c)
-        const opened = await crypto.subtle.decrypt(algorithm(bytes.slice(0, ivBytes), storeKey), key, bytes.slice(ivBytes))
-        return JSON.parse(new TextDecoder().decode(opened))
-      } catch {
-        return undefined
-      }
+      const content = await opened(stored, storeKey)
+      return mark === undefined || (marked(content) ?? mark) === mark ? content : undefined
     },
   }
+
+  async function opened(stored: unknown, storeKey: string): Promise<unknown> {
+    if (!isSealed(stored)) return stored
+    const key = keys.get(stored.k)
+    if (key === undefined) return undefined
+    try {
+      const bytes = fromBase64(stored.c)
+      const text = await crypto.subtle.decrypt(algorithm(bytes.slice(0, ivBytes), storeKey), key, bytes.slice(ivBytes))
+      return JSON.parse(new TextDecoder().decode(text))
+    } catch {
+      return undefined
+    }
+  }
+}
+
+/** The mark that a packed entry bears, whatever it is. */
+function marked(content: unknown): unknown {
+  return typeof content === 'object' && content !== null && 'm' in content ? content.m : undefined
 }
 
 function isSealed(stored: unknown): stored is Sealed {

@@ -67,6 +67,7 @@ export function withDeadline(ledger: Ledger, timeoutMs: number, clock: Clock, { 
     release: (name, holder) => inTime(ledger.release(name, holder)),
     recall: (name) => inTime(ledger.recall(name)),
     remember: (name, value) => inTime(ledger.remember(name, value)),
+    rememberFirst: (name, value) => inTime(ledger.rememberFirst(name, value)),
     check: () => inTime(ledger.check()),
     pause: (paused) => inTime(ledger.pause(paused)),
     erase: (visitorHash) => inTime(ledger.erase(visitorHash)),

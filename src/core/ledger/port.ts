@@ -241,6 +241,8 @@ export interface Ledger {
   /** Small state that must be right (where the flush stopped, when it last ran). Undefined where nothing is kept. */
   recall(name: string): Promise<string | undefined>
   remember(name: string, value: string): Promise<void>
+  /** Keeps `value` where nothing is kept under this name; answers what is kept then, alike to all who ask at once. */
+  rememberFirst(name: string, value: string): Promise<string>
   /** Holds the ledger against its witness (`epoch.ts`), and tells the witness how far it is. */
   check(): Promise<void>
   /** Stops or resumes all calls to Target; updates are deferred meanwhile. */

@@ -17,9 +17,14 @@ export interface SqlMemos {
   /** An admission that comes later is void. */
   cancel(grant: string, nowMs: number): void
   isCancelled(grant: string, nowMs: number): boolean
+  rememberFirst(name: string, value: string): string
 }
 
 export function openMemos(sql: Sql): SqlMemos {
+  const recall = (name: string): string | undefined => {
+    const [memo] = sql.exec('SELECT value FROM relay_memo WHERE name = ?', name)
+    return memo === undefined ? undefined : String(memo['value'])
+  }
   return {
     lease(name, holder, ttlMs, nowMs) {
       const [held] = sql.exec('SELECT holder, until_ms FROM relay_lease WHERE name = ?', name)
@@ -32,10 +37,7 @@ export function openMemos(sql: Sql): SqlMemos {
     release(name, holder) {
       sql.exec('DELETE FROM relay_lease WHERE name = ? AND holder = ?', name, holder)
     },
-    recall(name) {
-      const [memo] = sql.exec('SELECT value FROM relay_memo WHERE name = ?', name)
-      return memo === undefined ? undefined : String(memo['value'])
-    },
+    recall,
     remember(name, value) {
       sql.exec('INSERT OR REPLACE INTO relay_memo (name, value) VALUES (?, ?)', name, value)
     },
@@ -45,6 +47,10 @@ export function openMemos(sql: Sql): SqlMemos {
     },
     isCancelled(grant, nowMs) {
       return sql.exec('SELECT 1 FROM relay_cancelled WHERE grant_id = ? AND until_ms >= ?', grant, nowMs).length > 0
+    },
+    rememberFirst(name, value) {
+      sql.exec('INSERT OR IGNORE INTO relay_memo (name, value) VALUES (?, ?)', name, value)
+      return recall(name) ?? value
     },
   }
 }

@@ -165,6 +165,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
     release: (name, holder) => atomically(() => memos.release(name, holder)),
     recall: (name) => atomically(() => memos.recall(name)),
     remember: (name, value) => atomically(() => memos.remember(name, value)),
+    rememberFirst: (name, value) => atomically(() => memos.rememberFirst(name, value)),
   }
 
   function readHealth(): Health {

@@ -342,6 +342,10 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     async remember(name, value) {
       await redis.set(keys.memo(name), value)
     },
+    async rememberFirst(name, value) {
+      const [, kept] = await redis.pipeline().setnx(keys.memo(name), value).get(keys.memo(name)).exec<[number, string | null]>()
+      return kept ?? value
+    },
   }
 
   function summaryOf({ total, health, lost, leads, jumpedBy }: KeptSummary): Summary {

@@ -22,6 +22,7 @@ const storeMethods: readonly (keyof LedgerStore)[] = [
   'release',
   'recall',
   'remember',
+  'rememberFirst',
   'pause',
   'erase',
   'restate',

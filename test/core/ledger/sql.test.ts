@@ -404,6 +404,7 @@ function takingTurns(ledgers: readonly Ledger[]): Ledger {
     release: (name, holder) => next().release(name, holder),
     recall: (name) => next().recall(name),
     remember: (name, value) => next().remember(name, value),
+    rememberFirst: (name, value) => next().rememberFirst(name, value),
     check: () => next().check(),
     pause: (paused) => next().pause(paused),
     erase: (visitorHash) => next().erase(visitorHash),
