@@ -107,9 +107,17 @@ const own: readonly Mutant[] = [
     name: 'send what never met the ledger at once',
     breaks: 'G3',
     file: 'src/cron/flush.ts',
-    find: 'entry.blind === true ? entry.firstSeenMs + parts.outageSettleMs : 0',
+    find: 'settles ? firstSeenMs + parts.outageSettleMs : 0',
     replace: '0',
     tests: flush,
+  },
+  {
+    name: 'what a clock far ahead took in without the ledger waits by it',
+    breaks: 'G7',
+    file: 'src/cron/flush.ts',
+    find: 'blind === true && firstSeenMs <= nowMs + jumpToleranceMs',
+    replace: 'blind === true',
+    tests: ['test/cron/flush.test.ts'],
   },
   {
     name: 'do not ask for first stamps',

@@ -14,6 +14,7 @@ import type { Random } from '../core/clock.ts'
 import type { Door, Passage } from '../core/door.ts'
 import { errorName } from '../core/errors.ts'
 import { deadReason } from '../core/fate.ts'
+import { jumpToleranceMs } from '../core/ledger/clock-watch.ts'
 import type { Traits } from '../core/ledger/health.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
@@ -158,7 +159,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     report.listed += items.length
     report.unreadable += items.length - entries.length
     const nowMs = clock.now()
-    const due = entries.filter(({ entry }) => nowMs >= dueMs(entry))
+    const due = entries.filter(({ entry }) => isDue(entry, nowMs))
     report.deferredAgain += entries.length - due.length
     const groups = groupByVisitor(due, suspects)
     const under = firstStamps(groups, async (asked) => {
@@ -191,8 +192,10 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     return again
   }
 
-  function dueMs(entry: Entry): number {
-    return Math.max(entry.notBeforeMs ?? 0, entry.blind === true ? entry.firstSeenMs + parts.outageSettleMs : 0)
+  function isDue({ notBeforeMs = 0, blind, firstSeenMs }: Entry, nowMs: number): boolean {
+    // One that a clock far ahead took in would wait by it until it is too old.
+    const settles = blind === true && firstSeenMs <= nowMs + jumpToleranceMs
+    return nowMs >= Math.max(notBeforeMs, settles ? firstSeenMs + parts.outageSettleMs : 0)
   }
 
   /** Groups for one admission, of which all entries can be cleaned up. */

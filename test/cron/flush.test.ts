@@ -56,6 +56,22 @@ describe('flush: merging', () => {
   })
 })
 
+it('what a relay whose clock is hours ahead took in without the ledger does not wait by that clock (G7)', async () => {
+  const world = await createWorld()
+  const { visitor, visitorHash, attributes, stamp, source } = await world.update({
+    attributes: { tier: 'gold' },
+    occurredAt: world.clock.now(),
+  })
+  const put = (aheadMs: number) =>
+    world.backlog.put({ visitor, visitorHash, attributes, stamp, source, blind: true, firstSeenMs: world.clock.now() + aheadMs })
+  await put(5 * 60_000)
+  await world.flush()
+  expect(await world.entries()).toBe(1)
+  await put(9 * 3_600_000)
+  await world.flush()
+  expect(world.profile()).toEqual({ tier: 'gold' })
+})
+
 describe('flush: what stops it', () => {
   it('a hanging Target: the first calls time out, nothing is lost, and the run stops itself (G2)', async () => {
     const world = await createWorld()
