@@ -92,6 +92,7 @@ export function simulatedTarget(parts: TargetParts): typeof globalThis.fetch {
     if (parts.denies && values.some((value) => value.includes(poisonMark))) {
       coverage['calls denied']++
       parts.saidNo(visitor, decoded.pairs.keys(), 'sent_denied')
+      refused(false)
       return answer([401, 403, 302][Math.floor(random.fraction() * 3)] ?? 403, 'denied')
     }
     if (values.some((value) => value.includes(poisonMark))) {

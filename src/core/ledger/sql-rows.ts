@@ -103,6 +103,9 @@ interface Stored {
   readonly p?: 1
 }
 
+/** A head without anything. */
+const nothingKept = JSON.stringify({ r: [] })
+
 export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage }: Limits = defaultLimits): SqlRows {
   /** Pages that were added and not yet swept for. */
   let pagesAdded = 0
@@ -160,6 +163,8 @@ export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage 
         for (const [number, page] of pages) if (page.touched) writePage(hash, number, page, until)
         const { backoff: b, denials: d, erasedMs: x } = visitor
         const text = JSON.stringify({ r: [...head.registers], b, d, x, p: paged ? 1 : undefined })
+        // Nothing is known of it, and nothing to be kept.
+        if (head.stored === undefined && text === nothingKept) return
         if (until !== head.stored?.untilMs)
           sql.exec('INSERT OR REPLACE INTO relay_visitor (hash, registers, until_ms) VALUES (?, ?, ?)', hash, text, until)
         else if (text !== head.stored.text) sql.exec('UPDATE relay_visitor SET registers = ? WHERE hash = ?', text, hash)

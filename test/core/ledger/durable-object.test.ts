@@ -13,6 +13,7 @@ import { watched } from '../../support/ledger.ts'
 /** What the watch over a store spreads. */
 const storeMethods: readonly (keyof LedgerStore)[] = [
   'kind',
+  'cancel',
   'settle',
   'firstStamps',
   'summary',

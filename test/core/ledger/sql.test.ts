@@ -125,6 +125,7 @@ describe('against the plain model', () => {
     )
   }, 60_000)
 
+  const { denialsThatJudge, denialsLastMs } = denying
   it.each([
     ['a dozen names in pages of two', tiny, {}],
     ['registers that soon count no more', defaultLimits, { retentionMs: 5_000, youngMs: 1_000 }],
@@ -134,7 +135,7 @@ describe('against the plain model', () => {
     async (_, limits, settings) => {
       const make: Parameters<typeof ledgerDifferential>[1] = (clock) => {
         const sql = nodeSqlite(new DatabaseSync(':memory:'))
-        return (all) => sqlWatched(sql, all, clock, limits)
+        return (all) => sqlWatched(sql, all, clock, { ...limits, denialsThatJudge, denialsLastMs })
       }
       await ledgerDifferential(openModel, make, { numRuns: 150, nameCount: 12, settings })
     },
