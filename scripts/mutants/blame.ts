@@ -305,9 +305,9 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'Redis: an admission that was cancelled goes when it comes later',
     breaks: 'G7',
-    file: 'src/core/ledger/scripts/reserve.ts',
-    find: " or kept == 'cancelled' then",
-    replace: ' then',
+    file: 'src/core/ledger/scripts/cancel.ts',
+    find: "redis.call('SET', KEYS[2], 'cancelled', 'PX', text(input.cancelledMs))",
+    replace: '',
     tests: bothLedgers,
   },
   {

@@ -141,21 +141,22 @@ describe('an admission that was given up', () => {
     const hurried = withDeadline(ledger, 2_000, systemClock, { background: (work) => behind.push(work), log: () => {} })
     const nowMs = systemClock.now()
     const request = (token: string) => ({
-      visitorHash: 'v',
+      visitorHash: token,
       attributes: [{ name: 'tier', stamp: makeStamp(nowMs, nowMs, '0'.repeat(16)) }],
       units: 3,
       token,
       source: { name: 'kiosk', units: 100 },
     })
-    await ledger.check()
+    // Redis has the scripts: what it does not know it can't do half of.
+    await hurried.admit([request('warm')], 'live')
     for (let serial = 0; serial < 5; serial++) {
       standIn.fault = { kind }
       await expect(hurried.admit([request(`token-${serial}`)], 'live')).rejects.toThrow()
       standIn.fault = undefined
       await Promise.all(behind)
-      expect((await ledger.usage()).used).toBe(0)
+      expect((await ledger.usage()).used).toBe(3)
     }
     expect(await hurried.admit([request('next')], 'live')).toMatchObject([{ verdicts: ['send'] }])
-    expect((await ledger.usage()).used).toBe(3)
+    expect((await ledger.usage()).used).toBe(6)
   })
 })
