@@ -94,7 +94,7 @@ export function openLedger({ settings, storage, random = systemRandom, log = log
   const store = upstashLedger({
     ...settings.upstash,
     settings: ledgerSettings(settings),
-    // Longer than it is waited for: what comes late is given back (deadline.ts).
+    // Longer than the caller waits: a late answer says when the admission can be cancelled (deadline.ts).
     timeoutMs: settings.ledgerTimeoutMs + lateAnswerMs,
   })
   return watchedLedger(store, { witness: storage.witness, memory: storage.memory, random, log })

@@ -7,7 +7,7 @@ import { rename, rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import * as z from 'zod'
-import { createHasher, hashKeyName } from '../core/hash.ts'
+import { createHasher, type Hasher, hashKeyName } from '../core/hash.ts'
 import { movedStateReader } from '../core/ledger/moved-state.ts'
 import type { LedgerStore, MovedState } from '../core/ledger/port.ts'
 import { upstashLedger } from '../core/ledger/upstash.ts'
@@ -152,7 +152,9 @@ async function restoredOfEnvironment(env: Io['env']): Promise<string> {
   const settings = settingsOf(env)
   const storage = open(settings)
   try {
-    await openLedger({ settings, storage, log: () => {} }).restored()
+    const ledger = openLedger({ settings, storage, log: () => {} })
+    await wantOwnLedger(settings, await createHasher(settings.hashKey), ledger)
+    await ledger.restored()
   } finally {
     storage.close()
   }
@@ -185,12 +187,9 @@ function ledgerOfRelay(env: Io['env'], relay: string): Destination {
 async function ledgerOfEnvironment(env: Io['env']): Promise<Destination> {
   const settings = settingsOf(env)
   const hasher = await createHasher(settings.hashKey)
-  const { memo } = await ownerOf(settings, hasher)
   const wantOwn = async (written: string, store: Pick<LedgerStore, 'recall'>): Promise<void> => {
     if (written !== (await hashKeyName(hasher))) throw new Misuse('HASH_KEY is not the one under which the export was written')
-    // One that no relay has opened yet is nobody's; the first will write down whose it is.
-    const foreign = foreignBy((await store.recall(ownerMemo)) ?? memo, memo)
-    if (foreign !== undefined) throw new Misuse(foreign.message)
+    await wantOwnLedger(settings, hasher, store)
   }
   if (settings.upstash !== undefined) {
     const store = upstashLedger({
@@ -208,6 +207,13 @@ async function ledgerOfEnvironment(env: Io['env']): Promise<Destination> {
     take: (part) => embedded.moveIn(part),
     close: storage.close,
   }
+}
+
+/** @throws Misuse where the ledger is another account's; one that no relay has opened yet is nobody's */
+async function wantOwnLedger(settings: Settings, hasher: Hasher, store: Pick<LedgerStore, 'recall'>): Promise<void> {
+  const { memo } = await ownerOf(settings, hasher)
+  const foreign = foreignBy((await store.recall(ownerMemo)) ?? memo, memo)
+  if (foreign !== undefined) throw new Misuse(foreign.message)
 }
 
 function open(settings: Settings) {

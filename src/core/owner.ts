@@ -14,7 +14,7 @@ import { errorName } from './errors.ts'
 import { type Hasher, hashKeyName } from './hash.ts'
 import type { Ledger } from './ledger/port.ts'
 
-/** What stands in the ledger: nothing secret, and enough to say what differs. */
+/** The account as the ledger stores it. It holds no secret, and enough to tell an operator what differs. */
 interface Account {
   readonly client: string
   /** Present where Target is a stand-in on this machine: what it was told, the real one never heard. */
@@ -24,9 +24,9 @@ interface Account {
 }
 
 export interface Owner {
-  /** The account as it stands in the ledger, under `ownerMemo`. */
+  /** The account as the ledger stores it, under `ownerMemo`. */
   readonly memo: string
-  /** The account as it stands in each entry: says nothing to whom has not the key. */
+  /** The account's mark in each backlog entry: a keyed hash, which tells nothing without `HASH_KEY`. */
   readonly mark: string
 }
 
@@ -88,7 +88,7 @@ export interface OwnedParts {
 
 /**
  * Ledger and backlog that reject with `ForeignStore` where the ledger is another account's. Once it is known to be one's own it
- * is not asked again; while it is another's it is, so that a relay goes on by itself once that is mended.
+ * is not asked again. While it is another's it is asked each time, so that the relay recovers without a restart.
  */
 export function ownedStores({ memo }: Owner, { ledger, backlog, memory, log }: OwnedParts): { ledger: Ledger; backlog: Backlog } {
   const own = async (): Promise<void> => {
@@ -105,7 +105,7 @@ export function ownedStores({ memo }: Owner, { ledger, backlog, memory, log }: O
       await own()
       return ask(...asked)
     }
-  /** As far as it is known: behind what was asked of the ledger. */
+  /** Rejects only if an earlier look at the ledger found it foreign; asks nothing itself. */
   const unlessForeign = (): void => {
     const known = memory.owners.get(memo)
     if (known instanceof ForeignStore) throw known

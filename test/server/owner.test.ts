@@ -132,6 +132,8 @@ describe('a ledger', () => {
       status: 2,
       err: expect.stringMatching(/^ledger: .*its TARGET_CLIENT_CODE is other, here it is demo[^\n]*$/),
     })
+    // Nor is it another account's word that it was put back: its whole quota would count as spent.
+    expect(await cli(['ledger', 'restored'], { ...there.env, TARGET_CLIENT_CODE: 'demo' })).toMatchObject({ status: 2 })
     expect(await cli(['ledger', 'import', exported], there.env)).toMatchObject({ status: 0, err: expect.stringContaining('1 units') })
     await using again = await startServer(emulator.origin, { folder: there.folder, settings: { TARGET_CLIENT_CODE: 'other' } })
     // Only what came in for its own.

@@ -51,8 +51,15 @@ async function spentAfterBackup(emulator: Emulator) {
   const spent = emulator.statistics().calls
   expect(spent).toBeGreaterThan(2)
   expect(spent).toBeLessThanOrEqual(20)
-  return { folder, file, start, spent, env: { RELAY_DB: file, HASH_KEY: testSecrets.hashKey, ...settings } }
+  return { folder, file, start, spent, env: { RELAY_DB: file, ...accountOf(emulator), ...settings } }
 }
+
+/** Whose a server's ledger is: what an operator's commands must name alike. */
+const accountOf = (emulator: { readonly origin: string }) => ({
+  TARGET_CLIENT_CODE: 'demo',
+  TARGET_ORIGIN: emulator.origin,
+  HASH_KEY: testSecrets.hashKey,
+})
 
 describe('put back from a backup', () => {
   it.each([
@@ -140,7 +147,7 @@ describe('put back from a backup', () => {
     const redis = { ...settings, UPSTASH_REDIS_REST_URL: upstash.url, UPSTASH_REDIS_REST_TOKEN: upstash.token }
     await using server = await startServer(emulator.origin, { settings: redis })
     await send(server, 2)
-    const env = { RELAY_DB: join(server.folder, 'another.sqlite'), HASH_KEY: testSecrets.hashKey, ...redis }
+    const env = { RELAY_DB: join(server.folder, 'another.sqlite'), ...accountOf(emulator), ...redis }
     expect((await cli(['ledger', 'restored'], env)).err).toMatch(/^Upstash: /)
     expect(await send(server, 5)).not.toContain('submitted')
     expect(emulator.statistics().calls).toBe(2)

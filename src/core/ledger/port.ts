@@ -216,8 +216,9 @@ export interface Ledger {
   /** At most `maxBatch` requests, decided in order, one answer each. Rejects with `ClockJumped` while its clock is off. */
   admit(requests: readonly AdmitRequest[], lane: Lane): Promise<readonly Admission[]>
   /**
-   * Takes back an admission whose answer nobody waits for any more: its units, what it reserved, and its registers as
-   * `unsent`; where it only comes later, it is void for `cancelledLivesMs`. Idempotent. Nothing may have been sent on it.
+   * Undoes an admission whose caller has given up: returns its units and its reservation, and settles its registers as
+   * `unsent`. If the admission arrives only afterwards, within `cancelledLivesMs`, it is rejected. Idempotent. Nothing may
+   * have been sent on it.
    *
    * @param requests as they were given to `admit`
    * @returns the units that were given back

@@ -14,7 +14,7 @@ export interface SqlEpoch {
   life(whole: SqlWindow): Life | undefined
   /** As `LedgerStore.begin`. */
   begin(epoch: string, lost: boolean, after: string, whole: SqlWindow, nowMs: number): Life
-  /** Of a ledger that moves in: where none was begun, or it is the same, it is lived on. */
+  /** Takes over the epoch of a ledger that moves in, unless this one already lives in another. */
   takeOver(life: Life, whole: SqlWindow): void
   /** As `LedgerStore.charge`. */
   charge(granted: number, whole: SqlWindow, nowMs: number): void

@@ -22,18 +22,19 @@ afterEach(async () => {
   for (let from = 0; from < keys.length; from += 1_000) await standIn.command('UNLINK', ...keys.slice(from, from + 1_000))
 })
 
+/** A ledger under a prefix of its own. */
+const freshUpstash = (settings: LedgerSettings, clock: { now: () => number }) => ({
+  url: standIn.url,
+  token: standIn.token,
+  settings,
+  timeoutMs: 20_000,
+  prefix: `move${process.pid}-${++serial}`,
+  now: clock.now,
+})
 const sqlWith = (limits: Limits) => (settings: LedgerSettings, clock: { now: () => number }) =>
   sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock, limits)
 const upstashWith = (limits: Limits) => (settings: LedgerSettings, clock: { now: () => number }) =>
-  upstashWatched({
-    limits,
-    url: standIn.url,
-    token: standIn.token,
-    settings,
-    timeoutMs: 20_000,
-    prefix: `move${process.pid}-${++serial}`,
-    now: clock.now,
-  })
+  upstashWatched({ ...freshUpstash(settings, clock), limits })
 
 const [sql, upstash] = [sqlWith(defaultLimits), upstashWith(defaultLimits)]
 const tiny: Limits = { ...defaultLimits, registersPerPage: 2, registersPerPart: 10 }
@@ -52,15 +53,7 @@ ledgerMoveContract('SQL to Upstash, pages of two', sqlWith(tiny), upstashWith(ti
 ledgerMoveContract('Upstash to SQL, pages of two', upstashWith(tiny), sqlWith(tiny), makeLost)
 
 const sqlStore: MakeStore = (settings, clock) => sqlLedger(nodeSqlite(new DatabaseSync(':memory:')), settings, clock)
-const upstashStore: MakeStore = (settings, clock) =>
-  upstashLedger({
-    url: standIn.url,
-    token: standIn.token,
-    settings,
-    timeoutMs: 20_000,
-    prefix: `move${process.pid}-${++serial}`,
-    now: clock.now,
-  })
+const upstashStore: MakeStore = (settings, clock) => upstashLedger(freshUpstash(settings, clock))
 
 ledgerIdentityContract('SQL, then Upstash', sqlStore, upstashStore)
 ledgerIdentityContract('Upstash, then SQL', upstashStore, sqlStore)
