@@ -5,7 +5,7 @@
 import * as z from 'zod'
 import { keyBytes, type RingKey } from './core/backlog/seal.ts'
 import type { LedgerSettings } from './core/ledger/port.ts'
-import { startWithinMs, youngMs } from './core/ledger/young.ts'
+import { longestYoungMs, maxTargetTimeoutMs, startWithinMs, youngMs } from './core/ledger/young.ts'
 import type { Lane } from './core/update.ts'
 
 /** Adobe: at most 1,000,000 updates in any rolling 24 hours. */
@@ -115,7 +115,7 @@ const format = z.object({
   TARGET_METHOD: z.enum(['post', 'auto', 'get'], 'must be post, auto or get').default('post'),
   TARGET_STRICT_ANSWER: z.enum(['0', '1'], 'must be 0 or 1').default('1'),
   TARGET_TOKEN_EXPIRES_AT: optional.refine((text) => text === undefined || !Number.isNaN(Date.parse(text)), 'must be an ISO 8601 time'),
-  TARGET_TIMEOUT_MS: whole(100, 25_000, 5_000),
+  TARGET_TIMEOUT_MS: whole(100, maxTargetTimeoutMs, 5_000),
   ANSWER_DEADLINE_MS: whole(100, 25_000, 2_500),
   OUTAGE_SETTLE_MS: wholeOrNone(0, dayMs),
   BACKOFF_BASE_MS: whole(1, 900_000, 5_000),
@@ -318,6 +318,7 @@ export function ledgerSettings(settings: Settings): LedgerSettings {
     replayReserve: settings.replayReserve,
     retentionMs: settings.retentionHours * 3_600_000,
     youngMs: youngMs(settings.targetTimeoutMs),
+    longestYoungMs,
   }
 }
 

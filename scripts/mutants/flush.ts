@@ -184,6 +184,22 @@ export const flushMutants: readonly Mutant[] = [
     tests: bounds,
   },
   {
+    name: 'one of a visitor that expired is set aside a run',
+    breaks: 'G7',
+    file: 'src/cron/flush.ts',
+    find: 'if (stop === undefined) stop = await stopOf(() => passNext(group, standings, passages))',
+    replace: '',
+    tests: ['test/cron/flush.test.ts'],
+  },
+  {
+    name: 'behind a newest value that is set aside all others leave with it',
+    breaks: 'G2',
+    file: 'src/cron/groups.ts',
+    find: '{ fate, loser: stamp !== entry.stamp })\n}',
+    replace: '{ fate, loser: false })\n}',
+    tests: ['test/cron/flush.test.ts'],
+  },
+  {
     name: 'of equal ids in the backlog the latest stamp counts',
     breaks: 'G3',
     file: 'src/cron/groups.ts',

@@ -27,9 +27,11 @@ import {
   groupByVisitor,
   type MergedGroup,
   merged,
+  nextNewest,
   type Standings,
   standingOf,
   standingsOf,
+  standNext,
   without,
 } from './groups.ts'
 import { createPass } from './passing.ts'
@@ -236,6 +238,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
       if (calls > 0) report.callsSaved += Math.max(0, group.entries.length - calls)
       if (stop === undefined && passages.some(({ attributes }) => attributes.some(({ fate }) => fate === 'refused_together')))
         stop = await stopOf(() => takeApart(group, standings, passages))
+      if (stop === undefined) stop = await stopOf(() => passNext(group, standings, passages))
       for (const entry of group.entries) await cleanUp(entry, standings.get(entry.key) ?? new Map(), passages)
     }
     parts.progress?.(report)
@@ -271,6 +274,24 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     }
   }
 
+  /**
+   * Where the newest value is set aside the next newest takes its place, and so on: left for the next run, hundreds of one
+   * visitor would take as many runs. Adds what passed to `passages`.
+   */
+  async function passNext(group: Group, standings: ReadonlyMap<string, Standings>, passages: Passage[]): Promise<void> {
+    for (;;) {
+      const next = nextNewest(group, standings)
+      if (next.length === 0) return
+      const passed: Passage[] = []
+      const stop = await stopOf(() => pass(attemptsOf(group, next, limits), passed))
+      passages.push(...passed)
+      standNext(group, standings, passed)
+      if (stop !== undefined) throw stop
+      stopIfRefusedRoom(passed)
+      if (passed.length === 0 || passed.some(({ failure }) => failure !== undefined)) return
+    }
+  }
+
   /** Dead letter, put-back, delete, in this order; any of them failing leaves the entry where it is. */
   async function cleanUp({ key, entry }: KeptEntry, standings: Standings, passages: readonly Passage[]): Promise<void> {
     const of = (wanted: string) => entry.attributes.filter(({ name }) => standingOf(standings.get(name)) === wanted)
@@ -284,7 +305,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
       if (dead.length > 0) {
         const reason = deadReason(dead.flatMap(({ name }) => standings.get(name)?.fate ?? []))
         const names = new Set(dead.map(({ name }) => name))
-        const about = passages.filter(({ attributes }) => attributes.some(({ name }) => names.has(name)))
+        const about = passages.filter(({ attributes }) => attributes.some(({ name, stamp }) => names.has(name) && stamp === entry.stamp))
         const refusal = about.findLast((passage) => passage.refusal !== undefined)?.refusal
         await backlog.bury({
           reason,

@@ -23,7 +23,11 @@ export interface MergedGroup extends Group {
 }
 
 /** Where each attribute of one entry stands, by name, with the fate that put it there. */
-export type Standings = Map<string, { readonly fate: Fate; readonly loser: boolean }>
+export type Standings = Map<string, Standing>
+interface Standing {
+  readonly fate: Fate
+  readonly loser: boolean
+}
 
 /**
  * Who has waited longest goes first, or with little quota the end of the alphabet would wait for ever (G7); behind all of
@@ -150,8 +154,29 @@ export function standingsOf(group: Group, passages: readonly Passage[]): Readonl
   )
 }
 
+/** Per attribute whose newest value is set aside, the newest of those that lost to it. */
+export function nextNewest({ entries }: Group, standings: ReadonlyMap<string, Standings>): readonly StampedAttribute[] {
+  return mergeNewest(
+    entries.map(({ key, entry }) => ({
+      stamp: entry.stamp,
+      attributes: entry.attributes.filter(({ name }) => lostToDead(standings.get(key)?.get(name))),
+    })),
+  )
+}
+
+/** Puts those in their place that lost to what was set aside. */
+export function standNext({ entries }: Group, standings: ReadonlyMap<string, Standings>, passages: readonly Passage[]): void {
+  for (const { name, stamp, fate } of passages.flatMap(({ attributes }) => attributes))
+    for (const { key, entry } of entries)
+      if (lostToDead(standings.get(key)?.get(name))) standings.get(key)?.set(name, { fate, loser: stamp !== entry.stamp })
+}
+
+function lostToDead(at: Standing | undefined): boolean {
+  return at?.loser === true && standing(at.fate) === 'dead'
+}
+
 /** A loser only follows a winner that Target has. */
-export function standingOf(at: { fate: Fate; loser: boolean } | undefined) {
+export function standingOf(at: Standing | undefined) {
   if (at === undefined) return 'open'
   const winner = standing(at.fate)
   return at.loser && winner !== 'done' ? 'open' : winner

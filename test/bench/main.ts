@@ -25,6 +25,7 @@ const ledger = sqlWatched(
     replayReserve: 0,
     retentionMs: 1e8,
     youngMs: 0,
+    longestYoungMs: 0,
   },
   { now: () => startMs },
 )

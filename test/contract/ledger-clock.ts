@@ -1,4 +1,5 @@
 /** What every ledger must answer when a clock is not what it seems: its own, a relay's, a source's. */
+
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Admission, AdmitRequest, Ledger, LedgerSettings, Outcome } from '../../src/core/ledger/port.ts'
 import type { Lane } from '../../src/core/update.ts'
@@ -119,7 +120,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         await expect(spend(1)).rejects.toThrow('clock')
         await ledger.confirmClock()
         expect((await ledger.usage()).clock).toEqual({ jumpedByMs: 0 })
-        nowMs += contractSettings.youngMs
+        nowMs += contractSettings.longestYoungMs
         await expect(spend(1)).rejects.toThrow('confirmed')
         nowMs += 1
         expect(await ledger.usage()).toMatchObject({ used: 6, buckets: [[startMs, 6]] })
@@ -135,7 +136,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         nowMs -= dayMs
         await expect(spend(1)).rejects.toThrow('clock')
         await ledger.confirmClock()
-        nowMs += contractSettings.youngMs + 1
+        nowMs += contractSettings.longestYoungMs + 1
         expect(await spend(1)).toMatchObject({ verdicts: ['send'] })
       })
 
@@ -143,7 +144,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         await spend(5)
         const before = await ledger.usage()
         await ledger.confirmClock()
-        nowMs += contractSettings.youngMs + 1
+        nowMs += contractSettings.longestYoungMs + 1
         expect(await ledger.usage()).toEqual(before)
       })
 
@@ -154,7 +155,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         await spend(1)
         nowMs -= dayMs
         await ledger.confirmClock()
-        nowMs += contractSettings.youngMs + 1
+        nowMs += contractSettings.longestYoungMs + 1
         expect(await spend(1)).toMatchObject({ verdicts: ['quota'] })
         expect(await used()).toBe(10)
         nowMs += 11_700
@@ -168,7 +169,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         await spend(10, { source })
         nowMs -= dayMs
         await ledger.confirmClock()
-        nowMs += contractSettings.youngMs + 1
+        nowMs += contractSettings.longestYoungMs + 1
         // Beyond its share it may have a quarter of the quota, which others have spent.
         await spend(30)
         expect(await spend(1, { source })).toMatchObject({ verdicts: ['quota'] })
@@ -189,7 +190,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         expect(await spend(1)).toMatchObject({ verdicts: ['shut'] })
         nowMs -= dayMs
         await ledger.confirmClock()
-        nowMs += contractSettings.youngMs + 1
+        nowMs += contractSettings.longestYoungMs + 1
         expect(await ledger.lease('flush', 'here', 90_000)).toBe(true)
         expect(await admit(request(at(0)))).toMatchObject({ verdicts: ['send'], probe: 'misconfigured' })
       })

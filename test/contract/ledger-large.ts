@@ -1,4 +1,5 @@
 /** A visitor of very many attributes costs its neighbours nothing: rows and steps stay of bounded size. */
+
 import { afterAll, describe, expect, it } from 'vitest'
 import { type AdmitRequest, type Ledger, type LedgerSettings, type MovedState, maxBatch } from '../../src/core/ledger/port.ts'
 import { defaultLimits } from '../../src/core/limits.ts'
@@ -141,7 +142,7 @@ export function largeVisitorContract(
       expect(await verdicts(ledger, request('w', ['new'], aheadMs))).toEqual(['send'])
       nowMs = startMs + 100
       await ledger.confirmClock()
-      nowMs += settings.youngMs + 1
+      nowMs += settings.longestYoungMs + 1
       expect(await verdicts(ledger, request('v', names.slice(2, 300), 5))).toEqual(['superseded'])
       expect(await verdicts(ledger, { ...request('v', ['tier'], 20), event: one.event })).toBe('duplicate')
     })

@@ -1,4 +1,5 @@
 /** Lost state is noticed and answered by deferring, never by spending the quota again. Run against each implementation. */
+
 import { beforeEach, describe, expect, it } from 'vitest'
 import { newEpochMemory, type Witness, watchedLedger } from '../../src/core/ledger/epoch.ts'
 import type { AdmitRequest, Ledger, LedgerSettings, LedgerStore } from '../../src/core/ledger/port.ts'
@@ -107,7 +108,7 @@ export function ledgerLossContract(
       await ledger.confirmClock()
       const untilMs = nowMs + 30 * 60_000 + settings.quotaSlackMs
       const seen = new Set<string | undefined>()
-      for (nowMs += settings.youngMs + 1; nowMs <= untilMs; nowMs += 60_000) seen.add(await verdict(ledger, old))
+      for (nowMs += settings.longestYoungMs + 1; nowMs <= untilMs; nowMs += 60_000) seen.add(await verdict(ledger, old))
       expect([...seen].sort()).toEqual(['ahead', 'lost'])
     })
 

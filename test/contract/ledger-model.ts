@@ -3,6 +3,7 @@
  * nothing removed but the units that a ledger may forget. Written from PROTOCOL.md and DESIGN.md alone, sharing no rule with `src`, so that the ledgers can
  * be held against it. Slow on purpose.
  */
+
 import { ClockJumped } from '../../src/core/ledger/clock-watch.ts'
 import type { BreakerCause, Health, Signal } from '../../src/core/ledger/health.ts'
 import type { Admission, AdmitRequest, Counters, Ledger, LedgerSettings, Settlement, Summary, Verdict } from '../../src/core/ledger/port.ts'
@@ -355,7 +356,7 @@ export function modelLedger(
   function jump(): { now: number; jumpedByMs?: number } {
     const now = clock.now()
     if (now < whole.seenMs - 5 * minuteMs) return { now: whole.seenMs, jumpedByMs: now - whole.seenMs }
-    return now <= confirmedMs + settings.youngMs ? { now, jumpedByMs: 0 } : { now }
+    return now <= confirmedMs + settings.longestYoungMs ? { now, jumpedByMs: 0 } : { now }
   }
 
   function step<T>(size: number, work: (now: number) => T): T {

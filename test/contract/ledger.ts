@@ -26,6 +26,7 @@ export const contractSettings: LedgerSettings = {
   replayReserve: 0.1,
   retentionMs: 72 * 3_600_000,
   youngMs: 10_000,
+  longestYoungMs: 10_300,
 }
 const startMs = 1_790_000_000_000
 let serial = 0

@@ -277,6 +277,32 @@ describe('flush: backoff and retention', () => {
     expect(await world.dead()).toEqual(['expired'])
     expect(await world.entries()).toBe(0)
   })
+
+  it('twenty of one visitor that expired are set aside in one run, and what is younger is sent (G7)', async () => {
+    const world = await createWorld()
+    const old = Array.from({ length: 20 }, (_, n) => ({ id: `${n}`, attributes: { tier: `value-${n}`, city: `town-${n}` } }))
+    await deferred(world, old)
+    await world.clock.advance(72 * 3_600_000 - 60_000)
+    await deferred(world, [{ id: 'young', attributes: { score: 'new' } }])
+    await world.clock.advance(120_000)
+    expect(await world.flush()).toMatchObject({ calls: 1, dead: 20, deferredAgain: 0 })
+    expect(await world.dead()).toEqual(Array.from({ length: 20 }, () => 'expired'))
+    expect(await world.entries()).toBe(0)
+  })
+
+  it('behind newest values that Target refuses alone, the next newest goes in the same run (G2)', async () => {
+    const world = await createWorld()
+    await deferred(world, [
+      { id: '1', attributes: { tier: 'silver' }, occurredAt: world.clock.now() - 3_000 },
+      { id: '2', attributes: { tier: 'refused too' }, occurredAt: world.clock.now() - 2_000 },
+      { id: '3', attributes: { tier: 'refused' }, occurredAt: world.clock.now() - 1_000 },
+    ])
+    world.target.behave = (_, pairs) =>
+      pairs.get('tier')?.startsWith('refused') === true ? { kind: 'refused', message: 'no', own: true } : undefined
+    expect(await world.flush()).toMatchObject({ calls: 3, dead: 2, replayed: 1, deferredAgain: 0 })
+    expect(world.target.profiles.get('visitor-1')?.get('tier')).toBe('silver')
+    expect(await world.entries()).toBe(0)
+  })
 })
 
 describe('flush: a refused merge', () => {

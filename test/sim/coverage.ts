@@ -36,6 +36,8 @@ export const kinds = [
   'ledger went back',
   'ledger lost everything',
   'ledger was another one',
+  'backups restored',
+  'suspensions',
   'ledger was itself again',
   'KV outages',
   'KV puts that failed and were kept',

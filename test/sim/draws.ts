@@ -39,6 +39,10 @@ const chances = {
   garbage: 0.08,
   /** A URL that is wrong for a while: every isolate speaks to another, empty ledger, and then to its own again. */
   'another ledger': 0.06,
+  /** Ledger and witness put back together from a backup; the operator says so. */
+  'restored backup': 0.05,
+  /** Isolates that are suspended between any two steps, and while a call connects. */
+  suspended: 0.1,
   /** An operator who erases a visitor. */
   erase: 0.06,
 } as const

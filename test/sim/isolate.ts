@@ -39,6 +39,8 @@ export interface Shared {
   readonly limits: Limits
   /** Subrequests that the platform allows an invocation. */
   readonly subrequests: number
+  /** How long it is suspended now, ms, where it is. */
+  readonly suspension: () => number | undefined
   /** An isolate whose clock goes wrong has one. */
   readonly clock: () => WrongClock | undefined
   /** What Target last said to this visitor's attribute, where it was a no. */
@@ -50,6 +52,7 @@ export interface Isolate {
   readonly name: string
   readonly settings: Settings
   readonly alive: () => boolean
+  readonly asleep: () => boolean
   /** By how much its clock is ahead of real time, ms. */
   readonly clockErrorMs: () => number
   /** Undefined where the isolate died before it answered. */
@@ -80,9 +83,27 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     ended()
   }
 
+  let suspendedUntilMs = 0
+  /** Here it may be suspended, all of it: what was asked for goes on outside, and its timers ring when it wakes. */
+  async function maySleep(): Promise<void> {
+    const forMs = shared.suspension()
+    if (forMs !== undefined) {
+      coverage.suspensions++
+      shared.trace(`${name} is suspended for ${forMs} ms`)
+      suspendedUntilMs = Math.max(suspendedUntilMs, time.nowMs + forMs)
+      for (const invocation of underWay) invocation.interrupted('suspended')
+    }
+    await awake()
+  }
+  async function awake(): Promise<void> {
+    while (time.nowMs < suspendedUntilMs) await time.sleep(suspendedUntilMs - time.nowMs)
+  }
+
   type StepKind = 'ledger step' | 'KV step' | 'call'
   /** A step to the outside: the isolate may end before it, or behind it without hearing of it. */
   async function step<T>(kind: StepKind, effect: () => Promise<T>): Promise<T> {
+    // A call may be suspended where it connects.
+    if (kind !== 'call') await maySleep()
     if (!alive) return never
     if (random.fraction() < shared.weather().death) {
       const when = random.fraction() < 0.5 ? 'before' : 'after'
@@ -94,8 +115,10 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     }
     try {
       const result = await effect()
+      await awake()
       return alive ? result : never
     } catch (error) {
+      await awake()
       if (!alive) return never
       throw error
     }
@@ -149,7 +172,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     now: () => Math.round(time.nowMs + clockErrorMs()),
     after: (ms) => {
       const { elapsed, cancel } = time.after(ms / (wrong?.rate ?? 1))
-      return { elapsed: elapsed.then(() => (alive ? undefined : never)), cancel }
+      return { elapsed: elapsed.then(awake).then(() => (alive ? undefined : never)), cancel }
     },
   }
   const log = (event: string, details: object = {}) => {
@@ -221,6 +244,17 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
   const tooManyKv = 'Too many API requests by single Worker invocation.'
   const onKv = <T>(effect: () => Promise<T>) => counted(tooManyKv, () => step('KV step', effect))
   const fetch = shared.fetchFor(settings.targetTimeoutMs)
+  /** A body is read once the connection stands, and not before; with a GET nothing looks at the clock any more. */
+  const connectAndSend: typeof globalThis.fetch = async (input, init) => {
+    if (!(init?.body instanceof ReadableStream)) return fetch(input, init)
+    const reader = init.body.getReader()
+    const { value: first } = await reader.read()
+    await maySleep()
+    if (!alive) return never
+    init.signal?.throwIfAborted()
+    const { value: rest } = await reader.read()
+    return fetch(input, { ...init, body: Buffer.concat([first, rest] as Uint8Array[]).toString() })
+  }
   const bounds = { limits: shared.limits }
   const relay = await composeRelay({
     settings,
@@ -237,7 +271,8 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     ),
     clock,
     random,
-    fetch: (...parts) => counted('Too many subrequests by single Worker invocation.', () => step('call', () => fetch(...parts))),
+    fetch: (...parts) => counted('Too many subrequests by single Worker invocation.', () => step('call', () => connectAndSend(...parts))),
+    streamBody: true,
     background: () => {},
     log,
     ...bounds,
@@ -260,6 +295,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     name,
     settings,
     alive: () => alive,
+    asleep: () => time.nowMs < suspendedUntilMs,
     clockErrorMs,
     request: (request) => invoke(async () => relay.app.fetch(request)),
     flush: () => invoke(() => relay.flush()),

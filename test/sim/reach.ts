@@ -56,6 +56,7 @@ export const interruptions = [
   'KV failed',
   'clock jump',
   'deploy',
+  'suspended',
   'too many subrequests',
 ] as const
 export type Interruption = (typeof interruptions)[number]

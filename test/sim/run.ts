@@ -3,6 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { unpackDead, unpackEntry } from '../../src/core/backlog/entry-format.ts'
 import { createSeal, type Seal } from '../../src/core/backlog/seal.ts'
 import { createHasher } from '../../src/core/hash.ts'
+import { newEpochMemory, watchedLedger } from '../../src/core/ledger/epoch.ts'
 import type { LedgerStore } from '../../src/core/ledger/port.ts'
 import { sqlLedger } from '../../src/core/ledger/sql.ts'
 import { nodeSqlite } from '../../src/core/ledger/sqlite-node.ts'
@@ -175,6 +176,10 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   const wrongClocks: WrongClock[] = []
   let weatherIsClear = false
 
+  // Of one whose clock stood still as well nobody knows that it slept (a known hole).
+  const suspended = night.has('suspended') && !night.has('clocks') && ledgerClock?.machine !== true ? night.random('suspended') : undefined
+  const oftenSuspended = suspended === undefined ? 0 : magnitude(suspended, 1, 30) / 1_000
+
   const witness = memoryWitness()
   const shared: Shared = {
     ...parts,
@@ -202,6 +207,10 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     sources: simulatedSources(night),
     limits,
     subrequests: night.has('subrequests') ? between(night.random('subrequests'), ...subrequests) : Number.POSITIVE_INFINITY,
+    suspension: () => {
+      if (suspended === undefined || weatherIsClear || suspended.fraction() > oftenSuspended) return undefined
+      return magnitude(suspended, 500, 30 * minuteMs)
+    },
     clock: () => {
       if (ledgerClock?.machine === true) return ledgerClock.clock
       if (!night.has('clocks') || weatherIsClear || night.random('clocks').fraction() < 0.5) return undefined
@@ -216,13 +225,19 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   storeOf(settings)
 
   const isolates: (Isolate | undefined)[] = []
-  let born = 0
+  /** Also those that are suspended, and not asked any more. */
+  const born: Isolate[] = []
+  const living = () => born.filter((isolate) => isolate.alive())
+  const restart = () => {
+    for (const isolate of living()) isolate.die()
+  }
   const anIsolate = async (): Promise<Isolate> => {
     const index = Math.floor(random.fraction() * isolateCount)
     const held = isolates[index]
-    if (held?.alive() === true) return held
-    const fresh = await createIsolate(`isolate ${++born}`, shared)
+    if (held?.alive() === true && !held.asleep()) return held
+    const fresh = await createIsolate(`isolate ${born.length + 1}`, shared)
     isolates[index] = fresh
+    born.push(fresh)
     return fresh
   }
   const orViolation = (error: unknown) => {
@@ -258,12 +273,14 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
       coverage.deploys++
       if (random.fraction() < 0.3)
         deploy({ ...knobs, env: { ...knobs.env, TARGET_METHOD: knobs.env['TARGET_METHOD'] === 'post' ? 'auto' : 'post' } })
-      for (const isolate of isolates) isolate?.die()
+      restart()
     })
   // One that loses its state while its clock is wrong, and nothing tells, can't know when that was (a known hole).
   if (!gentle && random.fraction() < 0.12 && ledgerClock === undefined) loseLedger()
   // An erasure that another ledger took must be asked for again (a known hole).
   else if (night.has('another ledger') && ledgerClock === undefined && !night.has('erase')) mistakeLedger()
+  // So must one of after the backup.
+  else if (night.has('restored backup') && ledgerClock === undefined && !night.has('erase')) restoreBackup()
   for (const { fromMs, toMs } of outages.paused) {
     time.at(fromMs, () => void storeOf(settings).pause(true))
     time.at(toMs, () => void storeOf(settings).pause(false))
@@ -314,8 +331,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   for (const invocation of shared.invocations as Invocation[]) invocation.end()
 
   async function drain(untilMs: number): Promise<void> {
-    // Of a visitor that is denied, one of each attribute's expires a run.
-    const thorough = (['tiny budgets', 'tiny limits', 'subrequests', 'denials'] as const).some((draw) => night.has(draw))
+    const thorough = (['tiny budgets', 'tiny limits', 'subrequests'] as const).some((draw) => night.has(draw))
     while (time.nowMs < untilMs && (oracle.inBacklog() > 0 || time.nowMs < endMs + 3 * minuteMs)) {
       time.at(time.nowMs, () => void cron().catch(orViolation))
       const early = time.nowMs < endMs + 20 * minuteMs || (thorough && time.nowMs < giveUpMs)
@@ -412,9 +428,9 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
         const next = names.reduce((before, name) => turned(before, name, own), knobs)
         trace(`deploy ${sideBySide ? 'side by side ' : ''}of ${JSON.stringify(next.env)}`)
         deploy(next, time.nowMs + (sideBySide ? sideBySideMs : 0))
-        for (const isolate of isolates)
-          if (sideBySide) time.at(time.nowMs + own.fraction() * sideBySideMs, () => isolate?.die())
-          else isolate?.die()
+        for (const isolate of living())
+          if (sideBySide) time.at(time.nowMs + own.fraction() * sideBySideMs, () => isolate.die())
+          else isolate.die()
       })
     }
   }
@@ -504,13 +520,30 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     })
   }
 
+  /** Ledger and witness as they were some time ago: of that neither knows, so an operator says it before anything is sent. */
+  function restoreBackup(): void {
+    const own = night.random('restored backup')
+    const atMs = startMs + own.fraction() * traffic.lengthMs
+    time.at(atMs, () => {
+      const state = takeState(database)
+      const testimony = witness.row
+      time.at(atMs + magnitude(own, 200, 20 * minuteMs), () => {
+        coverage['backups restored']++
+        trace('a backup is put back')
+        restart()
+        putState(database, state)
+        witness.row = testimony
+        void watchedLedger(storeOf(settings), { witness, memory: newEpochMemory(), random: own, log: () => {} })
+          .restored()
+          .catch(orViolation)
+      })
+    })
+  }
+
   /** The URL of another database, for a while; a process has one URL all its life. */
   function mistakeLedger(): void {
     const own = night.random('another ledger')
     const fromMs = startMs + own.fraction() * traffic.lengthMs
-    const restart = () => {
-      for (const isolate of isolates) isolate?.die()
-    }
     time.at(fromMs, () => {
       coverage['ledger was another one']++
       trace('another ledger answers')

@@ -30,6 +30,7 @@ export const worldSettings: LedgerSettings = {
   replayReserve: 0.05,
   retentionMs: 72 * 3_600_000,
   youngMs: 10_000,
+  longestYoungMs: 10_300,
 }
 
 export type TargetAnswer = Awaited<ReturnType<Target['send']>>

@@ -23,6 +23,8 @@ export interface LedgerSettings {
   readonly retentionMs: number
   /** How long an open attempt keeps others away: START + TIMEOUT + LATE (PROTOCOL.md). */
   readonly youngMs: number
+  /** The longest that one may keep others away by the settings of any relay that is allowed. */
+  readonly longestYoungMs: number
 }
 
 /** May this update be sent? All its attributes belong to one visitor. */

@@ -192,7 +192,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
     const retentions: Retentions = retentionSet(before, settings.retentionMs, reading.nowMs)
     const own = { confirms, confirmedMs, retentions }
     if (kept === undefined || retentions !== before) writeOwn(sql, own)
-    const justConfirmed = reading.jumpedByMs === undefined && reading.nowMs <= confirmedMs + settings.youngMs
+    const justConfirmed = reading.jumpedByMs === undefined && reading.nowMs <= confirmedMs + settings.longestYoungMs
     return { ...reading, own, ...(justConfirmed ? { jumpedByMs: 0 } : {}) }
   }
 

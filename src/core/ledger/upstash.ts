@@ -134,6 +134,7 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     slackMs: settings.quotaSlackMs,
     retentionMs: settings.retentionMs,
     youngMs: settings.youngMs,
+    longestYoungMs: settings.longestYoungMs,
     cancelledMs: cancelledLivesMs,
     eventMs: eventLifetimeMs(settings),
     bulkCeiling: laneCeiling(settings, 'bulk'),

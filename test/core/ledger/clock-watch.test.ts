@@ -1,4 +1,5 @@
 /** Jumps of a clock that has a monotonic companion, in one process and in several on one store. */
+
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { ClockJumped, watchClock } from '../../../src/core/ledger/clock-watch.ts'
@@ -122,7 +123,7 @@ describe('processes on one store', () => {
     expect(rows()).toBe(2)
 
     await one.confirmClock()
-    state.trueMs += settings.youngMs + 1
+    state.trueMs += settings.longestYoungMs + 1
     for (const ledger of [one, other]) expect(await ledger.admit([request(clock.now())], 'live')).toMatchObject([{ verdicts: ['send'] }])
     expect(await other.summary()).not.toHaveProperty('clock')
   })
@@ -134,7 +135,7 @@ describe('processes on one store', () => {
     await ledger.admit([sent], 'live')
     state.offMs = hourMs
     await ledger.confirmClock()
-    state.trueMs += settings.youngMs
+    state.trueMs += settings.longestYoungMs
     const newer = { ...request(startMs + 1), visitorHash: sent.visitorHash }
     await expect(ledger.admit([newer], 'live')).rejects.toThrow('confirmed')
     state.trueMs += 1

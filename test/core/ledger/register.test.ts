@@ -30,6 +30,7 @@ const settings: LedgerSettings = {
   replayReserve: 0.1,
   retentionMs: 3_600_000,
   youngMs: 10_000,
+  longestYoungMs: 10_300,
 }
 const at = (ms: number) => makeStamp(nowMs + ms, nowMs + ms, '0123456789abcdef')
 const open = (stamp: string, ageMs: number, more: Partial<OpenAttempt> = {}): OpenAttempt => ({
