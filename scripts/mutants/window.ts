@@ -148,6 +148,14 @@ export const windowMutants: readonly Mutant[] = [
     tests: redisClocks,
   },
   {
+    name: 'a jump forward that is confirmed frees what was granted before',
+    breaks: 'G1',
+    file: 'src/core/ledger/sql.ts',
+    find: '        if (counted > whole.total) whole.charge(counted - whole.total)\n',
+    replace: '',
+    tests: ['test/core/ledger/clock-watch.test.ts'],
+  },
+  {
     name: 'a confirmed time frees what was dated in the future',
     breaks: 'G1',
     file: window,

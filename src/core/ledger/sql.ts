@@ -130,10 +130,13 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
         }
       }),
     confirmClock: () =>
-      atomically((_nowMs, { clockMs, own }) => {
+      atomically((nowMs, { clockMs, own }) => {
+        // Its clock may have been behind until now: what counts by the old time was then granted later than it is dated.
+        const counted = openWindow(sql, settings, wholeAccount, nowMs).total
         // A source's own account follows when it is next opened.
         const whole = openWindow(sql, settings, wholeAccount, clockMs)
         whole.redate()
+        if (counted > whole.total) whole.charge(counted - whole.total)
         whole.save()
         // A loss stays when it was found, also where that is ahead now: what came before it must not seem to come after it (G3).
         const health = readHealth()

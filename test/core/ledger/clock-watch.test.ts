@@ -142,6 +142,20 @@ describe('processes on one store', () => {
     expect(await ledger.admit([newer], 'live')).toMatchObject([{ verdicts: ['send'] }])
   })
 
+  it('a jump forward that is confirmed frees nothing: the clock may have been behind when it was granted (G1)', async () => {
+    const { state, clock } = twoClocks()
+    const ledger = sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock)
+    for (let calls = 0; calls < settings.quotaLimit; calls++) await ledger.admit([request(startMs)], 'live')
+    state.offMs = hourMs
+    await ledger.confirmClock()
+    const confirmedMs = clock.now()
+    const verdict = async () => (await ledger.admit([request(clock.now())], 'live'))[0]
+    state.trueMs += settings.longestYoungMs + 1
+    expect(await verdict()).toMatchObject({ verdicts: ['quota'] })
+    state.trueMs += confirmedMs + settings.quotaWindowMs + settings.quotaSlackMs + settings.quotaBucketMs - clock.now()
+    expect(await verdict()).toMatchObject({ verdicts: ['send'] })
+  })
+
   it('is named in the log, without ids', async () => {
     const { state, clock } = twoClocks()
     const lines: unknown[] = []
