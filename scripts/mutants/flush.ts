@@ -51,8 +51,8 @@ export const flushMutants: readonly Mutant[] = [
     name: 'a differently cut repeat has a stamp of its own',
     breaks: 'G3',
     file: 'src/core/live.ts',
-    find: "firsts.get(part.whole.event ?? '') ?? part.stamp",
-    replace: 'part.stamp',
+    find: '{ ...part, event } : { ...part, stamp }',
+    replace: '{ ...part, event } : part',
     tests: parts,
   },
   {
@@ -67,8 +67,8 @@ export const flushMutants: readonly Mutant[] = [
     name: 'the best receipt of the parts',
     breaks: 'G2',
     file: 'src/core/receipt.ts',
-    find: "['unavailable', 'in_flight', 'deferred', 'rejected', 'set_aside', 'submitted', 'superseded', 'duplicate']",
-    replace: "['submitted', 'unavailable', 'in_flight', 'deferred', 'rejected', 'set_aside', 'superseded', 'duplicate']",
+    find: "const worstFirst = [\n  'unavailable',",
+    replace: "const worstFirst = [\n  'submitted',\n  'unavailable',",
     tests: parts,
   },
   {
@@ -203,8 +203,8 @@ export const flushMutants: readonly Mutant[] = [
     name: 'of equal ids in the backlog the latest stamp counts',
     breaks: 'G3',
     file: 'src/cron/groups.ts',
-    find: 'entry.stamp < held',
-    replace: 'entry.stamp > held',
+    find: 'stamp < held.stamp',
+    replace: 'stamp > held.stamp',
     tests: bounds,
   },
   {

@@ -306,8 +306,8 @@ export const readToBreakMutants: readonly Mutant[] = [
     name: 'sources share their event ids',
     breaks: 'G2',
     file: 'src/core/hash.ts',
-    find: "hash('event', [source, event])",
-    replace: "hash('event', [event])",
+    find: "hash('event', [source, event, ...content])",
+    replace: "hash('event', [event, ...content])",
     tests: hash,
   },
   {

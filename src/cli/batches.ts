@@ -177,7 +177,12 @@ export class Batches {
     }
     if (wrong.size === 0) throw new Failed(`the relay answered 422 ${problemOf(body)}`.trim())
     for (const [index, message] of wrong) this.#options.onRefused(batch[index]?.line ?? 0, message)
-    return batch.filter((_, index) => !wrong.has(index))
+    // Nothing was taken of a batch with an invalid update; where an id was used before, the others were.
+    const results = answer.safeParse(body)
+    if (!results.success) return batch.filter((_, index) => !wrong.has(index))
+    const others = resultsOf(body, batch.length).map((result, index) => (wrong.has(index) ? undefined : result))
+    this.#take(others.filter((result) => result !== undefined && !comeBack.has(result.status)) as readonly Result[])
+    return batch.filter((_, index) => comeBack.has(others[index]?.status ?? ''))
   }
 }
 

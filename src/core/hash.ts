@@ -9,8 +9,8 @@ const hashBytes = 16
 
 export interface Hasher {
   visitor(visitor: Visitor): Promise<string>
-  /** `event` is the sender's event id, scoped to its source. */
-  event(source: string, event: string): Promise<string>
+  /** `event` is the sender's event id, scoped to its source; `content` what came under it, where that makes it another event. */
+  event(source: string, event: string, content?: readonly string[]): Promise<string>
   /** A slice of an event, by the names of its attributes in any order. `event` is the event's own hash. */
   part(event: string, names: readonly string[]): Promise<string>
   /** Names an update that has no id, by its content. */
@@ -26,7 +26,7 @@ export async function createHasher(key: string): Promise<Hasher> {
     hex(new Uint8Array(await crypto.subtle.sign('HMAC', hmac, utf8.encode(JSON.stringify([kind, ...parts])))).subarray(0, hashBytes))
   return {
     visitor: (visitor) => ('pcId' in visitor ? hash('pcId', [visitor.pcId]) : hash('thirdPartyId', [visitor.thirdPartyId])),
-    event: (source, event) => hash('event', [source, event]),
+    event: (source, event, content = []) => hash('event', [source, event, ...content]),
     part: (event, names) => hash('part', [event, ...[...names].sort()]),
     content: (parts) => hash('content', parts),
   }

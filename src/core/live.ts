@@ -78,7 +78,7 @@ export function createDeliver(parts: LiveParts): Deliver {
     const asked = cut.flatMap(([part, ...others]) =>
       part?.whole.event === undefined || others.length === 0 ? [] : [{ event: part.whole.event, stamp: part.whole.stamp }],
     )
-    const firsts = new Map<string, Stamp>()
+    const firsts = new Map<string, Stamp | null>()
     try {
       for (let start = 0; start < asked.length; start += maxBatch) {
         const some = asked.slice(start, start + maxBatch)
@@ -91,7 +91,13 @@ export function createDeliver(parts: LiveParts): Deliver {
       log('ledger_unavailable', { updates: cut.length, error: errorName(error) })
       return { parts: cut, unasked: true }
     }
-    const under = (part: Part): Part => ({ ...part, stamp: firsts.get(part.whole.event ?? '') ?? part.stamp })
+    const under = (part: Part): Part => {
+      const { event } = part.whole
+      if (event === undefined) return part
+      const stamp = firsts.get(event) ?? null
+      // Its id came with other content: the ledger says so to each part that asks by the whole's key.
+      return stamp === null ? { ...part, event } : { ...part, stamp }
+    }
     return { parts: cut.map((some) => (some.length === 1 ? some : some.map(under))), unasked: false }
   }
 
@@ -119,7 +125,9 @@ export function createDeliver(parts: LiveParts): Deliver {
   async function finish(updates: readonly Part[], passages: readonly Passage[], ended: Ended): Promise<readonly Receipt[]> {
     const kept = await Promise.all(passages.map((passage, index) => keepRest(at(updates, index), passage)))
     const receipts = passages.map((passage, index) => receiptOf(passage, kept[index] === true))
-    const settlements = passages.map((passage, index) => settlementsOf(at(updates, index), passage, kept[index] === true))
+    const settlements = passages.map((passage, index) =>
+      settlementsOf(at(updates, index), passage, kept[index] === true, receipts[index]?.status === 'rejected'),
+    )
     parts.background(settleOrKeep(updates, passages, settlements, countsOf(passages, ended(receipts))))
     return receipts
   }
@@ -291,9 +299,10 @@ function entryOf({ whole: update }: Part, attributes: readonly Attribute[], stam
 }
 
 /** The event id is done once nothing of it can be lost any more: delivered, refused and set aside, or durably put. */
-function settlementsOf(update: Update, passage: Passage, kept: boolean): readonly Settlement[] {
+function settlementsOf(update: Update, passage: Passage, kept: boolean, rejected = false): readonly Settlement[] {
   if (passage.event !== 'open') return []
-  const eventDone = kept && update.event !== undefined ? { eventDone: update.event } : undefined
+  const verdict = rejected ? { eventRejected: true as const } : {}
+  const eventDone = kept && update.event !== undefined ? { eventDone: update.event, ...verdict } : undefined
   if (passage.settlement !== undefined) return [{ ...passage.settlement, ...eventDone }]
   return eventDone === undefined ? [] : [{ visitorHash: update.visitorHash, token: '', attributes: [], ...eventDone }]
 }

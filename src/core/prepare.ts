@@ -5,7 +5,7 @@
 import { encodeCalls, type Wire } from './codec.ts'
 import type { Hasher } from './hash.ts'
 import { eventTime, makeStamp } from './stamp.ts'
-import type { Update } from './update.ts'
+import type { Attribute, Update } from './update.ts'
 import { flattenAttributes, type Problem, validateVisitor } from './validate.ts'
 
 /** One update as a sender or a mapping gives it, not yet believed. */
@@ -30,6 +30,8 @@ export interface PrepareContext {
   readonly place?: number
   /** How far the source's clock is known to be ahead: subtracted from the event's own time before anything else. */
   readonly clockAheadMs?: number
+  /** Other content under an id is refused (`id_reused`), where it is another event otherwise. */
+  readonly idsNameOneUpdate?: boolean
 }
 
 /** Bound to the settings by `createPrepare`; pure but for the hashing. */
@@ -43,7 +45,7 @@ const isoTime = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d
 
 export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: number }): Prepare {
   const { hasher, wire, retentionMs } = parts
-  return async (draft, { source, arrivalMs, delayMs = 0, place = 0, clockAheadMs = 0 }) => {
+  return async (draft, { source, arrivalMs, delayMs = 0, place = 0, clockAheadMs = 0, idsNameOneUpdate = false }) => {
     const visitor = validateVisitor(draft.visitor)
     const attributes = flattenAttributes(draft.attributes)
     const problems: Problem[] = [...(visitor.ok ? [] : visitor.problems), ...(attributes.ok ? [] : attributes.problems)]
@@ -70,9 +72,10 @@ export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: 
       }
 
     const visitorHash = await hasher.visitor(visitor.visitor)
-    const event = draft.id === undefined ? undefined : await hasher.event(source, draft.id)
-    const name =
-      event ?? (await hasher.content([source, visitorHash, ...attributes.attributes.flatMap(({ name, value }) => [name, value])]))
+    const content = [visitorHash, String(saidMs ?? ''), ...pairsOf(attributes.attributes)]
+    const event = draft.id === undefined ? undefined : await hasher.event(source, draft.id, idsNameOneUpdate ? [] : content)
+    // What it is, not when it came: the ledger tells by it whether an id comes again with other content.
+    const name = event === undefined || idsNameOneUpdate ? await hasher.content([source, draft.id ?? '', ...content]) : event
     return {
       ok: true,
       update: {
@@ -87,6 +90,11 @@ export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: 
       },
     }
   }
+}
+
+/** In the order of their names: which way round a sender gives them says nothing. */
+function pairsOf(attributes: readonly Attribute[]): readonly string[] {
+  return [...attributes].sort((a, b) => (a.name < b.name ? -1 : 1)).flatMap(({ name, value }) => [name, value])
 }
 
 function readTime(occurredAt: Draft['occurredAt']): number | undefined | 'unreadable' {

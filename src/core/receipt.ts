@@ -33,13 +33,25 @@ export type Receipt =
   | { readonly status: 'rejected'; readonly detail?: string }
   /** Nobody asked Target; it lies in the dead letters, for a person. */
   | { readonly status: 'set_aside'; readonly reason: SetAsideReason }
+  /** Its id came before with other content: nothing of it was recorded or kept. */
+  | { readonly status: 'id_reused' }
   /** A first attempt of this event is still under way: come back. */
   | { readonly status: 'in_flight' }
   /** It could be neither delivered nor kept. Nothing was acknowledged: come back. */
   | { readonly status: 'unavailable' }
 
 /** What came of an update that travelled in parts, from what came of each: the first of these that any part met. */
-const worstFirst = ['unavailable', 'in_flight', 'deferred', 'rejected', 'set_aside', 'submitted', 'superseded', 'duplicate'] as const
+const worstFirst = [
+  'unavailable',
+  'in_flight',
+  'id_reused',
+  'deferred',
+  'rejected',
+  'set_aside',
+  'submitted',
+  'superseded',
+  'duplicate',
+] as const
 
 /** @param receipts at least one, in the order of the parts */
 export function combinedReceipt(receipts: readonly Receipt[]): Receipt {

@@ -34,6 +34,11 @@ export function makeStamp(eventTimeMs: number, arrivalMs: number, id: string, pl
   return `t${digits(eventTimeMs)}${digits(arrivalMs)}${position}${id.slice(-idDigits)}`
 }
 
+/** What names the update in its stamp: alike in all stamps of one update, whenever it came. */
+export function stampName(stamp: Stamp): string {
+  return stamp.slice(-idDigits)
+}
+
 /** The event time in a stamp, epoch milliseconds. */
 export function stampTimeMs(stamp: Stamp): number {
   return Number(stamp.slice(1, 1 + timeDigits))

@@ -7,6 +7,7 @@ import { type Ledger, maxBatch } from '../core/ledger/port.ts'
 import type { Limits } from '../core/limits.ts'
 import { mergeNewest } from '../core/merge.ts'
 import { cutAttributes } from '../core/parts.ts'
+import { stampName } from '../core/stamp.ts'
 import type { Stamp } from '../core/update.ts'
 
 /** What a run must clean up after one visitor, once it was through the door. */
@@ -53,37 +54,44 @@ export function groupByVisitor(entries: readonly KeptEntry[], last: ReadonlySet<
 }
 
 /**
- * Puts entries under the stamps that order them: equal ids under their earliest, and what never met the ledger under its
- * event's first. The ledger is asked a batch at a time, as far as the groups that come next need it.
+ * Puts entries under the stamps that order them: the same event under its earliest, and what never met the ledger under its
+ * event's first. Other content under an id is another event, which has been acknowledged: it stays under its own. The ledger
+ * is asked a batch at a time, as far as the groups that come next need it.
  *
  * @param groups in the order in which they will be given
  */
 export function firstStamps(groups: readonly Group[], ask: Ledger['firstStamps']): (group: Group) => Promise<Group> {
-  const earliest = new Map<string, Stamp>()
+  const earliest = new Map<string, { readonly event: string; readonly stamp: Stamp }>()
   const unasked = new Set<string>()
   for (const { entry } of groups.flatMap(({ entries }) => entries)) {
-    if (entry.event === undefined) continue
-    const held = earliest.get(entry.event)
-    if (held === undefined || entry.stamp < held) earliest.set(entry.event, entry.stamp)
-    if (entry.blind === true) unasked.add(entry.event)
+    const { event, stamp } = entry
+    if (event === undefined) continue
+    const name = eventName(entry)
+    const held = earliest.get(name)
+    if (held === undefined || stamp < held.stamp) earliest.set(name, { event, stamp })
+    if (entry.blind === true) unasked.add(name)
   }
   return async ({ entries, ...group }) => {
-    while (entries.some(({ entry }) => unasked.has(entry.event ?? ''))) {
-      const asked = [...unasked].slice(0, maxBatch).map((event) => ({ event, stamp: earliest.get(event) ?? '' }))
+    while (entries.some(({ entry }) => unasked.has(eventName(entry)))) {
+      const names = [...unasked].slice(0, maxBatch)
+      const asked = names.flatMap((name) => earliest.get(name) ?? [])
       const stamps = await ask(asked)
-      asked.forEach(({ event }, index) => {
-        unasked.delete(event)
-        earliest.set(event, stamps[index] ?? earliest.get(event) ?? '')
+      asked.forEach(({ event, stamp }, index) => {
+        const name = eventName({ event, stamp })
+        unasked.delete(name)
+        earliest.set(name, { event, stamp: stamps[index] ?? stamp })
       })
     }
     return {
       ...group,
-      entries: entries.map(({ key, entry }) => {
-        const stamp = entry.event === undefined ? entry.stamp : (earliest.get(entry.event) ?? entry.stamp)
-        return { key, entry: { ...entry, stamp } }
-      }),
+      entries: entries.map(({ key, entry }) => ({ key, entry: { ...entry, stamp: earliest.get(eventName(entry))?.stamp ?? entry.stamp } })),
     }
   }
+}
+
+/** Alike for the same content under the same id. */
+function eventName({ event = '', stamp }: { readonly event?: string; readonly stamp: Stamp }): string {
+  return `${event} ${stampName(stamp)}`
 }
 
 /** What of it the breaker is not about; undefined where that is nothing. */

@@ -10,6 +10,8 @@ export function resultOf(id: string | undefined, receipt: Receipt): Result {
   return { ...(id === undefined ? {} : { id }), ...receipt }
 }
 
+const idReused = 'came before with other content: give each update an id of its own'
+
 /** `inFlightIs`: some webhook senders take a 409 for final, and must be told 503 instead. */
 export function answerOne(c: Context, result: Result, inFlightIs: 409 | 503): Response {
   const id = result.id === undefined ? {} : { id: result.id }
@@ -18,6 +20,8 @@ export function answerOne(c: Context, result: Result, inFlightIs: 409 | 503): Re
       return problem(c, 'unavailable', id)
     case 'in_flight':
       return inFlight(c, inFlightIs, id)
+    case 'id_reused':
+      return problem(c, 'id-reused', { ...id, errors: [{ path: 'id', message: idReused }] })
     case 'deferred':
     case 'set_aside':
     case 'quarantined':
@@ -32,6 +36,12 @@ export function answerMany(c: Context, results: readonly Result[], inFlightIs: 4
   const statuses = new Set(results.map(({ status }) => status))
   if (statuses.has('unavailable')) return problem(c, 'unavailable', { results })
   if (statuses.has('in_flight')) return inFlight(c, inFlightIs, { results })
+  if (statuses.has('id_reused')) {
+    const errors = results.flatMap(({ status }, index) =>
+      status === 'id_reused' ? [{ path: `updates[${index}].id`, message: idReused }] : [],
+    )
+    return problem(c, 'id-reused', { errors, results })
+  }
   return c.json({ results }, (['deferred', 'set_aside', 'quarantined'] as const).some((status) => statuses.has(status)) ? 202 : 200)
 }
 

@@ -61,6 +61,8 @@ function answer(c: Context, receipt: Receipt): Response {
       return xml(c, 202, false, `The update was set aside, Target was not asked: ${receipt.reason}`)
     case 'in_flight':
       return failure(c, 'in-flight')
+    // It has no ids.
+    case 'id_reused':
     case 'unavailable':
       return failure(c, 'unavailable')
   }

@@ -15,6 +15,7 @@ const problems = {
   'in-flight': [409, 'A first attempt of this event is still under way'],
   'too-large': [413, 'The body is larger than this route takes'],
   'unsupported-media-type': [415, 'The body must be JSON'],
+  'id-reused': [422, 'The id came before with other content'],
   invalid: [422, 'The update cannot be sent as it is'],
   internal: [500, 'Something went wrong here'],
   unavailable: [503, 'Nothing was kept: send it again'],

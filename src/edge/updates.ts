@@ -76,7 +76,7 @@ export async function takeUpdates(c: Context<Granted, string, Checked>, parts: A
   const errors: Problem[] = []
   for (const [index, { id, occurredAt, ...rest }] of drafts.entries()) {
     const draft = { ...rest, ...(id === undefined ? {} : { id }), ...(occurredAt === undefined ? {} : { occurredAt }) }
-    const prepared = await parts.prepare(draft, { source: apiSource, arrivalMs, place: index })
+    const prepared = await parts.prepare(draft, { source: apiSource, arrivalMs, place: index, idsNameOneUpdate: true })
     const prefix = 'one' in body ? '' : `updates[${index}].`
     if (prepared.ok) updates.push(prepared.update)
     else errors.push(...prepared.problems.map(({ path, message }) => ({ path: prefix + path, message })))

@@ -125,6 +125,22 @@ describe('a batch', () => {
     expect(made.received.at(-1)).toEqual([{ id: 'e7' }, { id: 'e9' }])
   })
 
+  it('of which an id was used before counts what became of the others, and sends again only what asks for it', async () => {
+    const reused = (): Answer => [
+      422,
+      {
+        errors: [{ path: 'updates[1].id', message: 'came before with other content' }],
+        results: [{ status: 'submitted' }, { status: 'id_reused' }, { status: 'deferred', reason: 'contended' }],
+      },
+    ]
+    using made = await relay([reused, all('submitted')])
+    await made.batches.start([row(7), row(8), row(9)])
+    await made.batches.over()
+    expect(made.refused).toEqual([[8, 'id came before with other content']])
+    expect(made.batches.counts).toEqual({ submitted: 1, deferred: 1 })
+    expect(made.received).toHaveLength(1)
+  })
+
   it.each<[string, (updates: readonly unknown[]) => Answer, RegExp]>([
     ['a token that is not taken', () => [401, {}], /API_TOKEN/],
     ['a page of something else', () => [404, { title: 'There is nothing here' }], /404 There is nothing here/],

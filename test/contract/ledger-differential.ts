@@ -45,6 +45,7 @@ const settlementOf = fc.record({
   outcomes: fc.array(fc.constantFrom(...outcomes), { minLength: 3, maxLength: 3 }),
   giveBack: fc.integer({ min: 0, max: 9 }),
   done: fc.boolean(),
+  rejected: fc.boolean(),
   backoff: fc.option(fc.integer({ min: 0, max: 20_000 }), { nil: undefined }),
   // A yes heals everything: rare enough that the others add up.
   signal: fc.option(fc.constantFrom('down' as const, 'down' as const, 'refused' as const, 'wrong' as const, 'up' as const), {
@@ -132,7 +133,8 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
         const held = async () => (await one.usage()).clock !== undefined
         const attempts: { request: AdmitRequest; bucket: number; firstStamp: string | undefined; probe: boolean }[] = []
         const admissions: { requests: readonly AdmitRequest[] }[] = []
-        const stamp = (serial: number) => makeStamp(startMs + serial, startMs + serial, String(serial).padStart(16, '0'))
+        // Of two contents, so that an event comes again with the same one and with another.
+        const stamp = (serial: number) => makeStamp(startMs + serial, startMs + serial, String(serial % 2).padStart(16, '0'))
         let token = 0
         for (const operation of operations) {
           switch (operation.kind) {
@@ -244,7 +246,9 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
                     })),
                     ...(request.sources === undefined ? {} : { sources: request.sources }),
                     ...(ending.giveBack > 0 ? { giveBack: { bucket, units: Math.min(ending.giveBack, request.units), ...source } } : {}),
-                    ...(ending.done && request.event !== undefined ? { eventDone: request.event } : {}),
+                    ...(ending.done && request.event !== undefined
+                      ? { eventDone: request.event, ...(ending.rejected ? { eventRejected: true as const } : {}) }
+                      : {}),
                     ...(ending.signal === undefined ? {} : { signal: ending.signal, ...(probe ? { probe: true as const } : {}) }),
                     ...(ending.backoff === undefined ? {} : { backoff: { attempts: 1, waitMs: ending.backoff } }),
                   },

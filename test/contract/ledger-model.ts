@@ -76,7 +76,10 @@ export function modelLedger(
   const backoffs = new Map<string, { attempts: number; notBeforeMs: number }>()
   const cancelled = new Set<string>()
   const denials = new Map<string, { count: number; sinceMs: number }>()
-  const events = new Map<string, { stamp: string; at: number; done: boolean }>()
+  const events = new Map<string, { stamp: string; at: number; done: boolean; rejected?: boolean }>()
+  /** The last 14 characters of a stamp name the content, those of an event's key what an older version wrote. */
+  const isAnother = (seen: { stamp: string } | undefined, event: string, stamp: string) =>
+    seen !== undefined && seen.stamp !== '' && ![stamp, event].map((one) => one.slice(-14)).includes(seen.stamp.slice(-14))
   const counters = new Map<string, number>()
   const leases = new Map<string, { holder: string; untilMs: number }>()
   const memos = new Map<string, string>()
@@ -165,8 +168,11 @@ export function modelLedger(
     let firstStamp: string | undefined
     if (request.event !== undefined) {
       const own = stamps[0] ?? ''
-      const seen = events.get(request.event)
-      if (seen?.done) return { event: 'duplicate' }
+      const kept = events.get(request.event)
+      const another = isAnother(kept, request.event, own)
+      if (another && !kept?.rejected) return { event: 'id_reused' }
+      const seen = another ? undefined : kept
+      if (seen?.done) return { event: seen.rejected ? 'rejected' : 'duplicate' }
       if (seen !== undefined && isYoung(seen.at, now)) return { event: 'in_flight' }
       const first = seen?.stamp ?? own
       events.set(request.event, { stamp: first, at: now, done: false })
@@ -244,7 +250,7 @@ export function modelLedger(
       ...first,
       verdicts,
       bucket: whole.newest,
-      ...(breaker?.cause === 'systemic' ? { systemic: true } : {}),
+      ...(breaker?.cause === 'systemic' || !health.saidYes ? { systemic: true } : {}),
       ...(breaker !== undefined && heldBack ? { probe: breaker.cause } : {}),
       ...(judged ? { lastTry: true as const } : {}),
     }
@@ -289,7 +295,12 @@ export function modelLedger(
     }
     if (eventDone !== undefined) {
       const seen = events.get(eventDone)
-      events.set(eventDone, { stamp: seen?.stamp ?? attributes[0]?.stamp ?? '', at: seen?.at ?? now, done: true })
+      events.set(eventDone, {
+        stamp: seen?.stamp ?? attributes[0]?.stamp ?? '',
+        at: seen?.at ?? now,
+        done: true,
+        rejected: settlement.eventRejected === true,
+      })
     }
   }
 
@@ -329,7 +340,11 @@ export function modelLedger(
         ? { cause: 'unavailable', enough: health.failures >= 5, traits: health.failedTraits }
         : signal === 'wrong'
           ? { cause: 'misconfigured', enough: health.denied.length >= (health.saidYes ? 3 : 1), traits: health.deniedTraits }
-          : { cause: 'systemic', enough: health.refusals >= 20 && health.refused.length === 5, traits: health.refusedTraits }
+          : {
+              cause: 'systemic',
+              enough: !health.saidYes || (health.refusals >= 20 && health.refused.length === 5),
+              traits: health.refusedTraits,
+            }
     const wait = (cause: BreakerCause, probes: number) => (cause === 'unavailable' ? Math.min(60_000, 5_000 * 2 ** probes) : 60_000)
     if (breaker === undefined) {
       const { cause, traits } = pattern
@@ -420,7 +435,10 @@ export function modelLedger(
     firstStamps: async (asked) =>
       step(asked.length, (now) =>
         asked.map(({ event, stamp }) => {
-          const seen = events.get(event) ?? { stamp, at: now, done: false }
+          const kept = events.get(event)
+          const another = isAnother(kept, event, stamp)
+          if (another && !kept?.rejected) return null
+          const seen = kept === undefined || another ? { stamp, at: now, done: false } : kept
           events.set(event, seen)
           return seen.stamp
         }),

@@ -153,10 +153,12 @@ export function ledgerMoveContract(name: string, makeOne: Make, makeOther: Make,
 
     it('events keep their first stamps, and what was done is a duplicate (G4)', async () => {
       const { one, other, wait } = start()
-      const [done, open] = [unique(), unique()]
+      const [done, refused, open] = [unique(), unique(), unique()]
       await one.settle([{ visitorHash: 'v', token: '', attributes: [], eventDone: done }])
+      await one.settle([{ visitorHash: 'v', token: '', attributes: [], eventDone: refused, eventRejected: true }])
       await ask(one, request('v', at(0), { event: open }))
       await move(one, other)
+      expect(await ask(other, request('v', at(50), { event: refused }))).toEqual({ event: 'rejected' })
       expect(await ask(other, request('v', at(50), { event: done }))).toEqual({ event: 'duplicate' })
       expect(await ask(other, request('w', at(50), { event: open }))).toEqual({ event: 'in_flight' })
       wait(contractSettings.youngMs + 1)

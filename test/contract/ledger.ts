@@ -417,6 +417,45 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         expect(await used()).toBe(before)
       })
 
+      it('an id that comes with other content is told, records nothing and costs nothing, until its record ends', async () => {
+        const event = unique()
+        const one = await sent(at(0), { event })
+        const before = await used()
+        expect(await admit(request(at(5, 'b'), { event }))).toEqual({ event: 'id_reused' })
+        expect(await ledger.firstStamps([{ event, stamp: at(6, 'b') }])).toEqual([null])
+        await settle(one, 'delivered', { eventDone: event })
+        expect(await admit(request(at(7, 'b'), { event }))).toEqual({ event: 'id_reused' })
+        expect(await admit(request(at(8), { event }))).toEqual({ event: 'duplicate' })
+        expect(await used()).toBe(before)
+        expect(await ledger.visitor(visitor)).toEqual([{ name: 'tier', done: at(0) }])
+      })
+
+      it('what Target refused is refused again without a unit; with other content it is tried, under its own stamp', async () => {
+        const event = unique()
+        await settle(await sent(at(0), { event }), 'refused', { eventDone: event, eventRejected: true })
+        const before = await used()
+        expect(await admit(request(at(5), { event }))).toEqual({ event: 'rejected' })
+        expect(await ledger.firstStamps([{ event, stamp: at(6) }])).toEqual([at(0)])
+        expect(await used()).toBe(before)
+        const mended = await sent(at(7, 'b'), { event })
+        expect(await admit(request(at(8, 'b'), { event }))).toEqual({ event: 'in_flight' })
+        await settle(mended, 'delivered', { eventDone: event })
+        expect(await admit(request(at(9, 'b'), { event }))).toEqual({ event: 'duplicate' })
+      })
+
+      it('asked for the first stamp of other content than what Target refused, it is that one', async () => {
+        const event = unique()
+        await settle(await sent(at(0), { event }), 'refused', { eventDone: event, eventRejected: true })
+        expect(await ledger.firstStamps([{ event, stamp: at(6, 'b') }])).toEqual([at(6, 'b')])
+        expect(await admit(request(at(7, 'b'), { event }))).toEqual({ event: 'in_flight' })
+      })
+
+      it('a record of an older version, whose stamp is named by the event, fits any content', async () => {
+        const event = unique()
+        await settle(await sent(at(0, event), { event }), 'delivered', { eventDone: event })
+        expect(await admit(request(at(5, 'b'), { event }))).toEqual({ event: 'duplicate' })
+      })
+
       it('asking for first stamps records what is unknown, and answers what is known', async () => {
         const [event, other] = [unique(), unique()]
         await sent(at(0), { event })
@@ -427,6 +466,31 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
           ]),
         ).toEqual([at(0), at(60)])
         expect(await ledger.firstStamps([{ event: other, stamp: at(70) }])).toEqual([at(60)])
+      })
+    })
+
+    describe('before the first yes', () => {
+      const told = (signal: 'up' | 'refused', probe = false) =>
+        ledger.settle([{ visitorHash: unique(), token: unique(), attributes: [], signal, ...(probe ? { probe: true as const } : {}) }])
+      const doubted = async () => {
+        const answer = await admit(request(at(0), { visitorHash: unique() }))
+        return answer.event === 'open' && answer.systemic === true
+      }
+
+      it('every admission says that a refusal is no verdict; one yes ends it for good', async () => {
+        expect(await doubted()).toBe(true)
+        await told('up')
+        expect(await doubted()).toBe(false)
+        await told('refused')
+        expect(await doubted()).toBe(false)
+        expect((await ledger.summary()).health.breaker).toBeUndefined()
+      })
+
+      it('one refusal opens the breaker, and a yes closes it', async () => {
+        await told('refused')
+        expect((await ledger.summary()).health.breaker).toMatchObject({ cause: 'systemic' })
+        await told('up')
+        expect((await ledger.summary()).health).not.toHaveProperty('breaker')
       })
     })
 
@@ -528,7 +592,7 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         nowMs += 250
         const attributes = ['a', 'b', 'c'].map((name) => ({ name, stamp: at(0) }))
         const answer = await admit(request(at(0), { attributes, units: 2 }))
-        expect(answer).toEqual({
+        expect(answer).toMatchObject({
           event: 'open',
           verdicts: ['send', 'send', 'send'],
           bucket: startMs + 299,

@@ -62,7 +62,7 @@ describe('the breaker', () => {
   })
 
   it('a wrong token opens it at once, loses nothing, and is seen', async () => {
-    const world = await createWorld()
+    const world = await createWorld({ saidYes: false })
     await fail(world, wrongToken, 1)
     expect((await world.ledger.usage()).health.breaker?.cause).toBe('misconfigured')
     expect(await send(world)).toMatchObject({ status: 'deferred' })
@@ -108,6 +108,29 @@ describe('refused by all', () => {
     await world.flush()
     expect(world.profile('later')).not.toEqual({})
     expect(world.profile('probe')).not.toEqual({})
+  })
+
+  it('before the first yes a refusal is no verdict: nothing is set aside, and all of it arrives once Target says yes (G2)', async () => {
+    const world = await createWorld({ saidYes: false })
+    world.target.behave = () => ({ kind: 'refused', message: 'no such client', own: true })
+    for (const visitor of ['first', 'second', 'third']) expect(await send(world, visitor)).toMatchObject({ status: 'deferred' })
+    await world.settled()
+    expect((await world.ledger.usage()).health.breaker?.cause).toBe('systemic')
+    for (let run = 0; run < 3; run++) {
+      await world.clock.advance(15 * 60_000)
+      await world.flush()
+    }
+    expect(await world.dead()).toEqual([])
+    world.target.behave = () => undefined
+    for (let run = 0; run < 3; run++) {
+      await world.clock.advance(30 * 60_000)
+      await world.flush()
+    }
+    for (const visitor of ['first', 'second', 'third']) expect(world.profile(visitor)).not.toEqual({})
+    expect(await world.entries()).toBe(0)
+    // From now on a refusal is one.
+    world.target.behave = () => ({ kind: 'refused', message: 'no', own: true })
+    expect(await send(world, 'fourth')).toMatchObject({ status: 'rejected' })
   })
 
   it('of few visitors they are verdicts', async () => {

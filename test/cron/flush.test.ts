@@ -245,6 +245,22 @@ describe('flush: first stamps', () => {
     expect(world.profile()).toEqual({ tier: 'new' })
   })
 
+  it('two of one id and other content, both acknowledged without the ledger, are two events (G2, G3)', async () => {
+    const world = await createWorld()
+    const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
+    const context = { source: 'api', idsNameOneUpdate: true }
+    for (const attributes of [{ tier: 'old', city: 'Oslo' }, { tier: 'new' }]) {
+      const draft = { id: 'evt', visitor: { thirdPartyId: 'visitor-1' }, attributes }
+      const prepared = await world.prepare(draft, { ...context, arrivalMs: world.clock.now() })
+      expect(await silent.deliver(prepared.ok ? [prepared.update] : [])).toMatchObject([{ status: 'deferred' }])
+      await world.clock.advance(1_000)
+    }
+    await world.clock.advance(120_001)
+    await world.flush()
+    expect(world.profile()).toEqual({ tier: 'new', city: 'Oslo' })
+    expect(await world.entries()).toBe(0)
+  })
+
   it('an entry deferred without the ledger is left alone until the outage has settled', async () => {
     const world = await createWorld()
     const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })

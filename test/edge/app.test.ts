@@ -97,6 +97,7 @@ describe('POST /v1/updates: what became of it (DESIGN §8)', () => {
     [{ status: 'rejected', detail: 'no' }, 200, { id: 'evt_1', status: 'rejected', detail: 'no' }],
     [{ status: 'set_aside', reason: 'ledger_lost' }, 202, { id: 'evt_1', status: 'set_aside', reason: 'ledger_lost' }],
     [{ status: 'in_flight' }, 409, { type: '/problems/in-flight', id: 'evt_1' }],
+    [{ status: 'id_reused' }, 422, { type: '/problems/id-reused', id: 'evt_1', errors: [{ path: 'id' }] }],
     [{ status: 'unavailable' }, 503, { type: '/problems/unavailable', id: 'evt_1' }],
   ])('%j is %i', async (receipt, status, body) => {
     const { v1 } = await edge(() => receipt)
@@ -119,6 +120,19 @@ describe('POST /v1/updates: what became of it (DESIGN §8)', () => {
         { id: 'e1', status: 'deferred', reason: 'quota' },
         { id: 'e2', status: 'submitted', calls: 1 },
       ],
+    })
+  })
+
+  it('a batch in which an id was used again names it, with what became of the others', async () => {
+    const { v1 } = await edge((update) =>
+      update.attributes[0]?.value === '1' ? { status: 'id_reused' } : { status: 'submitted', calls: 1 },
+    )
+    const answer = await v1({ updates: [0, 1, 2].map((n) => ({ ...good, id: `e${n}`, attributes: { n } })) })
+    expect(answer.status).toBe(422)
+    expect(await answer.json()).toMatchObject({
+      type: '/problems/id-reused',
+      errors: [{ path: 'updates[1].id' }],
+      results: [{ status: 'submitted' }, { id: 'e1', status: 'id_reused' }, { status: 'submitted' }],
     })
   })
 

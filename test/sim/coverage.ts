@@ -69,6 +69,7 @@ export const kinds = [
   'subrequests refused',
   'admissions refused for one visitor',
   'events of a hot visitor',
+  'ids used again',
   'updates of very many attributes',
   'updates of many kilobytes',
   'updates of nearly nothing',

@@ -25,6 +25,8 @@ const chances = {
   knobs: 0.2,
   /** A visitor about whom the ledger never answers. */
   'refused visitor': 0.08,
+  /** Senders that use an id again for something else. */
+  'reused ids': 0.1,
   /** Hundreds of events of one visitor. */
   'hot visitor': 0.02,
   /** Updates of very many attributes, of tens of kilobytes, and of nearly nothing. */

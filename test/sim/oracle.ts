@@ -5,6 +5,8 @@
 
 export interface SimEvent {
   readonly serial: number
+  /** The serial of the event whose id it bears, where it bears another's. */
+  readonly id?: number
   readonly source: string
   readonly visitor: string
   /** Values are unique in the run: a value names its event. */

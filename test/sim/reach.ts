@@ -4,13 +4,15 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Fate } from '../../src/core/fate.ts'
-import type { Verdict } from '../../src/core/ledger/port.ts'
+import type { Admission, Verdict } from '../../src/core/ledger/port.ts'
 import { type Lane, lanes } from '../../src/core/update.ts'
 
 /** Checked by the compiler to be all of them. */
 const verdictSet = {
   duplicate: 0,
+  rejected: 0,
   in_flight: 0,
+  id_reused: 0,
   expired: 0,
   overtaken: 0,
   delivered: 0,
@@ -26,7 +28,7 @@ const verdictSet = {
   shut: 0,
   quota: 0,
   send: 0,
-} satisfies Record<Verdict | 'duplicate' | 'in_flight', 0>
+} satisfies Record<Verdict | Exclude<Admission['event'], 'open'>, 0>
 const fateSet = {
   sent_delivered: 0,
   sent_refused: 0,

@@ -172,6 +172,41 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
         send('events of a hot visitor', own(some, 'PII-visitor-hot', attributes))
       }
     }
+    if (night.has('reused ids')) {
+      const some = night.random('reused ids')
+      for (let left = between(some, 3, 8); left > 0; left--) {
+        const onHook = some.fraction() < 0.5
+        const [atMs, first] = own(
+          some,
+          onHook ? `PIIkiosk${between(some, 0, 2)}` : `PII-visitor-${between(some, 0, visitors - 1)}`,
+          new Map(),
+        )
+        const one = (rank: number, more: Partial<SimEvent>): SimEvent => ({
+          ...first,
+          ...more,
+          serial: more.serial ?? first.serial,
+          source: onHook ? 'kiosk' : 'api',
+          attributes: new Map([[onHook ? 'lastKioskPage' : 'tier', `PII-value-${more.serial ?? first.serial}-0 `]]),
+          rank,
+        })
+        // Refused where the first one is known; where it is not, or on a hook, an event like others.
+        const [event, other] = [
+          one(first.rank, { mayBeRefused: false }),
+          one(first.rank + 1, { serial: ++serial, id: first.serial, mayBeRefused: !onHook }),
+        ]
+        ranks.add(other.rank)
+        events.push(event, other)
+        const request = (it: SimEvent) => () => (onHook ? kioskRequest(it) : updatesRequest([it], testSecrets.apiToken))
+        senders.push({
+          atMs,
+          run: async (world) => {
+            if (!(await sendAll(world, [event], request(event)))) return
+            world.coverage['ids used again']++
+            await sendAll(world, [other], request(other))
+          },
+        })
+      }
+    }
     if (night.has('odd sizes') || night.has('sick key') || night.has('slow key')) {
       const some = night.random(night.has('odd sizes') ? 'odd sizes' : 'sick key')
       // Bounds of a handful make many attempts of few.
@@ -216,8 +251,8 @@ const post = (path: string, token: string, body: unknown) =>
   })
 
 function updatesRequest(events: readonly SimEvent[], token: string, withTime = true): Request {
-  const updates = events.map(({ serial, visitor, attributes, rank }) => ({
-    id: `event-${serial}`,
+  const updates = events.map(({ serial, id = serial, visitor, attributes, rank }) => ({
+    id: `event-${id}`,
     visitor: { thirdPartyId: visitor },
     attributes: Object.fromEntries(attributes),
     ...(withTime ? { occurredAt: rank } : {}),
@@ -225,8 +260,8 @@ function updatesRequest(events: readonly SimEvent[], token: string, withTime = t
   return post('/v1/updates', token, updates.length === 1 ? updates[0] : { updates })
 }
 
-function kioskRequest({ serial, source, visitor, attributes, rank }: SimEvent): Request {
-  const event = { session: `event-${serial}`, pcId: visitor, page: attributes.get('lastKioskPage'), at: new Date(rank).toISOString() }
+function kioskRequest({ serial, id = serial, source, visitor, attributes, rank }: SimEvent): Request {
+  const event = { session: `event-${id}`, pcId: visitor, page: attributes.get('lastKioskPage'), at: new Date(rank).toISOString() }
   return post(`/hooks/${source}`, testSecrets.hook(source), event)
 }
 

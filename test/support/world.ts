@@ -106,6 +106,8 @@ export interface WorldOptions {
   /** Units a window by source. */
   readonly shares?: Readonly<Record<string, number>>
   readonly limits?: Partial<Limits>
+  /** Whether Target has said yes before. Default: true. */
+  readonly saidYes?: boolean
 }
 
 export async function createWorld(options: WorldOptions = {}): Promise<World> {
@@ -116,6 +118,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const ledger = options.ledger ?? sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, { now: clock.now })
   const backlog = sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), { randomHex: random.hex, seal: plainSeal })
   const target = fakeTarget(clock)
+  if (options.saidYes !== false) await ledger.settle([{ visitorHash: 'somebody-before', token: '', attributes: [], signal: 'up' }])
   const hasher = await createHasher('a-hash-key-of-32-bytes-for-tests-only')
   const prepare = createPrepare({
     hasher,

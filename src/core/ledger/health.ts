@@ -44,7 +44,7 @@ export interface Health {
   /** Whose attempts were denied (401, 403, 3xx) in a row, and what they had in common. */
   readonly denied: readonly string[]
   readonly deniedTraits: Traits
-  /** Whether Target ever said yes to this relay: before, one denial is enough to doubt our address and token. */
+  /** Whether Target ever said yes to this relay: before, one denial or refusal is enough to doubt our address and token. */
   readonly saidYes: boolean
   /** Present while open. */
   readonly breaker?: Breaker
@@ -94,6 +94,11 @@ export function gateOf({ paused, breaker }: Health, { traits, failedBefore, last
   if (paused) return 'paused'
   if (breaker === undefined || !hasAll(traits, breaker.traits)) return 'go'
   return nowMs >= breaker.untilMs && (!failedBefore || lastResort) ? 'probe' : 'shut'
+}
+
+/** Whether a refusal is no verdict: while Target refuses everybody, and before it ever said yes to this relay. */
+export function isDoubtful({ breaker, saidYes }: Health): boolean {
+  return breaker?.cause === 'systemic' || !saidYes
 }
 
 /** The health once a probe was let through. */
@@ -180,7 +185,7 @@ function evidenceOf(health: Health, signal: Exclude<Signal, 'up'>): Evidence {
     case 'wrong':
       return { cause: 'misconfigured', traits: health.deniedTraits, opens: health.denied.length >= (health.saidYes ? deniedThatOpen : 1) }
     case 'refused': {
-      const opens = health.refusals >= refusalsThatOpen && health.refused.length >= visitorsThatOpen
+      const opens = !health.saidYes || (health.refusals >= refusalsThatOpen && health.refused.length >= visitorsThatOpen)
       return { cause: 'systemic', traits: health.refusedTraits, opens }
     }
   }

@@ -37,7 +37,9 @@ export function movedStateReader(nowMs: number): (part: unknown) => CheckedMoved
         keptUntilMs: ms,
       }),
     ),
-    events: z.array(z.strictObject({ event: hash, stamp, atMs: happenedMs, done: z.boolean(), keptUntilMs: ms })),
+    events: z.array(
+      z.strictObject({ event: hash, stamp, atMs: happenedMs, done: z.boolean(), rejected: z.literal(true).optional(), keptUntilMs: ms }),
+    ),
   })
   // A field that the port has and the schema has not would be refused on its way, and noticed here.
   void (shape.shape satisfies Record<keyof MovedState, z.ZodType>)

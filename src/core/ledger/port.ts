@@ -83,10 +83,11 @@ export type Verdict =
   | 'send'
 
 export type Admission =
-  /** The event id was settled before. */
-  | { readonly event: 'duplicate' }
-  /** The event id's first attempt is still under way. */
-  | { readonly event: 'in_flight' }
+  /**
+   * The event was settled before: `duplicate`, or `rejected` where Target refused it. `in_flight`: its first attempt is still
+   * under way. `id_reused`: its id came before with other content.
+   */
+  | { readonly event: 'duplicate' | 'rejected' | 'in_flight' | 'id_reused' }
   | {
       readonly event: 'open'
       /** In the order of the request's attributes. */
@@ -101,7 +102,7 @@ export type Admission =
       readonly attempts: number
       /** Let through an open breaker to see whether Target is well again; the breaker's cause. */
       readonly probe?: BreakerCause
-      /** Sent while Target refuses everybody: its no is no verdict. */
+      /** Sent while Target refuses everybody, or before its first yes: its no is no verdict. */
       readonly systemic?: true
       /** What the breaker is about, where a verdict is `shut`. */
       readonly shutTraits?: Traits
@@ -120,6 +121,8 @@ export interface Settlement {
   readonly attributes: readonly { readonly name: string; readonly stamp: Stamp; readonly outcome: Outcome }[]
   /** The event's key once it is settled: delivered, refused, or durably in the backlog. */
   readonly eventDone?: string
+  /** With `eventDone`: Target refused it, and the same content is answered so again. */
+  readonly eventRejected?: true
   /**
    * Units not used, and the bucket they came from. Honoured once: only where this settlement closes at least one open
    * attempt of its token, so that a repeated settlement gives nothing back.
@@ -185,6 +188,7 @@ export interface MovedState {
     readonly stamp: Stamp
     readonly atMs: number
     readonly done: boolean
+    readonly rejected?: true | undefined
     readonly keptUntilMs: number
   }[]
 }
@@ -228,8 +232,11 @@ export interface Ledger {
   cancel(requests: readonly AdmitRequest[]): Promise<number>
   /** Settles attempts, adds `counts` to the counters, and keeps the largest lead of each source. */
   settle(settlements: readonly Settlement[], counts?: Counters, leads?: Leads): Promise<void>
-  /** The first stamp of each event; an event not known is recorded with the stamp given here. */
-  firstStamps(events: readonly { readonly event: string; readonly stamp: Stamp }[]): Promise<readonly Stamp[]>
+  /**
+   * The first stamp of each event; an event not known is recorded with the stamp given here. Null where its id came
+   * before with other content, which the stamps tell apart.
+   */
+  firstStamps(events: readonly { readonly event: string; readonly stamp: Stamp }[]): Promise<readonly (Stamp | null)[]>
   summary(): Promise<Summary>
   usage(): Promise<Usage>
   /**

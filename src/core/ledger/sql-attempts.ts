@@ -4,7 +4,7 @@ import { stampTimeMs } from '../stamp.ts'
 import type { Lane, Stamp } from '../update.ts'
 import type { ClockReading } from './clock-watch.ts'
 import { afterTry, isLastTry } from './denials.ts'
-import { afterSignal, gateOf, type Health, probed, traitsOf } from './health.ts'
+import { afterSignal, gateOf, type Health, isDoubtful, probed, traitsOf } from './health.ts'
 import { type Admission, type AdmitRequest, type LedgerSettings, laneCeiling, type Settlement } from './port.ts'
 import { admitted, judge, judgeEvent, registerLivesUntilMs, settled } from './register.ts'
 import { retentionAt } from './retention.ts'
@@ -43,7 +43,7 @@ export function openAttempts(rows: SqlRows, settings: LedgerSettings, limits: Li
     if (request.event !== undefined) {
       const own = request.attributes[0]?.stamp ?? ''
       const seen = readEvent(request.event, nowMs)
-      const verdict = judgeEvent(seen, own, nowMs, settings)
+      const verdict = judgeEvent(seen, { event: request.event, stamp: own }, nowMs, settings)
       if (verdict.kind !== 'open') return { event: verdict.kind }
       writeEvent(request.event, verdict.record, seen?.keptUntilMs ?? 0, nowMs)
       if (verdict.record.stamp !== own) firstStamp = verdict.record.stamp
@@ -76,7 +76,7 @@ export function openAttempts(rows: SqlRows, settings: LedgerSettings, limits: Li
     own?.charge(request.units)
     own?.forget()
     const cause = step.health.breaker?.cause
-    const doubt = cause === 'systemic' ? { systemic: true as const } : {}
+    const doubt = isDoubtful(step.health) ? { systemic: true as const } : {}
     if (gate === 'probe') step.health = probed(step.health, nowMs)
     let untilMs = 0
     wanted.forEach(({ name, stamp }, index) => {
@@ -101,7 +101,7 @@ export function openAttempts(rows: SqlRows, settings: LedgerSettings, limits: Li
   }
 
   function settle(settlement: Settlement, step: Step): void {
-    const { visitorHash, token, attributes, giveBack, eventDone, backoff, signal, judged = false } = settlement
+    const { visitorHash, token, attributes, giveBack, eventDone, eventRejected, backoff, signal, judged = false } = settlement
     const { nowMs } = step
     let failedBefore = false
     if (attributes.length > 0 || backoff !== undefined || signal !== undefined) {
@@ -137,7 +137,8 @@ export function openAttempts(rows: SqlRows, settings: LedgerSettings, limits: Li
     if (eventDone !== undefined) {
       const seen = readEvent(eventDone, nowMs)
       const stamp = seen?.stamp ?? attributes[0]?.stamp ?? ''
-      writeEvent(eventDone, { stamp, atMs: seen?.atMs ?? nowMs, done: true }, seen?.keptUntilMs ?? 0, nowMs)
+      const rejected = eventRejected === true ? { rejected: true as const } : {}
+      writeEvent(eventDone, { stamp, atMs: seen?.atMs ?? nowMs, done: true, ...rejected }, seen?.keptUntilMs ?? 0, nowMs)
     }
   }
 

@@ -90,10 +90,16 @@ export function moveIn(
     if (visitor.erasedMs !== undefined) known.erasedMs = Math.max(known.erasedMs ?? 0, visitor.erasedMs)
     known.save(visitor.keptUntilMs)
   }
-  for (const { event, stamp, atMs, done } of part.events) {
+  for (const { event, stamp, atMs, done, rejected } of part.events) {
     const seen = rows.readEvent(event, nowMs)
     const first = seen !== undefined && seen.stamp < stamp ? seen.stamp : stamp
-    rows.writeEvent(event, { stamp: first, atMs: seen?.atMs ?? atMs, done: done || seen?.done === true }, seen?.keptUntilMs ?? 0, nowMs)
+    const record = {
+      stamp: first,
+      atMs: seen?.atMs ?? atMs,
+      done: done || seen?.done === true,
+      ...(rejected === true || seen?.rejected === true ? { rejected: true as const } : {}),
+    }
+    rows.writeEvent(event, record, seen?.keptUntilMs ?? 0, nowMs)
   }
 }
 

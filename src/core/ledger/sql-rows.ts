@@ -29,6 +29,8 @@ export const rowSchema = [
  * can add, so that they never pile up.
  */
 const sweptPerRequest = 2
+/** In the column `done`: 0 is open, 1 done. */
+const rejectedFlag = 2
 /** Lives end on the hour. A row that lives longer than it must does no harm. */
 const untilGrainMs = 3_600_000
 
@@ -206,8 +208,8 @@ export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage 
     return row === undefined ? undefined : eventOf(row)
   }
 
-  function writeEvent(event: string, { stamp, atMs, done }: EventRecord, keptUntilMs: number, nowMs: number): void {
-    const flag = done ? 1 : 0
+  function writeEvent(event: string, { stamp, atMs, done, rejected }: EventRecord, keptUntilMs: number, nowMs: number): void {
+    const flag = rejected === true ? rejectedFlag : done ? 1 : 0
     const until = wholeHour(nowMs + eventLifetimeMs(settings))
     if (until === keptUntilMs) {
       sql.exec('UPDATE relay_event SET stamp = ?, at_ms = ?, done = ? WHERE event = ?', stamp, atMs, flag, event)
@@ -269,7 +271,14 @@ export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage 
 }
 
 function eventOf(row: Record<string, unknown>): EventRow {
-  return { stamp: String(row['stamp']), atMs: Number(row['at_ms']), done: row['done'] === 1, keptUntilMs: Number(row['until_ms']) }
+  const flag = Number(row['done'])
+  return {
+    stamp: String(row['stamp']),
+    atMs: Number(row['at_ms']),
+    done: flag > 0,
+    ...(flag === rejectedFlag ? { rejected: true } : {}),
+    keptUntilMs: Number(row['until_ms']),
+  }
 }
 
 function storedOf(row: Record<string, unknown> | undefined): Stored {

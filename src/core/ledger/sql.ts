@@ -8,6 +8,7 @@ import { defaultLimits } from '../limits.ts'
 import { ClockJumped, type LedgerClock, watchClock } from './clock-watch.ts'
 import { type Health, healthy } from './health.ts'
 import { type Counters, grantOf, type LedgerSettings, type LedgerStore, maxBatch, type Summary, type Usage, wholeAccount } from './port.ts'
+import { firstStampOf } from './register.ts'
 import { type Retentions, retentionSet, retentionsConfirmed } from './retention.ts'
 import { openAttempts, type Step, type Time } from './sql-attempts.ts'
 import { epochSchema, openEpoch } from './sql-epoch.ts'
@@ -107,10 +108,11 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
     firstStamps: (events) =>
       atomically((nowMs) => {
         checkBatch(events.length)
-        const stamps = events.map(({ event, stamp }) => {
-          const seen = readEvent(event, nowMs)
-          if (seen === undefined) writeEvent(event, { stamp, atMs: nowMs, done: false }, 0, nowMs)
-          return seen?.stamp ?? stamp
+        const stamps = events.map((named) => {
+          const seen = readEvent(named.event, nowMs)
+          const first = firstStampOf(seen, named, nowMs)
+          if (first?.record !== undefined) writeEvent(named.event, first.record, seen?.keptUntilMs ?? 0, nowMs)
+          return first?.stamp ?? null
         })
         sweep(events.length, nowMs)
         return stamps

@@ -232,11 +232,12 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     async firstStamps(events) {
       checkBatch(events.length)
       if (events.length === 0) return []
-      return (await call(
+      const stamps = (await call(
         firstStampsScript,
         events.map(({ event }) => keys.event(event)),
         { events },
-      )) as string[]
+      )) as (string | false)[]
+      return stamps.map((stamp) => (stamp === false ? null : stamp))
     },
 
     async summary() {

@@ -41,6 +41,7 @@ const open = (stamp: string, ageMs: number, more: Partial<OpenAttempt> = {}): Op
 })
 const young = settings.youngMs
 const aged = young + 1
+const event = 'e'.repeat(32)
 const attempt = { atMs: nowMs, lifeMs: young, token: 'new', bucket: nowMs + 99 }
 
 describe('admit: the first line that fits', () => {
@@ -94,7 +95,7 @@ describe('admit: the first line that fits', () => {
     const verdicts = [0, 1].map((ms) => judge({ open: open(at(0), -jumpToleranceMs - ms) }, at(0), nowMs, { lane: 'live' }, settings))
     expect(verdicts).toEqual(['contended', 'send'])
     const events = [0, 1].map(
-      (ms) => judgeEvent({ stamp: at(0), atMs: nowMs + jumpToleranceMs + ms, done: false }, at(0), nowMs, settings).kind,
+      (ms) => judgeEvent({ stamp: at(0), atMs: nowMs + jumpToleranceMs + ms, done: false }, { event, stamp: at(0) }, nowMs, settings).kind,
     )
     expect(events).toEqual(['in_flight', 'open'])
   })
@@ -287,14 +288,32 @@ describe('the open stamps of a register', () => {
 
 describe('event ids (G4)', () => {
   const seen = (ageMs: number, done = false): EventRecord => ({ stamp: at(-50), atMs: nowMs - ageMs, done })
+  const other = (more: Partial<EventRecord>): EventRecord => ({
+    ...seen(0),
+    stamp: makeStamp(nowMs - 50, nowMs - 50, 'b'.repeat(14)),
+    ...more,
+  })
   it.each<[string, EventRecord | undefined, ReturnType<typeof judgeEvent>]>([
     ['not seen', undefined, { kind: 'open', record: { stamp: at(0), atMs: nowMs, done: false } }],
     ['done', seen(0, true), { kind: 'duplicate' }],
     ['done long ago', seen(nowMs, true), { kind: 'duplicate' }],
     ['young', seen(young), { kind: 'in_flight' }],
+    ['refused by Target', { ...seen(0, true), rejected: true }, { kind: 'rejected' }],
+    ['other content, young', other({}), { kind: 'id_reused' }],
+    ['other content, done', other({ done: true }), { kind: 'id_reused' }],
+    [
+      'other content than what Target refused: it is tried',
+      other({ done: true, rejected: true }),
+      { kind: 'open', record: { stamp: at(0), atMs: nowMs, done: false } },
+    ],
+    [
+      'done, as an older version wrote it: its stamp is named by the event',
+      { ...seen(0, true), stamp: makeStamp(nowMs, nowMs, event) },
+      { kind: 'duplicate' },
+    ],
     ['aged: again, under the first stamp', seen(aged), { kind: 'open', record: { stamp: at(-50), atMs: nowMs, done: false } }],
   ])('%s', (_, record, verdict) => {
-    expect(judgeEvent(record, at(0), nowMs, settings)).toEqual(verdict)
+    expect(judgeEvent(record, { event, stamp: at(0) }, nowMs, settings)).toEqual(verdict)
   })
 })
 

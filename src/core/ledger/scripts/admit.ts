@@ -68,8 +68,12 @@ for index, request in ipairs(input.requests) do
   if request.event then
     local own = request.attributes[1].stamp
     local seen = readEvent(event)
-    if seen and seen.done then
-      answer.event = 'duplicate'
+    local another = seen and isAnother(seen, event, own)
+    if another and seen.rejected then seen, another = nil, false end
+    if another then
+      answer.event = 'id_reused'
+    elseif seen and seen.done then
+      answer.event = seen.rejected and 'rejected' or 'duplicate'
     elseif seen and isYoung(seen.at, input.youngMs) then
       answer.event = 'in_flight'
     else
@@ -115,7 +119,7 @@ for index, request in ipairs(input.requests) do
         if bucket then
           window:grant(request.units)
           if own then own:charge(request.units) end
-          if h.breaker and h.breaker.cause == 'systemic' then answer.systemic = true end
+          if not h.saidYes or (h.breaker and h.breaker.cause == 'systemic') then answer.systemic = true end
           if isLastTry(visitor, request.visitorHash) then answer.lastTry = true end
           if instead == 'probe' then
             answer.probe = h.breaker.cause

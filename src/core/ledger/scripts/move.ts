@@ -83,7 +83,7 @@ repeat
     elseif event then
       local e = readEvent(key)
       local keptUntil = now + math.max(0, redis.call('PTTL', key))
-      events[#events + 1] = { event = event, stamp = e.stamp, atMs = e.at, done = e.done, keptUntilMs = keptUntil }
+      events[#events + 1] = { event = event, stamp = e.stamp, atMs = e.at, done = e.done, rejected = e.rejected or nil, keptUntilMs = keptUntil }
     end
   end
 until cursor == '0' or looked >= input.count or taken >= input.together
@@ -148,7 +148,7 @@ for _, moved in ipairs(input.events) do
   local key = nextKey()
   local seen = readEvent(key)
   local first = (seen and seen.stamp < moved.stamp) and seen.stamp or moved.stamp
-  writeEvent(key, { stamp = first, at = seen and seen.at or moved.atMs, done = moved.done or (seen and seen.done) })
+  writeEvent(key, { stamp = first, at = seen and seen.at or moved.atMs, done = moved.done or (seen and seen.done), rejected = moved.rejected or (seen and seen.rejected) })
 end
 return 'null'
 `

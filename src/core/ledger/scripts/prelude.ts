@@ -150,10 +150,15 @@ local function readEvent(key)
   local kept = redis.call('GET', key)
   if not kept then return nil end
   local stamp, at, done = string.match(kept, '^([^|]*)|(%d+)|(%d)$')
-  return { stamp = stamp, at = tonumber(at), done = done == '1' }
+  return { stamp = stamp, at = tonumber(at), done = done ~= '0', rejected = done == '2' }
 end
 local function writeEvent(key, e)
-  redis.call('SET', key, e.stamp .. '|' .. text(e.at) .. '|' .. (e.done and '1' or '0'), 'PX', text(input.eventMs))
+  redis.call('SET', key, e.stamp .. '|' .. text(e.at) .. '|' .. (e.rejected and '2' or e.done and '1' or '0'), 'PX', text(input.eventMs))
+end
+local function stampName(stamp) return string.sub(stamp, -14) end
+local function isAnother(seen, key, stamp)
+  local name = stampName(seen.stamp)
+  return name ~= '' and name ~= stampName(stamp) and name ~= stampName(key)
 end
 `
 

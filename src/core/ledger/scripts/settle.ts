@@ -18,7 +18,7 @@ end
 local function evidenceOf(signal)
   if signal == 'down' then return { cause = 'unavailable', traits = h.failedTraits, opens = h.failures >= input.failuresThatOpen } end
   if signal == 'wrong' then return { cause = 'misconfigured', traits = h.deniedTraits, opens = #h.denied >= (h.saidYes and input.deniedThatOpen or 1) } end
-  return { cause = 'systemic', traits = h.refusedTraits, opens = h.refusals >= input.refusalsThatOpen and #h.refused >= input.visitorsThatOpen }
+  return { cause = 'systemic', traits = h.refusedTraits, opens = not h.saidYes or (h.refusals >= input.refusalsThatOpen and #h.refused >= input.visitorsThatOpen) }
 end
 local function waitFor(cause, probes)
   if cause ~= 'unavailable' then return input.lastProbeMs end
@@ -116,7 +116,7 @@ for index, settlement in ipairs(input.settlements) do
   end
   if settlement.eventDone then
     local seen = readEvent(event)
-    writeEvent(event, { stamp = seen and seen.stamp or firstStamp, at = seen and seen.at or now, done = true })
+    writeEvent(event, { stamp = seen and seen.stamp or firstStamp, at = seen and seen.at or now, done = true, rejected = settlement.eventRejected })
   end
 end
 window:save()

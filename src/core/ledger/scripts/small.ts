@@ -1,16 +1,18 @@
 /** The ledger's small steps. */
 import { health, prelude, registers } from './prelude.ts'
 
-/** KEYS: one a event. Answers their first stamps; an event not known is recorded. */
+/** KEYS: one a event. Answers their first stamps, false where an id came with other content; an event not known is recorded. */
 export const firstStampsScript = `${prelude}${registers}
 local stamps = {}
 for index, event in ipairs(input.events) do
-  local seen = readEvent(KEYS[index])
-  if not seen then
-    seen = { stamp = event.stamp, at = now, done = false }
-    writeEvent(KEYS[index], seen)
+  local key = KEYS[index]
+  local seen = readEvent(key)
+  local another = seen and isAnother(seen, key, event.stamp)
+  if not seen or (another and seen.rejected) then
+    seen, another = { stamp = event.stamp, at = now, done = false }, false
+    writeEvent(key, seen)
   end
-  stamps[index] = seen.stamp
+  stamps[index] = not another and seen.stamp
 end
 return cjson.encode(stamps)
 `
