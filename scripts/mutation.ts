@@ -17,6 +17,7 @@ const measured: Readonly<Record<string, readonly string[]>> = {
   'src/core/backoff.ts': ['test/core/backoff.test.ts'],
   'src/core/ledger/register.ts': ['test/core/ledger/register.test.ts'],
   'src/core/ledger/health.ts': ['test/core/ledger/health.test.ts'],
+  'src/core/ledger/denials.ts': ['test/core/ledger/denials.test.ts'],
   'src/core/ledger/sql-window.ts': ['test/core/ledger/sql-window.test.ts'],
   'src/cron/ring.ts': ['test/cron/ring.test.ts'],
   'src/edge/auth/signature.ts': ['test/edge/auth/signature.test.ts'],

@@ -9,6 +9,7 @@ import {
   gateOf,
   type Health,
   healthy,
+  isDoubtful,
   lastProbeMs,
   probed,
   probeLivesMs,
@@ -53,6 +54,17 @@ describe('what opens the breaker', () => {
     const downs = visitors(failuresThatOpen - 1).map((visitor) => told('down', visitor))
     expect(tell([...downs, told('refused', 'x'), ...downs]).breaker).toBeUndefined()
     expect(tell([...downs, told('wrong', 'x'), ...downs]).breaker).toBeUndefined()
+  })
+
+  it('before the first yes ever one refusal does, and is no verdict until there is one', () => {
+    const refused = tell([told('refused', 'x')], healthy)
+    expect(refused.breaker).toMatchObject({ cause: 'systemic', traits: about('x') })
+    const yes = tell([told('up', 'y')], refused)
+    expect(yes).toEqual(known)
+    expect([healthy, refused, yes, tell([told('refused', 'x')], yes)].map(isDoubtful)).toEqual([true, true, false, false])
+    const systemic = tell(visitors(refusalsThatOpen).map((visitor) => told('refused', visitor)))
+    const unavailable = tell(visitors(failuresThatOpen).map((visitor) => told('down', visitor)))
+    expect([systemic, unavailable].map(isDoubtful)).toEqual([true, false])
   })
 
   it(`${deniedThatOpen} different visitors that were denied in a row do, one visitor never does`, () => {

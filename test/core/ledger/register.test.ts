@@ -7,6 +7,7 @@ import {
   admitted,
   counts,
   type EventRecord,
+  firstStampOf,
   isOver,
   judge,
   judgeEvent,
@@ -314,6 +315,19 @@ describe('event ids (G4)', () => {
     ['aged: again, under the first stamp', seen(aged), { kind: 'open', record: { stamp: at(-50), atMs: nowMs, done: false } }],
   ])('%s', (_, record, verdict) => {
     expect(judgeEvent(record, { event, stamp: at(0) }, nowMs, settings)).toEqual(verdict)
+  })
+
+  const record = { stamp: at(0), atMs: nowMs, done: false }
+  it.each<[string, EventRecord | undefined, ReturnType<typeof firstStampOf>]>([
+    ['not seen: recorded', undefined, { stamp: at(0), record }],
+    ['seen', seen(aged), { stamp: at(-50) }],
+    ['refused by Target', { ...seen(0, true), rejected: true }, { stamp: at(-50) }],
+    ['other content', other({ done: true }), undefined],
+    ['other content than what Target refused: recorded anew', other({ done: true, rejected: true }), { stamp: at(0), record }],
+    ['as an older version wrote it', { ...record, stamp: makeStamp(nowMs, nowMs, event) }, { stamp: makeStamp(nowMs, nowMs, event) }],
+    ['settled, and never admitted', { ...record, stamp: '', done: true }, { stamp: '' }],
+  ])('first stamp: %s', (_, record, first) => {
+    expect(firstStampOf(record, { event, stamp: at(0) }, nowMs)).toEqual(first)
   })
 })
 
