@@ -10,7 +10,7 @@ import type { Stamp } from './update.ts'
 
 const timeDigits = 13
 /** 13 digits of milliseconds: the years 1970 to 2286. */
-export const maxTimeMs = 9_999_999_999_999
+const maxTimeMs = 9_999_999_999_999
 const placeDigits = 2
 /** Places that two digits of base 36 tell apart. */
 export const maxPlaces = 36 ** placeDigits

@@ -1,5 +1,4 @@
 /** Times as senders write them: read by one function wherever one is taken, so that all of them are checked alike. */
-import { maxTimeMs } from './stamp.ts'
 
 /** What is said where it is none of them. */
 export const timeForms =
@@ -9,10 +8,12 @@ export const timeForms =
 const isoForm = /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?(?:[Zz]|([+-])(\d{2}):?(\d{2})?)$/
 /** Seconds up to the year 5138; as milliseconds it is the spring of 1973, when nobody sent events. */
 const leastMs = 100_000_000_000
+/** The end of the year 9999, the last that ISO 8601 has. Microseconds and nanoseconds of our days are far behind it. */
+const mostMs = 253_402_300_799_999
 
-/** Epoch milliseconds; undefined where it is no time that Target's profiles could have been changed at. */
+/** Epoch milliseconds; undefined where it is in none of the forms. Whether it is too far away is for its reader to say. */
 export function readTime(given: unknown): number | undefined {
-  if (given instanceof Date) return inRange(given.getTime())
+  if (given instanceof Date) return Number.isNaN(given.getTime()) ? undefined : given.getTime()
   if (typeof given === 'number') return readEpoch(given)
   if (typeof given === 'bigint') return readEpoch(Number(given))
   if (typeof given !== 'string') return undefined
@@ -30,14 +31,11 @@ export function readIsoTime(text: string): number | undefined {
   const clockMs = (Number(hour) * 60 + Number(minute)) * 60_000 + Number(second) * 1_000 + Number(fraction.slice(0, 3).padEnd(3, '0'))
   const offsetMs = (Number(hours) * 60 + Number(minutes)) * 60_000
   if (Number(minute) > 59 || Number(second) > 60 || clockMs > 86_401_000 || Number(hours) > 23 || Number(minutes) > 59) return undefined
-  return inRange(dayMs + clockMs - (sign === '-' ? -offsetMs : offsetMs))
+  return dayMs + clockMs - (sign === '-' ? -offsetMs : offsetMs)
 }
 
 function readEpoch(given: number): number | undefined {
   // A double holds the fraction of such seconds only nearly.
-  return inRange(given < leastMs ? Math.floor(Math.round(given * 100_000) / 100) : Math.floor(given))
-}
-
-function inRange(timeMs: number): number | undefined {
-  return timeMs >= 0 && timeMs <= maxTimeMs ? timeMs : undefined
+  const timeMs = given < leastMs ? Math.floor(Math.round(given * 100_000) / 100) : Math.floor(given)
+  return timeMs >= 0 && timeMs <= mostMs ? timeMs : undefined
 }

@@ -41,12 +41,14 @@ describe('a time is read', () => {
   it.each<[unknown, number]>([
     ['2024-02-29T00:00:00Z', Date.UTC(2024, 1, 29)],
     ['1970-01-01T00:00:00Z', 0],
-    ['2286-11-20T17:46:39.999Z', 9_999_999_999_999],
+    ['1969-12-31T23:59:59Z', -1_000],
+    ['9999-12-31T23:59:59.999Z', 253_402_300_799_999],
     [0, 0],
     [99_999_999_999, 99_999_999_999_000],
     [100_000_000_000, 100_000_000_000],
+    [253_402_300_799_999, 253_402_300_799_999],
   ])('%s, at an edge', (given, timeMs) => {
-    expect(readTime(given)).toBe(timeMs > 9_999_999_999_999 ? undefined : timeMs)
+    expect(readTime(given)).toBe(timeMs)
   })
 
   it('with any offset, whichever way it is written', () => {
@@ -97,7 +99,6 @@ describe('no moment is named by', () => {
     ['2026-11-25T10:00:00+1'],
     ['2026-11-25T10:00:00 +0100'],
     ['0026-11-25T10:00:00Z'],
-    ['1969-12-31T23:59:59Z'],
     ['1.79561E+12'],
     ['-1'],
     ['yesterday'],
@@ -106,6 +107,7 @@ describe('no moment is named by', () => {
     [-1],
     [Number.NaN],
     [Number.POSITIVE_INFINITY],
+    [253_402_300_800_000],
     // Microseconds and nanoseconds would be far ahead: that they are none of the forms is the better word.
     [at * 1_000],
     [BigInt(at) * 1_000_000n],
