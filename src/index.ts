@@ -8,6 +8,7 @@ export type { Lane, Visitor } from './core/update.ts'
 export { createRelay, type RelayOptions, readSettings, SettingsError } from './create-relay.ts'
 export type { FlushReport } from './cron/report.ts'
 export * from './edge/auth/index.ts'
+export { eventTime, id, json, text } from './edge/schemas.ts'
 export {
   type AttributeValue,
   type Format,

@@ -5,12 +5,13 @@
  */
 import * as z from 'zod'
 import { bearer, standardWebhooks } from './edge/auth/index.ts'
+import { eventTime, id, text } from './edge/schemas.ts'
 import { type Source, source } from './edge/source.ts'
 
 export const sources: readonly Source[] = [
   source('call-centre', {
     auth: standardWebhooks(),
-    schema: z.object({ caseId: z.string(), customer: z.string(), outcome: z.string(), at: z.iso.datetime() }),
+    schema: z.object({ caseId: id(), customer: id(), outcome: text(), at: eventTime() }),
     map: (e) => ({ id: e.caseId, visitor: { thirdPartyId: e.customer }, occurredAt: e.at, attributes: { lastCallOutcome: e.outcome } }),
     sample: { caseId: 'case-1', customer: '123456', outcome: 'resolved', at: '2026-11-24T10:00:00Z' },
   }),
@@ -19,11 +20,11 @@ export const sources: readonly Source[] = [
     auth: standardWebhooks(),
     lane: 'high',
     schema: z.object({
-      loan: z.string(),
-      customer: z.string(),
+      loan: id(),
+      customer: id(),
       status: z.enum(['applied', 'approved', 'funded', 'declined']),
       amount: z.number(),
-      at: z.iso.datetime(),
+      at: eventTime(),
     }),
     map: (e) => ({
       id: `${e.loan}-${e.status}`,
@@ -38,7 +39,7 @@ export const sources: readonly Source[] = [
 
   source('loyalty', {
     auth: standardWebhooks(),
-    schema: z.object({ card: z.string(), store: z.object({ city: z.string(), id: z.string() }), points: z.int(), at: z.iso.datetime() }),
+    schema: z.object({ card: id(), store: z.object({ city: text(), id: id() }), points: z.int(), at: eventTime() }),
     // No id of its own: the webhook's is taken.
     map: (e) => ({ visitor: { thirdPartyId: e.card }, occurredAt: e.at, attributes: { loyaltyPoints: e.points, lastStore: e.store } }),
     sample: { card: '123456', store: { city: 'Bern', id: 'store-7' }, points: 120, at: '2026-11-24T10:00:00Z' },
@@ -46,7 +47,7 @@ export const sources: readonly Source[] = [
 
   source('kiosk', {
     auth: bearer(),
-    schema: z.object({ session: z.string(), pcId: z.string().nullable(), page: z.string(), at: z.iso.datetime() }),
+    schema: z.object({ session: id(), pcId: id().nullable(), page: text(), at: eventTime() }),
     // A kiosk that nobody has signed in to changes no profile.
     map: (e) =>
       e.pcId === null ? null : { id: e.session, visitor: { pcId: e.pcId }, occurredAt: e.at, attributes: { lastKioskPage: e.page } },

@@ -60,8 +60,8 @@ export const cliMutants: readonly Mutant[] = [
     name: 'end a line of a file where Unicode does',
     breaks: 'G6',
     file: 'src/cli/files.ts',
-    find: '.split(/\\r\\n|\\n|\\r(?!$)/)',
-    replace: '.split(/\\r\\n|\\n|\\u2028|\\r(?!$)/)',
+    find: 'end = /\\r?\\n/',
+    replace: 'end = /\\r?\\n|\\u2028/',
     tests: sending,
   },
   {

@@ -594,9 +594,9 @@ const own: readonly Mutant[] = [
   {
     name: 'take the first of two names',
     breaks: 'G6',
-    file: 'src/edge/body.ts',
-    find: 'if (names.has(plain)) return true',
-    replace: '',
+    file: 'src/core/json.ts',
+    find: 'if (names.has(plain)) return',
+    replace: "if (names.has(plain) && name === '') return",
     tests: edge,
   },
   {
@@ -1019,8 +1019,8 @@ const own: readonly Mutant[] = [
   {
     name: 'a colon outside of an object is read on',
     breaks: 'security',
-    file: 'src/edge/body.ts',
-    find: 'if (names === undefined || name === undefined) return true',
+    file: 'src/core/json.ts',
+    find: 'if (names === undefined || name === undefined) return notJson',
     replace: 'if (names === undefined || name === undefined) { JSON.parse(name ?? \'""\'); continue }',
     tests: edge,
   },

@@ -1,7 +1,8 @@
 /** Files that a command reads: what can't be read is said before anything is done. */
-import { type BigIntStats, constants, createReadStream } from 'node:fs'
+import { type BigIntStats, constants } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
 import { Misuse } from './command.ts'
+import { textOf } from './text.ts'
 
 /** @throws Misuse where it is no file that can be read, and read again */
 export async function wantFile(file: string): Promise<BigIntStats> {
@@ -31,19 +32,19 @@ export function isSame(one: BigIntStats, other: BigIntStats): boolean {
 }
 
 /**
- * A text file's lines. Only what ends a line in JSON and CSV ends one here: Node's own reader also takes U+2028, which may
- * stand within a value. A byte order mark is no part of the first. A read that fails is thrown where the lines are read.
+ * A text file's lines. Only a line feed ends one: Node's own reader also takes U+2028, which may stand within a value. A
+ * read that fails is thrown where the lines are read.
+ *
+ * @param end what ends a line in files of a looser kind
+ * @throws Misuse where it is no text
  */
-export async function* linesOf(file: string): AsyncGenerator<string> {
+export async function* linesOf(file: string, encoding?: string, end = /\r?\n/): AsyncGenerator<string> {
   let rest = ''
-  let atStart = true
-  for await (const part of createReadStream(file, 'utf8') as AsyncIterable<string>) {
-    const lines = (rest + (atStart ? part.replace(/^\uFEFF/, '') : part)).split(/\r\n|\n|\r(?!$)/)
+  for await (const piece of textOf(file, encoding)) {
+    const lines = (rest + piece).split(end)
     rest = lines.pop() ?? ''
-    atStart = false
     yield* lines
   }
-  if (rest.endsWith('\r')) rest = rest.slice(0, -1)
   if (rest !== '') yield rest
 }
 

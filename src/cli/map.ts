@@ -1,24 +1,27 @@
 /** `target-relay map`: what an event would change and send, without a server, a secret or a call. */
 import { readFile } from 'node:fs/promises'
-import { text } from 'node:stream/consumers'
+import { buffer } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { createHasher } from '../core/hash.ts'
+import { readEventJson } from '../core/json.ts'
 import { createPrepare } from '../core/prepare.ts'
 import { type Preview, previewOf } from '../core/preview.ts'
 import { mapEvent, parseEvent } from '../edge/mapping.ts'
 import { parseSettings } from '../settings.ts'
 import { type Command, exit, Misuse } from './command.ts'
 import { loadSources } from './load-sources.ts'
+import { decodeText, wantEncoding } from './text.ts'
 
 /** Nothing is stored, so that nothing must be kept secret. */
 const nobodysHashKey = 'only names what is shown and thrown away'
 
 export const map: Command = {
   summary: 'show what an event of a source would send',
-  usage: `target-relay map <source> [<file>|-] [--json] [--sources <file>]
+  usage: `target-relay map <source> [<file>|-] [--json] [--sources <file>] [--encoding <label>]
 
 Shows the updates that a source's mapping makes of an event (its body as it would come in; - reads it from standard
 input), and the exact calls, with their size and quota cost. Sends nothing. Without a file the source's sample is taken.
+A file is UTF-8, UTF-16 with a byte order mark, or --encoding (windows-1252, …).
 TARGET_CLIENT_CODE, TARGET_ORIGIN and TARGET_METHOD are taken from the environment where they are set.
 Exit 1 where the event can't be mapped.`,
 
@@ -26,9 +29,10 @@ Exit 1 where the event can't be mapped.`,
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { json: { type: 'boolean', default: false }, sources: { type: 'string' } },
+      options: { json: { type: 'boolean', default: false }, sources: { type: 'string' }, encoding: { type: 'string' } },
     })
     const [name, file] = positionals
+    wantEncoding(values.encoding)
     if (name === undefined || positionals.length > 2) throw new Misuse('name one source, and one file at most')
     const sources = await loadSources(values.sources ?? env['RELAY_SOURCES'])
     const source = sources.find((candidate) => candidate.name === name)
@@ -40,9 +44,11 @@ Exit 1 where the event can't be mapped.`,
     const wire = { method, origin, clientCode }
 
     if (file === undefined && source.sample === undefined) throw new Misuse(`${name} has no sample: name a file`)
-    const event = file === undefined ? source.sample : parseEvent(source.format, await readBytes(file))
+    const body = file === undefined ? undefined : decodeText(await readBytes(file), file, values.encoding)
+    const event = body === undefined ? source.sample : parseEvent(source.format, new TextEncoder().encode(body))
     if (event === undefined) {
-      err(`${file ?? ''} is not ${source.format === 'form' ? 'a form' : 'JSON'}`)
+      const read = source.format === 'form' ? undefined : readEventJson(body ?? '')
+      err(`${file ?? ''} ${read === undefined || read.ok ? 'is not a form' : read.reason}`)
       return exit.failed
     }
     source.read(event, (error) => err(`the mapping threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`))
@@ -94,7 +100,7 @@ function targetSettings(env: Readonly<Record<string, string | undefined>>): Reco
 }
 
 async function readBytes(file: string): Promise<Uint8Array> {
-  if (file === '-') return new TextEncoder().encode(await text(process.stdin))
+  if (file === '-') return buffer(process.stdin)
   try {
     return await readFile(file)
   } catch {

@@ -1,11 +1,13 @@
 /**
  * Files of updates, row by row: Adobe's bulk format, CSV, NDJSON. One row is read at a time, however large the file.
  */
-import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { Readable } from 'node:stream'
 import { parse as csvParser } from 'csv-parse'
+import { JsonNumber, readExactJson } from '../core/json.ts'
 import { Misuse } from './command.ts'
 import { linesOf } from './files.ts'
+import { beginningOf, textOf } from './text.ts'
 
 /** One update as `POST /v1/updates` takes it, or what is wrong with its line. */
 export type Row =
@@ -25,21 +27,20 @@ export type FileFormat = (typeof fileFormats)[number]
 
 /** The first line of Adobe's bulk format. */
 const bulkMark = 'batch='
-const sniffedBytes = 4_096
 const estimatedBytes = 65_536
+const lineFeed = 0x0a
+/** Adobe: a line ends as it likes. Cells are URL-encoded, so that none of them holds one. */
+const anyLineEnd = /\r\n|\n|\r/
+/** What stands between cells: behind the first column's name, or as Excel says it in a line before. */
+const separatorLine = /^"?sep=([^"\r\n])"?(\r\n|\n|\r)/i
+const headerStart = /^\s*"?(?:pcId|thirdPartyId)"?\s*([,;\t|])/
 
 /** What kind of file it is (one that can be read): by its beginning, else by its name. @throws Misuse where neither tells */
-export async function formatOf(file: string): Promise<FileFormat> {
-  const handle = await open(file)
-  try {
-    const { buffer, bytesRead } = await handle.read(new Uint8Array(sniffedBytes), 0, sniffedBytes, 0)
-    const start = new TextDecoder().decode(buffer.subarray(0, bytesRead)).trimStart()
-    if (start.startsWith(bulkMark)) return 'bulk'
-    if (start.startsWith('{') || /\.(ndjson|jsonl)$/i.test(file)) return 'ndjson'
-    if (/\.csv$/i.test(file) || /^"?(pcId|thirdPartyId)"?,/.test(start)) return 'csv'
-  } finally {
-    await handle.close()
-  }
+export async function formatOf(file: string, encoding?: string): Promise<FileFormat> {
+  const start = (await beginningOf(file, encoding)).trimStart()
+  if (start.startsWith(bulkMark)) return 'bulk'
+  if (start.startsWith('{') || /\.(ndjson|jsonl)$/i.test(file)) return 'ndjson'
+  if (/\.csv$/i.test(file) || headerStart.test(start) || separatorLine.test(start)) return 'csv'
   throw new Misuse(`${file}: neither Adobe's bulk format nor CSV nor NDJSON; say which with --format`)
 }
 
@@ -49,7 +50,7 @@ export async function estimateRows(file: string): Promise<number> {
   try {
     const { size } = await handle.stat()
     const { buffer, bytesRead } = await handle.read(new Uint8Array(estimatedBytes), 0, estimatedBytes, 0)
-    const lines = new TextDecoder().decode(buffer.subarray(0, bytesRead)).split('\n').length - 1
+    const lines = buffer.subarray(0, bytesRead).filter((byte) => byte === lineFeed).length
     return bytesRead === 0 ? 0 : Math.round((size * Math.max(1, lines)) / bytesRead)
   } finally {
     await handle.close()
@@ -57,18 +58,18 @@ export async function estimateRows(file: string): Promise<number> {
 }
 
 /** @throws Misuse where the header can't be; what is wrong with a row is in the row */
-export function readRows(file: string, format: FileFormat): AsyncGenerator<Row> {
-  return { bulk: bulkRows, csv: csvRows, ndjson: jsonRows }[format](file)
+export function readRows(file: string, format: FileFormat, encoding?: string): AsyncGenerator<Row> {
+  return { bulk: bulkRows, csv: csvRows, ndjson: jsonRows }[format](file, encoding)
 }
 
 /**
  * `batch=` and the names, in one line or two; then rows of URL-encoded cells. Rows may be short, and empty cells are passed
  * over: they never clear anything.
  */
-async function* bulkRows(file: string): AsyncGenerator<Row> {
+async function* bulkRows(file: string, encoding?: string): AsyncGenerator<Row> {
   let names: readonly string[] | undefined
   let line = 0
-  for await (const text of linesOf(file)) {
+  for await (const text of linesOf(file, encoding, anyLineEnd)) {
     line++
     const content = line === 1 ? text.replace(bulkMark, '') : text
     if (content === '') continue
@@ -77,22 +78,26 @@ async function* bulkRows(file: string): AsyncGenerator<Row> {
       names = checkHeader(cells.map(decode), file)
       continue
     }
-    yield rowOf(line, names, cells, decode)
+    if (!isBlank(cells)) yield rowOf(line, names, cells, decode)
   }
 }
 
-async function* csvRows(file: string): AsyncGenerator<Row> {
+async function* csvRows(file: string, encoding?: string): AsyncGenerator<Row> {
+  // An unreadable file is reported where its rows are read.
+  const start = await beginningOf(file, encoding).catch(() => '')
+  const separator = separatorLine.exec(start)
   // By line; only the code: the parser's words hold what stands there.
   const wrong = new Map<number, string>()
   const parser = csvParser({
-    bom: true,
+    delimiter: separator?.[1] ?? headerStart.exec(start)?.[1] ?? ',',
+    from_line: separator === null ? 1 : 2,
     relax_column_count: true,
     skip_empty_lines: true,
     info: true,
     skip_records_with_error: true,
     on_skip: (error) => void wrong.set(Number((error as { lines?: number } | undefined)?.lines), error?.code ?? 'unreadable'),
   })
-  const input = createReadStream(file)
+  const input = Readable.from(textOf(file, encoding))
   // A pipe alone keeps what goes wrong with the file to itself.
   input.on('error', (error) => parser.destroy(error)).pipe(parser)
   let names: readonly string[] | undefined
@@ -100,7 +105,7 @@ async function* csvRows(file: string): AsyncGenerator<Row> {
   for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
     lastLine = info.lines
     if (names === undefined) names = checkHeader(record, file)
-    else yield rowOf(info.lines, names, record, (cell) => cell)
+    else if (!isBlank(record)) yield rowOf(info.lines, names, record, (cell) => cell)
   }
   for (const [line, code] of wrong) {
     // Where a quote is not closed, what stands behind it can't be told apart.
@@ -110,25 +115,31 @@ async function* csvRows(file: string): AsyncGenerator<Row> {
 }
 
 /** One JSON object a line, as `POST /v1/updates` takes it. */
-async function* jsonRows(file: string): AsyncGenerator<Row> {
+async function* jsonRows(file: string, encoding?: string): AsyncGenerator<Row> {
   let line = 0
-  for await (const text of linesOf(file)) {
+  for await (const text of linesOf(file, encoding)) {
     line++
     if (text.trim() === '') continue
-    let update: unknown
-    try {
-      update = JSON.parse(text)
-    } catch {
-      yield { line, error: 'is not JSON' }
-      continue
-    }
-    yield typeof update === 'object' && update !== null && !Array.isArray(update) ? { line, update } : { line, error: 'is no JSON object' }
+    const read = readExactJson(text)
+    if (!read.ok) yield { line, error: read.reason }
+    else yield isObject(read.value) ? { line, update: read.value } : { line, error: 'is no JSON object' }
   }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof JsonNumber)
+}
+
+/** A row that a spreadsheet writes where nothing stands. */
+function isBlank(cells: readonly string[]): boolean {
+  return cells.every((cell) => cell.trim() === '')
 }
 
 /** The first column names the visitor; `id` and `occurredAt` are the event's, all others are attributes. */
 function rowOf(line: number, names: readonly string[], cells: readonly string[], read: (cell: string) => string): Row {
-  if (cells.length > names.length) return { line, error: `has ${cells.length} cells, and the header names ${names.length}` }
+  // What a spreadsheet writes behind the last column is nothing.
+  const nameless = cells.findIndex((cell, column) => column >= names.length && cell.trim() !== '')
+  if (nameless !== -1) return { line, error: `has something in column ${nameless + 1}, and the header names ${names.length} columns` }
   const fields = new Map<string, string>()
   try {
     cells.forEach((cell, column) => {
@@ -155,11 +166,15 @@ function rowOf(line: number, names: readonly string[], cells: readonly string[],
 }
 
 function checkHeader(names: readonly string[], file: string): readonly string[] {
-  const clean = names.map((name) => name.trim())
-  if (clean[0] !== 'pcId' && clean[0] !== 'thirdPartyId') throw new Misuse(`${file}: the first column must be pcId or thirdPartyId`)
+  const trimmed = names.map((name) => name.trim())
+  // A spreadsheet writes as many cells as its widest row had.
+  const clean = trimmed.slice(0, trimmed.findLastIndex((name) => name !== '') + 1)
+  if (clean[0] !== 'pcId' && clean[0] !== 'thirdPartyId')
+    throw new Misuse(`${file}: the first column must be pcId or thirdPartyId, in a header whose names stand between commas`)
   const twice = clean.find((name, index) => clean.indexOf(name) !== index)
-  if (twice !== undefined) throw new Misuse(`${file}: two columns are named ${twice}`)
-  if (clean.includes('')) throw new Misuse(`${file}: a column has no name`)
+  if (twice !== undefined) throw new Misuse(`${file}: two columns are named ${twice}: give each a name of its own`)
+  const nameless = clean.indexOf('')
+  if (nameless !== -1) throw new Misuse(`${file}: column ${nameless + 1} has no name: give it one, or take it out`)
   return clean
 }
 

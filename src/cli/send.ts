@@ -14,6 +14,8 @@ import { basename } from 'node:path'
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { futureToleranceMs } from '../core/stamp.ts'
+import { readTime, timeForms } from '../core/time.ts'
 import { Batches, maxBatchBytes, maxUpdates, type ReadyRow } from './batches.ts'
 import { type Command, type Exit, exit, Failed, type Io, isFromOutside, Misuse, reasonOf } from './command.ts'
 import { wantFile } from './files.ts'
@@ -21,6 +23,7 @@ import { OwnIds } from './own-ids.ts'
 import { openRefused, type RefusedFile } from './refused-file.ts'
 import { relayUrl, tokenOf } from './relay-client.ts'
 import { estimateRows, type FileFormat, fileFormats, formatOf, type Row, type RowUpdate, readRows } from './rows.ts'
+import { wantEncoding, wantText } from './text.ts'
 
 /** One call a row: above this, Adobe's Bulk API (500,000 rows a file, no daily limit) is the better road. */
 const rowsForBulk = 100_000
@@ -33,14 +36,15 @@ const utf8 = new TextEncoder()
 
 export const send: Command = {
   summary: 'send a file of updates to a relay',
-  usage: `target-relay send <file> [--relay <url>] [--format bulk|csv|ndjson] [--name <text>] [--from-line <n>]
-                  [--occurred-at <time>] [--errors <file>] [--give-up-minutes ${defaultGiveUpMinutes}]
+  usage: `target-relay send <file> [--relay <url>] [--format bulk|csv|ndjson] [--encoding <label>] [--name <text>]
+                  [--from-line <n>] [--occurred-at <time>] [--errors <file>] [--give-up-minutes ${defaultGiveUpMinutes}]
 
 Sends Adobe's bulk format (a batch= line, pcId or thirdPartyId first), CSV with such a header, or NDJSON of updates to
 --relay (or RELAY_URL; http://127.0.0.1:8787) with API_TOKEN: best one that was granted the bulk lane (bulk:… in
 API_TOKENS), so that it never crowds out what happens now. The relay's answers set the pace. Columns id and occurredAt
 are the event's; --occurred-at is the time of all rows (the file's, if it was exported before newer events), at most
-RETENTION_HOURS (72) ago. Attribute names go without the profile. prefix.
+RETENTION_HOURS (72) ago. Times are ISO 8601 with an offset, or epoch seconds or milliseconds. Attribute names go without the
+profile. prefix. Files are UTF-8, UTF-16 with a byte order mark, or --encoding (windows-1252, …).
 A broken run can be begun again, from the start or from the line that it names: rows that are known cost nothing. They are
 known by the file (--name; default its name, size and time of change), line and content. --errors is written anew, or with
 --from-line added to. Exit 1 where rows were refused or not sent.`,
@@ -52,6 +56,7 @@ known by the file (--name; default its name, size and time of change), line and 
       options: {
         relay: { type: 'string' },
         format: { type: 'string' },
+        encoding: { type: 'string' },
         name: { type: 'string' },
         'from-line': { type: 'string' },
         'occurred-at': { type: 'string' },
@@ -67,10 +72,13 @@ known by the file (--name; default its name, size and time of change), line and 
     const fromLine = whole('--from-line', values['from-line'] ?? '1')
     const giveUpMs = 60_000 * whole('--give-up-minutes', values['give-up-minutes'])
     const occurredAt = values['occurred-at']
-    if (occurredAt !== undefined && Number.isNaN(Date.parse(occurredAt))) throw new Misuse('--occurred-at is an ISO 8601 time')
+    if (occurredAt !== undefined) wantTime(occurredAt)
+    wantEncoding(values.encoding)
     const url = `${relayUrl(io.env, values.relay)}/v1/updates`
     const input = await wantFile(file)
-    const format = (values.format as FileFormat | undefined) ?? (await formatOf(file))
+    const format = (values.format as FileFormat | undefined) ?? (await formatOf(file, values.encoding))
+    // Nothing is sent of a file that is another than it is taken for.
+    await wantText(file, values.encoding)
     // The only thing that is changed here, so it comes last.
     const goesOn = values['from-line'] !== undefined
     const errors = values.errors === undefined ? undefined : await openRefused(values.errors, input, goesOn)
@@ -87,6 +95,7 @@ known by the file (--name; default its name, size and time of change), line and 
         fromLine,
         giveUpMs,
         stopping: stopping.signal,
+        ...(values.encoding === undefined ? {} : { encoding: values.encoding }),
         ...(occurredAt === undefined ? {} : { occurredAt }),
         ...(errors === undefined ? {} : { errors }),
       })
@@ -108,6 +117,7 @@ interface SendOptions {
   readonly fromLine: number
   readonly giveUpMs: number
   readonly stopping: AbortSignal
+  readonly encoding?: string
   readonly occurredAt?: string
   readonly errors?: RefusedFile
 }
@@ -170,7 +180,7 @@ async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exi
   let failure: unknown
   let at = fromLine
   try {
-    for await (const row of readRows(file, format)) {
+    for await (const row of readRows(file, format, options.encoding)) {
       if (row.line !== 0 && row.line < fromLine) continue
       at = row.line
       if (broken()) {
@@ -226,6 +236,13 @@ function readyRow({ line, update }: Extract<Row, { update: RowUpdate }>, { name,
     visitor: JSON.stringify(update.visitor),
     update: { ...update, id: update.id ?? `${name}:${line}:${content}`, ...(at === undefined ? {} : { occurredAt: at }) },
   }
+}
+
+/** @throws Misuse where the relay would refuse it in every row */
+function wantTime(occurredAt: string): void {
+  const atMs = readTime(occurredAt)
+  if (atMs === undefined) throw new Misuse(`--occurred-at ${timeForms}`)
+  if (atMs > Date.now() + futureToleranceMs) throw new Misuse('--occurred-at is more than 5 minutes ahead')
 }
 
 function quoted(argument: string): string {

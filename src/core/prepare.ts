@@ -5,8 +5,9 @@
 import { encodeCalls, type Wire } from './codec.ts'
 import type { Hasher } from './hash.ts'
 import { eventTime, makeStamp } from './stamp.ts'
+import { readTime, timeForms } from './time.ts'
 import type { Attribute, Update } from './update.ts'
-import { flattenAttributes, type Problem, validateVisitor } from './validate.ts'
+import { eventIdProblem, flattenAttributes, noId, type Problem, validateVisitor } from './validate.ts'
 
 /** One update as a sender or a mapping gives it, not yet believed. */
 export interface Draft {
@@ -14,7 +15,7 @@ export interface Draft {
   readonly id?: string
   readonly visitor: unknown
   readonly attributes: unknown
-  /** The event's own time: ISO 8601 with an offset, epoch milliseconds, or a date. */
+  /** The event's own time: ISO 8601 with an offset, epoch seconds or milliseconds, or a date. */
   readonly occurredAt?: string | number | Date
 }
 
@@ -37,11 +38,8 @@ export interface PrepareContext {
 /** Bound to the settings by `createPrepare`; pure but for the hashing. */
 export type Prepare = (draft: Draft, context: PrepareContext) => Promise<Prepared>
 
-const maxIdChars = 256
 /** An event time further ahead of its arrival than this is told: clocks that are kept in step differ by less. */
 const clockLeadMs = 2_000
-/** RFC 3339, with an offset: a local time names no moment. */
-const isoTime = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/
 
 export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: number }): Prepare {
   const { hasher, wire, retentionMs } = parts
@@ -49,13 +47,21 @@ export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: 
     const visitor = validateVisitor(draft.visitor)
     const attributes = flattenAttributes(draft.attributes)
     const problems: Problem[] = [...(visitor.ok ? [] : visitor.problems), ...(attributes.ok ? [] : attributes.problems)]
-    if (draft.id !== undefined && (draft.id.length === 0 || draft.id.length > maxIdChars || !draft.id.isWellFormed()))
-      problems.push({ path: 'id', message: `must have 1 to ${maxIdChars} characters of well-formed text` })
+    if (visitor.ok)
+      for (const [kind, id] of Object.entries(visitor.visitor)) {
+        const problem = noId(id)
+        if (problem !== undefined) problems.push({ path: `visitor.${kind}`, message: problem })
+      }
+    if (draft.id !== undefined) {
+      const problem = eventIdProblem(draft.id)
+      if (problem !== undefined) problems.push({ path: 'id', message: problem })
+    }
     const saidMs = readTime(draft.occurredAt)
-    const claimedMs = typeof saidMs === 'number' ? saidMs - clockAheadMs : saidMs
-    const leadMs = typeof claimedMs === 'number' ? claimedMs - arrivalMs : 0
-    const time = claimedMs === 'unreadable' ? undefined : eventTime(claimedMs, arrivalMs, retentionMs)
-    if (time === undefined) problems.push({ path: 'occurredAt', message: 'must be an ISO 8601 time with an offset, or epoch milliseconds' })
+    const claimedMs = saidMs === undefined ? undefined : saidMs - clockAheadMs
+    const leadMs = claimedMs === undefined ? 0 : claimedMs - arrivalMs
+    const isTime = draft.occurredAt === undefined || saidMs !== undefined
+    const time = isTime ? eventTime(claimedMs, arrivalMs, retentionMs) : undefined
+    if (time === undefined) problems.push({ path: 'occurredAt', message: timeForms })
     else if (!time.ok)
       problems.push({
         path: 'occurredAt',
@@ -95,12 +101,4 @@ export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: 
 /** In the order of their names: which way round a sender gives them says nothing. */
 function pairsOf(attributes: readonly Attribute[]): readonly string[] {
   return [...attributes].sort((a, b) => (a.name < b.name ? -1 : 1)).flatMap(({ name, value }) => [name, value])
-}
-
-function readTime(occurredAt: Draft['occurredAt']): number | undefined | 'unreadable' {
-  if (occurredAt === undefined) return undefined
-  if (occurredAt instanceof Date) return readTime(occurredAt.getTime())
-  if (typeof occurredAt === 'number') return Number.isInteger(occurredAt) && occurredAt >= 0 ? occurredAt : 'unreadable'
-  const timeMs = isoTime.test(occurredAt) ? Date.parse(occurredAt) : Number.NaN
-  return Number.isNaN(timeMs) ? 'unreadable' : timeMs
 }

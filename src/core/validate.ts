@@ -2,6 +2,7 @@
  * Which visitors and attributes may go to Target (DESIGN.md §8; limits from facts of Adobe's documentation). Problems
  * name fields and never repeat a value.
  */
+import { JsonNumber, rawJson } from './json.ts'
 import type { Attribute, Visitor } from './update.ts'
 
 /** One thing wrong with an update. */
@@ -16,6 +17,9 @@ const maxThirdPartyIdChars = 256
 const maxPcIdChars = 128
 /** Adobe: profile parameter names up to 128 characters. */
 const maxNameChars = 128
+const maxEventIdChars = 256
+/** What JavaScript writes for a value that is not there, or that is no text: in one such "id" everybody's data would meet. */
+const noIds = /^(undefined|null|NaN|-?Infinity|Invalid Date|\[object [^\]]*\])$/
 /** Deeper than any real event; a bound on recursion. */
 const maxDepth = 16
 const controlCharacter = /\p{Cc}/u
@@ -69,8 +73,23 @@ export function validateVisitor(input: unknown): CheckedVisitor {
   return { ok: true, visitor: { thirdPartyId } }
 }
 
+/** What is wrong with an id, of a visitor or an event, that is text and names nobody and nothing; undefined where it may be one. */
+export function noId(id: string): string | undefined {
+  const word = id.trim()
+  if (word === '') return 'is blank: give an id, or leave the update out'
+  return noIds.test(word)
+    ? 'is no id, but what JavaScript writes for a value that is missing or no text (undefined, null, NaN, [object Object]): look whether the field that it is taken from is there'
+    : undefined
+}
+
+/** @param id text, whatever it holds */
+export function eventIdProblem(id: string): string | undefined {
+  const isLong = id.length === 0 || id.length > maxEventIdChars || !id.isWellFormed()
+  return isLong ? `must have 1 to ${maxEventIdChars} characters of well-formed text` : noId(id)
+}
+
 /**
- * Attributes as Target takes them: strings as they are, numbers and booleans in their JSON form, dates in ISO 8601, nested
+ * Attributes as Target takes them: strings as they are, numbers (of a JSON text, as they stand in it) and booleans in their JSON form, dates in ISO 8601, nested
  * objects as dotted names, arrays as JSON text. What a mapping left `undefined` is left out, as JSON does.
  */
 export function flattenAttributes(input: unknown): CheckedAttributes {
@@ -129,6 +148,7 @@ function asText(value: unknown): string | undefined {
     case 'number':
       return Number.isFinite(value) ? JSON.stringify(value) : undefined
     case 'object':
+      if (value instanceof JsonNumber) return String(value)
       return value instanceof Date ? isoText(value) : jsonText(value)
     default:
       return undefined
@@ -142,14 +162,14 @@ function isoText(date: Date): string | undefined {
 /** Undefined where JSON has no form for it: a mapping may give anything, in circles too. */
 function jsonText(value: unknown): string | undefined {
   try {
-    return JSON.stringify(value)
+    return JSON.stringify(value, (_, inner) => (typeof inner === 'bigint' ? rawJson(String(inner)) : inner))
   } catch {
     return undefined
   }
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date) && !(value instanceof JsonNumber)
 }
 
 function refused(path: string, message: string): Refused {

@@ -59,7 +59,7 @@ export function createApp(parts: AppParts, { bytesUnproven }: Pick<Limits, 'byte
   for (const path of ['/v1/*', '/hooks/*', '/m2/*'])
     app.use(path, async (c, next) => (c.req.header('origin') === undefined ? next() : problem(c, 'browser')))
 
-  app.post('/v1/updates', ...updatesBody(parts), (c) => takeUpdates(c, parts))
+  app.post('/v1/updates', updatesBody(parts), (c) => takeUpdates(c, parts))
   app.post('/hooks/:source', (c) => takeHook(c, parts, c.req.param('source'), room))
   app.on(['GET', 'POST'], '/m2/:client/profile/update', (c) => takeDropIn(c, parts, c.req.param('client')))
   app.route('/admin/api', adminApi(parts))

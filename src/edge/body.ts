@@ -1,6 +1,6 @@
 /** Request bodies: counted as they stream in, and read as what they must be. */
 import type { Clock } from '../core/clock.ts'
-import { defaultLimits } from '../core/limits.ts'
+import { type ReadJson, readEventJson } from '../core/json.ts'
 
 /** Unless a source says otherwise. */
 export const defaultMaxBodyBytes = 1_048_576
@@ -93,42 +93,14 @@ export function decodeUtf8(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** JSON of bounded depth in UTF-8; undefined where it is not. (JSON `undefined` does not exist.) */
+/** JSON of bounded depth in UTF-8, in which no object gives a name twice; undefined where it is not. (JSON `undefined` does not exist.) */
 export function parseJsonBody(bytes: Uint8Array): unknown {
-  try {
-    const text = decodeUtf8(bytes)
-    return text === undefined || isHostile(text) ? undefined : JSON.parse(text)
-  } catch {
-    return undefined
-  }
+  const read = readJsonBody(bytes)
+  return read.ok ? read.value : undefined
 }
 
-/**
- * What no honest sender writes, found before any parser recurses into it or picks one of two meanings: nesting that is
- * too deep, and a name that an object gives twice (RFC 8259 §4 leaves open which of them counts).
- */
-function isHostile(text: string): boolean {
-  const open: (Set<string> | undefined)[] = []
-  let name: string | undefined
-  for (let index = 0; index < text.length; index++) {
-    const char = text[index]
-    if (char === '"') {
-      const start = index++
-      while (index < text.length && text[index] !== '"') index += text[index] === '\\' ? 2 : 1
-      name = text.slice(start, index + 1)
-    } else if (char === '{' || char === '[') {
-      if (open.push(char === '{' ? new Set() : undefined) > defaultLimits.jsonDepth) return true
-    } else if (char === '}' || char === ']') open.pop()
-    else if (char === ':') {
-      const names = open.at(-1)
-      // A colon stands behind the name of a field, once: all else is no JSON, and not worth reading on.
-      if (names === undefined || name === undefined) return true
-      // Escapes undone: "a" and "\u0061" are one name.
-      const plain = JSON.parse(name) as string
-      if (names.has(plain)) return true
-      names.add(plain)
-      name = undefined
-    }
-  }
-  return false
+/** The same, with what is wrong where it is not. */
+export function readJsonBody(bytes: Uint8Array, readText = readEventJson): ReadJson {
+  const text = decodeUtf8(bytes)
+  return text === undefined ? { ok: false, reason: 'is not UTF-8' } : readText(text)
 }

@@ -2,6 +2,7 @@
 import { errorName } from '../core/errors.ts'
 import type { Draft, Prepare } from '../core/prepare.ts'
 import type { Update } from '../core/update.ts'
+import { eventIdProblem } from '../core/validate.ts'
 import { decodeUtf8, isJson, parseJsonBody } from './body.ts'
 import { decodeForm, isForm } from './form.ts'
 import type { Format, Source } from './source.ts'
@@ -50,7 +51,12 @@ async function mapUnguarded(source: Source, event: unknown, { eventId, arrivalMs
   const read = source.read(event)
   if (!read.ok) return read
   const nameless = read.drafts.find(({ id }) => id !== undefined && typeof id !== 'string')
-  if (nameless !== undefined) return { ok: false, reason: 'id must be text' }
+  if (nameless !== undefined) return { ok: false, reason: 'id must be text: write id() in the schema where it may be a number' }
+  // Before those that share one are numbered: `undefined#0` looks like an id.
+  for (const id of new Set(read.drafts.map((draft) => draft.id ?? eventId))) {
+    const problem = id === undefined ? undefined : eventIdProblem(id)
+    if (problem !== undefined) return { ok: false, reason: `id ${problem}` }
+  }
   if (source.needsTime && read.drafts.some(({ occurredAt }) => occurredAt === undefined))
     return { ok: false, reason: `occurredAt is missing: ${source.auth.name} sees no time, so without it a copied request is good for ever` }
   const drafts = withIds(read.drafts, eventId)

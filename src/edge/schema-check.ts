@@ -3,12 +3,15 @@
  * letters and logs, so that only the schema's own names and zod's own words are in it, and nothing that the event held.
  */
 import * as z from 'zod'
+import { schemaWords } from './schemas.ts'
 
 export type CheckedEvent<Event> = { readonly ok: true; readonly data: Event } | { readonly ok: false; readonly reason: string }
 
 /** Of what does not fit a schema, so much is told. */
 const maxIssues = 5
 const noMessage = 'is refused by its schema'
+/** Behind zod's words where a schema has a number and the event an integer that no number holds. */
+const useId = ' (its digits are more than a number holds: write id() or z.bigint() in the schema)'
 
 /** @throws what the schema's own code throws */
 export function checkEvent<Schema extends z.ZodType>(schema: Schema, event: unknown): CheckedEvent<z.output<Schema>> {
@@ -26,15 +29,17 @@ interface OwnMessages {
 
 /**
  * Zod's own messages say what was expected and of which type the rest was, never what it held. Those of a schema's author
- * may hold anything, and so may the bounds in what a check of theirs raises: neither comes through here.
+ * may hold anything, and so may the bounds in what a check of theirs raises: neither comes through here. Those of the
+ * relay's own schemas are known.
  */
 function ownMessages(): OwnMessages {
-  const messages = new Set<string>()
+  const messages = new Set<string>(schemaWords)
   const error: z.core.$ZodErrorMap = (issue) => {
     const def = issue.inst?._zod.def as { readonly check?: string; readonly type?: string } | undefined
     const authors = def === undefined || def.check === 'custom' || def.type === 'custom' || def.type === 'transform'
     const given = authors ? undefined : z.config().localeError?.(issue)
-    const message = (typeof given === 'object' ? given?.message : given) ?? noMessage
+    const words = (typeof given === 'object' ? given?.message : given) ?? noMessage
+    const message = typeof issue.input === 'bigint' ? words + useId : words
     messages.add(message)
     return message
   }

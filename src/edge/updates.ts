@@ -1,13 +1,14 @@
 /** `POST /v1/updates`: own systems, one update or up to a hundred. */
-import { zValidator } from '@hono/zod-validator'
 import type { Context, MiddlewareHandler } from 'hono'
 import * as z from 'zod'
+import { JsonNumber, readExactJson } from '../core/json.ts'
+import { timeForms } from '../core/time.ts'
 import type { Lane, Update } from '../core/update.ts'
 import type { Problem } from '../core/validate.ts'
 import { answerMany, answerOne, resultOf } from './answer.ts'
 import type { AppParts } from './app.ts'
 import { laneOfBearer } from './auth/tokens.ts'
-import { defaultMaxBodyBytes, isJson, parseJsonBody, readBody } from './body.ts'
+import { defaultMaxBodyBytes, isJson, readBody, readJsonBody } from './body.ts'
 import { problem } from './problem.ts'
 
 /** Events of own systems share one scope of ids. */
@@ -18,58 +19,58 @@ const maxProblems = 50
 
 /** Looked into by core. Zod's own record would leave out a name like `__proto__` without a word. */
 const object = (message: string) =>
-  z.custom<Record<string, unknown>>((given) => typeof given === 'object' && given !== null && !Array.isArray(given), message)
+  z.custom<Record<string, unknown>>(
+    (given) => typeof given === 'object' && given !== null && !Array.isArray(given) && !(given instanceof JsonNumber),
+    message,
+  )
 
 const update = z.strictObject({
   id: z.string('must be text').optional(),
   visitor: object('must be an object with either pcId or thirdPartyId'),
   attributes: object('must be an object of names and values'),
-  occurredAt: z.union([z.string(), z.number()], 'must be an ISO 8601 time with an offset, or epoch milliseconds').optional(),
+  occurredAt: z.union([z.string(), z.instanceof(JsonNumber).transform(Number)], timeForms).optional(),
 })
 const batch = z.strictObject({
   updates: z.array(update).min(1, 'must have at least one update').max(maxUpdates, `must have at most ${maxUpdates} updates`),
 })
 
 type Body = { one: z.output<typeof update> } | { many: readonly z.output<typeof update>[] }
-interface Checked {
-  out: { json: Body }
-}
 
-/** The lane of the token that proved the sender. */
+/** The lane of the token that proved the sender, and what it sent. */
 interface Granted {
-  Variables: { lane: Lane }
+  Variables: { lane: Lane; body: Body }
 }
 
 /** Proof, size, type and shape, in this order: a stranger learns nothing about shapes. */
-export function updatesBody(parts: AppParts): [MiddlewareHandler<Granted>, MiddlewareHandler<Granted>] {
-  const proven: MiddlewareHandler<Granted> = async (c, next) => {
+export function updatesBody(parts: AppParts): MiddlewareHandler<Granted> {
+  return async (c, next) => {
     const lane = await laneOfBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens)
     if (lane === undefined) return problem(c, 'unauthenticated', {}, { 'www-authenticate': 'Bearer' })
     c.set('lane', lane)
     const read = await readBody(c.req.raw, defaultMaxBodyBytes, parts.clock)
     if (!read.ok) return problem(c, read.problem)
     if (!isJson(c.req.header('content-type') ?? null)) return problem(c, 'unsupported-media-type')
-    if (parseJsonBody(read.bytes) === undefined) return problem(c, 'malformed', { detail: 'The body is not JSON.' })
-    // The validator reads what was counted here.
-    c.req.raw = new Request(c.req.url, { method: 'POST', headers: c.req.raw.headers, body: read.bytes })
+    // Not by `Request.json`, which rounds numbers and takes the last of two names.
+    const json = readJsonBody(read.bytes, readExactJson)
+    if (!json.ok) return problem(c, 'malformed', { detail: `The body ${json.reason}.` })
+    const shape = readShape(json.value)
+    if (!shape.ok) return problem(c, 'invalid', { errors: fieldErrors(shape.issues).slice(0, maxProblems) })
+    c.set('body', shape.body)
     return next()
   }
-  const shaped = zValidator('json', z.unknown().transform(readShape), (result, c) =>
-    result.success ? undefined : problem(c, 'invalid', { errors: fieldErrors(result.error.issues).slice(0, maxProblems) }),
-  ) as MiddlewareHandler<Granted>
-  return [proven, shaped]
 }
 
-function readShape(json: unknown, context: z.core.$RefinementCtx): Body {
+type Shape = { readonly ok: true; readonly body: Body } | { readonly ok: false; readonly issues: readonly z.core.$ZodIssue[] }
+
+function readShape(json: unknown): Shape {
   const many = typeof json === 'object' && json !== null && Object.hasOwn(json, 'updates')
   const parsed = many ? batch.safeParse(json) : update.safeParse(json)
-  if (parsed.success) return 'updates' in parsed.data ? { many: parsed.data.updates } : { one: parsed.data }
-  for (const issue of parsed.error.issues) context.issues.push({ ...issue, input: undefined } as z.core.$ZodRawIssue)
-  return z.NEVER
+  if (!parsed.success) return { ok: false, issues: parsed.error.issues }
+  return { ok: true, body: 'updates' in parsed.data ? { many: parsed.data.updates } : { one: parsed.data } }
 }
 
-export async function takeUpdates(c: Context<Granted, string, Checked>, parts: AppParts): Promise<Response> {
-  const body = c.req.valid('json' as never) as Body
+export async function takeUpdates(c: Context<Granted>, parts: AppParts): Promise<Response> {
+  const body = c.get('body')
   const drafts = 'one' in body ? [body.one] : body.many
   const arrivalMs = parts.clock.now()
   const updates: Update[] = []

@@ -31,13 +31,34 @@ describe('map', () => {
     expect(JSON.parse(out)).toMatchObject({ source: 'loyalty', units: 1, updates: [{ visitor: { thirdPartyId: '123456' } }] })
   })
 
+  it('reads UTF-16 by its byte order mark, and what --encoding says', async () => {
+    const event = `{"loan":9007199254740993,"customer":"Zürich","status":"funded","amount":1,"at":"${recent}"}`
+    const path = join(folder, 'event.txt')
+    for (const [bytes, more] of [
+      [Buffer.from(`\uFEFF${event}`, 'utf16le'), []],
+      [Buffer.from(event, 'latin1'), ['--encoding', 'windows-1252']],
+    ] as const) {
+      writeFileSync(path, bytes)
+      const { status, out } = await cli(['map', 'loan', path, '--json', ...more])
+      expect([status, JSON.parse(out)]).toEqual([
+        0,
+        expect.objectContaining({
+          updates: [expect.objectContaining({ id: '9007199254740993-funded', visitor: { thirdPartyId: 'Zürich' } })],
+        }),
+      ])
+    }
+  })
+
   it('says that an old event would not be sent any more', async () => {
     const event = file('old.json', JSON.stringify({ session: 's', pcId: '1-2', page: '/', at: '2020-01-01T00:00:00Z' }))
     expect(await cli(['map', 'kiosk', event])).toMatchObject({ status: 0, err: expect.stringContaining('RETENTION_HOURS') })
   })
 
   it.each<[string, string[], number, RegExp]>([
-    ['an event that does not fit', ['map', 'loan', file('bad.json', '{"loan":1}')], 1, /unmappable: loan: .*customer/],
+    ['an event that does not fit', ['map', 'loan', file('bad.json', '{"loan":1}')], 1, /unmappable: customer: must be an id/],
+    ['a name twice', ['map', 'loan', file('twice.json', '{"loan":1,"loan":2}')], 1, /twice\.json gives one name twice/],
+    ['bytes that are no UTF-8', ['map', 'loan', 'test/cases/02-ansi.ndjson'], 2, /02-ansi\.ndjson, line 1: is not UTF-8.*--encoding/],
+    ['an unknown encoding', ['map', 'loan', '--encoding', 'ansi'], 2, /--encoding is none that is known/],
     ['no JSON', ['map', 'loan', file('no.json', '{')], 1, /is not JSON/],
     ['a mapping that throws, with where', ['map', 'throws', '--sources', bad], 1, /a mistake\n\s+at /],
     ['no such file', ['map', 'loan', join(folder, 'nowhere.json')], 2, /cannot be read/],

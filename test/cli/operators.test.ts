@@ -62,7 +62,7 @@ describe('files of updates', () => {
   })
 
   it('NDJSON: updates as the API takes them', async () => {
-    const update = { visitor: { pcId: '1-2' }, attributes: { a: { b: 1 } } }
+    const update = { visitor: { pcId: '1-2' }, attributes: { a: { b: 'x' } } }
     expect(await rowsOf(file(`${JSON.stringify(update)}\n\n[1]\n{`, 'ndjson'))).toEqual([
       { line: 1, update },
       { line: 3, error: 'is no JSON object' },

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { flattenAttributes, validateVisitor } from '../../src/core/validate.ts'
+import { JsonNumber } from '../../src/core/json.ts'
+import { eventIdProblem, flattenAttributes, noId, validateVisitor } from '../../src/core/validate.ts'
 
 describe('attributes as Target takes them (DESIGN §8)', () => {
   it('flattens objects to dotted names, writes numbers and booleans as JSON, arrays as JSON text', () => {
@@ -23,6 +24,9 @@ describe('attributes as Target takes them (DESIGN §8)', () => {
     ['zero', 0, '0'],
     ['a date', new Date(Date.UTC(2026, 10, 24, 12)), '2026-11-24T12:00:00.000Z'],
     ['an empty array', [], '[]'],
+    ['an array of bigints', [1n, { a: 12345678901234567890n }], '[1,{"a":12345678901234567890}]'],
+    ['a number as it stands in JSON', new JsonNumber('-0.10e+2'), '-0.10e+2'],
+    ['such numbers in an array', [new JsonNumber('1.10')], '[1.10]'],
   ])('takes %s', (_, value, text) => {
     expect(flattenAttributes({ a: value })).toEqual({ ok: true, attributes: [{ name: 'a', value: text }] })
   })
@@ -104,7 +108,7 @@ describe('attributes as Target takes them (DESIGN §8)', () => {
     ['a symbol', Symbol('x')],
     ['a date that is none', new Date(Number.NaN)],
     ['a circle', circle],
-    ['an array that JSON can’t hold', [1n]],
+    ['an array that JSON can’t hold', [circle]],
   ])('has no text for %s', (_, value) => {
     expect(flattenAttributes({ a: value })).toEqual({
       ok: false,
@@ -200,5 +204,54 @@ describe('the visitor: exactly one id', () => {
     ['x', 'visitor'],
   ])('tells of %j which field is wrong: %s', (visitor, path) => {
     expect(validateVisitor(visitor)).toMatchObject({ problems: [{ path }] })
+  })
+})
+
+describe('ids that are none: what JavaScript writes for a value that is missing', () => {
+  it.each([
+    'undefined',
+    'null',
+    'NaN',
+    'Infinity',
+    '-Infinity',
+    'Invalid Date',
+    '[object Object]',
+    '[object Map]',
+    ' null ',
+    '\tundefined',
+  ])('%s names nobody', (text) => {
+    expect(noId(text)).toMatch(/is no id, but what JavaScript writes .* look whether the field/)
+    expect(eventIdProblem(text)).toBe(noId(text))
+  })
+
+  it.each(['', ' ', '\t\n', '\u00a0'])('nor does a blank one: %j', (text) => {
+    expect(noId(text)).toBe('is blank: give an id, or leave the update out')
+  })
+
+  // A value that was there, a word in other letters, and a part of a longer text may be somebody's.
+  it.each([
+    'true',
+    'false',
+    '0',
+    'Null',
+    'UNDEFINED',
+    'nan',
+    'None',
+    'nullable',
+    'a-undefined',
+    '[object',
+    'object Object]',
+    '[x] [object Object]',
+  ])('%s may be one', (text) => {
+    expect([noId(text), eventIdProblem(text)]).toEqual([undefined, undefined])
+  })
+
+  it('an event id has 1 to 256 characters of well-formed text', () => {
+    expect(eventIdProblem('x'.repeat(256))).toBeUndefined()
+    for (const id of ['', 'x'.repeat(257), '\ud800']) expect(eventIdProblem(id)).toBe('must have 1 to 256 characters of well-formed text')
+  })
+
+  it('an operator may still ask for, and erase, what an older version took under one', () => {
+    expect(validateVisitor({ thirdPartyId: 'undefined' }).ok).toBe(true)
   })
 })

@@ -124,7 +124,7 @@ describe('what a mapping gives', () => {
     ['not a number', { a: Number.NaN }],
     ['a date that is none', { a: new Date(Number.NaN) }],
     ['a circle', { a: circle }],
-    ['a bigint in a list', { a: [1n] }],
+    ['a circle in a list', { a: [1n, circle] }],
     ['a function', { a: () => canary }],
     ['nothing', { a: undefined }],
     ['no object', canary],
@@ -252,7 +252,10 @@ describe('ids and times', () => {
 
   it('a mapping that was never compiled may give anything for an id: no text is none, or no id', async () => {
     for (const id of [7, {}, true])
-      expect(await mapped(eventOf(update({ id: id as unknown as string })), {})).toEqual({ ok: false, reason: 'id must be text' })
+      expect(await mapped(eventOf(update({ id: id as unknown as string })), {})).toEqual({
+        ok: false,
+        reason: expect.stringMatching(/^id must be text/),
+      })
     expect(await ids(eventOf(update({ id: null as unknown as string }), withId), { id: 'event' })).toEqual(['event'])
   })
 

@@ -6,6 +6,7 @@
  * Known hole: what the description does not sign is not proven. Without a timestamp a copied request stays good: then
  * the event's id must make it a duplicate.
  */
+import { readIsoTime } from '../../core/time.ts'
 import { decodeUtf8, parseJsonBody } from '../body.ts'
 import { decodeForm, isForm } from '../form.ts'
 import { decodeBase64, decodeBase64url, decodeHex, derToP1363, encodeHex, encodeUtf8 } from './encodings.ts'
@@ -139,10 +140,7 @@ function isNear({ timestamp, toleranceSeconds }: SignatureDescriptor, options: S
 
 /** Strictly: a lax parser would read "1e9", "0x1" or "12abc". */
 function readTime(text: string, unit: 's' | 'ms' | 'iso'): number | undefined {
-  if (unit === 'iso') {
-    const atMs = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/.test(text) ? Date.parse(text) : Number.NaN
-    return Number.isNaN(atMs) ? undefined : atMs
-  }
+  if (unit === 'iso') return readIsoTime(text)
   if (!/^\d{1,15}$/.test(text)) return undefined
   return unit === 's' ? Number(text) * 1_000 : Number(text)
 }

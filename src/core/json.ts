@@ -1,0 +1,102 @@
+/**
+ * JSON read strictly and exactly (G6): what can be read in two ways is refused, and a number keeps each of its digits.
+ *
+ * Known hole: for a mapping a fraction, and an integer with an exponent, is the nearest double.
+ */
+import { defaultLimits } from './limits.ts'
+
+export type ReadJson =
+  | { readonly ok: true; readonly value: unknown }
+  /** What is wrong and where; nothing of what stands there is in it. */
+  | { readonly ok: false; readonly reason: string }
+
+/** A number as it stands in its JSON text, digit by digit; written as JSON it is the same again. */
+export class JsonNumber {
+  readonly #text: string
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  toString(): string {
+    return this.#text
+  }
+
+  toJSON(): unknown {
+    return rawJson(this.#text)
+  }
+}
+
+/** What `JSON.stringify` writes as it is: in each runtime, and not yet in TypeScript's own types. */
+export const { rawJSON: rawJson } = JSON as unknown as { readonly rawJSON: (text: string) => unknown }
+
+/** The third argument says how a number is written (ECMAScript's source text access), which is not in those types either. */
+type Reviver = (this: unknown, key: string, value: unknown, context?: { readonly source?: string }) => unknown
+
+/** More of them name nothing, and take time to read. */
+const mostDigits = 1_000
+/** No integer of fewer digits is unsafe. */
+const mayBeUnsafe = /\d{16}/
+
+/** For mappings: an integer beyond what a number tells from its neighbours (`Number.MAX_SAFE_INTEGER`) is a bigint. */
+export function readEventJson(text: string): ReadJson {
+  return read(text, mayBeUnsafe.test(text) ? bigIntegers : undefined)
+}
+
+/** For what is passed on: every number is a `JsonNumber`. */
+export function readExactJson(text: string): ReadJson {
+  return read(text, (_, value, context) => (typeof value === 'number' ? new JsonNumber(context?.source ?? String(value)) : value))
+}
+
+const bigIntegers: Reviver = (_, value, context) => {
+  const digits = context?.source ?? ''
+  if (typeof value !== 'number' || Number.isSafeInteger(value) || !/^-?\d+$/.test(digits)) return value
+  if (digits.length > mostDigits) throw new TooLong(`holds an integer of more than ${mostDigits} digits`)
+  return BigInt(digits)
+}
+
+class TooLong extends Error {}
+
+function read(text: string, reviver: Reviver | undefined): ReadJson {
+  try {
+    const ambiguous = ambiguityOf(text)
+    if (ambiguous !== undefined) return { ok: false, reason: ambiguous }
+    return { ok: true, value: JSON.parse(text, reviver as Parameters<typeof JSON.parse>[1]) }
+  } catch (error) {
+    // The parser's own words repeat what stands there.
+    return { ok: false, reason: error instanceof TooLong ? error.message : notJson }
+  }
+}
+
+const notJson = 'is not JSON'
+
+/**
+ * What no honest sender writes, found before any parser recurses into it or picks one of two meanings: nesting that is
+ * too deep, and a name that an object gives twice (RFC 8259 §4 leaves open which of them counts).
+ */
+function ambiguityOf(text: string): string | undefined {
+  const open: (Set<string> | undefined)[] = []
+  let name: string | undefined
+  for (let index = 0; index < text.length; index++) {
+    const char = text[index]
+    if (char === '"') {
+      const start = index++
+      while (index < text.length && text[index] !== '"') index += text[index] === '\\' ? 2 : 1
+      name = text.slice(start, index + 1)
+    } else if (char === '{' || char === '[') {
+      if (open.push(char === '{' ? new Set() : undefined) > defaultLimits.jsonDepth)
+        return `is nested deeper than ${defaultLimits.jsonDepth} levels (at character ${index + 1})`
+    } else if (char === '}' || char === ']') open.pop()
+    else if (char === ':') {
+      const names = open.at(-1)
+      // A colon stands behind the name of a field, once: all else is no JSON, and not worth reading on.
+      if (names === undefined || name === undefined) return notJson
+      // Escapes undone: "a" and "\u0061" are one name.
+      const plain = JSON.parse(name) as string
+      if (names.has(plain)) return `gives one name twice in one object (the second before character ${index + 1}): each name once`
+      names.add(plain)
+      name = undefined
+    }
+  }
+  return undefined
+}

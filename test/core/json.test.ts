@@ -1,0 +1,97 @@
+/** JSON is read as it stands: each digit, each name, or not at all. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { JsonNumber, readEventJson, readExactJson } from '../../src/core/json.ts'
+import { defaultLimits } from '../../src/core/limits.ts'
+import { jsonNumber } from '../support/json-number.ts'
+
+const value = (read: ReturnType<typeof readEventJson>) => (read.ok ? read.value : `refused: ${read.reason}`)
+const event = (text: string) => value(readEventJson(text))
+const exact = (text: string) => JSON.stringify(value(readExactJson(text)))
+
+describe('a number in an event', () => {
+  it.each<[string, unknown]>([
+    ['9007199254740991', 9007199254740991],
+    ['-9007199254740991', -9007199254740991],
+    ['9007199254740992', 9007199254740992n],
+    ['9007199254740993', 9007199254740993n],
+    ['-9007199254740993', -9007199254740993n],
+    ['820982911946154508', 820982911946154508n],
+    ['1e3', 1000],
+    ['1.10', 1.1],
+    ['-0', -0],
+    // Neither is an integer as it is written: the nearest double.
+    ['1e30', 1e30],
+    ['12345678901234567.5', 12345678901234568],
+    ['"9007199254740993"', '9007199254740993'],
+    ['true', true],
+    ['null', null],
+  ])('%s', (text, expected) => {
+    expect(event(text)).toBe(expected)
+    expect(event(`{"a":[{"b":${text}}]}`)).toEqual({ a: [{ b: expected }] })
+  })
+
+  it('that is an integer keeps every digit, whatever it is', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: -(10n ** 60n), max: 10n ** 60n }), (integer) => {
+        expect(String(event(String(integer)))).toBe(String(integer))
+      }),
+    )
+  })
+
+  it('has a thousand digits at most: more would only cost time', () => {
+    expect(event('9'.repeat(1_000))).toBe(BigInt('9'.repeat(1_000)))
+    expect(event(`[${'9'.repeat(1_001)}]`)).toBe('refused: holds an integer of more than 1000 digits')
+  })
+})
+
+describe('a number that is passed on', () => {
+  it('is the text that it was, digit by digit, also when it is written as JSON again', () => {
+    fc.assert(
+      fc.property(jsonNumber, (text) => {
+        const read = value(readExactJson(text))
+        expect(read).toBeInstanceOf(JsonNumber)
+        expect(String(read)).toBe(text)
+        expect(exact(`{"a":[${text}]}`)).toBe(`{"a":[${text}]}`)
+      }),
+    )
+  })
+
+  it('stands beside all else unchanged', () => {
+    fc.assert(
+      fc.property(
+        fc.jsonValue({ maxDepth: 5 }).filter((any) => !JSON.stringify(any).includes('e')),
+        (any) => {
+          // Numbers apart, what comes out is what went in, names like __proto__ too.
+          expect(JSON.parse(exact(JSON.stringify(any)))).toEqual(JSON.parse(JSON.stringify(any)))
+        },
+      ),
+    )
+    expect(exact('{"__proto__":{"a":1.0}}')).toBe('{"__proto__":{"a":1.0}}')
+  })
+})
+
+describe.each([
+  ['an event', readEventJson],
+  ['what is passed on', readExactJson],
+])('JSON of %s', (_, read) => {
+  it.each([
+    ['a name twice', '{"a":1,"a":2}', /gives one name twice in one object \(the second before character 11\)/],
+    ['a name twice, written differently', '{"a":1,"\\u0061":2}', /twice/],
+    ['a name twice in an inner object', '[{"b":{"a":1,"a":2}}]', /twice/],
+    ['33 levels', '['.repeat(33) + ']'.repeat(33), /nested deeper than 32 levels \(at character 33\)/],
+    ['no JSON', '{"a"', /^is not JSON$/],
+    ['two values', '{} {}', /^is not JSON$/],
+    ['nothing', '', /^is not JSON$/],
+    ['a number that JSON does not have', '01', /^is not JSON$/],
+    ['NaN', 'NaN', /^is not JSON$/],
+    ['a colon outside of an object', '[1:2]', /^is not JSON$/],
+  ])('%s is refused, with the reason', (_, text, reason) => {
+    expect(read(text)).toEqual({ ok: false, reason: expect.stringMatching(reason) })
+  })
+
+  it('one name in two objects, and the deepest nesting, is taken', () => {
+    expect(read('[{"a":"x"},{"a":"x","b":{"a":"x"}}]').ok).toBe(true)
+    expect(read('['.repeat(defaultLimits.jsonDepth) + ']'.repeat(defaultLimits.jsonDepth)).ok).toBe(true)
+  })
+})
