@@ -9,7 +9,7 @@ import { startEmulator } from '../test/emulator/emulator.ts'
 const relayPort = 8787
 const emulatorPort = 8788
 const tickEveryMs = 10_000
-const apiToken = 'dev-api-token'
+const apiToken = 'dev-api-token-of-this-machine'
 
 const emulator = await startEmulator({ port: emulatorPort, autoSeed: true })
 const settings = {

@@ -24,7 +24,10 @@ interface Deno {
   ): { readonly addr: { readonly port: number }; shutdown(): Promise<void> }
 }
 interface Bun {
-  serve(options: { hostname: string; port: number; idleTimeout: number; fetch: Handler }): { readonly port: number; stop(): Promise<void> }
+  serve(options: { hostname: string; port: number; idleTimeout: number; development: false; fetch: Handler }): {
+    readonly port: number
+    stop(): Promise<void>
+  }
 }
 const { Deno, Bun } = globalThis as { Deno?: Deno; Bun?: Bun }
 
@@ -35,6 +38,10 @@ const idleCheckMs = 20
 const quietMs = 1_000
 /** A sender that takes longer with its headers holds a connection for nothing. */
 const maxHeadersMs = 10_000
+/** Longer than the 60 s for which a usual proxy keeps a connection: who closes first must be the one that asks. */
+const keptAliveMs = 75_000
+/** Of a request that names no host: HTTP/1.0, as a plain health check of HAProxy speaks it. */
+const unnamedHost = 'localhost'
 /** Longer than any body may take (`edge/body.ts`), which is then answered. */
 const maxRequestMs = 30_000
 /** Node counts the bytes of what waits to be read and not the objects, of which each byte may be one. */
@@ -50,7 +57,14 @@ export async function listen(handler: Handler, { host, port }: ListenOptions): P
     return { url: at(server.addr.port), close: () => server.shutdown() }
   }
   if (Bun !== undefined) {
-    const server = Bun.serve({ hostname: host, port, idleTimeout: bunIdleSeconds, fetch: handler })
+    const server = Bun.serve({
+      hostname: host,
+      port,
+      idleTimeout: bunIdleSeconds,
+      // What went wrong is told to nobody outside.
+      development: false,
+      fetch: (request) => handler(URL.canParse(request.url) ? request : new Request(`http://${unnamedHost}${request.url}`, request)),
+    })
     return { url: at(server.port), close: () => server.stop() }
   }
   const { createAdaptorServer } = await import('@hono/node-server')
@@ -68,7 +82,13 @@ export async function listen(handler: Handler, { host, port }: ListenOptions): P
   const server = createAdaptorServer({
     fetch: (request, { incoming }) => counted(withLeanBody(request, incoming as IncomingMessage)),
     overrideGlobalObjects: false,
-    serverOptions: { headersTimeout: maxHeadersMs, requestTimeout: maxRequestMs, highWaterMark: maxUnreadBytes },
+    hostname: unnamedHost,
+    serverOptions: {
+      headersTimeout: maxHeadersMs,
+      requestTimeout: maxRequestMs,
+      keepAliveTimeout: keptAliveMs,
+      highWaterMark: maxUnreadBytes,
+    },
   })
   if ('maxConnections' in server) server.maxConnections = maxConnections
   await new Promise<void>((resolve, reject) => {

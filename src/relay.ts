@@ -8,7 +8,7 @@ import { createDoor } from './core/door.ts'
 import { createErase } from './core/erase.ts'
 import { errorName } from './core/errors.ts'
 import { createHasher, hashKeyName } from './core/hash.ts'
-import type { Ledger } from './core/ledger/port.ts'
+import type { Counters, Ledger } from './core/ledger/port.ts'
 import { defaultLimits, type Limits } from './core/limits.ts'
 import { createDeliver } from './core/live.ts'
 import { type OwnerMemory, ownedStores, ownerOf } from './core/owner.ts'
@@ -22,6 +22,7 @@ import { createApp, type Operator } from './edge/app.ts'
 import { mapEvent, parseEvent } from './edge/mapping.ts'
 import type { Readiness } from './edge/probes.ts'
 import { type Source, sharesOf } from './edge/source.ts'
+import { createUnproven, type UnprovenMemory } from './edge/unproven.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
 import type { Settings } from './settings.ts'
 
@@ -49,10 +50,11 @@ export interface RelayParts {
 export interface RelayMemory extends ReadinessMemory, OwnerMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
+  readonly unproven: UnprovenMemory
 }
 
 export function newRelayMemory(): RelayMemory {
-  return { leadsLoggedMs: new Map(), owners: new Map() }
+  return { leadsLoggedMs: new Map(), owners: new Map(), unproven: new Map() }
 }
 
 export interface Relay {
@@ -152,6 +154,7 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
     operator,
     clock,
     log,
+    unproven: createUnproven({ clock, memory: memory.unproven, log, count }),
   })
   const testify = () => ledger.check().catch((error) => log('witness_not_told', { error: errorName(error) }))
   return { app, operator, ready: ready.fresh, remap: createRemap({ backlog, deliver, map: mapAgain }), testify, flush: run }
@@ -159,8 +162,13 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
   async function quarantine(dead: DeadLetter): Promise<string> {
     const key = await backlog.bury(dead)
     log('quarantined', { source: dead.source })
-    parts.background(ledger.settle([], { received: 1, quarantined: 1 }).catch(() => log('settle_failed', { tries: 1 })))
+    count({ received: 1, quarantined: 1 })
     return key
+  }
+
+  /** What no admission carries. */
+  function count(counters: Counters): void {
+    parts.background(ledger.settle([], counters).catch(() => log('settle_failed', { tries: 1 })))
   }
 
   async function mapAgain({ source: name, raw, eventId }: DeadLetter & { raw: string }, arrivalMs: number): Promise<Reading> {

@@ -171,7 +171,7 @@ async function keepFlushing(relay: Pick<Relay, 'flush'>, everyMs: number, stoppi
 function logged(handler: Handler, log: ServerLog, sources: readonly Source[]): Handler {
   const routes = new Set(['/v1/updates', '/healthz', '/readyz', ...sources.map(({ name }) => `/hooks/${name}`)])
   const routeOf = ({ url }: Request) => {
-    const { pathname } = new URL(url)
+    const pathname = new URL(url).pathname.replace(/(.)\/$/, '$1')
     if (routes.has(pathname)) return pathname
     // What else stands in a path may be anything.
     return ['/m2/', '/admin/', '/hooks/'].find((prefix) => pathname.startsWith(prefix)) ?? 'other'

@@ -26,7 +26,10 @@ const defaultFlushMaxOps = 900
 /** With less a run can't get past a page that is hard to read, and its backlog would not drain (G7): found by the simulator. */
 const leastFlushMs = 5_000
 const leastFlushOps = 40
-const minAdminTokenChars = 20
+/** As long as a random one is; a word could be guessed. */
+const minTokenChars = 20
+/** What senders let one choose is shorter at times. */
+const minHookSecretChars = 8
 
 export interface Settings {
   readonly targetClientCode: string
@@ -93,12 +96,39 @@ const optional = z
   .optional()
   .transform((text) => (text === '' ? undefined : text))
 
-/** Comma-separated: all are accepted, so that secrets can be rotated. */
+/** Comma-separated, or a JSON list where an item may hold a comma: all are accepted, so that secrets can be rotated. */
 const list = z
   .string()
   .optional()
-  .transform((text) => (text === undefined || text === '' ? [] : text.split(',').map((item) => item.trim())))
-  .refine((items) => !items.includes(''), 'has an empty item: remove the extra comma')
+  .transform((text, context) => {
+    if (text === undefined || text === '') return []
+    const items = text.startsWith('[') ? jsonItems(text) : text.split(',').map((item) => item.trim())
+    if (items === undefined)
+      context.addIssue('begins with [ and is no JSON list of texts: write ["…","…"], or without the bracket, with commas between')
+    else if (items.includes(''))
+      context.addIssue('has an empty item: remove the extra comma, or write a JSON list, ["…","…"], where a secret holds a comma')
+    return items ?? []
+  })
+
+function jsonItems(text: string): readonly string[] | undefined {
+  try {
+    const items: unknown = JSON.parse(text)
+    return Array.isArray(items) && items.every((item) => typeof item === 'string') ? items.map((item) => item.trim()) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** What is wrong with a token that an Authorization header is to carry. */
+function tokenProblem(token: string): string | undefined {
+  if (token.length < minTokenChars) return `must have ${minTokenChars} characters or more`
+  return /^[\x21-\x7e]+$/.test(token) ? undefined : 'must be ASCII without white space: no header could carry it'
+}
+
+/** Which of several it is, and what may have cut it in two. */
+function perItem(index: number, count: number): string {
+  return count === 1 ? '' : `, and item ${index + 1} of ${count} does not (a secret that holds a comma goes into a JSON list: ["…"])`
+}
 
 const origin = optional.refine(
   (text) => text === undefined || isOrigin(text),
@@ -137,18 +167,20 @@ const format = z.object({
   UPSTASH_REDIS_REST_TOKEN: optional,
   // A token may be granted a lane: `bulk:…` for imports, `high:…` for what must not wait.
   API_TOKENS: list.transform((items, context) =>
-    items.map((item) => {
+    items.map((item, index) => {
       const [, lane, token] = /^([a-z]{1,12}):(.+)$/.exec(item) ?? []
       if (lane !== undefined && !['high', 'live', 'bulk'].includes(lane))
         context.addIssue('has a token with a prefix that is no lane: there are high:, live: and bulk:')
+      const problem = tokenProblem(token ?? item)
+      if (problem !== undefined) context.addIssue(problem + perItem(index, items.length))
       return { token: token ?? item, lane: (lane ?? 'live') as Exclude<Lane, 'replay'> }
     }),
   ),
-  // As long as a random one is; a word could be guessed.
-  ADMIN_TOKEN: optional.refine(
-    (text) => text === undefined || text.length >= minAdminTokenChars,
-    `must have ${minAdminTokenChars} characters or more`,
-  ),
+  ADMIN_TOKEN: optional.transform((text, context) => {
+    const problem = text === undefined ? undefined : tokenProblem(text)
+    if (problem !== undefined) context.addIssue(problem)
+    return text
+  }),
   BACKLOG_KEYS: list.transform((items, context) =>
     items.map((item) => {
       const [, id = '', text = ''] = /^([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/]+={0,2})$/.exec(item) ?? []
@@ -172,7 +204,7 @@ export type ParsedSettings =
 
 /** @param env names and values, as a Worker's `env` or `process.env` has them; bindings among them are passed over */
 export function parseSettings(env: Readonly<Record<string, unknown>>): ParsedSettings {
-  const texts = Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (isText(value) ? [[name, String(value)]] : [])))
+  const texts = Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (isText(value) ? [[name, String(value).trim()]] : [])))
   const parsed = format.safeParse(texts)
   const problems = parsed.success ? [] : parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`)
   const hookSecrets = new Map<string, readonly string[]>()
@@ -180,8 +212,14 @@ export function parseSettings(env: Readonly<Record<string, unknown>>): ParsedSet
     const source = /^HOOK_SECRET_([A-Z0-9_]+)$/.exec(name)?.[1]
     if (source === undefined) continue
     const secrets = list.safeParse(text)
-    if (secrets.success && secrets.data.length > 0) hookSecrets.set(source.toLowerCase().replaceAll('_', '-'), secrets.data)
-    else problems.push(`${name} ${secrets.success ? 'is empty' : 'has an empty item: remove the extra comma'}`)
+    if (!secrets.success) problems.push(...secrets.error.issues.map(({ message }) => `${name} ${message}`))
+    else if (secrets.data.length === 0) problems.push(`${name} is empty`)
+    else hookSecrets.set(source.toLowerCase().replaceAll('_', '-'), secrets.data)
+    const short = secrets.data?.findIndex((secret) => ownPart(secret).length < minHookSecretChars) ?? -1
+    if (short !== -1)
+      problems.push(
+        `${name} must have ${minHookSecretChars} characters or more (behind a label or user and its colon)${perItem(short, secrets.data?.length ?? 1)}`,
+      )
   }
   const url = texts['UPSTASH_REDIS_REST_URL'] ?? ''
   const token = texts['UPSTASH_REDIS_REST_TOKEN'] ?? ''
@@ -281,6 +319,11 @@ function contradictions(given: Omit<Given, keyof Times> & Times): readonly strin
   return rules.filter(([broken]) => broken).map(([, problem]) => problem)
 }
 
+/** Of `label:secret` and `user:password` what is secret. */
+function ownPart(secret: string): string {
+  return secret.slice(secret.indexOf(':') + 1)
+}
+
 /** One secret for two purposes: whoever holds it for the one could do the other. Nothing of it is told. */
 function sharedSecrets(given: Given, hookSecrets: ReadonlyMap<string, readonly string[]>): readonly string[] {
   const lanes = new Map<string, string>()
@@ -293,7 +336,7 @@ function sharedSecrets(given: Given, hookSecrets: ReadonlyMap<string, readonly s
   // that sends to several of them has but one.
   const ofSources = [...hookSecrets].map(([source, secrets]): Purpose => {
     const name = `HOOK_SECRET_${source.toUpperCase().replaceAll('-', '_')}`
-    return [name, secrets.flatMap((secret) => [secret, secret.slice(secret.indexOf(':') + 1)])]
+    return [name, secrets.flatMap((secret) => [secret, ownPart(secret)])]
   })
   const purposes: readonly Purpose[] = [
     ['ADMIN_TOKEN', given.ADMIN_TOKEN === undefined ? [] : [given.ADMIN_TOKEN]],

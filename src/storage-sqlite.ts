@@ -7,6 +7,7 @@
  * are removed under a running process nothing more is acknowledged (one-file.ts).
  * Known hole: who removes both has a first start; who puts both back must say so (`target-relay ledger restored`).
  */
+import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { sqliteBacklog } from './core/backlog/sqlite.ts'
 import { newEpochMemory, watchedLedger } from './core/ledger/epoch.ts'
@@ -19,6 +20,9 @@ import { log as logLine, systemClock, systemRandom } from './runtime.ts'
 import { ledgerSettings } from './settings.ts'
 import type { Storage } from './storage.ts'
 
+/** What persons are, nobody else on the machine reads. SQLite makes its other files alike; a file that is there stays as it is. */
+const ownerOnly = 0o600
+
 export interface SqliteStorage extends Storage {
   /** Behind it nothing may be asked of the storage any more. */
   close(): void
@@ -29,10 +33,11 @@ export interface SqliteStorage extends Storage {
  * @throws where the file can't be opened or is no database
  */
 export function sqliteStorage(file: string, { log = logLine }: { log?: RelayParts['log'] } = {}): SqliteStorage {
-  const database = new DatabaseSync(file)
-  const witnessed = new DatabaseSync(file === ':memory:' ? file : `${file}-witness`)
   // Nothing more is done in either once one of them is gone: without its witness a ledger is not watched.
   const files = file === ':memory:' ? [] : [file, `${file}-witness`]
+  for (const one of files) closeSync(openSync(one, 'a', ownerOnly))
+  const database = new DatabaseSync(file)
+  const witnessed = new DatabaseSync(file === ':memory:' ? file : `${file}-witness`)
   const sql = ofOneFile(nodeSqlite(database), files)
   const witness = sqlWitness(ofOneFile(nodeSqlite(witnessed), files))
   const memory = newEpochMemory()

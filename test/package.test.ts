@@ -80,14 +80,14 @@ describe('the package', () => {
       PORT: String(port),
       RELAY_URL: `http://127.0.0.1:${port}`,
       RELAY_DB: join(folder, 'relay.sqlite'),
-      HOOK_SECRET_DESK: 'a-desk',
+      HOOK_SECRET_DESK: 'a-desk-secret',
     })
     const server = spawn(bin, ['serve'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] })
     const ended = new Promise<number | null>((resolve) => server.once('exit', resolve))
     await new Promise<void>((resolve) => server.stdout.on('data', (chunk: Buffer) => String(chunk).includes('"started"') && resolve()))
     const answer = await fetch(`http://127.0.0.1:${port}/hooks/desk`, {
       method: 'POST',
-      headers: { authorization: 'Bearer a-desk', 'content-type': 'application/json' },
+      headers: { authorization: 'Bearer a-desk-secret', 'content-type': 'application/json' },
       body: '{"who":"7"}',
     })
     expect(await answer.json()).toMatchObject({ status: 'submitted' })

@@ -4,6 +4,9 @@ import { parseSettings } from '../src/settings.ts'
 const shared = 'one-secret-of-32-bytes-for-two-purposes'
 const good = { TARGET_CLIENT_CODE: 'demo', HASH_KEY: 'k'.repeat(32) }
 
+/** Long enough for a token. */
+const long = (number: number) => `a-made-up-token-number-${number}`
+
 describe('settings (DESIGN §9)', () => {
   it('has the defaults that the README states', () => {
     expect(parseSettings(good)).toMatchObject({
@@ -26,22 +29,48 @@ describe('settings (DESIGN §9)', () => {
   })
 
   it('reads lists and the secrets of sources, and passes over bindings', () => {
-    const parsed = parseSettings({ ...good, API_TOKENS: 'one, two', HOOK_SECRET_CALL_CENTRE: 'a,b', BACKLOG: {}, LEDGER: {} })
+    const parsed = parseSettings({
+      ...good,
+      API_TOKENS: `${long(1)}, ${long(2)}`,
+      HOOK_SECRET_CALL_CENTRE: 'a-secret,b-secret',
+      BACKLOG: {},
+      LEDGER: {},
+    })
     if (!parsed.ok) throw new Error(parsed.problems.join())
     expect(parsed.settings.apiTokens).toEqual([
-      { token: 'one', lane: 'live' },
-      { token: 'two', lane: 'live' },
+      { token: long(1), lane: 'live' },
+      { token: long(2), lane: 'live' },
     ])
-    expect([...parsed.settings.hookSecrets]).toEqual([['call-centre', ['a', 'b']]])
+    expect([...parsed.settings.hookSecrets]).toEqual([['call-centre', ['a-secret', 'b-secret']]])
+  })
+
+  it('a secret that holds a comma stands in a JSON list', () => {
+    const parsed = parseSettings({ ...good, HOOK_SECRET_LOAN: '["a,secret", "[another]"]', API_TOKENS: `["bulk:,${long(1)}"]` })
+    expect(parsed.ok && [...parsed.settings.hookSecrets]).toEqual([['loan', ['a,secret', '[another]']]])
+    expect(parsed.ok && parsed.settings.apiTokens).toEqual([{ token: `,${long(1)}`, lane: 'bulk' }])
+  })
+
+  it('what a file or a console left around a value is no part of it, whichever it is', () => {
+    const settings = {
+      ...good,
+      ADMIN_TOKEN: long(1),
+      API_TOKENS: long(2),
+      TARGET_TOKEN: 'a token',
+      TARGET_METHOD: 'auto',
+      HOOK_SECRET_LOAN: 'a-secret',
+    }
+    const spaced = Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, `\ufeff ${value}\r\n`]))
+    expect(parseSettings(spaced)).toEqual(parseSettings(settings))
+    expect(parseSettings({ ...good, TARGET_TOKEN: ' \n' })).toEqual(parseSettings(good))
   })
 
   it('grants a token its lane, and never replay’s', () => {
-    const parsed = parseSettings({ ...good, API_TOKENS: 'bulk:b,high:h:x,live:l,plain' })
+    const parsed = parseSettings({ ...good, API_TOKENS: `bulk:${long(1)},high:h:${long(2)},live:${long(3)},${long(4)}` })
     expect(parsed.ok && parsed.settings.apiTokens).toEqual([
-      { token: 'b', lane: 'bulk' },
-      { token: 'h:x', lane: 'high' },
-      { token: 'l', lane: 'live' },
-      { token: 'plain', lane: 'live' },
+      { token: long(1), lane: 'bulk' },
+      { token: `h:${long(2)}`, lane: 'high' },
+      { token: long(3), lane: 'live' },
+      { token: long(4), lane: 'live' },
     ])
   })
 
@@ -64,6 +93,19 @@ describe('settings (DESIGN §9)', () => {
     [{ API_TOKENS: 'replay:planted' }, 'API_TOKENS has a token with a prefix that is no lane'],
     [{ TARGET_CLIENT_CODE: '' }, 'TARGET_CLIENT_CODE is required'],
     [{ HOOK_SECRET_LOAN: 'planted,' }, 'HOOK_SECRET_LOAN has an empty item'],
+    [{ API_TOKENS: 'planted-of-19-chars' }, 'API_TOKENS must have 20 characters or more'],
+    [{ API_TOKENS: `bulk:planted-short,${long(1)}` }, 'API_TOKENS must have 20 characters or more, and item 1 of 2 does not'],
+    [{ API_TOKENS: 'planted with white space' }, 'API_TOKENS must be ASCII without white space'],
+    [{ ADMIN_TOKEN: 'planted-of-19-chars' }, 'ADMIN_TOKEN must have 20 characters or more'],
+    [{ ADMIN_TOKEN: 'planted-ünd-nö-header-holds-it' }, 'ADMIN_TOKEN must be ASCII without white space'],
+    [{ HOOK_SECRET_LOAN: 'planted' }, 'HOOK_SECRET_LOAN must have 8 characters or more'],
+    [{ HOOK_SECRET_LOAN: 'user:planted' }, 'HOOK_SECRET_LOAN must have 8 characters or more (behind a label or user and its colon)'],
+    // A comma that cut one in two.
+    [{ HOOK_SECRET_LOAN: 'long-planted-secret,tail' }, 'item 2 of 2 does not (a secret that holds a comma goes into a JSON list: ["…"])'],
+    [{ HOOK_SECRET_LOAN: '[planted-secret' }, 'HOOK_SECRET_LOAN begins with [ and is no JSON list of texts'],
+    [{ HOOK_SECRET_LOAN: '["planted-secret", 5]' }, 'HOOK_SECRET_LOAN begins with [ and is no JSON list of texts'],
+    [{ HOOK_SECRET_LOAN: '["planted-secret", " "]' }, 'HOOK_SECRET_LOAN has an empty item'],
+    [{ HOOK_SECRET_LOAN: '[]' }, 'HOOK_SECRET_LOAN is empty'],
     [{ BACKLOG_KEYS: 'planted:abc' }, 'BACKLOG_KEYS must be a ring'],
     [{ BACKLOG_KEYS: 'planted:cGxhbnRlZA==' }, 'BACKLOG_KEYS must be a ring'],
     [{ BACKLOG_KEYS: 'planted' }, 'BACKLOG_KEYS must be a ring'],
@@ -88,7 +130,7 @@ describe('settings (DESIGN §9)', () => {
     ],
     [
       'an admin token that a sender holds',
-      { ADMIN_TOKEN: shared, HOOK_SECRET_LOAN: `a,${shared}` },
+      { ADMIN_TOKEN: shared, HOOK_SECRET_LOAN: `a-secret,${shared}` },
       'HOOK_SECRET_LOAN holds the same secret as ADMIN_TOKEN',
     ],
     [
@@ -111,7 +153,9 @@ describe('settings (DESIGN §9)', () => {
   })
 
   it('two sources may share the secret of the app that sends to both, and a token may stand twice on its lane', () => {
-    expect(parseSettings({ ...good, HOOK_SECRET_A: 'one', HOOK_SECRET_B: 'one', API_TOKENS: 'x,x' }).ok).toBe(true)
+    expect(parseSettings({ ...good, HOOK_SECRET_A: 'a-secret', HOOK_SECRET_B: 'a-secret', API_TOKENS: `${long(1)},${long(1)}` }).ok).toBe(
+      true,
+    )
   })
 
   it.each<[string, Record<string, string>, string]>([

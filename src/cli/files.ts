@@ -4,6 +4,9 @@ import { access, stat } from 'node:fs/promises'
 import { Misuse } from './command.ts'
 import { textOf } from './text.ts'
 
+/** Of a file that a command makes: it holds what persons are, or names them. */
+export const ownerOnly = 0o600
+
 /** @throws Misuse where it is no file that can be read, and read again */
 export async function wantFile(file: string): Promise<BigIntStats> {
   const found = await stat(file, { bigint: true }).catch((error: unknown) => {

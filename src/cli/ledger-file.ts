@@ -13,7 +13,7 @@ import * as z from 'zod'
 import { movedStateReader } from '../core/ledger/moved-state.ts'
 import { type MovedState, wholeAccount } from '../core/ledger/port.ts'
 import { Misuse } from './command.ts'
-import { linesOf } from './files.ts'
+import { linesOf, ownerOnly } from './files.ts'
 
 const newest = 2
 /** The first 64 bits of SHA-256, in hex. */
@@ -55,7 +55,7 @@ export interface LedgerWriter {
  * @param exportId hex; names the export, and with a number each of its parts
  */
 export async function writeLedgerFile(file: string, exportId: string): Promise<LedgerWriter> {
-  const handle = await open(file, 'wx').catch(() => {
+  const handle = await open(file, 'wx', ownerOnly).catch(() => {
     throw new Misuse(`${file} cannot be written`)
   })
   const chain = newChain()

@@ -9,7 +9,7 @@ import { type BigIntStats, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import * as z from 'zod'
 import { Failed, Misuse, reasonOf } from './command.ts'
-import { fileAt, isSame, linesOf } from './files.ts'
+import { fileAt, isSame, linesOf, ownerOnly } from './files.ts'
 
 const refusedLine = z.object({ line: z.int().min(0), message: z.string() })
 const lineFeed = 0x0a
@@ -31,7 +31,7 @@ export async function openRefused(file: string, sent: BigIntStats, goesOn: boole
   if (there?.isDirectory() === true) throw new Misuse(`${file} cannot be written: it is a directory`)
   const full = there?.isFile() === true && there.size > 0n
   if (full && !(await holdsRefused(file))) throw new Misuse(`--errors ${file} holds something else than refused rows: name another file`)
-  const handle = await open(file, full && !goesOn ? 'w' : 'a').catch(() => {
+  const handle = await open(file, full && !goesOn ? 'w' : 'a', ownerOnly).catch(() => {
     throw new Misuse(`${file} cannot be written`)
   })
   // The last line of a run that was killed while it wrote.

@@ -22,11 +22,17 @@ export interface Erased {
   readonly deadLetters: number
   /** Raw events that hold the id, though not as a value of their own: left, for a person to look at. */
   readonly mentioned: number
-  /** Dead letters of which nobody can say whose they are, since no key opens them or the store does not give them. */
+  /**
+   * Dead letters of which nobody can say whose they are, since no key opens them or the store does not give them: of this
+   * call and those before it.
+   */
   readonly unreadable: number
-  /** False where the bounds of one call ended it: ask again, with `cursor`. */
+  /** False where there is a `cursor` or something `todo`. */
   readonly complete: boolean
+  /** Where the bounds of one call ended it: ask again, with it. */
   readonly cursor?: string
+  /** Where nothing is left that asking on would reach, and yet not all is erased: what to do about it. */
+  readonly todo?: string
 }
 
 export interface EraseParts {
@@ -53,7 +59,7 @@ export function createErase({ hasher, ledger, backlog, clock, maxOperations, lim
   return async (visitor, cursor) => {
     const visitorHash = await hasher.visitor(visitor)
     const id = 'pcId' in visitor ? visitor.pcId : visitor.thirdPartyId
-    let place = cursor === undefined ? { part: 'entries' as const, after: undefined } : readCursor(cursor, visitorHash)
+    let place = cursor === undefined ? { part: 'entries' as const, unreadable: 0, after: undefined } : readCursor(cursor, visitorHash)
     if (place === undefined) return 'unknown_cursor'
     // Once: what the visitor does from then on is new.
     if (cursor === undefined) {
@@ -61,13 +67,13 @@ export function createErase({ hasher, ledger, backlog, clock, maxOperations, lim
     }
 
     const [operationsBefore, startedMs] = [backlog.operations, clock.now()]
-    const erased = { entries: 0, deadLetters: 0, mentioned: 0, unreadable: 0 }
+    const erased = { entries: 0, deadLetters: 0, mentioned: 0, unreadable: place.unreadable }
     for (let first = true; ; first = false) {
       // A page is done whole, or what a stale list shows again would be begun anew for ever: so as few keys as the budget
       // lets be read and deleted, and one at least.
       const keys = Math.floor((maxOperations - (backlog.operations - operationsBefore) - 1) / 2)
       if (!first && (keys < 1 || clock.now() - startedMs >= limits.requestMs))
-        return { ...erased, complete: false, cursor: writeCursor(place, visitorHash) }
+        return { ...erased, complete: false, cursor: writeCursor({ ...place, unreadable: erased.unreadable }, visitorHash) }
       const asked = {
         limit: Math.max(1, Math.min(keys, limits.keysPerPage)),
         ...(place.after === undefined ? {} : { cursor: place.after }),
@@ -75,7 +81,7 @@ export function createErase({ hasher, ledger, backlog, clock, maxOperations, lim
       if (place.part === 'entries') {
         const page = await backlog.list({ ...asked, prefix: `${visitorHash}/` })
         erased.entries += await remove(page.items)
-        place = page.cursor === undefined ? { part: 'dead', after: undefined } : { part: 'entries', after: page.cursor }
+        place = { ...place, ...(page.cursor === undefined ? { part: 'dead', after: undefined } : { after: page.cursor }) }
       } else {
         const page = await backlog.listDead({ ...asked, wanted: mayBeOf(visitorHash) })
         const relations = page.items.map((item) => ({ item, relation: relationOf(item, visitorHash, id) }))
@@ -83,10 +89,30 @@ export function createErase({ hasher, ledger, backlog, clock, maxOperations, lim
         erased.deadLetters += await remove(relations.flatMap(({ item, relation }) => (relation === 'about' ? [item] : [])))
         erased.mentioned += count('mentioned')
         erased.unreadable += count('unreadable')
-        if (page.cursor === undefined) return { ...erased, complete: true }
-        place = { part: 'dead', after: page.cursor }
+        if (page.cursor === undefined) return ended(erased)
+        place = { ...place, after: page.cursor }
       }
     }
+  }
+
+  async function ended(erased: Omit<Erased, 'complete'>): Promise<Erased> {
+    const purged = await backlog.purge?.().then(
+      () => true,
+      () => false,
+    )
+    const todo = [
+      ...(erased.unreadable === 0
+        ? []
+        : [
+            `${erased.unreadable} dead letters cannot be read: set the key that sealed them in BACKLOG_KEYS again, behind the others, or wait until the store answers, and erase again`,
+          ]),
+      ...(purged === false
+        ? [
+            'what was deleted still stands in the log of the SQLite file: end whatever else reads the file (a backup, a shell), and erase again',
+          ]
+        : []),
+    ]
+    return todo.length === 0 ? { ...erased, complete: true } : { ...erased, complete: false, todo: todo.join('; ') }
   }
 
   async function remove(items: readonly { readonly key: string }[]): Promise<number> {
@@ -110,21 +136,23 @@ function relationOf(item: KeptDead | Unreadable, visitorHash: string, id: string
 
 interface Place {
   readonly part: 'entries' | 'dead'
+  /** Dead letters so far of which nobody can say whose they are. */
+  readonly unreadable: number
   /** The backlog's own cursor; undefined at the beginning. */
   readonly after: string | undefined
 }
 
 /** Of the visitor's hash, enough that a cursor of another erasure is told. */
 const hashDigits = 16
-const cursorShape = new RegExp(`^(entries|dead)\\.([0-9a-f]{${hashDigits}})\\.(.*)$`, 's')
+const cursorShape = new RegExp(`^(entries|dead)\\.([0-9a-f]{${hashDigits}})\\.(\\d{1,9})\\.(.*)$`, 's')
 
-function writeCursor({ part, after = '' }: Place, visitorHash: string): string {
-  return `${part}.${visitorHash.slice(0, hashDigits)}.${after}`
+function writeCursor({ part, unreadable, after = '' }: Place, visitorHash: string): string {
+  return `${part}.${visitorHash.slice(0, hashDigits)}.${unreadable}.${after}`
 }
 
 /** Taken from another visitor's erasure it would pass over what comes before it, and say that all was erased. */
 function readCursor(cursor: string, visitorHash: string): Place | undefined {
-  const [, part, hash, after] = cursorShape.exec(cursor) ?? []
+  const [, part, hash, unreadable, after] = cursorShape.exec(cursor) ?? []
   if ((part !== 'entries' && part !== 'dead') || hash !== visitorHash.slice(0, hashDigits)) return undefined
-  return { part, after: after === '' ? undefined : after }
+  return { part, unreadable: Number(unreadable), after: after === '' ? undefined : after }
 }

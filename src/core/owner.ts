@@ -162,6 +162,7 @@ export function ownedStores({ memo }: Owner, { ledger, backlog, memory, log }: O
         unlessForeign()
         return backlog.check()
       },
+      ...(backlog.purge === undefined ? {} : { purge: backlog.purge }),
     },
   }
 }

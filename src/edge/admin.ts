@@ -28,15 +28,24 @@ const eraseBody = visitorBody.extend({ cursor: z.string().optional() })
 
 export function adminApi(parts: AppParts): Hono<{ Variables: { body: unknown } }> {
   const { operator, settings } = parts
-  const app = new Hono<{ Variables: { body: unknown } }>()
+  const app = new Hono<{ Variables: { body: unknown } }>({ strict: false })
   app.use(throwsErrors)
   app.use(async (c, next) => {
     if (settings.adminToken === undefined) return problem(c, 'not-found')
-    if (!(await isOperator(c.req.header('authorization') ?? null, settings.adminToken)))
+    const header = c.req.header('authorization') ?? null
+    if (!(await isOperator(header, settings.adminToken))) {
+      parts.unproven?.('admin', header === null ? 'header_missing' : 'mismatch')
       return problem(c, 'unauthenticated', {}, { 'www-authenticate': 'Basic realm="target-relay", charset="UTF-8"' })
+    }
     return next()
   })
   app.use(ownOrigin)
+  // Something that looks like a trial (`?dry_run=1`) must never be the real thing.
+  app.post('*', async (c, next) =>
+    new URL(c.req.url).search === ''
+      ? next()
+      : problem(c, 'malformed', { detail: 'This route takes no query parameters: what it takes stands in the body.' }),
+  )
 
   app.get('/status', async (c) => c.json(await operator.usage()))
   app.post('/flush', async (c) => c.json(await operator.flush()))

@@ -18,6 +18,7 @@ import { takeHook } from './hooks.ts'
 import { type Readiness, takeReadyz } from './probes.ts'
 import { problem, throwsErrors } from './problem.ts'
 import type { Source } from './source.ts'
+import type { TellUnproven } from './unproven.ts'
 import { takeUpdates, updatesBody } from './updates.ts'
 
 export interface AppParts {
@@ -39,6 +40,8 @@ export interface AppParts {
   readonly operator: Operator
   readonly clock: Clock
   readonly log?: Log
+  /** Told of each failed authentication. */
+  readonly unproven?: TellUnproven
 }
 
 type Log = (event: string, details?: Readonly<Record<string, string | number>>) => void
@@ -90,7 +93,8 @@ export async function answerOf(app: Pick<Hono, 'fetch'>, request: Request, log: 
 }
 
 function base(log?: Log): Hono {
-  const app = new Hono()
+  // One slash at the end names the same route.
+  const app = new Hono({ strict: false })
   app.use(async (c, next) => {
     await next()
     c.header('cache-control', 'no-store')

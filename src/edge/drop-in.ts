@@ -18,8 +18,14 @@ const prefix = 'profile.'
 export async function takeDropIn(c: Context, parts: AppParts, client: string): Promise<Response> {
   if (client !== parts.settings.targetClientCode && client !== 'client')
     return failure(c, 'not-found', "the path names another client code than the relay's (TARGET_CLIENT_CODE), or the literal client")
-  const lane = await laneOfBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens)
-  if (lane === undefined) return failure(c, 'unauthenticated')
+  const granted = await laneOfBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens)
+  if ('why' in granted) {
+    parts.unproven?.(apiSource, granted.why)
+    // Who can't judge refuses nobody.
+    return failure(c, granted.why === 'no_secret' ? 'unavailable' : 'unauthenticated')
+  }
+  // A HEAD asks, and a GET here writes.
+  if (c.req.method === 'HEAD') return failure(c, 'method-not-allowed')
   const arrivalMs = parts.clock.now()
   const forms: (string | undefined)[] = [new URL(c.req.url).search.slice(1)]
   if (c.req.method === 'POST') {
@@ -43,7 +49,7 @@ export async function takeDropIn(c: Context, parts: AppParts, client: string): P
   }
   const prepared = await parts.prepare({ visitor, attributes: Object.fromEntries(attributes) }, { source: apiSource, arrivalMs })
   if (!prepared.ok) return failure(c, 'invalid', prepared.problems.map(({ path, message }) => `${path} ${message}`).join('; '))
-  const [receipt] = await parts.deliver([prepared.update], lane)
+  const [receipt] = await parts.deliver([prepared.update], granted.lane)
   return receipt === undefined ? failure(c, 'internal') : answer(c, receipt)
 }
 
@@ -69,6 +75,7 @@ function answer(c: Context, receipt: Receipt): Response {
 }
 
 function failure(c: Context, type: ProblemType, detail = problemTitle(type)): Response {
+  if (type === 'method-not-allowed') c.header('allow', 'GET, POST')
   if (type === 'unauthenticated') c.header('www-authenticate', 'Bearer')
   if (type === 'unavailable' || type === 'in-flight') c.header('retry-after', String(comeBackSeconds))
   return xml(c, problemStatus(type), false, detail)

@@ -1,29 +1,36 @@
 /** `POST /hooks/{source}`: third-party webhooks. Proven first, on the raw bytes; only then read. */
 import type { Context } from 'hono'
 import { errorName } from '../core/errors.ts'
-import { previewOf } from '../core/preview.ts'
 import { answerMany, answerOne, resultOf } from './answer.ts'
 import type { AppParts } from './app.ts'
-import type { Unproven } from './auth/scheme.ts'
+import { failureOf, type Greeting, type Unproven, type Verdict } from './auth/scheme.ts'
 import { type BodyRoom, readBody } from './body.ts'
+import { type DryRun, dryRunOf, previewed } from './dry-run.ts'
 import { isOfFormat, type MappedEvent, mapEvent, parseEvent } from './mapping.ts'
 import { problem } from './problem.ts'
 import type { Source } from './source.ts'
 
-const dryRuns: ReadonlyMap<string, boolean> = new Map([
-  ['1', true],
-  ['true', true],
-  ['0', false],
-  ['false', false],
-])
-
 export async function takeHook(c: Context, parts: AppParts, name: string, room: BodyRoom): Promise<Response> {
   const source = parts.sources.find((candidate) => candidate.name === name)
   if (source === undefined) return problem(c, 'not-found')
-  const isDryRun = dryRuns.get(c.req.query('dry_run') ?? '0')
-  // Something that looks like a trial must never be the real thing.
-  if (isDryRun === undefined) return problem(c, 'malformed', { detail: 'dry_run is 1 or 0.' })
-  const arrivalMs = parts.clock.now()
+  const dryRun = dryRunOf(c)
+  if (dryRun === undefined) return problem(c, 'malformed', { detail: 'The query parameter dry_run is 1 or 0.' })
+  const proven = await prove(c, parts, source, room)
+  if (proven instanceof Response) return proven
+  const isReadable = isOfFormat(source.format, c.req.header('content-type') ?? null)
+  const event = isReadable ? parseEvent(source.format, proven.body) : undefined
+  const greeting = event === undefined ? undefined : await greet(parts, source, event, proven)
+  if (greeting !== undefined) return greeting === 'no_content' ? c.body(null, 204) : c.json(greeting)
+  if (!isReadable)
+    return problem(c, 'unsupported-media-type', { detail: `The source takes ${source.format === 'form' ? 'a form' : 'JSON'}.` })
+  if (event === undefined) return problem(c, 'malformed', { detail: `The body is not ${source.format === 'form' ? 'a form' : 'JSON'}.` })
+  const answer = await takeEvent(c, parts, source, { proven, event, dryRun })
+  return dryRun === 'no' ? inSendersWords(answer, source) : answer
+}
+
+/** The request, once its sender is proven; else the answer to it. */
+async function prove(c: Context, parts: AppParts, source: Source, room: BodyRoom): Promise<Unproven | Response> {
+  const nowMs = parts.clock.now()
   const read = await readBody(c.req.raw, source.maxBodyBytes, parts.clock, room)
   if (!read.ok) return problem(c, read.problem)
   const request: Unproven = {
@@ -32,30 +39,36 @@ export async function takeHook(c: Context, parts: AppParts, name: string, room: 
     headers: c.req.raw.headers,
     body: read.bytes,
     secrets: parts.settings.hookSecrets.get(source.name) ?? [],
-    nowMs: arrivalMs,
+    nowMs,
   }
-  const proven = await verify(parts, source, request)
-  if (proven === 'unavailable') return problem(c, 'unavailable', { detail: 'Whether it is the sender cannot be told right now.' })
+  const verdict = await verify(parts, source, request)
   // Whatever else a scheme may give, only a yes is one.
-  if (proven !== true) return problem(c, 'unauthenticated')
-  if (!isOfFormat(source.format, c.req.header('content-type') ?? null))
-    return problem(c, 'unsupported-media-type', { detail: `The source takes ${source.format === 'form' ? 'a form' : 'JSON'}.` })
-  const event = parseEvent(source.format, read.bytes)
-  if (event === undefined) return problem(c, 'malformed', { detail: `The body is not ${source.format === 'form' ? 'a form' : 'JSON'}.` })
-  const greeting = await greet(parts, source, event, request)
-  if (greeting !== undefined) return c.json(greeting)
+  if (verdict === true) return request
+  if (verdict !== 'unavailable') parts.unproven?.(source.name, failureOf(verdict))
+  // Who can't judge refuses nobody.
+  return verdict === 'unavailable' || verdict === 'no_secret'
+    ? problem(c, 'unavailable', { detail: 'Whether it is the sender cannot be told right now.' })
+    : problem(c, 'unauthenticated')
+}
 
+async function takeEvent(
+  c: Context,
+  parts: AppParts,
+  source: Source,
+  { proven, event, dryRun }: { proven: Unproven; event: unknown; dryRun: DryRun },
+): Promise<Response> {
+  const { body: raw, headers, nowMs: arrivalMs } = proven
   let eventId: string | undefined
   let mapped: MappedEvent
   try {
-    eventId = source.auth.eventId?.(c.req.raw.headers)
+    eventId = source.auth.eventId?.(headers)
     mapped = await mapEvent(source, event, { eventId, arrivalMs }, parts.prepare)
   } catch (error) {
     // Without its id it would pass for another event: a person decides.
     mapped = { ok: false, reason: `the id of ${source.auth.name} threw ${errorName(error)}` }
   }
-  if (isDryRun) return c.json(dryRun(parts, mapped))
-  if (!mapped.ok) return quarantine(c, parts, source, { raw: read.bytes, arrivalMs, detail: mapped.reason, eventId })
+  if (dryRun === 'yes') return c.json(previewed(parts.wire, mapped))
+  if (!mapped.ok) return quarantine(c, parts, source, { raw, arrivalMs, detail: mapped.reason, eventId })
   const { drafts, updates } = mapped
   if (updates.length === 0) return c.json({ status: 'ignored' }, 200)
   const receipts = await parts.deliver(updates, source.lane)
@@ -65,9 +78,9 @@ export async function takeHook(c: Context, parts: AppParts, name: string, room: 
 }
 
 /** A scheme that throws can't judge, and who can't judge refuses nobody: the sender is told to come back. */
-async function verify({ log }: AppParts, { name, auth }: Source, request: Unproven): Promise<boolean | 'unavailable'> {
+async function verify({ log }: AppParts, { name, auth }: Source, request: Unproven): Promise<Verdict> {
   try {
-    return await auth.verify(request)
+    return auth.needsSecret !== false && request.secrets.length === 0 ? 'no_secret' : await auth.verify(request)
   } catch (error) {
     log?.('verify_failed', { source: name, error: errorName(error) })
     return 'unavailable'
@@ -75,12 +88,12 @@ async function verify({ log }: AppParts, { name, auth }: Source, request: Unprov
 }
 
 /** A sender that only asks whether the address is ours is answered under the secret by which it proved itself. */
-async function greet(parts: AppParts, source: Source, event: unknown, request: Unproven): Promise<object | undefined> {
+async function greet(parts: AppParts, source: Source, event: unknown, request: Unproven): Promise<Greeting | undefined> {
   const { auth } = source
   for (const secret of request.secrets) {
     // Hardly any event is one: which secret it was need not be found out for the others.
     try {
-      const greeting = await auth.handshake?.(event, secret)
+      const greeting = await auth.handshake?.(event, secret, request.headers)
       if (greeting !== undefined && (await auth.verify({ ...request, secrets: [secret] })) === true) return greeting
     } catch (error) {
       // Then it is an event like others: what its mapping makes of it decides.
@@ -90,15 +103,12 @@ async function greet(parts: AppParts, source: Source, event: unknown, request: U
   return undefined
 }
 
-/** What would be done, to the sender who proved that the event is its own. */
-function dryRun({ wire }: AppParts, mapped: MappedEvent): object {
-  if (!mapped.ok) return { dryRun: true, status: 'unmappable', reason: mapped.reason }
-  const updates = mapped.updates.map((update, index) => {
-    const id = mapped.drafts[index]?.id
-    return { ...(id === undefined ? {} : { id }), ...previewOf(update, wire) }
-  })
-  const units = updates.reduce((sum, update) => sum + update.units, 0)
-  return { dryRun: true, status: updates.length === 0 ? 'ignored' : 'mapped', updates, units }
+/** A yes in the one status that the sender takes for one. */
+function inSendersWords(answer: Response, { auth: { yes } }: Source): Response {
+  if (yes === undefined || !answer.ok || answer.status === yes) return answer
+  const headers = new Headers(answer.headers)
+  if (yes === 204) headers.delete('content-type')
+  return new Response(yes === 204 ? null : answer.body, { status: yes, headers })
 }
 
 /** Authenticated but not readable: kept whole for a person, never refused, since its sender could not fix it. */

@@ -116,6 +116,8 @@ const maxUpdatesPerEvent = 1_000
  * (four thirds): 3 MiB become 24.
  */
 const mostBodyBytes = 3 * 1_048_576
+/** Shorter ones are taken, and warned of. */
+const goodSecretChars = 16
 const spanMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** @throws where the name or an option cannot be */
@@ -208,7 +210,11 @@ export async function secretProblem(source: Source, secrets: readonly string[]):
   } catch (error) {
     return `${secretName(source.name)} cannot be checked: ${source.auth.name} threw ${errorName(error)}`
   }
-  return taken.includes(false) ? `${secretName(source.name)} holds a secret that is none for ${source.auth.name}` : undefined
+  if (taken.includes(false)) return `${secretName(source.name)} holds a secret that is none for ${source.auth.name}`
+  // Of `label:secret` and `user:password` what is secret.
+  return secrets.some((secret) => secret.slice(secret.indexOf(':') + 1).length < goodSecretChars)
+    ? `${secretName(source.name)} holds a secret of fewer than ${goodSecretChars} characters: a longer one, made at random, can't be guessed`
+    : undefined
 }
 
 /** What is wrong with the secrets of all sources, and secrets that are no source's: a name that was mistyped. */

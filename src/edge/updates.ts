@@ -9,6 +9,7 @@ import { answerMany, answerOne, resultOf } from './answer.ts'
 import type { AppParts } from './app.ts'
 import { laneOfBearer } from './auth/tokens.ts'
 import { defaultMaxBodyBytes, isJson, readBody, readJsonBody } from './body.ts'
+import { dryRunOf, previewed } from './dry-run.ts'
 import { problem } from './problem.ts'
 
 /** Events of own systems share one scope of ids. */
@@ -44,9 +45,18 @@ interface Granted {
 /** Proof, size, type and shape, in this order: a stranger learns nothing about shapes. */
 export function updatesBody(parts: AppParts): MiddlewareHandler<Granted> {
   return async (c, next) => {
-    const lane = await laneOfBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens)
-    if (lane === undefined) return problem(c, 'unauthenticated', {}, { 'www-authenticate': 'Bearer' })
-    c.set('lane', lane)
+    const granted = await laneOfBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens)
+    if ('why' in granted) {
+      parts.unproven?.(apiSource, granted.why)
+      // Who can't judge refuses nobody.
+      return granted.why === 'no_secret'
+        ? problem(c, 'unavailable', { detail: 'Whether it is the sender cannot be told right now.' })
+        : problem(c, 'unauthenticated', {}, { 'www-authenticate': 'Bearer' })
+    }
+    c.set('lane', granted.lane)
+    const stranger = [...new URL(c.req.url).searchParams.keys()].find((name) => name !== 'dry_run')
+    if (stranger !== undefined || dryRunOf(c) === undefined)
+      return problem(c, 'malformed', { detail: 'The only query parameter is dry_run, which is 1 or 0.' })
     const read = await readBody(c.req.raw, defaultMaxBodyBytes, parts.clock)
     if (!read.ok) return problem(c, read.problem)
     if (!isJson(c.req.header('content-type') ?? null)) return problem(c, 'unsupported-media-type')
@@ -83,6 +93,7 @@ export async function takeUpdates(c: Context<Granted>, parts: AppParts): Promise
     else errors.push(...prepared.problems.map(({ path, message }) => ({ path: prefix + path, message })))
   }
   if (errors.length > 0) return problem(c, 'invalid', { errors: errors.slice(0, maxProblems) })
+  if (dryRunOf(c) === 'yes') return c.json(previewed(parts.wire, { ok: true, drafts, updates }))
   const receipts = await parts.deliver(updates, c.get('lane'))
   const results = receipts.map((receipt, index) => resultOf(drafts[index]?.id, receipt))
   const [only] = results

@@ -153,8 +153,26 @@ describe('erase where letters cannot be read', () => {
     await kv.put('d1/0000000000009-x', '{"v":9}')
     const backlog = kvBacklog(kv, { randomHex, seal: await sealWith('new') })
     const { erase } = erasing(backlog)
-    expect(await erase(visitor)).toEqual({ entries: 0, deadLetters: 1, mentioned: 0, unreadable: 2, complete: true })
+    const erased = await erase(visitor)
+    expect(erased).toMatchObject({ entries: 0, deadLetters: 1, mentioned: 0, unreadable: 2, complete: false })
+    // Asking on would reach nothing: a person has to do something first.
+    expect(erased).not.toHaveProperty('cursor')
+    expect(erased).toMatchObject({ todo: expect.stringMatching(/^2 dead letters cannot be read: set the key .* BACKLOG_KEYS/) })
     expect((await kv.list({ prefix: 'd1/' })).keys).toHaveLength(3)
+  })
+
+  it('so is one that an earlier call met: the last call of an erasure knows of all', async () => {
+    const kv = fakeKv({ now: () => 0 })
+    await kvBacklog(kv, { randomHex, seal: await sealWith('old') }).bury(raw('{"customer":"c-42"}', 1))
+    const seal = await sealWith('new')
+    const backlog = kvBacklog(kv, { randomHex, seal, limits: tinyLimits })
+    for (let n = 2; n < 30; n++) await backlog.bury(raw('{"customer":"c-42"}', n))
+    const { erase } = erasing(backlog, { maxOperations: 4 })
+    let last: Erased | 'unknown_cursor' = await erase(visitor)
+    let calls = 1
+    for (; last !== 'unknown_cursor' && last.cursor !== undefined; calls++) last = await erase(visitor, last.cursor)
+    expect(calls).toBeGreaterThan(3)
+    expect(last).toMatchObject({ unreadable: 1, complete: false, todo: expect.stringContaining('BACKLOG_KEYS') })
   })
 
   it('one that the store does not give is counted, and stops nothing', async () => {
@@ -164,7 +182,7 @@ describe('erase where letters cannot be read', () => {
     for (let n = 0; n < 10; n++) keys.push(await backlog.bury(raw('{"customer":"c-42"}', n)))
     kv.failGet = (key) => (key === keys[4] ? 'KV GET_BULK failed: 500 Internal Server Error' : undefined)
     const { erase } = erasing(backlog)
-    expect(await erase(visitor)).toMatchObject({ deadLetters: 9, unreadable: 1, complete: true })
+    expect(await erase(visitor)).toMatchObject({ deadLetters: 9, unreadable: 1, complete: false, todo: expect.any(String) })
   })
 })
 

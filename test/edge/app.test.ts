@@ -211,7 +211,7 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
       401,
       'unauthenticated',
     ],
-    ['a source without a secret', '/hooks/loyalty', asPost(signedHook('loyalty', 'm', {})), 401, 'unauthenticated'],
+    ['a source without a secret', '/hooks/loyalty', asPost(signedHook('loyalty', 'm', {})), 503, 'unavailable'],
     [
       'a wrong bearer of a source',
       '/hooks/kiosk',

@@ -6,7 +6,7 @@ import type { Backlog } from '../../src/core/backlog/port.ts'
 import { createRemap, type Reading } from '../../src/core/remap.ts'
 import type { Lane, Update } from '../../src/core/update.ts'
 import { createApp } from '../../src/edge/app.ts'
-import { apiKey, basic, bearer, discord, github, slack, twilio, zoom } from '../../src/edge/auth/index.ts'
+import { apiKey, basic, bearer, github, slack, twilio, zoom } from '../../src/edge/auth/index.ts'
 import { mapEvent, parseEvent } from '../../src/edge/mapping.ts'
 import { type MappedUpdate, type Source, source } from '../../src/edge/source.ts'
 import { createWorld, type World } from '../support/world.ts'
@@ -192,11 +192,6 @@ describe('greetings: a sender asks whether the address is ours', () => {
     expect((await post('{"type":"url_verification","challenge":"3eZbrw1a"}')).answer).toEqual({ challenge: '3eZbrw1a' })
     expect((await post(event())).answer).toMatchObject({ status: 'submitted' })
     expect((await send('/hooks/slack', '{"type":"url_verification","challenge":"x"}')).status).toBe(401)
-  })
-
-  it('Discord’s ping', async () => {
-    expect(await discord().handshake?.({ type: 1 }, '')).toEqual({ type: 1 })
-    expect(await discord().handshake?.({ type: 2 }, '')).toBeUndefined()
   })
 })
 

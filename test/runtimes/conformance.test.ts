@@ -31,7 +31,7 @@ const issuerKeys = await generateKeyPair('RS256', { extractable: true })
 const secrets = {
   HOOK_SECRET_HMAC: 'old-hmac,new-hmac',
   HOOK_SECRET_LATER: 'new-hmac',
-  HOOK_SECRET_FORM: 'a-form',
+  HOOK_SECRET_FORM: 'a-form-secret',
   HOOK_SECRET_ED25519: `whpk_${ed25519.publicKey.export({ type: 'spki', format: 'der' }).subarray(-32).toString('base64')}`,
   HOOK_SECRET_ECDSA: p256.publicKey.export({ type: 'spki', format: 'der' }).toString('base64'),
 }
@@ -192,7 +192,7 @@ describe.each(runtimes.flatMap((runtime) => (['embedded', 'upstash'] as const).m
         const content = `https://public.example/hooks/formcustomer${fields.customer}id${fields.id}tier${fields.tier}`
         const headers = {
           'content-type': 'application/x-www-form-urlencoded',
-          'x-twilio-signature': createHmac('sha1', 'a-form').update(content).digest('base64'),
+          'x-twilio-signature': createHmac('sha1', 'a-form-secret').update(content).digest('base64'),
         }
         expect((await hook('/hooks/form', new URLSearchParams({ ...fields, tier: 'x' }).toString(), headers)).status).toBe(401)
         expect((await hook('/hooks/form', new URLSearchParams(fields).toString(), headers)).answer).toMatchObject({ status: 'submitted' })

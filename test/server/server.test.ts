@@ -345,10 +345,10 @@ describe('the server', () => {
       schema: z.object({ who: z.string() }),
       map: (e) => ({ id: e.who, visitor: { thirdPartyId: e.who }, attributes: { seen: true } }),
     })
-    await using server = await startServer(emulator.origin, { sources: [desk], settings: { HOOK_SECRET_DESK: 'a-desk' } })
+    await using server = await startServer(emulator.origin, { sources: [desk], settings: { HOOK_SECRET_DESK: 'a-desk-secret' } })
     const answer = await fetch(`${server.url}/hooks/desk`, {
       method: 'POST',
-      headers: { authorization: 'Bearer a-desk', 'content-type': 'application/json' },
+      headers: { authorization: 'Bearer a-desk-secret', 'content-type': 'application/json' },
       body: '{"who":"7"}',
     })
     expect(await answer.json()).toMatchObject({ status: 'submitted' })

@@ -19,6 +19,7 @@ export function notedBacklog(backlog: Backlog, { clock, memory }: { clock: Pick<
     listDead: (options) => backlog.listDead(options),
     readDead: (key) => backlog.readDead(key),
     check: () => backlog.check(),
+    ...(backlog.purge === undefined ? {} : { purge: backlog.purge }),
   }
 
   async function noted(keeping: Promise<string>): Promise<string> {

@@ -113,6 +113,8 @@ export interface Backlog {
   readDead(key: string): Promise<KeptDead | Unreadable | undefined>
   /** Rejects where it is known that nothing can be kept. Costs next to nothing: a store that bills what is asked is not asked. */
   check(): Promise<void>
+  /** Leaves nothing on the disk of what was deleted. Rejects where somebody else holds it there. Absent where that is the platform's own. */
+  purge?(): Promise<void>
   /** Operations that this instance has asked of its store so far: what a flush's budget counts. */
   readonly operations: number
 }

@@ -68,6 +68,9 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimit
     async check() {
       await run('SELECT 1 FROM relay_backlog LIMIT 1')
     },
+    async purge() {
+      await step(() => sql.purge?.())
+    },
   }
 
   /** The cursor is the last key shown: what is put or deleted meanwhile shifts nothing. None leads out of the prefix. */

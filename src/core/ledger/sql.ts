@@ -29,6 +29,8 @@ export interface Sql {
    * nothing where it throws, as a transaction has.
    */
   inTurn<T>(work: () => T): Promise<T>
+  /** Leaves nothing on the disk of what was deleted; throws as a store that is not free does. For a step of its own. */
+  purge?(): void
 }
 
 const schema = [

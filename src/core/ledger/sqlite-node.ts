@@ -56,7 +56,8 @@ const usualPatience: Patience = {
 export function nodeSqlite(database: DatabaseSync, { clock, fraction }: Patience = usualPatience): Sql {
   // The time-out first: the change to WAL needs the file to itself.
   database.exec(
-    `PRAGMA busy_timeout = ${openingMs}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = ${keptLogBytes}`,
+    // What is deleted is overwritten: the bodies of persons do not stay in free pages.
+    `PRAGMA busy_timeout = ${openingMs}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA journal_size_limit = ${keptLogBytes}`,
   )
   let opening = true
   const statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
@@ -77,6 +78,11 @@ export function nodeSqlite(database: DatabaseSync, { clock, fraction }: Patience
         rollBack()
         throw error
       }
+    },
+    purge() {
+      // The log holds older pages until it is emptied, which wants the file for itself for a moment.
+      const [row] = prepared('PRAGMA wal_checkpoint(TRUNCATE)').all()
+      if (Number(row?.['busy'] ?? 0) !== 0) throw new Error(busyMessage)
     },
     async inTurn(work) {
       // With the first step the opening is over, and from then on nothing blocks for long.

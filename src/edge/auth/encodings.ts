@@ -1,4 +1,4 @@
-/** Strict decoders: one text for each sequence of bytes, so that no changed signature decodes to the same one. */
+/** Strict decoders: one text for each sequence of bytes, but for the case of hex digits, of which each sender has its own. */
 
 /** Canonical base64 (RFC 4648 §4), padded; undefined where it is not. */
 export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
@@ -19,9 +19,9 @@ export function decodeBase64url(text: string): Uint8Array<ArrayBuffer> | undefin
   return decodeBase64(text.replaceAll('-', '+').replaceAll('_', '/') + padding)
 }
 
-/** Lower-case hex; undefined where it is not. */
+/** Hex in either case; undefined where it is not. */
 export function decodeHex(text: string): Uint8Array<ArrayBuffer> | undefined {
-  if (text.length % 2 !== 0 || !/^[0-9a-f]*$/.test(text)) return undefined
+  if (text.length % 2 !== 0 || !/^[0-9a-f]*$/i.test(text)) return undefined
   return Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
 }
 

@@ -1,6 +1,6 @@
 /** All ways in which a sender can prove itself, for `src/sources.ts`. */
 export * from './jwt.ts'
 export * from './presets.ts'
-export { type AuthScheme, anyOf } from './scheme.ts'
+export { type AuthFailure, type AuthScheme, anyOf, type Greeting, type Verdict } from './scheme.ts'
 export { type SignatureDescriptor, type SignatureOptions, signature } from './signature.ts'
 export { apiKey, basic, bearer } from './tokens.ts'

@@ -66,9 +66,11 @@ export function jwt({ issuer, audience, jwksUrl, algorithms = ['RS256', 'ES256']
     // A token without an expiry, or behind it, is refused below.
     seesTime: true,
     async verify({ headers, nowMs }) {
-      const token = /^Bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)$/i.exec(headers.get('authorization') ?? '')?.[1]
+      const header = headers.get('authorization') ?? ''
+      if (header === '') return 'header_missing'
+      const token = /^Bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)$/i.exec(header)?.[1]
       const kid = token === undefined ? undefined : kidOf(token)
-      if (token === undefined || kid === undefined) return false
+      if (token === undefined || kid === undefined) return 'malformed'
       const keys = await keysFor(kid, nowMs)
       if (keys === undefined) return 'unavailable'
       try {
@@ -80,11 +82,11 @@ export function jwt({ issuer, audience, jwksUrl, algorithms = ['RS256', 'ES256']
         })
         const seconds = nowMs / 1_000
         const { exp, nbf, sub } = claims as { exp?: unknown; nbf?: unknown; sub?: unknown }
-        if (typeof exp !== 'number' || exp + leewaySeconds < seconds) return false
-        if (nbf !== undefined && (typeof nbf !== 'number' || nbf - leewaySeconds > seconds)) return false
-        return subject === undefined || sub === subject
+        if (typeof exp !== 'number' || exp + leewaySeconds < seconds) return typeof exp === 'number' ? 'stale' : 'malformed'
+        if (nbf !== undefined && (typeof nbf !== 'number' || nbf - leewaySeconds > seconds)) return 'stale'
+        return subject === undefined || sub === subject || 'mismatch'
       } catch {
-        return false
+        return 'mismatch'
       }
     },
   }

@@ -4,6 +4,7 @@
  * - with a timestamp: sender, body, and that it was signed within the tolerance; in it a copy is a duplicate by its id.
  * - without: sender and body. A copied request stays good for ever, so the mapping must give the event's `id`.
  */
+import { parseJsonBody } from '../body.ts'
 import { encodeHex, encodeUtf8 } from './encodings.ts'
 import { type AuthScheme, eitherOf } from './scheme.ts'
 import { type SignatureDescriptor, type SignatureOptions, signature } from './signature.ts'
@@ -48,12 +49,17 @@ export const stripe = /* @__PURE__ */ preset('stripe', {
   timestamp: { header: 'stripe-signature', separator: ',', prefix: 't=', unit: 's' },
 })
 
-/** No timestamp; the id of the delivery is not signed, but makes an honest repeat a duplicate. */
+/** No timestamp; the id of the delivery is not signed, but makes an honest repeat a duplicate. Answers GitHub's ping. */
 export const github = /* @__PURE__ */ preset('github', {
   algorithm: 'HMAC-SHA-256',
   signature: { header: 'x-hub-signature-256', prefix: 'sha256=', encoding: 'hex' },
   signed: '{body}',
   id: 'x-github-delivery',
+  // The header is not signed: a ping holds what no event does, too.
+  handshake: async (event, _secret, headers) => {
+    const { zen, hook_id: hook } = fields(jsonIn(event))
+    return headers.get('x-github-event') === 'ping' && typeof zen === 'string' && hook !== undefined ? { status: 'pong' } : undefined
+  },
 })
 
 /** No timestamp; the id is not signed. */
@@ -64,15 +70,16 @@ export const shopify = /* @__PURE__ */ preset('shopify', {
   id: 'x-shopify-webhook-id',
 })
 
-/** Events and, with `format: 'form'`, commands. Answers Slack's URL verification. */
+/** Events and, with `format: 'form'`, commands. Answers Slack's URL verification, and its look at a command's certificate. */
 export const slack = /* @__PURE__ */ preset('slack', {
   algorithm: 'HMAC-SHA-256',
   signature: { header: 'x-slack-signature', prefix: 'v0=', encoding: 'hex' },
   signed: 'v0:{timestamp}:{body}',
   timestamp: { header: 'x-slack-request-timestamp', unit: 's' },
   handshake: async (event) => {
-    const { type, challenge } = fields(event)
-    return type === 'url_verification' && typeof challenge === 'string' ? { challenge } : undefined
+    const { type, challenge, ssl_check: look, command, payload } = fields(event)
+    if (type === 'url_verification' && typeof challenge === 'string') return { challenge }
+    return look === '1' && command === undefined && payload === undefined ? {} : undefined
   },
 })
 
@@ -99,12 +106,13 @@ export const square = /* @__PURE__ */ preset('square', {
   signed: '{url}{body}',
 })
 
-/** Answers Zoom's URL validation. */
+/** Answers Zoom's URL validation. Zoom takes 200 and 204 for a yes, and nothing else. */
 export const zoom = /* @__PURE__ */ preset('zoom', {
   algorithm: 'HMAC-SHA-256',
   signature: { header: 'x-zm-signature', prefix: 'v0=', encoding: 'hex' },
   signed: 'v0:{timestamp}:{body}',
   timestamp: { header: 'x-zm-request-timestamp', unit: 's' },
+  yes: 200,
   handshake: async (event, secret) => {
     const { event: kind, payload } = fields(event)
     const { plainToken } = fields(payload)
@@ -148,7 +156,7 @@ export const zendesk = /* @__PURE__ */ preset('zendesk', {
 
 /**
  * Mailgun signs a time and a token, not the event: it proves that the sender is Mailgun only as long as nobody else saw a
- * webhook of the last five minutes.
+ * webhook of the last five minutes. It repeats an event on whatever is not 200 (or 406, on which it drops it).
  */
 export const mailgun = /* @__PURE__ */ preset('mailgun', {
   algorithm: 'HMAC-SHA-256',
@@ -157,6 +165,7 @@ export const mailgun = /* @__PURE__ */ preset('mailgun', {
   timestamp: { field: 'signature.timestamp', unit: 's' },
   nonce: { field: 'signature.token' },
   bodyUnsigned: true,
+  yes: 200,
 })
 
 export const mux = /* @__PURE__ */ preset('mux', {
@@ -166,18 +175,25 @@ export const mux = /* @__PURE__ */ preset('mux', {
   timestamp: { header: 'mux-signature', separator: ',', prefix: 't=', unit: 's' },
 })
 
+/** Takes 200 for a yes. */
 export const paddle = /* @__PURE__ */ preset('paddle', {
   algorithm: 'HMAC-SHA-256',
   signature: { header: 'paddle-signature', separator: ';', prefix: 'h1=', encoding: 'hex' },
   signed: '{timestamp}:{body}',
   timestamp: { header: 'paddle-signature', separator: ';', prefix: 'ts=', unit: 's' },
+  yes: 200,
 })
 
-/** No timestamp; the event carries `webhookEventId`. */
+/** No timestamp; the event carries `webhookEventId`. Answers LINE's trial, which has no events; LINE takes 200 for a yes. */
 export const line = /* @__PURE__ */ preset('line', {
   algorithm: 'HMAC-SHA-256',
   signature: { header: 'x-line-signature', encoding: 'base64' },
   signed: '{body}',
+  yes: 200,
+  handshake: async (event) => {
+    const { destination, events } = fields(event)
+    return typeof destination === 'string' && Array.isArray(events) && events.length === 0 ? {} : undefined
+  },
 })
 
 /** No timestamp; the id is not signed. */
@@ -196,23 +212,40 @@ export const sanity = /* @__PURE__ */ preset('sanity', {
   id: 'idempotency-key',
 })
 
+/** Takes 200 for a yes. */
 export const workos = /* @__PURE__ */ preset('workos', {
   algorithm: 'HMAC-SHA-256',
   signature: { header: 'workos-signature', separator: ',', prefix: 'v1=', encoding: 'hex' },
   signed: '{timestamp}.{body}',
   timestamp: { header: 'workos-signature', separator: ',', prefix: 't=', unit: 'ms' },
+  yes: 200,
 })
 
-/** The secret is the application's public key. Answers Discord's ping. */
+/**
+ * The secret is the application's public key. Discord sends webhook events (type 1, with an `event`) behind a ping of type 0,
+ * and takes 204 for a yes to both; an interactions endpoint is pinged by a type 1 with a `token`, and wants it back.
+ */
 export const discord = /* @__PURE__ */ preset('discord', {
   algorithm: 'Ed25519',
   signature: { header: 'x-signature-ed25519', encoding: 'hex' },
   signed: '{timestamp}{body}',
   timestamp: { header: 'x-signature-timestamp', unit: 's' },
   secret: { encoding: 'hex' },
-  handshake: async (event) => (fields(event)['type'] === 1 ? { type: 1 } : undefined),
+  yes: 204,
+  handshake: async (event) => {
+    const { type, event: body, token, application_id: application } = fields(event)
+    if (body !== undefined || typeof application !== 'string') return undefined
+    if (type === 0) return 'no_content'
+    return type === 1 && typeof token === 'string' ? { type: 1 } : undefined
+  },
 })
 
 function fields(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+}
+
+/** The event in a form's `payload`, or else what it is. */
+function jsonIn(event: unknown): unknown {
+  const { payload } = fields(event)
+  return typeof payload === 'string' ? parseJsonBody(encodeUtf8(payload)) : event
 }

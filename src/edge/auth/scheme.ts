@@ -12,6 +12,24 @@ export interface Unproven {
   readonly nowMs: number
 }
 
+/** Why a request proves nothing, by how near it came; for the log, and never for the sender. */
+export const authFailures = ['header_missing', 'malformed', 'no_secret', 'stale', 'mismatch'] as const
+export type AuthFailure = (typeof authFailures)[number]
+
+/**
+ * `true`: proven. `unavailable`: it can't be told right now. Else it is not, and why; `false` is a `mismatch`.
+ * `no_secret`: none of the secrets is one of this scheme, so that nobody can be judged.
+ */
+export type Verdict = boolean | 'unavailable' | AuthFailure
+
+/** Whatever a scheme of a deployer's own may give. */
+export function failureOf(verdict: unknown): AuthFailure {
+  return authFailures.find((failure) => failure === verdict) ?? 'mismatch'
+}
+
+/** What a handshake is answered: an object as JSON with 200, or 204 without a body. */
+export type Greeting = object | 'no_content'
+
 export interface AuthScheme {
   readonly name: string
   /** False where no secret is needed. */
@@ -20,7 +38,7 @@ export interface AuthScheme {
    * Without secrets, where they are needed, nobody is proven. `unavailable`: it can't be told right now, and the sender is
    * told to come back; so it is where this throws or rejects, with whatever.
    */
-  verify(request: Unproven): Promise<boolean | 'unavailable'>
+  verify(request: Unproven): Promise<Verdict>
   /** Whether a text can be a secret of this scheme at all. */
   takesSecret?(secret: string): Promise<boolean>
   /** True where a copied request is refused after a while. Where it is not, the mapping must give the event's `id`. */
@@ -33,7 +51,9 @@ export interface AuthScheme {
    * The answer to an event by which a sender only asks whether the address is ours; undefined where it is no such event.
    * Asked of proven requests only, with the secret that proved them.
    */
-  handshake?(event: unknown, secret: string): Promise<object | undefined>
+  handshake?(event: unknown, secret: string, headers: Headers): Promise<Greeting | undefined>
+  /** The only status that its sender takes for a yes, where it repeats an event on any other. Default: any 2xx. */
+  readonly yes?: 200 | 204
 }
 
 /** Whether a copied request of this scheme is good for ever, in the hands of somebody who could make none. */
@@ -63,14 +83,21 @@ export function anyOf(name: string, schemes: Readonly<Record<string, AuthScheme>
         },
       })),
     ),
-    handshake: async (event, secret) => {
+    handshake: async (event, secret, headers) => {
       for (const [label, scheme] of entries) {
         const given = own(label, secret)
-        if (given !== undefined) return scheme.handshake?.(event, given)
+        if (given !== undefined) return scheme.handshake?.(event, given, headers)
       }
       return undefined
     },
   }
+}
+
+/** Which of them proved the sender is not told: 200 with a body is a yes for most. */
+function yesOf(schemes: readonly AuthScheme[]): Pick<AuthScheme, 'yes'> {
+  const [first, ...others] = new Set(schemes.map(({ yes }) => yes))
+  if (others.length === 0) return first === undefined ? {} : { yes: first }
+  return { yes: 200 }
 }
 
 /** Schemes that share their secrets; only where none of them takes another's. */
@@ -79,10 +106,13 @@ export function eitherOf(name: string, schemes: readonly AuthScheme[]): AuthSche
     name,
     async verify(request) {
       const verdicts = await Promise.all(schemes.map((scheme) => scheme.verify(request)))
-      return verdicts.includes(true) || (verdicts.includes('unavailable') ? 'unavailable' : false)
+      if (verdicts.includes(true)) return true
+      if (verdicts.includes('unavailable')) return 'unavailable'
+      return authFailures.findLast((failure) => verdicts.includes(failure)) ?? false
     },
     takesSecret: async (secret) => (await Promise.all(schemes.map(async (scheme) => scheme.takesSecret?.(secret) ?? true))).includes(true),
     eventId: (headers) => schemes.map((scheme) => scheme.eventId?.(headers)).find((id) => id !== undefined),
+    ...yesOf(schemes),
     ...(schemes.every(({ needsSecret }) => needsSecret === false) ? { needsSecret: false as const } : {}),
     ...(schemes.every(({ seesTime }) => seesTime === true)
       ? { seesTime: true as const }

@@ -10,7 +10,8 @@ import { readIsoTime } from '../../core/time.ts'
 import { decodeUtf8, parseJsonBody } from '../body.ts'
 import { decodeForm, isForm } from '../form.ts'
 import { decodeBase64, decodeBase64url, decodeHex, derToP1363, encodeHex, encodeUtf8 } from './encodings.ts'
-import type { AuthScheme, Unproven } from './scheme.ts'
+import type { AuthScheme, Unproven, Verdict } from './scheme.ts'
+import { urlForms } from './url-forms.ts'
 
 export type Algorithm = 'HMAC-SHA-1' | 'HMAC-SHA-256' | 'HMAC-SHA-512' | 'Ed25519' | 'ECDSA-P-256'
 
@@ -47,11 +48,15 @@ export interface SignatureDescriptor {
   /** How a secret (or public key) is written. Default UTF-8. Others than those with a required prefix are passed over. */
   readonly secret?: { readonly encoding: 'utf8' | 'base64' | 'hex'; readonly prefix?: string; readonly prefixRequired?: boolean }
   readonly handshake?: AuthScheme['handshake']
+  readonly yes?: AuthScheme['yes']
 }
 
 export interface SignatureOptions {
   readonly toleranceSeconds?: number
-  /** The URL as the sender knows it, without a query, where a proxy in front changes it. The request's query is put behind it. */
+  /**
+   * The URL as the sender knows it, without a query, where a proxy in front changes its host or path. The request's query is
+   * put behind it. Ports, escaping, a slash at the end and http in place of https need no mention (`url-forms.ts`).
+   */
   readonly url?: string
 }
 
@@ -62,7 +67,7 @@ const maxSignatures = 8
 /** @throws where the description cannot be */
 export function signature(descriptor: SignatureDescriptor, options: SignatureOptions = {}): AuthScheme {
   checkDescriptor(descriptor)
-  const { id, timestamp, handshake } = descriptor
+  const { id, timestamp, handshake, yes } = descriptor
   return {
     name: descriptor.name,
     verify: (request) => verify(descriptor, options, request),
@@ -70,33 +75,47 @@ export function signature(descriptor: SignatureDescriptor, options: SignatureOpt
     ...(timestamp === undefined ? {} : { seesTime: true as const }),
     ...(id === undefined ? {} : { eventId: (headers: Headers) => headers.get(id) ?? undefined }),
     ...(handshake === undefined ? {} : { handshake }),
+    ...(yes === undefined ? {} : { yes }),
   }
 }
 
-async function verify(descriptor: SignatureDescriptor, options: SignatureOptions, request: Unproven): Promise<boolean> {
-  const { algorithm } = descriptor
-  const given = partsOf(request, descriptor.signature)
-    .map((text) => signatureBytes(text, descriptor))
-    .filter((bytes) => bytes !== undefined)
-  if (given.length === 0 || given.length > maxSignatures) return false
-  if (!isNear(descriptor, options, request)) return false
-  const signed = await signedContent(descriptor, options, request)
-  if (signed === undefined) return false
-  let proven = false
-  for (const secret of request.secrets) {
-    const key = await keyOf(descriptor, secret)
-    if (key === undefined) continue
-    for (const bytes of given) proven = (await crypto.subtle.verify(verifyWith(algorithm), key, bytes, signed)) || proven
+async function verify(descriptor: SignatureDescriptor, options: SignatureOptions, request: Unproven): Promise<Verdict> {
+  const { algorithm, signed } = descriptor
+  const texts = partsOf(request, descriptor.signature)
+  const given = texts.map((text) => signatureBytes(text, descriptor)).filter((bytes) => bytes !== undefined)
+  if (texts.length === 0) return isThere(request, descriptor.signature) ? 'malformed' : 'header_missing'
+  if (given.length === 0 || given.length > maxSignatures) return 'malformed'
+  const late = lateness(descriptor, options, request)
+  if (late !== undefined) return late
+  const form = signed.includes('{form}') ? await formContent(request) : ''
+  if (form === undefined) return 'malformed'
+  const keys = (await Promise.all(request.secrets.map((secret) => keyOf(descriptor, secret)))).filter((key) => key !== undefined)
+  if (keys.length === 0) return 'no_secret'
+  for (const url of signed.includes('{url}') ? urlForms(request.url, options.url) : [request.url]) {
+    const content = signedContent(descriptor, url, form, request)
+    if (content === undefined) return 'header_missing'
+    let proven = false
+    for (const key of keys)
+      for (const bytes of given) proven = (await crypto.subtle.verify(verifyWith(algorithm), key, bytes, content)) || proven
+    if (proven) return true
   }
-  return proven
+  return 'mismatch'
 }
 
-function partsOf({ headers, body }: Unproven, part: Part): readonly string[] {
+function partsOf(request: Unproven, part: Part): readonly string[] {
   const { separator, prefix = '' } = part
-  const text = 'header' in part ? headers.get(part.header) : fieldOf(parseJsonBody(body), part.field)
+  const text = textAt(request, part)
   if (text === null) return []
   const items = separator === undefined ? [text] : text.split(separator).map((item) => item.trim())
   return items.filter((item) => item.startsWith(prefix) && item.length > prefix.length).map((item) => item.slice(prefix.length))
+}
+
+function isThere(request: Unproven, part: Part): boolean {
+  return (textAt(request, part) ?? '') !== ''
+}
+
+function textAt({ headers, body }: Unproven, part: Part): string | null {
+  return 'header' in part ? headers.get(part.header) : fieldOf(parseJsonBody(body), part.field)
 }
 
 function fieldOf(json: unknown, path: string): string | null {
@@ -130,12 +149,15 @@ function decode(text: string, encoding: 'utf8' | 'hex' | 'base64' | 'base64url')
   }
 }
 
-function isNear({ timestamp, toleranceSeconds }: SignatureDescriptor, options: SignatureOptions, request: Unproven): boolean {
-  if (timestamp === undefined) return true
+/** Why a timestamp is none that may be taken; undefined where it is. */
+function lateness({ timestamp, toleranceSeconds }: SignatureDescriptor, options: SignatureOptions, request: Unproven) {
+  if (timestamp === undefined) return undefined
   const [text, ...others] = partsOf(request, timestamp)
-  const atMs = text === undefined || others.length > 0 ? undefined : readTime(text, timestamp.unit)
+  if (text === undefined) return isThere(request, timestamp) ? 'malformed' : 'header_missing'
+  const atMs = others.length > 0 ? undefined : readTime(text, timestamp.unit)
+  if (atMs === undefined) return 'malformed'
   const withinMs = 1_000 * (options.toleranceSeconds ?? toleranceSeconds ?? defaultToleranceSeconds)
-  return atMs !== undefined && Math.abs(request.nowMs - atMs) <= withinMs
+  return Math.abs(request.nowMs - atMs) <= withinMs ? undefined : 'stale'
 }
 
 /** Strictly: a lax parser would read "1e9", "0x1" or "12abc". */
@@ -147,18 +169,13 @@ function readTime(text: string, unit: 's' | 'ms' | 'iso'): number | undefined {
 
 const placeholder = /\{(body|timestamp|nonce|id|method|url|form)\}/
 
-async function signedContent(
-  descriptor: SignatureDescriptor,
-  options: SignatureOptions,
-  request: Unproven,
-): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  const url = options.url === undefined ? request.url : options.url + new URL(request.url).search
+function signedContent(descriptor: SignatureDescriptor, url: string, form: string, request: Unproven): Uint8Array<ArrayBuffer> | undefined {
   const parts: Uint8Array<ArrayBuffer>[] = []
   for (const [index, piece] of descriptor.signed.split(placeholder).entries()) {
     if (index % 2 === 0) parts.push(encodeUtf8(piece))
     else if (piece === 'body') parts.push(request.body)
     else {
-      const text = piece === 'form' ? await formContent(url, request) : textOf(piece, url, descriptor, request)
+      const text = piece === 'form' ? form : textOf(piece, url, descriptor, request)
       if (text === undefined) return undefined
       parts.push(encodeUtf8(text))
     }
@@ -187,9 +204,9 @@ function textOf(name: string, url: string, { id, nonce, timestamp }: SignatureDe
   }
 }
 
-async function formContent(url: string, { headers, body }: Unproven): Promise<string | undefined> {
+async function formContent({ url, headers, body }: Unproven): Promise<string | undefined> {
   if (!isForm(headers.get('content-type'))) {
-    const hash = new URL(url).searchParams.get('bodySHA256')
+    const hash = new URL(url).searchParams.get('bodySHA256')?.toLowerCase()
     return hash === encodeHex(new Uint8Array(await crypto.subtle.digest('SHA-256', body))) ? '' : undefined
   }
   // As the event will be read, or what is proven and what is mapped could differ.

@@ -1,11 +1,15 @@
 /** Secrets that are sent as they are. They prove the sender, not the body, and a copied request can be sent again. */
 import type { Lane } from '../../core/update.ts'
 import { decodeBase64 } from './encodings.ts'
-import type { AuthScheme } from './scheme.ts'
+import type { AuthFailure, AuthScheme, Verdict } from './scheme.ts'
 
 /** `Authorization: Bearer <secret>`. */
 export function bearer(): AuthScheme {
-  return { name: 'bearer', carriesSecret: true, verify: ({ headers, secrets }) => verifyBearer(headers.get('authorization'), secrets) }
+  return {
+    name: 'bearer',
+    carriesSecret: true,
+    verify: ({ headers, secrets }) => judge(headers.get('authorization'), secrets, verifyBearer),
+  }
 }
 
 /** The secret in a header of its own. */
@@ -13,10 +17,7 @@ export function apiKey(header: string): AuthScheme {
   return {
     name: 'api-key',
     carriesSecret: true,
-    async verify({ headers, secrets }) {
-      const given = headers.get(header)
-      return given !== null && isOneOf(given, secrets)
-    },
+    verify: ({ headers, secrets }) => judge(headers.get(header), secrets, isOneOf),
   }
 }
 
@@ -25,9 +26,19 @@ export function basic(): AuthScheme {
   return {
     name: 'basic',
     carriesSecret: true,
-    verify: ({ headers, secrets }) => verifyBasic(headers.get('authorization'), secrets),
+    verify: ({ headers, secrets }) => judge(headers.get('authorization'), secrets, verifyBasic),
     takesSecret: async (secret) => /^[^:]+:./.test(secret),
   }
+}
+
+async function judge(
+  text: string | null,
+  secrets: readonly string[],
+  fits: (text: string, secrets: readonly string[]) => Promise<boolean>,
+): Promise<Verdict> {
+  if (text === null || text === '') return 'header_missing'
+  if (secrets.length === 0) return 'no_secret'
+  return (await fits(text, secrets)) || 'mismatch'
 }
 
 /** Whether an Authorization header carries one of the `user:password` pairs, in UTF-8 (RFC 7617); in constant time. */
@@ -48,10 +59,16 @@ export interface ApiToken {
   readonly lane: Lane
 }
 
-/** The lane of the token that an Authorization header carries; undefined where it carries none. All are compared. */
-export async function laneOfBearer(header: string | null, tokens: readonly ApiToken[]): Promise<Lane | undefined> {
+/** The lane of the token that an Authorization header carries, or why it is none. All are compared. */
+export async function laneOfBearer(
+  header: string | null,
+  tokens: readonly ApiToken[],
+): Promise<{ readonly lane: Lane } | { readonly why: AuthFailure }> {
+  if (tokens.length === 0) return { why: 'no_secret' }
+  if (header === null) return { why: 'header_missing' }
   const lanes = await Promise.all(tokens.map(async ({ token, lane }) => ((await verifyBearer(header, [token])) ? lane : undefined)))
-  return lanes.find((lane) => lane !== undefined)
+  const lane = lanes.find((one) => one !== undefined)
+  return lane === undefined ? { why: 'mismatch' } : { lane }
 }
 
 /** Compares with every secret, so that time tells neither which one fits nor how much of it. */

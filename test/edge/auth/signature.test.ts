@@ -2,9 +2,10 @@ import { createHash, createHmac, generateKeyPairSync, sign as nodeSign } from 'n
 import { describe, expect, it } from 'vitest'
 import { decodeBase64, decodeBase64url, decodeHex, derToP1363, encodeHex, encodeUtf8 } from '../../../src/edge/auth/encodings.ts'
 import { discord, slack } from '../../../src/edge/auth/presets.ts'
-import { anyOf, eitherOf } from '../../../src/edge/auth/scheme.ts'
+import { type AuthFailure, anyOf, eitherOf } from '../../../src/edge/auth/scheme.ts'
 import { type SignatureDescriptor, type SignatureOptions, signature } from '../../../src/edge/auth/signature.ts'
 import { bearer } from '../../../src/edge/auth/tokens.ts'
+import { plain } from '../../support/verdict.ts'
 
 const nowMs = 1_790_000_000_000
 const url = 'https://relay.example/hooks/x?y=1'
@@ -17,7 +18,7 @@ const base: SignatureDescriptor = {
 }
 const hmac = (content: string, algorithm = 'sha256', encoding: 'hex' | 'base64' | 'base64url' = 'hex') =>
   createHmac(algorithm, secret).update(content).digest(encoding)
-const verify = (
+const judge = (
   more: Partial<SignatureDescriptor>,
   headers: Record<string, string>,
   { body = 'body', secrets = [secret], options = {} as SignatureOptions } = {},
@@ -30,6 +31,11 @@ const verify = (
     secrets,
     nowMs,
   })
+const verify = (
+  more: Partial<SignatureDescriptor>,
+  headers: Record<string, string>,
+  { body = 'body', secrets = [secret], options = {} as SignatureOptions } = {},
+) => judge(more, headers, { body, secrets, options }).then(plain)
 
 describe('a description that can’t be', () => {
   it.each<[string, Partial<SignatureDescriptor>, string]>([
@@ -66,7 +72,7 @@ describe('what a scheme says of itself', () => {
 
   it('how it answers a greeting', async () => {
     const handshake = async (event: unknown, word: string) => ({ event, word })
-    expect(await signature({ ...base, handshake }).handshake?.('hello', 's')).toEqual({ event: 'hello', word: 's' })
+    expect(await signature({ ...base, handshake }).handshake?.('hello', 's', new Headers())).toEqual({ event: 'hello', word: 's' })
   })
 })
 
@@ -204,7 +210,7 @@ describe('what is signed', () => {
       const body = Uint8Array.of(0x61, 0x3d, 0xff)
       const headers = new Headers({ 'content-type': 'application/x-www-form-urlencoded', 'x-signature': hmac(url) })
       const request = { method: 'POST', url, headers, body, secrets: [secret], nowMs }
-      expect(await signature({ ...base, ...more }).verify(request)).toBe(false)
+      expect(await signature({ ...base, ...more }).verify(request)).toBe('malformed')
     })
 
     it('of another body the hash stands in the URL, and is signed with it', async () => {
@@ -222,8 +228,9 @@ describe('what is signed', () => {
         })
       }
       expect(await of(`bodySHA256=${hash}`, '{"a":1}')).toBe(true)
-      expect(await of(`bodySHA256=${hash}`, '{"a":2}')).toBe(false)
-      expect(await of('y=1', '{"a":1}')).toBe(false)
+      expect(await of(`bodySHA256=${hash}`, '{"a":2}')).toBe('malformed')
+      expect(await of('y=1', '{"a":1}')).toBe('malformed')
+      expect(await of(`bodySHA256=${hash.toUpperCase()}`, '{"a":1}')).toBe(true)
     })
   })
 
@@ -240,7 +247,7 @@ describe('what is signed', () => {
     const scheme = signature(base)
     const request = { method: 'POST', url, headers: new Headers({ 'x-signature': given }), body, secrets: [secret], nowMs }
     expect(await scheme.verify(request)).toBe(true)
-    expect(await scheme.verify({ ...request, body: Uint8Array.of(0xff, 0x00, 0xff) })).toBe(false)
+    expect(await scheme.verify({ ...request, body: Uint8Array.of(0xff, 0x00, 0xff) })).toBe('mismatch')
   })
 
   it('a text in a field of the body is found by names, and only the body’s own', async () => {
@@ -319,6 +326,34 @@ describe('timestamps are read strictly', () => {
   })
 })
 
+describe('why a request proves nothing, for the log', () => {
+  const timed: Partial<SignatureDescriptor> = { signed: '{timestamp}.{body}', timestamp: { header: 'x-time', unit: 's' } }
+  const at = String(nowMs / 1_000)
+  const good = { 'x-signature': hmac(`${at}.body`), 'x-time': at }
+  it.each<[string, Record<string, string>, readonly string[], AuthFailure | true]>([
+    ['nothing', good, [secret], true],
+    ['no signature', { 'x-time': at }, [secret], 'header_missing'],
+    ['no time', { 'x-signature': good['x-signature'] }, [secret], 'header_missing'],
+    ['no hex', { ...good, 'x-signature': 'xyz' }, [secret], 'malformed'],
+    ['no number', { ...good, 'x-time': 'now' }, [secret], 'malformed'],
+    ['too old', { ...good, 'x-time': String(Number(at) - 301) }, [secret], 'stale'],
+    ['another secret', good, ['another-secret'], 'mismatch'],
+    ['no secret of this kind', good, [''], 'no_secret'],
+  ])('%s', async (_, headers, secrets, why) => {
+    expect(await judge(timed, headers, { secrets: [...secrets] })).toBe(why)
+  })
+
+  it('of several schemes the one that came nearest counts; where one lacks its secret, nobody can judge', async () => {
+    const scheme = anyOf('x', { signed: signature({ ...base, ...timed }), plain: bearer() })
+    const of = (headers: Record<string, string>, ...secrets: string[]) =>
+      scheme.verify({ method: 'POST', url, headers: new Headers(headers), body: encodeUtf8('body'), secrets, nowMs })
+    expect(await of({}, 'plain:word')).toBe('header_missing')
+    expect(await of({ authorization: 'Bearer other' }, 'plain:word')).toBe('mismatch')
+    expect(await of(good, 'plain:word')).toBe('no_secret')
+    expect(await of({ ...good, 'x-time': '1' }, `signed:${secret}`)).toBe('stale')
+  })
+})
+
 describe('several signatures and secrets', () => {
   const more: Partial<SignatureDescriptor> = { signature: { header: 'x-signature', separator: ' ', prefix: 'v1,', encoding: 'base64' } }
   const good = `v1,${hmac('body', 'sha256', 'base64')}`
@@ -354,7 +389,7 @@ describe('several signatures and secrets', () => {
     const key = 'ab'.repeat(32)
     const scheme = anyOf('x', { discord: discord(), slack: slack(), plain: bearer() })
     const bears = (token: string, secrets: readonly string[]) =>
-      scheme.verify({ ...request, headers: new Headers({ authorization: `Bearer ${token}` }), secrets })
+      scheme.verify({ ...request, headers: new Headers({ authorization: `Bearer ${token}` }), secrets }).then(plain)
     expect(await bears('word', ['discord:x', 'plain:word'])).toBe(true)
     for (const secrets of [[`discord:${key}`], [key], ['plain', 'plain:'], [`plain:discord:${key}`]]) {
       expect(await bears(key, secrets)).toBe(false)
@@ -371,17 +406,17 @@ describe('several signatures and secrets', () => {
       await scheme.takesSecret?.(key),
     ]).toEqual([true, false, false])
     const challenge = { type: 'url_verification', challenge: 'c' }
-    expect([await scheme.handshake?.(challenge, 'slack:s'), await scheme.handshake?.(challenge, 'plain:s')]).toEqual([
-      { challenge: 'c' },
-      undefined,
-    ])
+    expect([
+      await scheme.handshake?.(challenge, 'slack:s', new Headers()),
+      await scheme.handshake?.(challenge, 'plain:s', new Headers()),
+    ]).toEqual([{ challenge: 'c' }, undefined])
   })
 })
 
-describe('decoders: one text for each sequence of bytes', () => {
+describe('decoders: one text for each sequence of bytes, but for the case of hex', () => {
   it.each<[string, (text: string) => Uint8Array | undefined, string, string | undefined]>([
     ['hex', decodeHex, '00ff', '00ff'],
-    ['hex in capitals', decodeHex, '00FF', undefined],
+    ['hex in capitals', decodeHex, '00FF', '00ff'],
     ['half a byte', decodeHex, '0', undefined],
     ['base64', decodeBase64, 'AP8=', '00ff'],
     ['base64 without its padding', decodeBase64, 'AP8', undefined],

@@ -32,7 +32,7 @@ describe('tokens', () => {
         method: 'POST',
         url: 'https://relay.example/hooks/x',
       }),
-    ).toBe(false)
+    ).toBe('no_secret')
   })
 
   it('a token is compared whole: of a thousand others none is taken for it', async () => {
@@ -46,10 +46,11 @@ describe('tokens', () => {
       { token: 'first', lane: 'high' },
       { token: 'second', lane: 'bulk' },
     ] as const
-    expect(await laneOfBearer('Bearer first', tokens)).toBe('high')
-    expect(await laneOfBearer('Bearer second', tokens)).toBe('bulk')
-    expect(await laneOfBearer('Bearer third', tokens)).toBeUndefined()
-    expect(await laneOfBearer(null, tokens)).toBeUndefined()
+    expect(await laneOfBearer('Bearer first', tokens)).toEqual({ lane: 'high' })
+    expect(await laneOfBearer('Bearer second', tokens)).toEqual({ lane: 'bulk' })
+    expect(await laneOfBearer('Bearer third', tokens)).toEqual({ why: 'mismatch' })
+    expect(await laneOfBearer(null, tokens)).toEqual({ why: 'header_missing' })
+    expect(await laneOfBearer('Bearer first', [])).toEqual({ why: 'no_secret' })
   })
 
   it('a key may stand in a header of its own', async () => {
@@ -64,9 +65,9 @@ describe('tokens', () => {
         nowMs: 0,
       })
     expect(await request({ 'x-api-key': 'right' }, ['wrong', 'right'])).toBe(true)
-    expect(await request({ 'x-api-key': 'right' }, ['wrong'])).toBe(false)
-    expect(await request({ authorization: 'Bearer right' }, ['right'])).toBe(false)
-    expect(await request({ 'x-api-key': '' }, [])).toBe(false)
+    expect(await request({ 'x-api-key': 'right' }, ['wrong'])).toBe('mismatch')
+    expect(await request({ authorization: 'Bearer right' }, ['right'])).toBe('header_missing')
+    expect(await request({ 'x-api-key': '' }, [])).toBe('header_missing')
   })
 
   it.each([

@@ -1,0 +1,52 @@
+/**
+ * The forms of one address that a sender may have signed: with and without the default port, with a slash at its end or
+ * none, escaped more or less, and as https where a proxy in front made http of it.
+ *
+ * All name the same resource, so that none proves more than another.
+ */
+
+const parts = /^(https?):\/\/((?:[^/?#@]*@)?)(\[[^\]]*\]|[^/?#:]*)(:\d+)?([^?#]*)(\?[^#]*)?/i
+
+/** @param known the address as the sender knows it, where the deployer says so: its scheme is the only one, and the query is the request's */
+export function urlForms(requested: string, known?: string): readonly string[] {
+  const url = known === undefined ? requested : known + new URL(requested).search
+  const [, scheme = '', userInfo = '', host = '', port = '', path = '', query = ''] = parts.exec(url) ?? []
+  if (host === '') return [url]
+  const schemes = known === undefined && scheme.toLowerCase() === 'http' ? ['http', 'https'] : [scheme.toLowerCase()]
+  const origins = schemes.flatMap((one) =>
+    [port, '', one === 'https' ? ':443' : ':80'].map((onePort) => `${one}://${userInfo}${host}${onePort}`),
+  )
+  const slashed = path.endsWith('/') ? path : `${path}/`
+  const rests = [path, slashed.slice(0, -1), slashed].flatMap((one) => escapings(one, query))
+  return [...new Set([url, ...origins.flatMap((one) => rests.map((rest) => one + rest))])]
+}
+
+/** HubSpot signs these as they are, and escapes all others. */
+const plainAtHubspot = /%(3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)/gi
+
+/** As it came; with what HubSpot leaves plain; with what a URL parser escapes plain; all plain; and a query escaped throughout. */
+function escapings(path: string, query: string): readonly string[] {
+  const came = path + query
+  const ways = [
+    (text: string) => text.replace(plainAtHubspot, decodeURIComponent),
+    decodeURI,
+    (text: string) => decodeURI(text).replace(plainAtHubspot, decodeURIComponent),
+    decodeURIComponent,
+    () => path + escapedThroughout(query),
+  ]
+  return [came, ...ways.map((way) => tried(way, came))]
+}
+
+/** As Twilio's own library tries it for senders that do. */
+function escapedThroughout(query: string): string {
+  return query.replace(/[^?&=]+/g, (text) => encodeURIComponent(decodeURIComponent(text.replaceAll('+', ' '))))
+}
+
+/** What is no escaped UTF-8 was signed as it came, or not at all. */
+function tried(way: (text: string) => string, text: string): string {
+  try {
+    return way(text)
+  } catch {
+    return text
+  }
+}

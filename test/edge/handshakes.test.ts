@@ -1,0 +1,256 @@
+/** What a sender asks before it sends, which yes it takes, and what is logged of those who proved nothing. */
+import { createHmac } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import * as z from 'zod'
+import { createApp } from '../../src/edge/app.ts'
+import {
+  type AuthScheme,
+  anyOf,
+  apiKey,
+  bearer,
+  discord,
+  github,
+  line,
+  mailgun,
+  type Preset,
+  paddle,
+  slack,
+  stripe,
+  workos,
+  zoom,
+} from '../../src/edge/auth/index.ts'
+import { eitherOf } from '../../src/edge/auth/scheme.ts'
+import { source } from '../../src/edge/source.ts'
+import { createUnproven } from '../../src/edge/unproven.ts'
+import { createWorld, type World } from '../support/world.ts'
+import { senders } from './auth/senders.ts'
+
+const wire = { method: 'post', origin: 'https://demo.tt.omtrdc.net', clientCode: 'demo' } as const
+const event = z.object({ id: z.string(), customer: z.string(), tier: z.string() }).loose()
+
+/** A relay whose one source takes what has an id, and quarantines all else. */
+function relayFor(world: World, auth: AuthScheme, secrets: readonly string[]) {
+  const told: [string, string][] = []
+  const app = createApp({
+    settings: { targetClientCode: 'demo', apiTokens: [], hookSecrets: new Map(secrets.length === 0 ? [] : [['desk', secrets]]) },
+    sources: [
+      source('desk', {
+        auth,
+        schema: event,
+        acceptsCopies: true,
+        map: (e) => ({ id: e.id, visitor: { thirdPartyId: e.customer }, attributes: { tier: e.tier } }),
+      }),
+    ],
+    prepare: world.prepare,
+    wire,
+    deliver: (updates, lane) => world.deliver(updates, lane),
+    bury: (dead) => world.backlog.bury(dead),
+    ready: () => Promise.reject(new Error('not here')),
+    operator: {} as never,
+    clock: world.clock,
+    unproven: (name, why) => void told.push([name, why]),
+  })
+  const post = async (body: string, headers: Readonly<Record<string, string>>, path = '/hooks/desk') => {
+    const answer = await app.fetch(
+      new Request(`https://relay.example${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body,
+      }),
+    )
+    const text = await answer.text()
+    return { status: answer.status, headers: answer.headers, answer: text === '' ? undefined : (JSON.parse(text) as object) }
+  }
+  return { post, told }
+}
+
+/** Sends as the preset's own sender signs. */
+async function asVendor(name: string, make: Preset) {
+  const world = await createWorld()
+  const vendor = senders[name]
+  if (vendor === undefined) throw new Error(name)
+  const [secret] = vendor.secrets
+  const { post } = relayFor(world, make(), [secret])
+  return {
+    world,
+    send: async (body: object, more: Readonly<Record<string, string>> = {}) => {
+      const text = JSON.stringify(body)
+      const { headers } = await vendor.sign(text, world.clock.now(), secret)
+      return post(text, { ...headers, ...more })
+    },
+  }
+}
+
+const update = { id: 'e1', customer: 'visitor-1', tier: 'gold' }
+
+describe('Discord', () => {
+  const application = { version: 1, application_id: '1' }
+  it('its ping is answered 204 without a body, and its events are events', async () => {
+    const { world, send } = await asVendor('discord', discord)
+    expect(await send({ ...application, type: 0 })).toMatchObject({ status: 204, answer: undefined })
+    const sent = { ...application, ...update, type: 1, event: { type: 'APPLICATION_AUTHORIZED', timestamp: '2026-11-25T10:00:00Z' } }
+    expect(await send(sent)).toMatchObject({ status: 204, answer: undefined })
+    expect([world.profile(), await world.dead()]).toEqual([{ tier: 'gold' }, []])
+  })
+
+  it('the ping of an interactions endpoint is answered with its like', async () => {
+    const { send } = await asVendor('discord', discord)
+    expect(await send({ ...application, id: '5', token: 't', type: 1 })).toMatchObject({ status: 200, answer: { type: 1 } })
+  })
+
+  it.each([
+    { ...application, type: 1, event: { type: 'ENTITLEMENT_CREATE' } },
+    { ...application, type: 0, event: { type: 'ENTITLEMENT_CREATE' } },
+    { ...application, type: 1, token: 't', event: null },
+    { ...application, type: 1 },
+    { type: 0 },
+    { ...application, type: 2, token: 't' },
+  ])('%j is none', async (body) => {
+    const { world, send } = await asVendor('discord', discord)
+    expect(await send(body)).toMatchObject({ status: 204 })
+    expect((await world.dead()).length).toBe(1)
+  })
+})
+
+describe('GitHub', () => {
+  const ping = { zen: 'Keep it logically awesome.', hook_id: 1, hook: { type: 'Repository', id: 1 } }
+  it('its ping is answered, and kept nowhere', async () => {
+    const { world, send } = await asVendor('github', github)
+    expect(await send(ping, { 'x-github-event': 'ping' })).toMatchObject({ status: 200, answer: { status: 'pong' } })
+    expect(await world.dead()).toEqual([])
+    expect(await github().handshake?.({ payload: JSON.stringify(ping) }, '', new Headers({ 'x-github-event': 'ping' }))).toBeDefined()
+  })
+
+  it('an event is no ping, whatever its unsigned header says, nor is a ping of another name', async () => {
+    const { world, send } = await asVendor('github', github)
+    expect(await send(update, { 'x-github-event': 'ping' })).toMatchObject({ answer: { status: 'submitted' } })
+    expect(await send({ ...update, ...ping, id: 'e2' }, { 'x-github-event': 'push' })).toMatchObject({ answer: { id: 'e2' } })
+    expect(await world.dead()).toEqual([])
+  })
+})
+
+describe('LINE and Slack', () => {
+  it('LINE’s trial has no events, and wants 200', async () => {
+    const { world, send } = await asVendor('line', line)
+    expect(await send({ destination: 'U1', events: [] })).toMatchObject({ status: 200 })
+    expect(await world.dead()).toEqual([])
+    expect(await send({ destination: 'U1', events: [{ type: 'follow' }] })).toMatchObject({
+      status: 200,
+      answer: { status: 'quarantined' },
+    })
+  })
+
+  it('Slack’s look at the certificate of a command’s address, which is no command', async () => {
+    const { handshake } = slack()
+    expect(await handshake?.({ ssl_check: '1', token: 't' }, '', new Headers())).toEqual({})
+    expect(await handshake?.({ ssl_check: '1', command: '/tier', token: 't' }, '', new Headers())).toBeUndefined()
+    expect(await handshake?.({ type: 'event_callback', challenge: 'c' }, '', new Headers())).toBeUndefined()
+  })
+})
+
+describe('the sender’s own yes', () => {
+  it.each(Object.entries({ zoom, paddle, line, workos }))(
+    '%s takes 200 and nothing else: for deferred, quarantined and repeated events too',
+    async (name, make) => {
+      const { world, send } = await asVendor(name, make)
+      await world.ledger.pause(true)
+      expect(await send(update)).toMatchObject({ status: 200, answer: { id: 'e1', status: 'deferred' } })
+      await world.settled()
+      expect(await send(update)).toMatchObject({ status: 200, answer: { status: 'duplicate' } })
+      expect(await send({ strange: 1 })).toMatchObject({ status: 200, answer: { status: 'quarantined' } })
+    },
+  )
+
+  it('Mailgun too, whose signature stands in the body', async () => {
+    const world = await createWorld()
+    const { post } = relayFor(world, mailgun(), ['key-made-up'])
+    const timestamp = String(Math.floor(world.clock.now() / 1_000))
+    const signature = {
+      timestamp,
+      token: 'token',
+      signature: createHmac('sha256', 'key-made-up').update(`${timestamp}token`).digest('hex'),
+    }
+    await world.ledger.pause(true)
+    expect(await post(JSON.stringify({ ...update, signature }), {})).toMatchObject({ status: 200, answer: { status: 'deferred' } })
+    expect(await post(JSON.stringify({ signature }), {})).toMatchObject({ status: 200, answer: { status: 'quarantined' } })
+    expect((await post('{}', {})).status).toBe(401)
+  })
+
+  it('a no stays a no, and who takes any 2xx is told 202', async () => {
+    const { world, send } = await asVendor('stripe', stripe)
+    expect(await send({ strange: 1 })).toMatchObject({ status: 202, answer: { status: 'quarantined' } })
+    expect(await relayFor(world, zoom(), ['a-made-up-secret']).post('{}', {})).toMatchObject({ status: 401 })
+  })
+
+  it('of several schemes with a different yes it is 200, which most take', () => {
+    expect(eitherOf('x', [zoom(), paddle()]).yes).toBe(200)
+    expect(anyOf('x', { zoom: zoom(), plain: bearer() }).yes).toBe(200)
+    expect(anyOf('x', { key: apiKey('x-key'), plain: bearer() })).not.toHaveProperty('yes')
+    expect(eitherOf('x', [discord()]).yes).toBe(204)
+  })
+})
+
+describe('who proves nothing', () => {
+  it('is told so without a reason, which is logged with the source’s name', async () => {
+    const world = await createWorld()
+    const { post, told } = relayFor(world, bearer(), ['a-made-up-secret'])
+    const missing = await post('{}', {})
+    const other = await post('{}', { authorization: 'Bearer other' })
+    expect([missing.status, other.status, missing.answer]).toEqual([401, 401, other.answer])
+    expect(told).toEqual([
+      ['desk', 'header_missing'],
+      ['desk', 'mismatch'],
+    ])
+  })
+
+  it('where no secret is set, or none that the scheme can read, nobody is refused: the sender comes back', async () => {
+    const world = await createWorld()
+    for (const [auth, secrets] of [
+      [bearer(), []],
+      [discord(), ['no-public-key']],
+    ] as const) {
+      const { post, told } = relayFor(world, auth, secrets)
+      const signed = {
+        authorization: 'Bearer x',
+        'x-signature-timestamp': String(Math.floor(world.clock.now() / 1_000)),
+        'x-signature-ed25519': 'ab'.repeat(64),
+      }
+      const { status, headers, answer } = await post('{}', signed)
+      expect([status, Number(headers.get('retry-after')) > 0, told]).toEqual([503, true, [['desk', 'no_secret']]])
+      expect(JSON.stringify(answer)).not.toContain('secret')
+    }
+  })
+
+  it('a scheme of a deployer’s own that says no gives no reason, and a strange verdict is a no', async () => {
+    const world = await createWorld()
+    for (const verdict of [false, 'yes', undefined]) {
+      const { post, told } = relayFor(world, { name: 'own', verify: async () => verdict as never }, ['a-made-up-secret'])
+      expect([(await post('{}', {})).status, told]).toEqual([401, [['desk', 'mismatch']]])
+    }
+  })
+
+  it('a flood is one line a minute, which says how many; each source and reason has its own', () => {
+    const lines: object[] = []
+    const counted: object[] = []
+    let nowMs = 0
+    const tell = createUnproven({
+      clock: { now: () => nowMs },
+      memory: new Map(),
+      log: (name, details) => lines.push({ name, ...details }),
+      count: (counters) => counted.push(counters),
+    })
+    for (; nowMs < 60_000; nowMs += 1_000) tell('desk', 'mismatch')
+    tell('desk', 'stale')
+    tell('desk', 'mismatch')
+    expect(lines).toEqual([
+      { name: 'unauthenticated', source: 'desk', why: 'mismatch', count: 1 },
+      { name: 'unauthenticated', source: 'desk', why: 'stale', count: 1 },
+      { name: 'unauthenticated', source: 'desk', why: 'mismatch', count: 60 },
+    ])
+    expect(counted.at(-1)).toEqual({ unauthenticated: 60, 'unauthenticated.desk': 60 })
+    // A clock that was set back.
+    nowMs = -1e9
+    tell('desk', 'mismatch')
+    expect(lines.length).toBe(4)
+  })
+})
