@@ -174,9 +174,9 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
   async function mapAgain({ source: name, raw, eventId }: DeadLetter & { raw: string }, arrivalMs: number): Promise<Reading> {
     const source = parts.sources.find((candidate) => candidate.name === name)
     if (source === undefined) return { ok: false, reason: `there is no source ${name}` }
-    const event = parseEvent(source.format, new TextEncoder().encode(raw))
-    if (event === undefined) return { ok: false, reason: `the body is not ${source.format}` }
-    const mapped = await mapEvent(source, event, { eventId, arrivalMs }, prepare)
+    const parsed = parseEvent(source.format, new TextEncoder().encode(raw))
+    if (!parsed.ok) return parsed
+    const mapped = await mapEvent(source, parsed.event, { eventId, arrivalMs }, prepare)
     return mapped.ok ? { ok: true, updates: mapped.updates, lane: source.lane } : mapped
   }
 }

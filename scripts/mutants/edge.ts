@@ -13,6 +13,46 @@ const readiness = ['test/readiness.test.ts']
 
 export const edgeMutants: readonly Mutant[] = [
   {
+    name: 'a body unfolds to any size',
+    breaks: 'G8',
+    file: 'src/edge/content-encoding.ts',
+    find: 'if (size > maxBytes) {',
+    replace: 'if (size < 0) {',
+    tests: ['test/edge/kept.test.ts'],
+  },
+  {
+    name: 'what was signed before it was compressed is a stranger’s',
+    breaks: 'G2',
+    file: 'src/edge/hooks.ts',
+    find: 'if (before.ok) verdict = await',
+    replace: 'if (!before.ok) verdict = await',
+    tests: ['test/edge/kept.test.ts'],
+  },
+  {
+    name: 'an event that can’t be read is dropped',
+    breaks: 'G2',
+    file: 'src/edge/hooks.ts',
+    find: 'parts.prepare) : parsed',
+    replace: 'parts.prepare) : { ok: true, drafts: [], updates: [] }',
+    tests: ['test/edge/kept.test.ts'],
+  },
+  {
+    name: 'bytes that are no text are kept as question marks',
+    breaks: 'G2',
+    file: 'src/edge/hooks.ts',
+    find: 'raw: text ?? toBase64(raw)',
+    replace: 'raw: text ?? new TextDecoder().decode(raw)',
+    tests: ['test/edge/kept.test.ts'],
+  },
+  {
+    name: 'a charset is what we would like it to be',
+    breaks: 'G6',
+    file: 'src/edge/mapping.ts',
+    find: 'const text = decodeText(bytes, charsetOf(contentType))',
+    replace: "const text = decodeText(bytes, 'utf-8')",
+    tests: ['test/edge/kept.test.ts'],
+  },
+  {
     name: 'JSON ten times as deep',
     breaks: 'security',
     file: 'src/core/limits.ts',

@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises'
 import { buffer } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { createHasher } from '../core/hash.ts'
-import { readEventJson } from '../core/json.ts'
 import { createPrepare } from '../core/prepare.ts'
 import { type Preview, previewOf } from '../core/preview.ts'
 import { mapEvent, parseEvent } from '../edge/mapping.ts'
@@ -45,12 +44,13 @@ Exit 1 where the event can't be mapped.`,
 
     if (file === undefined && source.sample === undefined) throw new Misuse(`${name} has no sample: name a file`)
     const body = file === undefined ? undefined : decodeText(await readBytes(file), file, values.encoding)
-    const event = body === undefined ? source.sample : parseEvent(source.format, new TextEncoder().encode(body))
-    if (event === undefined) {
-      const read = source.format === 'form' ? undefined : readEventJson(body ?? '')
-      err(`${file ?? ''} ${read === undefined || read.ok ? 'is not a form' : read.reason}`)
+    const parsed =
+      body === undefined ? { ok: true as const, event: source.sample } : parseEvent(source.format, new TextEncoder().encode(body))
+    if (!parsed.ok) {
+      err(`${file ?? ''}: ${parsed.reason}`)
       return exit.failed
     }
+    const { event } = parsed
     source.read(event, (error) => err(`the mapping threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`))
     // An event that was kept for trying out may be old: it is shown all the same.
     const prepare = createPrepare({ hasher: await createHasher(nobodysHashKey), wire, retentionMs: Number.MAX_SAFE_INTEGER })

@@ -1,12 +1,14 @@
 /** `POST /hooks/{source}`: third-party webhooks. Proven first, on the raw bytes; only then read. */
 import type { Context } from 'hono'
+import { toBase64 } from '../core/backlog/seal.ts'
 import { errorName } from '../core/errors.ts'
 import { answerMany, answerOne, resultOf } from './answer.ts'
 import type { AppParts } from './app.ts'
 import { failureOf, type Greeting, type Unproven, type Verdict } from './auth/scheme.ts'
-import { type BodyRoom, readBody } from './body.ts'
+import { type BodyRoom, decodeText, readBody } from './body.ts'
+import { isEncoded, unfold, unfoldProblem } from './content-encoding.ts'
 import { type DryRun, dryRunOf, previewed } from './dry-run.ts'
-import { isOfFormat, type MappedEvent, mapEvent, parseEvent } from './mapping.ts'
+import { charsetOf, type MappedEvent, mapEvent, type ParsedEvent, parseEvent } from './mapping.ts'
 import { problem } from './problem.ts'
 import type { Source } from './source.ts'
 
@@ -17,33 +19,43 @@ export async function takeHook(c: Context, parts: AppParts, name: string, room: 
   if (dryRun === undefined) return problem(c, 'malformed', { detail: 'The query parameter dry_run is 1 or 0.' })
   const proven = await prove(c, parts, source, room)
   if (proven instanceof Response) return proven
-  const isReadable = isOfFormat(source.format, c.req.header('content-type') ?? null)
-  const event = isReadable ? parseEvent(source.format, proven.body) : undefined
-  const greeting = event === undefined ? undefined : await greet(parts, source, event, proven)
+  const parsed = await readEvent(source, proven)
+  const greeting = parsed.ok ? await greet(parts, source, parsed.event, proven.request) : undefined
   if (greeting !== undefined) return greeting === 'no_content' ? c.body(null, 204) : c.json(greeting)
-  if (!isReadable)
-    return problem(c, 'unsupported-media-type', { detail: `The source takes ${source.format === 'form' ? 'a form' : 'JSON'}.` })
-  if (event === undefined) return problem(c, 'malformed', { detail: `The body is not ${source.format === 'form' ? 'a form' : 'JSON'}.` })
-  const answer = await takeEvent(c, parts, source, { proven, event, dryRun })
+  const answer = await takeEvent(c, parts, source, { proven, parsed, dryRun })
   return dryRun === 'no' ? inSendersWords(answer, source) : answer
 }
 
+interface Proven {
+  readonly request: Unproven
+  /** The body that was signed: as it came, or as it was before it was compressed. */
+  readonly unfolded?: Uint8Array<ArrayBuffer>
+}
+
 /** The request, once its sender is proven; else the answer to it. */
-async function prove(c: Context, parts: AppParts, source: Source, room: BodyRoom): Promise<Unproven | Response> {
+async function prove(c: Context, parts: AppParts, source: Source, room: BodyRoom): Promise<Proven | Response> {
   const nowMs = parts.clock.now()
+  const { headers } = c.req.raw
   const read = await readBody(c.req.raw, source.maxBodyBytes, parts.clock, room)
   if (!read.ok) return problem(c, read.problem)
   const request: Unproven = {
     method: c.req.method,
     url: c.req.url,
-    headers: c.req.raw.headers,
+    headers,
     body: read.bytes,
     secrets: parts.settings.hookSecrets.get(source.name) ?? [],
     nowMs,
   }
-  const verdict = await verify(parts, source, request)
+  let verdict = await verify(parts, source, request)
   // Whatever else a scheme may give, only a yes is one.
-  if (verdict === true) return request
+  if (verdict === true) return { request }
+  const encoding = headers.get('content-encoding')
+  if (verdict !== 'unavailable' && verdict !== 'no_secret' && isEncoded(encoding)) {
+    // Some sign what they send, some what they had before they compressed it.
+    const before = await unfold(read.bytes, encoding, source.maxBodyBytes)
+    if (before.ok) verdict = await verify(parts, source, { ...request, body: before.bytes })
+    if (before.ok && verdict === true) return { request: { ...request, body: before.bytes }, unfolded: before.bytes }
+  }
   if (verdict !== 'unavailable') parts.unproven?.(source.name, failureOf(verdict))
   // Who can't judge refuses nobody.
   return verdict === 'unavailable' || verdict === 'no_secret'
@@ -51,18 +63,31 @@ async function prove(c: Context, parts: AppParts, source: Source, room: BodyRoom
     : problem(c, 'unauthenticated')
 }
 
+/** What its sender can't mend is read as far as it can be; what can't is kept, with the reason. */
+async function readEvent(source: Source, { request, unfolded }: Proven): Promise<ParsedEvent & { readonly raw: Uint8Array }> {
+  const { headers, body } = request
+  const encoding = headers.get('content-encoding')
+  const plain =
+    unfolded === undefined && isEncoded(encoding)
+      ? await unfold(body, encoding, source.maxBodyBytes)
+      : { ok: true as const, bytes: unfolded ?? body }
+  if (!plain.ok) return { ok: false, reason: `the body ${unfoldProblem(plain.why, source.maxBodyBytes)}`, raw: body }
+  return { ...parseEvent(source.format, plain.bytes, headers.get('content-type')), raw: plain.bytes }
+}
+
 async function takeEvent(
   c: Context,
   parts: AppParts,
   source: Source,
-  { proven, event, dryRun }: { proven: Unproven; event: unknown; dryRun: DryRun },
+  { proven, parsed, dryRun }: { proven: Proven; parsed: ParsedEvent & { readonly raw: Uint8Array }; dryRun: DryRun },
 ): Promise<Response> {
-  const { body: raw, headers, nowMs: arrivalMs } = proven
+  const { headers, nowMs: arrivalMs } = proven.request
+  const { raw } = parsed
   let eventId: string | undefined
   let mapped: MappedEvent
   try {
     eventId = source.auth.eventId?.(headers)
-    mapped = await mapEvent(source, event, { eventId, arrivalMs }, parts.prepare)
+    mapped = parsed.ok ? await mapEvent(source, parsed.event, { eventId, arrivalMs }, parts.prepare) : parsed
   } catch (error) {
     // Without its id it would pass for another event: a person decides.
     mapped = { ok: false, reason: `the id of ${source.auth.name} threw ${errorName(error)}` }
@@ -118,15 +143,18 @@ async function quarantine(
   source: Source,
   { raw, arrivalMs, detail, eventId }: { raw: Uint8Array; arrivalMs: number; detail: string; eventId: string | undefined },
 ): Promise<Response> {
+  const charset = charsetOf(c.req.header('content-type') ?? null)
+  const text = decodeText(raw, charset)
   try {
     await parts.bury({
       reason: 'unmappable',
       source: source.name,
-      detail,
+      // Whole, whatever it is: bytes that are no text as base64.
+      detail: text === undefined ? `${detail} (kept as base64)` : detail,
       atMs: arrivalMs,
       firstSeenMs: arrivalMs,
       attempts: 0,
-      raw: new TextDecoder().decode(raw),
+      raw: text ?? toBase64(raw),
       ...(eventId === undefined ? {} : { eventId }),
     })
   } catch {

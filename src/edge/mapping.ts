@@ -1,10 +1,11 @@
 /** From a proven event to updates, or to the reason why not: for webhooks, for dry runs, and for what is mapped again. */
 import { errorName } from '../core/errors.ts'
+import { readEventJson } from '../core/json.ts'
 import type { Draft, Prepare } from '../core/prepare.ts'
 import type { Update } from '../core/update.ts'
 import { eventIdProblem } from '../core/validate.ts'
-import { decodeUtf8, isJson, parseJsonBody } from './body.ts'
-import { decodeForm, isForm } from './form.ts'
+import { decodeText } from './body.ts'
+import { decodeForm } from './form.ts'
 import type { Format, Source } from './source.ts'
 
 export type MappedEvent =
@@ -19,23 +20,33 @@ export interface Arrival {
   readonly arrivalMs: number
 }
 
-export function isOfFormat(format: Format, contentType: string | null): boolean {
-  return format === 'form' ? isForm(contentType) : isJson(contentType)
-}
+export type ParsedEvent = { readonly ok: true; readonly event: unknown } | { readonly ok: false; readonly reason: string }
 
-/** The event in a body; undefined where the body is not written as the source says. */
-export function parseEvent(format: Format, bytes: Uint8Array): unknown {
-  if (format === 'json') return parseJsonBody(bytes)
-  const text = decodeUtf8(bytes)
-  const pairs = text === undefined ? undefined : decodeForm(text)
-  if (pairs === undefined) return undefined
+/**
+ * The event in a body, read as the source says, whatever its content type calls it: its sender is proven, and can't mend a
+ * label. The reason names what is wrong, and nothing of the body.
+ */
+export function parseEvent(format: Format, bytes: Uint8Array, contentType: string | null = null): ParsedEvent {
+  const text = decodeText(bytes, charsetOf(contentType))
+  if (text === undefined) return { ok: false, reason: `the body is not ${charsetOf(contentType)}` }
+  if (format === 'json') {
+    const read = readEventJson(text)
+    return read.ok ? { ok: true, event: read.value } : { ok: false, reason: `the body ${read.reason}` }
+  }
+  const pairs = decodeForm(text)
+  if (pairs === undefined) return { ok: false, reason: 'the body is not a form: an escape or its UTF-8 is malformed' }
   const fields = new Map<string, string | string[]>()
   for (const [name, value] of pairs) {
     const held = fields.get(name)
     // Of a name that is given twice none is lost, and none passes for the only one.
     fields.set(name, held === undefined ? value : [held, value].flat())
   }
-  return Object.fromEntries(fields)
+  return { ok: true, event: Object.fromEntries(fields) }
+}
+
+/** As a content type says it; UTF-8 where it says none. */
+export function charsetOf(contentType: string | null): string {
+  return /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(contentType ?? '')?.[1]?.toLowerCase() ?? 'utf-8'
 }
 
 /** What an event changes. Nothing is sent or kept. Never rejects: what a deployer's code gives may throw wherever it is touched. */

@@ -9,6 +9,7 @@ import { answerMany, answerOne, resultOf } from './answer.ts'
 import type { AppParts } from './app.ts'
 import { laneOfBearer } from './auth/tokens.ts'
 import { defaultMaxBodyBytes, isJson, readBody, readJsonBody } from './body.ts'
+import { isEncoded, unfold, unfoldProblem } from './content-encoding.ts'
 import { dryRunOf, previewed } from './dry-run.ts'
 import { problem } from './problem.ts'
 
@@ -57,8 +58,14 @@ export function updatesBody(parts: AppParts): MiddlewareHandler<Granted> {
     const stranger = [...new URL(c.req.url).searchParams.keys()].find((name) => name !== 'dry_run')
     if (stranger !== undefined || dryRunOf(c) === undefined)
       return problem(c, 'malformed', { detail: 'The only query parameter is dry_run, which is 1 or 0.' })
-    const read = await readBody(c.req.raw, defaultMaxBodyBytes, parts.clock)
-    if (!read.ok) return problem(c, read.problem)
+    const received = await readBody(c.req.raw, defaultMaxBodyBytes, parts.clock)
+    if (!received.ok) return problem(c, received.problem)
+    const encoding = c.req.header('content-encoding') ?? null
+    const read = isEncoded(encoding) ? await unfold(received.bytes, encoding, defaultMaxBodyBytes) : received
+    if (!read.ok) {
+      const type = ({ unknown_encoding: 'unsupported-media-type', corrupt: 'malformed', too_large: 'too-large' } as const)[read.why]
+      return problem(c, type, { detail: `The body ${unfoldProblem(read.why, defaultMaxBodyBytes)}.` })
+    }
     if (!isJson(c.req.header('content-type') ?? null)) return problem(c, 'unsupported-media-type')
     // Not by `Request.json`, which rounds numbers and takes the last of two names.
     const json = readJsonBody(read.bytes, readExactJson)

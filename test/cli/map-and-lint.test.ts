@@ -56,7 +56,7 @@ describe('map', () => {
 
   it.each<[string, string[], number, RegExp]>([
     ['an event that does not fit', ['map', 'loan', file('bad.json', '{"loan":1}')], 1, /unmappable: customer: must be an id/],
-    ['a name twice', ['map', 'loan', file('twice.json', '{"loan":1,"loan":2}')], 1, /twice\.json gives one name twice/],
+    ['a name twice', ['map', 'loan', file('twice.json', '{"loan":1,"loan":2}')], 1, /twice\.json: the body gives one name twice/],
     ['bytes that are no UTF-8', ['map', 'loan', 'test/cases/02-ansi.ndjson'], 2, /02-ansi\.ndjson, line 1: is not UTF-8.*--encoding/],
     ['an unknown encoding', ['map', 'loan', '--encoding', 'ansi'], 2, /--encoding is none that is known/],
     ['no JSON', ['map', 'loan', file('no.json', '{')], 1, /is not JSON/],

@@ -218,10 +218,11 @@ describe('forms', () => {
     expect(world.profile('4790000000')).toEqual({ lastCall: 'completed' })
   })
 
-  it('JSON is none', async () => {
+  it('JSON is none, and kept', async () => {
     const world = await createWorld()
     const send = edge(world, [source('desk', { auth: bearer(), format: 'form', schema: customer, map: toUpdate })])
-    expect((await send('/hooks/desk', event(), proof)).status).toBe(415)
+    expect(await send('/hooks/desk', event(), proof)).toEqual({ status: 202, answer: { status: 'quarantined' } })
+    expect(await world.dead()).toEqual(['unmappable'])
   })
 })
 
@@ -308,7 +309,9 @@ describe('quarantine', () => {
       deliver: world.deliver,
       map: async ({ raw, eventId }, arrivalMs): Promise<Reading> => {
         if (now === undefined) return { ok: false, reason: 'no source' }
-        const mapped = await mapEvent(now, parseEvent(now.format, new TextEncoder().encode(raw)), { eventId, arrivalMs }, world.prepare)
+        const parsed = parseEvent(now.format, new TextEncoder().encode(raw))
+        if (!parsed.ok) return parsed
+        const mapped = await mapEvent(now, parsed.event, { eventId, arrivalMs }, world.prepare)
         return mapped.ok ? { ok: true, updates: mapped.updates, lane: now.lane } : mapped
       },
     })

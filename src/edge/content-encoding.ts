@@ -1,0 +1,70 @@
+/**
+ * Bodies that were compressed on their way, within a bound: what a few bytes unfold to must not fill the memory.
+ */
+
+export type Unfolded =
+  | { readonly ok: true; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly ok: false; readonly why: 'unknown_encoding' | 'corrupt' | 'too_large' }
+
+/** As HTTP names them: its `deflate` is a zlib stream. */
+const formats: ReadonlyMap<string, 'gzip' | 'deflate'> = new Map([
+  ['gzip', 'gzip'],
+  ['x-gzip', 'gzip'],
+  ['deflate', 'deflate'],
+])
+
+/** Whether a body is compressed at all. */
+export function isEncoded(contentEncoding: string | null): boolean {
+  return codingsOf(contentEncoding).length > 0
+}
+
+/** @param maxBytes of the body once it is unfolded */
+export async function unfold(bytes: Uint8Array<ArrayBuffer>, contentEncoding: string | null, maxBytes: number): Promise<Unfolded> {
+  const [coding = '', ...others] = codingsOf(contentEncoding)
+  const format = formats.get(coding)
+  if (format === undefined || others.length > 0) return { ok: false, why: 'unknown_encoding' }
+  const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream(format)).getReader()
+  const pieces: Uint8Array[] = []
+  let size = 0
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) return { ok: true, bytes: joined(pieces, size) }
+      size += value.byteLength
+      if (size > maxBytes) {
+        await reader.cancel()
+        return { ok: false, why: 'too_large' }
+      }
+      pieces.push(value)
+    }
+  } catch {
+    return { ok: false, why: 'corrupt' }
+  }
+}
+
+/** What is wrong with a body that could not be unfolded, in words that follow "The body". */
+export function unfoldProblem(why: Exclude<Unfolded, { ok: true }>['why'], maxBytes: number): string {
+  switch (why) {
+    case 'unknown_encoding':
+      return 'has a content-encoding other than gzip or deflate'
+    case 'corrupt':
+      return 'is not what its content-encoding says'
+    case 'too_large':
+      return `is larger than ${maxBytes} bytes once it is decompressed`
+  }
+}
+
+function codingsOf(contentEncoding: string | null): readonly string[] {
+  const codings = (contentEncoding ?? '').toLowerCase().split(',')
+  return codings.map((coding) => coding.trim()).filter((coding) => coding !== '' && coding !== 'identity')
+}
+
+function joined(pieces: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(size)
+  let at = 0
+  for (const piece of pieces) {
+    whole.set(piece, at)
+    at += piece.byteLength
+  }
+  return whole
+}
