@@ -11,6 +11,8 @@ import { fileURLToPath, URL } from 'node:url'
 const measured: Readonly<Record<string, readonly string[]>> = {
   'src/core/codec.ts': ['test/core/codec.test.ts'],
   'src/core/answer.ts': ['test/core/answer.test.ts'],
+  'src/core/json.ts': ['test/core/json.test.ts'],
+  'src/core/time.ts': ['test/core/time.test.ts'],
   'src/core/validate.ts': ['test/core/validate.test.ts'],
   'src/core/stamp.ts': ['test/core/stamp.test.ts'],
   'src/core/merge.ts': ['test/core/merge.test.ts'],

@@ -47,7 +47,7 @@ export const sources: readonly Source[] = [
 
   source('kiosk', {
     auth: bearer(),
-    schema: z.object({ session: id(), pcId: id().nullable(), page: text(), at: eventTime() }),
+    schema: z.object({ session: id(), pcId: id().nullable(), page: z.string(), at: eventTime() }),
     // A kiosk that nobody has signed in to changes no profile.
     map: (e) =>
       e.pcId === null ? null : { id: e.session, visitor: { pcId: e.pcId }, occurredAt: e.at, attributes: { lastKioskPage: e.page } },

@@ -8,6 +8,7 @@ import { identityMutants } from './identity.ts'
 import type { Mutant } from './mutant.ts'
 import { ownerMutants } from './owner.ts'
 import { readToBreakMutants } from './read-to-break.ts'
+import { readingMutants } from './reading.ts'
 import { registersMutants } from './registers.ts'
 import { windowMutants } from './window.ts'
 
@@ -1108,6 +1109,7 @@ export const mutants: readonly Mutant[] = [
   ...identityMutants,
   ...ownerMutants,
   ...readToBreakMutants,
+  ...readingMutants,
   ...registersMutants,
   ...windowMutants,
 ]

@@ -22,8 +22,8 @@ export class OwnIds {
     this.#rows++
     if (id === undefined) return undefined
     this.#own++
-    const named = typeof visitor === 'object' && visitor !== null ? Object.values(visitor).map((one) => JSON.stringify(one)) : []
-    if (named.includes(JSON.stringify(id))) this.#visitors++
+    const named = typeof visitor === 'object' && visitor !== null ? Object.values(visitor).map(String) : []
+    if (named.includes(String(id))) this.#visitors++
     return this.#own === judgedRows ? this.#judge() : undefined
   }
 

@@ -129,9 +129,9 @@ describe('a file that can’t be sent', () => {
 })
 
 describe('lines', () => {
-  const of = async (content: string) => {
+  const of = async (content: string, end?: RegExp) => {
     const lines: string[] = []
-    for await (const line of linesOf(file(content))) lines.push(line)
+    for await (const line of linesOf(file(content), undefined, end)) lines.push(line)
     return lines
   }
   it('end at a line feed alone, and a byte order mark is no part of the first', async () => {
@@ -140,7 +140,7 @@ describe('lines', () => {
     expect(await of('a\r')).toEqual(['a\r'])
     // A line end that is cut by the edge of what was read.
     const long = 'x'.repeat(1_048_575)
-    expect(await of(`${long}\r\ny\n`)).toEqual([long, 'y'])
+    for (const end of [undefined, /\r\n|\n|\r/]) expect(await of(`${long}\r\ny\n`, end)).toEqual([long, 'y'])
   })
 
   it('a value with a line separator of Unicode is one value', async () => {

@@ -48,6 +48,12 @@ describe('a file in another encoding', () => {
     expect(err.split('\n')).toHaveLength(1)
   })
 
+  it('is refused as a whole, wherever in it the first bad byte stands', async () => {
+    const rows = Array.from({ length: 1_000 }, (_, n) => `${n},${'x'.repeat(4_000)}\n`).join('')
+    const { status, err, rows: none } = await sent(file(Buffer.from(`batch=thirdPartyId,city\n${rows}1000,Z\u00fcrich\n`, 'latin1')))
+    expect([status, err, none]).toEqual([2, expect.stringContaining('line 1002: is not UTF-8'), []])
+  })
+
   it('is read with --encoding: two customers stay two', async () => {
     expect((await of('02-ansi-ids-collide.csv', '--encoding', 'windows-1252')).rows).toEqual([
       { thirdPartyId: 'Müller', plan: 'a' },

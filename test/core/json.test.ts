@@ -83,11 +83,19 @@ describe.each([
     ['no JSON', '{"a"', /^is not JSON$/],
     ['two values', '{} {}', /^is not JSON$/],
     ['nothing', '', /^is not JSON$/],
+    ['text without its end', '["a', /^is not JSON$/],
+    ['a name twice, behind what it holds', '{"a":{"b":[]},"a":"x"}', /twice/],
     ['a number that JSON does not have', '01', /^is not JSON$/],
     ['NaN', 'NaN', /^is not JSON$/],
     ['a colon outside of an object', '[1:2]', /^is not JSON$/],
   ])('%s is refused, with the reason', (_, text, reason) => {
     expect(read(text)).toEqual({ ok: false, reason: expect.stringMatching(reason) })
+  })
+
+  it('neighbours are no nesting, and no names of their parent; what stands in a text is none of either', () => {
+    expect(read(`[${'[],{},'.repeat(40)}[]]`).ok).toBe(true)
+    expect(read('{"a":{"b":"x","c":{"b":"x"}},"b":["x"],"c":"x"}').ok).toBe(true)
+    expect(read('{"a":"\\"b\\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[","b\\\\":"\\\\","\\"b":":"}').ok).toBe(true)
   })
 
   it('one name in two objects, and the deepest nesting, is taken', () => {

@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
+import { createRemap, type Reading } from '../../src/core/remap.ts'
 import { createApp } from '../../src/edge/app.ts'
 import { bearer, github } from '../../src/edge/auth/index.ts'
+import { mapEvent, parseEvent } from '../../src/edge/mapping.ts'
 import { eventTime, id, json, text } from '../../src/edge/schemas.ts'
 import { type MappedUpdate, type Source, source } from '../../src/edge/source.ts'
 import { jsonNumber } from '../support/json-number.ts'
@@ -195,6 +197,20 @@ describe('an integer that no number holds, at a hook', () => {
     expect(world.profile('9007199254740993')).toEqual({ a: 'x' })
     expect((await send('{"customer":1,"customer":2}')).answer).toEqual({ status: 'quarantined' })
     expect(await letters(world)).toEqual([['unmappable', 'payload: must be text that is JSON, in which no object gives a name twice']])
+  })
+
+  it('is exact, too, where an event that was quarantined for it is mapped again', async () => {
+    const world = await createWorld()
+    await doors(world, [order(z.number().transform(String))]).hook('shop', body)
+    const [letter] = (await world.backlog.listDead()).items
+    const mended = order(id())
+    const map = async ({ raw }: { raw: string }, arrivalMs: number): Promise<Reading> => {
+      const mapped = await mapEvent(mended, parseEvent('json', new TextEncoder().encode(raw)), { arrivalMs }, world.prepare)
+      return mapped.ok ? { ...mapped, lane: 'live' } : mapped
+    }
+    const remap = createRemap({ backlog: world.backlog, deliver: world.deliver, map })
+    expect(await remap(letter?.key ?? '')).toMatchObject({ status: 'mapped', removed: true })
+    expect(world.profile('115310627314723954')).toEqual({ lastOrder: '820982911946154509' })
   })
 
   it('any integer arrives as written, through any of a number, a text and a list', async () => {

@@ -69,13 +69,13 @@ async function relay(format: Format = 'json') {
   }
 }
 
-const zipped = (bytes: Uint8Array) => Uint8Array.from(gzipSync(Uint8Array.from(bytes)))
-const deflated = (bytes: Uint8Array) => Uint8Array.from(deflateSync(Uint8Array.from(bytes)))
+const zipped = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array([...gzipSync(new Uint8Array([...bytes]))])
+const deflated = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array([...deflateSync(new Uint8Array([...bytes]))])
 
 describe('is read', () => {
   it.each<[string, Uint8Array<ArrayBuffer>, Record<string, string>]>([
-const zipped = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array([...gzipSync(new Uint8Array([...bytes]))])
-const deflated = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array([...deflateSync(new Uint8Array([...bytes]))])
+    ['JSON as text/plain', json, { 'content-type': 'text/plain; charset=UTF-8' }],
+    ['JSON without a type', json, {}],
     ['JSON under a type of something else', json, { 'content-type': 'application/x-www-form-urlencoded' }],
     ['a byte order mark', Uint8Array.of(0xef, 0xbb, 0xbf, ...json), { 'content-type': 'application/json' }],
     [

@@ -241,6 +241,22 @@ describe.each(runtimes.flatMap((runtime) => (['embedded', 'upstash'] as const).m
       })
     })
 
+    describe('numbers (G6)', () => {
+      it.each(['820982911946154508', '1.10', '-0', '1e3'])('%s is sent as it stands in the text', async (number) => {
+        const visitor = unique()
+        const body = `{"visitor":{"thirdPartyId":"${visitor}"},"attributes":{"n":${number},"l":[${number}]}}`
+        const { answer } = await hook('/v1/updates', body, { ...json, authorization: 'Bearer api-token-for-tests-only' })
+        expect(answer).toMatchObject({ status: 'submitted' })
+        expect(profile(visitor)).toEqual({ n: number, l: `[${number}]` })
+      })
+
+      it('an id of an event keeps each digit', async () => {
+        const { path, headers, body } = kioskHook({ session: 0, pcId: '1-2.3_4', page: '/', at: Date.now() })
+        const { answer } = await hook(path, body.replace('0', '9007199254740993'), headers)
+        expect(answer).toMatchObject({ id: '9007199254740993', status: 'submitted' })
+      })
+    })
+
     describe('admission', () => {
       it('a repeated event costs no call, also under another body (G4)', async () => {
         const one = update(unique(), { tier: 'gold' })
