@@ -1,8 +1,11 @@
 /**
  * `npm run dev`: relay (port 8787), Target stand-in (8788) and a cron ticker, until Ctrl-C. `wrangler dev` fires no crons
- * by itself.
+ * by itself. Each start begins anew: the stand-in forgets what it was told, and so must the relay.
  */
 import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startEmulator } from '../test/emulator/emulator.ts'
 
@@ -23,6 +26,7 @@ const settings = {
   HOOK_SECRET_LOYALTY: 'whsec_ZGV2ZWxvcG1lbnQtb25seS1zZWNyZXQ=',
   HOOK_SECRET_KIOSK: 'dev-kiosk-token',
 }
+const state = mkdtempSync(join(tmpdir(), 'target-relay-dev-'))
 const relay = spawn(
   'wrangler',
   [
@@ -32,6 +36,8 @@ const relay = spawn(
     '--ip',
     '127.0.0.1',
     '--show-interactive-dev-session=false',
+    '--persist-to',
+    state,
     ...Object.entries(settings).flatMap(([name, value]) => ['--var', `${name}:${value}`]),
   ],
   { stdio: 'inherit', env: { ...process.env, WRANGLER_SEND_METRICS: 'false', CLOUDFLARE_CF_FETCH_ENABLED: 'false' } },
@@ -45,6 +51,7 @@ const stop = () => {
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop)
 relay.once('exit', () => {
   stopping.abort()
+  rmSync(state, { recursive: true, force: true })
   void emulator.close()
 })
 

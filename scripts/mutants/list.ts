@@ -2,6 +2,7 @@
 import { backlogMutants } from './backlog.ts'
 import { blameMutants } from './blame.ts'
 import { cliMutants } from './cli.ts'
+import { doorsMutants } from './doors.ts'
 import { edgeMutants } from './edge.ts'
 import { flushMutants } from './flush.ts'
 import { identityMutants } from './identity.ts'
@@ -564,16 +565,16 @@ const own: readonly Mutant[] = [
     name: 'read the body before its sender is proven',
     breaks: 'security',
     file: 'src/edge/hooks.ts',
-    find: "if (proven !== true) return problem(c, 'unauthenticated')",
-    replace: '',
+    find: 'if (verdict === true) return request',
+    replace: 'return request',
     tests: edge,
   },
   {
     name: 'accept an old signature',
     breaks: 'security',
     file: 'src/edge/auth/signature.ts',
-    find: 'return atMs !== undefined && Math.abs(request.nowMs - atMs) <= withinMs',
-    replace: 'return atMs !== undefined',
+    find: "return Math.abs(request.nowMs - atMs) <= withinMs ? undefined : 'stale'",
+    replace: 'return undefined',
     tests: edge,
   },
   {
@@ -628,8 +629,8 @@ const own: readonly Mutant[] = [
     name: 'only the first secret counts',
     breaks: 'security',
     file: 'src/edge/auth/signature.ts',
-    find: 'for (const secret of request.secrets) {',
-    replace: 'for (const secret of request.secrets.slice(0, 1)) {',
+    find: 'await Promise.all(request.secrets.map(',
+    replace: 'await Promise.all(request.secrets.slice(0, 1).map(',
     tests: proofs,
   },
   {
@@ -652,8 +653,8 @@ const own: readonly Mutant[] = [
     name: 'of two timestamps the first counts',
     breaks: 'security',
     file: 'src/edge/auth/signature.ts',
-    find: ' || others.length > 0',
-    replace: '',
+    find: 'others.length > 0 ? undefined : readTime',
+    replace: 'readTime',
     tests: proofs,
   },
   {
@@ -662,14 +663,6 @@ const own: readonly Mutant[] = [
     file: 'src/edge/auth/signature.ts',
     find: 'Math.abs(request.nowMs - atMs) <= withinMs',
     replace: 'request.nowMs - atMs <= withinMs',
-    tests: proofs,
-  },
-  {
-    name: 'hex in capitals is hex',
-    breaks: 'security',
-    file: 'src/edge/auth/encodings.ts',
-    find: '/^[0-9a-f]*$/.test(text)',
-    replace: '/^[0-9a-fA-F]*$/.test(text)',
     tests: proofs,
   },
   {
@@ -708,8 +701,8 @@ const own: readonly Mutant[] = [
     name: 'a JWT without an expiry',
     breaks: 'security',
     file: 'src/edge/auth/jwt.ts',
-    find: "if (typeof exp !== 'number' || exp + leewaySeconds < seconds) return false",
-    replace: "if (typeof exp === 'number' && exp + leewaySeconds < seconds) return false",
+    find: "if (typeof exp !== 'number' || exp + leewaySeconds < seconds) return",
+    replace: "if (typeof exp === 'number' && exp + leewaySeconds < seconds) return",
     tests: jwt,
   },
   {
@@ -748,17 +741,17 @@ const own: readonly Mutant[] = [
     name: 'an unproven event is kept',
     breaks: 'security',
     file: 'src/edge/hooks.ts',
-    find: '  if (proven !== true) return',
+    find: "  if (verdict !== 'unavailable') parts.unproven",
     replace:
-      "  if (proven !== true) await quarantine(c, parts, source, { raw: read.bytes, arrivalMs, detail: '', eventId: undefined })\n  if (proven !== true) return",
+      "  await quarantine(c, parts, source, { raw: read.bytes, arrivalMs: nowMs, detail: '', eventId: undefined })\\n  if (verdict !== 'unavailable') parts.unproven",
     tests: hooks,
   },
   {
     name: 'a dry run sends',
     breaks: 'security',
-    file: 'src/edge/hooks.ts',
-    find: "['1', true],",
-    replace: "['1', false],",
+    file: 'src/edge/dry-run.ts',
+    find: "['1', 'yes'],",
+    replace: "['1', 'no'],",
     tests: hooks,
   },
   {
@@ -1093,8 +1086,8 @@ const own: readonly Mutant[] = [
     name: 'a trial that is misspelt is the real thing',
     breaks: 'security',
     file: 'src/edge/hooks.ts',
-    find: "if (isDryRun === undefined) return problem(c, 'malformed', { detail: 'dry_run is 1 or 0.' })",
-    replace: '',
+    find: "if (dryRun === undefined) return problem(c, 'malformed', { detail: 'The query parameter dry_run is 1 or 0.' })",
+    replace: "if (dryRun === undefined) return problem(c, 'internal')",
     tests: hooks,
   },
 ]
@@ -1104,6 +1097,7 @@ export const mutants: readonly Mutant[] = [
   ...backlogMutants,
   ...blameMutants,
   ...cliMutants,
+  ...doorsMutants,
   ...edgeMutants,
   ...flushMutants,
   ...identityMutants,

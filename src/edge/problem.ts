@@ -24,6 +24,9 @@ const problems = {
 
 export type ProblemType = keyof typeof problems
 
+/** All there are; docs/http.md has a cause and a cure for each. */
+export const problemTypes = Object.keys(problems) as readonly ProblemType[]
+
 /** Anything may be thrown, and hono gives only errors to `onError`: the rest would end the process. */
 export const throwsErrors: MiddlewareHandler = async (_c, next) => {
   try {

@@ -17,7 +17,7 @@ const canary = 'canary-9f3e'
 const url = (path: string) => `https://relay.example${path}`
 const wire = { method: 'post', origin: 'https://demo.tt.omtrdc.net', clientCode: 'demo' } as const
 
-async function edge(receipts: (update: Update) => Receipt = () => ({ status: 'submitted', calls: 1 })) {
+async function edge(receipts: (update: Update) => Receipt = () => ({ status: 'submitted', calls: 1 }), more: { apiTokens?: [] } = {}) {
   const delivered: Update[] = []
   const lanes: Lane[] = []
   const buried: DeadLetter[] = []
@@ -28,6 +28,7 @@ async function edge(receipts: (update: Update) => Receipt = () => ({ status: 'su
         { token: testSecrets.apiToken, lane: 'live' },
         { token: 'another-token', lane: 'bulk' },
       ],
+      ...more,
       adminToken: testSecrets.adminToken,
       hookSecrets: new Map([
         ['call-centre', [testSecrets.hook('old-call-centre'), testSecrets.hook('call-centre')]],
@@ -185,6 +186,24 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
     ['no token, and a body that is bad too', '/v1/updates', post('{', { 'content-type': 'application/json' }), 401, 'unauthenticated'],
     ['a browser', '/v1/updates', post(JSON.stringify(good), { ...json, origin: 'https://shop.example' }), 403, 'browser'],
     ['GET', '/v1/updates', { headers: token }, 405, 'method-not-allowed'],
+    ['a trial that may be none', '/v1/updates?dry_run=yes', post(JSON.stringify(good)), 400, 'malformed'],
+    ['what looks like a trial', '/v1/updates?dry-run=1', post(JSON.stringify(good)), 400, 'malformed'],
+    ['a query', '/v1/updates?lane=high', post(JSON.stringify(good)), 400, 'malformed'],
+    ['an invalid trial', '/v1/updates?dry_run=1', update({ visitor: {} }), 422, 'invalid'],
+    [
+      'a trial of nobody',
+      '/v1/updates?dry_run=1',
+      post(JSON.stringify(good), { 'content-type': 'application/json' }),
+      401,
+      'unauthenticated',
+    ],
+    [
+      'an operator’s act that looks like a trial',
+      '/admin/api/flush?dry_run=1',
+      post('{}', { authorization: `Bearer ${testSecrets.adminToken}`, 'content-type': 'application/json' }),
+      400,
+      'malformed',
+    ],
     ['no such route', `/${canary}`, {}, 404, 'not-found'],
     ['an unknown source', `/hooks/${canary}`, asPost(signed), 404, 'not-found'],
     [
@@ -300,7 +319,79 @@ describe('POST /hooks/{source}', () => {
   })
 })
 
+describe('a trial on /v1', () => {
+  it('shows the calls, and sends and keeps nothing', async () => {
+    const { send, delivered } = await edge()
+    const init = {
+      method: 'POST',
+      headers: { authorization: `Bearer ${testSecrets.apiToken}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ updates: [good, { ...good, id: 'evt_2' }] }),
+    }
+    const answer = await send('/v1/updates?dry_run=1', init)
+    expect([answer.status, delivered]).toEqual([200, []])
+    expect(await answer.json()).toMatchObject({
+      dryRun: true,
+      status: 'mapped',
+      units: 2,
+      updates: [
+        { id: 'evt_1', calls: [{ body: 'mbox3rdPartyId=123456&profile.loanStatus=funded' }] },
+        { id: 'evt_2', units: 1 },
+      ],
+    })
+    expect((await send('/v1/updates?dry_run=0', init)).status).toBe(200)
+    expect(delivered.length).toBe(2)
+  })
+})
+
+describe('routes', () => {
+  it.each([
+    ['POST', '/v1/updates/'],
+    ['GET', '/healthz/'],
+    ['GET', '/readyz/'],
+    ['POST', '/m2/demo/profile/update/?mboxPC=1&profile.a=1'],
+    ['GET', '/admin/api/ledger/state/'],
+  ])('%s %s is the same route with a slash at its end', async (method, path) => {
+    const { send } = await edge()
+    const headers = {
+      authorization: `Bearer ${path.startsWith('/admin') ? testSecrets.adminToken : testSecrets.apiToken}`,
+      'content-type': path.startsWith('/m2') ? 'application/x-www-form-urlencoded' : 'application/json',
+    }
+    const answer = await send(path, { method, headers, ...(path.startsWith('/v1') ? { body: JSON.stringify(good) } : {}) })
+    expect([200, 503]).toContain(answer.status)
+  })
+
+  it('so is a source’s; two slashes are another one', async () => {
+    const { send, delivered } = await edge()
+    const { headers, body } = signedHook('call-centre', 'm1', call)
+    expect((await send('/hooks/call-centre/', { method: 'POST', headers, body })).status).toBe(200)
+    expect((await send('/hooks/call-centre//', { method: 'POST', headers, body })).status).toBe(404)
+    expect(delivered.length).toBe(1)
+  })
+
+  it.each(['/v1/updates', '/m2/demo/profile/update?mboxPC=1&profile.a=1'])(
+    '%s: without API tokens nobody can be judged, nor refused',
+    async (path) => {
+      const { send, delivered } = await edge(undefined, { apiTokens: [] })
+      const answer = await send(path, {
+        method: 'POST',
+        headers: { authorization: 'Bearer x', 'content-type': 'application/json' },
+        body: '{}',
+      })
+      expect([answer.status, Number(answer.headers.get('retry-after')) > 0, delivered]).toEqual([503, true, []])
+    },
+  )
+})
+
 describe('the drop-in route answers as Target does', () => {
+  it('HEAD asks, and writes nothing', async () => {
+    const { send, delivered } = await edge()
+    const answer = await send('/m2/demo/profile/update?mboxPC=1&profile.a=1', {
+      method: 'HEAD',
+      headers: { authorization: `Bearer ${testSecrets.apiToken}` },
+    })
+    expect([answer.status, answer.headers.get('allow'), delivered]).toEqual([405, 'GET, POST', []])
+  })
+
   const bearer = { authorization: `Bearer ${testSecrets.apiToken}` }
   const success = '<response><success>true</success><pcId></pcId><message>Request successfully submitted</message></response>'
   it.each([

@@ -14,7 +14,7 @@ import { createWorld } from '../support/world.ts'
 const secret = testSecrets.hook('kiosk')
 const maxBodyBytes = 2_000
 const good = { id: 'e1', customer: 'visitor-1', tier: 'gold' }
-const utf8 = (text: string) => new TextEncoder().encode(text)
+const utf8 = (text: string) => Uint8Array.from(Buffer.from(text))
 const latin1 = (text: string) => Uint8Array.from(Buffer.from(text, 'latin1'))
 const json = utf8(JSON.stringify(good))
 const twiceMarked = Uint8Array.of(0xef, 0xbb, 0xbf, 0xef, 0xbb, 0xbf, ...json)

@@ -7,6 +7,7 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Emulator, startEmulator } from '../emulator/emulator.ts'
 import { beginRequest } from '../support/hang-up.ts'
+import { sendRaw } from '../support/raw-http.ts'
 import { kioskHook, sendHook, signedHook } from '../support/sender.ts'
 import { settingsFor } from '../support/settings.ts'
 import { startUpstashStandIn, type UpstashStandIn } from '../support/upstash-stand-in.ts'
@@ -105,6 +106,15 @@ describe.each(runtimes.flatMap((runtime) => (['embedded', 'upstash'] as const).m
       expect(await (await fetch(`${relay.url}/healthz`)).json()).toEqual({ status: 'ok' })
       const ready = await fetch(`${relay.url}/readyz`, { headers: { authorization: 'Bearer admin-token-for-tests-only' } })
       expect(await ready.json()).toMatchObject({ status: 'ready', ledger, checks: { ledger: 'ok' } })
+    })
+
+    it('HTTP/1.0 without a Host, as a plain health check speaks it, with a body or none', async () => {
+      // Before a Worker stands Cloudflare.
+      if (runtime === 'workerd') return
+      expect(await sendRaw(relay.url, 'GET /healthz HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.[01] 200 [\s\S]*"ok"/)
+      const body = JSON.stringify(update(unique(), { tier: 'gold' }))
+      const head = `authorization: Bearer api-token-for-tests-only\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n`
+      expect(await sendRaw(relay.url, `POST /v1/updates HTTP/1.0\r\n${head}\r\n${body}`, 5_000)).toContain('"submitted"')
     })
 
     it('a proof that rejects with what is no error: its sender is told to come back, and the relay goes on', async () => {

@@ -10,6 +10,7 @@ import { source } from '../../src/edge/source.ts'
 import { serve } from '../../src/server.ts'
 import { sources } from '../../src/sources.ts'
 import { startEmulator } from '../emulator/emulator.ts'
+import { sendRaw } from '../support/raw-http.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { signedHook } from '../support/sender.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -38,6 +39,14 @@ async function until(what: () => boolean | Promise<boolean>): Promise<void> {
 }
 
 describe('the server', () => {
+  it('keeps an idle connection for longer than a usual proxy does, and tells nobody a host', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin)
+    const answer = await sendRaw(server.url, 'GET /healthz HTTP/1.1\r\nHost: relay.example\r\n\r\n')
+    expect(Number(/^keep-alive: timeout=(\d+)/im.exec(answer)?.[1])).toBeGreaterThan(60)
+    expect(await sendRaw(server.url, 'GET /healthz HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.[01] 200 [\s\S]*"ok"/)
+  })
+
   it('delivers, keeps what waits over a restart, and flushes it on schedule (G2)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const first = await startServer(emulator.origin)
