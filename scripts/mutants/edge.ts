@@ -121,8 +121,8 @@ export const edgeMutants: readonly Mutant[] = [
     name: 'whatever a proof gives is a yes',
     breaks: 'security',
     file: 'src/edge/hooks.ts',
-    find: 'if (verdict === true) return request',
-    replace: 'if (verdict) return request',
+    find: 'if (verdict === true) return { request }',
+    replace: 'if (verdict) return { request }',
     tests: throws,
   },
   {

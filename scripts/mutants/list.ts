@@ -565,8 +565,8 @@ const own: readonly Mutant[] = [
     name: 'read the body before its sender is proven',
     breaks: 'security',
     file: 'src/edge/hooks.ts',
-    find: 'if (verdict === true) return request',
-    replace: 'return request',
+    find: 'if (verdict === true) return { request }',
+    replace: 'return { request }',
     tests: edge,
   },
   {
@@ -741,9 +741,9 @@ const own: readonly Mutant[] = [
     name: 'an unproven event is kept',
     breaks: 'security',
     file: 'src/edge/hooks.ts',
-    find: "  if (verdict !== 'unavailable') parts.unproven",
+    find: "  const encoding = headers.get('content-encoding')\n  if (verdict",
     replace:
-      "  await quarantine(c, parts, source, { raw: read.bytes, arrivalMs: nowMs, detail: '', eventId: undefined })\\n  if (verdict !== 'unavailable') parts.unproven",
+      "  await quarantine(c, parts, source, { raw: read.bytes, arrivalMs: nowMs, detail: '', eventId: undefined })\n  const encoding = headers.get('content-encoding')\n  if (verdict",
     tests: hooks,
   },
   {

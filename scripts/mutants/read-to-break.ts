@@ -450,8 +450,8 @@ export const readToBreakMutants: readonly Mutant[] = [
     name: 'whoever cannot be told right now is let in',
     breaks: 'security',
     file: 'src/edge/hooks.ts',
-    find: 'if (verdict === true) return request',
-    replace: "if (verdict === true || verdict === 'unavailable') return request",
+    find: 'if (verdict === true) return { request }',
+    replace: "if (verdict === true || verdict === 'unavailable') return { request }",
     tests: hooks,
   },
   {

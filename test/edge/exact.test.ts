@@ -205,7 +205,9 @@ describe('an integer that no number holds, at a hook', () => {
     const [letter] = (await world.backlog.listDead()).items
     const mended = order(id())
     const map = async ({ raw }: { raw: string }, arrivalMs: number): Promise<Reading> => {
-      const mapped = await mapEvent(mended, parseEvent('json', new TextEncoder().encode(raw)), { arrivalMs }, world.prepare)
+      const parsed = parseEvent('json', new TextEncoder().encode(raw))
+      if (!parsed.ok) return parsed
+      const mapped = await mapEvent(mended, parsed.event, { arrivalMs }, world.prepare)
       return mapped.ok ? { ...mapped, lane: 'live' } : mapped
     }
     const remap = createRemap({ backlog: world.backlog, deliver: world.deliver, map })
