@@ -742,7 +742,7 @@ const own: readonly Mutant[] = [
     file: 'src/edge/hooks.ts',
     find: "  if (verdict !== 'unavailable') parts.unproven",
     replace:
-      "  await quarantine(c, parts, source, { raw: read.bytes, arrivalMs: nowMs, detail: '', eventId: undefined })\\n  if (verdict !== 'unavailable') parts.unproven",
+      "  await quarantine(c, parts, source, { raw: read.bytes, arrivalMs: nowMs, detail: '', eventId: undefined })\n  if (verdict !== 'unavailable') parts.unproven",
     tests: hooks,
   },
   {

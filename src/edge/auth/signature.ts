@@ -162,7 +162,10 @@ function lateness({ timestamp, toleranceSeconds }: SignatureDescriptor, options:
 /** Strictly: a lax parser would read "1e9", "0x1" or "12abc". */
 function readTime(text: string, unit: 's' | 'ms' | 'iso'): number | undefined {
   if (unit === 'iso') {
-    const atMs = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/.test(text) ? Date.parse(text) : Number.NaN
+    // ISO 8601 has offsets without a colon (Toast, Salesforce), too, and runtimes differ in what they read.
+    const [, local, zone = '', hours, minutes = '00'] =
+      /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?)(Z|([+-]\d{2}):?(\d{2})?)$/.exec(text) ?? []
+    const atMs = local === undefined ? Number.NaN : Date.parse(local + (zone === 'Z' ? zone : `${hours}:${minutes}`))
     return Number.isNaN(atMs) ? undefined : atMs
   }
   if (!/^\d{1,15}$/.test(text)) return undefined
