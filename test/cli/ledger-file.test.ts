@@ -1,6 +1,6 @@
 /** The file between two ledgers: whatever is not exactly what was written is refused before anything of it is taken in. */
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -73,6 +73,7 @@ describe('an export', () => {
     for (const part of parts) await writer.part(part === parts[0] ? { ...part, life, lostMs: nowMs } : part)
     await writer.end()
     await writer.close()
+    expect((statSync(path).mode & 0o777).toString(8)).toBe('600')
     const { status, taken } = await imported(readFileSync(path, 'utf8'))
     expect(status).toBe(0)
     expect(taken.map((part) => part.life)).toEqual([undefined, undefined, undefined, life])

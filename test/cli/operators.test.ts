@@ -1,5 +1,5 @@
 /** The commands that ask a relay: against a real server on SQLite, and a stand-in of Target. */
-import { mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -207,6 +207,7 @@ describe('send', () => {
     expect(ran.err.split('\n').map((line) => line.split(':')[0])).toEqual(['line 8', 'line 48', 'line 88', 'line 101'])
     expect(ran.err).toContain('must not contain + or /')
     expect(readFileSync(errors, 'utf8').trim().split('\n')).toHaveLength(4)
+    expect((statSync(errors).mode & 0o777).toString(8)).toBe('600')
   })
 
   it('what the quota defers is taken', async () => {

@@ -176,6 +176,12 @@ describe('the sender’s own yes', () => {
     expect((await post('{}', {})).status).toBe(401)
   })
 
+  it('what could not be kept is no yes: the sender sends it again', async () => {
+    const { world, send } = await asVendor('zoom', zoom)
+    world.backlog.bury = () => Promise.reject(new Error('KV PUT failed: 503'))
+    expect(await send({ strange: 1 })).toMatchObject({ status: 503, answer: { type: '/problems/unavailable' } })
+  })
+
   it('a no stays a no, and who takes any 2xx is told 202', async () => {
     const { world, send } = await asVendor('stripe', stripe)
     expect(await send({ strange: 1 })).toMatchObject({ status: 202, answer: { status: 'quarantined' } })

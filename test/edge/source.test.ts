@@ -55,6 +55,11 @@ describe('what a source may be', () => {
     expect(await secretProblem(one, [testSecrets.hook('call-centre'), 'not base64!'])).toMatch(/none for standard-webhooks/)
     expect(await secretProblem(one, ['not base64!'])).not.toContain('not base64!')
     expect(await secretProblem(one, [testSecrets.hook('call-centre')])).toBeUndefined()
+    const plain = source('desk', { auth: bearer(), schema: anything, map: () => null })
+    expect(await secretProblem(plain, ['a-secret-of-many-letters', 'fifteen-letters'])).toMatch(
+      /^HOOK_SECRET_DESK holds a secret of fewer than 16/,
+    )
+    expect(await secretProblem(plain, ['a-secret-of-many-letters', 'sixteen--letters'])).toBeUndefined()
   })
 })
 

@@ -13,7 +13,7 @@ describe('a server', () => {
       const post = async (name: string) => {
         const { status } = await fetch(`${relay.url}/hooks/${name}`, {
           method: 'POST',
-          headers: { authorization: 'Bearer made-up', 'content-type': 'application/json' },
+          headers: { authorization: 'Bearer made-up-secret', 'content-type': 'application/json' },
           body: '{"customer":"1"}',
         })
         return [name, status]

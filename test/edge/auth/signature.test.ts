@@ -280,6 +280,8 @@ describe('timestamps are read strictly', () => {
     ['milliseconds', 'ms', String(nowMs), true],
     ['ISO 8601', 'iso', new Date(nowMs).toISOString(), true],
     ['ISO 8601 with an offset', 'iso', new Date(nowMs + 3_600_000).toISOString().replace('Z', '+01:00'), true],
+    ['ISO 8601 with an offset without a colon', 'iso', new Date(nowMs - 5_400_000).toISOString().replace('Z', '-0130'), true],
+    ['ISO 8601 with an offset of hours', 'iso', new Date(nowMs + 3_600_000).toISOString().replace('Z', '+01'), true],
     ['the tolerance, early', 's', String(seconds - 300), true],
     ['the tolerance, late', 's', String(seconds + 300), true],
     ['a second too early', 's', String(seconds - 301), false],
