@@ -50,7 +50,7 @@ export function readExactJson(text: string): ReadJson {
 
 const bigIntegers: Reviver = (_, value, context) => {
   const digits = context?.source ?? ''
-  if (typeof value !== 'number' || Number.isSafeInteger(value) || !/^-?\d+$/.test(digits)) return value
+  if (Number.isSafeInteger(value) || !/^-?\d+$/.test(digits)) return value
   if (digits.length > mostDigits) throw new TooLong(`holds an integer of more than ${mostDigits} digits`)
   return BigInt(digits)
 }
