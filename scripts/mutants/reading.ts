@@ -30,7 +30,7 @@ export const readingMutants: readonly Mutant[] = [
     name: 'a number that is passed on is written anew',
     breaks: 'G6',
     file: 'src/core/json.ts',
-    find: 'new JsonNumber(context?.source ?? String(value))',
+    find: 'new JsonNumber(String(context.source))',
     replace: 'new JsonNumber(String(value))',
     tests: json,
   },

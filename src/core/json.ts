@@ -31,7 +31,7 @@ export class JsonNumber {
 export const { rawJSON: rawJson } = JSON as unknown as { readonly rawJSON: (text: string) => unknown }
 
 /** The third argument says how a number is written (ECMAScript's source text access), which is not in those types either. */
-type Reviver = (this: unknown, key: string, value: unknown, context?: { readonly source?: string }) => unknown
+type Reviver = (this: unknown, key: string, value: unknown, context: { readonly source?: string }) => unknown
 
 /** More of them name nothing, and take time to read. */
 const mostDigits = 1_000
@@ -45,12 +45,12 @@ export function readEventJson(text: string): ReadJson {
 
 /** For what is passed on: every number is a `JsonNumber`. */
 export function readExactJson(text: string): ReadJson {
-  return read(text, (_, value, context) => (typeof value === 'number' ? new JsonNumber(context?.source ?? String(value)) : value))
+  return read(text, (_, value, context) => (typeof value === 'number' ? new JsonNumber(String(context.source)) : value))
 }
 
 const bigIntegers: Reviver = (_, value, context) => {
-  const digits = context?.source ?? ''
-  if (typeof value !== 'number' || Number.isSafeInteger(value) || !/^-?\d+$/.test(digits)) return value
+  const digits = context.source ?? ''
+  if (Number.isSafeInteger(value) || !/^-?\d+$/.test(digits)) return value
   if (digits.length > mostDigits) throw new TooLong(`holds an integer of more than ${mostDigits} digits`)
   return BigInt(digits)
 }
