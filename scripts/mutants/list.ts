@@ -9,6 +9,7 @@ import type { Mutant } from './mutant.ts'
 import { ownerMutants } from './owner.ts'
 import { readToBreakMutants } from './read-to-break.ts'
 import { registersMutants } from './registers.ts'
+import { sendersMutants } from './senders.ts'
 import { windowMutants } from './window.ts'
 
 const live = ['test/core/live.test.ts']
@@ -1109,5 +1110,6 @@ export const mutants: readonly Mutant[] = [
   ...ownerMutants,
   ...readToBreakMutants,
   ...registersMutants,
+  ...sendersMutants,
   ...windowMutants,
 ]

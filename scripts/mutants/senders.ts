@@ -1,0 +1,31 @@
+/** Deliberate bugs in what is known of senders: how they sign, and what they send. */
+import type { Mutant } from './mutant.ts'
+
+const presets = ['test/edge/auth/presets.test.ts']
+
+export const sendersMutants: readonly Mutant[] = [
+  {
+    name: 'the key of Adyen is a text',
+    breaks: 'G2',
+    file: 'src/edge/auth/presets.ts',
+    find: "  signed: '{body}',\n  secret: { encoding: 'hex' },",
+    replace: "  signed: '{body}',",
+    tests: presets,
+  },
+  {
+    name: 'Box has one key',
+    breaks: 'G2',
+    file: 'src/edge/auth/presets.ts',
+    find: "preset('box', /* @__PURE__ */ boxHmac('primary'), /* @__PURE__ */ boxHmac('secondary'))",
+    replace: "preset('box', /* @__PURE__ */ boxHmac('primary'))",
+    tests: presets,
+  },
+  {
+    name: 'Webflow’s time is in seconds',
+    breaks: 'G2',
+    file: 'src/edge/auth/presets.ts',
+    find: "timestamp: { header: 'x-webflow-timestamp', unit: 'ms' }",
+    replace: "timestamp: { header: 'x-webflow-timestamp', unit: 's' }",
+    tests: presets,
+  },
+]
