@@ -2,6 +2,7 @@
 import type { Mutant } from './mutant.ts'
 
 const presets = ['test/edge/auth/presets.test.ts']
+const corpus = ['test/corpus/corpus.test.ts']
 
 export const sendersMutants: readonly Mutant[] = [
   {
@@ -27,5 +28,21 @@ export const sendersMutants: readonly Mutant[] = [
     find: "timestamp: { header: 'x-webflow-timestamp', unit: 'ms' }",
     replace: "timestamp: { header: 'x-webflow-timestamp', unit: 's' }",
     tests: presets,
+  },
+  {
+    name: 'a plus sign in a form is a plus sign',
+    breaks: 'G6',
+    file: 'src/edge/form.ts',
+    find: "decodeURIComponent(text.replaceAll('+', ' '))",
+    replace: 'decodeURIComponent(text)',
+    tests: corpus,
+  },
+  {
+    name: 'a greeting is an event',
+    breaks: 'G2',
+    file: 'src/edge/hooks.ts',
+    find: 'if (greeting !== undefined) return c.json(greeting)',
+    replace: 'void greeting',
+    tests: corpus,
   },
 ]

@@ -115,14 +115,14 @@ export const senders: Readonly<Record<string, Sender>> = {
   'standard-webhooks v1a': {
     preset: presets.standardWebhooks,
     secrets: whpk,
-    sign: (body, nowMs, secret) => ({
+    sign: (body, nowMs, secret, id = 'msg_1') => ({
       url: hookUrl,
       body,
       headers: {
         ...json,
-        'webhook-id': 'msg_1',
+        'webhook-id': id,
         'webhook-timestamp': seconds(nowMs),
-        'webhook-signature': `v1a,${nodeSign(null, Buffer.from(`msg_1.${seconds(nowMs)}.${body}`), ofKey(ed25519, whpk, secret).privateKey).toString('base64')}`,
+        'webhook-signature': `v1a,${nodeSign(null, Buffer.from(`${id}.${seconds(nowMs)}.${body}`), ofKey(ed25519, whpk, secret).privateKey).toString('base64')}`,
       },
     }),
   },
