@@ -45,4 +45,12 @@ export const sendersMutants: readonly Mutant[] = [
     replace: 'void greeting',
     tests: corpus,
   },
+  {
+    name: 'what can’t be mapped is acknowledged and dropped',
+    breaks: 'G2',
+    file: 'src/edge/hooks.ts',
+    find: '    await parts.bury({',
+    replace: '    void ({',
+    tests: ['test/fuzz/fuzz.test.ts'],
+  },
 ]

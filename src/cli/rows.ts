@@ -74,7 +74,10 @@ async function* bulkRows(file: string): AsyncGenerator<Row> {
     if (content === '') continue
     const cells = content.split(',')
     if (names === undefined) {
-      names = checkHeader(cells.map(decode), file)
+      names = checkHeader(
+        cells.map((cell) => decodeName(cell, file)),
+        file,
+      )
       continue
     }
     yield rowOf(line, names, cells, decode)
@@ -161,6 +164,14 @@ function checkHeader(names: readonly string[], file: string): readonly string[] 
   if (twice !== undefined) throw new Misuse(`${file}: two columns are named ${twice}`)
   if (clean.includes('')) throw new Misuse(`${file}: a column has no name`)
   return clean
+}
+
+function decodeName(cell: string, file: string): string {
+  try {
+    return decode(cell)
+  } catch {
+    throw new Misuse(`${file}: a column's name is not URL-encoded UTF-8: write a percent sign as %25`)
+  }
 }
 
 /** Adobe: URL-encoded UTF-8. A plus is a plus: cells are no form. */

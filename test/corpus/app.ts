@@ -1,9 +1,9 @@
 /** The corpus's relay in this process: the real app on a world's parts. */
-import { createApp } from '../../src/edge/app.ts'
+import { type AppParts, createApp } from '../../src/edge/app.ts'
 import { testSecrets } from '../support/secrets.ts'
 import type { World } from '../support/world.ts'
 import { type RawRequest, secretsBySource } from './corpus.ts'
-import { sources } from './sources.ts'
+import { sources as corpusSources } from './sources.ts'
 
 export interface Given {
   readonly status: number
@@ -11,14 +11,19 @@ export interface Given {
   readonly text: string
 }
 
+const corpus = { sources: corpusSources, hookSecrets: secretsBySource }
+
 /** Sends a request that was never parsed by a server: method, path, headers and body as they stand. */
-export function appOf(world: World): (request: RawRequest) => Promise<Given> {
+export function appOf(
+  world: World,
+  { sources, hookSecrets }: Pick<AppParts, 'sources'> & Pick<AppParts['settings'], 'hookSecrets'> = corpus,
+): (request: RawRequest) => Promise<Given> {
   const app = createApp({
     settings: {
       targetClientCode: 'demo',
       apiTokens: [{ token: testSecrets.apiToken, lane: 'live' }],
       adminToken: testSecrets.adminToken,
-      hookSecrets: secretsBySource,
+      hookSecrets,
     },
     sources,
     prepare: world.prepare,

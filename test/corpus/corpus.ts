@@ -105,7 +105,8 @@ export function bytesOf({ method, path, headers, body }: RawRequest): Buffer {
   return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`), body])
 }
 
-function withTime(text: string, nowMs: number): string {
+/** A text with the present in it. */
+export function withTime(text: string, nowMs: number): string {
   const iso = new Date(nowMs).toISOString()
   return text
     .replaceAll('{{now.s}}', String(Math.floor(nowMs / 1_000)))

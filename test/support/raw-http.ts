@@ -11,8 +11,12 @@ export interface RawAnswer {
 
 const longestMs = 20_000
 
-/** The answer to bytes on a connection of their own; undefined where the server ended it without one. */
-export async function sendRaw(origin: string, bytes: Uint8Array, endAfter = false): Promise<RawAnswer | undefined> {
+/**
+ * The answer to bytes on a connection of their own; undefined where the server ended it without one.
+ *
+ * @param endAfterMs where nothing was answered by then, the sender ends its half: what is no whole request would wait for more
+ */
+export async function sendRaw(origin: string, bytes: Uint8Array, endAfterMs?: number): Promise<RawAnswer | undefined> {
   const { hostname, port } = new URL(origin)
   const chunks: Buffer[] = []
   await new Promise<void>((resolve, reject) => {
@@ -23,11 +27,15 @@ export async function sendRaw(origin: string, bytes: Uint8Array, endAfter = fals
       // A server may keep a connection for a request that a client would not make: what was asked is answered.
       if (isWhole(Buffer.concat(chunks))) socket.destroy()
     })
-    socket.once('close', () => resolve())
+    const end = endAfterMs === undefined ? undefined : setTimeout(() => socket.end(), endAfterMs)
+    socket.once('close', () => {
+      clearTimeout(end)
+      resolve()
+    })
     socket.once('error', (error: NodeJS.ErrnoException) =>
       error.code === 'ECONNRESET' || error.code === 'EPIPE' ? resolve() : reject(error),
     )
-    socket.once('connect', () => (endAfter ? socket.end(bytes) : socket.write(bytes)))
+    socket.once('connect', () => socket.write(bytes))
   })
   return parse(Buffer.concat(chunks))
 }
