@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { bytesOf, cases, corpusSecrets, requestOf } from '../corpus/corpus.ts'
 import { type Emulator, startEmulator } from '../emulator/emulator.ts'
-import { sendRaw } from '../support/raw-http.ts'
 import { settingsFor } from '../support/settings.ts'
+import { sendRaw } from '../support/socket.ts'
 import { newFolder, type RunningRelay, runtimes, startRelay } from './relays.ts'
 
 let emulator: Emulator
