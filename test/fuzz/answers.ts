@@ -48,7 +48,7 @@ export function faultOf(method: string, { status, headers, text }: Answer): stri
   if (status === 503 && !type.includes('xml') && headers.get('retry-after') === null && !text.includes('misconfigured'))
     return 'come back, but not when'
   if (status === 405 && headers.get('allow') === null) return '405 without what is allowed'
-  if (method === 'HEAD') return text === '' ? undefined : 'a body for HEAD'
+  if (method === 'HEAD' || status === 204) return text === '' ? undefined : 'a body where there is none'
   if (type.startsWith('application/xml'))
     return /^<response><success>(true|false)<\/success><pcId><\/pcId><message>[^<>]*<\/message><\/response>$/.test(text)
       ? undefined
@@ -86,7 +86,7 @@ function faultOfResult(status: number, body: Record<string, unknown>): string | 
   if (body['dryRun'] === true)
     return status === 200 && ['mapped', 'unmappable', 'ignored'].includes(what) ? undefined : 'no dry run of the docs'
   if (results[what] !== undefined) return results[what] === status ? undefined : `${what} with ${status}`
-  // Health, and the greetings of senders that ask first.
-  const isGreeting = 'challenge' in body || 'plainToken' in body || body['type'] === 1
-  return status === 200 && (isGreeting || what === 'ok' || what === 'ready') ? undefined : 'no answer of the docs'
+  // Health, and what senders that ask first are told.
+  const isGreeting = ['challenge', 'plainToken'].some((name) => name in body) || body['type'] === 1 || Object.keys(body).length === 0
+  return status === 200 && (isGreeting || ['ok', 'ready', 'pong'].includes(what)) ? undefined : 'no answer of the docs'
 }
