@@ -31,6 +31,9 @@ export const results: Readonly<Record<string, number>> = {
 /** What a webhook may be told though its sender proved itself: nothing was kept, and another try of the same may be taken. */
 export const toldToProven: ReadonlySet<string> = new Set(['unavailable', 'too-large', 'malformed', 'unsupported-media-type'])
 
+/** Their senders take 200 alone for a yes, and may be told it for whatever was kept. */
+export const only200 = /^\/hooks\/(line|mailgun|paddle|workos|zoom)\b/
+
 /** A server's own, before any of our code: what was sent is no HTTP, or its head is too large, or too slow. */
 export const serversOwn: ReadonlySet<number> = new Set([400, 408, 413, 417, 431, 501, 505])
 
@@ -41,7 +44,7 @@ interface Answer {
 }
 
 /** What is wrong with an answer; undefined where the docs list it. */
-export function faultOf(method: string, { status, headers, text }: Answer): string | undefined {
+export function faultOf(method: string, path: string, { status, headers, text }: Answer): string | undefined {
   const type = headers.get('content-type') ?? ''
   if (headers.get('cache-control') !== 'no-store' || headers.get('x-content-type-options') !== 'nosniff')
     return 'it may be cached or sniffed'
@@ -61,7 +64,7 @@ export function faultOf(method: string, { status, headers, text }: Answer): stri
   }
   if (typeof body !== 'object' || body === null) return 'no object'
   if (type === 'application/problem+json') return faultOfProblem(status, body as Record<string, unknown>)
-  return faultOfResult(status, body as Record<string, unknown>)
+  return faultOfResult(status, only200.test(path), body as Record<string, unknown>)
 }
 
 /** The name of the problem in an answer. */
@@ -75,17 +78,18 @@ function faultOfProblem(status: number, body: Record<string, unknown>): string |
   return problems[name] === status && body['status'] === status && typeof body['title'] === 'string' ? undefined : `${name} with ${status}`
 }
 
-function faultOfResult(status: number, body: Record<string, unknown>): string | undefined {
+function faultOfResult(status: number, is200: boolean, body: Record<string, unknown>): string | undefined {
+  const fits = (expected: number) => status === expected || (is200 && status === 200)
   const many = body['results']
   if (Array.isArray(many)) {
     const statuses = many.map((one: { status: string }) => results[one.status])
     if (statuses.includes(undefined)) return 'no result of the docs'
-    return status === Math.max(200, ...(statuses as number[])) ? undefined : `results with ${status}`
+    return fits(Math.max(200, ...(statuses as number[]))) ? undefined : `results with ${status}`
   }
   const what = String(body['status'])
   if (body['dryRun'] === true)
     return status === 200 && ['mapped', 'unmappable', 'ignored'].includes(what) ? undefined : 'no dry run of the docs'
-  if (results[what] !== undefined) return results[what] === status ? undefined : `${what} with ${status}`
+  if (results[what] !== undefined) return fits(results[what] ?? 0) ? undefined : `${what} with ${status}`
   // Health, and what senders that ask first are told.
   const isGreeting = ['challenge', 'plainToken'].some((name) => name in body) || body['type'] === 1 || Object.keys(body).length === 0
   return status === 200 && (isGreeting || ['ok', 'ready', 'pong'].includes(what)) ? undefined : 'no answer of the docs'

@@ -73,7 +73,7 @@ async function countingRelay() {
     const problem = problemIn(given.text)
     const answer = `${given.status}${problem === undefined ? '' : ` ${problem}`}`
     const fault =
-      faultOf(request.method, given) ??
+      faultOf(request.method, request.path, given) ??
       (isProven && problem !== undefined && !toldToProven.has(problem) ? 'proven, and refused' : undefined) ??
       (given.text === '{"status":"quarantined"}' && kept === buriedBefore ? 'quarantined, and not kept' : undefined) ??
       (isProven && /^\{("id":"(\\.|[^"])*",)?"status":"submitted"/.test(given.text) && world.target.calls.length === sentBefore

@@ -29,6 +29,6 @@ describe('the fuzz', () => {
     ['a stack', 200, 'text/plain', 'Error: x'],
   ])('takes %s for a fault', (_, status, type, text) => {
     const headers = new Headers({ 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
-    expect(faultOf('POST', { status, headers, text })).toEqual(expect.any(String))
+    expect(faultOf('POST', '/hooks/stripe', { status, headers, text })).toEqual(expect.any(String))
   })
 })

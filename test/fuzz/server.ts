@@ -27,7 +27,7 @@ export async function fuzzServer({ seed, from = 0, runs, untilMs = Number.POSITI
     for (; run < from + runs && faults.length < 20 && Date.now() < untilMs; run++) {
       const bytes = await bytesFor(drawOf(seed, run))
       const given = await sendRaw(relay.url, bytes, unansweredMs)
-      const [answer, fault] = judged(bytes.toString('latin1').split(' ')[0] ?? '', given)
+      const [answer, fault] = judged(bytes, given)
       answers[answer] = (answers[answer] ?? 0) + 1
       if (fault !== undefined)
         faults.push(
@@ -46,14 +46,15 @@ async function bytesFor(draw: Draw): Promise<Buffer> {
   return draw.chance(0.4) ? mutateBytes(draw, bytes) : bytes
 }
 
-function judged(method: string, given: RawAnswer | undefined): [answer: string, fault?: string] {
+function judged(bytes: Buffer, given: RawAnswer | undefined): [answer: string, fault?: string] {
+  const [method = '', path = ''] = bytes.toString('latin1').split(' ')
   // The server hung up on what is no HTTP, or the sender did before it was answered.
   if (given === undefined) return ['none']
   const problem = problemIn(given.body)
   const answer = `${given.status}${problem === undefined ? '' : ` ${problem}`}`
   if (given.body === '' && serversOwn.has(given.status)) return [answer]
   const headers = { get: (name: string) => given.headers.get(name) ?? null }
-  const fault = faultOf(method, { status: given.status, headers, text: given.body })
+  const fault = faultOf(method, path, { status: given.status, headers, text: given.body })
   return fault === undefined ? [answer] : [answer, fault]
 }
 
