@@ -41,8 +41,8 @@ export const sendersMutants: readonly Mutant[] = [
     name: 'a greeting is an event',
     breaks: 'G2',
     file: 'src/edge/hooks.ts',
-    find: 'if (greeting !== undefined) return c.json(greeting)',
-    replace: 'void greeting',
+    find: 'secrets: [secret] })) === true) return greeting',
+    replace: 'secrets: [secret] })) === true) return undefined',
     tests: corpus,
   },
   {
