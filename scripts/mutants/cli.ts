@@ -192,4 +192,12 @@ export const cliMutants: readonly Mutant[] = [
     replace: 'new Misuse(problems)',
     tests: codes,
   },
+  {
+    name: 'a column that can’t be decoded is a fault of ours',
+    breaks: 'G2',
+    file: 'src/cli/rows.ts',
+    find: 'cells.map((cell) => decodeName(cell, file))',
+    replace: 'cells.map(decode)',
+    tests: ['test/cli/operators.test.ts'],
+  },
 ]

@@ -11,6 +11,7 @@ import { ownerMutants } from './owner.ts'
 import { readToBreakMutants } from './read-to-break.ts'
 import { readingMutants } from './reading.ts'
 import { registersMutants } from './registers.ts'
+import { sendersMutants } from './senders.ts'
 import { windowMutants } from './window.ts'
 
 const live = ['test/core/live.test.ts']
@@ -1105,5 +1106,6 @@ export const mutants: readonly Mutant[] = [
   ...readToBreakMutants,
   ...readingMutants,
   ...registersMutants,
+  ...sendersMutants,
   ...windowMutants,
 ]

@@ -75,7 +75,10 @@ async function* bulkRows(file: string, encoding?: string): AsyncGenerator<Row> {
     if (content === '') continue
     const cells = content.split(',')
     if (names === undefined) {
-      names = checkHeader(cells.map(decode), file)
+      names = checkHeader(
+        cells.map((cell) => decodeName(cell, file)),
+        file,
+      )
       continue
     }
     if (!isBlank(cells)) yield rowOf(line, names, cells, decode)
@@ -176,6 +179,14 @@ function checkHeader(names: readonly string[], file: string): readonly string[] 
   const nameless = clean.indexOf('')
   if (nameless !== -1) throw new Misuse(`${file}: column ${nameless + 1} has no name: give it one, or take it out`)
   return clean
+}
+
+function decodeName(cell: string, file: string): string {
+  try {
+    return decode(cell)
+  } catch {
+    throw new Misuse(`${file}: a column's name is not URL-encoded UTF-8: write a percent sign as %25`)
+  }
 }
 
 /** Adobe: URL-encoded UTF-8. A plus is a plus: cells are no form. */

@@ -91,12 +91,13 @@ describe('files of updates', () => {
   it.each<[string, string, string]>([
     ['an unknown first column', 'batch=email,a\n1,x', 'txt'],
     ['two columns of one name', 'batch=pcId,a,a\n1,x,y', 'txt'],
+    ['a column whose name can’t be decoded', 'batch=pcId,a%E4\n1,x', 'txt'],
     ['a column without a name', 'pcId,,a\n1,x,y', 'csv'],
     ['no kind that is known', 'hello', 'txt'],
   ])('%s is refused before anything is sent', async (_, content, end) => {
     const ran = await cli(['send', file(content, end)], { API_TOKEN: 'x', RELAY_URL: 'http://127.0.0.1:9' })
     expect(ran.status).toBe(2)
-    expect(ran.err).toMatch(/first column|two columns|no name|neither/)
+    expect(ran.err).toMatch(/first column|two columns|no name|neither|write a percent sign as %25/)
   })
 })
 

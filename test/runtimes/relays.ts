@@ -2,7 +2,7 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath, URL } from 'node:url'
 import { freePort } from '../support/redis.ts'
 import { testSecrets } from '../support/secrets.ts'
@@ -37,7 +37,7 @@ export const newFolder = () => mkdtempSync(join(tmpdir(), 'target-relay-runtime-
 
 /**
  * @param folder where it keeps its state, and finds it again
- * @param sources the file of a server's sources
+ * @param sources the file of the sources; a Worker's own stands beside it
  * @param from the root of another version's tree, for a server
  */
 export async function startRelay(
@@ -50,11 +50,15 @@ export async function startRelay(
   const port = await freePort()
   const child =
     runtime === 'workerd'
-      ? fork(join(root, 'test/support/workerd-process.ts'), [String(port), folder, JSON.stringify(settings), 'test/runtimes/worker.ts'], {
-          // A group of its own, so that a kill takes workerd along.
-          detached: true,
-          stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-        })
+      ? fork(
+          join(root, 'test/support/workerd-process.ts'),
+          [String(port), folder, JSON.stringify(settings), join(dirname(sources), 'worker.ts')],
+          {
+            // A group of its own, so that a kill takes workerd along.
+            detached: true,
+            stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+          },
+        )
       : spawnCommand(runtime, ['serve', '--sources', sources], { ...serverSettings(folder, settings), PORT: String(port) }, from)
   let text = ''
   for (const stream of [child.stdout, child.stderr])

@@ -139,6 +139,47 @@ export const gocardless = /* @__PURE__ */ preset('gocardless', {
   signed: '{body}',
 })
 
+/** Adyen's platform, transfer and management webhooks: the key in hex. The items of its payment webhooks are signed otherwise. No timestamp. */
+export const adyen = /* @__PURE__ */ preset('adyen', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'hmacsignature', encoding: 'base64' },
+  signed: '{body}',
+  secret: { encoding: 'hex' },
+})
+
+const boxHmac = (key: string) =>
+  ({
+    algorithm: 'HMAC-SHA-256',
+    signature: { header: `box-signature-${key}`, encoding: 'base64' },
+    signed: '{body}{timestamp}',
+    timestamp: { header: 'box-delivery-timestamp', unit: 'iso' },
+  }) as const
+
+/** The primary key, the secondary, or both: Box signs under each, so that they can be rotated. */
+export const box = /* @__PURE__ */ preset('box', /* @__PURE__ */ boxHmac('primary'), /* @__PURE__ */ boxHmac('secondary'))
+
+/** No timestamp that a description can name: `webhookTimestamp` stands in the event, as a number. */
+export const linear = /* @__PURE__ */ preset('linear', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'linear-signature', encoding: 'hex' },
+  signed: '{body}',
+  id: 'linear-delivery',
+})
+
+/** No timestamp: `completed_at_iso8601` stands in the event. */
+export const onfido = /* @__PURE__ */ preset('onfido', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'x-sha2-signature', encoding: 'hex' },
+  signed: '{body}',
+})
+
+export const webflow = /* @__PURE__ */ preset('webflow', {
+  algorithm: 'HMAC-SHA-256',
+  signature: { header: 'x-webflow-signature', encoding: 'hex' },
+  signed: '{timestamp}:{body}',
+  timestamp: { header: 'x-webflow-timestamp', unit: 'ms' },
+})
+
 export const customerio = /* @__PURE__ */ preset('customerio', {
   algorithm: 'HMAC-SHA-256',
   signature: { header: 'x-cio-signature', encoding: 'hex' },

@@ -1,3 +1,4 @@
+import { WebhooksManager as BoxWebhooks } from 'box-node-sdk/lib/managers/webhooks'
 import { describe, expect, it } from 'vitest'
 import { encodeUtf8 } from '../../../src/edge/auth/encodings.ts'
 import * as presets from '../../../src/edge/auth/presets.ts'
@@ -195,6 +196,30 @@ describe('zendesk', () => {
     expect(await published.verify(request)).toBe(true)
     expect(await published.verify({ ...request, body: encodeUtf8('{"event_type": "foo.bar","data": {"key": "valuf"}}') })).toBe('mismatch')
     expect(await published.verify({ ...request, nowMs: request.nowMs + 301_000 })).toBe('stale')
+  })
+})
+
+describe('box', () => {
+  it('accepts the secondary signature where only the secondary key is known, as its library does', async () => {
+    const { box } = senders as { box: Sender }
+    const nowMs = Date.now()
+    const [primary, secondary] = box.secrets
+    const [{ headers: first, ...rest }, { headers: second }] = [
+      await box.sign(plainBody, nowMs, primary),
+      await box.sign(plainBody, nowMs, secondary),
+    ]
+    const both = { ...rest, headers: { ...first, 'box-signature-secondary': second['box-signature-primary'] ?? '' } }
+    expect(await verify(box, both, [secondary], nowMs)).toBe(true)
+    expect(await verify(box, both, [primary], nowMs)).toBe(true)
+    expect(await BoxWebhooks.validateMessage(plainBody, both.headers, 'neither', { secondaryKey: secondary })).toBe(true)
+    expect(
+      await verify(
+        box,
+        { ...both, headers: { ...both.headers, 'box-signature-secondary': first['box-signature-primary'] ?? '' } },
+        [secondary],
+        nowMs,
+      ),
+    ).toBe(false)
   })
 })
 

@@ -4,9 +4,12 @@
  */
 import { createHash, createHmac, generateKeyPairSync, sign as nodeSign } from 'node:crypto'
 import { createRequire } from 'node:module'
+import { hmacValidator as AdyenValidator } from '@adyen/api-library'
 import { Signature as HubspotSignature } from '@hubspot/api-client'
 import { validateSignature as validateLine } from '@line/bot-sdk'
+import { LinearWebhookClient } from '@linear/sdk/webhooks'
 import { sign as signGithub, verify as verifyGithub } from '@octokit/webhooks-methods'
+import { WebhookEventVerifier as OnfidoVerifier } from '@onfido/api'
 import { Environment, Paddle } from '@paddle/paddle-node-sdk'
 import { encodeSignatureHeader, isValidSignature } from '@sanity/webhook'
 import '@shopify/shopify-api/adapters/web-api'
@@ -14,6 +17,7 @@ import Mux from '@mux/mux-node'
 import { ApiVersion, shopifyApi } from '@shopify/shopify-api'
 import { WorkOS } from '@workos-inc/node'
 import { AwsLambdaReceiver } from '@zoom/rivet/users'
+import { WebhooksManager as BoxWebhooks } from 'box-node-sdk/lib/managers/webhooks'
 import { verifyRequestSignature as verifyCustomerio } from 'customerio-node'
 import { verifyKey as verifyDiscord } from 'discord-interactions'
 import { verifySignature as verifyGocardless } from 'gocardless-nodejs'
@@ -23,6 +27,7 @@ import { Webhook as StandardWebhook } from 'standardwebhooks'
 import Stripe from 'stripe'
 import { Webhook as SvixWebhook } from 'svix'
 import twilio from 'twilio'
+import { WebflowClient } from 'webflow-api'
 import * as presets from '../../../src/edge/auth/presets.ts'
 
 const require = createRequire(import.meta.url)
@@ -44,7 +49,8 @@ export interface Sender {
   readonly preset: presets.Preset
   /** Two secrets as `HOOK_SECRET_…` holds them, and what signs under each. */
   readonly secrets: readonly [string, string]
-  readonly sign: (body: string, nowMs: number, secret: string) => Promise<Signed> | Signed
+  /** `id`: of the message, where it is signed as well. */
+  readonly sign: (body: string, nowMs: number, secret: string, id?: string) => Promise<Signed> | Signed
   /** The vendor's verdict; absent where it publishes no library. */
   readonly vendor?: (request: Signed, secret: string) => Promise<boolean> | boolean
   /** Whether the vendor's library looks at the time as well. */
@@ -93,14 +99,14 @@ export const senders: Readonly<Record<string, Sender>> = {
   'standard-webhooks': {
     preset: presets.standardWebhooks,
     secrets: whsec,
-    sign: (body, nowMs, secret) => ({
+    sign: (body, nowMs, secret, id = 'msg_1') => ({
       url: hookUrl,
       body,
       headers: {
         ...json,
-        'webhook-id': 'msg_1',
+        'webhook-id': id,
         'webhook-timestamp': seconds(nowMs),
-        'webhook-signature': new StandardWebhook(secret).sign('msg_1', new Date(nowMs), body),
+        'webhook-signature': new StandardWebhook(secret).sign(id, new Date(nowMs), body),
       },
     }),
     vendor: ({ headers, body }, secret) => quiet(() => new StandardWebhook(secret).verify(body, headers)),
@@ -109,28 +115,28 @@ export const senders: Readonly<Record<string, Sender>> = {
   'standard-webhooks v1a': {
     preset: presets.standardWebhooks,
     secrets: whpk,
-    sign: (body, nowMs, secret) => ({
+    sign: (body, nowMs, secret, id = 'msg_1') => ({
       url: hookUrl,
       body,
       headers: {
         ...json,
-        'webhook-id': 'msg_1',
+        'webhook-id': id,
         'webhook-timestamp': seconds(nowMs),
-        'webhook-signature': `v1a,${nodeSign(null, Buffer.from(`msg_1.${seconds(nowMs)}.${body}`), ofKey(ed25519, whpk, secret).privateKey).toString('base64')}`,
+        'webhook-signature': `v1a,${nodeSign(null, Buffer.from(`${id}.${seconds(nowMs)}.${body}`), ofKey(ed25519, whpk, secret).privateKey).toString('base64')}`,
       },
     }),
   },
   svix: {
     preset: presets.svix,
     secrets: whsec,
-    sign: (body, nowMs, secret) => ({
+    sign: (body, nowMs, secret, id = 'msg_1') => ({
       url: hookUrl,
       body,
       headers: {
         ...json,
-        'svix-id': 'msg_1',
+        'svix-id': id,
         'svix-timestamp': seconds(nowMs),
-        'svix-signature': new SvixWebhook(secret).sign('msg_1', new Date(nowMs), body),
+        'svix-signature': new SvixWebhook(secret).sign(id, new Date(nowMs), body),
       },
     }),
     vendor: ({ headers, body }, secret) => quiet(() => new SvixWebhook(secret).verify(body, { ...headers })),
@@ -475,5 +481,77 @@ export const senders: Readonly<Record<string, Sender>> = {
     }),
     vendor: ({ headers, body }, secret) =>
       verifyDiscord(body, headers['x-signature-ed25519'] ?? '', headers['x-signature-timestamp'] ?? '', secret),
+  },
+  adyen: {
+    preset: presets.adyen,
+    secrets: two((n) => random(`adyen ${n}`, 32).toString('hex')),
+    sign: (body, _nowMs, secret) => ({
+      url: hookUrl,
+      body,
+      headers: { ...json, hmacsignature: new AdyenValidator().calculateHmac(body, secret), protocol: 'HmacSHA256' },
+    }),
+    vendor: ({ headers, body }, secret) => new AdyenValidator().validateHMACSignature(secret, headers['hmacsignature'] ?? '', body),
+  },
+  box: {
+    preset: presets.box,
+    secrets: word('box'),
+    sign: (body, nowMs, secret) => {
+      const at = new Date(nowMs).toISOString().replace(/\.\d+/, '')
+      return {
+        url: hookUrl,
+        body,
+        headers: {
+          ...json,
+          'box-delivery-timestamp': at,
+          'box-signature-algorithm': 'HmacSHA256',
+          'box-signature-version': '1',
+          'box-signature-primary': hmac('sha256', secret, body + at, 'base64'),
+        },
+      }
+    },
+    vendor: ({ headers, body }, secret) => BoxWebhooks.validateMessage(body, { ...headers }, secret),
+    // It looks ten minutes back, and not ahead.
+  },
+  linear: {
+    preset: presets.linear,
+    secrets: word('lin_wh'),
+    // Its library believes only the time in the body, and that for a minute.
+    body: `{"action":"update","type":"Issue","data":{"id":"made-up"},"webhookTimestamp":${Date.now()},"webhookId":"w"}`,
+    sign: (body, _nowMs, secret) => ({
+      url: hookUrl,
+      body,
+      headers: { ...json, 'linear-delivery': 'd-1', 'linear-signature': hmac('sha256', secret, body, 'hex') },
+    }),
+    vendor: ({ headers, body }, secret) =>
+      quiet(() => new LinearWebhookClient(secret).verify(Buffer.from(body), headers['linear-signature'] ?? '')),
+  },
+  onfido: {
+    preset: presets.onfido,
+    secrets: word('onfido'),
+    sign: (body, _nowMs, secret) => ({
+      url: hookUrl,
+      body,
+      headers: { ...json, 'x-sha2-signature': hmac('sha256', secret, body, 'hex') },
+    }),
+    vendor: ({ headers, body }, secret) =>
+      quiet(() => {
+        new OnfidoVerifier(secret).readPayload(body, headers['x-sha2-signature'] ?? '')
+        return true
+      }),
+  },
+  webflow: {
+    preset: presets.webflow,
+    secrets: word('webflow'),
+    sign: (body, nowMs, secret) => ({
+      url: hookUrl,
+      body,
+      headers: {
+        ...json,
+        'x-webflow-timestamp': String(nowMs),
+        'x-webflow-signature': hmac('sha256', secret, `${nowMs}:${body}`, 'hex'),
+      },
+    }),
+    vendor: ({ headers, body }, secret) =>
+      new WebflowClient({ accessToken: 'made up' }).webhooks.verifySignature({ headers: { ...headers } as never, body, secret }),
   },
 }

@@ -1,0 +1,48 @@
+/** The corpus's relay in this process: the real app on a world's parts. */
+import { type AppParts, createApp } from '../../src/edge/app.ts'
+import { testSecrets } from '../support/secrets.ts'
+import type { World } from '../support/world.ts'
+import { type RawRequest, secretsBySource } from './corpus.ts'
+import { sources as corpusSources } from './sources.ts'
+
+export interface Given {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+}
+
+const corpus = { sources: corpusSources, hookSecrets: secretsBySource }
+
+/** Sends a request that was never parsed by a server: method, path, headers and body as they stand. */
+export function appOf(
+  world: World,
+  { sources, hookSecrets }: Pick<AppParts, 'sources'> & Pick<AppParts['settings'], 'hookSecrets'> = corpus,
+): (request: RawRequest) => Promise<Given> {
+  const app = createApp({
+    settings: {
+      targetClientCode: 'demo',
+      apiTokens: [{ token: testSecrets.apiToken, lane: 'live' }],
+      adminToken: testSecrets.adminToken,
+      hookSecrets,
+    },
+    sources,
+    prepare: world.prepare,
+    wire: { method: 'post', origin: 'https://demo.tt.omtrdc.net', clientCode: 'demo' },
+    deliver: world.deliver,
+    bury: (dead) => world.backlog.bury(dead),
+    ready: async () => ({ ready: true, ledger: 'embedded', checks: { ledger: 'ok' } }),
+    operator: {} as never,
+    clock: world.clock,
+  })
+  return async ({ method, path, headers, body }) => {
+    const takesBody = method !== 'GET' && method !== 'HEAD'
+    const response = await app.fetch(
+      new Request(`https://relay.example${path}`, {
+        method,
+        headers: headers.map(([name, value]) => [name, value]),
+        ...(takesBody ? { body: new Uint8Array(body) } : {}),
+      }),
+    )
+    return { status: response.status, headers: response.headers, text: await response.text() }
+  }
+}

@@ -1,0 +1,13 @@
+/** The corpus's sources, and two that take whatever there is. */
+import * as z from 'zod'
+import { bearer } from '../../src/edge/auth/index.ts'
+import { type AttributeValue, type Source, source } from '../../src/edge/source.ts'
+import { sources as corpus } from '../corpus/sources.ts'
+
+const anything = {
+  auth: bearer(),
+  schema: z.unknown(),
+  map: (event: unknown) => ({ visitor: { thirdPartyId: 'anybody' }, attributes: { value: event as AttributeValue } }),
+}
+
+export const sources: readonly Source[] = [...corpus, source('plain', anything), source('plain-form', { ...anything, format: 'form' })]
