@@ -184,8 +184,8 @@ export const doorsMutants: readonly Mutant[] = [
     name: 'what looks like a trial on /v1 is the real thing',
     breaks: 'security',
     file: 'src/edge/updates.ts',
-    find: 'stranger !== undefined || dryRunOf(c) === undefined',
-    replace: 'dryRunOf(c) === undefined',
+    find: 'z.strictObject({ dry_run',
+    replace: 'z.object({ dry_run',
     tests: app,
   },
   {

@@ -19,7 +19,7 @@ import { type Readiness, takeReadyz } from './probes.ts'
 import { problem, throwsErrors } from './problem.ts'
 import type { Source } from './source.ts'
 import type { TellUnproven } from './unproven.ts'
-import { takeUpdates, updatesBody } from './updates.ts'
+import { provenToken, takeUpdates, trialQuery, updatesBody } from './updates.ts'
 
 export interface AppParts {
   readonly settings: {
@@ -62,7 +62,7 @@ export function createApp(parts: AppParts, { bytesUnproven }: Pick<Limits, 'byte
   for (const path of ['/v1/*', '/hooks/*', '/m2/*'])
     app.use(path, async (c, next) => (c.req.header('origin') === undefined ? next() : problem(c, 'browser')))
 
-  app.post('/v1/updates', updatesBody(parts), (c) => takeUpdates(c, parts))
+  app.post('/v1/updates', provenToken(parts), trialQuery, updatesBody(parts), (c) => takeUpdates(c, parts))
   app.post('/hooks/:source', (c) => takeHook(c, parts, c.req.param('source'), room))
   app.on(['GET', 'POST'], '/m2/:client/profile/update', (c) => takeDropIn(c, parts, c.req.param('client')))
   app.route('/admin/api', adminApi(parts))

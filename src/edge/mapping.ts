@@ -5,7 +5,7 @@ import type { Draft, Prepare } from '../core/prepare.ts'
 import type { Update } from '../core/update.ts'
 import { eventIdProblem } from '../core/validate.ts'
 import { decodeText } from './body.ts'
-import { decodeForm } from './form.ts'
+import { decodeForm, isForm } from './form.ts'
 import type { Format, Source } from './source.ts'
 
 export type MappedEvent =
@@ -31,7 +31,11 @@ export function parseEvent(format: Format, bytes: Uint8Array, contentType: strin
   if (text === undefined) return { ok: false, reason: `the body is not ${charsetOf(contentType)}` }
   if (format === 'json') {
     const read = readEventJson(text)
-    return read.ok ? { ok: true, event: read.value } : { ok: false, reason: `the body ${read.reason}` }
+    if (read.ok) return { ok: true, event: read.value }
+    return {
+      ok: false,
+      reason: isForm(contentType) ? 'the body is a form, and the source expects JSON: see its `format`' : `the body ${read.reason}`,
+    }
   }
   const pairs = decodeForm(text)
   if (pairs === undefined) return { ok: false, reason: 'the body is not a form: an escape or its UTF-8 is malformed' }

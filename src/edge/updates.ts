@@ -1,4 +1,5 @@
 /** `POST /v1/updates`: own systems, one update or up to a hundred. */
+import { zValidator } from '@hono/zod-validator'
 import type { Context, MiddlewareHandler } from 'hono'
 import * as z from 'zod'
 import { JsonNumber, readExactJson } from '../core/json.ts'
@@ -43,8 +44,8 @@ interface Granted {
   Variables: { lane: Lane; body: Body }
 }
 
-/** Proof, size, type and shape, in this order: a stranger learns nothing about shapes. */
-export function updatesBody(parts: AppParts): MiddlewareHandler<Granted> {
+/** Before all else: a stranger learns nothing about shapes. */
+export function provenToken(parts: AppParts): MiddlewareHandler<Granted> {
   return async (c, next) => {
     const granted = await laneOfBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens)
     if ('why' in granted) {
@@ -55,9 +56,18 @@ export function updatesBody(parts: AppParts): MiddlewareHandler<Granted> {
         : problem(c, 'unauthenticated', {}, { 'www-authenticate': 'Bearer' })
     }
     c.set('lane', granted.lane)
-    const stranger = [...new URL(c.req.url).searchParams.keys()].find((name) => name !== 'dry_run')
-    if (stranger !== undefined || dryRunOf(c) === undefined)
-      return problem(c, 'malformed', { detail: 'The only query parameter is dry_run, which is 1 or 0.' })
+    return next()
+  }
+}
+
+/** A parameter that is misspelt must not make the real thing of a trial. */
+export const trialQuery = zValidator('query', z.strictObject({ dry_run: z.enum(['1', 'true', '0', 'false']).optional() }), (result, c) =>
+  result.success ? undefined : problem(c, 'malformed', { detail: 'The only query parameter is dry_run, which is 1 or 0.' }),
+)
+
+/** Size, type and shape, in this order. */
+export function updatesBody(parts: AppParts): MiddlewareHandler<Granted> {
+  return async (c, next) => {
     const received = await readBody(c.req.raw, defaultMaxBodyBytes, parts.clock)
     if (!received.ok) return problem(c, received.problem)
     const encoding = c.req.header('content-encoding') ?? null

@@ -1,6 +1,7 @@
 /** Where money is paid or an order made: the senders of the corpus that a shop or a bank has. */
 import * as z from 'zod'
 import * as auth from '../../src/edge/auth/index.ts'
+import { id } from '../../src/edge/schemas.ts'
 import { type Source, source } from '../../src/edge/source.ts'
 import { signedUrl as url } from './signed-url.ts'
 
@@ -136,5 +137,17 @@ export const shops: readonly Source[] = [
       occurredAt: payload.submittedAt,
       attributes: { wishes: payload.data['Message'] },
     }),
+  }),
+  source('shopify-numbers', {
+    auth: auth.shopify(),
+    schema: z.object({ id: z.number(), updated_at: text, tags: text }),
+    map: (e) => ({ visitor: { thirdPartyId: String(e.id) }, attributes: { tags: e.tags } }),
+    occurredAt: (e) => e.updated_at,
+  }),
+  source('shopify-ids', {
+    auth: auth.shopify(),
+    schema: z.object({ id: id(), updated_at: text, tags: text }),
+    map: (e) => ({ visitor: { thirdPartyId: e.id }, attributes: { tags: e.tags } }),
+    occurredAt: (e) => e.updated_at,
   }),
 ]

@@ -9,6 +9,7 @@ export const problems: Readonly<Record<string, number>> = {
   'method-not-allowed': 405,
   'too-slow': 408,
   'in-flight': 409,
+  'id-reused': 422,
   'too-large': 413,
   'unsupported-media-type': 415,
   invalid: 422,
@@ -29,7 +30,7 @@ export const results: Readonly<Record<string, number>> = {
 }
 
 /** What a webhook may be told though its sender proved itself: nothing was kept, and another try of the same may be taken. */
-export const toldToProven: ReadonlySet<string> = new Set(['unavailable', 'too-large', 'malformed', 'unsupported-media-type'])
+export const toldToProven: ReadonlySet<string> = new Set(['unavailable', 'too-large'])
 
 /** Their senders take 200 alone for a yes, and may be told it for whatever was kept. */
 export const only200 = /^\/hooks\/(line|mailgun|paddle|workos|zoom)\b/
