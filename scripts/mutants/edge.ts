@@ -21,6 +21,14 @@ export const edgeMutants: readonly Mutant[] = [
     tests: ['test/edge/kept.test.ts'],
   },
   {
+    name: 'what strangers unfold has room without end',
+    breaks: 'G8',
+    file: 'src/edge/content-encoding.ts',
+    find: ' || room.heldBytes > room.maxBytes',
+    replace: '',
+    tests: ['test/edge/kept.test.ts'],
+  },
+  {
     name: 'what was signed before it was compressed is a stranger’s',
     breaks: 'G2',
     file: 'src/edge/hooks.ts',

@@ -1,10 +1,11 @@
 /**
  * Bodies that were compressed on their way, within a bound: what a few bytes unfold to must not fill the memory.
  */
+import type { BodyRoom } from './body.ts'
 
 export type Unfolded =
   | { readonly ok: true; readonly bytes: Uint8Array<ArrayBuffer> }
-  | { readonly ok: false; readonly why: 'unknown_encoding' | 'corrupt' | 'too_large' }
+  | { readonly ok: false; readonly why: 'unknown_encoding' | 'corrupt' | 'too_large' | 'no_room' }
 
 /** As HTTP names them: its `deflate` is a zlib stream. */
 const formats: ReadonlyMap<string, 'gzip' | 'deflate'> = new Map([
@@ -18,8 +19,16 @@ export function isEncoded(contentEncoding: string | null): boolean {
   return codingsOf(contentEncoding).length > 0
 }
 
-/** @param maxBytes of the body once it is unfolded */
-export async function unfold(bytes: Uint8Array<ArrayBuffer>, contentEncoding: string | null, maxBytes: number): Promise<Unfolded> {
+/**
+ * @param maxBytes of the body once it is unfolded
+ * @param room shared with the bodies of other senders that proved nothing yet
+ */
+export async function unfold(
+  bytes: Uint8Array<ArrayBuffer>,
+  contentEncoding: string | null,
+  maxBytes: number,
+  room: BodyRoom = { maxBytes, heldBytes: 0 },
+): Promise<Unfolded> {
   const [coding = '', ...others] = codingsOf(contentEncoding)
   const format = formats.get(coding)
   if (format === undefined || others.length > 0) return { ok: false, why: 'unknown_encoding' }
@@ -31,14 +40,17 @@ export async function unfold(bytes: Uint8Array<ArrayBuffer>, contentEncoding: st
       const { done, value } = await reader.read()
       if (done) return { ok: true, bytes: joined(pieces, size) }
       size += value.byteLength
-      if (size > maxBytes) {
+      room.heldBytes += value.byteLength
+      if (size > maxBytes || room.heldBytes > room.maxBytes) {
         await reader.cancel()
-        return { ok: false, why: 'too_large' }
+        return { ok: false, why: size > maxBytes ? 'too_large' : 'no_room' }
       }
       pieces.push(value)
     }
   } catch {
     return { ok: false, why: 'corrupt' }
+  } finally {
+    room.heldBytes -= size
   }
 }
 
@@ -49,6 +61,8 @@ export function unfoldProblem(why: Exclude<Unfolded, { ok: true }>['why'], maxBy
       return 'has a content-encoding other than gzip or deflate'
     case 'corrupt':
       return 'is not what its content-encoding says'
+    case 'no_room':
+      return 'cannot be decompressed right now'
     case 'too_large':
       return `is larger than ${maxBytes} bytes once it is decompressed`
   }

@@ -52,7 +52,8 @@ async function prove(c: Context, parts: AppParts, source: Source, room: BodyRoom
   const encoding = headers.get('content-encoding')
   if (verdict !== 'unavailable' && verdict !== 'no_secret' && isEncoded(encoding)) {
     // Some sign what they send, some what they had before they compressed it.
-    const before = await unfold(read.bytes, encoding, source.maxBodyBytes)
+    const before = await unfold(read.bytes, encoding, source.maxBodyBytes, room)
+    if (!before.ok && before.why === 'no_room') return problem(c, 'unavailable')
     if (before.ok) verdict = await verify(parts, source, { ...request, body: before.bytes })
     if (before.ok && verdict === true) return { request: { ...request, body: before.bytes }, unfolded: before.bytes }
   }

@@ -73,7 +73,9 @@ export function updatesBody(parts: AppParts): MiddlewareHandler<Granted> {
     const encoding = c.req.header('content-encoding') ?? null
     const read = isEncoded(encoding) ? await unfold(received.bytes, encoding, defaultMaxBodyBytes) : received
     if (!read.ok) {
-      const type = ({ unknown_encoding: 'unsupported-media-type', corrupt: 'malformed', too_large: 'too-large' } as const)[read.why]
+      const type = (
+        { unknown_encoding: 'unsupported-media-type', corrupt: 'malformed', too_large: 'too-large', no_room: 'unavailable' } as const
+      )[read.why]
       return problem(c, type, { detail: `The body ${unfoldProblem(read.why, defaultMaxBodyBytes)}.` })
     }
     if (!isJson(c.req.header('content-type') ?? null)) return problem(c, 'unsupported-media-type')

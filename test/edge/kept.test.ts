@@ -7,6 +7,7 @@ import * as z from 'zod'
 import type { DeadLetter } from '../../src/core/backlog/port.ts'
 import { createApp } from '../../src/edge/app.ts'
 import { bearer, github } from '../../src/edge/auth/index.ts'
+import { unfold } from '../../src/edge/content-encoding.ts'
 import { type Format, source } from '../../src/edge/source.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { createWorld } from '../support/world.ts'
@@ -177,6 +178,18 @@ describe('a stranger', () => {
       expect(answer).toMatchObject({ status: 401, answer: { type: '/problems/unauthenticated' } })
     }
     expect(buried).toEqual([])
+  })
+})
+
+describe('room', () => {
+  it('is shared by what strangers unfold, and free again behind it', async () => {
+    const room = { maxBytes: 10_000, heldBytes: 6_000 }
+    const large = zipped(new Uint8Array(5_000))
+    expect(await unfold(large, 'gzip', 50_000, room)).toEqual({ ok: false, why: 'no_room' })
+    room.heldBytes = 0
+    const both = await Promise.all([unfold(large, 'gzip', 50_000, room), unfold(zipped(new Uint8Array(9_000)), 'gzip', 50_000, room)])
+    expect(both.filter(({ ok }) => ok)).toHaveLength(1)
+    expect(room.heldBytes).toBe(0)
   })
 })
 
