@@ -162,7 +162,7 @@ export function ownedStores({ memo }: Owner, { ledger, backlog, memory, log }: O
         unlessForeign()
         return backlog.check()
       },
-      ...(backlog.purge === undefined ? {} : { purge: backlog.purge }),
+      ...(backlog.purge === undefined ? {} : { purge: unlessFoundForeign(() => backlog.purge?.() ?? Promise.resolve()) }),
     },
   }
 }
