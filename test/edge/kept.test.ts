@@ -187,6 +187,9 @@ describe('room', () => {
     const large = zipped(new Uint8Array(5_000))
     expect(await unfold(large, 'gzip', 50_000, room)).toEqual({ ok: false, why: 'no_room' })
     room.heldBytes = 0
+    // However much room there is, no body is larger than its source takes.
+    expect(await unfold(large, 'gzip', 4_999, room)).toEqual({ ok: false, why: 'too_large' })
+    expect(room.heldBytes).toBe(0)
     const both = await Promise.all([unfold(large, 'gzip', 50_000, room), unfold(zipped(new Uint8Array(9_000)), 'gzip', 50_000, room)])
     expect(both.filter(({ ok }) => ok)).toHaveLength(1)
     expect(room.heldBytes).toBe(0)
