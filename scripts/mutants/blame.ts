@@ -230,7 +230,7 @@ export const blameMutants: readonly Mutant[] = [
     name: 'a page that took the run its time is not worked on',
     breaks: 'G7',
     file: 'src/cron/flush.ts',
-    find: 'if (pagesWorkedOn === 0) budget.pageRead()',
+    find: 'budget.pageRead(budget.elapsedMs() - (pagesWorkedOn === 0 ? 0 : askedAtMs))',
     replace: '',
     tests: bounds,
   },
@@ -238,12 +238,16 @@ export const blameMutants: readonly Mutant[] = [
     name: 'the backlog’s first page takes the run its time, and the place where it goes on has none',
     breaks: 'G7',
     file: 'src/cron/flush.ts',
-    find: `      if (pagesWorkedOn === 0) budget.pageRead()
-      if (page.value.length === 0) continue
-`,
-    replace: `      if (page.value.length === 0) continue
-      if (pagesWorkedOn === 0) budget.pageRead()
-`,
+    find: 'budget.pageRead(budget.elapsedMs() - (pagesWorkedOn === 0 ? 0 : askedAtMs))',
+    replace: 'if (pagesWorkedOn === 0 && page.value.length > 0) budget.pageRead(budget.elapsedMs() - askedAtMs)',
+    tests: bounds,
+  },
+  {
+    name: 'only the first page of a run may take it its time',
+    breaks: 'G7',
+    file: 'src/cron/flush.ts',
+    find: 'budget.pageRead(budget.elapsedMs() - (pagesWorkedOn === 0 ? 0 : askedAtMs))',
+    replace: 'if (pagesWorkedOn === 0) budget.pageRead(budget.elapsedMs())',
     tests: bounds,
   },
   {

@@ -2,8 +2,8 @@
  * What a run may spend: time, operations on the backlog's store, calls to Target, and the lease under which it does.
  *
  * Guarantee: every step of a run asks here before it starts, so that no loop of it lasts longer than its bound and one
- * step: `maxMs` for what is new, half of that more for cleaning up what was done, and half of it again where reading took all of it:
- * the backlog's first page, and the first at the place where the last run ended. The lease is renewed wherever time passes.
+ * step: `maxMs` for what is new, half of that more for cleaning up what was done, and half of it again where reading one page took all of it,
+ * whichever that is: it would never be worked on. The lease is renewed wherever time passes.
  * Known hole: a step under way is waited for: a call as long as `TARGET_TIMEOUT_MS`, the ledger as long as its deadline.
  */
 import type { Clock } from '../core/clock.ts'
@@ -44,8 +44,8 @@ export interface Budget {
   next(operations?: number): Promise<void>
   /** Before what was done is cleaned up. */
   cleanUp(operations?: number): Promise<void>
-  /** Where reading a run's first pages took most of its time, it has half of it to go on all the same. */
-  pageRead(): void
+  /** A page was read, and that took so long: where it is most of a run, there is half of one to go on all the same. */
+  pageRead(tookMs: number): void
   operationsLeft(): number
   callsLeft(): number
   /** Counts calls that were made. */
@@ -80,8 +80,8 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
       if (budget.callsLeft() <= 0) throw new Stop('calls')
     },
     cleanUp: (operations = 0) => check(parts.maxMs * cleanUpShare, operations),
-    pageRead: () => {
-      extraMs = Math.max(0, budget.elapsedMs() - parts.maxMs / 2)
+    pageRead: (tookMs) => {
+      extraMs = Math.max(extraMs, tookMs - parts.maxMs / 2)
     },
     operationsLeft: () => parts.maxOperations - (backlog.operations - operationsBefore),
     callsLeft: () => parts.maxCalls - calls,

@@ -102,12 +102,13 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
       const before = position
       // Or a page is read and nothing of it done, in every run that comes as far as this with so little left.
       await budget.next(operationsAPage)
+      const askedAtMs = budget.elapsedMs()
       const page = await budget.ask('backlog_unavailable', () => pages.next())
       if (page.done === true) {
         if (shut !== undefined) report.stopped = 'target_unavailable'
         return
       }
-      if (pagesWorkedOn === 0) budget.pageRead()
+      budget.pageRead(budget.elapsedMs() - (pagesWorkedOn === 0 ? 0 : askedAtMs))
       if (page.value.length === 0) continue
       pagesWorkedOn++
       // Before the page is worked on: a run that dies there does not find itself there again.

@@ -401,6 +401,35 @@ describe('a store that is hard to read', () => {
     expect(await world.entries()).toBe(1)
   })
 
+  it('a visitor’s second page is slow, and all of its first waits for what stands there: it is worked on all the same (G7)', async () => {
+    const world = await createWorld()
+    const startMs = world.clock.now()
+    world.target.behave = () => ({ kind: 'unanswered', why: 'network' })
+    await world.deliver([await world.update({ id: 'newest', attributes: { tier: 'newest' }, occurredAt: startMs })])
+    await world.settled()
+    const older = Array.from({ length: 4 }, (_, n) => ({ id: `${n}`, attributes: { tier: `${n}` }, occurredAt: startMs - 10_000 + n }))
+    await deferred(world, older)
+    world.target.behave = () => undefined
+    const newest = (await world.backlog.list()).items.at(-1)?.key
+    const backlog: World['backlog'] = {
+      ...world.backlog,
+      get operations() {
+        return world.backlog.operations
+      },
+      list: async (options) => {
+        const page = await world.backlog.list(options)
+        await world.clock.advance(page.items.some(({ key }) => key === newest) ? 20_000 : 500)
+        return page
+      },
+    }
+    for (let run = 0; run < 10; run++) {
+      await world.isolate({ backlog, limits: { keysPerPage: 3 } }).flush({ maxMs: 10_000 })
+      await world.clock.advance(15 * 60_000)
+    }
+    expect(world.profile()).toEqual({ tier: 'newest' })
+    expect(await world.entries()).toBe(0)
+  })
+
   it('one key can’t be deleted: the pages behind it are replayed all the same (G7)', async () => {
     const world = await createWorld()
     await deferred(world, visitors(40))
