@@ -251,6 +251,14 @@ export const blameMutants: readonly Mutant[] = [
     tests: bounds,
   },
   {
+    name: 'a Retry-After that is a date is held against our own clock',
+    breaks: 'G7',
+    file: 'src/core/answer.ts',
+    find: 'httpDate.test(date) ? Date.parse(date) : nowMs',
+    replace: 'nowMs',
+    tests: ['test/core/answer.test.ts'],
+  },
+  {
     name: 'a page for which nothing was left is passed over',
     breaks: 'G7',
     file: 'src/cron/flush.ts',

@@ -25,6 +25,8 @@ export interface RawAnswer {
   readonly body: string
   /** The Retry-After header as it stands. */
   readonly retryAfter?: string
+  /** When it was answered, by the clock of who answered: what a Retry-After that is a date is held against. */
+  readonly date?: string
 }
 
 const mayPass = new Set([408, 420, 425, 429])
@@ -36,7 +38,7 @@ const maxMessageChars = 200
  * @param retentionMs as far as a Retry-After is followed
  */
 export function readAnswer(
-  { status, body, retryAfter }: RawAnswer,
+  { status, body, retryAfter, date = '' }: RawAnswer,
   { strict, nowMs, retentionMs }: { strict: boolean; nowMs: number; retentionMs: number },
 ): Answer {
   if (status >= 200 && status < 300) {
@@ -46,7 +48,7 @@ export function readAnswer(
   }
   if ((status >= 300 && status < 400) || status === 401 || status === 403) return { kind: 'misconfigured', status }
   if (status >= 500 || mayPass.has(status)) {
-    const retryAfterMs = readRetryAfter(retryAfter, nowMs, retentionMs)
+    const retryAfterMs = readRetryAfter(retryAfter, httpDate.test(date) ? Date.parse(date) : nowMs, retentionMs)
     return { kind: 'unavailable', status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
   }
   return { kind: 'refused', message: readMessage(body) ?? `status ${status}`, own: readVerdict(body) === 'no' }

@@ -77,6 +77,16 @@ it.each([
   expect(readAnswer({ status: 503, body: '', retryAfter }, { strict: true, nowMs, retentionMs })).toStrictEqual(answer)
 })
 
+it.each([
+  ['its own Date, however wrong our clock is', 'Fri, 27 Nov 2026 10:00:00 GMT', 90_000],
+  ['our clock where it gives no Date that can be read', 'yesterday', 30_000],
+  ['our clock where it gives none', undefined, 30_000],
+])('a Retry-After that is a date is held against %s', (_, date, retryAfterMs) => {
+  const answer = { status: 503, body: '', retryAfter: 'Fri, 27 Nov 2026 10:01:30 GMT', ...(date === undefined ? {} : { date }) }
+  const context = { strict: true, nowMs: Date.parse('2026-11-27T10:01:00Z'), retentionMs }
+  expect(readAnswer(answer, context)).toStrictEqual({ kind: 'unavailable', status: 503, retryAfterMs })
+})
+
 describe('Retry-After, in both forms and strictly', () => {
   it.each([
     ['120', 120_000],

@@ -184,6 +184,11 @@ export class Oracle {
     for (const name of event.attributes.keys()) this.#unordered.add(`${event.visitor} ${name}`)
   }
 
+  /** The ledger forgot what it admitted since then, and with it the order of what is in flight (a known hole). */
+  forgetOrderSince(ms: number): void {
+    for (const [key, sent] of this.#sent) if (sent.some(({ startMs }) => startMs >= ms)) this.#unordered.add(key)
+  }
+
   /** A sender is about to give it to a clock that shows `arrivalMs`, at `nowMs`. */
   tried(event: SimEvent, arrivalMs: number, nowMs: number): void {
     this.#lastTried.set(event, nowMs)

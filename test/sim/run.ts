@@ -513,6 +513,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
         coverage['ledger went back']++
         trace(`the ledger forgets ${forgotten} grants`)
         putState(database, state)
+        oracle.forgetOrderSince(atMs)
         if (forgotten > 0) {
           oracle.forgottenUnits += forgotten
           oracle.voidedUntilNoticed = true

@@ -119,7 +119,7 @@ export function simulatedTarget(parts: TargetParts): typeof globalThis.fetch {
       coverage['calls throttled']++
       const inMs = random.fraction() * 20_000
       const retryAfter = random.fraction() < 0.5 ? String(Math.ceil(inMs / 1_000)) : new Date(time.nowMs + inMs).toUTCString()
-      return answer(429, 'slow down', { 'retry-after': retryAfter })
+      return answer(429, 'slow down', { 'retry-after': retryAfter, date: new Date(time.nowMs).toUTCString() })
     }
     if (draw < fail + throttle + hang) {
       coverage['calls that hung']++

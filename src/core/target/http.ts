@@ -56,8 +56,14 @@ export function httpTarget({ token, timeoutMs, strict, fetch, clock, retentionMs
           ...(body === undefined ? {} : streamBody ? { body: guardedBody(body, mayStart), duplex: 'half' as const } : { body }),
         })
         begun = true
-        const retryAfter = response.headers.get('retry-after') ?? undefined
-        const answer = { status: response.status, body: await readStart(response), ...(retryAfter === undefined ? {} : { retryAfter }) }
+        const retryAfter = response.headers.get('retry-after')
+        const date = response.headers.get('date')
+        const answer = {
+          status: response.status,
+          body: await readStart(response),
+          ...(retryAfter === null ? {} : { retryAfter }),
+          ...(date === null ? {} : { date }),
+        }
         return readAnswer(answer, { strict, nowMs: clock.now(), retentionMs })
       } catch (error) {
         if (late) return { kind: 'unsent', why: 'late' }
