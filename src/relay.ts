@@ -168,7 +168,7 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
 
   /** What no admission carries. */
   function count(counters: Counters): void {
-    parts.background(ledger.settle([], counters).catch(() => log('settle_failed', { tries: 1 })))
+    parts.background(ledger.settle([], counters).catch((error) => log('settle_failed', { tries: 1, error: errorName(error) })))
   }
 
   async function mapAgain({ source: name, raw, eventId }: DeadLetter & { raw: string }, arrivalMs: number): Promise<Reading> {

@@ -254,7 +254,7 @@ export const blameMutants: readonly Mutant[] = [
     name: 'a Retry-After that is a date is held against our own clock',
     breaks: 'G7',
     file: 'src/core/answer.ts',
-    find: 'httpDate.test(date) ? Date.parse(date) : nowMs',
+    find: "httpDate.test(date ?? '') ? Date.parse(date ?? '') : nowMs",
     replace: 'nowMs',
     tests: ['test/core/answer.test.ts'],
   },

@@ -56,8 +56,8 @@ export const edgeMutants: readonly Mutant[] = [
     name: 'a charset is what we would like it to be',
     breaks: 'G6',
     file: 'src/edge/mapping.ts',
-    find: 'const text = decodeText(bytes, charsetOf(contentType))',
-    replace: "const text = decodeText(bytes, 'utf-8')",
+    find: 'const text = decodeCharset(bytes, charsetOf(contentType))',
+    replace: "const text = decodeCharset(bytes, 'utf-8')",
     tests: ['test/edge/kept.test.ts'],
   },
   {

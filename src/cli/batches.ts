@@ -5,7 +5,7 @@
  * again, under the same ids. Batches with updates of one visitor never travel together.
  */
 import * as z from 'zod'
-import { readRetryAfter } from '../core/answer.ts'
+import { answeredAtMs, readRetryAfter } from '../core/answer.ts'
 import { Failed, Misuse } from './command.ts'
 import { answered, problemOf } from './relay-client.ts'
 import type { RowUpdate } from './rows.ts'
@@ -100,7 +100,7 @@ export class Batches {
     let waitMs = firstWaitMs
     // Each round ends it, leaves less of it, or waits.
     for (let left = batch; left.length > 0; ) {
-      const { status, body, retryAfter } = await this.#post(left)
+      const { status, body, retryAfter, date } = await this.#post(left)
       if (status === 200 || status === 202) {
         const results = resultsOf(body, left.length)
         this.#take(results.filter((result) => !comeBack.has(result.status)))
@@ -122,7 +122,7 @@ export class Batches {
       }
       const patienceMs = giveUpAtMs - now()
       if (stopping.aborted || patienceMs <= 0) throw new Failed(`the relay is not there (${status === 0 ? 'no answer' : status})`)
-      const askedMs = readRetryAfter(retryAfter ?? undefined, Date.now(), Number.MAX_SAFE_INTEGER) ?? 0
+      const askedMs = readRetryAfter(retryAfter ?? undefined, answeredAtMs(date ?? undefined, Date.now()), Number.MAX_SAFE_INTEGER) ?? 0
       if (askedMs > patienceMs)
         throw new Failed(
           `the relay asks to be left alone for ${Math.ceil(askedMs / 60_000)} minutes, which is longer than it is waited for`,
@@ -134,7 +134,7 @@ export class Batches {
   }
 
   /** Status 0 where nobody answers. */
-  async #post(batch: readonly ReadyRow[]): Promise<{ status: number; body: unknown; retryAfter: string | null }> {
+  async #post(batch: readonly ReadyRow[]): ReturnType<typeof answered> {
     const { url, token } = this.#options
     try {
       return await answered(url, {
@@ -143,7 +143,7 @@ export class Batches {
         body: JSON.stringify({ updates: batch.map(({ update }) => update) }),
       })
     } catch (error) {
-      if (error instanceof Failed) return { status: 0, body: undefined, retryAfter: null }
+      if (error instanceof Failed) return { status: 0, body: undefined, retryAfter: null, date: null }
       throw error
     }
   }

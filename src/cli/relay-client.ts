@@ -16,6 +16,7 @@ export interface Answered {
   /** Undefined where it is no JSON. */
   readonly body: unknown
   readonly retryAfter: string | null
+  readonly date: string | null
 }
 
 const timeoutMs = 120_000
@@ -76,7 +77,12 @@ export async function answered(url: string, init: RequestInit): Promise<Answered
   try {
     const response = await fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.timeout(timeoutMs) })
     const text = await response.text()
-    return { status: response.status, body: parse(text), retryAfter: response.headers.get('retry-after') }
+    return {
+      status: response.status,
+      body: parse(text),
+      retryAfter: response.headers.get('retry-after'),
+      date: response.headers.get('date'),
+    }
   } catch (error) {
     throw new Failed(`${new URL(url).origin} does not answer (${reasonOf(error)})`)
   }

@@ -25,7 +25,7 @@ export interface RawAnswer {
   readonly body: string
   /** The Retry-After header as it stands. */
   readonly retryAfter?: string
-  /** When it was answered, by the clock of who answered: what a Retry-After that is a date is held against. */
+  /** The answer's own `Date`: a Retry-After given as a date is counted from it. */
   readonly date?: string
 }
 
@@ -38,7 +38,7 @@ const maxMessageChars = 200
  * @param retentionMs as far as a Retry-After is followed
  */
 export function readAnswer(
-  { status, body, retryAfter, date = '' }: RawAnswer,
+  { status, body, retryAfter, date }: RawAnswer,
   { strict, nowMs, retentionMs }: { strict: boolean; nowMs: number; retentionMs: number },
 ): Answer {
   if (status >= 200 && status < 300) {
@@ -48,7 +48,7 @@ export function readAnswer(
   }
   if ((status >= 300 && status < 400) || status === 401 || status === 403) return { kind: 'misconfigured', status }
   if (status >= 500 || mayPass.has(status)) {
-    const retryAfterMs = readRetryAfter(retryAfter, httpDate.test(date) ? Date.parse(date) : nowMs, retentionMs)
+    const retryAfterMs = readRetryAfter(retryAfter, answeredAtMs(date, nowMs), retentionMs)
     return { kind: 'unavailable', status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
   }
   return { kind: 'refused', message: readMessage(body) ?? `status ${status}`, own: readVerdict(body) === 'no' }
@@ -67,6 +67,16 @@ function readMessage(body: string): string | undefined {
     ?.replace(/\p{Cc}+/gu, ' ')
     .trim()
   return message === undefined || message === '' ? undefined : message.slice(0, maxMessageChars).toWellFormed()
+}
+
+/**
+ * When an answer was given, by the clock that a Retry-After as a date is of: ours may be wrong.
+ *
+ * @param date the answer's `Date`
+ * @returns epoch ms; `nowMs` where there is no `Date` that can be read
+ */
+export function answeredAtMs(date: string | undefined, nowMs: number): number {
+  return httpDate.test(date ?? '') ? Date.parse(date ?? '') : nowMs
 }
 
 /**

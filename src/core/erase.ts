@@ -23,8 +23,8 @@ export interface Erased {
   /** Raw events that hold the id, though not as a value of their own: left, for a person to look at. */
   readonly mentioned: number
   /**
-   * Dead letters of which nobody can say whose they are, since no key opens them or the store does not give them: of this
-   * call and those before it.
+   * Dead letters that could not be read, in this call and those before it: no key opens them, or the store does not give
+   * them. They may be this visitor's.
    */
   readonly unreadable: number
   /** False where there is a `cursor` or something `todo`. */
@@ -136,7 +136,7 @@ function relationOf(item: KeptDead | Unreadable, visitorHash: string, id: string
 
 interface Place {
   readonly part: 'entries' | 'dead'
-  /** Dead letters so far of which nobody can say whose they are. */
+  /** Dead letters met so far that could not be read. */
   readonly unreadable: number
   /** The backlog's own cursor; undefined at the beginning. */
   readonly after: string | undefined

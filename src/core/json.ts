@@ -10,7 +10,7 @@ export type ReadJson =
   /** What is wrong and where; nothing of what stands there is in it. */
   | { readonly ok: false; readonly reason: string }
 
-/** A number as it stands in its JSON text, digit by digit; written as JSON it is the same again. */
+/** A number that keeps its JSON text, digit by digit; `JSON.stringify` writes that text again. */
 export class JsonNumber {
   readonly #text: string
 

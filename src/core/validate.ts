@@ -89,8 +89,8 @@ export function eventIdProblem(id: string): string | undefined {
 }
 
 /**
- * Attributes as Target takes them: strings as they are, numbers (of a JSON text, as they stand in it) and booleans in their JSON form, dates in ISO 8601, nested
- * objects as dotted names, arrays as JSON text. What a mapping left `undefined` is left out, as JSON does.
+ * Attributes as Target takes them: strings as they are, numbers with the digits that they came with, booleans as JSON, dates in
+ * ISO 8601, nested objects as dotted names, arrays as JSON text. What a mapping left `undefined` is left out, as JSON does.
  */
 export function flattenAttributes(input: unknown): CheckedAttributes {
   if (!isRecord(input)) return refused('attributes', 'must be an object of names and values')

@@ -56,7 +56,7 @@ export function groupByVisitor(entries: readonly KeptEntry[], last: ReadonlySet<
 /**
  * Puts entries under the stamps that order them: the same event under its earliest, and what never met the ledger under its
  * event's first. Other content under an id is another event, which has been acknowledged: it stays under its own. The ledger
- * is asked a batch at a time, as far as the groups that come next need it.
+ * is asked in batches, and only when a group that is about to be sent needs the answer.
  *
  * @param groups in the order in which they will be given
  */

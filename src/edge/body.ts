@@ -86,11 +86,11 @@ export function isJson(contentType: string | null): boolean {
 
 /** Strict UTF-8; undefined where it is not. */
 export function decodeUtf8(bytes: Uint8Array): string | undefined {
-  return decodeText(bytes, 'utf-8')
+  return decodeCharset(bytes, 'utf-8')
 }
 
 /** Strictly in a charset by its name; undefined where it is not, or where the runtime has no such charset. */
-export function decodeText(bytes: Uint8Array, charset: string): string | undefined {
+export function decodeCharset(bytes: Uint8Array, charset: string): string | undefined {
   try {
     return new TextDecoder(charset, { fatal: true, ignoreBOM: false }).decode(bytes)
   } catch {

@@ -5,7 +5,7 @@ import { errorName } from '../core/errors.ts'
 import { answerMany, answerOne, resultOf } from './answer.ts'
 import type { AppParts } from './app.ts'
 import { failureOf, type Greeting, type Unproven, type Verdict } from './auth/scheme.ts'
-import { type BodyRoom, decodeText, readBody } from './body.ts'
+import { type BodyRoom, decodeCharset, readBody } from './body.ts'
 import { isEncoded, unfold, unfoldProblem } from './content-encoding.ts'
 import { type DryRun, dryRunOf, previewed } from './dry-run.ts'
 import { charsetOf, type MappedEvent, mapEvent, type ParsedEvent, parseEvent } from './mapping.ts'
@@ -145,7 +145,7 @@ async function quarantine(
   { raw, arrivalMs, detail, eventId }: { raw: Uint8Array; arrivalMs: number; detail: string; eventId: string | undefined },
 ): Promise<Response> {
   const charset = charsetOf(c.req.header('content-type') ?? null)
-  const text = decodeText(raw, charset)
+  const text = decodeCharset(raw, charset)
   try {
     await parts.bury({
       reason: 'unmappable',
@@ -158,7 +158,8 @@ async function quarantine(
       raw: text ?? toBase64(raw),
       ...(eventId === undefined ? {} : { eventId }),
     })
-  } catch {
+  } catch (error) {
+    parts.log?.('quarantine_failed', { source: source.name, error: errorName(error) })
     return problem(c, 'unavailable')
   }
   return c.json({ status: 'quarantined' }, 202)

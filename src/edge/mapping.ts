@@ -4,7 +4,7 @@ import { readEventJson } from '../core/json.ts'
 import type { Draft, Prepare } from '../core/prepare.ts'
 import type { Update } from '../core/update.ts'
 import { eventIdProblem } from '../core/validate.ts'
-import { decodeText } from './body.ts'
+import { decodeCharset } from './body.ts'
 import { decodeForm, isForm } from './form.ts'
 import type { Format, Source } from './source.ts'
 
@@ -27,7 +27,7 @@ export type ParsedEvent = { readonly ok: true; readonly event: unknown } | { rea
  * label. The reason names what is wrong, and nothing of the body.
  */
 export function parseEvent(format: Format, bytes: Uint8Array, contentType: string | null = null): ParsedEvent {
-  const text = decodeText(bytes, charsetOf(contentType))
+  const text = decodeCharset(bytes, charsetOf(contentType))
   if (text === undefined) return { ok: false, reason: `the body is not ${charsetOf(contentType)}` }
   if (format === 'json') {
     const read = readEventJson(text)

@@ -107,6 +107,14 @@ describe('a batch', () => {
     expect(made.batches.counts).toEqual({ submitted: 2 })
   })
 
+  it('a Retry-After that is a date is counted from the answer’s own Date, however wrong the clock here is', async () => {
+    const [date, later] = ['Fri, 27 Nov 2020 10:00:00 GMT', 'Fri, 27 Nov 2020 10:00:07 GMT']
+    using made = await relay([() => [503, {}, { 'retry-after': later, date }], all('submitted')])
+    await made.batches.start([row(1)])
+    await made.batches.over()
+    expect(made.slept).toEqual([7_000])
+  })
+
   it('loses what the relay refuses, by its line, and the rest goes', async () => {
     const refuse = (): Answer => [
       422,

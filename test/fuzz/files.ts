@@ -11,7 +11,7 @@ import { type Draw, drawOf } from './draw.ts'
 import { mutateBytes, mutateText } from './mutate.ts'
 import { canary } from './requests.ts'
 
-/** The time that events are given: any will do. */
+/** The event time of every row. */
 const nowMs = 1_790_000_000_000
 const sourcesFile = fileURLToPath(new URL('sources.ts', import.meta.url))
 const starts: readonly (readonly [name: string, content: string])[] = [

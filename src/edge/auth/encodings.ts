@@ -1,4 +1,4 @@
-/** Strict decoders: one text for each sequence of bytes, but for the case of hex digits, of which each sender has its own. */
+/** Strict decoders: each sequence of bytes has exactly one encoding, except that hex digits may be of either case. */
 
 /** Canonical base64 (RFC 4648 §4), padded; undefined where it is not. */
 export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | undefined {

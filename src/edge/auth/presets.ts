@@ -158,7 +158,7 @@ const boxHmac = (key: string) =>
 /** The primary key, the secondary, or both: Box signs under each, so that they can be rotated. */
 export const box = /* @__PURE__ */ preset('box', /* @__PURE__ */ boxHmac('primary'), /* @__PURE__ */ boxHmac('secondary'))
 
-/** No timestamp that a description can name: `webhookTimestamp` stands in the event, as a number. */
+/** `webhookTimestamp` is a number in the body, which `signature()` has no option for: so no timestamp is checked. */
 export const linear = /* @__PURE__ */ preset('linear', {
   algorithm: 'HMAC-SHA-256',
   signature: { header: 'linear-signature', encoding: 'hex' },
