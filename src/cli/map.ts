@@ -64,7 +64,8 @@ Exit 1 where the event can't be mapped.`,
       return { ...(id === undefined ? {} : { id }), ...previewOf(update, wire) }
     })
     const oldestMs = Date.now() - retentionHours * 3_600_000
-    if (updates.some(({ occurredAt }) => Date.parse(occurredAt) < oldestMs))
+    // A sample is written once: its age says nothing.
+    if (file !== undefined && updates.some(({ occurredAt }) => Date.parse(occurredAt) < oldestMs))
       err(`it is older than ${retentionHours} hours (RETENTION_HOURS): as it is, it would not be sent`)
     const units = updates.reduce((sum, update) => sum + update.units, 0)
     if (values.json) out(JSON.stringify({ source: name, updates, units }, null, 2))
