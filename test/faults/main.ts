@@ -24,7 +24,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath, URL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { killChild, startChild, targetProcess } from '../load/children.ts'
-import { type Held, isBroken, judge, readHeldFile, readRecord } from '../load/judge.ts'
+import { type Held, isBroken, judge, leftInBacklog, readHeldFile, readRecord } from '../load/judge.ts'
 import { startLoad } from '../load/senders.ts'
 import { seededRandom } from '../support/clock.ts'
 import { freePort } from '../support/redis.ts'
@@ -145,7 +145,7 @@ async function run(ledger: LedgerName): Promise<boolean> {
   ])
   while (!isOver()) await sleep(100)
   await load.stop()
-  const held = await atRest(servers.files)
+  const held = await atRest(servers.files, (held) => leftInBacklog({ events: load.events, record: readRecord(record), held }) === 0)
   await units.stop()
   await servers.end()
 
@@ -178,11 +178,11 @@ async function startRedis(folder: string, ending: AsyncDisposableStack) {
 }
 
 /** What the files hold once nothing waits any more, or when it is given up. */
-async function atRest(files: readonly string[]): Promise<readonly Held[]> {
+async function atRest(files: readonly string[], rests: (held: readonly Held[]) => boolean): Promise<readonly Held[]> {
   const giveUpMs = Date.now() + recoverMs
   for (;;) {
     const held = await Promise.all(files.map(readFile))
-    if (held.every(({ waiting }) => waiting === 0) || Date.now() > giveUpMs) return held
+    if (rests(held) || Date.now() > giveUpMs) return held
     await sleep(1_000)
   }
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { type Evidence, type GoneFile, type Held, isBroken, judge } from './judge.ts'
 import type { SentEvent } from './senders.ts'
 
-const nothing: Held = { values: new Set(), waiting: 0, dead: {} }
+const nothing: Held = { values: new Set(), waiting: [], dead: {} }
 const key = '3p:anna attribute1'
 const event = (rank: number, more: Partial<SentEvent> = {}): SentEvent => ({
   key,
@@ -60,11 +60,23 @@ describe('the judge', () => {
     ],
     ['a value that nobody sent', { record: { arrivals: [1], taken: [take('new', 1), take('ne', 2)] } }, { strange: 1 }],
     ['a value under another name', { record: { arrivals: [1], taken: [take('new', 1), take('new', 2, 'attribute2')] } }, { strange: 1 }],
-    ['an entry that never goes', { held: [nothing, { ...nothing, waiting: 1 }] }, { leftInBacklog: 1 }],
+    ['an entry that never goes', { held: [nothing, { ...nothing, waiting: [['unheard']] }] }, { leftInBacklog: 1 }],
   ])('sees %s', (_, more, found) => {
     const verdict = judge({ ...good, ...more })
     expect(verdict).toMatchObject(found)
     expect(isBroken(verdict, 2)).toBe(true)
+  })
+
+  it('an entry may wait for a newer value of which nobody can know whether it arrived, and for no other', () => {
+    const leftOf = (newer: Partial<SentEvent>, waiting: string[][], taken = good.record.taken) => {
+      const events = new Map([...good.events, ['waits', event(1, { key: 'k' })], ['newer', { key: 'k', rank: 2, begunOf: 3, ...newer }]])
+      return judge({ ...good, events, record: { ...good.record, taken }, held: [{ ...nothing, waiting }] }).leftInBacklog
+    }
+    expect(leftOf({}, [['waits']])).toBe(0)
+    expect(leftOf({ rank: 0 }, [['waits']])).toBe(1)
+    expect(leftOf({}, [['waits'], ['newer']])).toBe(2)
+    expect(leftOf({ acknowledgedOf: 4 }, [['waits']], [...good.record.taken, take('newer', 1)])).toBe(1)
+    expect(leftOf({}, [['waits', 'unheard']])).toBe(1)
   })
 
   it('a window holds what arrived in it, its beginning left out', () => {

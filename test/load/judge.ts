@@ -7,6 +7,9 @@
  * settled), is not sent any more. A value is `gone` instead of lost only where a file that was taken away held it, and
  * nothing said that it is kept afterwards: its acknowledged try began before the file went, or it was answered `duplicate`,
  * which speaks of that earlier try.
+ *
+ * An entry may still wait at the end where a newer value of its attribute was begun, nobody was told that it arrived, and
+ * nobody tries it any more: the relay can't know whether Target has it, so the older one waits until its retention is over.
  */
 import { readFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
@@ -26,7 +29,8 @@ export interface TargetRecord {
 /** What one store holds. */
 export interface Held {
   readonly values: ReadonlySet<string>
-  readonly waiting: number
+  /** Of each entry that waits, its values. */
+  readonly waiting: readonly (readonly string[])[]
   /** Dead letters by reason; those that can't be read are `unreadable`. */
   readonly dead: Readonly<Record<string, number>>
 }
@@ -102,9 +106,24 @@ export function judge({ events, record, held, gone = [], windowMs, quotaLimit }:
     lost,
     strange,
     gone: wentAlong,
-    leftInBacklog: held.reduce((sum, { waiting }) => sum + waiting, 0),
+    leftInBacklog: leftInBacklog({ events, record, held }),
     deadLetters: dead,
   }
+}
+
+/** How many entries wait that should not. */
+export function leftInBacklog({ events, record, held }: Pick<Evidence, 'events' | 'record' | 'held'>): number {
+  const taken = new Set(record.taken.flatMap(({ pairs }) => pairs.map(([, value]) => value)))
+  const entries = held.flatMap(({ waiting }) => waiting)
+  const tried = new Set(entries.flat())
+  const hasExcuse = (value: string) => {
+    const own = events.get(value)
+    if (own === undefined) return false
+    const newer = [...events].filter(([, { key, rank }]) => key === own.key && rank > own.rank)
+    if (newer.some(([other, { acknowledgedOf }]) => acknowledgedOf !== undefined && taken.has(other))) return false
+    return newer.some(([other]) => !tried.has(other))
+  }
+  return entries.filter((values) => values.length === 0 || !values.every(hasExcuse)).length
 }
 
 /** Whether anything was broken, or did not come to rest; a load that got nothing acknowledged has shown nothing. */
@@ -143,18 +162,19 @@ export async function readHeld(rows: Iterable<readonly [key: string, stored: unk
   const seal = await createSeal([key], randomBytes)
   const values = new Set<string>()
   const dead: Record<string, number> = {}
-  let waiting = 0
+  const waiting: string[][] = []
   for (const [name, stored] of rows) {
     if (!name.startsWith(entryPrefix) && !name.startsWith(deadPrefix)) continue
     const packed = await seal.open(stored, name)
     const letter = name.startsWith(deadPrefix) ? unpackDead(packed) : undefined
     const entry = name.startsWith(entryPrefix) ? unpackEntry(packed) : letter?.entry
-    if (name.startsWith(entryPrefix)) waiting++
+    const own = (entry?.attributes ?? []).map(({ value }) => value)
+    if (name.startsWith(entryPrefix)) waiting.push(own)
     if (name.startsWith(deadPrefix)) {
       const reason = letter?.reason ?? 'unreadable'
       dead[reason] = (dead[reason] ?? 0) + 1
     }
-    for (const { value } of entry?.attributes ?? []) values.add(value)
+    for (const value of own) values.add(value)
   }
   return { values, waiting, dead }
 }

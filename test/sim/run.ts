@@ -26,7 +26,7 @@ import { simulatedKv } from './kv.ts'
 import { Oracle } from './oracle.ts'
 import { type Cell, type Invocation, interrupted, invocations } from './reach.ts'
 import { simulatedSources } from './sources.ts'
-import { poisonMark, simulatedTarget } from './target.ts'
+import { poisonMark, refusedMark, simulatedTarget } from './target.ts'
 import { VirtualTime } from './time.ts'
 import { drawTraffic, type Traffic } from './traffic.ts'
 
@@ -310,6 +310,8 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     trace(`what is ahead waits until ${aheadUntilMs - startMs}`)
     await drain(aheadUntilMs)
   }
+  // Where nobody else's update comes any more, whoever is refused each time is refused like everybody: no verdict (health.ts).
+  if ((await storeOf(settings).usage()).health.breaker?.cause === 'systemic') oracle.excuseHolders(refusedMark)
   if (oracle.inBacklog() > 0 && settings.retentionHours > 2) {
     // What waits for a newer attempt whose fate nobody will learn ends by its age; nothing else may.
     lastReasons.length = 0

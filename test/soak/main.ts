@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { URL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { killChild, startChild, targetProcess } from '../load/children.ts'
-import { type Held, isBroken, judge, readHeld, readRecord } from '../load/judge.ts'
+import { type Held, isBroken, judge, leftInBacklog, readHeld, readRecord } from '../load/judge.ts'
 import { startLoad } from '../load/senders.ts'
 import { seededRandom } from '../support/clock.ts'
 import { freePort } from '../support/redis.ts'
@@ -122,7 +122,8 @@ async function soak(ledger: string): Promise<boolean> {
   }
   const giveUpMs = Date.now() + recoverMs
   let last = await held()
-  while (last.waiting > 0 && Date.now() < giveUpMs) {
+  const rests = () => leftInBacklog({ events: load.events, record: readRecord(record), held: [last] }) === 0
+  while (!rests() && Date.now() < giveUpMs) {
     await operator('/flush')
     await sleep(1_000)
     last = await held()
