@@ -9,18 +9,18 @@ import { fileURLToPath, URL } from 'node:url'
 
 /** Each pure file and the tests that are nearest to it. */
 const measured: Readonly<Record<string, readonly string[]>> = {
-  'src/core/codec.ts': ['test/core/codec.test.ts'],
-  'src/core/answer.ts': ['test/core/answer.test.ts'],
+  'src/core/wire/calls.ts': ['test/core/wire/calls.test.ts'],
+  'src/core/wire/answer.ts': ['test/core/wire/answer.test.ts'],
   'src/core/json.ts': ['test/core/json.test.ts'],
   'src/core/time.ts': ['test/core/time.test.ts'],
-  'src/core/validate.ts': ['test/core/validate.test.ts'],
-  'src/core/stamp.ts': ['test/core/stamp.test.ts'],
-  'src/core/merge.ts': ['test/core/merge.test.ts'],
-  'src/core/backoff.ts': ['test/core/backoff.test.ts'],
-  'src/core/ledger/register.ts': ['test/core/ledger/register.test.ts'],
-  'src/core/ledger/health.ts': ['test/core/ledger/health.test.ts'],
-  'src/core/ledger/denials.ts': ['test/core/ledger/denials.test.ts'],
-  'src/core/ledger/sql-window.ts': ['test/core/ledger/sql-window.test.ts'],
+  'src/core/update/validate.ts': ['test/core/update/validate.test.ts'],
+  'src/core/update/stamp.ts': ['test/core/update/stamp.test.ts'],
+  'src/cron/merge.ts': ['test/cron/merge.test.ts'],
+  'src/core/delivery/backoff.ts': ['test/core/delivery/backoff.test.ts'],
+  'src/core/ledger/rules/register.ts': ['test/core/ledger/rules/register.test.ts'],
+  'src/core/ledger/rules/health.ts': ['test/core/ledger/rules/health.test.ts'],
+  'src/core/ledger/rules/denials.ts': ['test/core/ledger/rules/denials.test.ts'],
+  'src/core/ledger/sql/window.ts': ['test/core/ledger/sql/window.test.ts'],
   'src/cron/ring.ts': ['test/cron/ring.test.ts'],
   'src/edge/auth/signature.ts': ['test/edge/auth/signature.test.ts'],
 }

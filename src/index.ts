@@ -4,11 +4,10 @@
  * `target-relay/server`.
  */
 export type { Ledger, Usage } from './core/ledger/port.ts'
-export type { Lane, Visitor } from './core/update.ts'
-export { createRelay, type RelayOptions, readSettings, SettingsError } from './create-relay.ts'
+export type { Lane, Visitor } from './core/update/update.ts'
 export type { FlushReport } from './cron/report.ts'
 export * from './edge/auth/index.ts'
-export { eventTime, id, json, text } from './edge/schemas.ts'
+export { eventTime, id, json, text } from './edge/source/schemas.ts'
 export {
   type AttributeValue,
   type Format,
@@ -18,7 +17,8 @@ export {
   type SourceOptions,
   type Span,
   source,
-} from './edge/source.ts'
-export type { Relay } from './relay.ts'
-export type { Settings } from './settings.ts'
-export type { Storage } from './storage.ts'
+} from './edge/source/source.ts'
+export type { Relay } from './relay/compose.ts'
+export { createRelay, type RelayOptions, readSettings, SettingsError } from './relay/create.ts'
+export type { Settings } from './relay/settings.ts'
+export type { Storage } from './relay/storage.ts'

@@ -5,8 +5,8 @@
  */
 import * as z from 'zod'
 import { bearer, standardWebhooks } from './edge/auth/index.ts'
-import { eventTime, id, text } from './edge/schemas.ts'
-import { type Source, source } from './edge/source.ts'
+import { eventTime, id, text } from './edge/source/schemas.ts'
+import { type Source, source } from './edge/source/source.ts'
 
 export const sources: readonly Source[] = [
   source('call-centre', {

@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import * as presets from '../src/edge/auth/presets.ts'
 import { authFailures } from '../src/edge/auth/scheme.ts'
-import { problemStatus, problemTypes } from '../src/edge/problem.ts'
+import { problemStatus, problemTypes } from '../src/edge/http/problem.ts'
 import { startEmulator } from './emulator/emulator.ts'
 import { startServer } from './support/server.ts'
 
@@ -110,7 +110,7 @@ describe('docs/sources.md', () => {
 
 describe('README', () => {
   const readme = page('README.md')
-  const settings = [...page('src/settings.ts').matchAll(/^ {2}([A-Z][A-Z_]+):/gm)].map(([, name = '']) => name)
+  const settings = [...page('src/relay/settings.ts').matchAll(/^ {2}([A-Z][A-Z_]+):/gm)].map(([, name = '']) => name)
   it.each(settings)('names the setting %s', (name) => {
     expect(readme).toContain(`\`${name}\``)
   })

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createApp } from '../src/edge/app.ts'
-import { mapEvent } from '../src/edge/mapping.ts'
+import { mapEvent } from '../src/edge/source/mapping.ts'
 import { sources } from '../src/sources.ts'
 import { testSecrets } from './support/secrets.ts'
 import { kioskHook, signedHook } from './support/sender.ts'

@@ -2,9 +2,9 @@
 import type { Mutant } from './mutant.ts'
 
 const kv = ['test/core/backlog/kv.test.ts']
-const erase = ['test/core/erase.test.ts']
-const mention = ['test/core/mention.test.ts']
-const locked = ['test/core/ledger/sqlite-node.test.ts']
+const erase = ['test/core/operator/erase.test.ts']
+const mention = ['test/core/operator/mention.test.ts']
+const locked = ['test/core/store/sqlite-node.test.ts']
 
 export const backlogMutants: readonly Mutant[] = [
   {
@@ -106,7 +106,7 @@ export const backlogMutants: readonly Mutant[] = [
   {
     name: 'an erase whose budget ended says complete',
     breaks: 'G8',
-    file: 'src/core/erase.ts',
+    file: 'src/core/operator/erase.ts',
     find: 'complete: false, cursor: writeCursor',
     replace: 'complete: true, cursor: writeCursor',
     tests: erase,
@@ -114,7 +114,7 @@ export const backlogMutants: readonly Mutant[] = [
   {
     name: 'an erase takes the cursor of another visitor',
     breaks: 'G8',
-    file: 'src/core/erase.ts',
+    file: 'src/core/operator/erase.ts',
     find: ' || hash !== visitorHash.slice(0, hashDigits)',
     replace: ' || hash === undefined',
     tests: erase,
@@ -122,7 +122,7 @@ export const backlogMutants: readonly Mutant[] = [
   {
     name: 'an erase passes over what it cannot read',
     breaks: 'G8',
-    file: 'src/core/erase.ts',
+    file: 'src/core/operator/erase.ts',
     find: "'about' : 'unreadable'",
     replace: "'about' : 'none'",
     tests: erase,
@@ -130,7 +130,7 @@ export const backlogMutants: readonly Mutant[] = [
   {
     name: 'an event that mentions an id is about it',
     breaks: 'G2',
-    file: 'src/core/mention.ts',
+    file: 'src/core/operator/mention.ts',
     find: 'if (isValue && isThe(id, text))',
     replace: 'if (isValue && text.includes(id))',
     tests: mention,
@@ -138,7 +138,7 @@ export const backlogMutants: readonly Mutant[] = [
   {
     name: 'a name of a field is a value of the event',
     breaks: 'G2',
-    file: 'src/core/mention.ts',
+    file: 'src/core/operator/mention.ts',
     find: 'yield { text, isValue: false }',
     replace: 'yield { text, isValue: true }',
     tests: mention,
@@ -146,7 +146,7 @@ export const backlogMutants: readonly Mutant[] = [
   {
     name: 'JSON within JSON is not looked into',
     breaks: 'G8',
-    file: 'src/core/mention.ts',
+    file: 'src/core/operator/mention.ts',
     find: 'if (wraps < maxWraps && ',
     replace: 'if (wraps < 0 && ',
     tests: mention,
@@ -154,7 +154,7 @@ export const backlogMutants: readonly Mutant[] = [
   {
     name: 'an answer about a visitor is said to be whole',
     breaks: 'G9',
-    file: 'src/core/whereabouts.ts',
+    file: 'src/core/operator/find-visitor.ts',
     find: 'complete = cursor === undefined && times <= limits.timesPerAnswer',
     replace: 'complete = true',
     tests: erase,
@@ -162,7 +162,7 @@ export const backlogMutants: readonly Mutant[] = [
   {
     name: 'the log of writes of a SQLite file keeps its largest size',
     breaks: 'G7',
-    file: 'src/core/ledger/sqlite-node.ts',
+    file: 'src/core/store/sqlite-node.ts',
     find: 'export const keptLogBytes = 16_000_000',
     replace: 'export const keptLogBytes = -1',
     tests: locked,
@@ -170,7 +170,7 @@ export const backlogMutants: readonly Mutant[] = [
   {
     name: 'a locked SQLite file is not waited for',
     breaks: 'G2',
-    file: 'src/core/ledger/sqlite-node.ts',
+    file: 'src/core/store/sqlite-node.ts',
     find: 'if (isBusy(error)) return undefined',
     replace: '',
     tests: locked,
@@ -178,7 +178,7 @@ export const backlogMutants: readonly Mutant[] = [
   {
     name: 'a locked SQLite file blocks the thread',
     breaks: 'G7',
-    file: 'src/core/ledger/sqlite-node.ts',
+    file: 'src/core/store/sqlite-node.ts',
     find: 'const tryMs = 20',
     replace: 'const tryMs = 5_000',
     tests: locked,
@@ -186,7 +186,7 @@ export const backlogMutants: readonly Mutant[] = [
   {
     name: 'everybody who waits for a locked SQLite file tries at once',
     breaks: 'G7',
-    file: 'src/core/ledger/sqlite-node.ts',
+    file: 'src/core/store/sqlite-node.ts',
     find: 'await (before ?? clock.after(shortestPauseMs).elapsed)',
     replace: 'await clock.after(shortestPauseMs).elapsed',
     tests: locked,

@@ -1,19 +1,19 @@
 /** Deliberate bugs in who is blamed for a failure, in ties, and in what goes last. */
 import type { Mutant } from './mutant.ts'
 
-const health = ['test/core/ledger/health.test.ts']
+const health = ['test/core/ledger/rules/health.test.ts']
 const blame = ['test/cron/blame.test.ts', 'test/cron/flush.test.ts']
 const bounds = ['test/cron/bounds.test.ts']
 const suspended = ['test/faults/suspended.test.ts']
 const late = ['test/core/ledger/deadline.test.ts']
-const bothContracts = ['test/core/ledger/sql.test.ts']
-const bothLedgers = ['test/core/ledger/upstash.test.ts']
+const bothContracts = ['test/core/ledger/sql/ledger.test.ts']
+const bothLedgers = ['test/core/ledger/redis/ledger.test.ts']
 
 export const blameMutants: readonly Mutant[] = [
   {
     name: 'denials are counted also while nobody is delivered',
     breaks: 'G2',
-    file: 'src/core/ledger/denials.ts',
+    file: 'src/core/ledger/rules/denials.ts',
     find: 'if (!othersAreDelivered(health, visitorHash)) return denials',
     replace: '',
     tests: bothContracts,
@@ -21,7 +21,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'denials of a moment are a verdict',
     breaks: 'G2',
-    file: 'src/core/ledger/denials.ts',
+    file: 'src/core/ledger/rules/denials.ts',
     find: ' || nowMs - denials.sinceMs < denialsLastMs',
     replace: '',
     tests: bothContracts,
@@ -29,7 +29,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'behind a verdict the next denial is one too',
     breaks: 'G2',
-    file: 'src/core/ledger/denials.ts',
+    file: 'src/core/ledger/rules/denials.ts',
     find: "if (signal !== 'wrong' || judged) return undefined",
     replace: "if (signal !== 'wrong') return undefined",
     tests: bothContracts,
@@ -37,7 +37,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'a failure does not end the row of denials',
     breaks: 'G2',
-    file: 'src/core/ledger/denials.ts',
+    file: 'src/core/ledger/rules/denials.ts',
     find: "if (signal !== 'wrong' || judged) return undefined",
     replace: "if (judged || signal === 'up') return undefined",
     tests: bothContracts,
@@ -45,7 +45,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'Redis: a visitor’s denials are never forgotten',
     breaks: 'G2',
-    file: 'src/core/ledger/scripts/settle.ts',
+    file: 'src/core/ledger/redis/scripts/settle.ts',
     find: "redis.call('HDEL', visitor, 'd')",
     replace: '',
     tests: bothLedgers,
@@ -53,7 +53,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'Redis: others are always taken for delivered',
     breaks: 'G2',
-    file: 'src/core/ledger/scripts/prelude.ts',
+    file: 'src/core/ledger/redis/scripts/prelude.ts',
     find: 'if one == hash then return false end',
     replace: '',
     tests: bothLedgers,
@@ -61,7 +61,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'a live update is set aside at its first denial',
     breaks: 'G2',
-    file: 'src/core/ledger/sql-attempts.ts',
+    file: 'src/core/ledger/sql/attempts.ts',
     find: "lane === 'replay' && isLastTry",
     replace: 'isLastTry',
     tests: bothContracts,
@@ -69,15 +69,15 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'a merged call that is denied is a verdict on each of its events',
     breaks: 'G2',
-    file: 'src/core/fate.ts',
+    file: 'src/core/delivery/fate.ts',
     find: "lastTry && !together ? 'sent_denied'",
     replace: "lastTry ? 'sent_denied'",
-    tests: ['test/core/fates.test.ts'],
+    tests: ['test/core/delivery/fates.test.ts'],
   },
   {
     name: 'what is denied each time is tried until it is too old',
     breaks: 'G7',
-    file: 'src/core/fate.ts',
+    file: 'src/core/delivery/fate.ts',
     find: "lastTry && !together ? 'sent_denied' : 'sent_unknown'",
     replace: "'sent_unknown'",
     tests: ['test/cron/blame.test.ts'],
@@ -85,7 +85,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'one visitor that is denied is taken for a wrong token',
     breaks: 'G7',
-    file: 'src/core/ledger/health.ts',
+    file: 'src/core/ledger/rules/health.ts',
     find: 'opens: health.denied.length >= (health.saidYes ? deniedThatOpen : 1) }',
     replace: 'opens: health.denied.length >= 1 }',
     tests: health,
@@ -93,7 +93,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'a visitor that is denied again counts as another one',
     breaks: 'G7',
-    file: 'src/core/ledger/health.ts',
+    file: 'src/core/ledger/rules/health.ts',
     find: 'return known.length >= most || known.includes(one) ? known : [...known, one]',
     replace: 'return known.length >= most ? known : [...known, one]',
     tests: health,
@@ -101,7 +101,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'the breaker is about everybody at once',
     breaks: 'G7',
-    file: 'src/core/ledger/health.ts',
+    file: 'src/core/ledger/rules/health.ts',
     find: 'probes: 0, traits }\n}',
     replace: 'probes: 0, traits: [] }\n}',
     tests: health,
@@ -109,7 +109,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'what failed before says that Target is down',
     breaks: 'G7',
-    file: 'src/core/ledger/health.ts',
+    file: 'src/core/ledger/rules/health.ts',
     find: "if (signal === 'down' && failedBefore && !probe) return health",
     replace: '',
     tests: health,
@@ -117,7 +117,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'what failed before is the probe',
     breaks: 'G7',
-    file: 'src/core/ledger/health.ts',
+    file: 'src/core/ledger/rules/health.ts',
     find: '(!failedBefore || lastResort)',
     replace: 'true',
     tests: health,
@@ -125,7 +125,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'where all failed before there is no probe',
     breaks: 'G7',
-    file: 'src/core/door.ts',
+    file: 'src/core/delivery/door.ts',
     find: "...(attempt.round === 'last resort' ? { lastResort: true as const } : {}),",
     replace: '',
     tests: blame,
@@ -133,7 +133,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'an outage never widens the breaker',
     breaks: 'G7',
-    file: 'src/core/ledger/health.ts',
+    file: 'src/core/ledger/rules/health.ts',
     find: 'if (evidence.cause === breaker.cause ||',
     replace: 'if (false ||',
     tests: health,
@@ -141,7 +141,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'a probe that failed widens nothing',
     breaks: 'G7',
-    file: 'src/core/ledger/health.ts',
+    file: 'src/core/ledger/rules/health.ts',
     find: 'untilMs: nowMs + waitMs(cause, probes), probes, traits: shared(breaker.traits, traits) },',
     replace: 'untilMs: nowMs + waitMs(cause, probes), probes, traits: breaker.traits },',
     tests: health,
@@ -149,7 +149,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'evidence outlives a yes',
     breaks: 'G7',
-    file: 'src/core/ledger/health.ts',
+    file: 'src/core/ledger/rules/health.ts',
     find: "if (signal === 'up') return { ...healthy, paused: health.paused, saidYes: true }",
     replace: "if (signal === 'up') return { ...withoutBreaker(health), saidYes: true }",
     tests: health,
@@ -157,7 +157,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'the refusal of one probe leaves the row of denials standing',
     breaks: 'G7',
-    file: 'src/core/ledger/health.ts',
+    file: 'src/core/ledger/rules/health.ts',
     find: 'return { ...rest, denied: [], deniedTraits: [] }',
     replace: 'return rest',
     tests: health,
@@ -165,7 +165,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'Redis: the breaker is about everybody at once',
     breaks: 'G7',
-    file: 'src/core/ledger/scripts/settle.ts',
+    file: 'src/core/ledger/redis/scripts/settle.ts',
     find: 'probes = 0, traits = evidence.traits }',
     replace: 'probes = 0, traits = {} }',
     tests: bothLedgers,
@@ -173,7 +173,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'Redis: what failed before says that Target is down',
     breaks: 'G7',
-    file: 'src/core/ledger/scripts/settle.ts',
+    file: 'src/core/ledger/redis/scripts/settle.ts',
     find: "if signal == 'down' and failedBefore and not probe then return end",
     replace: '',
     tests: bothLedgers,
@@ -197,15 +197,15 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'a refusal while everybody is refused is a verdict, beside the probe',
     breaks: 'G2',
-    file: 'src/core/door.ts',
+    file: 'src/core/delivery/door.ts',
     find: 'const systemic = admission.systemic === true',
     replace: 'const systemic = false',
-    tests: ['test/core/failure.test.ts'],
+    tests: ['test/core/delivery/failure.test.ts'],
   },
   {
     name: 'a process that slept sends what it woke up with',
     breaks: 'G3',
-    file: 'src/core/target/guarded-body.ts',
+    file: 'src/core/wire/guarded-body.ts',
     find: 'if (!mayStart()) {',
     replace: 'if (!mayStart() && false) {',
     tests: suspended,
@@ -213,7 +213,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'the last look at the clock is before the connection stands',
     breaks: 'G3',
-    file: 'src/core/target/guarded-body.ts',
+    file: 'src/core/wire/guarded-body.ts',
     find: '    { highWaterMark: 0 },',
     replace: '    { highWaterMark: 2 },',
     tests: suspended,
@@ -253,10 +253,10 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'a Retry-After that is a date is held against our own clock',
     breaks: 'G7',
-    file: 'src/core/answer.ts',
+    file: 'src/core/wire/answer.ts',
     find: "httpDate.test(date ?? '') ? Date.parse(date ?? '') : nowMs",
     replace: 'nowMs',
-    tests: ['test/core/answer.test.ts'],
+    tests: ['test/core/wire/answer.test.ts'],
   },
   {
     name: 'a page for which nothing was left is passed over',
@@ -280,15 +280,15 @@ export const blameMutants: readonly Mutant[] = [
     file: 'src/core/ledger/port.ts',
     find: 'bulk: Math.max((1 - settings.replayReserve) / 2, 1 - 4 * settings.replayReserve),',
     replace: 'bulk: Math.max(0, 1 - 4 * settings.replayReserve),',
-    tests: ['test/core/ledger/sql.test.ts'],
+    tests: ['test/core/ledger/sql/ledger.test.ts'],
   },
   {
     name: 'a process that started with a clock behind never trusts it again',
     breaks: 'G7',
-    file: 'src/core/ledger/clock-watch.ts',
+    file: 'src/core/ledger/rules/clock-watch.ts',
     find: '      anchor = anchorNow()\n      return { nowMs: clockMs, clockMs }\n',
     replace: '      return { nowMs: seenMs, clockMs, jumpedByMs: clockMs - seenMs }\n',
-    tests: ['test/core/ledger/clock-watch.test.ts'],
+    tests: ['test/core/ledger/rules/clock-watch.test.ts'],
   },
   {
     name: 'an admission that comes too late keeps its units',
@@ -301,7 +301,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'an admission that was cancelled is taken for delivered',
     breaks: 'G2',
-    file: 'src/core/ledger/sql-attempts.ts',
+    file: 'src/core/ledger/sql/attempts.ts',
     find: "outcome: 'unsent' }))",
     replace: "outcome: 'delivered' }))",
     tests: bothContracts,
@@ -309,7 +309,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'an admission that was cancelled goes when it comes later',
     breaks: 'G7',
-    file: 'src/core/ledger/sql.ts',
+    file: 'src/core/ledger/sql/ledger.ts',
     find: "if (memos.isCancelled(grantOf(requests), step.nowMs)) throw new Error('the admission was cancelled')",
     replace: '',
     tests: bothContracts,
@@ -317,7 +317,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'Redis: an admission that was cancelled goes when it comes later',
     breaks: 'G7',
-    file: 'src/core/ledger/scripts/cancel.ts',
+    file: 'src/core/ledger/redis/scripts/cancel.ts',
     find: "redis.call('SET', KEYS[2], 'cancelled', 'PX', text(input.cancelledMs))",
     replace: '',
     tests: bothLedgers,
@@ -325,7 +325,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'Redis: what is reserved and cancelled stays spent',
     breaks: 'G7',
-    file: 'src/core/ledger/scripts/cancel.ts',
+    file: 'src/core/ledger/redis/scripts/cancel.ts',
     find: "if bucket and granted ~= '0' then",
     replace: 'if false then',
     tests: late,
@@ -333,7 +333,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'Redis: the units of an attempt that was cancelled stay spent',
     breaks: 'G7',
-    file: 'src/core/ledger/scripts/cancel.ts',
+    file: 'src/core/ledger/redis/scripts/cancel.ts',
     find: 'taken = taken or from',
     replace: '',
     tests: late,
@@ -349,7 +349,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'nobody waits for an answer of Redis that comes too late',
     breaks: 'G7',
-    file: 'src/create-relay.ts',
+    file: 'src/relay/create.ts',
     find: 'timeoutMs: settings.ledgerTimeoutMs + lateAnswerMs,',
     replace: 'timeoutMs: settings.ledgerTimeoutMs,',
     tests: ['test/server/server.test.ts'],
@@ -357,17 +357,17 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'a visitor is left alone by the clock of a relay',
     breaks: 'G7',
-    file: 'src/core/ledger/sql-attempts.ts',
+    file: 'src/core/ledger/sql/attempts.ts',
     find: 'notBeforeMs: nowMs + backoff.waitMs }',
     replace: 'notBeforeMs: Date.now() + backoff.waitMs }',
-    tests: ['test/core/ledger/sql.test.ts'],
+    tests: ['test/core/ledger/sql/ledger.test.ts'],
   },
   {
     name: 'of two updates of one moment a hash says which is the newer',
     breaks: 'G3',
-    file: 'src/core/stamp.ts',
+    file: 'src/core/update/stamp.ts',
     find: 'const position = Math.min(place, maxPlaces - 1)',
     replace: 'const position = Math.min(0 * place, maxPlaces - 1)',
-    tests: ['test/core/stamp.test.ts', 'test/edge/hooks.test.ts'],
+    tests: ['test/core/update/stamp.test.ts', 'test/edge/routes/hooks.test.ts'],
   },
 ]

@@ -1,7 +1,7 @@
 /** Deliberate bugs in the commands, in the files that they read and write, and in what is said of an event. */
 import type { Mutant } from './mutant.ts'
 
-const words = ['test/edge/source.test.ts']
+const words = ['test/edge/source/source.test.ts']
 const sending = ['test/cli/send-edges.test.ts']
 const pace = ['test/cli/batches.test.ts']
 const ledgerFile = ['test/cli/ledger-file.test.ts']
@@ -11,7 +11,7 @@ export const cliMutants: readonly Mutant[] = [
   {
     name: "take a schema author's message for one of zod's own",
     breaks: 'G8',
-    file: 'src/edge/schema-check.ts',
+    file: 'src/edge/source/schema-check.ts',
     find: 'messages.has(message) ? message : noMessage',
     replace: 'message',
     tests: words,
@@ -19,7 +19,7 @@ export const cliMutants: readonly Mutant[] = [
   {
     name: "name a field by a record's key",
     breaks: 'G8',
-    file: 'src/edge/schema-check.ts',
+    file: 'src/edge/source/schema-check.ts',
     find: "typeof step === 'number' || names.has(String(step)) ? String(step) : '*'",
     replace: 'String(step)',
     tests: words,
@@ -27,7 +27,7 @@ export const cliMutants: readonly Mutant[] = [
   {
     name: "tell the bounds that an author's check raises",
     breaks: 'G8',
-    file: 'src/edge/schema-check.ts',
+    file: 'src/edge/source/schema-check.ts',
     find: "def === undefined || def.check === 'custom' || ",
     replace: 'def === undefined || ',
     tests: words,

@@ -4,11 +4,11 @@ import type { Mutant } from './mutant.ts'
 const handshakes = ['test/edge/handshakes.test.ts']
 const forms = ['test/edge/auth/url-forms.test.ts']
 const proofs = ['test/edge/auth/signature.test.ts']
-const settings = ['test/settings.test.ts']
+const settings = ['test/relay/settings.test.ts']
 const app = ['test/edge/app.test.ts']
 const server = ['test/server/server.test.ts']
 const erased = ['test/server/erased.test.ts']
-const erase = ['test/core/erase.test.ts']
+const erase = ['test/core/operator/erase.test.ts']
 const docs = ['test/docs.test.ts']
 
 export const doorsMutants: readonly Mutant[] = [
@@ -47,7 +47,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'a yes that the sender repeats',
     breaks: 'G4',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: 'if (yes === undefined || !answer.ok || answer.status === yes) return answer',
     replace: 'if (yes !== 204 || !answer.ok) return answer',
     tests: handshakes,
@@ -55,7 +55,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'a no that the sender takes for a yes',
     breaks: 'G2',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: 'if (yes === undefined || !answer.ok || answer.status === yes) return answer',
     replace: 'if (yes === undefined || answer.status === yes) return answer',
     tests: handshakes,
@@ -63,7 +63,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'a source without a secret refuses',
     breaks: 'G2',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: "verdict === 'unavailable' || verdict === 'no_secret'",
     replace: "verdict === 'unavailable'",
     tests: handshakes,
@@ -79,7 +79,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'a flood of failed proofs fills the log',
     breaks: 'security',
-    file: 'src/edge/unproven.ts',
+    file: 'src/edge/auth/unproven.ts',
     find: 'Math.abs(nowMs - toldMs) < toldEveryMs',
     replace: 'toldMs > nowMs',
     tests: handshakes,
@@ -127,7 +127,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'white space around a setting is a part of it',
     breaks: 'security',
-    file: 'src/settings.ts',
+    file: 'src/relay/settings.ts',
     find: 'String(value).trim()',
     replace: 'String(value)',
     tests: settings,
@@ -135,7 +135,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'a hook secret of one letter',
     breaks: 'security',
-    file: 'src/settings.ts',
+    file: 'src/relay/settings.ts',
     find: 'ownPart(secret).length < minHookSecretChars',
     replace: 'secret.length < 1',
     tests: settings,
@@ -143,7 +143,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'a hook secret that is long by its label',
     breaks: 'security',
-    file: 'src/settings.ts',
+    file: 'src/relay/settings.ts',
     find: 'ownPart(secret).length < minHookSecretChars',
     replace: 'secret.length < minHookSecretChars',
     tests: settings,
@@ -151,7 +151,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'an API token of one word',
     breaks: 'security',
-    file: 'src/settings.ts',
+    file: 'src/relay/settings.ts',
     find: 'if (token.length < minTokenChars) return',
     replace: 'if (token.length < 1) return',
     tests: settings,
@@ -159,7 +159,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'a JSON list is cut at its commas',
     breaks: 'security',
-    file: 'src/settings.ts',
+    file: 'src/relay/settings.ts',
     find: "text.startsWith('[') ? jsonItems(text) :",
     replace: '',
     tests: settings,
@@ -167,7 +167,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'a HEAD that writes',
     breaks: 'G6',
-    file: 'src/edge/drop-in.ts',
+    file: 'src/edge/routes/drop-in.ts',
     find: "if (c.req.method === 'HEAD') return failure(c, 'method-not-allowed')",
     replace: '',
     tests: app,
@@ -175,7 +175,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'a trial on /v1 that sends',
     breaks: 'security',
-    file: 'src/edge/updates.ts',
+    file: 'src/edge/routes/updates.ts',
     find: "if (dryRunOf(c) === 'yes') return",
     replace: 'if (dryRunOf(c) === undefined) return',
     tests: app,
@@ -183,7 +183,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'what looks like a trial on /v1 is the real thing',
     breaks: 'security',
-    file: 'src/edge/updates.ts',
+    file: 'src/edge/routes/updates.ts',
     find: 'z.strictObject({ dry_run',
     replace: 'z.object({ dry_run',
     tests: app,
@@ -191,7 +191,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'an operator’s act that looks like a trial is the real thing',
     breaks: 'security',
-    file: 'src/edge/admin.ts',
+    file: 'src/edge/routes/admin.ts',
     find: "new URL(c.req.url).search === ''",
     replace: "c.req.method === 'POST'",
     tests: app,
@@ -207,7 +207,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'an idle connection ends under its proxy',
     breaks: 'G2',
-    file: 'src/listen.ts',
+    file: 'src/server/listen.ts',
     find: 'keptAliveMs = 75_000',
     replace: 'keptAliveMs = 5_000',
     tests: server,
@@ -215,7 +215,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'HTTP/1.0 without a Host is refused',
     breaks: 'G7',
-    file: 'src/listen.ts',
+    file: 'src/server/listen.ts',
     find: '    hostname: unnamedHost,\n',
     replace: '',
     tests: server,
@@ -223,7 +223,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'what was erased stays in free pages',
     breaks: 'G8',
-    file: 'src/core/ledger/sqlite-node.ts',
+    file: 'src/core/store/sqlite-node.ts',
     find: 'PRAGMA secure_delete = ON',
     replace: 'PRAGMA secure_delete = OFF',
     tests: erased,
@@ -231,7 +231,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'what was erased stays in the log of the file',
     breaks: 'G8',
-    file: 'src/core/ledger/sqlite-node.ts',
+    file: 'src/core/store/sqlite-node.ts',
     find: 'wal_checkpoint(TRUNCATE)',
     replace: 'wal_checkpoint(PASSIVE)',
     tests: erased,
@@ -239,7 +239,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'an erasure that could not read a letter is complete',
     breaks: 'G9',
-    file: 'src/core/erase.ts',
+    file: 'src/core/operator/erase.ts',
     find: '...(erased.unreadable === 0\n',
     replace: '...(erased.unreadable >= 0\n',
     tests: erase,
@@ -247,7 +247,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'an erasure forgets what its earlier calls could not read',
     breaks: 'G9',
-    file: 'src/core/erase.ts',
+    file: 'src/core/operator/erase.ts',
     find: 'unreadable: Number(unreadable), after:',
     replace: 'unreadable: 0, after:',
     tests: erase,
@@ -255,7 +255,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'a file that everybody reads',
     breaks: 'G8',
-    file: 'src/storage-sqlite.ts',
+    file: 'src/server/sqlite-storage.ts',
     find: 'const ownerOnly = 0o600',
     replace: 'const ownerOnly = 0o644',
     tests: erased,
@@ -263,7 +263,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'a problem that no page explains',
     breaks: 'G9',
-    file: 'src/edge/problem.ts',
+    file: 'src/edge/http/problem.ts',
     find: "  'too-slow': [408,",
     replace: "  'too-late': [408, 'Too late'],\n  'too-slow': [408,",
     tests: docs,

@@ -1,21 +1,21 @@
 /** Deliberate bugs where requests come in: bodies, readiness, whatever is thrown, settings, answers, copies, clocks. */
 import type { Mutant } from './mutant.ts'
 
-const body = ['test/edge/body.test.ts']
+const body = ['test/edge/http/body.test.ts']
 const flood = ['test/server/flood.test.ts']
 const server = ['test/server/server.test.ts']
 const throws = ['test/edge/throws.test.ts']
 const strays = ['test/server/throws.test.ts']
-const settings = ['test/settings.test.ts']
-const live = ['test/core/live.test.ts']
+const settings = ['test/relay/settings.test.ts']
+const live = ['test/core/delivery/deliver.test.ts']
 const copies = ['test/edge/copies.test.ts']
-const readiness = ['test/readiness.test.ts']
+const readiness = ['test/relay/readiness.test.ts']
 
 export const edgeMutants: readonly Mutant[] = [
   {
     name: 'a body unfolds to any size',
     breaks: 'G8',
-    file: 'src/edge/content-encoding.ts',
+    file: 'src/edge/http/content-encoding.ts',
     find: 'if (size > maxBytes || ',
     replace: 'if (',
     tests: ['test/edge/kept.test.ts'],
@@ -23,7 +23,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'what strangers unfold has room without end',
     breaks: 'G8',
-    file: 'src/edge/content-encoding.ts',
+    file: 'src/edge/http/content-encoding.ts',
     find: ' || room.heldBytes > room.maxBytes',
     replace: '',
     tests: ['test/edge/kept.test.ts'],
@@ -31,7 +31,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'what was signed before it was compressed is a stranger’s',
     breaks: 'G2',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: 'if (before.ok) verdict = await',
     replace: 'if (!before.ok) verdict = await',
     tests: ['test/edge/kept.test.ts'],
@@ -39,7 +39,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'an event that can’t be read is dropped',
     breaks: 'G2',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: 'parts.prepare) : parsed',
     replace: 'parts.prepare) : { ok: true, drafts: [], updates: [] }',
     tests: ['test/edge/kept.test.ts'],
@@ -47,7 +47,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'bytes that are no text are kept as question marks',
     breaks: 'G2',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: 'raw: text ?? toBase64(raw)',
     replace: 'raw: text ?? new TextDecoder().decode(raw)',
     tests: ['test/edge/kept.test.ts'],
@@ -55,7 +55,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'a charset is what we would like it to be',
     breaks: 'G6',
-    file: 'src/edge/mapping.ts',
+    file: 'src/edge/source/mapping.ts',
     find: 'const text = decodeCharset(bytes, charsetOf(contentType))',
     replace: "const text = decodeCharset(bytes, 'utf-8')",
     tests: ['test/edge/kept.test.ts'],
@@ -71,7 +71,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'a buffer four times as large as its body',
     breaks: 'security',
-    file: 'src/edge/body.ts',
+    file: 'src/edge/http/body.ts',
     find: 'Math.max(firstBufferBytes, 2 * buffer.byteLength, size + value.byteLength)',
     replace: 'Math.max(firstBufferBytes, 4 * buffer.byteLength, size + value.byteLength)',
     tests: body,
@@ -79,7 +79,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'the room of a body that was given up is never free again',
     breaks: 'G7',
-    file: 'src/edge/body.ts',
+    file: 'src/edge/http/body.ts',
     find: 'hold(-buffer.byteLength)',
     replace: 'if (!isLate) hold(-buffer.byteLength)',
     tests: body,
@@ -87,7 +87,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'bodies without a bound together',
     breaks: 'security',
-    file: 'src/edge/body.ts',
+    file: 'src/edge/http/body.ts',
     find: 'room.heldBytes + wanted - buffer.byteLength > room.maxBytes',
     replace: 'room.heldBytes > Number.MAX_SAFE_INTEGER',
     tests: body,
@@ -95,7 +95,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'each chunk of a body is kept',
     breaks: 'security',
-    file: 'src/listen.ts',
+    file: 'src/server/listen.ts',
     find: 'counted(withLeanBody(request, incoming as IncomingMessage))',
     replace:
       'counted(((chunks: unknown[]) => (incoming.on("data", (chunk: Buffer) => chunks.push({ chunk, at: new Date(), more: [chunk] })), withLeanBody(request, incoming as IncomingMessage)))([]))',
@@ -104,7 +104,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'a stop that waits once',
     breaks: 'G2',
-    file: 'src/server.ts',
+    file: 'src/server/index.ts',
     find: 'while (behind.size > 0) await Promise.all(behind)',
     replace: 'await Promise.all(behind)',
     tests: server,
@@ -112,7 +112,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'what is no error ends the process',
     breaks: 'G2',
-    file: 'src/edge/problem.ts',
+    file: 'src/edge/http/problem.ts',
     find: "throw thrown instanceof Error ? thrown : new Error('something that is no error was thrown')",
     replace: 'throw thrown',
     tests: throws,
@@ -120,7 +120,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'a proof that throws is a no',
     breaks: 'G2',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: "    return 'unavailable'\n  }\n}\n\n/** A sender that only asks",
     replace: '    return false\n  }\n}\n\n/** A sender that only asks',
     tests: throws,
@@ -128,7 +128,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'whatever a proof gives is a yes',
     breaks: 'security',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: 'if (verdict === true) return { request }',
     replace: 'if (verdict) return { request }',
     tests: throws,
@@ -136,7 +136,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'a stray promise ends the process',
     breaks: 'G2',
-    file: 'src/server.ts',
+    file: 'src/server/index.ts',
     find: "process.on('unhandledRejection', stray)",
     replace: 'void stray',
     tests: strays,
@@ -144,7 +144,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'each stranger asks the ledger',
     breaks: 'security',
-    file: 'src/readiness.ts',
+    file: 'src/relay/readiness.ts',
     find: 'flight ??= fresh()',
     replace: 'flight = fresh()',
     tests: readiness,
@@ -152,7 +152,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'an answer that was true once',
     breaks: 'G7',
-    file: 'src/readiness.ts',
+    file: 'src/relay/readiness.ts',
     find: 'Math.abs(clock.now() - last.atMs) < rememberedMs',
     replace: 'clock.now() - last.atMs < rememberedMs',
     tests: readiness,
@@ -160,7 +160,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'a wrong token takes every instance out of service',
     breaks: 'G7',
-    file: 'src/readiness.ts',
+    file: 'src/relay/readiness.ts',
     find: 'ready: storeError === undefined,',
     replace: 'ready: storeError === undefined && usage !== undefined && !wrong,',
     tests: readiness,
@@ -184,23 +184,23 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'what was written into a file that is gone is acknowledged',
     breaks: 'G2',
-    file: 'src/one-file.ts',
+    file: 'src/server/one-file.ts',
     find: '      look()\n      return result',
     replace: '      return result',
-    tests: ['test/one-file.test.ts'],
+    tests: ['test/server/one-file.test.ts'],
   },
   {
     name: 'a file that is gone is written on',
     breaks: 'G2',
-    file: 'src/one-file.ts',
+    file: 'src/server/one-file.ts',
     find: '        look()\n        return work()',
     replace: '        return work()',
-    tests: ['test/one-file.test.ts'],
+    tests: ['test/server/one-file.test.ts'],
   },
   {
     name: 'two keys of one id',
     breaks: 'G2',
-    file: 'src/settings.ts',
+    file: 'src/relay/settings.ts',
     find: 'items.filter((other) => other.startsWith(`$'.concat('{id}:`)).length > 1'),
     replace: 'items.filter((other) => other === item).length > 1',
     tests: settings,
@@ -208,7 +208,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'an admin token that a sender has as its password',
     breaks: 'security',
-    file: 'src/settings.ts',
+    file: 'src/relay/settings.ts',
     find: '[secret, ownPart(secret)]',
     replace: '[secret]',
     tests: settings,
@@ -216,7 +216,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'a slack shorter than a call',
     breaks: 'G1',
-    file: 'src/settings.ts',
+    file: 'src/relay/settings.ts',
     find: '!isTrial && given.QUOTA_SLACK_MS < flightMs',
     replace: '!isTrial && given.QUOTA_SLACK_MS < flightMs / 2',
     tests: settings,
@@ -224,7 +224,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'a window that lets a day through many times',
     breaks: 'G1',
-    file: 'src/settings.ts',
+    file: 'src/relay/settings.ts',
     find: 'given.QUOTA_LIMIT * Math.ceil(dayMs / windowMs) > adobeQuota',
     replace: 'given.QUOTA_LIMIT > adobeQuota',
     tests: settings,
@@ -232,7 +232,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'what nobody asked Target about is rejected',
     breaks: 'G2',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: 'if (fates.some(isRefused)) return { status:',
     replace: "if (fates.some((fate) => standing(fate) === 'dead')) return { status:",
     tests: live,
@@ -240,7 +240,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'a copy is good for ever',
     breaks: 'G3',
-    file: 'src/edge/mapping.ts',
+    file: 'src/edge/source/mapping.ts',
     find: 'source.needsTime && read.drafts.some',
     replace: 'source.needsTime && read.drafts.every(({ id }) => id === null) && read.drafts.some',
     tests: copies,
@@ -248,7 +248,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'a sample without a time will do',
     breaks: 'G3',
-    file: 'src/edge/source.ts',
+    file: 'src/edge/source/source.ts',
     find: 'tried.drafts.every(({ occurredAt }) => occurredAt !== undefined)',
     replace: 'tried.drafts.length > 0',
     tests: copies,
@@ -264,7 +264,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'a known lead is added',
     breaks: 'G3',
-    file: 'src/core/prepare.ts',
+    file: 'src/core/delivery/prepare.ts',
     find: 'saidMs - clockAheadMs',
     replace: 'saidMs + clockAheadMs',
     tests: copies,
@@ -272,7 +272,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'the last lead counts, not the largest',
     breaks: 'G3',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: 'leads[source] = Math.max(leadMs, leads[source] ?? 0)',
     replace: 'leads[source] = leadMs',
     tests: copies,

@@ -2,9 +2,9 @@
 import type { Mutant } from './mutant.ts'
 
 const bounds = ['test/cron/bounds.test.ts']
-const parts = ['test/core/parts.test.ts']
+const parts = ['test/core/delivery/parts.test.ts']
 const ring = ['test/cron/ring.test.ts']
-const live = ['test/core/live.test.ts']
+const live = ['test/core/delivery/deliver.test.ts']
 
 export const flushMutants: readonly Mutant[] = [
   {
@@ -18,7 +18,7 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'an update of any number of attributes is one attempt',
     breaks: 'G7',
-    file: 'src/core/parts.ts',
+    file: 'src/core/delivery/parts.ts',
     find: 'slice.length >= attributesPerAttempt || used + bytes > room',
     replace: 'used + bytes > room',
     tests: parts,
@@ -26,7 +26,7 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'the bytes of the id are not counted when an update is cut',
     breaks: 'G5',
-    file: 'src/core/parts.ts',
+    file: 'src/core/delivery/parts.ts',
     find: 'maxPostBodyBytes - idBytes(visitor)',
     replace: 'maxPostBodyBytes',
     tests: parts,
@@ -34,7 +34,7 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'all parts of an update have its key',
     breaks: 'G2',
-    file: 'src/core/parts.ts',
+    file: 'src/core/delivery/parts.ts',
     find: 'event: await hasher.part(\n              event,\n              attributes.map(({ name }) => name),\n            ),',
     replace: 'event,',
     tests: parts,
@@ -42,7 +42,7 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'parts are named by their number',
     breaks: 'G2',
-    file: 'src/core/hash.ts',
+    file: 'src/core/update/hash.ts',
     find: "hash('part', [event, ...[...names].sort()])",
     replace: "hash('part', [event, String(names.length)])",
     tests: parts,
@@ -50,7 +50,7 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'a differently cut repeat has a stamp of its own',
     breaks: 'G3',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: '{ ...part, event } : { ...part, stamp }',
     replace: '{ ...part, event } : part',
     tests: parts,
@@ -58,7 +58,7 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'an entry has the key of its part',
     breaks: 'G3',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: 'function entryOf({ whole: update }: Part,',
     replace: 'function entryOf(update: Part,',
     tests: parts,
@@ -66,7 +66,7 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'the best receipt of the parts',
     breaks: 'G2',
-    file: 'src/core/receipt.ts',
+    file: 'src/core/delivery/receipt.ts',
     find: "const worstFirst = [\n  'unavailable',",
     replace: "const worstFirst = [\n  'submitted',\n  'unavailable',",
     tests: parts,
@@ -74,7 +74,7 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'attributes of an admission without a bound',
     breaks: 'G7',
-    file: 'src/core/parts.ts',
+    file: 'src/core/delivery/parts.ts',
     find: 'last.length < attemptsTogether && attributes <= attributesTogether',
     replace: 'last.length < attemptsTogether',
     tests: parts,
@@ -90,7 +90,7 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'a slow retry is kept under its own stamp',
     breaks: 'G3',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: 'put(update, open, admission.firstStamp ?? update.stamp)',
     replace: 'put(update, open, update.stamp)',
     tests: live,
@@ -98,7 +98,7 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'one settlement that is refused costs its batch',
     breaks: 'G4',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: 'if (settled[index] === true) return undefined',
     replace: '',
     tests: live,
@@ -234,18 +234,18 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'the platform’s bound is Target’s failure',
     breaks: 'G7',
-    file: 'src/core/target/http.ts',
+    file: 'src/core/wire/http.ts',
     find: "if (!begun && isPlatformLimit(error)) return { kind: 'unsent', why: 'limit' }",
     replace: '',
-    tests: ['test/core/http-target.test.ts'],
+    tests: ['test/core/wire/http-target.test.ts'],
   },
   {
     name: 'a call whose answer broke off was never sent',
     breaks: 'G3',
-    file: 'src/core/target/http.ts',
+    file: 'src/core/wire/http.ts',
     find: 'if (!begun && isPlatformLimit(error))',
     replace: 'if (isPlatformLimit(error))',
-    tests: ['test/core/http-target.test.ts'],
+    tests: ['test/core/wire/http-target.test.ts'],
   },
   {
     name: 'a run goes on against the platform’s bound',
@@ -258,17 +258,17 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'Target’s answer read without end',
     breaks: 'security',
-    file: 'src/core/target/http.ts',
+    file: 'src/core/wire/http.ts',
     find: 'bytes < maxAnswerBytes; ) {',
     replace: '; ) {',
-    tests: ['test/core/http-target.test.ts'],
+    tests: ['test/core/wire/http-target.test.ts'],
   },
   {
     name: 'the shortest of several Retry-After',
     breaks: 'G7',
-    file: 'src/core/door.ts',
+    file: 'src/core/delivery/door.ts',
     find: 'Math.max(...asked)',
     replace: 'Math.min(...asked)',
-    tests: ['test/core/failure.test.ts'],
+    tests: ['test/core/delivery/failure.test.ts'],
   },
 ]

@@ -3,13 +3,13 @@ import type { Mutant } from './mutant.ts'
 
 const moving = ['test/core/ledger/move.test.ts']
 const restored = ['test/server/restored.test.ts']
-const epoch = 'src/core/ledger/epoch.ts'
+const epoch = 'src/core/ledger/loss/epoch.ts'
 
 export const identityMutants: readonly Mutant[] = [
   {
     name: 'Redis: a ledger that moved in is nobody',
     breaks: 'G7',
-    file: 'src/core/ledger/scripts/move.ts',
+    file: 'src/core/ledger/redis/scripts/move.ts',
     find: 'if input.life and (not whole.epoch or whole.epoch == input.life.epoch) then',
     replace: 'if false then',
     tests: moving,
@@ -17,7 +17,7 @@ export const identityMutants: readonly Mutant[] = [
   {
     name: 'Redis: an import makes a living ledger another one',
     breaks: 'G7',
-    file: 'src/core/ledger/scripts/move.ts',
+    file: 'src/core/ledger/redis/scripts/move.ts',
     find: 'if input.life and (not whole.epoch or whole.epoch == input.life.epoch) then',
     replace: 'if input.life then',
     tests: moving,
@@ -25,7 +25,7 @@ export const identityMutants: readonly Mutant[] = [
   {
     name: 'Redis: a ledger that moved in has granted what still counts',
     breaks: 'G7',
-    file: 'src/core/ledger/scripts/move.ts',
+    file: 'src/core/ledger/redis/scripts/move.ts',
     find: 'math.max(whole.granted, input.life.granted), true',
     replace: 'whole.granted, true',
     tests: moving,
@@ -33,7 +33,7 @@ export const identityMutants: readonly Mutant[] = [
   {
     name: 'SQL: a ledger that moved in is nobody',
     breaks: 'G7',
-    file: 'src/core/ledger/sql-epoch.ts',
+    file: 'src/core/ledger/sql/epoch.ts',
     find: 'if (standing === undefined) write(epoch, 0)',
     replace: '',
     tests: moving,
@@ -41,7 +41,7 @@ export const identityMutants: readonly Mutant[] = [
   {
     name: 'SQL: an import makes a living ledger another one',
     breaks: 'G7',
-    file: 'src/core/ledger/sql-epoch.ts',
+    file: 'src/core/ledger/sql/epoch.ts',
     find: 'if (standing !== undefined && standing.epoch !== epoch) return\n      if (standing === undefined) write',
     replace: 'if (standing?.epoch !== epoch) write',
     tests: moving,
@@ -49,7 +49,7 @@ export const identityMutants: readonly Mutant[] = [
   {
     name: 'SQL: a ledger that moved in has granted what still counts',
     breaks: 'G7',
-    file: 'src/core/ledger/sql-epoch.ts',
+    file: 'src/core/ledger/sql/epoch.ts',
     find: 'whole.grantedAtLeast(granted)',
     replace: 'void granted',
     tests: moving,
@@ -121,10 +121,10 @@ export const identityMutants: readonly Mutant[] = [
   {
     name: 'a witness in KV takes a ledger back without what it had granted',
     breaks: 'G1',
-    file: 'src/core/ledger/witness.ts',
+    file: 'src/core/ledger/loss/witness.ts',
     find: '{ ...kept, granted: 0 }',
     replace: '{ ...next, granted: 0 }',
-    tests: ['test/core/ledger/witness.test.ts'],
+    tests: ['test/core/ledger/loss/witness.test.ts'],
   },
   {
     name: 'a ledger that was put back is a first start',
@@ -145,7 +145,7 @@ export const identityMutants: readonly Mutant[] = [
   {
     name: 'a server that stops keeps what it granted to itself',
     breaks: 'G1',
-    file: 'src/server.ts',
+    file: 'src/server/index.ts',
     find: 'await relay.testify()',
     replace: '',
     tests: restored,
@@ -153,7 +153,7 @@ export const identityMutants: readonly Mutant[] = [
   {
     name: 'a batch runner that ends keeps what it granted to itself',
     breaks: 'G1',
-    file: 'src/flush.ts',
+    file: 'src/server/flush-once.ts',
     find: 'if (report.calls > 0) await relay.testify()',
     replace: '',
     tests: restored,
@@ -161,7 +161,7 @@ export const identityMutants: readonly Mutant[] = [
   {
     name: 'a ledger in a file lives on without its witness',
     breaks: 'G1',
-    file: 'src/storage-sqlite.ts',
+    file: 'src/server/sqlite-storage.ts',
     find: 'alone: true, ',
     replace: '',
     tests: restored,
@@ -169,7 +169,7 @@ export const identityMutants: readonly Mutant[] = [
   {
     name: 'a server goes on without the file of its witness',
     breaks: 'G1',
-    file: 'src/storage-sqlite.ts',
+    file: 'src/server/sqlite-storage.ts',
     find: 'sqlWitness(ofOneFile(nodeSqlite(witnessed), files))',
     replace: 'sqlWitness(ofOneFile(nodeSqlite(witnessed), files.splice(1)))',
     tests: restored,

@@ -14,29 +14,29 @@ import { registersMutants } from './registers.ts'
 import { sendersMutants } from './senders.ts'
 import { windowMutants } from './window.ts'
 
-const live = ['test/core/live.test.ts']
+const live = ['test/core/delivery/deliver.test.ts']
 const flush = ['test/cron/flush.test.ts', 'test/cron/crash.test.ts']
-const ledger = ['test/core/ledger/sql.test.ts']
-const window = ['test/core/ledger/quota.test.ts', 'test/core/ledger/sql.test.ts']
-const upstash = ['test/core/ledger/upstash.test.ts', 'test/core/ledger/quota.test.ts']
-const codec = ['test/core/codec.test.ts']
-const failure = ['test/core/failure.test.ts']
+const ledger = ['test/core/ledger/sql/ledger.test.ts']
+const window = ['test/core/ledger/quota.test.ts', 'test/core/ledger/sql/ledger.test.ts']
+const upstash = ['test/core/ledger/redis/ledger.test.ts', 'test/core/ledger/quota.test.ts']
+const codec = ['test/core/wire/calls.test.ts']
+const failure = ['test/core/delivery/failure.test.ts']
 const edge = ['test/edge/app.test.ts', 'test/edge/auth/tokens.test.ts']
 const proofs = ['test/edge/auth/signature.test.ts', 'test/edge/auth/presets.test.ts']
 const jwt = ['test/edge/auth/jwt.test.ts']
-const hooks = ['test/edge/hooks.test.ts']
-const sourceTests = ['test/edge/source.test.ts']
+const hooks = ['test/edge/routes/hooks.test.ts']
+const sourceTests = ['test/edge/source/source.test.ts']
 const server = ['test/server/server.test.ts']
 const moving = ['test/core/ledger/move.test.ts']
 const operators = ['test/cli/operators.test.ts']
-const admin = ['test/edge/admin.test.ts']
+const admin = ['test/edge/routes/admin.test.ts']
 const seal = ['test/core/backlog/seal.test.ts']
 
 const own: readonly Mutant[] = [
   {
     name: 'fail open when the ledger is silent',
     breaks: 'G1',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: "return keepBlind(updates, 'ledger_unavailable')",
     replace:
       "admitted = updates.map((update) => ({ attempt: attemptOf(update), admission: { event: 'open' as const, verdicts: update.attributes.map(() => 'send' as const), attempts: 0 }, token: 't', units: 1, requestedAtMs: clock.now() }))",
@@ -45,7 +45,7 @@ const own: readonly Mutant[] = [
   {
     name: 'answer before the put',
     breaks: 'G2',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: 'const kept = await Promise.all(passages.map((passage, index) => keepRest(at(updates, index), passage)))',
     replace: 'const kept = passages.map((passage, index) => { void keepRest(at(updates, index), passage); return true })',
     tests: live,
@@ -53,7 +53,7 @@ const own: readonly Mutant[] = [
   {
     name: 'mark the event before its put resolved',
     breaks: 'G2',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: 'const eventDone = kept && update.event',
     replace: 'const eventDone = update.event',
     tests: live,
@@ -61,7 +61,7 @@ const own: readonly Mutant[] = [
   {
     name: 'start a call long after its admission',
     breaks: 'G3',
-    file: 'src/core/door.ts',
+    file: 'src/core/delivery/door.ts',
     find: 'if (limited || clock.now() > startByMs) continue',
     replace: 'if (limited) continue',
     tests: live,
@@ -69,7 +69,7 @@ const own: readonly Mutant[] = [
   {
     name: 'drop the last part of a split',
     breaks: 'G2',
-    file: 'src/core/codec.ts',
+    file: 'src/core/wire/calls.ts',
     find: 'if (part.length > 0) parts.push(part)\n  return',
     replace: 'if (part.length > 0 && parts.length === 0) parts.push(part)\n  return',
     tests: codec,
@@ -77,7 +77,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a GET that may arrive twice counts one unit',
     breaks: 'G1',
-    file: 'src/core/codec.ts',
+    file: 'src/core/wire/calls.ts',
     find: 'const unitsPerGet = 2',
     replace: 'const unitsPerGet = 1',
     tests: codec,
@@ -85,7 +85,7 @@ const own: readonly Mutant[] = [
   {
     name: 'leave & unencoded',
     breaks: 'G6',
-    file: 'src/core/codec.ts',
+    file: 'src/core/wire/calls.ts',
     find: 'return encodeURIComponent(text).replace(',
     replace: "return encodeURIComponent(text).replaceAll('%26', '&').replace(",
     tests: codec,
@@ -93,7 +93,7 @@ const own: readonly Mutant[] = [
   {
     name: 'merge oldest wins',
     breaks: 'G3',
-    file: 'src/core/merge.ts',
+    file: 'src/cron/merge.ts',
     find: 'stamp > held.stamp',
     replace: 'stamp < held.stamp',
     tests: flush,
@@ -141,7 +141,7 @@ const own: readonly Mutant[] = [
   {
     name: 'ignore what is open',
     breaks: 'G3',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: "if (open !== undefined && open.stamp > stamp) return 'waits'",
     replace: '',
     tests: ledger,
@@ -149,7 +149,7 @@ const own: readonly Mutant[] = [
   {
     name: 'ignore the token',
     breaks: 'G3',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: "outcome !== 'unknown' && open !== undefined && open.token !== '' && open.token === token",
     replace: "outcome !== 'unknown' && open !== undefined",
     tests: ledger,
@@ -157,7 +157,7 @@ const own: readonly Mutant[] = [
   {
     name: 'clear instead of restore',
     breaks: 'G3',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: "outcome === 'unsent' && again === true ? [stamp, ...below] : below",
     replace: '[] as Stamp[]',
     tests: ledger,
@@ -165,7 +165,7 @@ const own: readonly Mutant[] = [
   {
     name: 'compare stamps the wrong way',
     breaks: 'G3',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: 'done !== undefined && done >= stamp',
     replace: 'done !== undefined && done <= stamp',
     tests: ledger,
@@ -173,7 +173,7 @@ const own: readonly Mutant[] = [
   {
     name: 'evict a bucket early',
     breaks: 'G1',
-    file: 'src/core/ledger/sql-window.ts',
+    file: 'src/core/ledger/sql/window.ts',
     find: 'const frontierMs = nowMs - keptMs',
     replace: 'const frontierMs = nowMs - keptMs + 1',
     tests: window,
@@ -181,7 +181,7 @@ const own: readonly Mutant[] = [
   {
     name: 'forget the slack',
     breaks: 'G1',
-    file: 'src/core/ledger/sql-window.ts',
+    file: 'src/core/ledger/sql/window.ts',
     find: 'const keptMs = quotaWindowMs + settings.quotaSlackMs',
     replace: 'const keptMs = quotaWindowMs',
     tests: window,
@@ -197,7 +197,7 @@ const own: readonly Mutant[] = [
   {
     name: 'give units back every time',
     breaks: 'G1',
-    file: 'src/core/ledger/sql-attempts.ts',
+    file: 'src/core/ledger/sql/attempts.ts',
     find: 'if (closed && giveBack !== undefined)',
     replace: 'if (giveBack !== undefined)',
     tests: ledger,
@@ -205,7 +205,7 @@ const own: readonly Mutant[] = [
   {
     name: 'Redis: evict a bucket early',
     breaks: 'G1',
-    file: 'src/core/ledger/scripts/window.ts',
+    file: 'src/core/ledger/redis/scripts/window.ts',
     find: '  local frontier = now - input.keptMs\n  local before',
     replace: '  local frontier = now - input.keptMs + 1\n  local before',
     tests: upstash,
@@ -213,7 +213,7 @@ const own: readonly Mutant[] = [
   {
     name: 'Redis: let the client retry',
     breaks: 'G1',
-    file: 'src/core/ledger/upstash.ts',
+    file: 'src/core/ledger/redis/ledger.ts',
     find: 'retry: { retries: 0 }',
     replace: 'retry: { retries: 2, backoff: () => 1 }',
     tests: upstash,
@@ -221,7 +221,7 @@ const own: readonly Mutant[] = [
   {
     name: 'forget an update whose settle failed',
     breaks: 'G2',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: 'return delivered.length === 0 ? undefined : put(update, delivered, passage.attributes[0]?.stamp ?? update.stamp)',
     replace: 'return delivered.length === 0 || update.source !== "" ? undefined : put(update, delivered, update.stamp)',
     tests: live,
@@ -229,7 +229,7 @@ const own: readonly Mutant[] = [
   {
     name: 'keep an entry without attributes after a settle that failed',
     breaks: 'G7',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: 'return delivered.length === 0 ? undefined : put(',
     replace: 'return put(',
     tests: live,
@@ -237,7 +237,7 @@ const own: readonly Mutant[] = [
   {
     name: 'mark the event of a slow call done before its put',
     breaks: 'G2',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: 'kept[index] === true || delivered)',
     replace: 'true)',
     tests: live,
@@ -245,7 +245,7 @@ const own: readonly Mutant[] = [
   {
     name: 'take a call without an answer for a delivery',
     breaks: 'G2',
-    file: 'src/core/fate.ts',
+    file: 'src/core/delivery/fate.ts',
     find: "    case 'unavailable':\n    case 'unanswered':\n      return 'sent_unknown'",
     replace: "    case 'unavailable':\n      return 'sent_unknown'\n    case 'unanswered':\n      return 'sent_delivered'",
     tests: live,
@@ -253,7 +253,7 @@ const own: readonly Mutant[] = [
   {
     name: 'take a call without an answer for one that was not sent',
     breaks: 'G3',
-    file: 'src/core/fate.ts',
+    file: 'src/core/delivery/fate.ts',
     find: "    case 'unavailable':\n    case 'unanswered':\n      return 'sent_unknown'",
     replace: "    case 'unavailable':\n      return 'sent_unknown'\n    case 'unanswered':\n      return 'unsent'",
     tests: live,
@@ -261,23 +261,23 @@ const own: readonly Mutant[] = [
   {
     name: 'believe every 2xx',
     breaks: 'G2',
-    file: 'src/core/answer.ts',
+    file: 'src/core/wire/answer.ts',
     find: "verdict === 'yes' || !strict ?",
     replace: "verdict !== 'no' ?",
-    tests: ['test/core/answer.test.ts'],
+    tests: ['test/core/wire/answer.test.ts'],
   },
   {
     name: 'follow a Retry-After beyond the retention',
     breaks: 'G7',
-    file: 'src/core/answer.ts',
+    file: 'src/core/wire/answer.ts',
     find: 'Math.min(Math.max(0, waitMs), retentionMs)',
     replace: 'Math.max(0, waitMs)',
-    tests: ['test/core/answer.test.ts'],
+    tests: ['test/core/wire/answer.test.ts'],
   },
   {
     name: 'a refused merge is a verdict on each of its events',
     breaks: 'G2',
-    file: 'src/core/fate.ts',
+    file: 'src/core/delivery/fate.ts',
     find: "if (together) return 'refused_together'",
     replace: '',
     tests: flush,
@@ -285,15 +285,15 @@ const own: readonly Mutant[] = [
   {
     name: 'a bare 4xx is a verdict on earlier tries',
     breaks: 'G3',
-    file: 'src/core/fate.ts',
+    file: 'src/core/delivery/fate.ts',
     find: "return sent.own ? 'sent_refused' : 'sent_turned_away'",
     replace: "return 'sent_refused'",
-    tests: ['test/core/fates.test.ts'],
+    tests: ['test/core/delivery/fates.test.ts'],
   },
   {
     name: 'a refusal of a systemic failure is a verdict',
     breaks: 'G2',
-    file: 'src/core/fate.ts',
+    file: 'src/core/delivery/fate.ts',
     find: "if (systemic) return 'sent_unknown'",
     replace: '',
     tests: failure,
@@ -301,7 +301,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a poisoned update is sent with its neighbours for ever',
     breaks: 'G7',
-    file: 'src/core/door.ts',
+    file: 'src/core/delivery/door.ts',
     find: 'const triesTogether = 3',
     replace: 'const triesTogether = 3_000_000',
     tests: failure,
@@ -309,7 +309,7 @@ const own: readonly Mutant[] = [
   {
     name: 'try a failed visitor again at once',
     breaks: 'G7',
-    file: 'src/core/backoff.ts',
+    file: 'src/core/delivery/backoff.ts',
     find: 'return Math.max(',
     replace: 'return 0 * Math.max(',
     tests: [...failure, ...flush],
@@ -373,7 +373,7 @@ const own: readonly Mutant[] = [
   {
     name: 'forget what is open below',
     breaks: 'G3',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: 'const open = stamps.filter((stamp) => done === undefined || stamp > done)',
     replace: 'const open = stamps.filter((stamp) => done === undefined || stamp > done).slice(0, 1)',
     tests: ledger,
@@ -381,7 +381,7 @@ const own: readonly Mutant[] = [
   {
     name: 'send beside an attempt that is under way',
     breaks: 'G3',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: "if (open !== undefined && isYoung(open.atMs, nowMs, open.lifeMs ?? rules.youngMs)) return 'contended'",
     replace: '',
     tests: ledger,
@@ -389,7 +389,7 @@ const own: readonly Mutant[] = [
   {
     name: 'settle an older delivery over a newer one',
     breaks: 'G3',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: "outcome === 'delivered' && (done === undefined || stamp > done) ? stamp : done",
     replace: "outcome === 'delivered' ? stamp : done",
     tests: ledger,
@@ -397,7 +397,7 @@ const own: readonly Mutant[] = [
   {
     name: 'forget a register while its event may still come',
     breaks: 'G3',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: 'return Math.max(nowMs, stampTimeMs(stamp)) + registerLifeMs(settings)',
     replace: 'return nowMs + settings.youngMs',
     tests: ledger,
@@ -405,7 +405,7 @@ const own: readonly Mutant[] = [
   {
     name: 'send what is older than the retention',
     breaks: 'G2',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: "return open !== undefined && open.stamp > stamp ? 'overtaken' : 'expired'",
     replace: '{}',
     tests: ledger,
@@ -413,7 +413,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a repeated event id is a new event',
     breaks: 'G4',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: "if (seen.done) return { kind: seen.rejected === true ? 'rejected' : 'duplicate' }",
     replace: '',
     tests: ledger,
@@ -421,7 +421,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a retry keeps its own stamp',
     breaks: 'G3',
-    file: 'src/core/ledger/sql-attempts.ts',
+    file: 'src/core/ledger/sql/attempts.ts',
     find: 'if (verdict.record.stamp !== own) firstStamp = verdict.record.stamp',
     replace: '',
     tests: ledger,
@@ -429,7 +429,7 @@ const own: readonly Mutant[] = [
   {
     name: 'an empty ledger is a new one',
     breaks: 'G1',
-    file: 'src/core/ledger/epoch.ts',
+    file: 'src/core/ledger/loss/epoch.ts',
     find: "state: 'lost', granted: 0, after",
     replace: "state: 'first', granted: 0, after",
     tests: ledger,
@@ -437,7 +437,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a ledger that went back is believed',
     breaks: 'G1',
-    file: 'src/core/ledger/epoch.ts',
+    file: 'src/core/ledger/loss/epoch.ts',
     find: '} else if (memory.epoch === epoch && answer.granted < known) {',
     replace: '} else if (memory.epoch === epoch && answer.granted < 0 * known) {',
     tests: ledger,
@@ -445,7 +445,7 @@ const own: readonly Mutant[] = [
   {
     name: 'the flush does not look whether the ledger went back',
     breaks: 'G1',
-    file: 'src/core/ledger/epoch.ts',
+    file: 'src/core/ledger/loss/epoch.ts',
     find: 'else if (seen !== undefined && granted < seen.granted) await chargeForgotten(seen.granted)',
     replace: '',
     tests: ledger,
@@ -453,7 +453,7 @@ const own: readonly Mutant[] = [
   {
     name: 'send under an order that was lost',
     breaks: 'G3',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: "if (stampTimeMs(stamp) <= lostMs) return 'lost'",
     replace: '',
     tests: ledger,
@@ -461,7 +461,7 @@ const own: readonly Mutant[] = [
   {
     name: 'the breaker never opens',
     breaks: 'G7',
-    file: 'src/core/ledger/health.ts',
+    file: 'src/core/ledger/rules/health.ts',
     find: 'export const failuresThatOpen = 5',
     replace: 'export const failuresThatOpen = 5_000_000',
     tests: failure,
@@ -469,7 +469,7 @@ const own: readonly Mutant[] = [
   {
     name: 'an open breaker lets all probe at once',
     breaks: 'G7',
-    file: 'src/core/ledger/health.ts',
+    file: 'src/core/ledger/rules/health.ts',
     find: 'breaker: { ...health.breaker, untilMs: nowMs + probeLivesMs }',
     replace: 'breaker: health.breaker',
     tests: [...failure, ...ledger],
@@ -477,7 +477,7 @@ const own: readonly Mutant[] = [
   {
     name: 'pause is not heard',
     breaks: 'G7',
-    file: 'src/core/ledger/health.ts',
+    file: 'src/core/ledger/rules/health.ts',
     find: "if (paused) return 'paused'",
     replace: '',
     tests: [...ledger, ...admin],
@@ -485,7 +485,7 @@ const own: readonly Mutant[] = [
   {
     name: 'refusals of everybody are verdicts',
     breaks: 'G2',
-    file: 'src/core/ledger/health.ts',
+    file: 'src/core/ledger/rules/health.ts',
     find: 'export const refusalsThatOpen = 20',
     replace: 'export const refusalsThatOpen = 20_000_000',
     tests: failure,
@@ -493,7 +493,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a greedy source takes what it wants',
     breaks: 'G7',
-    file: 'src/core/ledger/sql-attempts.ts',
+    file: 'src/core/ledger/sql/attempts.ts',
     find: 'own.total + request.units > (request.source?.units ?? 0)',
     replace: 'own.total < 0',
     tests: [...failure, ...ledger],
@@ -501,7 +501,7 @@ const own: readonly Mutant[] = [
   {
     name: 'take from the quota without looking whether there is any',
     breaks: 'G1',
-    file: 'src/core/ledger/sql-window.ts',
+    file: 'src/core/ledger/sql/window.ts',
     find: 'if (state.total + units > ceiling) {',
     replace: 'if (state.total > ceiling) {',
     tests: window,
@@ -509,7 +509,7 @@ const own: readonly Mutant[] = [
   {
     name: 'Redis: keep what was reserved and not needed',
     breaks: 'G1',
-    file: 'src/core/ledger/scripts/admit.ts',
+    file: 'src/core/ledger/redis/scripts/admit.ts',
     find: 'if granted > 0 then window:giveBack(tonumber(grantBucket), granted) end',
     replace: '',
     tests: upstash,
@@ -517,7 +517,7 @@ const own: readonly Mutant[] = [
   {
     name: 'Redis: a grant is good for ever',
     breaks: 'G1',
-    file: 'src/core/ledger/scripts/admit.ts',
+    file: 'src/core/ledger/redis/scripts/admit.ts',
     find: "redis.call('DEL', KEYS[2])",
     replace: '',
     tests: upstash,
@@ -525,7 +525,7 @@ const own: readonly Mutant[] = [
   {
     name: 'Redis: admit in any epoch',
     breaks: 'G1',
-    file: 'src/core/ledger/scripts/admit.ts',
+    file: 'src/core/ledger/redis/scripts/admit.ts',
     find: "if window.epoch ~= input.epoch then return 'null' end",
     replace: '',
     tests: upstash,
@@ -549,7 +549,7 @@ const own: readonly Mutant[] = [
   {
     name: 'erase without telling the ledger',
     breaks: 'G8',
-    file: 'src/core/erase.ts',
+    file: 'src/core/operator/erase.ts',
     find: 'await ledger.erase(visitorHash)',
     replace: '',
     tests: admin,
@@ -557,7 +557,7 @@ const own: readonly Mutant[] = [
   {
     name: 'erase but the dead letters',
     breaks: 'G8',
-    file: 'src/core/erase.ts',
+    file: 'src/core/operator/erase.ts',
     find: 'if (entry !== undefined) return entry.visitorHash === visitorHash',
     replace: 'if (entry !== undefined) return false',
     tests: admin,
@@ -565,7 +565,7 @@ const own: readonly Mutant[] = [
   {
     name: 'read the body before its sender is proven',
     breaks: 'security',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: 'if (verdict === true) return { request }',
     replace: 'return { request }',
     tests: edge,
@@ -589,7 +589,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a page of somebody else may operate',
     breaks: 'security',
-    file: 'src/edge/admin.ts',
+    file: 'src/edge/routes/admin.ts',
     find: "if (foreign || !isJson(c.req.header('content-type') ?? null))",
     replace: 'if (false as boolean)',
     tests: admin,
@@ -605,7 +605,7 @@ const own: readonly Mutant[] = [
   {
     name: 'log what Target was asked',
     breaks: 'G8',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: "log('ledger_unavailable', { updates: updates.length, error: errorName(error) })",
     replace: "log('ledger_unavailable', { updates: JSON.stringify(updates), error: errorName(error) })",
     tests: live,
@@ -613,7 +613,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a POST as large as it likes',
     breaks: 'G5',
-    file: 'src/core/codec.ts',
+    file: 'src/core/wire/calls.ts',
     find: 'export const maxPostBodyBytes = 60_000',
     replace: 'export const maxPostBodyBytes = 64_000',
     tests: codec,
@@ -621,7 +621,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a GET as long as it likes',
     breaks: 'G5',
-    file: 'src/core/codec.ts',
+    file: 'src/core/wire/calls.ts',
     find: 'export const maxGetUrlBytes = 8_000',
     replace: 'export const maxGetUrlBytes = 8_200',
     tests: codec,
@@ -741,7 +741,7 @@ const own: readonly Mutant[] = [
   {
     name: 'an unproven event is kept',
     breaks: 'security',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: "  const encoding = headers.get('content-encoding')\n  if (verdict",
     replace:
       "  await quarantine(c, parts, source, { raw: read.bytes, arrivalMs: nowMs, detail: '', eventId: undefined })\n  const encoding = headers.get('content-encoding')\n  if (verdict",
@@ -750,7 +750,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a dry run sends',
     breaks: 'security',
-    file: 'src/edge/dry-run.ts',
+    file: 'src/edge/routes/dry-run.ts',
     find: "['1', 'yes'],",
     replace: "['1', 'no'],",
     tests: hooks,
@@ -758,7 +758,7 @@ const own: readonly Mutant[] = [
   {
     name: 'quarantine is acknowledged before it is kept',
     breaks: 'G2',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: '    await parts.bury({',
     replace: '    void parts.bury({',
     tests: hooks,
@@ -766,7 +766,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a greeting is answered under the first secret',
     breaks: 'security',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: ' && (await auth.verify({ ...request, secrets: [secret] })) === true',
     replace: '',
     tests: hooks,
@@ -774,7 +774,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a letter goes whatever became of its updates',
     breaks: 'G2',
-    file: 'src/core/remap.ts',
+    file: 'src/core/operator/remap.ts',
     find: 'if (removed) await backlog.delete(key)',
     replace: 'await backlog.delete(key)',
     tests: hooks,
@@ -782,7 +782,7 @@ const own: readonly Mutant[] = [
   {
     name: 'what is mapped again is new',
     breaks: 'G3',
-    file: 'src/core/remap.ts',
+    file: 'src/core/operator/remap.ts',
     find: 'kept.dead.firstSeenMs)',
     replace: 'kept.dead.firstSeenMs + 3_600_000)',
     tests: hooks,
@@ -790,7 +790,7 @@ const own: readonly Mutant[] = [
   {
     name: 'what is held back is sent at once',
     breaks: 'G7',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: 'hold: (update.notBeforeMs ?? 0) > nowMs',
     replace: 'hold: false',
     tests: hooks,
@@ -798,7 +798,7 @@ const own: readonly Mutant[] = [
   {
     name: 'what is held back is forgotten to be',
     breaks: 'G7',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: '...(update.notBeforeMs === undefined ? {} : { notBeforeMs: update.notBeforeMs }),',
     replace: '',
     tests: hooks,
@@ -806,7 +806,7 @@ const own: readonly Mutant[] = [
   {
     name: 'SQL: what is held takes units',
     breaks: 'G1',
-    file: 'src/core/ledger/sql-attempts.ts',
+    file: 'src/core/ledger/sql/attempts.ts',
     find: "if (request.hold === true) return { ...base, verdicts: instead('held') }",
     replace: '',
     tests: ledger,
@@ -814,7 +814,7 @@ const own: readonly Mutant[] = [
   {
     name: 'Redis: what is held takes units',
     breaks: 'G1',
-    file: 'src/core/ledger/scripts/admit.ts',
+    file: 'src/core/ledger/redis/scripts/admit.ts',
     find: 'if request.hold then',
     replace: 'if false then',
     tests: upstash,
@@ -822,7 +822,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a source may set any attribute',
     breaks: 'security',
-    file: 'src/edge/mapping.ts',
+    file: 'src/edge/source/mapping.ts',
     find: 'if (foreign !== undefined) return',
     replace: "if (foreign?.name === '') return",
     tests: sourceTests,
@@ -830,7 +830,7 @@ const own: readonly Mutant[] = [
   {
     name: 'the updates of one event share its id',
     breaks: 'G2',
-    file: 'src/edge/mapping.ts',
+    file: 'src/edge/source/mapping.ts',
     find: 'const shared = (id: string) => ids.indexOf(id) !== ids.lastIndexOf(id)',
     replace: "const shared = (id: string) => id === ''",
     tests: sourceTests,
@@ -838,7 +838,7 @@ const own: readonly Mutant[] = [
   {
     name: 'of a name that a form gives twice the last counts',
     breaks: 'security',
-    file: 'src/edge/mapping.ts',
+    file: 'src/edge/source/mapping.ts',
     find: 'held === undefined ? value : [held, value].flat()',
     replace: 'value',
     tests: sourceTests,
@@ -846,7 +846,7 @@ const own: readonly Mutant[] = [
   {
     name: 'what a mapping choked on is told',
     breaks: 'G8',
-    file: 'src/edge/source.ts',
+    file: 'src/edge/source/source.ts',
     find: '`the mapping threw $' + '{errorName(error)}`',
     replace: '`the mapping threw $' + '{String(error)}`',
     tests: sourceTests,
@@ -854,7 +854,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a stop does not wait for what goes on behind answers',
     breaks: 'G2',
-    file: 'src/server.ts',
+    file: 'src/server/index.ts',
     find: 'while (behind.size > 0) await Promise.all(behind)',
     replace: '',
     tests: server,
@@ -870,7 +870,7 @@ const own: readonly Mutant[] = [
   {
     name: "a request's path is logged as it came",
     breaks: 'G8',
-    file: 'src/server.ts',
+    file: 'src/server/index.ts',
     find: "?? 'other'",
     replace: '?? pathname',
     tests: server,
@@ -878,7 +878,7 @@ const own: readonly Mutant[] = [
   {
     name: 'the witness lies in the file that it watches',
     breaks: 'G1',
-    file: 'src/storage-sqlite.ts',
+    file: 'src/server/sqlite-storage.ts',
     find: "new DatabaseSync(file === ':memory:' ? file",
     replace: "new DatabaseSync(file !== '' ? file",
     tests: server,
@@ -886,7 +886,7 @@ const own: readonly Mutant[] = [
   {
     name: 'SQL: what moves in was not spent',
     breaks: 'G1',
-    file: 'src/core/ledger/sql-move.ts',
+    file: 'src/core/ledger/sql/move.ts',
     find: 'if (!counted) for (const { account: name, lastMs, units } of part.units) account(name).charge(units, lastMs)',
     replace: '',
     tests: moving,
@@ -894,7 +894,7 @@ const own: readonly Mutant[] = [
   {
     name: 'SQL: what moves in was spent just now',
     breaks: 'G7',
-    file: 'src/core/ledger/sql-move.ts',
+    file: 'src/core/ledger/sql/move.ts',
     find: 'charge(units, lastMs)',
     replace: 'charge(units)',
     tests: moving,
@@ -902,7 +902,7 @@ const own: readonly Mutant[] = [
   {
     name: 'SQL: what was open does not move',
     breaks: 'G3',
-    file: 'src/core/ledger/sql-move.ts',
+    file: 'src/core/ledger/sql/move.ts',
     find: 'open: openStamps(register),',
     replace: 'open: [],',
     tests: moving,
@@ -910,7 +910,7 @@ const own: readonly Mutant[] = [
   {
     name: 'SQL: events that move are new',
     breaks: 'G4',
-    file: 'src/core/ledger/sql-move.ts',
+    file: 'src/core/ledger/sql/move.ts',
     find: 'done: done || seen?.done === true,',
     replace: 'done: seen?.done === true,',
     tests: moving,
@@ -918,7 +918,7 @@ const own: readonly Mutant[] = [
   {
     name: 'Redis: what moves in was not spent',
     breaks: 'G1',
-    file: 'src/core/ledger/scripts/move.ts',
+    file: 'src/core/ledger/redis/scripts/move.ts',
     find: 'if not counted then window:chargeAt(some.lastMs, some.units) end',
     replace: '',
     tests: moving,
@@ -926,7 +926,7 @@ const own: readonly Mutant[] = [
   {
     name: 'Redis: a delivery that moves in hides a newer one',
     breaks: 'G3',
-    file: 'src/core/ledger/scripts/move.ts',
+    file: 'src/core/ledger/redis/scripts/move.ts',
     find: 'if moved.done and (not r.done or moved.done > r.done) then r.done = moved.done end',
     replace: 'if moved.done then r.done = moved.done end',
     tests: moving,
@@ -934,7 +934,7 @@ const own: readonly Mutant[] = [
   {
     name: 'Redis: an erasure stays behind',
     breaks: 'G3',
-    file: 'src/core/ledger/scripts/move.ts',
+    file: 'src/core/ledger/redis/scripts/move.ts',
     find: "erasedMs = tonumber(redis.call('HGET', key, 'x')) }",
     replace: 'erasedMs = nil }',
     tests: moving,
@@ -974,15 +974,15 @@ const own: readonly Mutant[] = [
   {
     name: 'every token is live',
     breaks: 'G7',
-    file: 'src/settings.ts',
+    file: 'src/relay/settings.ts',
     find: "(lane ?? 'live') as Exclude<Lane, 'replay'>",
     replace: "'live' as Exclude<Lane, 'replay'>",
-    tests: ['test/settings.test.ts'],
+    tests: ['test/relay/settings.test.ts'],
   },
   {
     name: "an update's own id depends on its place in the event",
     breaks: 'G4',
-    file: 'src/edge/mapping.ts',
+    file: 'src/edge/source/mapping.ts',
     find: 'const shared = (id: string) => ids.indexOf(id) !== ids.lastIndexOf(id)',
     replace: "const shared = (id: string) => id !== '' && ids.length > 1",
     tests: sourceTests,
@@ -990,7 +990,7 @@ const own: readonly Mutant[] = [
   {
     name: 'SQL: a loss that another machine noticed is one more',
     breaks: 'G7',
-    file: 'src/core/ledger/sql-epoch.ts',
+    file: 'src/core/ledger/sql/epoch.ts',
     find: ' || wasReplaced(after)',
     replace: '',
     tests: ledger,
@@ -998,7 +998,7 @@ const own: readonly Mutant[] = [
   {
     name: 'Redis: a loss that another machine noticed is one more',
     breaks: 'G7',
-    file: 'src/core/ledger/scripts/small.ts',
+    file: 'src/core/ledger/redis/scripts/small.ts',
     find: ' or known) then',
     replace: ') then',
     tests: upstash,
@@ -1046,7 +1046,7 @@ const own: readonly Mutant[] = [
   {
     name: 'SQL: a loss stays behind',
     breaks: 'G3',
-    file: 'src/core/ledger/sql-move.ts',
+    file: 'src/core/ledger/sql/move.ts',
     find: "if (part.lostMs !== undefined) sql.exec('UPDATE relay_epoch SET lost_ms = MAX(lost_ms, ?)', part.lostMs)",
     replace: '',
     tests: moving,
@@ -1054,7 +1054,7 @@ const own: readonly Mutant[] = [
   {
     name: 'Redis: a loss stays behind',
     breaks: 'G3',
-    file: 'src/core/ledger/scripts/move.ts',
+    file: 'src/core/ledger/redis/scripts/move.ts',
     find: "redis.call('HSET', quota, 'l', text(input.lostMs))",
     replace: '',
     tests: moving,
@@ -1062,7 +1062,7 @@ const own: readonly Mutant[] = [
   {
     name: 'SQL: an export counts each time',
     breaks: 'G7',
-    file: 'src/core/ledger/sql-move.ts',
+    file: 'src/core/ledger/sql/move.ts',
     find: 'const counted = part.id !== undefined &&',
     replace: "const counted = part.id === '' &&",
     tests: moving,
@@ -1070,7 +1070,7 @@ const own: readonly Mutant[] = [
   {
     name: 'what fits no call goes to the door',
     breaks: 'G7',
-    file: 'src/core/door.ts',
+    file: 'src/core/delivery/door.ts',
     find: 'unfit: attributes.filter(({ name }) => tooLarge.has(name)),',
     replace: 'unfit: [],',
     tests: flush,
@@ -1078,7 +1078,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a request that never ends keeps the server alive',
     breaks: 'G7',
-    file: 'src/listen.ts',
+    file: 'src/server/listen.ts',
     find: 'if (underWay === 0 && performance.now() - quietSinceMs > quietMs) server.closeAllConnections()',
     replace: 'if (underWay < 0) server.closeAllConnections()',
     tests: server,
@@ -1086,7 +1086,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a trial that is misspelt is the real thing',
     breaks: 'security',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: "if (dryRun === undefined) return problem(c, 'malformed', { detail: 'The query parameter dry_run is 1 or 0.' })",
     replace: "if (dryRun === undefined) return problem(c, 'internal')",
     tests: hooks,

@@ -1,8 +1,8 @@
 /** Deliberate bugs in whose a store is. */
 import type { Mutant } from './mutant.ts'
 
-const file = 'src/core/owner.ts'
-const rules = ['test/core/owner.test.ts']
+const file = 'src/core/operator/owner.ts'
+const rules = ['test/core/operator/owner.test.ts']
 const servers = ['test/server/owner.test.ts']
 
 export const ownerMutants: readonly Mutant[] = [
@@ -41,18 +41,18 @@ export const ownerMutants: readonly Mutant[] = [
   {
     name: 'in SQL what is remembered first is replaced',
     breaks: 'G1',
-    file: 'src/core/ledger/sql-memos.ts',
+    file: 'src/core/ledger/sql/memos.ts',
     find: 'INSERT OR IGNORE INTO relay_memo',
     replace: 'INSERT OR REPLACE INTO relay_memo',
-    tests: ['test/core/ledger/sql.test.ts'],
+    tests: ['test/core/ledger/sql/ledger.test.ts'],
   },
   {
     name: 'in Redis what is remembered first is replaced',
     breaks: 'G1',
-    file: 'src/core/ledger/upstash.ts',
+    file: 'src/core/ledger/redis/ledger.ts',
     find: '.setnx(keys.memo(name), value)',
     replace: '.set(keys.memo(name), value)',
-    tests: ['test/core/ledger/upstash.test.ts'],
+    tests: ['test/core/ledger/redis/ledger.test.ts'],
   },
   {
     name: 'a ledger is asked once whose it is, whatever it says',
@@ -121,7 +121,7 @@ export const ownerMutants: readonly Mutant[] = [
   {
     name: 'a relay keeps updates without its mark',
     breaks: 'G1',
-    file: 'src/create-relay.ts',
+    file: 'src/relay/create.ts',
     find: 'createSeal(settings.backlogKeys, randomBytes, mark)',
     replace: 'createSeal(settings.backlogKeys, randomBytes)',
     tests: servers,

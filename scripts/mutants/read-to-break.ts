@@ -1,29 +1,29 @@
 /** Deliberate bugs by somebody who read the code in order to break it: what a careless change would do. */
 import type { Mutant } from './mutant.ts'
 
-const live = ['test/core/live.test.ts']
-const fates = ['test/core/fates.test.ts']
-const failure = ['test/core/failure.test.ts']
-const register = ['test/core/ledger/register.test.ts']
-const epoch = ['test/core/ledger/epoch.test.ts']
-const witness = ['test/core/ledger/witness.test.ts']
+const live = ['test/core/delivery/deliver.test.ts']
+const fates = ['test/core/delivery/fates.test.ts']
+const failure = ['test/core/delivery/failure.test.ts']
+const register = ['test/core/ledger/rules/register.test.ts']
+const epoch = ['test/core/ledger/loss/epoch.test.ts']
+const witness = ['test/core/ledger/loss/witness.test.ts']
 const seal = ['test/core/backlog/seal.test.ts']
 const entryFormat = ['test/core/backlog/entry-format.test.ts']
-const codec = ['test/core/codec.test.ts']
-const answer = ['test/core/answer.test.ts']
-const validate = ['test/core/validate.test.ts']
-const merge = ['test/core/merge.test.ts']
-const hash = ['test/core/hash.test.ts']
-const target = ['test/core/target/http.test.ts']
-const whereabouts = ['test/core/whereabouts.test.ts']
+const codec = ['test/core/wire/calls.test.ts']
+const answer = ['test/core/wire/answer.test.ts']
+const validate = ['test/core/update/validate.test.ts']
+const merge = ['test/cron/merge.test.ts']
+const hash = ['test/core/update/hash.test.ts']
+const target = ['test/core/wire/http.test.ts']
+const whereabouts = ['test/core/operator/find-visitor.test.ts']
 const tokens = ['test/edge/auth/tokens.test.ts']
 const proofs = ['test/edge/auth/signature.test.ts']
 const jwt = ['test/edge/auth/jwt.test.ts']
-const hooks = ['test/edge/hooks.test.ts']
-const remap = ['test/core/remap.test.ts']
-const sourceTests = ['test/edge/source.test.ts']
+const hooks = ['test/edge/routes/hooks.test.ts']
+const remap = ['test/core/operator/remap.test.ts']
+const sourceTests = ['test/edge/source/source.test.ts']
 const edge = ['test/edge/app.test.ts']
-const admin = ['test/edge/admin.test.ts']
+const admin = ['test/edge/routes/admin.test.ts']
 const batches = ['test/cli/batches.test.ts']
 const operators = ['test/cli/operators.test.ts']
 const server = ['test/server/server.test.ts']
@@ -32,7 +32,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a settle that fails is not tried again',
     breaks: 'G7',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: 'own.length === 0 || settle(own, alone ? counts : {}, alone ? leads : {}, 2)',
     replace: 'own.length === 0',
     tests: fates,
@@ -40,7 +40,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'what was erased is kept once more where Target is slow',
     breaks: 'G8',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: "return verdict === 'delivered' || verdict === 'superseded' || verdict === 'erased'",
     replace: "return verdict === 'delivered' || verdict === 'superseded'",
     tests: fates,
@@ -48,7 +48,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'what waits was first seen when it happened',
     breaks: 'G3',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: '    source: update.source,\n    firstSeenMs: stampArrivalMs(update.stamp),\n    ...(update.event',
     replace: '    source: update.source,\n    firstSeenMs: Number(update.stamp.slice(1, 14)),\n    ...(update.event',
     tests: fates,
@@ -56,7 +56,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'an update that was refused in part was not refused',
     breaks: 'G2',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: "if (fates.some(isRefused)) return { status: 'rejected'",
     replace: "if (fates.every(isRefused)) return { status: 'rejected'",
     tests: fates,
@@ -64,7 +64,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'START is counted from the answer of the ledger',
     breaks: 'G3',
-    file: 'src/core/door.ts',
+    file: 'src/core/delivery/door.ts',
     find: 'admission: answers.get(one) ?? nothingAsked, requestedAtMs }',
     replace: 'admission: answers.get(one) ?? nothingAsked, requestedAtMs: clock.now() + 0 * requestedAtMs }',
     tests: live,
@@ -72,7 +72,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'units of calls without a yes are given back',
     breaks: 'G1',
-    file: 'src/core/door.ts',
+    file: 'src/core/delivery/door.ts',
     find: 'const unused = units - started.reduce(',
     replace: "const unused = units - started.filter(({ sent }) => sent.kind === 'delivered').reduce(",
     tests: fates,
@@ -80,7 +80,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'units of a call that was never made stay spent',
     breaks: 'G7',
-    file: 'src/core/door.ts',
+    file: 'src/core/delivery/door.ts',
     find: 'const unused = units - started.reduce(',
     replace: 'const unused = units - results.reduce(',
     tests: live,
@@ -88,7 +88,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'what is given back is on nobody’s account',
     breaks: 'G7',
-    file: 'src/core/door.ts',
+    file: 'src/core/delivery/door.ts',
     find: 'units: unused, ...accountName(accountOf(attempt))',
     replace: 'units: unused',
     tests: fates,
@@ -96,7 +96,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'of a poisoned merge always the same one is tried alone',
     breaks: 'G7',
-    file: 'src/core/door.ts',
+    file: 'src/core/delivery/door.ts',
     find: 'stamps[admission.attempts % stamps.length]',
     replace: 'stamps[0]',
     tests: failure,
@@ -104,7 +104,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a failed try does not count',
     breaks: 'G7',
-    file: 'src/core/door.ts',
+    file: 'src/core/delivery/door.ts',
     find: 'nextTry(admission.attempts + 1, started)',
     replace: 'nextTry(Math.max(1, admission.attempts), started)',
     tests: failure,
@@ -112,7 +112,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a loss of the ledger is looked at before what was delivered',
     breaks: 'G4',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: "if (done !== undefined && done >= stamp) return done === stamp ? 'delivered' : 'superseded'",
     replace:
       "if (stampArrivalMs(stamp) > erasedMs && stampTimeMs(stamp) <= lostMs) return 'lost'\n  if (done !== undefined && done >= stamp) return done === stamp ? 'delivered' : 'superseded'",
@@ -121,7 +121,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'an erasure takes what happened before it, also where it comes later',
     breaks: 'G2',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: "if (stampArrivalMs(stamp) <= erasedMs) return 'erased'",
     replace: "if (stampTimeMs(stamp) <= erasedMs) return 'erased'",
     tests: register,
@@ -129,7 +129,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'of too many open below the oldest is forgotten',
     breaks: 'G3',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: '[...open.slice(0, maxBelow - 1), last]',
     replace: '[...open.slice(0, maxBelow), last].slice(0, maxBelow - 1)',
     tests: register,
@@ -137,7 +137,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'an event that is tried again is not under way',
     breaks: 'G4',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: 'record: { ...seen, atMs: nowMs }',
     replace: 'record: { ...seen }',
     tests: register,
@@ -145,7 +145,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'what moves in stands above what is below here',
     breaks: 'G3',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: '].sort().reverse()',
     replace: '].reverse()',
     tests: register,
@@ -153,7 +153,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'an isolate remembers the last answer, not the highest',
     breaks: 'G1',
-    file: 'src/core/ledger/epoch.ts',
+    file: 'src/core/ledger/loss/epoch.ts',
     find: 'memory.granted = Math.max(memory.granted, answer.granted)',
     replace: 'memory.granted = answer.granted',
     tests: epoch,
@@ -161,7 +161,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'the witness never learns what was granted',
     breaks: 'G1',
-    file: 'src/core/ledger/epoch.ts',
+    file: 'src/core/ledger/loss/epoch.ts',
     find: 'await witness.replace(seen, { ...seen, granted })\n    },',
     replace: 'void seen\n    },',
     tests: epoch,
@@ -169,7 +169,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'an isolate that starts knows of no grants',
     breaks: 'G1',
-    file: 'src/core/ledger/epoch.ts',
+    file: 'src/core/ledger/loss/epoch.ts',
     find: 'memory.granted = seen.granted',
     replace: 'memory.granted = 0',
     tests: epoch,
@@ -177,7 +177,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'the oldest of several testimonies counts',
     breaks: 'G1',
-    file: 'src/core/ledger/witness.ts',
+    file: 'src/core/ledger/loss/witness.ts',
     find: '(await names()).at(-1)',
     replace: '(await names()).at(0)',
     tests: witness,
@@ -185,7 +185,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a testimony is taken away before the next one stands',
     breaks: 'G1',
-    file: 'src/core/ledger/witness.ts',
+    file: 'src/core/ledger/loss/witness.ts',
     find: 'const older = await names()\n',
     replace: 'const older = await names()\n      for (const { name } of older) await kv.delete(name)\n',
     tests: witness,
@@ -241,7 +241,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'of two spellings of one name the later wins',
     breaks: 'G6',
-    file: 'src/core/validate.ts',
+    file: 'src/core/update/validate.ts',
     find: 'flat.has(name) ?',
     replace: "name === '' ?",
     tests: validate,
@@ -249,7 +249,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'the id does not count in the size of a POST',
     breaks: 'G5',
-    file: 'src/core/codec.ts',
+    file: 'src/core/wire/calls.ts',
     find: 'split(pieces, maxPostBodyBytes - id.length)',
     replace: 'split(pieces, maxPostBodyBytes)',
     tests: codec,
@@ -257,7 +257,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'the question mark does not count in the size of a GET',
     breaks: 'G5',
-    file: 'src/core/codec.ts',
+    file: 'src/core/wire/calls.ts',
     find: 'const room = maxGetUrlBytes - ',
     replace: 'const room = 1 + maxGetUrlBytes - ',
     tests: codec,
@@ -265,7 +265,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'the client code goes into the path as it is',
     breaks: 'G6',
-    file: 'src/core/codec.ts',
+    file: 'src/core/wire/calls.ts',
     find: 'percentEncode(wire.clientCode)',
     replace: 'wire.clientCode',
     tests: codec,
@@ -273,7 +273,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'the parts of a POST bound what they cost as GETs',
     breaks: 'G1',
-    file: 'src/core/codec.ts',
+    file: 'src/core/wire/calls.ts',
     find: "method === 'auto' ? Math.max(units, unitsPerGet) : units",
     replace: 'units',
     tests: codec,
@@ -281,7 +281,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a yes anywhere in the body is a yes',
     breaks: 'G2',
-    file: 'src/core/answer.ts',
+    file: 'src/core/wire/answer.ts',
     find: '/^\\s*(true|false)(?![a-z])/',
     replace: '/\\b(true|false)(?![a-z])/',
     tests: answer,
@@ -289,7 +289,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a redirect is a verdict on the update',
     breaks: 'G2',
-    file: 'src/core/answer.ts',
+    file: 'src/core/wire/answer.ts',
     find: '(status >= 300 && status < 400) || status === 401',
     replace: '(status > 399 && status < 400) || status === 401',
     tests: answer,
@@ -297,7 +297,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'the winners of a merge are not in order',
     breaks: 'G7',
-    file: 'src/core/merge.ts',
+    file: 'src/cron/merge.ts',
     find: '.sort((a, b) => Number(a.stamp > b.stamp) - Number(a.stamp < b.stamp))',
     replace: '',
     tests: merge,
@@ -305,7 +305,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'sources share their event ids',
     breaks: 'G2',
-    file: 'src/core/hash.ts',
+    file: 'src/core/update/hash.ts',
     find: "hash('event', [source, event, ...content])",
     replace: "hash('event', [event, ...content])",
     tests: hash,
@@ -313,7 +313,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a pcId and a thirdPartyId of one text are one visitor',
     breaks: 'G3',
-    file: 'src/core/hash.ts',
+    file: 'src/core/update/hash.ts',
     find: "hash('thirdPartyId', [visitor.thirdPartyId])",
     replace: "hash('pcId', [visitor.thirdPartyId])",
     tests: hash,
@@ -321,7 +321,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'the parts of a hash run into each other',
     breaks: 'G2',
-    file: 'src/core/hash.ts',
+    file: 'src/core/update/hash.ts',
     find: 'JSON.stringify([kind, ...parts])',
     replace: "[kind, ...parts].join(':')",
     tests: hash,
@@ -329,7 +329,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'Target may send us elsewhere',
     breaks: 'G1',
-    file: 'src/core/target/http.ts',
+    file: 'src/core/wire/http.ts',
     find: "redirect: 'manual'",
     replace: "redirect: 'follow'",
     tests: target,
@@ -337,7 +337,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'the time-out ends with the headers of an answer',
     breaks: 'G7',
-    file: 'src/core/target/http.ts',
+    file: 'src/core/wire/http.ts',
     find: "const retryAfter = response.headers.get('retry-after')",
     replace: "timer.cancel()\n        const retryAfter = response.headers.get('retry-after')",
     tests: target,
@@ -345,7 +345,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'an event mapped again is done while an update of it is under way',
     breaks: 'G2',
-    file: 'src/core/remap.ts',
+    file: 'src/core/operator/remap.ts',
     find: "status !== 'unavailable' && status !== 'in_flight'",
     replace: "status !== 'unavailable'",
     tests: remap,
@@ -353,7 +353,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'what Target refused is mapped again',
     breaks: 'G7',
-    file: 'src/core/remap.ts',
+    file: 'src/core/operator/remap.ts',
     find: "reason !== 'unmappable' || raw === undefined",
     replace: 'raw === undefined',
     tests: remap,
@@ -361,7 +361,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'of what waits only the first page is told',
     breaks: 'G8',
-    file: 'src/core/whereabouts.ts',
+    file: 'src/core/operator/find-visitor.ts',
     find: 'cursor = page.cursor',
     replace: 'cursor = undefined',
     tests: whereabouts,
@@ -369,7 +369,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'whose entry has no delay is held by nothing',
     breaks: 'G7',
-    file: 'src/core/whereabouts.ts',
+    file: 'src/core/operator/find-visitor.ts',
     find: 'Math.max(heldUntilMs, item.entry.notBeforeMs ?? 0)',
     replace: 'item.entry.notBeforeMs ?? 0',
     tests: whereabouts,
@@ -449,7 +449,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'whoever cannot be told right now is let in',
     breaks: 'security',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: 'if (verdict === true) return { request }',
     replace: "if (verdict === true || verdict === 'unavailable') return { request }",
     tests: hooks,
@@ -457,7 +457,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'an event in quarantine forgets the id of its header',
     breaks: 'G4',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: '...(eventId === undefined ? {} : { eventId }),',
     replace: '',
     tests: hooks,
@@ -465,7 +465,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'webhooks go on the live lane',
     breaks: 'G7',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: 'parts.deliver(updates, source.lane)',
     replace: "parts.deliver(updates, 'live')",
     tests: edge,
@@ -473,7 +473,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a webhook whose first attempt is under way is told 409',
     breaks: 'G2',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: 'answerOne(c, only, 503)',
     replace: 'answerOne(c, only, 409)',
     tests: edge,
@@ -481,7 +481,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'the id of the scheme goes before that of the mapping',
     breaks: 'G4',
-    file: 'src/edge/mapping.ts',
+    file: 'src/edge/source/mapping.ts',
     find: 'drafts.map(({ id }) => id ?? schemeId)',
     replace: 'drafts.map(({ id }) => schemeId ?? id)',
     tests: sourceTests,
@@ -489,7 +489,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'an id that is made may be one that is given',
     breaks: 'G2',
-    file: 'src/edge/mapping.ts',
+    file: 'src/edge/source/mapping.ts',
     find: 'while (taken.has(',
     replace: 'while (number < 0 && taken.has(',
     tests: sourceTests,
@@ -497,7 +497,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'the path may name another client',
     breaks: 'G6',
-    file: 'src/edge/drop-in.ts',
+    file: 'src/edge/routes/drop-in.ts',
     find: "if (client !== parts.settings.targetClientCode && client !== 'client')",
     replace: "if (client === '')",
     tests: edge,
@@ -505,7 +505,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'what Target refused is told as submitted in its own shape',
     breaks: 'G2',
-    file: 'src/edge/drop-in.ts',
+    file: 'src/edge/routes/drop-in.ts',
     find: "return xml(c, 200, false, receipt.detail ?? 'Target rejected the update')",
     replace: "return xml(c, 200, true, receipt.detail ?? 'Target rejected the update')",
     tests: edge,
@@ -513,7 +513,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'the URL wins over the body',
     breaks: 'G6',
-    file: 'src/edge/drop-in.ts',
+    file: 'src/edge/routes/drop-in.ts',
     find: 'forms.push(decodeUtf8(read.bytes))',
     replace: 'forms.unshift(decodeUtf8(read.bytes))',
     tests: edge,
@@ -521,7 +521,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'where there is no operator’s token, undefined is one',
     breaks: 'security',
-    file: 'src/edge/admin.ts',
+    file: 'src/edge/routes/admin.ts',
     find: "if (settings.adminToken === undefined) return problem(c, 'not-found')",
     replace: '',
     tests: admin,
@@ -529,7 +529,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a page of a neighbouring site may operate',
     breaks: 'security',
-    file: 'src/edge/admin.ts',
+    file: 'src/edge/routes/admin.ts',
     find: "site !== 'same-origin'",
     replace: "site === 'cross-site'",
     tests: admin,
@@ -537,7 +537,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a ledger of another HASH_KEY moves in',
     breaks: 'G3',
-    file: 'src/edge/admin.ts',
+    file: 'src/edge/routes/admin.ts',
     find: 'if (hashKey !== (await operator.hashKeyName()))',
     replace: 'if (hashKey === undefined)',
     tests: admin,
@@ -617,7 +617,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a sender that hangs up ends what it began when the server stops',
     breaks: 'G2',
-    file: 'src/server.ts',
+    file: 'src/server/index.ts',
     find: '    keep(answer)\n',
     replace: '',
     tests: server,
@@ -625,7 +625,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a stop does not wait for the flush',
     breaks: 'G2',
-    file: 'src/server.ts',
+    file: 'src/server/index.ts',
     find: 'await Promise.all([listening.close(), flushing])',
     replace: 'await listening.close()',
     tests: server,

@@ -3,7 +3,7 @@ import type { Mutant } from './mutant.ts'
 
 const json = ['test/core/json.test.ts']
 const time = ['test/core/time.test.ts']
-const validate = ['test/core/validate.test.ts']
+const validate = ['test/core/update/validate.test.ts']
 const doors = ['test/edge/exact.test.ts']
 const text = ['test/cli/text.test.ts']
 const sending = ['test/cli/send-edges.test.ts']
@@ -45,7 +45,7 @@ export const readingMutants: readonly Mutant[] = [
   {
     name: 'a bigint in a list has no text',
     breaks: 'G6',
-    file: 'src/core/validate.ts',
+    file: 'src/core/update/validate.ts',
     find: "(typeof inner === 'bigint' ? rawJson(String(inner)) : inner)",
     replace: 'inner',
     tests: validate,
@@ -53,7 +53,7 @@ export const readingMutants: readonly Mutant[] = [
   {
     name: 'the numbers of /v1 are read as those of events',
     breaks: 'G6',
-    file: 'src/edge/updates.ts',
+    file: 'src/edge/routes/updates.ts',
     find: 'readJsonBody(read.bytes, readExactJson)',
     replace: 'readJsonBody(read.bytes)',
     tests: doors,
@@ -69,7 +69,7 @@ export const readingMutants: readonly Mutant[] = [
   {
     name: 'JSON in a form is read by the platform',
     breaks: 'G6',
-    file: 'src/edge/schemas.ts',
+    file: 'src/edge/source/schemas.ts',
     find: 'const read = readEventJson(written)',
     replace: 'const read: ReturnType<typeof readEventJson> = { ok: true, value: JSON.parse(written) }',
     tests: doors,
@@ -77,7 +77,7 @@ export const readingMutants: readonly Mutant[] = [
   {
     name: 'a schema that takes no bigint does not say what does',
     breaks: 'G6',
-    file: 'src/edge/schema-check.ts',
+    file: 'src/edge/source/schema-check.ts',
     find: "typeof issue.input === 'bigint' ? words + useId : words",
     replace: 'words',
     tests: doors,
@@ -85,7 +85,7 @@ export const readingMutants: readonly Mutant[] = [
   {
     name: 'what the schemas of the relay say is kept from its sender',
     breaks: 'G6',
-    file: 'src/edge/schema-check.ts',
+    file: 'src/edge/source/schema-check.ts',
     find: 'new Set<string>(schemaWords)',
     replace: 'new Set<string>()',
     tests: doors,
@@ -93,7 +93,7 @@ export const readingMutants: readonly Mutant[] = [
   {
     name: 'id() takes a number that rounds',
     breaks: 'G6',
-    file: 'src/edge/schemas.ts',
+    file: 'src/edge/source/schemas.ts',
     find: "typeof given === 'bigint' || Number.isSafeInteger(given)",
     replace: "typeof given === 'bigint' || typeof given === 'number'",
     tests: doors,
@@ -101,7 +101,7 @@ export const readingMutants: readonly Mutant[] = [
   {
     name: 'a time that cannot be read is that of the arrival',
     breaks: 'G3',
-    file: 'src/core/prepare.ts',
+    file: 'src/core/delivery/prepare.ts',
     find: 'const isTime = draft.occurredAt === undefined || saidMs !== undefined',
     replace: 'const isTime = true',
     tests: doors,
@@ -149,7 +149,7 @@ export const readingMutants: readonly Mutant[] = [
   {
     name: 'a visitor may be called undefined',
     breaks: 'G6',
-    file: 'src/core/prepare.ts',
+    file: 'src/core/delivery/prepare.ts',
     find: 'if (problem !== undefined) problems.push({ path: `visitor',
     replace: "if (problem === '') problems.push({ path: `visitor",
     tests: doors,
@@ -157,7 +157,7 @@ export const readingMutants: readonly Mutant[] = [
   {
     name: 'an event may be called undefined',
     breaks: 'G4',
-    file: 'src/core/validate.ts',
+    file: 'src/core/update/validate.ts',
     find: 'characters of well-formed text` : noId(id)',
     replace: 'characters of well-formed text` : undefined',
     tests: validate,
@@ -165,7 +165,7 @@ export const readingMutants: readonly Mutant[] = [
   {
     name: 'the updates of an event called undefined have ids',
     breaks: 'G4',
-    file: 'src/edge/mapping.ts',
+    file: 'src/edge/source/mapping.ts',
     find: 'const problem = id === undefined ? undefined : eventIdProblem(id)',
     replace: "const problem = id !== '' ? undefined : eventIdProblem(id)",
     tests: doors,
@@ -173,7 +173,7 @@ export const readingMutants: readonly Mutant[] = [
   {
     name: 'a blank is an id',
     breaks: 'G6',
-    file: 'src/core/validate.ts',
+    file: 'src/core/update/validate.ts',
     find: "if (word === '') return",
     replace: "if (word === 'blank') return",
     tests: validate,
@@ -181,7 +181,7 @@ export const readingMutants: readonly Mutant[] = [
   {
     name: 'an id that begins with a word that is none is none',
     breaks: 'G6',
-    file: 'src/core/validate.ts',
+    file: 'src/core/update/validate.ts',
     find: '|\\[object [^\\]]*\\])$/',
     replace: '|\\[object [^\\]]*\\])/',
     tests: validate,

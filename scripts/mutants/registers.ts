@@ -1,69 +1,69 @@
 /** Deliberate bugs in how a visitor's registers are stored. */
 import type { Mutant } from './mutant.ts'
 
-const rows = 'src/core/ledger/sql-rows.ts'
-const moving = 'src/core/ledger/sql-move.ts'
-const prelude = 'src/core/ledger/scripts/prelude.ts'
+const rows = 'src/core/ledger/sql/rows.ts'
+const moving = 'src/core/ledger/sql/move.ts'
+const prelude = 'src/core/ledger/redis/scripts/prelude.ts'
 const stored = ['test/core/ledger/registers.test.ts']
-const sql = [...stored, 'test/core/ledger/sql.test.ts']
-const redis = [...stored, 'test/core/ledger/upstash.test.ts']
+const sql = [...stored, 'test/core/ledger/sql/ledger.test.ts']
+const redis = [...stored, 'test/core/ledger/redis/ledger.test.ts']
 
 export const registersMutants: readonly Mutant[] = [
   {
     name: 'an id that comes with other content is a duplicate',
     breaks: 'G2',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: "if (isAnother(seen, { event, stamp })) return seen.rejected === true ? first : { kind: 'id_reused' }",
     replace: '',
-    tests: ['test/core/ledger/register.test.ts', 'test/core/ledger/sql.test.ts'],
+    tests: ['test/core/ledger/rules/register.test.ts', 'test/core/ledger/sql/ledger.test.ts'],
   },
   {
     name: 'Redis: an id that comes with other content is a duplicate',
     breaks: 'G2',
-    file: 'src/core/ledger/scripts/prelude.ts',
+    file: 'src/core/ledger/redis/scripts/prelude.ts',
     find: "return name ~= '' and name ~= stampName(stamp) and name ~= stampName(key)",
     replace: 'return false',
-    tests: ['test/core/ledger/upstash.test.ts'],
+    tests: ['test/core/ledger/redis/ledger.test.ts'],
   },
   {
     name: 'what an older version recorded is taken for other content',
     breaks: 'G4',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: ' && name !== stampName(event)',
     replace: '',
-    tests: ['test/core/ledger/register.test.ts', 'test/core/ledger/sql.test.ts'],
+    tests: ['test/core/ledger/rules/register.test.ts', 'test/core/ledger/sql/ledger.test.ts'],
   },
   {
     name: 'what Target refused is refused for ever, whatever comes under its id',
     breaks: 'G2',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: "return seen.rejected === true ? first : { kind: 'id_reused' }",
     replace: "return { kind: 'id_reused' }",
-    tests: ['test/core/ledger/register.test.ts', 'test/core/ledger/sql.test.ts'],
+    tests: ['test/core/ledger/rules/register.test.ts', 'test/core/ledger/sql/ledger.test.ts'],
   },
   {
     name: 'Redis: what Target refused is told as a duplicate',
     breaks: 'G2',
-    file: 'src/core/ledger/scripts/admit.ts',
+    file: 'src/core/ledger/redis/scripts/admit.ts',
     find: "answer.event = seen.rejected and 'rejected' or 'duplicate'",
     replace: "answer.event = 'duplicate'",
-    tests: ['test/core/ledger/upstash.test.ts'],
+    tests: ['test/core/ledger/redis/ledger.test.ts'],
   },
   {
     name: 'what Target refused is told as a duplicate',
     breaks: 'G2',
-    file: 'src/core/live.ts',
+    file: 'src/core/delivery/deliver.ts',
     find: 'const verdict = rejected ? { eventRejected: true as const } : {}',
     replace: 'const verdict = {}',
-    tests: ['test/core/live.test.ts'],
+    tests: ['test/core/delivery/deliver.test.ts'],
   },
   {
     name: 'on a hook an event is its id alone',
     breaks: 'G2',
-    file: 'src/core/prepare.ts',
+    file: 'src/core/delivery/prepare.ts',
     find: 'idsNameOneUpdate ? [] : content)',
     replace: '[])',
-    tests: ['test/core/identity.test.ts'],
+    tests: ['test/core/ledger/identity.test.ts'],
   },
   {
     name: 'in the backlog one id is one event, whatever came under it',
@@ -76,39 +76,39 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'a refusal before the first yes is a verdict',
     breaks: 'G2',
-    file: 'src/core/ledger/health.ts',
+    file: 'src/core/ledger/rules/health.ts',
     find: "return breaker?.cause === 'systemic' || !saidYes",
     replace: "return breaker?.cause === 'systemic'",
-    tests: ['test/core/failure.test.ts'],
+    tests: ['test/core/delivery/failure.test.ts'],
   },
   {
     name: 'Redis: a refusal before the first yes is a verdict',
     breaks: 'G2',
-    file: 'src/core/ledger/scripts/admit.ts',
+    file: 'src/core/ledger/redis/scripts/admit.ts',
     find: 'if not h.saidYes or (h.breaker',
     replace: 'if (h.breaker',
-    tests: ['test/core/ledger/upstash.test.ts'],
+    tests: ['test/core/ledger/redis/ledger.test.ts'],
   },
   {
     name: 'before the first yes twenty are refused one after the other',
     breaks: 'G7',
-    file: 'src/core/ledger/health.ts',
+    file: 'src/core/ledger/rules/health.ts',
     find: 'const opens = !health.saidYes || ',
     replace: 'const opens = ',
-    tests: ['test/core/failure.test.ts'],
+    tests: ['test/core/delivery/failure.test.ts'],
   },
   {
     name: 'an attempt in flight is judged by its reader’s times',
     breaks: 'G3',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: 'open.lifeMs ?? rules.youngMs',
     replace: 'rules.youngMs',
-    tests: ['test/core/ledger/register.test.ts'],
+    tests: ['test/core/ledger/rules/register.test.ts'],
   },
   {
     name: 'Redis: an attempt in flight is judged by its reader’s times',
     breaks: 'G3',
-    file: 'src/core/ledger/scripts/admit.ts',
+    file: 'src/core/ledger/redis/scripts/admit.ts',
     find: 'r.life or input.youngMs',
     replace: 'input.youngMs',
     tests: ['test/core/ledger/knobs.test.ts'],
@@ -204,7 +204,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'registers never shrink',
     breaks: 'G7',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: 'return newestTimeMs(register) < nowMs - livesKept * registerLifeMs(settings)',
     replace: 'return newestTimeMs(register) === nowMs && livesKept === 0',
     tests: sql,
@@ -212,7 +212,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'a register that a clock ahead passed is removed',
     breaks: 'G3',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: 'export const livesKept = livesCounted + 1',
     replace: 'export const livesKept = livesCounted - 1',
     tests: sql,
@@ -220,7 +220,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'what overtook a value counts for one lifetime only',
     breaks: 'G3',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: 'export const livesCounted = 2',
     replace: 'export const livesCounted = 1',
     tests: sql,
@@ -236,7 +236,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'a list of attributes that was cut looks whole',
     breaks: 'G8',
-    file: 'src/core/whereabouts.ts',
+    file: 'src/core/operator/find-visitor.ts',
     find: 'known.length < limits.attributesListed ? {}',
     replace: 'known.length >= 0 ? {}',
     tests: stored,
@@ -292,7 +292,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'Redis: an erasure leaves the pages',
     breaks: 'G8',
-    file: 'src/core/ledger/scripts/small.ts',
+    file: 'src/core/ledger/redis/scripts/small.ts',
     find: "if redis.call('HEXISTS', KEYS[1], 'p') == 1 then",
     replace: "if redis.call('HEXISTS', KEYS[1], 'p') == 2 then",
     tests: redis,
@@ -300,7 +300,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'Redis: a large hash stays behind',
     breaks: 'G3',
-    file: 'src/core/ledger/scripts/move.ts',
+    file: 'src/core/ledger/redis/scripts/move.ts',
     find: 'large[#large + 1] = visitor',
     replace: 'taken = taken + 0',
     tests: redis,

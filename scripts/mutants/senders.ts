@@ -32,7 +32,7 @@ export const sendersMutants: readonly Mutant[] = [
   {
     name: 'a plus sign in a form is a plus sign',
     breaks: 'G6',
-    file: 'src/edge/form.ts',
+    file: 'src/edge/http/form.ts',
     find: "decodeURIComponent(text.replaceAll('+', ' '))",
     replace: 'decodeURIComponent(text)',
     tests: corpus,
@@ -40,7 +40,7 @@ export const sendersMutants: readonly Mutant[] = [
   {
     name: 'a greeting is an event',
     breaks: 'G2',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: 'secrets: [secret] })) === true) return greeting',
     replace: 'secrets: [secret] })) === true) return undefined',
     tests: corpus,
@@ -48,7 +48,7 @@ export const sendersMutants: readonly Mutant[] = [
   {
     name: 'what can’t be mapped is acknowledged and dropped',
     breaks: 'G2',
-    file: 'src/edge/hooks.ts',
+    file: 'src/edge/routes/hooks.ts',
     find: '    await parts.bury({',
     replace: '    void ({',
     tests: ['test/fuzz/fuzz.test.ts'],

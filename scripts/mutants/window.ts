@@ -1,14 +1,14 @@
 /** Deliberate bugs in the quota's window, the ledger's clock, its knobs and its store's format. */
 import type { Mutant } from './mutant.ts'
 
-const clocks = ['test/core/ledger/clock-watch.test.ts', 'test/core/ledger/sql.test.ts']
-const redisClocks = ['test/core/ledger/upstash.test.ts']
+const clocks = ['test/core/ledger/rules/clock-watch.test.ts', 'test/core/ledger/sql/ledger.test.ts']
+const redisClocks = ['test/core/ledger/redis/ledger.test.ts']
 const knobs = ['test/core/ledger/knobs.test.ts']
 const quota = ['test/core/ledger/quota.test.ts', ...knobs]
-const retention = ['test/core/ledger/retention.test.ts', ...knobs]
-const epoch = ['test/core/ledger/epoch.test.ts']
-const window = 'src/core/ledger/sql-window.ts'
-const redisWindow = 'src/core/ledger/scripts/window.ts'
+const retention = ['test/core/ledger/rules/retention.test.ts', ...knobs]
+const epoch = ['test/core/ledger/loss/epoch.test.ts']
+const window = 'src/core/ledger/sql/window.ts'
+const redisWindow = 'src/core/ledger/redis/scripts/window.ts'
 
 export const windowMutants: readonly Mutant[] = [
   {
@@ -78,7 +78,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'a jump forward is believed',
     breaks: 'G1',
-    file: 'src/core/ledger/clock-watch.ts',
+    file: 'src/core/ledger/rules/clock-watch.ts',
     find: 'const jumped = Math.abs(clockMs - expectedMs) > jumpToleranceMs',
     replace: 'const jumped = expectedMs - clockMs > jumpToleranceMs',
     tests: clocks,
@@ -86,7 +86,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'a clock that is behind what was seen is believed',
     breaks: 'G1',
-    file: 'src/core/ledger/clock-watch.ts',
+    file: 'src/core/ledger/rules/clock-watch.ts',
     find: 'if (nowMs < seenMs - jumpToleranceMs)',
     replace: 'if (nowMs < 0)',
     tests: clocks,
@@ -102,7 +102,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'a clock is trusted anew while it is off',
     breaks: 'G1',
-    file: 'src/core/ledger/clock-watch.ts',
+    file: 'src/core/ledger/rules/clock-watch.ts',
     find: '    if (jumped) return { nowMs, clockMs, jumpedByMs: clockMs - expectedMs }\n',
     replace: '    if (jumped) anchor = anchorNow()\n',
     tests: clocks,
@@ -110,7 +110,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'a time that was confirmed is right in the process that was asked only',
     breaks: 'G7',
-    file: 'src/core/ledger/clock-watch.ts',
+    file: 'src/core/ledger/rules/clock-watch.ts',
     find: 'if (known !== undefined && known !== confirms) anchor = anchorNow()',
     replace: '',
     tests: clocks,
@@ -118,7 +118,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'admit at once when the time was confirmed',
     breaks: 'G3',
-    file: 'src/core/ledger/sql.ts',
+    file: 'src/core/ledger/sql/ledger.ts',
     find: '...(justConfirmed ? { jumpedByMs: 0 } : {})',
     replace: '...(justConfirmed ? {} : {})',
     tests: clocks,
@@ -134,7 +134,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: "a confirmed time waits for calls of the reader's own settings",
     breaks: 'G3',
-    file: 'src/core/ledger/sql.ts',
+    file: 'src/core/ledger/sql/ledger.ts',
     find: 'confirmedMs + settings.longestYoungMs',
     replace: 'confirmedMs + settings.youngMs',
     tests: clocks,
@@ -150,10 +150,10 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'a jump forward that is confirmed frees what was granted before',
     breaks: 'G1',
-    file: 'src/core/ledger/sql.ts',
+    file: 'src/core/ledger/sql/ledger.ts',
     find: '        if (counted > whole.total) whole.charge(counted - whole.total)\n',
     replace: '',
-    tests: ['test/core/ledger/clock-watch.test.ts'],
+    tests: ['test/core/ledger/rules/clock-watch.test.ts'],
   },
   {
     name: 'a confirmed time frees what was dated in the future',
@@ -190,7 +190,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'a stamp a day ahead goes',
     breaks: 'G3',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: 'stampTimeMs(stamp) > nowMs + futureToleranceMs || ',
     replace: '',
     tests: clocks,
@@ -198,7 +198,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'Redis: a stamp a day ahead goes',
     breaks: 'G3',
-    file: 'src/core/ledger/scripts/admit.ts',
+    file: 'src/core/ledger/redis/scripts/admit.ts',
     find: 'stampTime(stamp) > now + input.futureMs or ',
     replace: '',
     tests: redisClocks,
@@ -206,15 +206,15 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'what is ahead is set aside',
     breaks: 'G2',
-    file: 'src/core/fate.ts',
+    file: 'src/core/delivery/fate.ts',
     find: "    case 'held':\n    case 'ahead':\n      return 'open'",
     replace: "    case 'held':\n      return 'open'\n    case 'ahead':\n      return 'dead'",
-    tests: ['test/core/live.test.ts'],
+    tests: ['test/core/delivery/deliver.test.ts'],
   },
   {
     name: 'an attempt of a future holds others off until then',
     breaks: 'G7',
-    file: 'src/core/ledger/register.ts',
+    file: 'src/core/ledger/rules/register.ts',
     find: ' && atMs - nowMs <= jumpToleranceMs',
     replace: '',
     tests: clocks,
@@ -222,7 +222,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'a lease of a future holds others off until then',
     breaks: 'G7',
-    file: 'src/core/ledger/sql-memos.ts',
+    file: 'src/core/ledger/sql/memos.ts',
     find: ' && untilMs <= nowMs + ttlMs + jumpToleranceMs',
     replace: '',
     tests: clocks,
@@ -230,7 +230,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'a longer retention counts for what came before',
     breaks: 'G3',
-    file: 'src/core/ledger/retention.ts',
+    file: 'src/core/ledger/rules/retention.ts',
     find: 'const sinceMs = shorter.length === 0 ? 0 : (replaced?.[0] ?? Math.max(nowMs, last?.[0] ?? 0))',
     replace: 'const sinceMs = shorter.length === 0 ? 0 : (replaced?.[0] ?? 0)',
     tests: retention,
@@ -238,7 +238,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'the ledger judges by the retention of its settings',
     breaks: 'G3',
-    file: 'src/core/ledger/sql-attempts.ts',
+    file: 'src/core/ledger/sql/attempts.ts',
     find: 'retentionAt(step.own.retentions, stampTimeMs(stamp))',
     replace: '(stampTimeMs(stamp), settings.retentionMs)',
     tests: knobs,
@@ -254,7 +254,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'an older store is read by any width',
     breaks: 'G1',
-    file: 'src/core/ledger/sql-format.ts',
+    file: 'src/core/ledger/sql/format.ts',
     find: 'newest * bucketMs <= nowMs + jumpToleranceMs && (newest + 1) * bucketMs > nowMs - 2 * keptMs',
     replace: 'newest > 0',
     tests: knobs,
@@ -278,7 +278,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'a newer store is read as if it were known',
     breaks: 'G1',
-    file: 'src/core/ledger/sql-format.ts',
+    file: 'src/core/ledger/sql/format.ts',
     find: "if (Number(row['format']) > storeFormat) throw new NewerFormat(Number(row['format']))",
     replace: '',
     tests: knobs,
@@ -286,7 +286,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'an older version goes on with a store that is newer',
     breaks: 'G1',
-    file: 'src/core/ledger/sql-format.ts',
+    file: 'src/core/ledger/sql/format.ts',
     find: '  sql.exec(barrier)\n',
     replace: '',
     tests: knobs,
@@ -294,7 +294,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'a smaller lead of a source takes the place of a larger',
     breaks: 'G9',
-    file: 'src/core/ledger/sql-leads.ts',
+    file: 'src/core/ledger/sql/leads.ts',
     find: 'excluded.ms > ms OR ',
     replace: 'excluded.ms <> ms OR ',
     tests: clocks,
@@ -302,7 +302,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'known grants are read behind the answer',
     breaks: 'G7',
-    file: 'src/core/ledger/epoch.ts',
+    file: 'src/core/ledger/loss/epoch.ts',
     find: 'answer.granted < known) {',
     replace: 'answer.granted < memory.granted) {',
     tests: epoch,
@@ -310,7 +310,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'the SQL witness takes the last writer',
     breaks: 'G1',
-    file: 'src/core/ledger/witness.ts',
+    file: 'src/core/ledger/loss/witness.ts',
     find: '        if (!same(standing, seen)) return standing ?? next\n',
     replace: '',
     tests: epoch,
@@ -318,9 +318,9 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'buckets as narrow as one likes',
     breaks: 'G7',
-    file: 'src/settings.ts',
+    file: 'src/relay/settings.ts',
     find: 'given.QUOTA_BUCKET_MS * maxBucketsPerWindow < windowMs',
     replace: 'given.QUOTA_BUCKET_MS < 1',
-    tests: ['test/settings.test.ts'],
+    tests: ['test/relay/settings.test.ts'],
   },
 ]

@@ -5,7 +5,7 @@
  * again, under the same ids. Batches with updates of one visitor never travel together.
  */
 import * as z from 'zod'
-import { answeredAtMs, readRetryAfter } from '../core/answer.ts'
+import { answeredAtMs, readRetryAfter } from '../core/wire/answer.ts'
 import { Failed, Misuse } from './command.ts'
 import { answered, problemOf } from './relay-client.ts'
 import type { RowUpdate } from './rows.ts'

@@ -1,5 +1,5 @@
 /** What every command has in common: how it is told from others, and how it ends. */
-import { SettingsError } from '../create-relay.ts'
+import { SettingsError } from '../relay/create.ts'
 
 /**
  * Exit statuses (docs/cli.md): it did all that it was asked for; it could not do all of it; it was asked wrongly (arguments,

@@ -2,8 +2,8 @@
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 import type { FlushReport } from '../cron/report.ts'
-import { flushOnce, wentWell } from '../flush.ts'
-import type { ServerLog } from '../server.ts'
+import { flushOnce, wentWell } from '../server/flush-once.ts'
+import type { ServerLog } from '../server/index.ts'
 import { type Command, exit, toldAs } from './command.ts'
 import { loadSources } from './load-sources.ts'
 

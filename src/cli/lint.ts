@@ -1,11 +1,11 @@
 /** `target-relay lint`: whether the sources can do what they are there for, before a sender finds out that they can't. */
 import { parseArgs } from 'node:util'
-import { createHasher } from '../core/hash.ts'
-import { createPrepare } from '../core/prepare.ts'
-import { flattenAttributes } from '../core/validate.ts'
-import { mapEvent } from '../edge/mapping.ts'
-import { checkSources, type Source, secretName, secretProblem } from '../edge/source.ts'
-import { parseSettings } from '../settings.ts'
+import { createPrepare } from '../core/delivery/prepare.ts'
+import { createHasher } from '../core/update/hash.ts'
+import { flattenAttributes } from '../core/update/validate.ts'
+import { mapEvent } from '../edge/source/mapping.ts'
+import { checkSources, type Source, secretName, secretProblem } from '../edge/source/source.ts'
+import { parseSettings } from '../relay/settings.ts'
 import { type Command, exit, Misuse } from './command.ts'
 import { loadSources } from './load-sources.ts'
 

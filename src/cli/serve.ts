@@ -1,7 +1,7 @@
 /** `target-relay serve`: the relay as a server, until it is asked to stop. */
 import process from 'node:process'
 import { parseArgs } from 'node:util'
-import { serveUntilStopped } from '../server.ts'
+import { serveUntilStopped } from '../server/index.ts'
 import { type Command, exit, toldAs } from './command.ts'
 import { loadSources } from './load-sources.ts'
 

@@ -1,7 +1,7 @@
 /** `target-relay verify`: what Target holds of a visitor, beside what the relay sent and still holds back. */
 import { parseArgs } from 'node:util'
 import * as z from 'zod'
-import { parseSettings } from '../settings.ts'
+import { parseSettings } from '../relay/settings.ts'
 import { type Command, exit, Failed, Misuse } from './command.ts'
 import { adminClient, answered } from './relay-client.ts'
 

@@ -9,7 +9,7 @@
 import type { Clock } from '../core/clock.ts'
 import { errorName, isPlatformLimit } from '../core/errors.ts'
 import type { Ledger } from '../core/ledger/port.ts'
-import { ForeignStore } from '../core/owner.ts'
+import { ForeignStore } from '../core/operator/owner.ts'
 import type { StopReason } from './report.ts'
 
 /** Ends a run at a point where nothing is under way. */

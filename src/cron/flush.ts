@@ -11,12 +11,12 @@
  */
 import type { Backlog, Entry, KeptEntry, Unreadable } from '../core/backlog/port.ts'
 import type { Random } from '../core/clock.ts'
-import type { Door, Passage } from '../core/door.ts'
+import type { Door, Passage } from '../core/delivery/door.ts'
+import { deadReason } from '../core/delivery/fate.ts'
 import { errorName } from '../core/errors.ts'
-import { deadReason } from '../core/fate.ts'
-import { jumpToleranceMs } from '../core/ledger/clock-watch.ts'
-import type { Traits } from '../core/ledger/health.ts'
 import type { Ledger } from '../core/ledger/port.ts'
+import { jumpToleranceMs } from '../core/ledger/rules/clock-watch.ts'
+import type { Traits } from '../core/ledger/rules/health.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import { type BudgetParts, createBudget, Stop } from './budget.ts'
 import {

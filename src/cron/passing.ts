@@ -7,11 +7,11 @@
  * Known hole: an admission that was given up is cancelled behind the run; what is asked again before is contended until the
  * next one.
  */
-import type { Attempt, Door, Passage } from '../core/door.ts'
+import type { Attempt, Door, Passage } from '../core/delivery/door.ts'
+import { inAdmissions } from '../core/delivery/parts.ts'
 import { errorName, isPlatformLimit } from '../core/errors.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import type { Limits } from '../core/limits.ts'
-import { inAdmissions } from '../core/parts.ts'
 import { type Budget, Stop } from './budget.ts'
 import type { FlushReport } from './report.ts'
 import { placeMemo } from './ring.ts'

@@ -3,10 +3,10 @@
  * noise; what counts is how they grow from size to size in one run. Linear is a growth of about 10 a step.
  */
 import { DatabaseSync } from 'node:sqlite'
-import { encodeCalls } from '../../src/core/codec.ts'
-import { nodeSqlite } from '../../src/core/ledger/sqlite-node.ts'
-import { mergeNewest } from '../../src/core/merge.ts'
-import { makeStamp } from '../../src/core/stamp.ts'
+import { nodeSqlite } from '../../src/core/store/sqlite-node.ts'
+import { makeStamp } from '../../src/core/update/stamp.ts'
+import { encodeCalls } from '../../src/core/wire/calls.ts'
+import { mergeNewest } from '../../src/cron/merge.ts'
 import { seededRandom } from '../support/clock.ts'
 import { sqlWatched } from '../support/ledger.ts'
 

@@ -221,7 +221,7 @@ const cases: readonly Case[] = [
 ]
 
 async function nameOfKey(): Promise<string> {
-  const { createHasher, hashKeyName } = await import('../../src/core/hash.ts')
+  const { createHasher, hashKeyName } = await import('../../src/core/update/hash.ts')
   return hashKeyName(await createHasher(settings()['HASH_KEY'] ?? ''))
 }
 

@@ -67,7 +67,7 @@ describe('map', () => {
     ['no sample', ['map', 'no-sample', '--sources', bad], 2, /no sample/],
     ['no such option', ['map', 'loan', '--bogus'], 2, /bogus/],
     ['no such sources', ['map', 'loan', '--sources', 'nowhere.ts'], 2, /there is no file/],
-    ['a file without sources', ['map', 'loan', '--sources', 'src/runtime.ts'], 2, /exports no sources/],
+    ['a file without sources', ['map', 'loan', '--sources', 'src/relay/runtime.ts'], 2, /exports no sources/],
     ['a file that can’t be loaded', ['map', 'loan', '--sources', file('broken.mjs', 'export const sources = [')], 2, /cannot be loaded/],
   ])('%s', async (_, args, status, message) => {
     const ran = await cli(args)

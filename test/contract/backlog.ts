@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Backlog, DeadLetter, Entry, KeptDead, KeptEntry, Page, Unreadable } from '../../src/core/backlog/port.ts'
 import { defaultLimits, type Limits } from '../../src/core/limits.ts'
-import { makeStamp } from '../../src/core/stamp.ts'
+import { makeStamp } from '../../src/core/update/stamp.ts'
 
 const startMs = 1_790_000_000_000
 let serial = 0

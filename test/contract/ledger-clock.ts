@@ -2,7 +2,7 @@
 
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Admission, AdmitRequest, Ledger, LedgerSettings, Outcome } from '../../src/core/ledger/port.ts'
-import type { Lane } from '../../src/core/update.ts'
+import type { Lane } from '../../src/core/update/update.ts'
 import { at, contractSettings, type LedgerMaker } from './ledger.ts'
 
 const startMs = 1_790_000_000_000

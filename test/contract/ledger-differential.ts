@@ -2,8 +2,8 @@
 import fc from 'fast-check'
 import { expect } from 'vitest'
 import type { AdmitRequest, KnownAttribute, Ledger, LedgerSettings, Outcome, Settlement } from '../../src/core/ledger/port.ts'
-import { makeStamp } from '../../src/core/stamp.ts'
-import { lanes } from '../../src/core/update.ts'
+import { makeStamp } from '../../src/core/update/stamp.ts'
+import { lanes } from '../../src/core/update/update.ts'
 import { contractSettings } from './ledger.ts'
 
 /** Makes a store, and opens it as often as the settings change. */

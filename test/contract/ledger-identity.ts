@@ -3,9 +3,9 @@
  * elsewhere meanwhile is charged (G1), and orders nothing any more (G3). Run for each pair of implementations.
  */
 import { beforeEach, describe, expect, it } from 'vitest'
-import { maxReplaced, newEpochMemory, watchedLedger } from '../../src/core/ledger/epoch.ts'
+import { maxReplaced, newEpochMemory, watchedLedger } from '../../src/core/ledger/loss/epoch.ts'
 import type { AdmitRequest, Ledger, LedgerSettings, LedgerStore } from '../../src/core/ledger/port.ts'
-import { makeStamp } from '../../src/core/stamp.ts'
+import { makeStamp } from '../../src/core/update/stamp.ts'
 import { seededRandom } from '../support/clock.ts'
 import { memoryWitness } from '../support/ledger.ts'
 import { contractSettings } from './ledger.ts'

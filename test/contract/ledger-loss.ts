@@ -1,9 +1,9 @@
 /** Lost state is noticed and answered by deferring, never by spending the quota again. Run against each implementation. */
 
 import { beforeEach, describe, expect, it } from 'vitest'
-import { newEpochMemory, type Witness, watchedLedger } from '../../src/core/ledger/epoch.ts'
+import { newEpochMemory, type Witness, watchedLedger } from '../../src/core/ledger/loss/epoch.ts'
 import type { AdmitRequest, Ledger, LedgerSettings, LedgerStore } from '../../src/core/ledger/port.ts'
-import { makeStamp } from '../../src/core/stamp.ts'
+import { makeStamp } from '../../src/core/update/stamp.ts'
 import { seededRandom } from '../support/clock.ts'
 import { memoryWitness } from '../support/ledger.ts'
 import { contractSettings } from './ledger.ts'

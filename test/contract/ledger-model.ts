@@ -4,11 +4,11 @@
  * be held against it. Slow on purpose.
  */
 
-import { ClockJumped } from '../../src/core/ledger/clock-watch.ts'
-import type { BreakerCause, Health, Signal } from '../../src/core/ledger/health.ts'
 import type { Admission, AdmitRequest, Counters, Ledger, LedgerSettings, Settlement, Summary, Verdict } from '../../src/core/ledger/port.ts'
+import { ClockJumped } from '../../src/core/ledger/rules/clock-watch.ts'
+import type { BreakerCause, Health, Signal } from '../../src/core/ledger/rules/health.ts'
 import { defaultLimits, type Limits } from '../../src/core/limits.ts'
-import type { Lane } from '../../src/core/update.ts'
+import type { Lane } from '../../src/core/update/update.ts'
 
 export interface ModelLedger extends Ledger {
   /** The most units, admitted and not given back, that any rolling window has held so far, by the clock's own readings. */

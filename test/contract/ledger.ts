@@ -1,6 +1,5 @@
 /** What every ledger must answer, rule by rule of PROTOCOL.md. Run against each implementation. */
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
-import { deniedThatOpen, failuresThatOpen } from '../../src/core/ledger/health.ts'
 import {
   type Admission,
   type AdmitRequest,
@@ -10,8 +9,9 @@ import {
   type Outcome,
   type Settlement,
 } from '../../src/core/ledger/port.ts'
-import { makeStamp } from '../../src/core/stamp.ts'
-import type { Lane } from '../../src/core/update.ts'
+import { deniedThatOpen, failuresThatOpen } from '../../src/core/ledger/rules/health.ts'
+import { makeStamp } from '../../src/core/update/stamp.ts'
+import type { Lane } from '../../src/core/update/update.ts'
 
 export interface LedgerMaker {
   make(settings: LedgerSettings, clock: { now: () => number }): Promise<Ledger>

@@ -1,8 +1,8 @@
 /** Where money is paid or an order made: the senders of the corpus that a shop or a bank has. */
 import * as z from 'zod'
 import * as auth from '../../src/edge/auth/index.ts'
-import { id } from '../../src/edge/schemas.ts'
-import { type Source, source } from '../../src/edge/source.ts'
+import { id } from '../../src/edge/source/schemas.ts'
+import { type Source, source } from '../../src/edge/source/source.ts'
 import { signedUrl as url } from './signed-url.ts'
 
 const text = z.string()

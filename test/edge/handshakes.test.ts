@@ -20,8 +20,8 @@ import {
   zoom,
 } from '../../src/edge/auth/index.ts'
 import { eitherOf } from '../../src/edge/auth/scheme.ts'
-import { source } from '../../src/edge/source.ts'
-import { createUnproven } from '../../src/edge/unproven.ts'
+import { createUnproven } from '../../src/edge/auth/unproven.ts'
+import { source } from '../../src/edge/source/source.ts'
 import { createWorld, type World } from '../support/world.ts'
 import { senders } from './auth/senders.ts'
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { answerOf, createApp } from '../../src/edge/app.ts'
 import { type AuthScheme, github } from '../../src/edge/auth/index.ts'
-import { type MappedUpdate, type Source, type SourceOptions, secretProblem, source } from '../../src/edge/source.ts'
+import { type MappedUpdate, type Source, type SourceOptions, secretProblem, source } from '../../src/edge/source/source.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { createWorld } from '../support/world.ts'
 

@@ -1,7 +1,7 @@
 /** One call to Target by the real adapter, in a process of its own that may be suspended. Arguments: URL, START in ms. */
 import process from 'node:process'
-import { httpTarget } from '../../src/core/target/http.ts'
-import { systemClock } from '../../src/runtime.ts'
+import { httpTarget } from '../../src/core/wire/http.ts'
+import { systemClock } from '../../src/relay/runtime.ts'
 
 const [url = '', startWithinMs = ''] = process.argv.slice(2)
 const target = httpTarget({

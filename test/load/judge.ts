@@ -15,7 +15,7 @@ import { readFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { deadPrefix, entryPrefix, parseJson, unpackDead, unpackEntry } from '../../src/core/backlog/entry-format.ts'
 import { createSeal, type RingKey } from '../../src/core/backlog/seal.ts'
-import { randomBytes } from '../../src/runtime.ts'
+import { randomBytes } from '../../src/relay/runtime.ts'
 import type { SentEvent } from './senders.ts'
 
 /** What Target's stand-in wrote down (`target-process.ts`). */

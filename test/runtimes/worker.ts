@@ -1,6 +1,6 @@
 /** The Worker under test: the relay's own, with the sources of the suite. */
-import { createWorker } from '../../src/workers.ts'
+import { createWorker } from '../../src/workers/index.ts'
 import { sources } from './sources.ts'
 
-export { LedgerObject } from '../../src/workers.ts'
+export { LedgerObject } from '../../src/workers/index.ts'
 export default createWorker({ sources })

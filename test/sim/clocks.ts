@@ -77,7 +77,7 @@ export interface LedgerClocks {
   readonly confirmedAtMs?: number
 }
 
-/** Less than this the ledger can't tell from a clock that is set right (`clock-watch.ts`). */
+/** Less than this the ledger can't tell from a clock that is set right (`core/ledger/rules/clock-watch.ts`). */
 const noticedMs = 6 * minuteMs
 
 /**

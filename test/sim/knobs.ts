@@ -1,7 +1,7 @@
 /** Settings as a night begins with them, and as they change between restarts. */
 import type { Random } from '../../src/core/clock.ts'
 import { defaultLimits, type Limits } from '../../src/core/limits.ts'
-import { parseSettings, type Settings } from '../../src/settings.ts'
+import { parseSettings, type Settings } from '../../src/relay/settings.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { between, magnitude, type Night, pick } from './draws.ts'
 

@@ -3,9 +3,9 @@
  * interrupted the attempt that reached them.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { Fate } from '../../src/core/fate.ts'
+import type { Fate } from '../../src/core/delivery/fate.ts'
 import type { Admission, Verdict } from '../../src/core/ledger/port.ts'
-import { type Lane, lanes } from '../../src/core/update.ts'
+import { type Lane, lanes } from '../../src/core/update/update.ts'
 
 /** Checked by the compiler to be all of them. */
 const verdictSet = {

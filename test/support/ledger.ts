@@ -1,8 +1,8 @@
 /** Stores as ledgers: watched by a witness that is kept in memory. */
-import { type EpochParts, newEpochMemory, type Testimony, type Witness, watchedLedger } from '../../src/core/ledger/epoch.ts'
+import { type EpochParts, newEpochMemory, type Testimony, type Witness, watchedLedger } from '../../src/core/ledger/loss/epoch.ts'
 import type { Ledger, LedgerStore } from '../../src/core/ledger/port.ts'
-import { sqlLedger } from '../../src/core/ledger/sql.ts'
-import { upstashLedger } from '../../src/core/ledger/upstash.ts'
+import { upstashLedger } from '../../src/core/ledger/redis/ledger.ts'
+import { sqlLedger } from '../../src/core/ledger/sql/ledger.ts'
 import { seededRandom } from './clock.ts'
 
 /** One row, replaced atomically. */

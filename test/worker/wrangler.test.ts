@@ -2,7 +2,7 @@
 import { fileURLToPath, URL } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { unstable_readConfig } from 'wrangler'
-import { parseSettings } from '../../src/settings.ts'
+import { parseSettings } from '../../src/relay/settings.ts'
 
 const config = fileURLToPath(new URL('../../wrangler.toml', import.meta.url))
 

@@ -1,6 +1,6 @@
 /** How entries and dead letters are written down. The format carries a version; what can't be read is data, not a throw. */
 import * as z from 'zod'
-import { isStamp } from '../stamp.ts'
+import { isStamp } from '../update/stamp.ts'
 import { type DeadHead, type DeadLetter, deadReasons, type Entry, type KeptDead, type KeptEntry, type Unreadable } from './port.ts'
 import { fromBase64, toBase64 } from './seal.ts'
 

@@ -5,7 +5,7 @@
  * The port promises no more than KV gives: a put that resolved is durable, but a list may miss it for a minute or more,
  * and may still show a key that was deleted. Entries are immutable; a key is never written twice.
  */
-import type { Attribute, Stamp, Visitor } from '../update.ts'
+import type { Attribute, Stamp, Visitor } from '../update/update.ts'
 
 /** One deferred update as it is kept. */
 export interface Entry {

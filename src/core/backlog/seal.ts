@@ -36,7 +36,7 @@ interface Sealed {
 
 /**
  * @param ring the first encrypts; without any nothing is sealed
- * @param mark of the account (`owner.ts`); what older versions wrote bears none, and is read
+ * @param mark of the account (`operator/owner.ts`); what older versions wrote bears none, and is read
  */
 export async function createSeal(
   ring: readonly RingKey[],

@@ -9,9 +9,9 @@
  */
 import type { Clock } from '../clock.ts'
 import { errorName } from '../errors.ts'
-import { ClockJumped } from './clock-watch.ts'
-import { LedgerLost } from './epoch.ts'
+import { LedgerLost } from './loss/epoch.ts'
 import type { AdmitRequest, Ledger } from './port.ts'
+import { ClockJumped } from './rules/clock-watch.ts'
 
 /** How long behind the deadline an answer is still waited for, behind the answer to the sender. */
 export const lateAnswerMs = 10_000

@@ -3,7 +3,7 @@
  * schema for the route and for the command. A part that is taken in can't be taken back.
  */
 import * as z from 'zod'
-import { isStamp } from '../stamp.ts'
+import { isStamp } from '../update/stamp.ts'
 import type { MovedState } from './port.ts'
 
 /** 13 digits of milliseconds, as in a stamp. */

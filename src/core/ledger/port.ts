@@ -1,13 +1,13 @@
 /**
  * The ledger: the strongly consistent memory. Quota spent, the register of every (visitor, attribute), event ids seen,
- * leases, counters. Two implementations (`upstash.ts`, `sql.ts`) answer this port alike; `test/contract/ledger.ts` holds
+ * leases, counters. Two implementations (`redis/ledger.ts`, `sql/ledger.ts`) answer this port alike; `test/contract/ledger.ts` holds
  * both to it, and PROTOCOL.md has the rules.
  *
  * Every method is one atomic step per request and rejects when the ledger can't answer within its deadline. The caller
  * then sends nothing (G1): a rejected `admit` may have taken effect all the same.
  */
-import type { Lane, Stamp } from '../update.ts'
-import type { BreakerCause, Health, Signal, Traits } from './health.ts'
+import type { Lane, Stamp } from '../update/update.ts'
+import type { BreakerCause, Health, Signal, Traits } from './rules/health.ts'
 
 /** What the rules need to know, the same for both implementations. Times in milliseconds. */
 export interface LedgerSettings {
@@ -39,7 +39,7 @@ export interface AdmitRequest {
   readonly token: string
   /** On whose account: a source with a share of its own, in units a window. Over its share it has `bulk`'s ceiling. */
   readonly source?: SourceShare
-  /** Whose updates it carries: what the breaker may be about (`health.ts`). */
+  /** Whose updates it carries: what the breaker may be about (`rules/health.ts`). */
   readonly sources?: readonly string[]
   /** Not to be sent yet: what would go is `held`, and nothing is taken or recorded but the event. */
   readonly hold?: true
@@ -106,7 +106,7 @@ export type Admission =
       readonly systemic?: true
       /** What the breaker is about, where a verdict is `shut`. */
       readonly shutTraits?: Traits
-      /** Replay only: denied so often, so long, and while others were delivered, that one more denial is a verdict (`denials.ts`). */
+      /** Replay only: denied so often, so long, and while others were delivered, that one more denial is a verdict (`rules/denials.ts`). */
       readonly lastTry?: true
       /** It is due, and `backoff` only because first tries were asked for. */
       readonly failedBefore?: true
@@ -193,7 +193,7 @@ export interface MovedState {
   }[]
 }
 
-/** The epoch that a store lives in (`epoch.ts`), and all units granted in it. */
+/** The epoch that a store lives in (`loss/epoch.ts`), and all units granted in it. */
 export interface Life {
   readonly epoch: string
   readonly granted: number
@@ -253,7 +253,7 @@ export interface Ledger {
   remember(name: string, value: string): Promise<void>
   /** Keeps `value` where nothing is kept under this name; answers what is kept then, alike to all who ask at once. */
   rememberFirst(name: string, value: string): Promise<string>
-  /** Holds the ledger against its witness (`epoch.ts`), and tells the witness how far it is. */
+  /** Holds the ledger against its witness (`loss/epoch.ts`), and tells the witness how far it is. */
   check(): Promise<void>
   /** Stops or resumes all calls to Target; updates are deferred meanwhile. */
   pause(paused: boolean): Promise<void>

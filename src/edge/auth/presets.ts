@@ -4,7 +4,7 @@
  * - with a timestamp: sender, body, and that it was signed within the tolerance; in it a copy is a duplicate by its id.
  * - without: sender and body. A copied request stays good for ever, so the mapping must give the event's `id`.
  */
-import { parseJsonBody } from '../body.ts'
+import { parseJsonBody } from '../http/body.ts'
 import { encodeHex, encodeUtf8 } from './encodings.ts'
 import { type AuthScheme, eitherOf } from './scheme.ts'
 import { type SignatureDescriptor, type SignatureOptions, signature } from './signature.ts'

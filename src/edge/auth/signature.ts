@@ -7,8 +7,8 @@
  * the event's id must make it a duplicate.
  */
 import { readIsoTime } from '../../core/time.ts'
-import { decodeUtf8, parseJsonBody } from '../body.ts'
-import { decodeForm, isForm } from '../form.ts'
+import { decodeUtf8, parseJsonBody } from '../http/body.ts'
+import { decodeForm, isForm } from '../http/form.ts'
 import { decodeBase64, decodeBase64url, decodeHex, derToP1363, encodeHex, encodeUtf8 } from './encodings.ts'
 import type { AuthScheme, Unproven, Verdict } from './scheme.ts'
 import { urlForms } from './url-forms.ts'

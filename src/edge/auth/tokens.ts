@@ -1,5 +1,5 @@
 /** Secrets that are sent as they are. They prove the sender, not the body, and a copied request can be sent again. */
-import type { Lane } from '../../core/update.ts'
+import type { Lane } from '../../core/update/update.ts'
 import { decodeBase64 } from './encodings.ts'
 import type { AuthFailure, AuthScheme, Verdict } from './scheme.ts'
 

@@ -12,7 +12,7 @@ import {
   unpackEntry,
 } from '../../../src/core/backlog/entry-format.ts'
 import { type DeadLetter, deadReasons, type Entry } from '../../../src/core/backlog/port.ts'
-import { makeStamp } from '../../../src/core/stamp.ts'
+import { makeStamp } from '../../../src/core/update/stamp.ts'
 
 const times = fc.integer({ min: 0, max: 9_999_999_999_999 })
 const hex = fc.stringMatching(/^[0-9a-f]{32}$/)

@@ -34,8 +34,8 @@ const storeMethods: readonly (keyof LedgerStore)[] = [
 
 const worker = `
   import { DurableObject } from 'cloudflare:workers'
-  import { sqlLedger } from './src/core/ledger/sql.ts'
-  import { objectSqlite } from './src/core/ledger/sqlite-object.ts'
+  import { sqlLedger } from './src/core/ledger/sql/ledger.ts'
+  import { objectSqlite } from './src/core/store/sqlite-object.ts'
   import { measureRows } from './test/support/register-rows.ts'
   export class TestLedger extends DurableObject {
     call({ settings, limits, nowMs, method, args }) {

@@ -1,0 +1,158 @@
+/**
+ * Erases one visitor from everything the relay keeps: registers, backlog, dead letters.
+ *
+ * Guarantee: the ledger knows first that the visitor is erased, so that an entry which a stale list still shows, or a put
+ * under way, is never sent afterwards. However much there is, each call ends within its bounds and says where the next
+ * one goes on; nothing that it could not read is passed over in silence.
+ * Known hole: an update of the visitor that arrives later is a new one. The ledger keeps the keyed hash, without values,
+ * for as long as a register lives. Whose a raw event is can only be told from its text (`mention.ts`).
+ */
+import type { Backlog, DeadHead, KeptDead, Unreadable } from '../backlog/port.ts'
+import type { Clock } from '../clock.ts'
+import type { Ledger } from '../ledger/port.ts'
+import { defaultLimits, type Limits } from '../limits.ts'
+import type { Hasher } from '../update/hash.ts'
+import type { Visitor } from '../update/update.ts'
+import { mentionOf } from './mention.ts'
+
+/** What one call did. */
+export interface Erased {
+  /** Backlog entries and dead letters removed. */
+  readonly entries: number
+  readonly deadLetters: number
+  /** Raw events that hold the id, though not as a value of their own: left, for a person to look at. */
+  readonly mentioned: number
+  /**
+   * Dead letters that could not be read, in this call and those before it: no key opens them, or the store does not give
+   * them. They may be this visitor's.
+   */
+  readonly unreadable: number
+  /** False where there is a `cursor` or something `todo`. */
+  readonly complete: boolean
+  /** Where the bounds of one call ended it: ask again, with it. */
+  readonly cursor?: string
+  /** Where nothing is left that asking on would reach, and yet not all is erased: what to do about it. */
+  readonly todo?: string
+}
+
+export interface EraseParts {
+  readonly hasher: Hasher
+  readonly ledger: Pick<Ledger, 'erase'>
+  readonly backlog: Backlog
+  readonly clock: Pick<Clock, 'now'>
+  /** Operations on the store that one call may ask for. */
+  readonly maxOperations: number
+  readonly limits?: Limits
+}
+
+/**
+ * @param cursor of an answer about this visitor that was not complete
+ * @returns `unknown_cursor` where it is none; then nothing was done
+ */
+export type Erase = (visitor: Visitor, cursor?: string) => Promise<Erased | 'unknown_cursor'>
+
+/** A Worker has six connections. */
+const deletesAtOnce = 4
+
+/** Rejects where the ledger or the store does not answer; what was removed by then stays removed. */
+export function createErase({ hasher, ledger, backlog, clock, maxOperations, limits = defaultLimits }: EraseParts): Erase {
+  return async (visitor, cursor) => {
+    const visitorHash = await hasher.visitor(visitor)
+    const id = 'pcId' in visitor ? visitor.pcId : visitor.thirdPartyId
+    let place = cursor === undefined ? { part: 'entries' as const, unreadable: 0, after: undefined } : readCursor(cursor, visitorHash)
+    if (place === undefined) return 'unknown_cursor'
+    // Once: what the visitor does from then on is new.
+    if (cursor === undefined) {
+      await ledger.erase(visitorHash)
+    }
+
+    const [operationsBefore, startedMs] = [backlog.operations, clock.now()]
+    const erased = { entries: 0, deadLetters: 0, mentioned: 0, unreadable: place.unreadable }
+    for (let first = true; ; first = false) {
+      // A page is done whole, or what a stale list shows again would be begun anew for ever: so as few keys as the budget
+      // lets be read and deleted, and one at least.
+      const keys = Math.floor((maxOperations - (backlog.operations - operationsBefore) - 1) / 2)
+      if (!first && (keys < 1 || clock.now() - startedMs >= limits.requestMs))
+        return { ...erased, complete: false, cursor: writeCursor({ ...place, unreadable: erased.unreadable }, visitorHash) }
+      const asked = {
+        limit: Math.max(1, Math.min(keys, limits.keysPerPage)),
+        ...(place.after === undefined ? {} : { cursor: place.after }),
+      }
+      if (place.part === 'entries') {
+        const page = await backlog.list({ ...asked, prefix: `${visitorHash}/` })
+        erased.entries += await remove(page.items)
+        place = { ...place, ...(page.cursor === undefined ? { part: 'dead', after: undefined } : { after: page.cursor }) }
+      } else {
+        const page = await backlog.listDead({ ...asked, wanted: mayBeOf(visitorHash) })
+        const relations = page.items.map((item) => ({ item, relation: relationOf(item, visitorHash, id) }))
+        const count = (wanted: string) => relations.filter(({ relation }) => relation === wanted).length
+        erased.deadLetters += await remove(relations.flatMap(({ item, relation }) => (relation === 'about' ? [item] : [])))
+        erased.mentioned += count('mentioned')
+        erased.unreadable += count('unreadable')
+        if (page.cursor === undefined) return ended(erased)
+        place = { ...place, after: page.cursor }
+      }
+    }
+  }
+
+  async function ended(erased: Omit<Erased, 'complete'>): Promise<Erased> {
+    const purged = await backlog.purge?.().then(
+      () => true,
+      () => false,
+    )
+    const todo = [
+      ...(erased.unreadable === 0
+        ? []
+        : [
+            `${erased.unreadable} dead letters cannot be read: set the key that sealed them in BACKLOG_KEYS again, behind the others, or wait until the store answers, and erase again`,
+          ]),
+      ...(purged === false
+        ? [
+            'what was deleted still stands in the log of the SQLite file: end whatever else reads the file (a backup, a shell), and erase again',
+          ]
+        : []),
+    ]
+    return todo.length === 0 ? { ...erased, complete: true } : { ...erased, complete: false, todo: todo.join('; ') }
+  }
+
+  async function remove(items: readonly { readonly key: string }[]): Promise<number> {
+    for (let start = 0; start < items.length; start += deletesAtOnce)
+      await Promise.all(items.slice(start, start + deletesAtOnce).map(({ key }) => backlog.delete(key)))
+    return items.length
+  }
+}
+
+function mayBeOf(hash: string): (head: DeadHead) => boolean {
+  return ({ visitorHash }) => visitorHash === undefined || visitorHash === hash
+}
+
+/** What its head says needs no opening. */
+function relationOf(item: KeptDead | Unreadable, visitorHash: string, id: string) {
+  if (!('dead' in item)) return item.head?.visitorHash === visitorHash ? 'about' : 'unreadable'
+  const { entry, raw } = item.dead
+  if (entry !== undefined) return entry.visitorHash === visitorHash ? 'about' : 'none'
+  return raw === undefined ? 'none' : mentionOf(raw, id)
+}
+
+interface Place {
+  readonly part: 'entries' | 'dead'
+  /** Dead letters met so far that could not be read. */
+  readonly unreadable: number
+  /** The backlog's own cursor; undefined at the beginning. */
+  readonly after: string | undefined
+}
+
+/** Of the visitor's hash, enough that a cursor of another erasure is told. */
+const hashDigits = 16
+const cursorShape = new RegExp(`^(entries|dead)\\.([0-9a-f]{${hashDigits}})\\.(\\d{1,9})\\.(.*)$`, 's')
+
+function writeCursor({ part, unreadable, after = '' }: Place, visitorHash: string): string {
+  return `${part}.${visitorHash.slice(0, hashDigits)}.${unreadable}.${after}`
+}
+
+/** Taken from another visitor's erasure it would pass over what comes before it, and say that all was erased. */
+function readCursor(cursor: string, visitorHash: string): Place | undefined {
+  const [, part, hash, unreadable, after] = cursorShape.exec(cursor) ?? []
+  if ((part !== 'entries' && part !== 'dead') || hash !== visitorHash.slice(0, hashDigits)) return undefined
+  return { part, unreadable: Number(unreadable), after: after === '' ? undefined : after }
+}

@@ -1,0 +1,168 @@
+/**
+ * Whose a store is. A relay of another account on the same ledger would share its quota, pause, breaker, lease and
+ * registers; so the first relay on a ledger writes down whose it is, and another one is refused.
+ *
+ * Guarantee: nothing is asked of a ledger that is known to be another's, and nothing is kept beside it. What waits in a
+ * backlog bears the account's mark of its own (`backlog/seal.ts`), since Workers KV can't be marked as a whole: two relays
+ * that share one never read each other's updates.
+ * Known hole: a ledger that does not answer can't be told; meanwhile updates are kept under their own mark. A relay that
+ * found its ledger its own notices only at its next start that it was emptied and given to another one. To erase a visitor
+ * removes what waits of it for any account under the same `HASH_KEY`.
+ */
+import type { Backlog } from '../backlog/port.ts'
+import { errorName } from '../errors.ts'
+import type { Ledger } from '../ledger/port.ts'
+import { type Hasher, hashKeyName } from '../update/hash.ts'
+
+/** The account as the ledger stores it. It holds no secret, and enough to tell an operator what differs. */
+interface Account {
+  readonly client: string
+  /** Present where Target is a stand-in on this machine: what it was told, the real one never heard. */
+  readonly trial?: true
+  /** Names `HASH_KEY`. */
+  readonly hashKey: string
+}
+
+export interface Owner {
+  /** The account as the ledger stores it, under `ownerMemo`. */
+  readonly memo: string
+  /** The account's mark in each backlog entry: a keyed hash, which tells nothing without `HASH_KEY`. */
+  readonly mark: string
+}
+
+export const ownerMemo = 'owner'
+/** 64 bits: they tell apart, and must withstand nobody. */
+const markChars = 16
+
+/** @param settings those that make an account */
+export async function ownerOf(
+  { targetClientCode: client, targetOrigin }: { readonly targetClientCode: string; readonly targetOrigin: string },
+  hasher: Pick<Hasher, 'content'>,
+): Promise<Owner> {
+  const trial = targetOrigin.startsWith('http:')
+  const account: Account = { client, ...(trial ? { trial } : {}), hashKey: await hashKeyName(hasher) }
+  const mark = await hasher.content(['the mark of an account', client, String(trial)])
+  return { memo: JSON.stringify(account), mark: mark.slice(0, markChars) }
+}
+
+/** A store that belongs to another account. Its message may be told to an operator: it holds no secret. */
+export class ForeignStore extends Error {
+  override readonly name = 'ForeignStore'
+  constructor(differs: readonly string[]) {
+    super(`the ledger is another account's (${differs.join('; ')}): set that back, or give this relay stores of its own (docs/storage.md)`)
+  }
+}
+
+/** Undefined where the ledger is one's own. */
+export function foreignBy(kept: string, memo: string): ForeignStore | undefined {
+  if (kept === memo) return undefined
+  const [theirs, own] = [readAccount(kept), JSON.parse(memo) as Account]
+  if (theirs === undefined) return new ForeignStore(['another version wrote down whose it is'])
+  return new ForeignStore([
+    ...(theirs.client === own.client ? [] : [`its TARGET_CLIENT_CODE is ${theirs.client}, here it is ${own.client}`]),
+    ...(theirs.trial === own.trial ? [] : [`TARGET_ORIGIN is ${own.trial ? '' : 'no '}stand-in on loopback, other than there`]),
+    ...(theirs.hashKey === own.hashKey ? [] : ['its HASH_KEY is another']),
+  ])
+}
+
+function readAccount(text: string): Account | undefined {
+  try {
+    const read: unknown = JSON.parse(text)
+    return typeof read === 'object' && read !== null && 'client' in read && 'hashKey' in read ? (read as Account) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** What a process or an isolate remembers: by account's memo, whether the ledger is its own, or why not. */
+export interface OwnerMemory {
+  readonly owners: Map<string, 'own' | ForeignStore>
+}
+
+export interface OwnedParts {
+  readonly ledger: Ledger
+  readonly backlog: Backlog
+  readonly memory: OwnerMemory
+  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+}
+
+/**
+ * Ledger and backlog that reject with `ForeignStore` where the ledger is another account's. Once it is known to be one's own it
+ * is not asked again. While it is another's it is asked each time, so that the relay recovers without a restart.
+ */
+export function ownedStores({ memo }: Owner, { ledger, backlog, memory, log }: OwnedParts): { ledger: Ledger; backlog: Backlog } {
+  const own = async (): Promise<void> => {
+    if (memory.owners.get(memo) === 'own') return
+    const foreign = foreignBy(await ledger.rememberFirst(ownerMemo, memo), memo)
+    // Once: every refused update has a line of its own.
+    if (foreign !== undefined && !memory.owners.has(memo)) log('foreign_store', { error: foreign.message })
+    memory.owners.set(memo, foreign ?? 'own')
+    if (foreign !== undefined) throw foreign
+  }
+  const behind =
+    <Asked extends unknown[], T>(ask: (...asked: Asked) => Promise<T>) =>
+    async (...asked: Asked): Promise<T> => {
+      await own()
+      return ask(...asked)
+    }
+  /** Rejects only if an earlier look at the ledger found it foreign; asks nothing itself. */
+  const unlessForeign = (): void => {
+    const known = memory.owners.get(memo)
+    if (known instanceof ForeignStore) throw known
+  }
+  /** A ledger that is silent keeps nobody from the backlog, whose entries know whose they are. */
+  const unlessFoundForeign =
+    <Asked extends unknown[], T>(ask: (...asked: Asked) => Promise<T>) =>
+    async (...asked: Asked): Promise<T> => {
+      await own().catch((error: unknown) => {
+        if (error instanceof ForeignStore) throw error
+        log('owner_unknown', { error: errorName(error) })
+      })
+      return ask(...asked)
+    }
+  return {
+    ledger: {
+      kind: ledger.kind,
+      admit: behind(ledger.admit),
+      cancel: behind(ledger.cancel),
+      settle: behind(ledger.settle),
+      firstStamps: behind(ledger.firstStamps),
+      summary: behind(ledger.summary),
+      usage: behind(ledger.usage),
+      confirmClock: behind(ledger.confirmClock),
+      lease: behind(ledger.lease),
+      release: behind(ledger.release),
+      recall: behind(ledger.recall),
+      remember: behind(ledger.remember),
+      rememberFirst: behind(ledger.rememberFirst),
+      check: behind(ledger.check),
+      pause: behind(ledger.pause),
+      erase: behind(ledger.erase),
+      restate: behind(ledger.restate),
+      restored: behind(ledger.restored),
+      visitor: behind(ledger.visitor),
+      moveOut: behind(ledger.moveOut),
+      moveIn: behind(ledger.moveIn),
+    },
+    backlog: {
+      get operations() {
+        return backlog.operations
+      },
+      // An update is put behind the question whether it may go: it need not wait for a silent ledger twice.
+      put: async (entry) => {
+        unlessForeign()
+        return backlog.put(entry)
+      },
+      list: unlessFoundForeign(backlog.list),
+      delete: unlessFoundForeign(backlog.delete),
+      bury: unlessFoundForeign(backlog.bury),
+      listDead: unlessFoundForeign(backlog.listDead),
+      readDead: unlessFoundForeign(backlog.readDead),
+      check: async () => {
+        unlessForeign()
+        return backlog.check()
+      },
+      ...(backlog.purge === undefined ? {} : { purge: unlessFoundForeign(() => backlog.purge?.() ?? Promise.resolve()) }),
+    },
+  }
+}

@@ -1,0 +1,17 @@
+/** A Durable Object's SQLite behind the SQL port. It refuses BEGIN, hence its own `transactionSync`. */
+import type { Sql } from '../ledger/sql/ledger.ts'
+
+/** What is asked of an object's storage. */
+export interface ObjectStorage {
+  readonly sql: { exec(query: string, ...params: (string | number | null)[]): { toArray(): Record<string, unknown>[] } }
+  transactionSync<T>(work: () => T): T
+}
+
+export function objectSqlite(storage: ObjectStorage): Sql {
+  return {
+    exec: (query, ...params) => storage.sql.exec(query, ...params).toArray(),
+    transaction: (work) => storage.transactionSync(work),
+    // An object has its storage to itself.
+    inTurn: async (work) => work(),
+  }
+}

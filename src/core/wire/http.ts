@@ -1,0 +1,94 @@
+/**
+ * Target over HTTP.
+ *
+ * Guarantee: one `fetch` a call, within the time-out, never following a redirect; it never rejects. A `fetch` that the
+ * platform did not start is told from a call that failed.
+ * Known hole: a runtime may send a GET again by itself when a kept-alive connection closes (a GET counts two units for
+ * that), and Deno a POST with a string body (hence `streamBody`); what `guarded-body.ts` says.
+ */
+
+import type { Clock } from '../clock.ts'
+import { isPlatformLimit } from '../errors.ts'
+import { readAnswer } from './answer.ts'
+import { guardedBody } from './guarded-body.ts'
+import type { Target } from './port.ts'
+
+/** Target's envelope has a few hundred bytes. */
+const maxAnswerBytes = 4_096
+
+export interface HttpTargetOptions {
+  /** Target's own profile token, where the account requires one. */
+  readonly token?: string
+  readonly timeoutMs: number
+  readonly strict: boolean
+  readonly fetch: typeof globalThis.fetch
+  readonly clock: Clock
+  /** As far as a Retry-After is followed. */
+  readonly retentionMs: number
+  /** Sends the body as a stream that looks at the clock when the connection stands, and that no runtime sends again. */
+  readonly streamBody?: boolean
+}
+
+export function httpTarget({ token, timeoutMs, strict, fetch, clock, retentionMs, streamBody = false }: HttpTargetOptions): Target {
+  const auth: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  return {
+    async send({ method, url, body }, startByMs) {
+      const given = new AbortController()
+      let begun = false
+      let late = false
+      const mayStart = () => {
+        late = clock.now() > startByMs
+        return !late
+      }
+      const timer = clock.after(timeoutMs)
+      void timer.elapsed.then(() => given.abort())
+      try {
+        const response = await fetch(url, {
+          method,
+          headers: {
+            accept: 'application/xml, text/plain;q=0.9',
+            ...auth,
+            ...(body === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' }),
+            // What was encoded is ASCII.
+            ...(body === undefined || !streamBody ? {} : { 'content-length': String(body.length) }),
+          },
+          redirect: 'manual',
+          signal: given.signal,
+          ...(body === undefined ? {} : streamBody ? { body: guardedBody(body, mayStart), duplex: 'half' as const } : { body }),
+        })
+        begun = true
+        const retryAfter = response.headers.get('retry-after')
+        const date = response.headers.get('date')
+        const answer = {
+          status: response.status,
+          body: await readStart(response),
+          ...(retryAfter === null ? {} : { retryAfter }),
+          ...(date === null ? {} : { date }),
+        }
+        return readAnswer(answer, { strict, nowMs: clock.now(), retentionMs })
+      } catch (error) {
+        if (late) return { kind: 'unsent', why: 'late' }
+        if (!begun && isPlatformLimit(error)) return { kind: 'unsent', why: 'limit' }
+        return { kind: 'unanswered', why: given.signal.aborted ? 'timeout' : 'network' }
+      } finally {
+        timer.cancel()
+      }
+    },
+  }
+}
+
+/** The beginning of a body; the rest is cancelled, since an unread body holds its connection. */
+async function readStart(response: Response): Promise<string> {
+  if (response.body === null) return ''
+  const reader = response.body.getReader()
+  const decoder = new TextDecoder()
+  let text = ''
+  for (let bytes = 0; bytes < maxAnswerBytes; ) {
+    const { done, value } = await reader.read()
+    if (done) return text + decoder.decode()
+    bytes += value.byteLength
+    text += decoder.decode(value, { stream: true })
+  }
+  await reader.cancel()
+  return text
+}

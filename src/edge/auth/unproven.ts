@@ -1,0 +1,39 @@
+/**
+ * Failed authentications, by source and reason: for the log and the counters, and never for who failed.
+ *
+ * The first is told at once, then one line a minute says how many there were: a flood fills neither the log nor the ledger.
+ */
+import type { Clock } from '../../core/clock.ts'
+import type { Counters } from '../../core/ledger/port.ts'
+import type { AuthFailure } from './scheme.ts'
+
+/** By source and reason: when it was last told, epoch ms, and how many there were since. */
+export type UnprovenMemory = Map<string, { readonly toldMs: number; readonly count: number }>
+
+export interface UnprovenParts {
+  readonly clock: Pick<Clock, 'now'>
+  readonly memory: UnprovenMemory
+  readonly log: (event: string, details: Readonly<Record<string, string | number>>) => void
+  readonly count: (counters: Counters) => void
+}
+
+const toldEveryMs = 60_000
+
+export type TellUnproven = (source: string, why: AuthFailure) => void
+
+export function createUnproven({ clock, memory, log, count }: UnprovenParts): TellUnproven {
+  return (source, why) => {
+    const nowMs = clock.now()
+    const key = `${source} ${why}`
+    const { toldMs, count: before } = memory.get(key) ?? { toldMs: Number.NEGATIVE_INFINITY, count: 0 }
+    const failed = before + 1
+    // A clock that was set back keeps nothing silent for ever.
+    if (Math.abs(nowMs - toldMs) < toldEveryMs) {
+      memory.set(key, { toldMs, count: failed })
+      return
+    }
+    memory.set(key, { toldMs: nowMs, count: 0 })
+    log('unauthenticated', { source, why, count: failed })
+    count({ unauthenticated: failed, [`unauthenticated.${source}`]: failed })
+  }
+}

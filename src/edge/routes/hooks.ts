@@ -1,0 +1,166 @@
+/** `POST /hooks/{source}`: third-party webhooks. Proven first, on the raw bytes; only then read. */
+import type { Context } from 'hono'
+import { toBase64 } from '../../core/backlog/seal.ts'
+import { errorName } from '../../core/errors.ts'
+import type { AppParts } from '../app.ts'
+import { failureOf, type Greeting, type Unproven, type Verdict } from '../auth/scheme.ts'
+import { answerMany, answerOne, resultOf } from '../http/answer.ts'
+import { type BodyRoom, decodeCharset, readBody } from '../http/body.ts'
+import { isEncoded, unfold, unfoldProblem } from '../http/content-encoding.ts'
+import { problem } from '../http/problem.ts'
+import { charsetOf, type MappedEvent, mapEvent, type ParsedEvent, parseEvent } from '../source/mapping.ts'
+import type { Source } from '../source/source.ts'
+import { type DryRun, dryRunOf, previewed } from './dry-run.ts'
+
+export async function takeHook(c: Context, parts: AppParts, name: string, room: BodyRoom): Promise<Response> {
+  const source = parts.sources.find((candidate) => candidate.name === name)
+  if (source === undefined) return problem(c, 'not-found')
+  const dryRun = dryRunOf(c)
+  if (dryRun === undefined) return problem(c, 'malformed', { detail: 'The query parameter dry_run is 1 or 0.' })
+  const proven = await prove(c, parts, source, room)
+  if (proven instanceof Response) return proven
+  const parsed = await readEvent(source, proven)
+  const greeting = parsed.ok ? await greet(parts, source, parsed.event, proven.request) : undefined
+  if (greeting !== undefined) return greeting === 'no_content' ? c.body(null, 204) : c.json(greeting)
+  const answer = await takeEvent(c, parts, source, { proven, parsed, dryRun })
+  return dryRun === 'no' ? inSendersWords(answer, source) : answer
+}
+
+interface Proven {
+  readonly request: Unproven
+  /** The body that was signed: as it came, or as it was before it was compressed. */
+  readonly unfolded?: Uint8Array<ArrayBuffer>
+}
+
+/** The request, once its sender is proven; else the answer to it. */
+async function prove(c: Context, parts: AppParts, source: Source, room: BodyRoom): Promise<Proven | Response> {
+  const nowMs = parts.clock.now()
+  const { headers } = c.req.raw
+  const read = await readBody(c.req.raw, source.maxBodyBytes, parts.clock, room)
+  if (!read.ok) return problem(c, read.problem)
+  const request: Unproven = {
+    method: c.req.method,
+    url: c.req.url,
+    headers,
+    body: read.bytes,
+    secrets: parts.settings.hookSecrets.get(source.name) ?? [],
+    nowMs,
+  }
+  let verdict = await verify(parts, source, request)
+  // Whatever else a scheme may give, only a yes is one.
+  if (verdict === true) return { request }
+  const encoding = headers.get('content-encoding')
+  if (verdict !== 'unavailable' && verdict !== 'no_secret' && isEncoded(encoding)) {
+    // Some sign what they send, some what they had before they compressed it.
+    const before = await unfold(read.bytes, encoding, source.maxBodyBytes, room)
+    if (!before.ok && before.why === 'no_room') return problem(c, 'unavailable')
+    if (before.ok) verdict = await verify(parts, source, { ...request, body: before.bytes })
+    if (before.ok && verdict === true) return { request: { ...request, body: before.bytes }, unfolded: before.bytes }
+  }
+  if (verdict !== 'unavailable') parts.unproven?.(source.name, failureOf(verdict))
+  // Who can't judge refuses nobody.
+  return verdict === 'unavailable' || verdict === 'no_secret'
+    ? problem(c, 'unavailable', { detail: 'Whether it is the sender cannot be told right now.' })
+    : problem(c, 'unauthenticated')
+}
+
+/** What its sender can't mend is read as far as it can be; what can't is kept, with the reason. */
+async function readEvent(source: Source, { request, unfolded }: Proven): Promise<ParsedEvent & { readonly raw: Uint8Array }> {
+  const { headers, body } = request
+  const encoding = headers.get('content-encoding')
+  const plain =
+    unfolded === undefined && isEncoded(encoding)
+      ? await unfold(body, encoding, source.maxBodyBytes)
+      : { ok: true as const, bytes: unfolded ?? body }
+  if (!plain.ok) return { ok: false, reason: `the body ${unfoldProblem(plain.why, source.maxBodyBytes)}`, raw: body }
+  return { ...parseEvent(source.format, plain.bytes, headers.get('content-type')), raw: plain.bytes }
+}
+
+async function takeEvent(
+  c: Context,
+  parts: AppParts,
+  source: Source,
+  { proven, parsed, dryRun }: { proven: Proven; parsed: ParsedEvent & { readonly raw: Uint8Array }; dryRun: DryRun },
+): Promise<Response> {
+  const { headers, nowMs: arrivalMs } = proven.request
+  const { raw } = parsed
+  let eventId: string | undefined
+  let mapped: MappedEvent
+  try {
+    eventId = source.auth.eventId?.(headers)
+    mapped = parsed.ok ? await mapEvent(source, parsed.event, { eventId, arrivalMs }, parts.prepare) : parsed
+  } catch (error) {
+    // Without its id it would pass for another event: a person decides.
+    mapped = { ok: false, reason: `the id of ${source.auth.name} threw ${errorName(error)}` }
+  }
+  if (dryRun === 'yes') return c.json(previewed(parts.wire, mapped))
+  if (!mapped.ok) return quarantine(c, parts, source, { raw, arrivalMs, detail: mapped.reason, eventId })
+  const { drafts, updates } = mapped
+  if (updates.length === 0) return c.json({ status: 'ignored' }, 200)
+  const receipts = await parts.deliver(updates, source.lane)
+  const results = receipts.map((receipt, index) => resultOf(drafts[index]?.id, receipt))
+  const [only] = results
+  return results.length === 1 && only !== undefined ? answerOne(c, only, 503) : answerMany(c, results, 503)
+}
+
+/** A scheme that throws can't judge, and who can't judge refuses nobody: the sender is told to come back. */
+async function verify({ log }: AppParts, { name, auth }: Source, request: Unproven): Promise<Verdict> {
+  try {
+    return auth.needsSecret !== false && request.secrets.length === 0 ? 'no_secret' : await auth.verify(request)
+  } catch (error) {
+    log?.('verify_failed', { source: name, error: errorName(error) })
+    return 'unavailable'
+  }
+}
+
+/** A sender that only asks whether the address is ours is answered under the secret by which it proved itself. */
+async function greet(parts: AppParts, source: Source, event: unknown, request: Unproven): Promise<Greeting | undefined> {
+  const { auth } = source
+  for (const secret of request.secrets) {
+    // Hardly any event is one: which secret it was need not be found out for the others.
+    try {
+      const greeting = await auth.handshake?.(event, secret, request.headers)
+      if (greeting !== undefined && (await auth.verify({ ...request, secrets: [secret] })) === true) return greeting
+    } catch (error) {
+      // Then it is an event like others: what its mapping makes of it decides.
+      parts.log?.('handshake_failed', { source: source.name, error: errorName(error) })
+    }
+  }
+  return undefined
+}
+
+/** A yes in the one status that the sender takes for one. */
+function inSendersWords(answer: Response, { auth: { yes } }: Source): Response {
+  if (yes === undefined || !answer.ok || answer.status === yes) return answer
+  const headers = new Headers(answer.headers)
+  if (yes === 204) headers.delete('content-type')
+  return new Response(yes === 204 ? null : answer.body, { status: yes, headers })
+}
+
+/** Authenticated but not readable: kept whole for a person, never refused, since its sender could not fix it. */
+async function quarantine(
+  c: Context,
+  parts: AppParts,
+  source: Source,
+  { raw, arrivalMs, detail, eventId }: { raw: Uint8Array; arrivalMs: number; detail: string; eventId: string | undefined },
+): Promise<Response> {
+  const charset = charsetOf(c.req.header('content-type') ?? null)
+  const text = decodeCharset(raw, charset)
+  try {
+    await parts.bury({
+      reason: 'unmappable',
+      source: source.name,
+      // Whole, whatever it is: bytes that are no text as base64.
+      detail: text === undefined ? `${detail} (kept as base64)` : detail,
+      atMs: arrivalMs,
+      firstSeenMs: arrivalMs,
+      attempts: 0,
+      raw: text ?? toBase64(raw),
+      ...(eventId === undefined ? {} : { eventId }),
+    })
+  } catch (error) {
+    parts.log?.('quarantine_failed', { source: source.name, error: errorName(error) })
+    return problem(c, 'unavailable')
+  }
+  return c.json({ status: 'quarantined' }, 202)
+}

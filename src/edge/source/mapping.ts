@@ -1,0 +1,112 @@
+/** From a proven event to updates, or to the reason why not: for webhooks, for dry runs, and for what is mapped again. */
+
+import type { Draft, Prepare } from '../../core/delivery/prepare.ts'
+import { errorName } from '../../core/errors.ts'
+import { readEventJson } from '../../core/json.ts'
+import type { Update } from '../../core/update/update.ts'
+import { eventIdProblem } from '../../core/update/validate.ts'
+import { decodeCharset } from '../http/body.ts'
+import { decodeForm, isForm } from '../http/form.ts'
+import type { Format, Source } from './source.ts'
+
+export type MappedEvent =
+  | { readonly ok: true; readonly drafts: readonly Draft[]; readonly updates: readonly Update[] }
+  /** The reason names fields and never repeats a value. */
+  | { readonly ok: false; readonly reason: string }
+
+export interface Arrival {
+  /** The id that the sender's scheme carries beside the body. */
+  readonly eventId?: string | undefined
+  /** When the relay first saw it, epoch ms. */
+  readonly arrivalMs: number
+}
+
+export type ParsedEvent = { readonly ok: true; readonly event: unknown } | { readonly ok: false; readonly reason: string }
+
+/**
+ * The event in a body, read as the source says, whatever its content type calls it: its sender is proven, and can't mend a
+ * label. The reason names what is wrong, and nothing of the body.
+ */
+export function parseEvent(format: Format, bytes: Uint8Array, contentType: string | null = null): ParsedEvent {
+  const text = decodeCharset(bytes, charsetOf(contentType))
+  if (text === undefined) return { ok: false, reason: `the body is not ${charsetOf(contentType)}` }
+  if (format === 'json') {
+    const read = readEventJson(text)
+    if (read.ok) return { ok: true, event: read.value }
+    return {
+      ok: false,
+      reason: isForm(contentType) ? 'the body is a form, and the source expects JSON: see its `format`' : `the body ${read.reason}`,
+    }
+  }
+  const pairs = decodeForm(text)
+  if (pairs === undefined) return { ok: false, reason: 'the body is not a form: an escape or its UTF-8 is malformed' }
+  const fields = new Map<string, string | string[]>()
+  for (const [name, value] of pairs) {
+    const held = fields.get(name)
+    // Of a name that is given twice none is lost, and none passes for the only one.
+    fields.set(name, held === undefined ? value : [held, value].flat())
+  }
+  return { ok: true, event: Object.fromEntries(fields) }
+}
+
+/** As a content type says it; UTF-8 where it says none. */
+export function charsetOf(contentType: string | null): string {
+  return /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(contentType ?? '')?.[1]?.toLowerCase() ?? 'utf-8'
+}
+
+/** What an event changes. Nothing is sent or kept. Never rejects: what a deployer's code gives may throw wherever it is touched. */
+export async function mapEvent(source: Source, event: unknown, arrival: Arrival, prepare: Prepare): Promise<MappedEvent> {
+  try {
+    return await mapUnguarded(source, event, arrival, prepare)
+  } catch (error) {
+    return { ok: false, reason: `what the mapping gave threw ${errorName(error)}` }
+  }
+}
+
+async function mapUnguarded(source: Source, event: unknown, { eventId, arrivalMs }: Arrival, prepare: Prepare): Promise<MappedEvent> {
+  const read = source.read(event)
+  if (!read.ok) return read
+  const nameless = read.drafts.find(({ id }) => id !== undefined && typeof id !== 'string')
+  if (nameless !== undefined) return { ok: false, reason: 'id must be text: write id() in the schema where it may be a number' }
+  // Before those that share one are numbered: `undefined#0` looks like an id.
+  for (const id of new Set(read.drafts.map((draft) => draft.id ?? eventId))) {
+    const problem = id === undefined ? undefined : eventIdProblem(id)
+    if (problem !== undefined) return { ok: false, reason: `id ${problem}` }
+  }
+  if (source.needsTime && read.drafts.some(({ occurredAt }) => occurredAt === undefined))
+    return { ok: false, reason: `occurredAt is missing: ${source.auth.name} sees no time, so without it a copied request is good for ever` }
+  const drafts = withIds(read.drafts, eventId)
+  const updates: Update[] = []
+  for (const [place, draft] of drafts.entries()) {
+    const prepared = await prepare(draft, {
+      source: source.name,
+      arrivalMs,
+      delayMs: source.delayMs,
+      clockAheadMs: source.clockAheadMs,
+      place,
+    })
+    if (!prepared.ok) return { ok: false, reason: prepared.problems.map(({ path, message }) => `${path} ${message}`).join('; ') }
+    const foreign = prepared.update.attributes.find(({ name }) => !source.allows(name))
+    if (foreign !== undefined) return { ok: false, reason: `attributes.${foreign.name} is not one that this source may set` }
+    updates.push(prepared.update)
+  }
+  return { ok: true, drafts, updates }
+}
+
+/** The mapping's ids, or the scheme's; where several updates share one, each gets its own. */
+function withIds(drafts: readonly Draft[], schemeId: string | undefined): readonly Draft[] {
+  const ids = drafts.map(({ id }) => id ?? schemeId)
+  const taken = new Set(ids)
+  const next = new Map<string, number>()
+  const shared = (id: string) => ids.indexOf(id) !== ids.lastIndexOf(id)
+  return drafts.map((draft, index) => {
+    const id = ids[index]
+    if (id === undefined) return draft
+    if (!shared(id)) return { ...draft, id }
+    let number = next.get(id) ?? 0
+    // Somebody may have named an update so already.
+    while (taken.has(`${id}#${number}`)) number++
+    next.set(id, number + 1)
+    return { ...draft, id: `${id}#${number}` }
+  })
+}

@@ -1,0 +1,101 @@
+/**
+ * The relay from settings, sources and a storage: which ledger it has is decided here, and nowhere else.
+ *
+ * For whoever mounts it in an app or a Worker of their own (docs/library.md); `worker.ts` and `server/index.ts` do the same.
+ */
+import { createSeal } from '../core/backlog/seal.ts'
+import type { Clock, Random } from '../core/clock.ts'
+import { lateAnswerMs, withDeadline } from '../core/ledger/deadline.ts'
+import { watchedLedger } from '../core/ledger/loss/epoch.ts'
+import type { Ledger } from '../core/ledger/port.ts'
+import { upstashLedger } from '../core/ledger/redis/ledger.ts'
+import { ownerOf } from '../core/operator/owner.ts'
+import { createHasher } from '../core/update/hash.ts'
+import { checkSources, type Source } from '../edge/source/source.ts'
+import { composeRelay, type Relay, type RelayParts } from './compose.ts'
+import { log as logLine, randomBytes, runtimeName, systemClock, systemRandom } from './runtime.ts'
+import { ledgerSettings, type ParsedSettings, parseSettings, type Settings } from './settings.ts'
+import type { Storage } from './storage.ts'
+
+export interface RelayOptions {
+  readonly sources: readonly Source[]
+  /** From `readSettings`. */
+  readonly settings: Settings
+  readonly storage: Storage
+  /**
+   * Keeps work alive behind an answer: `(work) => ctx.waitUntil(work)` in a Worker. The promise never rejects. Default:
+   * nothing, for processes that live on.
+   */
+  readonly background?: (work: Promise<unknown>) => void
+  readonly fetch?: typeof globalThis.fetch
+  readonly log?: RelayParts['log']
+  readonly clock?: Clock
+  readonly random?: Random
+  readonly stopping?: () => boolean
+}
+
+/** Settings that can't be, each named with what it may be; never with a secret. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError'
+  readonly problems: readonly string[]
+  constructor(problems: readonly string[], options?: ErrorOptions) {
+    super(problems.join('; '), options)
+    this.problems = problems
+  }
+}
+
+/**
+ * Settings from the environment (README, "Settings"), held against the sources.
+ *
+ * @param env names and values, as `process.env` or a Worker's `env` has them
+ */
+export function parseAll(env: Readonly<Record<string, unknown>>, sources: readonly Source[]): ParsedSettings {
+  const parsed = parseSettings(env)
+  if (!parsed.ok) return parsed
+  const problems = checkSources(sources, { retentionMs: parsed.settings.retentionHours * 3_600_000 })
+  return problems.length === 0 ? parsed : { ok: false, problems }
+}
+
+/** @throws SettingsError */
+export function readSettings(env: Readonly<Record<string, unknown>>): Settings {
+  const parsed = parseSettings(env)
+  if (!parsed.ok) throw new SettingsError(parsed.problems)
+  return parsed.settings
+}
+
+/** @throws SettingsError where the sources do not go with the settings or with each other */
+export async function createRelay(options: RelayOptions): Promise<Relay> {
+  const { sources, settings, storage, clock = systemClock, random = systemRandom, log = logLine } = options
+  const problems = checkSources(sources, { retentionMs: settings.retentionHours * 3_600_000 })
+  if (problems.length > 0) throw new SettingsError(problems)
+  const background = options.background ?? (() => {})
+  const { mark } = await ownerOf(settings, await createHasher(settings.hashKey))
+  return composeRelay({
+    settings,
+    sources,
+    ledger: withDeadline(openLedger({ settings, storage, random, log }), settings.ledgerTimeoutMs, clock, { background, log }),
+    backlog: storage.backlog(await createSeal(settings.backlogKeys, randomBytes, mark)),
+    clock,
+    random,
+    // Not the function itself: some runtimes want it called as their own.
+    fetch: options.fetch ?? ((input, init) => fetch(input, init)),
+    background,
+    // No Worker is suspended in the middle of a request, and none sends a POST again.
+    streamBody: runtimeName !== 'workers',
+    ...(options.stopping === undefined ? {} : { stopping: options.stopping }),
+    log,
+    ...(storage.relayMemory === undefined ? {} : { memory: storage.relayMemory }),
+  })
+}
+
+/** The ledger that the settings name, watched by the storage's witness; nothing bounds how long it takes. */
+export function openLedger({ settings, storage, random = systemRandom, log = logLine }: Omit<RelayOptions, 'sources'>): Ledger {
+  if (settings.upstash === undefined) return storage.embeddedLedger(settings)
+  const store = upstashLedger({
+    ...settings.upstash,
+    settings: ledgerSettings(settings),
+    // Longer than the caller waits: a late answer says when the admission can be cancelled (deadline.ts).
+    timeoutMs: settings.ledgerTimeoutMs + lateAnswerMs,
+  })
+  return watchedLedger(store, { witness: storage.witness, memory: storage.memory, random, log })
+}

@@ -1,0 +1,136 @@
+/**
+ * Should this instance receive traffic? Yes, unless its store can't keep updates. While Target, the quota or the ledger lets
+ * nothing through, updates wait in the backlog; taking the instance out of service would only lose them. Such trouble is
+ * reported in the body as `warn` or `fail`.
+ *
+ * An operator gets a fresh answer. Everybody else gets one that may be some seconds old, and requests that arrive together
+ * share one look at the ledger, so that its cost does not grow with the number of requests.
+ */
+import type { KeepMemory } from '../core/backlog/noted.ts'
+import type { Backlog } from '../core/backlog/port.ts'
+import type { Clock } from '../core/clock.ts'
+import { errorName } from '../core/errors.ts'
+import type { Ledger } from '../core/ledger/port.ts'
+import { ForeignStore } from '../core/operator/owner.ts'
+import { lastRunMemo } from '../cron/flush.ts'
+import type { Readiness } from '../edge/routes/readyz.ts'
+import { type Source, secretProblemsOf } from '../edge/source/source.ts'
+import type { Settings } from './settings.ts'
+
+/** A cron that fires every minute and was not seen for this long went silent. */
+const cronSilentMs = 5 * 60_000
+/** Time enough to get a new token through a change board. */
+const tokenWarnMs = 14 * 86_400_000
+/** Shorter than any prober's patience; a Worker has one such answer an isolate. */
+const rememberedMs = 5_000
+/** A store that failed to keep is given nothing for so long; then the next update tries it. Three looks of a usual prober. */
+const keepFailedMs = 30_000
+
+/** What a process or an isolate remembers of it: plain data, which on Workers is all that may outlive a request. */
+export interface ReadinessMemory extends KeepMemory {
+  last?: { readonly atMs: number; readonly readiness: Readiness }
+}
+
+export interface ReadinessParts {
+  readonly settings: Settings
+  readonly sources: readonly Source[]
+  readonly ledger: Pick<Ledger, 'kind' | 'summary' | 'recall'>
+  readonly backlog: Pick<Backlog, 'check'>
+  readonly clock: Pick<Clock, 'now'>
+  readonly memory: ReadinessMemory
+}
+
+export interface Ready {
+  /** Asked of the ledger now. Never rejects. */
+  fresh(): Promise<Readiness>
+  /** At most `rememberedMs` old. */
+  remembered(): Promise<Readiness>
+}
+
+export function createReady({ settings, sources, ledger, backlog, clock, memory }: ReadinessParts): Ready {
+  let flight: Promise<Readiness> | undefined
+  return { fresh, remembered }
+
+  async function remembered(): Promise<Readiness> {
+    const { last } = memory
+    // A clock that was set back makes nothing last for ever.
+    if (last !== undefined && Math.abs(clock.now() - last.atMs) < rememberedMs) return last.readiness
+    flight ??= fresh().finally(() => {
+      flight = undefined
+    })
+    return flight
+  }
+
+  async function fresh(): Promise<Readiness> {
+    const nowMs = clock.now()
+    const readiness = await look(nowMs)
+    memory.last = { atMs: nowMs, readiness }
+    return readiness
+  }
+
+  async function look(nowMs: number): Promise<Readiness> {
+    // The ledger first: whether it is another account's decides whether anything is kept.
+    const asked = await Promise.all([ledger.summary(), ledger.recall(lastRunMemo)]).catch(told)
+    const storeError = await backlog.check().then(() => keepError(nowMs), told)
+    const ledgerError = typeof asked === 'string' ? asked : undefined
+    const [usage, lastRun] = typeof asked === 'string' ? [] : asked
+    const atMs = readAtMs(lastRun)
+    const secretProblems = await secretProblemsOf(sources, settings.hookSecrets)
+    const breaker = usage?.health.breaker
+    // What does not pass by itself: a wrong address, a wrong token, or everything refused.
+    const wrong = breaker !== undefined && breaker.cause !== 'unavailable'
+    const lost = usage?.lostAtMs !== undefined && nowMs - usage.lostAtMs <= settings.quotaWindowMs
+    const leads = Object.entries(usage?.leads ?? {})
+    return {
+      ready: storeError === undefined,
+      ledger: ledger.kind,
+      checks: {
+        store: storeError === undefined ? 'ok' : 'fail',
+        ledger: usage === undefined ? 'fail' : lost || usage.clock !== undefined ? 'warn' : 'ok',
+        target: wrong ? 'fail' : breaker !== undefined || usage?.health.paused === true ? 'warn' : 'ok',
+        token: tokenCheck(nowMs),
+        cron: atMs !== undefined && nowMs - atMs <= cronSilentMs ? 'ok' : 'warn',
+        encryption: settings.backlogKeys.length > 0 ? 'ok' : 'warn',
+        sources: secretProblems.length === 0 ? 'ok' : 'warn',
+        clocks: leads.length === 0 ? 'ok' : 'warn',
+      },
+      details: {
+        ...(storeError === undefined ? {} : { storeError }),
+        ...(ledgerError === undefined ? {} : { ledgerError }),
+        ...(atMs === undefined ? {} : { lastFlushAt: new Date(atMs).toISOString() }),
+        ...(usage === undefined ? {} : { quotaUsed: usage.used, quotaLimit: usage.limit }),
+        ...(breaker === undefined ? {} : { breaker: breaker.cause, breakerSince: new Date(breaker.sinceMs).toISOString() }),
+        ...(secretProblems.length === 0 ? {} : { sources: secretProblems.join('; ') }),
+        ...(leads.length === 0 ? {} : { clocksAhead: leads.map(([source, ms]) => `${source} ${ms} ms`).join(', ') }),
+        ...(usage?.health.paused === true ? { paused: 'yes' } : {}),
+        ...(usage?.clock === undefined ? {} : { clockJumpedByMs: usage.clock.jumpedByMs }),
+        ...(usage?.lostAtMs === undefined ? {} : { ledgerLostAt: new Date(usage.lostAtMs).toISOString() }),
+      },
+    }
+  }
+
+  /** A clock that was set back makes nothing fail for ever. */
+  function keepError(nowMs: number): string | undefined {
+    const { keepFailedAtMs } = memory
+    return keepFailedAtMs !== undefined && Math.abs(nowMs - keepFailedAtMs) < keepFailedMs ? 'KeepFailed' : undefined
+  }
+
+  function tokenCheck(nowMs: number): 'ok' | 'warn' | 'fail' {
+    const leftMs = (settings.targetTokenExpiresAtMs ?? Number.POSITIVE_INFINITY) - nowMs
+    return leftMs <= 0 ? 'fail' : leftMs <= tokenWarnMs ? 'warn' : 'ok'
+  }
+}
+
+/** Only an operator is told. */
+function told(error: unknown): string {
+  return error instanceof ForeignStore ? error.message : errorName(error)
+}
+
+function readAtMs(text: string | undefined): number | undefined {
+  try {
+    const run: unknown = JSON.parse(text ?? 'null')
+    return typeof run === 'object' && run !== null && 'atMs' in run && typeof run.atMs === 'number' ? run.atMs : undefined
+  } catch {
+    return undefined
+  }
+}

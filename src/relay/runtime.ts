@@ -1,0 +1,35 @@
+/** The ports that every runtime fills alike: its clock, its randomness, its log. */
+import type { Clock, Random } from '../core/clock.ts'
+
+export type RuntimeName = 'workers' | 'node' | 'deno' | 'bun'
+
+const globals = globalThis as { Deno?: unknown; Bun?: unknown; WebSocketPair?: unknown }
+export const runtimeName: RuntimeName =
+  globals.Deno !== undefined ? 'deno' : globals.Bun !== undefined ? 'bun' : globals.WebSocketPair !== undefined ? 'workers' : 'node'
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  // On Workers `performance.now()` is `Date.now()` from another beginning: it explains no jump.
+  ...(runtimeName === 'workers' ? {} : { elapsed: () => performance.now() }),
+  after: (ms) => {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const elapsed = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms)
+    })
+    return { elapsed, cancel: () => clearTimeout(timer) }
+  },
+}
+
+export const systemRandom: Random = {
+  hex: (bytes) => Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, '0')).join(''),
+  fraction: () => Math.random(),
+}
+
+export function randomBytes(bytes: number): Uint8Array<ArrayBuffer> {
+  return crypto.getRandomValues(new Uint8Array(bytes))
+}
+
+/** One line of JSON an event, for whatever collects the runtime's log. */
+export function log(event: string, details: Readonly<Record<string, string | number>> = {}): void {
+  console.log(JSON.stringify({ event, ...details }))
+}

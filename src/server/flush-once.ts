@@ -1,0 +1,51 @@
+/**
+ * The cron batch runner as a command: one run over the backlog of a SQLite file, for a system cron, a Kubernetes CronJob
+ * or a schedule of Deno or Bun. It may run beside live servers and other runs.
+ */
+
+import type { FlushReport, StopReason } from '../cron/report.ts'
+import type { Source } from '../edge/source/source.ts'
+import { createRelay, parseAll, SettingsError } from '../relay/create.ts'
+import { openStorage, type ServerLog, serverDefaults } from './index.ts'
+
+export interface FlushOnceOptions {
+  /** For the shares that they have of the quota. */
+  readonly sources: readonly Source[]
+  /** Settings by name. */
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly log: ServerLog
+  /** True once the run is to end where nothing is under way. */
+  readonly stopping?: () => boolean
+  /** Told how far it is, now and then. */
+  readonly progress?: (soFar: Readonly<FlushReport>) => void
+}
+
+/** @throws SettingsError, also where the ledger is another account's */
+export async function flushOnce({ sources, env, log, stopping, progress }: FlushOnceOptions): Promise<FlushReport> {
+  const parsed = parseAll({ ...serverDefaults, ...env }, sources)
+  if (!parsed.ok) throw new SettingsError(parsed.problems)
+  const storage = openStorage(parsed.settings, log)
+  try {
+    const relay = await createRelay({
+      sources,
+      settings: parsed.settings,
+      storage,
+      log,
+      ...(stopping === undefined ? {} : { stopping }),
+    })
+    const report = await relay.flush(progress)
+    if (report.calls > 0) await relay.testify()
+    if (report.stopped !== 'foreign_store') return report
+    // It says what differs.
+    const { details } = await relay.ready()
+    throw new SettingsError([String(details?.['ledgerError'])])
+  } finally {
+    storage.close()
+  }
+}
+
+/** Whether a run did what it could: it was not kept from its work. */
+export function wentWell({ stopped }: FlushReport): boolean {
+  const kept: readonly StopReason[] = ['target_unavailable', 'ledger_unavailable', 'backlog_unavailable']
+  return !kept.includes(stopped)
+}

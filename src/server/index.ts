@@ -1,0 +1,190 @@
+/**
+ * The relay as a process on Node, Deno and Bun: settings from the environment, backlog and embedded ledger in one SQLite
+ * file, a flush every minute.
+ *
+ * Guarantee: told to stop, it takes nothing new, answers what it took, ends a running flush where nothing is under way,
+ * and lets what goes on behind answers finish; only then is the file closed.
+ * Known hole: what is not over after `stopWithinMs` is left as a crash would leave it, which loses nothing either.
+ */
+import process from 'node:process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { errorName } from '../core/errors.ts'
+import { answerOf } from '../edge/app.ts'
+import { type Source, secretProblemsOf } from '../edge/source/source.ts'
+import type { Relay } from '../relay/compose.ts'
+import { createRelay, parseAll, SettingsError } from '../relay/create.ts'
+import { runtimeName } from '../relay/runtime.ts'
+import type { Settings } from '../relay/settings.ts'
+import { type Handler, type Listening, listen } from './listen.ts'
+import { sqliteStorage } from './sqlite-storage.ts'
+
+export interface ServerOptions {
+  readonly sources: readonly Source[]
+  /** Settings by name. */
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly log?: ServerLog
+}
+
+export type ServerLog = (event: string, details?: Readonly<Record<string, string | number>>) => void
+
+export interface Server {
+  /** Without a trailing slash. */
+  readonly url: string
+  readonly relay: Relay
+  /** Resolves to whether everything came to its end in time. */
+  stop(): Promise<boolean>
+}
+
+/** SQLite counts no operations: a run is bounded by its time. */
+export const serverDefaults = { FLUSH_MAX_OPS: '100000' }
+
+/** Kubernetes kills a pod 30 s after it asked it to stop. */
+const stopWithinMs = 25_000
+
+/** One line of JSON an event, with its time, for whatever collects a process's output. */
+export function logWithTime(event: string, details: Readonly<Record<string, string | number>> = {}): void {
+  process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), event, ...details })}\n`)
+}
+
+/** @throws SettingsError, also where the port is taken or the file can't be opened */
+export async function serve({ sources, env, log = logWithTime }: ServerOptions): Promise<Server> {
+  const parsed = parseAll({ ...serverDefaults, ...env }, sources)
+  if (!parsed.ok) throw new SettingsError(parsed.problems)
+  const { settings } = parsed
+  const storage = openStorage(settings, log)
+  const stopping = new AbortController()
+  const behind = new Set<Promise<unknown>>()
+  const keep = (work: Promise<unknown>) => {
+    const kept = work.then(
+      () => {},
+      (error: unknown) => log('work_failed', { error: errorName(error) }),
+    )
+    behind.add(kept)
+    void kept.then(() => behind.delete(kept))
+  }
+  const relay = await createRelay({
+    sources,
+    settings,
+    storage,
+    background: keep,
+    log,
+    stopping: () => stopping.signal.aborted,
+  })
+  // What a deployer's code leaves behind and nobody waits for: one stray promise must not end the process (G2).
+  const stray = (error: unknown) => log('unhandled_rejection', { error: errorName(error) })
+  process.on('unhandledRejection', stray)
+  let listening: Listening
+  try {
+    listening = await listen(
+      logged((request) => answered(request), log, sources),
+      settings,
+    )
+  } catch (error) {
+    storage.close()
+    process.off('unhandledRejection', stray)
+    throw new SettingsError([
+      `HOST, PORT ${settings.host}:${settings.port} cannot be listened on: ${error instanceof Error ? error.message : ''}`,
+    ])
+  }
+  const flushing = keepFlushing(relay, settings.flushEveryMs, stopping.signal, log)
+  log('started', {
+    runtime: runtimeName,
+    url: listening.url,
+    ledger: settings.upstash === undefined ? 'embedded' : 'upstash',
+    backlog: settings.relayDb,
+    sources: sources.length,
+    encrypted: settings.backlogKeys.length > 0 ? 'yes' : 'no',
+  })
+  // So that the log says at once whether the ledger is another account's, and not only with the first event.
+  keep(relay.ready())
+  if (sources.length === 0) log('warning', { about: 'there are no sources: every webhook is answered 404' })
+  for (const about of await secretProblemsOf(sources, settings.hookSecrets)) log('warning', { about })
+
+  return {
+    url: listening.url,
+    relay,
+    stop: async () => {
+      stopping.abort()
+      const end = async () => {
+        await Promise.all([listening.close(), flushing])
+        // What ends may leave something behind itself.
+        while (behind.size > 0) await Promise.all(behind)
+        // Or a copy of a minute ago, put back while nothing runs, would not be known for older.
+        await relay.testify()
+        return true
+      }
+      const given = new AbortController()
+      const inTime = await Promise.race([end(), sleep(stopWithinMs, false, { signal: given.signal })])
+      given.abort()
+      if (inTime) storage.close()
+      process.off('unhandledRejection', stray)
+      log('stopped', { inTime: inTime ? 'yes' : 'no' })
+      return inTime
+    },
+  }
+
+  /** A sender that hangs up cancels nothing: its answer is worked on to the end. */
+  function answered(request: Request): Promise<Response> {
+    const answer = answerOf(relay.app, request, log)
+    keep(answer)
+    return answer
+  }
+}
+
+/** Opens the SQLite file that the settings name. @throws SettingsError where it can't be */
+export function openStorage({ relayDb }: Settings, log: ServerLog) {
+  try {
+    return sqliteStorage(relayDb, { log })
+  } catch (error) {
+    throw new SettingsError([`RELAY_DB ${relayDb}: ${error instanceof Error ? error.message : 'cannot be opened'}`], { cause: error })
+  }
+}
+
+/** Serves until the process is asked to stop; a second request ends it at once. */
+export async function serveUntilStopped(options: ServerOptions): Promise<boolean> {
+  const asked = Promise.withResolvers<void>()
+  let requests = 0
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.on(signal, () => {
+      if (++requests > 1) process.exit(1)
+      asked.resolve()
+    })
+  const server = await serve(options)
+  await asked.promise
+  return server.stop()
+}
+
+async function keepFlushing(relay: Pick<Relay, 'flush'>, everyMs: number, stopping: AbortSignal, log: ServerLog): Promise<void> {
+  while (everyMs > 0 && !stopping.aborted) {
+    await sleep(everyMs, undefined, { signal: stopping }).catch(() => undefined)
+    if (stopping.aborted) return
+    try {
+      await relay.flush()
+    } catch (error) {
+      // A mistake of ours in one run must not end all that would follow (G7).
+      log('flush_failed', { error: errorName(error) })
+    }
+  }
+}
+
+/** One line a request: what was asked and how it ended, without ids or values. */
+function logged(handler: Handler, log: ServerLog, sources: readonly Source[]): Handler {
+  const routes = new Set(['/v1/updates', '/healthz', '/readyz', ...sources.map(({ name }) => `/hooks/${name}`)])
+  const routeOf = ({ url }: Request) => {
+    const pathname = new URL(url).pathname.replace(/(.)\/$/, '$1')
+    if (routes.has(pathname)) return pathname
+    // What else stands in a path may be anything.
+    return ['/m2/', '/admin/', '/hooks/'].find((prefix) => pathname.startsWith(prefix)) ?? 'other'
+  }
+  return async (request) => {
+    const startMs = performance.now()
+    const response = await handler(request)
+    log('request', {
+      method: request.method,
+      route: routeOf(request),
+      status: response.status,
+      ms: Math.round(performance.now() - startMs),
+    })
+    return response
+  }
+}

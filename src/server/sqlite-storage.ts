@@ -1,0 +1,56 @@
+/**
+ * One SQLite file for backlog and embedded ledger, on Node, Deno and Bun. Several processes may share it.
+ *
+ * Guarantee: what was acknowledged is on disk. The witness of the embedded ledger lies in a second file beside it
+ * (`<file>-witness`): where the first is gone, or an older copy of it came back, that is noticed and nothing is sent
+ * (docs/architecture.md); where the second is gone, it can't be told, and the first counts as an older copy. Of files that
+ * are removed under a running process nothing more is acknowledged (one-file.ts).
+ * Known hole: who removes both has a first start; who puts both back must say so (`target-relay ledger restored`).
+ */
+import { closeSync, openSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { sqliteBacklog } from '../core/backlog/sqlite.ts'
+import { newEpochMemory, watchedLedger } from '../core/ledger/loss/epoch.ts'
+import { sqlWitness } from '../core/ledger/loss/witness.ts'
+import { sqlLedger } from '../core/ledger/sql/ledger.ts'
+import { nodeSqlite } from '../core/store/sqlite-node.ts'
+import { newRelayMemory, type RelayParts } from '../relay/compose.ts'
+import { log as logLine, systemClock, systemRandom } from '../relay/runtime.ts'
+import { ledgerSettings } from '../relay/settings.ts'
+import type { Storage } from '../relay/storage.ts'
+import { ofOneFile } from './one-file.ts'
+
+/** What persons are, nobody else on the machine reads. SQLite makes its other files alike; a file that is there stays as it is. */
+const ownerOnly = 0o600
+
+export interface SqliteStorage extends Storage {
+  /** Behind it nothing may be asked of the storage any more. */
+  close(): void
+}
+
+/**
+ * @param file made where there is none; `:memory:` keeps nothing
+ * @throws where the file can't be opened or is no database
+ */
+export function sqliteStorage(file: string, { log = logLine }: { log?: RelayParts['log'] } = {}): SqliteStorage {
+  // Nothing more is done in either once one of them is gone: without its witness a ledger is not watched.
+  const files = file === ':memory:' ? [] : [file, `${file}-witness`]
+  for (const one of files) closeSync(openSync(one, 'a', ownerOnly))
+  const database = new DatabaseSync(file)
+  const witnessed = new DatabaseSync(file === ':memory:' ? file : `${file}-witness`)
+  const sql = ofOneFile(nodeSqlite(database), files)
+  const witness = sqlWitness(ofOneFile(nodeSqlite(witnessed), files))
+  const memory = newEpochMemory()
+  return {
+    embeddedLedger: (settings) =>
+      watchedLedger(sqlLedger(sql, ledgerSettings(settings), systemClock), { witness, memory, alone: true, random: systemRandom, log }),
+    witness,
+    memory,
+    relayMemory: newRelayMemory(),
+    backlog: (seal) => sqliteBacklog(sql, { randomHex: systemRandom.hex, seal }),
+    close: () => {
+      database.close()
+      witnessed.close()
+    },
+  }
+}

@@ -1,0 +1,105 @@
+/** What an update costs in operations: the figures of the README's cost table are these. */
+import { DatabaseSync } from 'node:sqlite'
+import { expect, it } from 'vitest'
+import { nodeSqlite } from '../../../src/core/store/sqlite-node.ts'
+import { fakeClock } from '../../support/clock.ts'
+import { sqlWatched } from '../../support/ledger.ts'
+import { createWorld, type World, worldSettings } from '../../support/world.ts'
+
+async function costOf(quotaLimit: number, work: (world: World) => Promise<void>) {
+  const database = new DatabaseSync(':memory:')
+  const clock = fakeClock()
+  const ledger = sqlWatched(nodeSqlite(database), { ...worldSettings, quotaLimit }, clock)
+  // The epoch begins, and the first yes is noted, once in a ledger's life.
+  await ledger.check()
+  await ledger.settle([{ visitorHash: 'first', token: '', attributes: [], signal: 'up' }])
+  let calls = 0
+  const counted = new Proxy(ledger, {
+    get: (target, property) => {
+      const method: unknown = Reflect.get(target, property)
+      if (typeof method !== 'function') return method
+      return (...args: unknown[]) => {
+        calls++
+        return method.apply(target, args)
+      }
+    },
+  })
+  const world = await createWorld({ ledger: counted })
+  const rows = () => Number(database.prepare('SELECT total_changes() AS rows').get()?.['rows'])
+  const before = { rows: rows(), kv: world.backlog.operations, calls }
+  await work(world)
+  return { ledgerCalls: calls - before.calls, rowsWritten: rows() - before.rows, kvOperations: world.backlog.operations - before.kv }
+}
+
+const one = { id: 'evt', attributes: { tier: 'gold', city: 'Oslo' } }
+
+it('sent live: two calls to the ledger, no operation on KV', async () => {
+  const cost = await costOf(1_000, async (world) => {
+    await world.deliver([await world.update(one)])
+    await world.settled()
+  })
+  // Admit: event, visitor, bucket, window. Settle: visitor, event, and three counters.
+  expect(cost).toEqual({ ledgerCalls: 2, rowsWritten: 9, kvOperations: 0 })
+})
+
+it('deferred: two calls to the ledger, one put', async () => {
+  const cost = await costOf(0, async (world) => {
+    await world.deliver([await world.update(one)])
+    await world.settled()
+  })
+  expect(cost).toMatchObject({ ledgerCalls: 2, kvOperations: 1 })
+  expect(cost.rowsWritten).toBeLessThanOrEqual(5)
+})
+
+it('a flush of 10 deferred updates of one visitor: one list, one call to Target, ten deletes', async () => {
+  let target = 0
+  const cost = await costOf(1_000, async (world) => {
+    const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
+    for (let n = 0; n < 10; n++) await silent.deliver([await world.update({ id: `${n}`, attributes: { tier: String(n) } })])
+    await world.clock.advance(120_001)
+    const before = world.backlog.operations
+    await world.flush()
+    target = world.target.calls.length
+    expect(world.backlog.operations - before).toBe(11)
+  })
+  expect(target).toBe(1)
+  expect(cost.kvOperations).toBe(10 + 11)
+})
+
+it('an idle flush: one list, five calls to the ledger', async () => {
+  expect(
+    await costOf(1_000, async (world) => {
+      await world.flush()
+    }),
+  ).toMatchObject({ ledgerCalls: 5, kvOperations: 1 })
+})
+
+it('the Free plan with Upstash: a run of 30 calls stays within 50 requests to the outside, and replays 30 visitors', async () => {
+  const world = await createWorld()
+  const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
+  for (let n = 0; n < 100; n++)
+    await silent.deliver([await world.update({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } })])
+  await world.clock.advance(120_001)
+  let requests = 0
+  const subrequest = () => {
+    if (++requests > 50) throw new Error('Too many subrequests.')
+  }
+  // Each method of the ledger is one request to Upstash, and each call to Target one.
+  const ledger = new Proxy(world.ledger, {
+    get: (target, property) => {
+      const given: unknown = Reflect.get(target, property)
+      if (typeof given !== 'function') return given
+      return async (...args: unknown[]) => {
+        subrequest()
+        return given.apply(target, args)
+      }
+    },
+  })
+  world.target.behave = () => {
+    requests++
+    return undefined
+  }
+  const report = await world.isolate({ ledger }).flush({ maxCalls: 30, maxOperations: 900 })
+  expect(report).toMatchObject({ stopped: 'calls', calls: 30, replayed: 30, deferredAgain: 0 })
+  expect(requests).toBe(41)
+})

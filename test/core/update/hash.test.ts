@@ -1,0 +1,44 @@
+/** Names that give nothing away, and that no two things share (G2, G3, G8). */
+import { createHmac } from 'node:crypto'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { createHasher, hashKeyName } from '../../../src/core/update/hash.ts'
+
+const key = 'a-hash-key-of-32-bytes-for-tests-only'
+const hasher = await createHasher(key)
+const hmac = (parts: readonly string[]) => createHmac('sha256', key).update(JSON.stringify(parts)).digest('hex').slice(0, 32)
+
+describe('hashes', () => {
+  it('are what they always were: what lies in a backlog or a ledger is found again', async () => {
+    expect(await hasher.visitor({ pcId: 'a' })).toBe(hmac(['pcId', 'a']))
+    expect(await hasher.visitor({ thirdPartyId: 'a' })).toBe(hmac(['thirdPartyId', 'a']))
+    expect(await hasher.event('crm', 'evt_1')).toBe(hmac(['event', 'crm', 'evt_1']))
+    expect(await hasher.content(['a', 'b'])).toBe(hmac(['content', 'a', 'b']))
+  })
+
+  it('an event’s id is its source’s own: another source may use the same', async () => {
+    expect(await hasher.event('crm', '1')).not.toBe(await hasher.event('shop', '1'))
+  })
+
+  it('a pcId is not the thirdPartyId of the same text', async () => {
+    expect(await hasher.visitor({ pcId: '123' })).not.toBe(await hasher.visitor({ thirdPartyId: '123' }))
+  })
+
+  it('no two lists of parts are named alike, however they are cut', async () => {
+    const parts = fc.array(fc.string({ unit: fc.constantFrom('a', ':', ',', '"', '\\', '') }), { maxLength: 4 })
+    await fc.assert(
+      fc.asyncProperty(parts, parts, async (one, other) => {
+        const same = one.length === other.length && one.every((part, index) => part === other[index])
+        expect((await hasher.content(one)) === (await hasher.content(other))).toBe(same)
+      }),
+    )
+    expect(await hasher.event('a:b', 'c')).not.toBe(await hasher.event('a', 'b:c'))
+  })
+
+  it('another key gives other names, and has another name itself', async () => {
+    const other = await createHasher(`${key}!`)
+    expect(await other.visitor({ pcId: 'a' })).not.toBe(await hasher.visitor({ pcId: 'a' }))
+    expect(await hashKeyName(other)).not.toBe(await hashKeyName(hasher))
+    expect(await hashKeyName(hasher)).toMatch(/^[0-9a-f]{32}$/)
+  })
+})
