@@ -21,18 +21,26 @@ const problems: string[] = []
 for (const environment of environments) {
   const outdir = mkdtempSync(join(tmpdir(), 'target-relay-bundle-'))
   try {
-    const output = execFileSync('wrangler', ['deploy', '--dry-run', '--minify', '--outdir', outdir, '--env', environment], {
-      encoding: 'utf8',
-      env: { ...process.env, WRANGLER_SEND_METRICS: 'false' },
-    })
+    const output = execFileSync(
+      'wrangler',
+      ['deploy', '--dry-run', '--minify', '--outdir', outdir, '--env', environment],
+      {
+        encoding: 'utf8',
+        env: { ...process.env, WRANGLER_SEND_METRICS: 'false' },
+      },
+    )
     const name = environment === '' ? 'default' : environment
-    for (const binding of bindings) if (!output.includes(binding)) problems.push(`environment ${name}: no binding ${binding}`)
+    for (const binding of bindings)
+      if (!output.includes(binding)) problems.push(`environment ${name}: no binding ${binding}`)
     const files = readdirSync(outdir).filter((file) => file.endsWith('.js'))
     const code = Buffer.concat(files.map((file) => readFileSync(join(outdir, file))))
     const gzipped = gzipSync(code, { level: 9 }).byteLength
-    console.log(`${name}: ${code.byteLength} bytes minified, ${gzipped} gzipped (budget ${maxMinifiedBytes}, ${maxGzippedBytes})`)
+    console.log(
+      `${name}: ${code.byteLength} bytes minified, ${gzipped} gzipped (budget ${maxMinifiedBytes}, ${maxGzippedBytes})`,
+    )
     if (code.byteLength === 0) problems.push(`environment ${name}: no code in the bundle`)
-    if (code.byteLength > maxMinifiedBytes || gzipped > maxGzippedBytes) problems.push(`environment ${name}: the bundle is over its budget`)
+    if (code.byteLength > maxMinifiedBytes || gzipped > maxGzippedBytes)
+      problems.push(`environment ${name}: the bundle is over its budget`)
   } finally {
     rmSync(outdir, { recursive: true, force: true })
   }

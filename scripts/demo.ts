@@ -38,21 +38,30 @@ await using relay = await startWorkerdRelay(
 )
 if (options.sabotage !== undefined) emulator.faults.add({ kind: options.sabotage as FaultKind, share: 0.3 })
 
-heading(`1. ${eventCount} signed webhooks of ${visitors} customers; Target allows ${quota} calls in any ${windowMs / 1_000} s`)
+heading(
+  `1. ${eventCount} signed webhooks of ${visitors} customers; Target allows ${quota} calls in any ${windowMs / 1_000} s`,
+)
 const sent: Sent[] = []
 // The newest of a customer may come first: senders retry and overtake each other.
-const queue = [...makeEvents(eventCount, visitors, Date.now() - 60_000)].sort((a, b) => (a.occurredAtMs % 5) - (b.occurredAtMs % 5))
+const queue = [...makeEvents(eventCount, visitors, Date.now() - 60_000)].sort(
+  (a, b) => (a.occurredAtMs % 5) - (b.occurredAtMs % 5),
+)
 await Promise.all(
   Array.from({ length: sendersAtOnce }, async () => {
     for (let event = queue.shift(); event !== undefined; event = queue.shift()) {
       const { status, answer } = await sendHook(relay.url, event.request)
-      sent.push({ event, status, answer: String(answer['reason'] === undefined ? answer['status'] : `${answer['status']}`) })
+      sent.push({
+        event,
+        status,
+        answer: String(answer['reason'] === undefined ? answer['status'] : `${answer['status']}`),
+      })
       progress(`${sent.length} of ${eventCount} answered`, queue.length === 0 && sent.length === eventCount)
     }
   }),
 )
 const sources = [...new Set(sent.map(({ event }) => event.source))].sort()
-const count = (source: string, answer: string) => sent.filter((one) => one.event.source === source && one.answer === answer).length
+const count = (source: string, answer: string) =>
+  sent.filter((one) => one.event.source === source && one.answer === answer).length
 table([
   ['source', 'sent', 'submitted', 'deferred', 'superseded'],
   ...sources.map((source) => [
@@ -71,7 +80,10 @@ const atFirst = waiting.length
 while (waiting.length > 0 && Date.now() - startedMs < patienceMs) {
   await relay.flush()
   waiting = await relay.keys('b1/')
-  progress(`${atFirst - waiting.length} of ${atFirst} replayed, ${emulator.statistics().calls} calls so far`, waiting.length === 0)
+  progress(
+    `${atFirst - waiting.length} of ${atFirst} replayed, ${emulator.statistics().calls} calls so far`,
+    waiting.length === 0,
+  )
   if (waiting.length > 0) await new Promise((resolve) => setTimeout(resolve, 250))
 }
 const runs = relay.logs().filter((line) => line['event'] === 'flush' && Number(line['listed']) > 0)
@@ -90,7 +102,13 @@ table([
 ])
 
 heading('3. What Target holds, against what was sent')
-const judgement = judge(sent, (visitor) => emulator.profiles.values(visitor), emulator.statistics(), waiting.length, quota)
+const judgement = judge(
+  sent,
+  (visitor) => emulator.profiles.values(visitor),
+  emulator.statistics(),
+  waiting.length,
+  quota,
+)
 table([['', 'count'], ...Object.entries(judgement).map(([name, value]) => [name, value])])
 console.log(isClean(judgement) ? '\nNothing lost, nothing stale, never over the quota.' : '\nNOT CLEAN: see above.')
 console.log(JSON.stringify(judgement))

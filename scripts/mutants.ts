@@ -20,7 +20,9 @@ const { values, positionals: texts } = parseArgs({
 })
 const root = fileURLToPath(new URL('..', import.meta.url))
 const left = new Set(['node_modules', '.git', '.wrangler', 'dist'])
-const chosen = mutants.filter(({ name }) => values.write || texts.length === 0 || texts.some((text) => name.includes(text)))
+const chosen = mutants.filter(
+  ({ name }) => values.write || texts.length === 0 || texts.some((text) => name.includes(text)),
+)
 /** A mutant that the simulator has not met by then is said not to be met. */
 const seeds = Number(values.seeds)
 /** A mutant may also never end. */
@@ -68,7 +70,10 @@ const survivors = chosen.filter((mutant) => {
 console.log(`${chosen.length - survivors.length} of ${chosen.length} mutants noticed`)
 process.exitCode = survivors.length === 0 && chosen.length > 0 ? 0 : 1
 if (values.write && survivors.length === 0) {
-  const listed = JSON.parse((await run(root, 'vitest', ['list', '--json', '--no-static-parse'])).output) as { name: string; file: string }[]
+  const listed = JSON.parse((await run(root, 'vitest', ['list', '--json', '--no-static-parse'])).output) as {
+    name: string
+    file: string
+  }[]
   const tests = listed.map(({ name, file }) => ({ name, file: file.slice(root.length) }))
   const rows = chosen.map((mutant) => ({ ...mutant, ...(judged.get(mutant) ?? { fits: false }) }))
   writeFileSync(join(root, 'docs/guarantees.md'), guaranteesPage(tests, rows, seeds))
@@ -122,7 +127,9 @@ async function firstRed(copy: string, tests: readonly string[], endMs = longestM
     const result = JSON.parse(readFileSync(file, 'utf8')) as {
       testResults: { assertionResults: { status: string; fullName: string }[] }[]
     }
-    const red = result.testResults.flatMap(({ assertionResults }) => assertionResults).find(({ status: is }) => is === 'failed')
+    const red = result.testResults
+      .flatMap(({ assertionResults }) => assertionResults)
+      .find(({ status: is }) => is === 'failed')
     return red?.fullName ?? 'does not start'
   } catch {
     return status === undefined ? 'does not end' : 'does not start'

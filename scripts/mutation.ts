@@ -27,7 +27,15 @@ const measured: Readonly<Record<string, readonly string[]>> = {
 const leastPercent = 90
 
 interface Mutation {
-  readonly status: 'Killed' | 'Survived' | 'Timeout' | 'NoCoverage' | 'CompileError' | 'RuntimeError' | 'Ignored' | 'Pending'
+  readonly status:
+    | 'Killed'
+    | 'Survived'
+    | 'Timeout'
+    | 'NoCoverage'
+    | 'CompileError'
+    | 'RuntimeError'
+    | 'Ignored'
+    | 'Pending'
   readonly replacement?: string
   readonly location: { readonly start: Place; readonly end: Place }
 }
@@ -39,7 +47,9 @@ interface Place {
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = `${root}.mutation`
 const texts = process.argv.slice(2)
-const chosen = Object.entries(measured).filter(([file]) => texts.length === 0 || texts.some((text) => file.includes(text)))
+const chosen = Object.entries(measured).filter(
+  ([file]) => texts.length === 0 || texts.some((text) => file.includes(text)),
+)
 rmSync(folder, { recursive: true, force: true })
 const scores = chosen.map(([file, tests]) => measure(file, tests))
 const worst = Math.min(...scores)
@@ -70,7 +80,8 @@ function measure(file: string, tests: readonly string[]): number {
   for (const mutant of mutants.filter((one) => one.status === 'Survived' || one.status === 'NoCoverage')) {
     const { start, end } = mutant.location
     const first = lines[start.line - 1] ?? ''
-    const was = start.line === end.line ? first.slice(start.column - 1, end.column - 1) : `${first.slice(start.column - 1)} …`
+    const was =
+      start.line === end.line ? first.slice(start.column - 1, end.column - 1) : `${first.slice(start.column - 1)} …`
     console.log(
       `  ${start.line}:${start.column} ${mutant.status === 'NoCoverage' ? '(no test) ' : ''}${was} -> ${mutant.replacement ?? ''}`,
     )

@@ -12,7 +12,12 @@ export const sources: readonly Source[] = [
   source('call-centre', {
     auth: standardWebhooks(),
     schema: z.object({ caseId: id(), customer: id(), outcome: text(), at: eventTime() }),
-    map: (e) => ({ id: e.caseId, visitor: { thirdPartyId: e.customer }, occurredAt: e.at, attributes: { lastCallOutcome: e.outcome } }),
+    map: (e) => ({
+      id: e.caseId,
+      visitor: { thirdPartyId: e.customer },
+      occurredAt: e.at,
+      attributes: { lastCallOutcome: e.outcome },
+    }),
     sample: { caseId: 'case-1', customer: '123456', outcome: 'resolved', at: '2026-11-24T10:00:00Z' },
   }),
 
@@ -41,7 +46,11 @@ export const sources: readonly Source[] = [
     auth: standardWebhooks(),
     schema: z.object({ card: id(), store: z.object({ city: text(), id: id() }), points: z.int(), at: eventTime() }),
     // No id of its own: the webhook's is taken.
-    map: (e) => ({ visitor: { thirdPartyId: e.card }, occurredAt: e.at, attributes: { loyaltyPoints: e.points, lastStore: e.store } }),
+    map: (e) => ({
+      visitor: { thirdPartyId: e.card },
+      occurredAt: e.at,
+      attributes: { loyaltyPoints: e.points, lastStore: e.store },
+    }),
     sample: { card: '123456', store: { city: 'Bern', id: 'store-7' }, points: 120, at: '2026-11-24T10:00:00Z' },
   }),
 
@@ -50,7 +59,9 @@ export const sources: readonly Source[] = [
     schema: z.object({ session: id(), pcId: id().nullable(), page: z.string(), at: eventTime() }),
     // A kiosk that nobody has signed in to changes no profile.
     map: (e) =>
-      e.pcId === null ? null : { id: e.session, visitor: { pcId: e.pcId }, occurredAt: e.at, attributes: { lastKioskPage: e.page } },
+      e.pcId === null
+        ? null
+        : { id: e.session, visitor: { pcId: e.pcId }, occurredAt: e.at, attributes: { lastKioskPage: e.page } },
     sample: { session: 'session-1', pcId: '1368007744041-575948.01_00', page: '/rates', at: '2026-11-24T10:00:00Z' },
   }),
 ]

@@ -14,7 +14,8 @@ import { startServer } from './support/server.ts'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const page = (path: string) => readFileSync(join(root, path), 'utf8')
 /** The cells of a page's tables, row by row. */
-const cells = (text: string) => [...text.matchAll(/^\| (.+) \|$/gm)].map(([, row = '']) => row.split(' | ').map((cell) => cell.trim()))
+const cells = (text: string) =>
+  [...text.matchAll(/^\| (.+) \|$/gm)].map(([, row = '']) => row.split(' | ').map((cell) => cell.trim()))
 
 describe('docs/http.md', () => {
   const [, problems = '', unproven = ''] = page('docs/http.md').split(/^## (?:Problems|Unproven)$/m)
@@ -24,7 +25,8 @@ describe('docs/http.md', () => {
     expect(rows.map(([name, status]) => [name, status]).sort()).toEqual(
       problemTypes.map((type) => [`\`${type}\``, String(problemStatus(type))]).sort(),
     )
-    for (const [name, , cause = '', cure = ''] of rows) expect([name, cause.length > 20, cure.length > 10]).toEqual([name, true, true])
+    for (const [name, , cause = '', cure = ''] of rows)
+      expect([name, cause.length > 20, cure.length > 10]).toEqual([name, true, true])
   })
 
   it('has every reason of a failed proof', () => {
@@ -62,14 +64,20 @@ describe('what the package brings', () => {
         const [path = '', anchor] = link.split('#')
         const target = path === '' ? file : normalize(join(dirname(file), path))
         const isPacked = packed.some((one) => target === one || target.startsWith(`${one}/`))
-        return !isPacked || !existsSync(join(root, target)) || (anchor !== undefined && !anchorsOf(page(target)).includes(anchor))
+        return (
+          !isPacked ||
+          !existsSync(join(root, target)) ||
+          (anchor !== undefined && !anchorsOf(page(target)).includes(anchor))
+        )
       })
     expect(dead).toEqual([])
   })
 
   it('the Kubernetes example asks /readyz, and longer than a silent ledger takes', () => {
     const [, path = '', seconds = ''] =
-      /readinessProbe:\s+httpGet: \{ path: (\S+), port: 8787 \}\s+timeoutSeconds: (\d+)/.exec(page('docs/examples/kubernetes.yaml')) ?? []
+      /readinessProbe:\s+httpGet: \{ path: (\S+), port: 8787 \}\s+timeoutSeconds: (\d+)/.exec(
+        page('docs/examples/kubernetes.yaml'),
+      ) ?? []
     const ledgerMs = Number(/^\| `LEDGER_TIMEOUT_MS` +\| (\d+)/m.exec(page('README.md'))?.[1])
     expect([path, Number(seconds) * 1_000 > 2 * ledgerMs]).toEqual(['/readyz', true])
   })

@@ -48,7 +48,8 @@ describe('the package', () => {
       'package.json',
     ])
     // What the README and the commands point to is there.
-    for (const page of ['architecture', 'deploy', 'library', 'sources', 'storage']) expect(others).toContain(`docs/${page}.md`)
+    for (const page of ['architecture', 'deploy', 'library', 'sources', 'storage'])
+      expect(others).toContain(`docs/${page}.md`)
     expect(packed.unpackedSize).toBeLessThan(1_300_000)
   })
 
@@ -67,9 +68,14 @@ describe('the package', () => {
          sample: { who: '7' },
        })]`,
     )
-    const { stdout } = await run(bin, ['map', 'desk'], { cwd: folder, env: environment({ TARGET_CLIENT_CODE: 'acme' }) })
+    const { stdout } = await run(bin, ['map', 'desk'], {
+      cwd: folder,
+      env: environment({ TARGET_CLIENT_CODE: 'acme' }),
+    })
     expect(stdout).toContain('mbox3rdPartyId=7&profile.seen=true')
-    expect((await run(bin, ['lint'], { cwd: folder, env: environment() })).stdout).toContain('source desk: bearer, HOOK_SECRET_DESK, ok')
+    expect((await run(bin, ['lint'], { cwd: folder, env: environment() })).stdout).toContain(
+      'source desk: bearer, HOOK_SECRET_DESK, ok',
+    )
   })
 
   it('serves, flushes and says how it is, until it is asked to stop', async () => {
@@ -84,7 +90,9 @@ describe('the package', () => {
     })
     const server = spawn(bin, ['serve'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] })
     const ended = new Promise<number | null>((resolve) => server.once('exit', resolve))
-    await new Promise<void>((resolve) => server.stdout.on('data', (chunk: Buffer) => String(chunk).includes('"started"') && resolve()))
+    await new Promise<void>((resolve) =>
+      server.stdout.on('data', (chunk: Buffer) => String(chunk).includes('"started"') && resolve()),
+    )
     const answer = await fetch(`http://127.0.0.1:${port}/hooks/desk`, {
       method: 'POST',
       headers: { authorization: 'Bearer a-desk-secret', 'content-type': 'application/json' },
@@ -100,7 +108,9 @@ describe('the package', () => {
 })
 
 describe('docs/library.md', () => {
-  const blocks = [...readFileSync(join(root, 'docs/library.md'), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = '']) => code)
+  const blocks = [...readFileSync(join(root, 'docs/library.md'), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)].map(
+    ([, code = '']) => code,
+  )
 
   it('its examples compile against the package, in a project that trusts nobody', () => {
     mkdirSync(join(folder, 'src'), { recursive: true })
@@ -120,12 +130,21 @@ describe('docs/library.md', () => {
     }
     const types = join(root, 'node_modules/@types')
     for (const [name, config] of [
-      ['app', { compilerOptions: { ...common, skipLibCheck: true, types: ['node'], typeRoots: [types] }, files: ['src/app.ts'] }],
+      [
+        'app',
+        {
+          compilerOptions: { ...common, skipLibCheck: true, types: ['node'], typeRoots: [types] },
+          files: ['src/app.ts'],
+        },
+      ],
       ['worker', { compilerOptions: { ...common, types: [] }, files: ['src/worker.ts', 'worker-configuration.d.ts'] }],
     ] as const) {
       writeFileSync(join(folder, `tsconfig.${name}.json`), JSON.stringify(config))
       const compiled = () =>
-        execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', `tsconfig.${name}.json`], { cwd: folder, encoding: 'utf8' })
+        execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', `tsconfig.${name}.json`], {
+          cwd: folder,
+          encoding: 'utf8',
+        })
       expect(compiled).not.toThrow()
     }
   }, 60_000)
@@ -139,7 +158,11 @@ describe('docs/library.md', () => {
       PORT: String(port),
       RELAY_DB: join(folder, 'library.sqlite'),
     })
-    const app = spawn('node', [join(folder, 'src/app.ts')], { cwd: folder, env, stdio: ['ignore', 'ignore', 'inherit'] })
+    const app = spawn('node', [join(folder, 'src/app.ts')], {
+      cwd: folder,
+      env,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
     try {
       const origin = `http://127.0.0.1:${port}`
       const giveUpAtMs = Date.now() + 10_000
@@ -153,7 +176,10 @@ describe('docs/library.md', () => {
         await new Promise((resolve) => setTimeout(resolve, 20))
       expect(await (await fetch(origin)).text()).toBe('my own app')
       const hook = signedHook('shop', 'm1', { order: 'o1', customer: '9', total: 12.5, at: new Date().toISOString() })
-      expect(await sendHook(`${origin}/relay`, hook)).toMatchObject({ status: 200, answer: { id: 'o1', status: 'submitted' } })
+      expect(await sendHook(`${origin}/relay`, hook)).toMatchObject({
+        status: 200,
+        answer: { id: 'o1', status: 'submitted' },
+      })
       expect(emulator.profiles.values('3p:9')).toEqual({ lastOrderTotal: '12.5' })
       expect((await fetch(`${origin}/relay/readyz`)).status).toBe(200)
       expect((await fetch(`${origin}/relay/hooks/nobody`, { method: 'POST' })).status).toBe(404)

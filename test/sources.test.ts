@@ -12,30 +12,37 @@ const wire = { method: 'post', origin: 'https://demo.tt.omtrdc.net', clientCode:
 const statuses = ['applied', 'approved', 'funded', 'declined'] as const
 
 /** The `step`th event of one case, and what the profile is after it. */
-const samples: Readonly<Record<string, (step: number, at: string) => { event: object; visitor: string; profile: Record<string, string> }>> =
-  {
-    'call-centre': (step, at) => ({
-      event: { caseId: 'case-1', customer: '123456', outcome: `outcome ${step}`, at },
-      visitor: '123456',
-      profile: { lastCallOutcome: `outcome ${step}` },
-    }),
-    // The same status may come again, with another amount.
-    loan: (step, at) => ({
-      event: { loan: 9_007_199_254_740_991, customer: '123456', status: statuses[step >> 1] ?? 'declined', amount: 1_000 * step, at },
-      visitor: '123456',
-      profile: { loanStatus: statuses[step >> 1] ?? 'declined', loanAmount: String(1_000 * step) },
-    }),
-    loyalty: (step, at) => ({
-      event: { card: '123456', store: { city: 'Bern', id: 7 }, points: step % 3, at },
-      visitor: '123456',
-      profile: { loyaltyPoints: String(step % 3), 'lastStore.city': 'Bern', 'lastStore.id': '7' },
-    }),
-    kiosk: (step, at) => ({
-      event: { session: 'session-1', pcId: '1368007744041-575948.01_00', page: `/page/${step % 2}`, at },
-      visitor: '1368007744041-575948.01_00',
-      profile: { lastKioskPage: `/page/${step % 2}` },
-    }),
-  }
+const samples: Readonly<
+  Record<string, (step: number, at: string) => { event: object; visitor: string; profile: Record<string, string> }>
+> = {
+  'call-centre': (step, at) => ({
+    event: { caseId: 'case-1', customer: '123456', outcome: `outcome ${step}`, at },
+    visitor: '123456',
+    profile: { lastCallOutcome: `outcome ${step}` },
+  }),
+  // The same status may come again, with another amount.
+  loan: (step, at) => ({
+    event: {
+      loan: 9_007_199_254_740_991,
+      customer: '123456',
+      status: statuses[step >> 1] ?? 'declined',
+      amount: 1_000 * step,
+      at,
+    },
+    visitor: '123456',
+    profile: { loanStatus: statuses[step >> 1] ?? 'declined', loanAmount: String(1_000 * step) },
+  }),
+  loyalty: (step, at) => ({
+    event: { card: '123456', store: { city: 'Bern', id: 7 }, points: step % 3, at },
+    visitor: '123456',
+    profile: { loyaltyPoints: String(step % 3), 'lastStore.city': 'Bern', 'lastStore.id': '7' },
+  }),
+  kiosk: (step, at) => ({
+    event: { session: 'session-1', pcId: '1368007744041-575948.01_00', page: `/page/${step % 2}`, at },
+    visitor: '1368007744041-575948.01_00',
+    profile: { lastKioskPage: `/page/${step % 2}` },
+  }),
+}
 
 /** The order in which the events of a case come: each at least once. */
 const coming = (steps: number) =>
@@ -57,11 +64,18 @@ describe.each(Object.keys(samples))('the sample %s', (name) => {
       const timeMs = world.clock.now() - 3_600_000 + index
       const { event, visitor, profile } = step(index, isoOf(timeMs, offset))
       if (source === undefined) throw new Error(`no source ${name}`)
-      const mapped = await mapEvent(source, event, { eventId: `msg-${index}`, arrivalMs: world.clock.now() }, world.prepare)
+      const mapped = await mapEvent(
+        source,
+        event,
+        { eventId: `msg-${index}`, arrivalMs: world.clock.now() },
+        world.prepare,
+      )
       expect(mapped).toMatchObject({ ok: true, updates: [{ stamp: expect.stringContaining(String(timeMs)) }] })
       const [update] = mapped.ok ? mapped.updates : []
       expect(Object.values(update?.visitor ?? {})).toEqual([visitor])
-      expect(Object.fromEntries((update?.attributes ?? []).map(({ name: attribute, value }) => [attribute, value]))).toEqual(profile)
+      expect(
+        Object.fromEntries((update?.attributes ?? []).map(({ name: attribute, value }) => [attribute, value])),
+      ).toEqual(profile)
     }
   })
 
@@ -71,7 +85,11 @@ describe.each(Object.keys(samples))('the sample %s', (name) => {
       fc.asyncProperty(coming(steps), async (order) => {
         const world = await createWorld()
         const app = createApp({
-          settings: { targetClientCode: 'demo', apiTokens: [], hookSecrets: new Map([[name, [testSecrets.hook(name)]]]) },
+          settings: {
+            targetClientCode: 'demo',
+            apiTokens: [],
+            hookSecrets: new Map([[name, [testSecrets.hook(name)]]]),
+          },
           sources,
           prepare: world.prepare,
           wire,

@@ -27,11 +27,23 @@ export function makeEvents(count: number, visitors: number, startMs: number): re
       case 'call-centre': {
         const outcome = pick(outcomes)
         const request = signedHook('call-centre', `msg-${n}`, { caseId: `case-${n}`, customer, outcome, at })
-        return { source: 'call-centre', visitor: `3p:${customer}`, occurredAtMs, expected: { lastCallOutcome: outcome }, request }
+        return {
+          source: 'call-centre',
+          visitor: `3p:${customer}`,
+          occurredAtMs,
+          expected: { lastCallOutcome: outcome },
+          request,
+        }
       }
       case 'loan': {
         const status = pick(statuses)
-        const request = signedHook('loan', `msg-${n}`, { loan: `loan-${n}`, customer, status, amount: 1_000 + n / 4, at })
+        const request = signedHook('loan', `msg-${n}`, {
+          loan: `loan-${n}`,
+          customer,
+          status,
+          amount: 1_000 + n / 4,
+          at,
+        })
         return {
           source: 'loan',
           visitor: `3p:${customer}`,
@@ -42,7 +54,12 @@ export function makeEvents(count: number, visitors: number, startMs: number): re
       }
       case 'loyalty': {
         const city = pick(cities)
-        const request = signedHook('loyalty', `msg-${n}`, { card: customer, store: { city, id: `store-${n % 9}` }, points: n * 10, at })
+        const request = signedHook('loyalty', `msg-${n}`, {
+          card: customer,
+          store: { city, id: `store-${n % 9}` },
+          points: n * 10,
+          at,
+        })
         const expected = { loyaltyPoints: String(n * 10), 'lastStore.city': city, 'lastStore.id': `store-${n % 9}` }
         return { source: 'loyalty', visitor: `3p:${customer}`, occurredAtMs, expected, request }
       }

@@ -139,7 +139,8 @@ export const identityMutants: readonly Mutant[] = [
     breaks: 'G1',
     file: epoch,
     find: "const next: Testimony = { epoch: random.hex(epochBytes), state: 'lost', granted: 0 }",
-    replace: "const next: Testimony = { ...(await witness.read()), epoch: random.hex(epochBytes), state: 'lost', granted: 0 }",
+    replace:
+      "const next: Testimony = { ...(await witness.read()), epoch: random.hex(epochBytes), state: 'lost', granted: 0 }",
     tests: moving,
   },
   {
@@ -162,7 +163,7 @@ export const identityMutants: readonly Mutant[] = [
     name: 'a ledger in a file lives on without its witness',
     breaks: 'G1',
     file: 'src/server/sqlite-storage.ts',
-    find: 'alone: true, ',
+    find: 'alone: true,',
     replace: '',
     tests: restored,
   },

@@ -18,7 +18,12 @@ export interface ListedTest {
   readonly file: string
 }
 
-const rules: readonly { readonly id: string; readonly title: string; readonly property: string; readonly simulator: string }[] = [
+const rules: readonly {
+  readonly id: string
+  readonly title: string
+  readonly property: string
+  readonly simulator: string
+}[] = [
   {
     id: 'G1',
     title: 'quota',
@@ -30,7 +35,8 @@ const rules: readonly { readonly id: string; readonly title: string; readonly pr
   {
     id: 'G2',
     title: 'nothing lost',
-    property: 'A 2xx means that each attribute was accepted by Target, is superseded, or lies durably in backlog or dead letters.',
+    property:
+      'A 2xx means that each attribute was accepted by Target, is superseded, or lies durably in backlog or dead letters.',
     simulator:
       'At every acknowledgement and every delete of KV: the value was applied, something newer was, or KV holds it. At the end all is drained, applied, superseded or dead.',
   },
@@ -58,7 +64,8 @@ const rules: readonly { readonly id: string; readonly title: string; readonly pr
     id: 'G6',
     title: 'exact',
     property: 'What Target decodes is what the source sent.',
-    simulator: 'Decodes every call with a decoder of its own: each pair must be one that a sender gave for this visitor.',
+    simulator:
+      'Decodes every call with a decoder of its own: each pair must be one that a sender gave for this visitor.',
   },
   {
     id: 'G7',
@@ -81,7 +88,11 @@ const rules: readonly { readonly id: string; readonly title: string; readonly pr
   },
 ]
 
-export function guaranteesPage(tests: readonly ListedTest[], rows: readonly (Mutant & Judged)[], seeds: number): string {
+export function guaranteesPage(
+  tests: readonly ListedTest[],
+  rows: readonly (Mutant & Judged)[],
+  seeds: number,
+): string {
   const naming = (id: string) => tests.filter(({ name }) => new RegExp(`\\b${id}\\b`).test(name))
   return `# Guarantees and what holds them
 

@@ -57,7 +57,7 @@ export const readToBreakMutants: readonly Mutant[] = [
     name: 'an update that was refused in part was not refused',
     breaks: 'G2',
     file: 'src/core/delivery/deliver.ts',
-    find: "if (fates.some(isRefused)) return { status: 'rejected'",
+    find: "if (fates.some(isRefused))\n    return { status: 'rejected'",
     replace: "if (fates.every(isRefused)) return { status: 'rejected'",
     tests: fates,
   },

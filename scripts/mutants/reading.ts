@@ -63,7 +63,8 @@ export const readingMutants: readonly Mutant[] = [
     breaks: 'G6',
     file: 'src/cli/rows.ts',
     find: 'const read = readExactJson(text)',
-    replace: "const read: ReturnType<typeof readExactJson> = { ok: true, value: JSON.parse(text.replace('{\"a\"', 'null')) }",
+    replace:
+      "const read: ReturnType<typeof readExactJson> = { ok: true, value: JSON.parse(text.replace('{\"a\"', 'null')) }",
     tests: text,
   },
   {

@@ -93,7 +93,7 @@ export const registersMutants: readonly Mutant[] = [
     name: 'before the first yes twenty are refused one after the other',
     breaks: 'G7',
     file: 'src/core/ledger/rules/health.ts',
-    find: 'const opens = !health.saidYes || ',
+    find: 'const opens =\n        !health.saidYes ||',
     replace: 'const opens = ',
     tests: ['test/core/delivery/failure.test.ts'],
   },

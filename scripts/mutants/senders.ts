@@ -17,7 +17,7 @@ export const sendersMutants: readonly Mutant[] = [
     name: 'Box has one key',
     breaks: 'G2',
     file: 'src/edge/auth/presets.ts',
-    find: "preset('box', /* @__PURE__ */ boxHmac('primary'), /* @__PURE__ */ boxHmac('secondary'))",
+    find: "preset(\n  'box',\n  /* @__PURE__ */ boxHmac('primary'),\n  /* @__PURE__ */ boxHmac('secondary'),\n)",
     replace: "preset('box', /* @__PURE__ */ boxHmac('primary'))",
     tests: presets,
   },

@@ -223,7 +223,7 @@ export const windowMutants: readonly Mutant[] = [
     name: 'a lease of a future holds others off until then',
     breaks: 'G7',
     file: 'src/core/ledger/sql/memos.ts',
-    find: ' && untilMs <= nowMs + ttlMs + jumpToleranceMs',
+    find: '&&\n        untilMs <= nowMs + ttlMs + jumpToleranceMs',
     replace: '',
     tests: clocks,
   },

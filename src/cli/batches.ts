@@ -121,8 +121,11 @@ export class Batches {
         throw new Failed(`the relay answered ${status} ${problemOf(body)}`.trim())
       }
       const patienceMs = giveUpAtMs - now()
-      if (stopping.aborted || patienceMs <= 0) throw new Failed(`the relay is not there (${status === 0 ? 'no answer' : status})`)
-      const askedMs = readRetryAfter(retryAfter ?? undefined, answeredAtMs(date ?? undefined, Date.now()), Number.MAX_SAFE_INTEGER) ?? 0
+      if (stopping.aborted || patienceMs <= 0)
+        throw new Failed(`the relay is not there (${status === 0 ? 'no answer' : status})`)
+      const askedMs =
+        readRetryAfter(retryAfter ?? undefined, answeredAtMs(date ?? undefined, Date.now()), Number.MAX_SAFE_INTEGER) ??
+        0
       if (askedMs > patienceMs)
         throw new Failed(
           `the relay asks to be left alone for ${Math.ceil(askedMs / 60_000)} minutes, which is longer than it is waited for`,
@@ -172,7 +175,8 @@ export class Batches {
     for (const { path, message } of parsed.success ? parsed.data.errors : []) {
       const [, index, field = ''] = /^updates\[(\d+)\]\.?(.*)$/s.exec(path) ?? []
       if (index === undefined) continue
-      if (Number(index) >= batch.length) throw new Failed(`the relay refuses update ${index} of a batch of ${batch.length}: ${noRelay}`)
+      if (Number(index) >= batch.length)
+        throw new Failed(`the relay refuses update ${index} of a batch of ${batch.length}: ${noRelay}`)
       if (!wrong.has(Number(index))) wrong.set(Number(index), `${field} ${message}`.trim())
     }
     if (wrong.size === 0) throw new Failed(`the relay answered 422 ${problemOf(body)}`.trim())

@@ -48,7 +48,10 @@ export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'no reason given'
   const { cause } = error
   // What fetch throws says why in its cause; where several addresses were tried, that has a code alone.
-  const why = cause instanceof Error ? cause.message || ('code' in cause ? String(cause.code) : '') || error.message : error.message
+  const why =
+    cause instanceof Error
+      ? cause.message || ('code' in cause ? String(cause.code) : '') || error.message
+      : error.message
   if (isLocked(error)) return 'another process holds the database locked (a backup, a shell): end that, or try again'
   const [line = ''] = why.split(/, command was:|[\r\n]/)
   return line.slice(0, reasonChars).trim() || error.name
@@ -67,7 +70,11 @@ export function isLocked(error: unknown): boolean {
 export function isFromOutside(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const code = 'code' in error ? String(error.code) : ''
-  return /^(E[A-Z0-9]+|ERR_SQLITE_ERROR)$/.test(code) || /^(UpstashError|TimeoutError|SQLiteError)$/.test(error.name) || isLocked(error)
+  return (
+    /^(E[A-Z0-9]+|ERR_SQLITE_ERROR)$/.test(code) ||
+    /^(UpstashError|TimeoutError|SQLiteError)$/.test(error.name) ||
+    isLocked(error)
+  )
 }
 
 /** What a storage or the settings refuse, as a command tells it; anything else is thrown on. */

@@ -14,7 +14,8 @@ export async function wantFile(file: string): Promise<BigIntStats> {
   })
   if (found.isDirectory()) throw new Misuse(`${file} is a directory`)
   // It is read more than once, and again after a run that broke off.
-  if (!found.isFile()) throw new Misuse(`${file} is no file but a pipe or a device: write what it gives to a file first`)
+  if (!found.isFile())
+    throw new Misuse(`${file} is no file but a pipe or a device: write what it gives to a file first`)
   await access(file, constants.R_OK).catch(() => {
     throw new Misuse(`${file} cannot be read: its permissions forbid it`)
   })

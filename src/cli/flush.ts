@@ -59,7 +59,8 @@ function inWords({
   durationMs,
   retryAtMs,
 }: FlushReport): string {
-  const ended = stopped === 'drained' ? 'everything that was due is through' : `ended early: ${stopped.replaceAll('_', ' ')}`
+  const ended =
+    stopped === 'drained' ? 'everything that was due is through' : `ended early: ${stopped.replaceAll('_', ' ')}`
   const room = retryAtMs === undefined ? '' : `, room again at ${new Date(retryAtMs).toISOString()}`
   const refused = skipped === 0 ? '' : `, ${skipped} that the ledger refused`
   return `${listed} read, ${replayed} delivered and ${superseded} superseded with ${calls} calls (${callsSaved} saved by merging), ${deferredAgain} wait on, ${dead} dead letters${refused}, ${(durationMs / 1_000).toFixed(1)} s; ${ended}${room}`

@@ -23,7 +23,10 @@ const checked = /^(\{.*),"check":"([0-9a-f]{16})"\}$/s
 const pieceBytes = 900_000
 
 const headShape = z.strictObject({ targetRelayLedger: z.int(), exportedAt: z.string(), hashKey: z.string().min(1) })
-const endShapes = { 1: z.strictObject({ end: z.literal(true) }), 2: z.strictObject({ end: z.literal(true), parts: z.int() }) } as const
+const endShapes = {
+  1: z.strictObject({ end: z.literal(true) }),
+  2: z.strictObject({ end: z.literal(true), parts: z.int() }),
+} as const
 
 /** What a file holds, counted. */
 export interface Counts {
@@ -108,7 +111,8 @@ export async function* readLedgerFile(file: string, nowMs: number): AsyncGenerat
     }
     const content = head.targetRelayLedger === newest ? contentOf(text) : parse(text)
     if (typeof content !== 'object' || content === null) throw wrong('is no JSON object')
-    if ('targetRelayLedger' in content) throw wrong('begins another export; each export is imported from a file of its own')
+    if ('targetRelayLedger' in content)
+      throw wrong('begins another export; each export is imported from a file of its own')
     if ('end' in content) {
       const end = endShapes[head.targetRelayLedger === newest ? 2 : 1].safeParse(content)
       if (!end.success || parts === 0 || ('parts' in end.data && end.data.parts !== parts))
@@ -122,7 +126,8 @@ export async function* readLedgerFile(file: string, nowMs: number): AsyncGenerat
     if (id === undefined) throw wrong('has no number')
     exportId ??= id
     if (id !== exportId) throw wrong('is of another export')
-    if (Number(number) !== parts) throw wrong(`is part ${number}, where part ${parts} belongs; lines are missing, repeated or moved`)
+    if (Number(number) !== parts)
+      throw wrong(`is part ${number}, where part ${parts} belongs; lines are missing, repeated or moved`)
     parts++
     yield { line, hashKey: head.hashKey, part: read.state }
   }
@@ -142,7 +147,8 @@ function headOf(file: string, text: string): z.output<typeof headShape> {
   const head = headShape.safeParse(parse(most === undefined ? text : `${most}}`))
   if (!head.success) throw new Misuse(`${file} is no export of a ledger`)
   const { targetRelayLedger: version } = head.data
-  if (version < 1 || version > newest) throw new Misuse(`${file} was written by another version of target-relay (format ${version})`)
+  if (version < 1 || version > newest)
+    throw new Misuse(`${file} was written by another version of target-relay (format ${version})`)
   return head.data
 }
 
@@ -158,7 +164,8 @@ function newChain(): (text: string) => string {
 /** A part in pieces that any ledger takes at once. */
 function* piecesOf({ units, visitors, events, ...rest }: MovedState): Generator<MovedState> {
   const none = { units: [], visitors: [], events: [] }
-  if (units.length > 0 || Object.keys(rest).length > 0 || visitors.length + events.length === 0) yield { ...none, ...rest, units }
+  if (units.length > 0 || Object.keys(rest).length > 0 || visitors.length + events.length === 0)
+    yield { ...none, ...rest, units }
   for (const kind of ['visitors', 'events'] as const) {
     let rows: unknown[] = []
     let bytes = 0

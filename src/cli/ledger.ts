@@ -85,7 +85,9 @@ async function exportTo(file: string, { env, err }: Io, relay: string | undefine
     await writer.close()
     await rm(unfinished, { force: true })
     if (!paused || !(error instanceof Failed || isFromOutside(error))) throw error
-    throw new Failed(`${reasonOf(error)}; ${client.url} stays paused: export again, or resume it (POST /admin/api/resume)`)
+    throw new Failed(
+      `${reasonOf(error)}; ${client.url} stays paused: export again, or resume it (POST /admin/api/resume)`,
+    )
   }
   err(`${inWords(counts)}; ${client.url} stays paused`)
   return exit.ok
@@ -124,7 +126,8 @@ async function importFrom(file: string, { env, err }: Io, relay: string | undefi
       takenIn++
     }
     // Last: a ledger that has half of it is not yet the one that was exported.
-    if (identity.life !== undefined) await destination.take({ units: [], visitors: [], events: [], ...identity }, written)
+    if (identity.life !== undefined)
+      await destination.take({ units: [], visitors: [], events: [], ...identity }, written)
   } catch (error) {
     if (error instanceof Misuse && takenIn === 0) throw error
     const done = takenIn === 0 ? 'nothing is known to be taken in' : `${inWords(counts)} are taken in`
@@ -138,7 +141,9 @@ async function importFrom(file: string, { env, err }: Io, relay: string | undefi
 
 async function restored({ env, err }: Io, relay: string | undefined): Promise<Exit> {
   const into = relay === undefined ? await restoredOfEnvironment(env) : await restoredOfRelay(env, relay)
-  err(`${into}: the whole quota counts as spent for a window, or until you state what was spent (POST /admin/api/quota/spent)`)
+  err(
+    `${into}: the whole quota counts as spent for a window, or until you state what was spent (POST /admin/api/quota/spent)`,
+  )
   return exit.ok
 }
 
@@ -188,7 +193,8 @@ async function ledgerOfEnvironment(env: Io['env']): Promise<Destination> {
   const settings = settingsOf(env)
   const hasher = await createHasher(settings.hashKey)
   const wantOwn = async (written: string, store: Pick<LedgerStore, 'recall'>): Promise<void> => {
-    if (written !== (await hashKeyName(hasher))) throw new Misuse('HASH_KEY is not the one under which the export was written')
+    if (written !== (await hashKeyName(hasher)))
+      throw new Misuse('HASH_KEY is not the one under which the export was written')
     await wantOwnLedger(settings, hasher, store)
   }
   if (settings.upstash !== undefined) {
@@ -197,7 +203,12 @@ async function ledgerOfEnvironment(env: Io['env']): Promise<Destination> {
       settings: ledgerSettings(settings),
       timeoutMs: importTimeoutMs,
     })
-    return { into: 'Upstash', wantOwn: (written) => wantOwn(written, store), take: (part) => store.moveIn(part), close: () => {} }
+    return {
+      into: 'Upstash',
+      wantOwn: (written) => wantOwn(written, store),
+      take: (part) => store.moveIn(part),
+      close: () => {},
+    }
   }
   const storage = open(settings)
   const embedded = storage.embeddedLedger(settings)

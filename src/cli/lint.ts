@@ -30,7 +30,11 @@ HOOK_SECRET_<SOURCE> is checked where it is set; with --secrets it must be set. 
     })
     const sources = await loadSources(values.sources ?? env['RELAY_SOURCES'])
     if (sources.length === 0) throw new Misuse('there are no sources: name their file with --sources')
-    const given = parseSettings({ TARGET_CLIENT_CODE: 'lint', HASH_KEY: 'only names what is checked and thrown away', ...env })
+    const given = parseSettings({
+      TARGET_CLIENT_CODE: 'lint',
+      HASH_KEY: 'only names what is checked and thrown away',
+      ...env,
+    })
     const retentionMs = (given.ok ? given.settings.retentionHours : defaults().retentionHours) * 3_600_000
     let errors = 0
     for (const message of checkSources(sources, { retentionMs })) {
@@ -50,7 +54,11 @@ HOOK_SECRET_<SOURCE> is checked where it is set; with --secrets it must be set. 
 }
 
 /** @param secretsRequired whether a secret that is not set is an error */
-export async function lintSource(source: Source, secrets: readonly string[], secretsRequired = false): Promise<readonly Finding[]> {
+export async function lintSource(
+  source: Source,
+  secrets: readonly string[],
+  secretsRequired = false,
+): Promise<readonly Finding[]> {
   const findings: Finding[] = []
   const error = (message: string) => findings.push({ level: 'error', message })
   const warn = (message: string) => findings.push({ level: 'warning', message })
@@ -64,14 +72,17 @@ export async function lintSource(source: Source, secrets: readonly string[], sec
     if (!checked.ok) error(checked.problems.map(({ path, message }) => `${path} ${message}`).join('; '))
   }
   // What takes everything checks nothing: the mapping would meet whatever a sender makes up.
-  if ([null, 0, 'x', [], true].every((event) => source.fits(event))) error('its schema takes anything: say what the event looks like')
+  if ([null, 0, 'x', [], true].every((event) => source.fits(event)))
+    error('its schema takes anything: say what the event looks like')
 
   if (source.sample === undefined) {
     warn('it has no sample, so its mapping was not tried')
     return findings
   }
   source.read(source.sample, (thrown) =>
-    error(`its mapping threw ${thrown instanceof Error ? thrown.message : `something that is no error (${typeof thrown})`}`),
+    error(
+      `its mapping threw ${thrown instanceof Error ? thrown.message : `something that is no error (${typeof thrown})`}`,
+    ),
   )
   const { targetMethod: method, targetOrigin: origin, targetClientCode: clientCode } = defaults()
   // A sample has a time of its own, and is as old as it is: it need not be within the retention.
@@ -85,8 +96,11 @@ export async function lintSource(source: Source, secrets: readonly string[], sec
   else if (mapped.updates.length === 0) warn('its sample gives no update')
   else if (mapped.drafts.some(({ id }) => id === undefined)) {
     if (source.auth.seesTime !== true)
-      error(`its events have no id of their own, and ${source.auth.name} takes a copied request for ever: give eventId, from the body`)
-    else if (source.auth.eventId === undefined) warn('its events have no id: one that is sent again is called for again')
+      error(
+        `its events have no id of their own, and ${source.auth.name} takes a copied request for ever: give eventId, from the body`,
+      )
+    else if (source.auth.eventId === undefined)
+      warn('its events have no id: one that is sent again is called for again')
   }
   return findings
 }

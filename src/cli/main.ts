@@ -40,7 +40,10 @@ export async function main(io: Io): Promise<Exit> {
     return await command.run({ ...io, args })
   } catch (error) {
     // parseArgs throws with a code of its own for what it does not know.
-    if (error instanceof Misuse || (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'))) {
+    if (
+      error instanceof Misuse ||
+      (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'))
+    ) {
       io.err(`${name}: ${error.message}`)
       return exit.misused
     }
@@ -49,7 +52,9 @@ export async function main(io: Io): Promise<Exit> {
       return exit.failed
     }
     // A bug of our own: the stack says where to fix it.
-    io.err(`${name}: a fault of target-relay's own: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+    io.err(
+      `${name}: a fault of target-relay's own: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    )
     return exit.broken
   }
 }
@@ -62,7 +67,8 @@ export async function runHere(): Promise<void> {
     if (unwritten) return
     // A reader that closed the pipe has read enough, and the work goes on. A server must not lose its log silently.
     const closed = error.code === 'EPIPE'
-    if (!closed || name === 'serve') process.stderr.write(`${name}: standard output cannot be written (${error.code ?? error.name})\n`)
+    if (!closed || name === 'serve')
+      process.stderr.write(`${name}: standard output cannot be written (${error.code ?? error.name})\n`)
     unwritten = true
     if (!closed && (process.exitCode ?? exit.ok) === exit.ok) process.exitCode = exit.failed
   })
@@ -74,7 +80,9 @@ export async function runHere(): Promise<void> {
     out: (line) => process.stdout.write(`${line}\n`),
     err: (line) => process.stderr.write(`${line}\n`),
     isTerminal: process.stdout.isTTY === true,
-    ...(process.stderr.isTTY === true ? { progress: (line: string) => process.stderr.write(`\r\u001b[2K${line}`) } : {}),
+    ...(process.stderr.isTTY === true
+      ? { progress: (line: string) => process.stderr.write(`\r\u001b[2K${line}`) }
+      : {}),
   })
   if (ended !== exit.ok) process.exitCode = ended
 }

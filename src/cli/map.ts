@@ -37,23 +37,40 @@ Exit 1 where the event can't be mapped.`,
     const source = sources.find((candidate) => candidate.name === name)
     if (source === undefined)
       throw new Misuse(`there is no source ${name}: there are ${sources.map((one) => one.name).join(', ') || 'none'}`)
-    const settings = parseSettings({ TARGET_CLIENT_CODE: 'your-client-code', HASH_KEY: nobodysHashKey, ...targetSettings(env) })
+    const settings = parseSettings({
+      TARGET_CLIENT_CODE: 'your-client-code',
+      HASH_KEY: nobodysHashKey,
+      ...targetSettings(env),
+    })
     if (!settings.ok) throw new Misuse(settings.problems.join('; '))
-    const { targetMethod: method, targetOrigin: origin, targetClientCode: clientCode, retentionHours } = settings.settings
+    const {
+      targetMethod: method,
+      targetOrigin: origin,
+      targetClientCode: clientCode,
+      retentionHours,
+    } = settings.settings
     const wire = { method, origin, clientCode }
 
     if (file === undefined && source.sample === undefined) throw new Misuse(`${name} has no sample: name a file`)
     const body = file === undefined ? undefined : decodeText(await readBytes(file), file, values.encoding)
     const parsed =
-      body === undefined ? { ok: true as const, event: source.sample } : parseEvent(source.format, new TextEncoder().encode(body))
+      body === undefined
+        ? { ok: true as const, event: source.sample }
+        : parseEvent(source.format, new TextEncoder().encode(body))
     if (!parsed.ok) {
       err(`${file ?? ''}: ${parsed.reason}`)
       return exit.failed
     }
     const { event } = parsed
-    source.read(event, (error) => err(`the mapping threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`))
+    source.read(event, (error) =>
+      err(`the mapping threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+    )
     // An event that was kept for trying out may be old: it is shown all the same.
-    const prepare = createPrepare({ hasher: await createHasher(nobodysHashKey), wire, retentionMs: Number.MAX_SAFE_INTEGER })
+    const prepare = createPrepare({
+      hasher: await createHasher(nobodysHashKey),
+      wire,
+      retentionMs: Number.MAX_SAFE_INTEGER,
+    })
     const mapped = await mapEvent(source, event, { arrivalMs: Date.now() }, prepare)
     if (!mapped.ok) {
       err(`unmappable: ${mapped.reason}`)

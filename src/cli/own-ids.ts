@@ -9,7 +9,8 @@ const judgedRows = 100
 /** The share of them, 0..1, from which on it is no coincidence. */
 const nearlyAll = 0.9
 
-const advice = 'Leave the id out (then ids are made of the file, the line and its content), or let it name what happened, anew each time'
+const advice =
+  'Leave the id out (then ids are made of the file, the line and its content), or let it name what happened, anew each time'
 
 export class OwnIds {
   #rows = 0

@@ -30,7 +30,8 @@ export async function openRefused(file: string, sent: BigIntStats, goesOn: boole
   if (there !== undefined && isSame(there, sent)) throw new Misuse(`--errors ${file} is the very file that is sent`)
   if (there?.isDirectory() === true) throw new Misuse(`${file} cannot be written: it is a directory`)
   const full = there?.isFile() === true && there.size > 0n
-  if (full && !(await holdsRefused(file))) throw new Misuse(`--errors ${file} holds something else than refused rows: name another file`)
+  if (full && !(await holdsRefused(file)))
+    throw new Misuse(`--errors ${file} holds something else than refused rows: name another file`)
   const handle = await open(file, full && !goesOn ? 'w' : 'a', ownerOnly).catch(() => {
     throw new Misuse(`${file} cannot be written`)
   })

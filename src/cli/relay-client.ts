@@ -37,7 +37,8 @@ export function tokenOf(env: Io['env'], name: string): string {
   const token = env[name]
   if (token === undefined || token === '') throw new Misuse(`set ${name}`)
   // What fetch says of it would repeat it.
-  if (!/^[\x21-\x7e]+$/.test(token)) throw new Misuse(`${name} holds a space, a line break or another character that no token has`)
+  if (!/^[\x21-\x7e]+$/.test(token))
+    throw new Misuse(`${name} holds a space, a line break or another character that no token has`)
   return token
 }
 
@@ -50,7 +51,8 @@ export function adminClient({ env }: Pick<Io, 'env'>, named: string | undefined)
     if (status === 401) throw new Misuse('the relay does not take this ADMIN_TOKEN')
     // /readyz says that it is not ready with a 503, and in what.
     const parsed = shape?.safeParse(body)
-    if (status >= 400 && !(path === '/readyz' && parsed?.success === true)) throw new Failed(`${path}: ${status} ${problemOf(body)}`.trim())
+    if (status >= 400 && !(path === '/readyz' && parsed?.success === true))
+      throw new Failed(`${path}: ${status} ${problemOf(body)}`.trim())
     if (status >= 300 || parsed?.success === false)
       throw new Failed(`${url}${path}: what answers there is no relay, or one of another version`)
     return parsed === undefined ? body : parsed.data
@@ -93,7 +95,10 @@ const problemChars = 300
 
 /** What a problem says of itself, in one line. */
 export function problemOf(body: unknown): string {
-  const { title, detail } = (typeof body === 'object' && body !== null ? body : {}) as { title?: unknown; detail?: unknown }
+  const { title, detail } = (typeof body === 'object' && body !== null ? body : {}) as {
+    title?: unknown
+    detail?: unknown
+  }
   const text = [title, detail].filter((part) => typeof part === 'string').join(': ')
   return text.replace(/\p{Cc}+/gu, ' ').slice(0, problemChars)
 }

@@ -98,7 +98,8 @@ async function* csvRows(file: string, encoding?: string): AsyncGenerator<Row> {
     skip_empty_lines: true,
     info: true,
     skip_records_with_error: true,
-    on_skip: (error) => void wrong.set(Number((error as { lines?: number } | undefined)?.lines), error?.code ?? 'unreadable'),
+    on_skip: (error) =>
+      void wrong.set(Number((error as { lines?: number } | undefined)?.lines), error?.code ?? 'unreadable'),
   })
   const input = Readable.from(textOf(file, encoding))
   // A pipe alone keeps what goes wrong with the file to itself.
@@ -112,7 +113,8 @@ async function* csvRows(file: string, encoding?: string): AsyncGenerator<Row> {
   }
   for (const [line, code] of wrong) {
     // Where a quote is not closed, what stands behind it can't be told apart.
-    if (code === 'CSV_QUOTE_NOT_CLOSED') yield { line: lastLine + 1, error: `is no CSV, nor is what follows it (${code})`, ends: true }
+    if (code === 'CSV_QUOTE_NOT_CLOSED')
+      yield { line: lastLine + 1, error: `is no CSV, nor is what follows it (${code})`, ends: true }
     else yield { line, error: `is no CSV (${code})` }
   }
 }
@@ -142,7 +144,8 @@ function isBlank(cells: readonly string[]): boolean {
 function rowOf(line: number, names: readonly string[], cells: readonly string[], read: (cell: string) => string): Row {
   // What a spreadsheet writes behind the last column is nothing.
   const nameless = cells.findIndex((cell, column) => column >= names.length && cell.trim() !== '')
-  if (nameless !== -1) return { line, error: `has something in column ${nameless + 1}, and the header names ${names.length} columns` }
+  if (nameless !== -1)
+    return { line, error: `has something in column ${nameless + 1}, and the header names ${names.length} columns` }
   const fields = new Map<string, string>()
   try {
     cells.forEach((cell, column) => {
@@ -173,7 +176,9 @@ function checkHeader(names: readonly string[], file: string): readonly string[] 
   // A spreadsheet writes as many cells as its widest row had.
   const clean = trimmed.slice(0, trimmed.findLastIndex((name) => name !== '') + 1)
   if (clean[0] !== 'pcId' && clean[0] !== 'thirdPartyId')
-    throw new Misuse(`${file}: the first column must be pcId or thirdPartyId, in a header whose names stand between commas`)
+    throw new Misuse(
+      `${file}: the first column must be pcId or thirdPartyId, in a header whose names stand between commas`,
+    )
   const twice = clean.find((name, index) => clean.indexOf(name) !== index)
   if (twice !== undefined) throw new Misuse(`${file}: two columns are named ${twice}: give each a name of its own`)
   const nameless = clean.indexOf('')

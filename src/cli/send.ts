@@ -145,7 +145,9 @@ async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exi
     sleep: (ms) => sleep(Math.min(ms, longestTimerMs), undefined, { signal: stopping }).catch(() => undefined),
     onRefused: refuse,
     onTaken: () =>
-      io.progress?.(`${bar(acknowledged() + refused, expected)} ${countsOf(batches.counts, refused)}${slowness(batches.waitMs)}`),
+      io.progress?.(
+        `${bar(acknowledged() + refused, expected)} ${countsOf(batches.counts, refused)}${slowness(batches.waitMs)}`,
+      ),
   })
   const broken = () => stopping.aborted || batches.failure !== undefined
   const ids = new OwnIds()
@@ -171,7 +173,12 @@ async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exi
     const size = utf8.encode(JSON.stringify(ready.update)).byteLength
     if (size > maxBatchBytes) return refuse(row.line, 'is larger than the relay takes')
     // Rows of one visitor go one after the other, or the later line could be overtaken.
-    if (batch.length >= maxUpdates || bytes + size > maxBatchBytes || batch.some(({ visitor }) => visitor === ready.visitor)) await flush()
+    if (
+      batch.length >= maxUpdates ||
+      bytes + size > maxBatchBytes ||
+      batch.some(({ visitor }) => visitor === ready.visitor)
+    )
+      await flush()
     await batches.without(ready.visitor)
     batch.push(ready)
     bytes += size
@@ -210,12 +217,16 @@ async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exi
   )
   for (const line of shown) io.err(line)
   if (refused > shown.length)
-    io.err(`and ${refused - shown.length} more${options.errors === undefined ? '; --errors <file> writes all of them down' : ''}`)
+    io.err(
+      `and ${refused - shown.length} more${options.errors === undefined ? '; --errors <file> writes all of them down' : ''}`,
+    )
   for (const warning of ids.end(batches.counts)) io.err(warning)
   if (batches.failure !== undefined) io.err(batches.failure.message)
   if (failure !== undefined) io.err(failure instanceof Failed ? failure.message : `${file}: ${reasonOf(failure)}`)
   if (resumeFrom.resumeFrom !== undefined)
-    io.err(`not finished. Go on with: target-relay send ${options.again.map(quoted).join(' ')} --from-line ${resumeFrom.resumeFrom}`)
+    io.err(
+      `not finished. Go on with: target-relay send ${options.again.map(quoted).join(' ')} --from-line ${resumeFrom.resumeFrom}`,
+    )
   if (batches.failure instanceof Misuse) return exit.misused
   // What Target refused, or the relay set aside, is taken in and no success.
   const { rejected = 0, set_aside: setAside = 0 } = batches.counts
@@ -234,7 +245,11 @@ function readyRow({ line, update }: Extract<Row, { update: RowUpdate }>, { name,
   return {
     line,
     visitor: JSON.stringify(update.visitor),
-    update: { ...update, id: update.id ?? `${name}:${line}:${content}`, ...(at === undefined ? {} : { occurredAt: at }) },
+    update: {
+      ...update,
+      id: update.id ?? `${name}:${line}:${content}`,
+      ...(at === undefined ? {} : { occurredAt: at }),
+    },
   }
 }
 
@@ -257,7 +272,9 @@ function bar(done: number, expected: number): string {
 }
 
 function countsOf(counts: Readonly<Record<string, number>>, refused: number): string {
-  return [...Object.entries(counts), ['refused', refused] as const].map(([status, count]) => `${count} ${status}`).join(', ')
+  return [...Object.entries(counts), ['refused', refused] as const]
+    .map(([status, count]) => `${count} ${status}`)
+    .join(', ')
 }
 
 function slowness(waitMs: number): string {

@@ -19,7 +19,10 @@ const usage = z.looseObject({
   used: z.number(),
   limit: z.number(),
   nextFreeAtMs: timeMs.optional(),
-  health: z.looseObject({ paused: z.boolean(), breaker: z.looseObject({ cause: z.string(), sinceMs: timeMs }).optional() }),
+  health: z.looseObject({
+    paused: z.boolean(),
+    breaker: z.looseObject({ cause: z.string(), sinceMs: timeMs }).optional(),
+  }),
   counters: z.record(z.string(), z.number()),
   leads: z.record(z.string(), z.number()).optional(),
   clock: z.looseObject({ jumpedByMs: z.number() }).optional(),
@@ -60,7 +63,8 @@ function* describe(url: string, is: Ready, has: Usage): Generator<string> {
   if (clock !== undefined)
     yield `clock     the ledger's jumped by ${clock.jumpedByMs} ms: nothing is sent until it is right again or confirmed`
   if (health.paused) yield 'paused    nothing is sent until it is resumed'
-  if (health.breaker !== undefined) yield `breaker   open since ${new Date(health.breaker.sinceMs).toISOString()}: ${health.breaker.cause}`
+  if (health.breaker !== undefined)
+    yield `breaker   open since ${new Date(health.breaker.sinceMs).toISOString()}: ${health.breaker.cause}`
   yield `flush     ${lastFlushAt === undefined ? 'no run yet' : `last run at ${lastFlushAt}`}`
   if (sources !== undefined) yield `sources   ${sources}`
   const ahead = Object.entries(leads).map(([source, ms]) => `${source} by ${(ms / 1_000).toFixed(1)} s`)

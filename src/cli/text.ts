@@ -62,7 +62,8 @@ export async function* textOf(file: string, encoding?: string): AsyncGenerator<s
     text ??= new StrictText(file, encodingOf(rest, encoding))
     const end = text.endOfLines(rest)
     if (end > 0) yield text.read(rest.subarray(0, end))
-    else if (rest.byteLength > longestLineBytes) throw text.refused(`is longer than ${longestLineBytes} bytes: is it a file of lines?`)
+    else if (rest.byteLength > longestLineBytes)
+      throw text.refused(`is longer than ${longestLineBytes} bytes: is it a file of lines?`)
     rest = rest.subarray(end)
   }
   if (rest.byteLength > 0) yield (text ?? new StrictText(file, encodingOf(rest, encoding))).read(rest)
@@ -80,7 +81,8 @@ interface Encoding {
 }
 
 function encodingOf(start: Uint8Array, given = 'utf-8'): Encoding {
-  const [label = given, mark = []] = marks.find(([, bytes]) => bytes.every((byte, index) => start[index] === byte)) ?? []
+  const [label = given, mark = []] =
+    marks.find(([, bytes]) => bytes.every((byte, index) => start[index] === byte)) ?? []
   return { label, markBytes: mark.length }
 }
 

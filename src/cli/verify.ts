@@ -5,7 +5,8 @@ import { parseSettings } from '../relay/settings.ts'
 import { type Command, exit, Failed, Misuse } from './command.ts'
 import { adminClient, answered } from './relay-client.ts'
 
-const isObject = (given: unknown): given is object => typeof given === 'object' && given !== null && !Array.isArray(given)
+const isObject = (given: unknown): given is object =>
+  typeof given === 'object' && given !== null && !Array.isArray(given)
 /** Target's profile, as its fetch API has it; attribute names without `profile.`. Zod's own record leaves `__proto__` out. */
 const profile = z.looseObject({ profileAttributes: z.custom<Record<string, unknown>>(isObject).nullish() })
 type Held = Readonly<Record<string, { readonly value?: unknown; readonly modifiedAt?: unknown }>>
@@ -45,11 +46,16 @@ most after 24. Exit 1 where the profile is unknown or lacks something, or not al
     })
     const pcId = values['pc-id']
     const [thirdPartyId] = positionals
-    if ((pcId === undefined) === (thirdPartyId === undefined) || positionals.length > 1) throw new Misuse('name one visitor')
+    if ((pcId === undefined) === (thirdPartyId === undefined) || positionals.length > 1)
+      throw new Misuse('name one visitor')
     const visitor = pcId === undefined ? { thirdPartyId: thirdPartyId ?? '' } : { pcId }
     const client = adminClient({ env }, values.relay)
     const target = targetOf(env)
-    const { attributes, heldUntil, more, complete, unreadable } = await client.post('/admin/api/visitor', { visitor }, whereabouts)
+    const { attributes, heldUntil, more, complete, unreadable } = await client.post(
+      '/admin/api/visitor',
+      { visitor },
+      whereabouts,
+    )
     const held = await fetchProfile(target, visitor)
 
     if (held === undefined)
@@ -63,7 +69,9 @@ most after 24. Exit 1 where the profile is unknown or lacks something, or not al
     const known = new Set(attributes.map(({ name }) => name))
     const others = Object.keys(held ?? {}).filter((name) => !known.has(name)).length
     if (others > 0) out(`${others} more in Target that this relay knows nothing of`)
-    return held !== undefined && more !== true && rows.every(({ verdict }) => verdict === 'there') ? exit.ok : exit.failed
+    return held !== undefined && more !== true && rows.every(({ verdict }) => verdict === 'there')
+      ? exit.ok
+      : exit.failed
   },
 }
 
@@ -86,16 +94,20 @@ async function fetchProfile(
   { origin, clientCode, token }: Target,
   visitor: { pcId: string } | { thirdPartyId: string },
 ): Promise<Held | undefined> {
-  const path = 'pcId' in visitor ? encodeURIComponent(visitor.pcId) : `thirdPartyId/${encodeURIComponent(visitor.thirdPartyId)}`
+  const path =
+    'pcId' in visitor ? encodeURIComponent(visitor.pcId) : `thirdPartyId/${encodeURIComponent(visitor.thirdPartyId)}`
   const { status, body } = await answered(`${origin}/rest/v1/profiles/${path}?client=${clientCode}`, {
     headers: { accept: 'application/json', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
   })
   if (status === 404) return undefined
   if (status === 401 || status === 403) throw new Failed('Target does not take TARGET_TOKEN')
-  if (status !== 200) throw new Failed(`Target answered ${status}; ask again later, or check TARGET_ORIGIN and TARGET_CLIENT_CODE`)
+  if (status !== 200)
+    throw new Failed(`Target answered ${status}; ask again later, or check TARGET_ORIGIN and TARGET_CLIENT_CODE`)
   const parsed = profile.safeParse(body)
   if (!parsed.success) throw new Failed(`what ${origin} answered is no profile: check TARGET_ORIGIN`)
-  return Object.fromEntries(Object.entries(parsed.data.profileAttributes ?? {}).filter(([, attribute]) => isObject(attribute))) as Held
+  return Object.fromEntries(
+    Object.entries(parsed.data.profileAttributes ?? {}).filter(([, attribute]) => isObject(attribute)),
+  ) as Held
 }
 
 interface Row {
@@ -114,7 +126,13 @@ function rowsOf(attributes: Known, held: Held): readonly Row[] {
     return {
       name,
       verdict:
-        openAt !== undefined ? 'fate open' : waitingAt.length > 0 ? 'waits' : there === undefined || behind ? 'not seen yet' : 'there',
+        openAt !== undefined
+          ? 'fate open'
+          : waitingAt.length > 0
+            ? 'waits'
+            : there === undefined || behind
+              ? 'not seen yet'
+              : 'there',
       inTarget: there === undefined ? '-' : JSON.stringify(there.value ?? null).slice(0, shownChars),
       delivered: deliveredAt ?? '-',
       waiting: waitingAt.length === 0 ? '-' : `${waitingAt.length}, of ${waitingAt.at(-1)}`,
@@ -128,7 +146,10 @@ function* table(rows: readonly Row[]): Generator<string> {
     return
   }
   const head = ['attribute', '', 'in Target', 'delivered (its time)', 'waiting']
-  const cells = [head, ...rows.map(({ name, verdict, inTarget, delivered, waiting }) => [name, verdict, inTarget, delivered, waiting])]
+  const cells = [
+    head,
+    ...rows.map(({ name, verdict, inTarget, delivered, waiting }) => [name, verdict, inTarget, delivered, waiting]),
+  ]
   const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)))
   for (const row of cells)
     yield row

@@ -12,6 +12,7 @@ const platformLimit = /too many (subrequests|api requests by single worker invoc
  * more to KV). Nothing was started, nobody outside has failed, and all else that this invocation asks for fails alike.
  */
 export function isPlatformLimit(error: unknown): boolean {
-  for (let at = error, depth = 0; at instanceof Error && depth < 4; at = at.cause, depth++) if (platformLimit.test(at.message)) return true
+  for (let at = error, depth = 0; at instanceof Error && depth < 4; at = at.cause, depth++)
+    if (platformLimit.test(at.message)) return true
   return false
 }

@@ -93,7 +93,8 @@ function ambiguityOf(text: string): string | undefined {
       if (names === undefined || name === undefined) return notJson
       // Escapes undone: "a" and "\u0061" are one name.
       const plain = JSON.parse(name) as string
-      if (names.has(plain)) return `gives one name twice in one object (the second before character ${index + 1}): each name once`
+      if (names.has(plain))
+        return `gives one name twice in one object (the second before character ${index + 1}): each name once`
       names.add(plain)
       name = undefined
     }

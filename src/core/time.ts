@@ -5,7 +5,8 @@ export const timeForms =
   'must be a time: ISO 8601 with an offset (2026-11-24T10:00:00Z, 2026-11-24T11:00+01:00), or epoch seconds or milliseconds'
 
 /** RFC 3339, and what senders write instead: an offset without its colon or its minutes, no seconds, any fraction. */
-const isoForm = /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?(?:[Zz]|([+-])(\d{2}):?(\d{2})?)$/
+const isoForm =
+  /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?(?:[Zz]|([+-])(\d{2}):?(\d{2})?)$/
 /** Seconds up to the year 5138; as milliseconds it is the spring of 1973, when nobody sent events. */
 const leastMs = 100_000_000_000
 /** The end of the year 9999, the last that ISO 8601 has. Microseconds and nanoseconds of our days are far behind it. */
@@ -22,15 +23,18 @@ export function readTime(given: unknown): number | undefined {
 
 /** Epoch milliseconds of a time in ISO 8601; undefined where it is none, or names no moment: a local time, the 30th of February. */
 export function readIsoTime(text: string): number | undefined {
-  const [matched, year, month, day, hour, minute, second = '0', fraction = '', sign, hours = '0', minutes = '0'] = isoForm.exec(text) ?? []
+  const [matched, year, month, day, hour, minute, second = '0', fraction = '', sign, hours = '0', minutes = '0'] =
+    isoForm.exec(text) ?? []
   if (matched === undefined) return undefined
   const dayMs = Date.UTC(Number(year), Number(month) - 1, Number(day))
   // The calendar moves on what it does not have.
   if (!new Date(dayMs).toISOString().startsWith(matched.slice(0, 10))) return undefined
   // 60 is a leap second. The day ends at 24:00.
-  const clockMs = (Number(hour) * 60 + Number(minute)) * 60_000 + Number(second) * 1_000 + Number(fraction.slice(0, 3).padEnd(3, '0'))
+  const clockMs =
+    (Number(hour) * 60 + Number(minute)) * 60_000 + Number(second) * 1_000 + Number(fraction.slice(0, 3).padEnd(3, '0'))
   const offsetMs = (Number(hours) * 60 + Number(minutes)) * 60_000
-  if (Number(minute) > 59 || Number(second) > 60 || clockMs > 86_401_000 || Number(hours) > 23 || Number(minutes) > 59) return undefined
+  if (Number(minute) > 59 || Number(second) > 60 || clockMs > 86_401_000 || Number(hours) > 23 || Number(minutes) > 59)
+    return undefined
   return dayMs + clockMs - (sign === '-' ? -offsetMs : offsetMs)
 }
 

@@ -95,7 +95,9 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
         if (error instanceof Stop) throw error
         log('flush_stopped', { reason, error: errorName(error) })
         if (error instanceof ForeignStore) throw new Stop('foreign_store')
-        throw new Stop(isPlatformLimit(error) ? (reason === 'backlog_unavailable' ? 'operations' : 'subrequests') : reason)
+        throw new Stop(
+          isPlatformLimit(error) ? (reason === 'backlog_unavailable' ? 'operations' : 'subrequests') : reason,
+        )
       }
     },
     elapsedMs: () => tickMs() - startedMs,
@@ -110,7 +112,8 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
 
   async function lease(): Promise<void> {
     const askedAtMs = tickMs()
-    if (!(await budget.ask('ledger_unavailable', () => ledger.lease('flush', holder, leaseMs)))) throw new Stop('leased')
+    if (!(await budget.ask('ledger_unavailable', () => ledger.lease('flush', holder, leaseMs))))
+      throw new Stop('leased')
     leasedAtMs = askedAtMs
   }
 }

@@ -40,7 +40,10 @@ import { placeMemo, readPlace, walkBacklog, writePlace } from './ring.ts'
 
 export interface FlushParts extends BudgetParts {
   readonly door: Door
-  readonly ledger: Pick<Ledger, 'settle' | 'firstStamps' | 'lease' | 'release' | 'recall' | 'remember' | 'summary' | 'check'>
+  readonly ledger: Pick<
+    Ledger,
+    'settle' | 'firstStamps' | 'lease' | 'release' | 'recall' | 'remember' | 'summary' | 'check'
+  >
   readonly backlog: Backlog
   readonly random: Random
   /** Entries deferred without contact to the ledger wait this long. */
@@ -177,7 +180,10 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   }
 
   /** Answers what is to be asked about once more in this run. */
-  async function flushGroups(groups: readonly Group[], under: (group: Group) => Promise<Group>): Promise<readonly Group[]> {
+  async function flushGroups(
+    groups: readonly Group[],
+    under: (group: Group) => Promise<Group>,
+  ): Promise<readonly Group[]> {
     const again: Group[] = []
     let chunk: MergedGroup[] = []
     for (const group of groups) {
@@ -237,7 +243,10 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
       const calls = passages.reduce((sum, passage) => sum + passage.calls, 0)
       report.merged += Math.max(0, group.entries.length - 1)
       if (calls > 0) report.callsSaved += Math.max(0, group.entries.length - calls)
-      if (stop === undefined && passages.some(({ attributes }) => attributes.some(({ fate }) => fate === 'refused_together')))
+      if (
+        stop === undefined &&
+        passages.some(({ attributes }) => attributes.some(({ fate }) => fate === 'refused_together'))
+      )
         stop = await stopOf(() => takeApart(group, standings, passages))
       if (stop === undefined) stop = await stopOf(() => passNext(group, standings, passages))
       for (const entry of group.entries) await cleanUp(entry, standings.get(entry.key) ?? new Map(), passages)
@@ -253,9 +262,15 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
    * A merged call that Target refused: each event alone, the oldest first, one call each, so that one bad event does not
    * condemn its neighbours, and a loser does not leave with a refused winner. Adds what passed to `passages`.
    */
-  async function takeApart(group: Group, standings: ReadonlyMap<string, Standings>, passages: Passage[]): Promise<void> {
+  async function takeApart(
+    group: Group,
+    standings: ReadonlyMap<string, Standings>,
+    passages: Passage[],
+  ): Promise<void> {
     const refused = new Set(
-      [...standings.values()].flatMap((byName) => [...byName].flatMap(([name, { fate }]) => (fate === 'refused_together' ? [name] : []))),
+      [...standings.values()].flatMap((byName) =>
+        [...byName].flatMap(([name, { fate }]) => (fate === 'refused_together' ? [name] : [])),
+      ),
     )
     const oldestFirst = [...group.entries].sort((a, b) => (a.entry.stamp < b.entry.stamp ? -1 : 1))
     for (const kept of oldestFirst) {
@@ -306,7 +321,9 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
       if (dead.length > 0) {
         const reason = deadReason(dead.flatMap(({ name }) => standings.get(name)?.fate ?? []))
         const names = new Set(dead.map(({ name }) => name))
-        const about = passages.filter(({ attributes }) => attributes.some(({ name, stamp }) => names.has(name) && stamp === entry.stamp))
+        const about = passages.filter(({ attributes }) =>
+          attributes.some(({ name, stamp }) => names.has(name) && stamp === entry.stamp),
+        )
         const refusal = about.findLast((passage) => passage.refusal !== undefined)?.refusal
         await backlog.bury({
           reason,
@@ -336,7 +353,9 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     const fates = new Set(passages.flatMap(({ attributes }) => attributes.map(({ fate }) => fate)))
     if (fates.has('paused')) throw new Stop('paused')
     // A yes has closed the breaker, whatever it was about.
-    shut = fates.has('sent_delivered') ? undefined : (passages.find(({ shutTraits }) => shutTraits !== undefined)?.shutTraits ?? shut)
+    shut = fates.has('sent_delivered')
+      ? undefined
+      : (passages.find(({ shutTraits }) => shutTraits !== undefined)?.shutTraits ?? shut)
     if (shut?.length === 0) throw new Stop('target_unavailable')
     if (fates.has('quota')) {
       if (retryAtMs.length > 0) report.retryAtMs = Math.min(...retryAtMs)

@@ -84,7 +84,10 @@ export function firstStamps(groups: readonly Group[], ask: Ledger['firstStamps']
     }
     return {
       ...group,
-      entries: entries.map(({ key, entry }) => ({ key, entry: { ...entry, stamp: earliest.get(eventName(entry))?.stamp ?? entry.stamp } })),
+      entries: entries.map(({ key, entry }) => ({
+        key,
+        entry: { ...entry, stamp: earliest.get(eventName(entry))?.stamp ?? entry.stamp },
+      })),
     }
   }
 }
@@ -122,7 +125,9 @@ export function askedAgain(group: Group, passages: readonly Passage[], closed: b
   if (shut !== undefined && closed) return [group]
   const open = without(group, shut)
   if (shut === undefined || open === undefined || group.entries.length === 1) return undefined
-  return open.entries.length < group.entries.length ? [open] : open.entries.map((entry) => ({ ...group, entries: [entry] }))
+  return open.entries.length < group.entries.length
+    ? [open]
+    : open.entries.map((entry) => ({ ...group, entries: [entry] }))
 }
 
 /** Per attribute the newest of all entries, in attempts of bounded size. */
@@ -148,14 +153,18 @@ export function attemptsOf(group: Group, attributes: readonly StampedAttribute[]
  * not passed is missing.
  */
 export function standingsOf(group: Group, passages: readonly Passage[]): ReadonlyMap<string, Standings> {
-  const winners = new Map(passages.flatMap(({ attributes }) => attributes.map((attribute) => [attribute.name, attribute])))
+  const winners = new Map(
+    passages.flatMap(({ attributes }) => attributes.map((attribute) => [attribute.name, attribute])),
+  )
   return new Map(
     group.entries.map(({ key, entry }) => [
       key,
       new Map(
         entry.attributes.flatMap(({ name }) => {
           const winner = winners.get(name)
-          return winner === undefined ? [] : [[name, { fate: winner.fate, loser: winner.stamp !== entry.stamp }] as const]
+          return winner === undefined
+            ? []
+            : [[name, { fate: winner.fate, loser: winner.stamp !== entry.stamp }] as const]
         }),
       ),
     ]),
@@ -173,10 +182,15 @@ export function nextNewest({ entries }: Group, standings: ReadonlyMap<string, St
 }
 
 /** Puts those in their place that lost to what was set aside. */
-export function standNext({ entries }: Group, standings: ReadonlyMap<string, Standings>, passages: readonly Passage[]): void {
+export function standNext(
+  { entries }: Group,
+  standings: ReadonlyMap<string, Standings>,
+  passages: readonly Passage[],
+): void {
   for (const { name, stamp, fate } of passages.flatMap(({ attributes }) => attributes))
     for (const { key, entry } of entries)
-      if (lostToDead(standings.get(key)?.get(name))) standings.get(key)?.set(name, { fate, loser: stamp !== entry.stamp })
+      if (lostToDead(standings.get(key)?.get(name)))
+        standings.get(key)?.set(name, { fate, loser: stamp !== entry.stamp })
 }
 
 function lostToDead(at: Standing | undefined): boolean {

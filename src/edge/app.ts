@@ -47,7 +47,8 @@ export interface AppParts {
 type Log = (event: string, details?: Readonly<Record<string, string | number>>) => void
 
 /** What `/admin/api` can do. */
-export interface Operator extends Pick<Ledger, 'usage' | 'pause' | 'restate' | 'confirmClock' | 'moveOut' | 'moveIn' | 'restored'> {
+export interface Operator
+  extends Pick<Ledger, 'usage' | 'pause' | 'restate' | 'confirmClock' | 'moveOut' | 'moveIn' | 'restored'> {
   /** Names `HASH_KEY` without telling it: under another one, a ledger's state means nothing. */
   hashKeyName(): Promise<string>
   /** One run; its report. */

@@ -80,7 +80,11 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
     log,
   })
   const limits: Limits = { ...defaultLimits, ...parts.limits }
-  const wire: Wire = { method: settings.targetMethod, origin: settings.targetOrigin, clientCode: settings.targetClientCode }
+  const wire: Wire = {
+    method: settings.targetMethod,
+    origin: settings.targetOrigin,
+    clientCode: settings.targetClientCode,
+  }
   const target = httpTarget({
     ...(settings.targetToken === undefined ? {} : { token: settings.targetToken }),
     timeoutMs: settings.targetTimeoutMs,
@@ -157,7 +161,14 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
     unproven: createUnproven({ clock, memory: memory.unproven, log, count }),
   })
   const testify = () => ledger.check().catch((error) => log('witness_not_told', { error: errorName(error) }))
-  return { app, operator, ready: ready.fresh, remap: createRemap({ backlog, deliver, map: mapAgain }), testify, flush: run }
+  return {
+    app,
+    operator,
+    ready: ready.fresh,
+    remap: createRemap({ backlog, deliver, map: mapAgain }),
+    testify,
+    flush: run,
+  }
 
   async function quarantine(dead: DeadLetter): Promise<string> {
     const key = await backlog.bury(dead)
@@ -168,10 +179,15 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
 
   /** What no admission carries. */
   function count(counters: Counters): void {
-    parts.background(ledger.settle([], counters).catch((error) => log('settle_failed', { tries: 1, error: errorName(error) })))
+    parts.background(
+      ledger.settle([], counters).catch((error) => log('settle_failed', { tries: 1, error: errorName(error) })),
+    )
   }
 
-  async function mapAgain({ source: name, raw, eventId }: DeadLetter & { raw: string }, arrivalMs: number): Promise<Reading> {
+  async function mapAgain(
+    { source: name, raw, eventId }: DeadLetter & { raw: string },
+    arrivalMs: number,
+  ): Promise<Reading> {
     const source = parts.sources.find((candidate) => candidate.name === name)
     if (source === undefined) return { ok: false, reason: `there is no source ${name}` }
     const parsed = parseEvent(source.format, new TextEncoder().encode(raw))

@@ -73,7 +73,10 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   return composeRelay({
     settings,
     sources,
-    ledger: withDeadline(openLedger({ settings, storage, random, log }), settings.ledgerTimeoutMs, clock, { background, log }),
+    ledger: withDeadline(openLedger({ settings, storage, random, log }), settings.ledgerTimeoutMs, clock, {
+      background,
+      log,
+    }),
     backlog: storage.backlog(await createSeal(settings.backlogKeys, randomBytes, mark)),
     clock,
     random,
@@ -89,7 +92,12 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
 }
 
 /** The ledger that the settings name, watched by the storage's witness; nothing bounds how long it takes. */
-export function openLedger({ settings, storage, random = systemRandom, log = logLine }: Omit<RelayOptions, 'sources'>): Ledger {
+export function openLedger({
+  settings,
+  storage,
+  random = systemRandom,
+  log = logLine,
+}: Omit<RelayOptions, 'sources'>): Ledger {
   if (settings.upstash === undefined) return storage.embeddedLedger(settings)
   const store = upstashLedger({
     ...settings.upstash,

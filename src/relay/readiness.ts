@@ -99,7 +99,9 @@ export function createReady({ settings, sources, ledger, backlog, clock, memory 
         ...(ledgerError === undefined ? {} : { ledgerError }),
         ...(atMs === undefined ? {} : { lastFlushAt: new Date(atMs).toISOString() }),
         ...(usage === undefined ? {} : { quotaUsed: usage.used, quotaLimit: usage.limit }),
-        ...(breaker === undefined ? {} : { breaker: breaker.cause, breakerSince: new Date(breaker.sinceMs).toISOString() }),
+        ...(breaker === undefined
+          ? {}
+          : { breaker: breaker.cause, breakerSince: new Date(breaker.sinceMs).toISOString() }),
         ...(secretProblems.length === 0 ? {} : { sources: secretProblems.join('; ') }),
         ...(leads.length === 0 ? {} : { clocksAhead: leads.map(([source, ms]) => `${source} ${ms} ms`).join(', ') }),
         ...(usage?.health.paused === true ? { paused: 'yes' } : {}),
@@ -129,7 +131,9 @@ function told(error: unknown): string {
 function readAtMs(text: string | undefined): number | undefined {
   try {
     const run: unknown = JSON.parse(text ?? 'null')
-    return typeof run === 'object' && run !== null && 'atMs' in run && typeof run.atMs === 'number' ? run.atMs : undefined
+    return typeof run === 'object' && run !== null && 'atMs' in run && typeof run.atMs === 'number'
+      ? run.atMs
+      : undefined
   } catch {
     return undefined
   }

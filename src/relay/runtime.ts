@@ -5,7 +5,13 @@ export type RuntimeName = 'workers' | 'node' | 'deno' | 'bun'
 
 const globals = globalThis as { Deno?: unknown; Bun?: unknown; WebSocketPair?: unknown }
 export const runtimeName: RuntimeName =
-  globals.Deno !== undefined ? 'deno' : globals.Bun !== undefined ? 'bun' : globals.WebSocketPair !== undefined ? 'workers' : 'node'
+  globals.Deno !== undefined
+    ? 'deno'
+    : globals.Bun !== undefined
+      ? 'bun'
+      : globals.WebSocketPair !== undefined
+        ? 'workers'
+        : 'node'
 
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -21,7 +27,8 @@ export const systemClock: Clock = {
 }
 
 export const systemRandom: Random = {
-  hex: (bytes) => Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, '0')).join(''),
+  hex: (bytes) =>
+    Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, '0')).join(''),
   fraction: () => Math.random(),
 }
 

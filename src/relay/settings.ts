@@ -87,7 +87,11 @@ const fraction = (max: number, fallback: number) =>
     .string()
     .optional()
     .transform((text) =>
-      text === undefined || text === '' ? fallback : /^(0|0?\.\d+|0\.\d+)$/.test(text.trim()) ? Number(text) : Number.NaN,
+      text === undefined || text === ''
+        ? fallback
+        : /^(0|0?\.\d+|0\.\d+)$/.test(text.trim())
+          ? Number(text)
+          : Number.NaN,
     )
     .refine((value) => value >= 0 && value <= max, `must be a number from 0 to ${max}`)
 
@@ -104,16 +108,22 @@ const list = z
     if (text === undefined || text === '') return []
     const items = text.startsWith('[') ? jsonItems(text) : text.split(',').map((item) => item.trim())
     if (items === undefined)
-      context.addIssue('begins with [ and is no JSON list of texts: write ["…","…"], or without the bracket, with commas between')
+      context.addIssue(
+        'begins with [ and is no JSON list of texts: write ["…","…"], or without the bracket, with commas between',
+      )
     else if (items.includes(''))
-      context.addIssue('has an empty item: remove the extra comma, or write a JSON list, ["…","…"], where a secret holds a comma')
+      context.addIssue(
+        'has an empty item: remove the extra comma, or write a JSON list, ["…","…"], where a secret holds a comma',
+      )
     return items ?? []
   })
 
 function jsonItems(text: string): readonly string[] | undefined {
   try {
     const items: unknown = JSON.parse(text)
-    return Array.isArray(items) && items.every((item) => typeof item === 'string') ? items.map((item) => item.trim()) : undefined
+    return Array.isArray(items) && items.every((item) => typeof item === 'string')
+      ? items.map((item) => item.trim())
+      : undefined
   } catch {
     return undefined
   }
@@ -127,7 +137,9 @@ function tokenProblem(token: string): string | undefined {
 
 /** Which of several it is, and what may have cut it in two. */
 function perItem(index: number, count: number): string {
-  return count === 1 ? '' : `, and item ${index + 1} of ${count} does not (a secret that holds a comma goes into a JSON list: ["…"])`
+  return count === 1
+    ? ''
+    : `, and item ${index + 1} of ${count} does not (a secret that holds a comma goes into a JSON list: ["…"])`
 }
 
 const origin = optional.refine(
@@ -144,7 +156,10 @@ const format = z.object({
   TARGET_TOKEN: optional,
   TARGET_METHOD: z.enum(['post', 'auto', 'get'], 'must be post, auto or get').default('post'),
   TARGET_STRICT_ANSWER: z.enum(['0', '1'], 'must be 0 or 1').default('1'),
-  TARGET_TOKEN_EXPIRES_AT: optional.refine((text) => text === undefined || !Number.isNaN(Date.parse(text)), 'must be an ISO 8601 time'),
+  TARGET_TOKEN_EXPIRES_AT: optional.refine(
+    (text) => text === undefined || !Number.isNaN(Date.parse(text)),
+    'must be an ISO 8601 time',
+  ),
   TARGET_TIMEOUT_MS: whole(100, maxTargetTimeoutMs, 5_000),
   ANSWER_DEADLINE_MS: whole(100, 25_000, 2_500),
   OUTAGE_SETTLE_MS: wholeOrNone(0, dayMs),
@@ -186,7 +201,9 @@ const format = z.object({
       const [, id = '', text = ''] = /^([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/]+={0,2})$/.exec(item) ?? []
       const bytes = text.length % 4 === 0 ? Uint8Array.from(atob(text), (char) => char.charCodeAt(0)) : new Uint8Array()
       if (bytes.byteLength !== keyBytes)
-        context.addIssue(`must be a ring of id:base64 keys, each of ${keyBytes} bytes, separated by commas; the first encrypts`)
+        context.addIssue(
+          `must be a ring of id:base64 keys, each of ${keyBytes} bytes, separated by commas; the first encrypts`,
+        )
       // What one of them encrypted would be decrypted with the other, and read as damaged.
       else if (items.filter((other) => other.startsWith(`${id}:`)).length > 1)
         context.addIssue('has two keys of one id: each needs its own')
@@ -195,7 +212,10 @@ const format = z.object({
   ),
   HASH_KEY: z
     .string(`is required: a secret of ${minHashKeyBytes} bytes or more`)
-    .refine((text) => new TextEncoder().encode(text).byteLength >= minHashKeyBytes, `must have ${minHashKeyBytes} bytes or more`),
+    .refine(
+      (text) => new TextEncoder().encode(text).byteLength >= minHashKeyBytes,
+      `must have ${minHashKeyBytes} bytes or more`,
+    ),
 })
 
 export type ParsedSettings =
@@ -204,7 +224,9 @@ export type ParsedSettings =
 
 /** @param env names and values, as a Worker's `env` or `process.env` has them; bindings among them are passed over */
 export function parseSettings(env: Readonly<Record<string, unknown>>): ParsedSettings {
-  const texts = Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (isText(value) ? [[name, String(value).trim()]] : [])))
+  const texts = Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) => (isText(value) ? [[name, String(value).trim()]] : [])),
+  )
   const parsed = format.safeParse(texts)
   const problems = parsed.success ? [] : parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`)
   const hookSecrets = new Map<string, readonly string[]>()
@@ -224,7 +246,9 @@ export function parseSettings(env: Readonly<Record<string, unknown>>): ParsedSet
   const url = texts['UPSTASH_REDIS_REST_URL'] ?? ''
   const token = texts['UPSTASH_REDIS_REST_TOKEN'] ?? ''
   if ((url === '') !== (token === ''))
-    problems.push(`${url === '' ? 'UPSTASH_REDIS_REST_URL' : 'UPSTASH_REDIS_REST_TOKEN'} is missing: set both, or neither`)
+    problems.push(
+      `${url === '' ? 'UPSTASH_REDIS_REST_URL' : 'UPSTASH_REDIS_REST_TOKEN'} is missing: set both, or neither`,
+    )
   const times = parsed.success ? timesOf(parsed.data) : undefined
   if (parsed.success && times !== undefined)
     problems.push(...contradictions({ ...parsed.data, ...times }), ...sharedSecrets(parsed.data, hookSecrets))
@@ -239,7 +263,9 @@ export function parseSettings(env: Readonly<Record<string, unknown>>): ParsedSet
       ...(given.TARGET_TOKEN === undefined ? {} : { targetToken: given.TARGET_TOKEN }),
       targetMethod: given.TARGET_METHOD,
       targetStrictAnswer: given.TARGET_STRICT_ANSWER === '1',
-      ...(given.TARGET_TOKEN_EXPIRES_AT === undefined ? {} : { targetTokenExpiresAtMs: Date.parse(given.TARGET_TOKEN_EXPIRES_AT) }),
+      ...(given.TARGET_TOKEN_EXPIRES_AT === undefined
+        ? {}
+        : { targetTokenExpiresAtMs: Date.parse(given.TARGET_TOKEN_EXPIRES_AT) }),
       targetTimeoutMs: given.TARGET_TIMEOUT_MS,
       answerDeadlineMs: given.ANSWER_DEADLINE_MS,
       outageSettleMs: times.OUTAGE_SETTLE_MS,
@@ -284,7 +310,12 @@ function timesOf(given: Given): Times {
 
 /** Values that are good alone, and together would break a promise: each is told with the reason. */
 function contradictions(given: Omit<Given, keyof Times> & Times): readonly string[] {
-  const { TARGET_TIMEOUT_MS: targetMs, LEDGER_TIMEOUT_MS: ledgerMs, OUTAGE_SETTLE_MS: settleMs, QUOTA_WINDOW_MS: windowMs } = given
+  const {
+    TARGET_TIMEOUT_MS: targetMs,
+    LEDGER_TIMEOUT_MS: ledgerMs,
+    OUTAGE_SETTLE_MS: settleMs,
+    QUOTA_WINDOW_MS: windowMs,
+  } = given
   const flightMs = youngMs(targetMs)
   const retentionMs = given.RETENTION_HOURS * 3_600_000
   const behindMs = startWithinMs + targetMs + 2 * ledgerMs
@@ -309,8 +340,14 @@ function contradictions(given: Omit<Given, keyof Times> & Times): readonly strin
       `OUTAGE_SETTLE_MS must be ${flightMs + ledgerMs} or more with TARGET_TIMEOUT_MS ${targetMs} and LEDGER_TIMEOUT_MS ${ledgerMs}: so long may an admission without an answer be under way`,
     ],
     [settleMs >= retentionMs, 'OUTAGE_SETTLE_MS must be shorter than RETENTION_HOURS, or what waits for it expires'],
-    [given.FLUSH_EVERY_MS >= retentionMs, 'FLUSH_EVERY_MS must be shorter than RETENTION_HOURS, or what waits for it expires'],
-    [ledgerMs > given.ANSWER_DEADLINE_MS, 'LEDGER_TIMEOUT_MS must be at most ANSWER_DEADLINE_MS: an answer waits for the ledger first'],
+    [
+      given.FLUSH_EVERY_MS >= retentionMs,
+      'FLUSH_EVERY_MS must be shorter than RETENTION_HOURS, or what waits for it expires',
+    ],
+    [
+      ledgerMs > given.ANSWER_DEADLINE_MS,
+      'LEDGER_TIMEOUT_MS must be at most ANSWER_DEADLINE_MS: an answer waits for the ledger first',
+    ],
     [
       behindMs > behindAnswerMs,
       `TARGET_TIMEOUT_MS and twice LEDGER_TIMEOUT_MS must be ${behindAnswerMs - startWithinMs} together at most: a Worker lives ${behindAnswerMs / 1_000} s behind its answer, and a call must be settled by then`,
@@ -329,7 +366,8 @@ function sharedSecrets(given: Given, hookSecrets: ReadonlyMap<string, readonly s
   const lanes = new Map<string, string>()
   const problems: string[] = []
   for (const { token, lane } of given.API_TOKENS) {
-    if ((lanes.get(token) ?? lane) !== lane) problems.push('API_TOKENS grants one token two lanes: give each lane a token of its own')
+    if ((lanes.get(token) ?? lane) !== lane)
+      problems.push('API_TOKENS grants one token two lanes: give each lane a token of its own')
     lanes.set(token, lane)
   }
   // `label:secret` and `user:password` are the secret behind the colon, too. Sources may share one: an app of a vendor
@@ -345,7 +383,8 @@ function sharedSecrets(given: Given, hookSecrets: ReadonlyMap<string, readonly s
   ]
   for (const [index, [name, secrets]] of purposes.entries())
     for (const [other, others] of [...purposes.slice(index + 1), ...ofSources])
-      if (secrets.some((secret) => others.includes(secret))) problems.push(`${other} holds the same secret as ${name}: each needs its own`)
+      if (secrets.some((secret) => others.includes(secret)))
+        problems.push(`${other} holds the same secret as ${name}: each needs its own`)
   return [...new Set(problems)]
 }
 
@@ -374,6 +413,10 @@ function isOrigin(text: string): boolean {
   const { protocol, hostname, pathname, search, hash, username } = new URL(text)
   const loopback = hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
   return (
-    pathname === '/' && search === '' && hash === '' && username === '' && (protocol === 'https:' || (protocol === 'http:' && loopback))
+    pathname === '/' &&
+    search === '' &&
+    hash === '' &&
+    username === '' &&
+    (protocol === 'https:' || (protocol === 'http:' && loopback))
   )
 }

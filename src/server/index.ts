@@ -136,7 +136,9 @@ export function openStorage({ relayDb }: Settings, log: ServerLog) {
   try {
     return sqliteStorage(relayDb, { log })
   } catch (error) {
-    throw new SettingsError([`RELAY_DB ${relayDb}: ${error instanceof Error ? error.message : 'cannot be opened'}`], { cause: error })
+    throw new SettingsError([`RELAY_DB ${relayDb}: ${error instanceof Error ? error.message : 'cannot be opened'}`], {
+      cause: error,
+    })
   }
 }
 
@@ -154,7 +156,12 @@ export async function serveUntilStopped(options: ServerOptions): Promise<boolean
   return server.stop()
 }
 
-async function keepFlushing(relay: Pick<Relay, 'flush'>, everyMs: number, stopping: AbortSignal, log: ServerLog): Promise<void> {
+async function keepFlushing(
+  relay: Pick<Relay, 'flush'>,
+  everyMs: number,
+  stopping: AbortSignal,
+  log: ServerLog,
+): Promise<void> {
   while (everyMs > 0 && !stopping.aborted) {
     await sleep(everyMs, undefined, { signal: stopping }).catch(() => undefined)
     if (stopping.aborted) return

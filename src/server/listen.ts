@@ -63,7 +63,8 @@ export async function listen(handler: Handler, { host, port }: ListenOptions): P
       idleTimeout: bunIdleSeconds,
       // What went wrong is told to nobody outside.
       development: false,
-      fetch: (request) => handler(URL.canParse(request.url) ? request : new Request(`http://${unnamedHost}${request.url}`, request)),
+      fetch: (request) =>
+        handler(URL.canParse(request.url) ? request : new Request(`http://${unnamedHost}${request.url}`, request)),
     })
     return { url: at(server.port), close: () => server.stop() }
   }

@@ -43,7 +43,13 @@ export function sqliteStorage(file: string, { log = logLine }: { log?: RelayPart
   const memory = newEpochMemory()
   return {
     embeddedLedger: (settings) =>
-      watchedLedger(sqlLedger(sql, ledgerSettings(settings), systemClock), { witness, memory, alone: true, random: systemRandom, log }),
+      watchedLedger(sqlLedger(sql, ledgerSettings(settings), systemClock), {
+        witness,
+        memory,
+        alone: true,
+        random: systemRandom,
+        log,
+      }),
     witness,
     memory,
     relayMemory: newRelayMemory(),

@@ -13,7 +13,8 @@ import { sqlWatched } from '../support/ledger.ts'
 const sizes = [1, 10, 100, 1_000]
 const startMs = 1_790_000_000_000
 const random = seededRandom(1)
-const attributes = (count: number) => Array.from({ length: count }, (_, n) => ({ name: `attribute-${n}`, value: `a value & more, ${n} €` }))
+const attributes = (count: number) =>
+  Array.from({ length: count }, (_, n) => ({ name: `attribute-${n}`, value: `a value & more, ${n} €` }))
 const stamp = (n: number) => makeStamp(startMs + n, startMs, random.hex(8))
 const ledger = sqlWatched(
   nodeSqlite(new DatabaseSync(':memory:')),
@@ -40,7 +41,11 @@ const work: Record<string, (size: number) => () => unknown> = {
   'codec, attributes': (size) => {
     const given = attributes(size)
     return () =>
-      encodeCalls({ thirdPartyId: '123456' }, given, { method: 'post', origin: 'https://demo.tt.omtrdc.net', clientCode: 'demo' })
+      encodeCalls({ thirdPartyId: '123456' }, given, {
+        method: 'post',
+        origin: 'https://demo.tt.omtrdc.net',
+        clientCode: 'demo',
+      })
   },
   'merge, entries of one visitor': (size) => {
     const updates = Array.from({ length: size }, (_, n) => ({ stamp: stamp(n), attributes: attributes(5) }))

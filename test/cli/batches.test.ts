@@ -99,7 +99,12 @@ describe('the pace', () => {
 
 describe('a batch', () => {
   it('is sent again under the same ids until it is taken, and Retry-After is honoured', async () => {
-    using made = await relay([() => [503, {}, { 'retry-after': '7' }], () => [500, {}], () => [409, {}], all('submitted')])
+    using made = await relay([
+      () => [503, {}, { 'retry-after': '7' }],
+      () => [500, {}],
+      () => [409, {}],
+      all('submitted'),
+    ])
     await made.batches.start([row(1), row(2)])
     await made.batches.over()
     expect(made.slept).toEqual([7_000, 2_000, 4_000])
@@ -179,7 +184,11 @@ describe('a batch', () => {
   })
 
   it('a wait is never shorter than the relay asks, never longer than it is waited for, and never nothing', async () => {
-    using made = await relay([() => [503, {}, { 'retry-after': '100' }], () => [503, {}, { 'retry-after': '-5' }], () => [503, {}]])
+    using made = await relay([
+      () => [503, {}, { 'retry-after': '100' }],
+      () => [503, {}, { 'retry-after': '-5' }],
+      () => [503, {}],
+    ])
     await made.batches.start([row(1)])
     await made.batches.over()
     expect(made.slept).toEqual([100_000, 2_000, 4_000, 8_000, 6_000])

@@ -43,7 +43,9 @@ const startRelay = (given: Readonly<Record<string, FakeAnswer>> = {}) =>
       '/admin/api/ledger/state': state,
       '/admin/api/visitor': known,
       '/rest/v1/profiles/thirdPartyId/1': profile,
-      '/v1/updates': { results: body === '' ? [] : (JSON.parse(body) as { updates: [] }).updates?.map(() => ({ status: 'submitted' })) },
+      '/v1/updates': {
+        results: body === '' ? [] : (JSON.parse(body) as { updates: [] }).updates?.map(() => ({ status: 'submitted' })),
+      },
     }
     return given[at] ?? (at in usual ? { body: usual[at] } : { status: 404 })
   })
@@ -75,7 +77,8 @@ const running = (args: readonly string[], env: Record<string, string>, stdout: '
 async function ended(child: ReturnType<typeof running>): Promise<Process> {
   const closed = new Promise<[number | null, string | null]>((resolve) => child.on('close', (...how) => resolve(how)))
   // Where a test closed it there is nothing to read.
-  const all = async (from: typeof child.stdout) => (from === null || from.destroyed ? '' : await text(from).catch(() => ''))
+  const all = async (from: typeof child.stdout) =>
+    from === null || from.destroyed ? '' : await text(from).catch(() => '')
   const [out, err] = await Promise.all([all(child.stdout), all(child.stderr)])
   const [status, signal] = await closed
   return { status: status ?? -1, signal, out, err: err.trim() }
@@ -127,7 +130,12 @@ const cases: readonly Case[] = [
   ['map', 1, 'an event that does not fit', (cli) => cli(['map', 'loan', file('{"loan":1}')])],
   ['map', 2, 'a directory', (cli) => cli(['map', 'loan', folder])],
   ['lint', 0, 'the examples', (cli) => cli(['lint'])],
-  ['lint', 1, 'bad sources', async (cli) => ({ ...(await cli(['lint', '--sources', bad])), err: 'lint: in its results' })],
+  [
+    'lint',
+    1,
+    'bad sources',
+    async (cli) => ({ ...(await cli(['lint', '--sources', bad])), err: 'lint: in its results' }),
+  ],
   ['lint', 2, 'no sources', (cli) => cli(['lint', '--sources', 'nowhere.ts'])],
   ['send', 0, 'all taken', (cli) => ask(cli, ['send', file(rows)])],
   ['send', 1, 'a row that is refused', (cli) => ask(cli, ['send', file('batch=thirdPartyId,tier\n1,%zz\n')])],
@@ -142,7 +150,12 @@ const cases: readonly Case[] = [
   ],
   ['send', 2, 'a directory', (cli) => ask(cli, ['send', folder])],
   ['verify', 0, 'all there', (cli) => ask(cli, ['verify', '1'])],
-  ['verify', 1, 'no such profile', async (cli) => ({ ...(await ask(cli, ['verify', '2'])), err: 'verify: in its results' })],
+  [
+    'verify',
+    1,
+    'no such profile',
+    async (cli) => ({ ...(await ask(cli, ['verify', '2'])), err: 'verify: in its results' }),
+  ],
   ...(
     [
       ['a page', { body: '<html>' }],
@@ -190,7 +203,12 @@ const cases: readonly Case[] = [
   ],
   ['status', 1, 'a page', (cli) => ask(cli, ['status'], { '/admin/api/status': { body: '<html>' } })],
   ['status', 1, 'half an answer', (cli) => ask(cli, ['status'], { '/admin/api/status': { body: { used: 1 } } })],
-  ['status', 1, 'a time that is none', (cli) => ask(cli, ['status'], { '/admin/api/status': { body: { ...usage, nextFreeAtMs: 1e300 } } })],
+  [
+    'status',
+    1,
+    'a time that is none',
+    (cli) => ask(cli, ['status'], { '/admin/api/status': { body: { ...usage, nextFreeAtMs: 1e300 } } }),
+  ],
   [
     'status',
     1,
@@ -198,7 +216,12 @@ const cases: readonly Case[] = [
     (cli) => ask(cli, ['status'], { '/readyz': { status: 503, body: { title: 'Settings are missing' } } }),
   ],
   ['status', 2, 'a token that no header can carry', (cli) => ask(cli, ['status'], {}, { ADMIN_TOKEN: 'a\nb' })],
-  ['ledger', 0, 'an export', async (cli) => ({ ...(await ask(cli, ['ledger', 'export', pathOf(), '--wait-ms', '0'])), err: '' })],
+  [
+    'ledger',
+    0,
+    'an export',
+    async (cli) => ({ ...(await ask(cli, ['ledger', 'export', pathOf(), '--wait-ms', '0'])), err: '' }),
+  ],
   [
     'ledger',
     1,
@@ -265,7 +288,11 @@ describe('the exit code', () => {
     [['sned'], exit.misused, /^$/, /^there is no command sned\n/],
     [['status', '--nonsense'], exit.misused, /^$/, /^status: [^\n]*--nonsense[^\n]*$/],
   ] as const)('of %j is %i', { timeout: 60_000 }, async (args, code, out, err) => {
-    expect(await spawned(args)).toMatchObject({ status: code, out: expect.stringMatching(out), err: expect.stringMatching(err) })
+    expect(await spawned(args)).toMatchObject({
+      status: code,
+      out: expect.stringMatching(out),
+      err: expect.stringMatching(err),
+    })
   })
 })
 

@@ -23,7 +23,11 @@ const file = (content: string) => {
 const nowMs = Date.now()
 const stamp = `t${nowMs}${nowMs}${'0'.repeat(16)}`
 const none: MovedState = { units: [], visitors: [], events: [] }
-const visitor = (hash: string, name = 'tier') => ({ hash, registers: [{ name, done: stamp, open: [] }], keptUntilMs: nowMs + 1 })
+const visitor = (hash: string, name = 'tier') => ({
+  hash,
+  registers: [{ name, done: stamp, open: [] }],
+  keptUntilMs: nowMs + 1,
+})
 const parts: readonly MovedState[] = [
   { ...none, units: [{ account: '', lastMs: nowMs, units: 412 }] },
   { ...none, visitors: [visitor('a1', 'a\u2028b"'), visitor('a2')] },
@@ -61,8 +65,13 @@ function checkedLines(contents: readonly object[]): string {
     })
     .join('')
 }
-const old = (more: readonly object[] = parts.map((part, index) => ({ id: `abc:${index}`, ...part })), end: object = { end: true }) =>
-  [{ targetRelayLedger: 1, exportedAt: '2026-11-24T10:00:00Z', hashKey }, ...more, end].map((line) => `${JSON.stringify(line)}\n`).join('')
+const old = (
+  more: readonly object[] = parts.map((part, index) => ({ id: `abc:${index}`, ...part })),
+  end: object = { end: true },
+) =>
+  [{ targetRelayLedger: 1, exportedAt: '2026-11-24T10:00:00Z', hashKey }, ...more, end]
+    .map((line) => `${JSON.stringify(line)}\n`)
+    .join('')
 
 describe('an export', () => {
   it('is taken in with who it is last: half of it is not yet that ledger', async () => {
@@ -85,18 +94,27 @@ describe('an export', () => {
     const read: MovedState[] = []
     for await (const { part } of readLedgerFile(file(whole), nowMs)) read.push(part)
     expect(read).toEqual(parts.map((part, index) => ({ id: `abc:${index}`, ...part })))
-    expect(await imported(whole)).toMatchObject({ status: 0, err: expect.stringContaining('412 units, 2 visitors, 1 events taken into') })
+    expect(await imported(whole)).toMatchObject({
+      status: 0,
+      err: expect.stringContaining('412 units, 2 visitors, 1 events taken into'),
+    })
   })
 
   it('of format 1 is taken in where its numbers and its end are whole', async () => {
-    expect(await imported(old())).toMatchObject({ status: 0, taken: [{ id: 'abc:0' }, { id: 'abc:1' }, { id: 'abc:2' }] })
+    expect(await imported(old())).toMatchObject({
+      status: 0,
+      taken: [{ id: 'abc:0' }, { id: 'abc:1' }, { id: 'abc:2' }],
+    })
   })
 
   it('larger than any ledger takes at once becomes more parts, by its bytes', async () => {
     const path = pathOf()
     const writer = await writeLedgerFile(path, 'abc')
     await writer.head(hashKey)
-    await writer.part({ ...none, visitors: Array.from({ length: 4_000 }, (_, n) => visitor(n.toString(16), '語'.repeat(128))) })
+    await writer.part({
+      ...none,
+      visitors: Array.from({ length: 4_000 }, (_, n) => visitor(n.toString(16), '語'.repeat(128))),
+    })
     await writer.end()
     await writer.close()
     const sizes = readFileSync(path)
@@ -141,8 +159,16 @@ describe('is refused with its line, and nothing is taken in:', () => {
         ]),
       at(3),
     ],
-    ['format 1 without its units', () => old([{ id: 'abc:1', ...parts[1] }]), /line 2: is part 1, where part 0 belongs/],
-    ['format 1 with a line twice', () => old([0, 0].map((n) => ({ id: `abc:${n}`, ...parts[0] }))), /line 3: is part 0, where part 1/],
+    [
+      'format 1 without its units',
+      () => old([{ id: 'abc:1', ...parts[1] }]),
+      /line 2: is part 1, where part 0 belongs/,
+    ],
+    [
+      'format 1 with a line twice',
+      () => old([0, 0].map((n) => ({ id: `abc:${n}`, ...parts[0] }))),
+      /line 3: is part 0, where part 1/,
+    ],
     [
       'format 1 of two exports',
       () =>
@@ -153,7 +179,11 @@ describe('is refused with its line, and nothing is taken in:', () => {
       /line 3: is of another export/,
     ],
     ['format 1 twice', () => old() + old(), at(6)],
-    ['format 1 in format 1', () => old([{ id: 'abc:0', ...none }, { targetRelayLedger: 1 }]), /line 3: begins another export/],
+    [
+      'format 1 in format 1',
+      () => old([{ id: 'abc:0', ...none }, { targetRelayLedger: 1 }]),
+      /line 3: begins another export/,
+    ],
     ['a part without a number', () => old([{ ...parts[0] }]), /line 2: has no number/],
     ['no units', () => old([{ id: 'abc:0', visitors: [], events: [] }]), /line 2: units: Invalid input/],
     [
@@ -161,14 +191,22 @@ describe('is refused with its line, and nothing is taken in:', () => {
       () => old([{ id: 'abc:0', ...none, units: [{ account: '', lastMs: nowMs, units: -5 }] }]),
       /line 2: units.0.units: Too small/,
     ],
-    ['half a unit', () => old([{ id: 'abc:0', ...none, units: [{ account: '', lastMs: nowMs, units: 0.5 }] }]), /line 2: units.0.units/],
+    [
+      'half a unit',
+      () => old([{ id: 'abc:0', ...none, units: [{ account: '', lastMs: nowMs, units: 0.5 }] }]),
+      /line 2: units.0.units/,
+    ],
     ['a loss in the future', () => old([{ id: 'abc:0', ...none, lostMs: nowMs + 1e12 }]), /line 2: lostMs/],
     [
       'a stamp that is none',
       () => old([{ id: 'abc:0', ...none, visitors: [{ ...visitor('a'), registers: [{ name: 'x', open: ['t1'] }] }] }]),
       /line 2: visitors.0.registers.0.open.0/,
     ],
-    ['a field that nobody knows', () => old([{ id: 'abc:0', ...none, canary: 1 }]), /line 2: the part: has fields that are not known/],
+    [
+      'a field that nobody knows',
+      () => old([{ id: 'abc:0', ...none, canary: 1 }]),
+      /line 2: the part: has fields that are not known/,
+    ],
     ['a list', () => `[1]\n`, /no export/],
     ['a line that is none', () => old([7 as never]), /line 2: is no JSON object/],
   ])('%s', async (_, content, message) => {
@@ -194,7 +232,11 @@ describe('is refused with its line, and nothing is taken in:', () => {
 })
 
 describe('an import', () => {
-  const redis = (url: string) => ({ UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: 'token-canary', HASH_KEY: testSecrets.hashKey })
+  const redis = (url: string) => ({
+    UPSTASH_REDIS_REST_URL: url,
+    UPSTASH_REDIS_REST_TOKEN: 'token-canary',
+    HASH_KEY: testSecrets.hashKey,
+  })
 
   it.each<[string, FakeAnswer]>([
     ['that Redis refuses', { status: 400, body: { error: 'ERR max request size exceeded' } }],
@@ -204,13 +246,18 @@ describe('an import', () => {
     // Whose the ledger is, nobody wrote down there.
     using upstash = await startFakeRelay((_, body) => (body.startsWith('["get"') ? { body: { result: null } } : answer))
     const ran = await cli(['ledger', 'import', file(whole)], redis(upstash.url))
-    expect([ran.status, ran.err]).toEqual([1, expect.stringMatching(/^ledger: nothing is known to be taken in; import it again[^\n]*$/)])
+    expect([ran.status, ran.err]).toEqual([
+      1,
+      expect.stringMatching(/^ledger: nothing is known to be taken in; import it again[^\n]*$/),
+    ])
     expect(ran.err).not.toMatch(/evalsha|command was|units"|token-canary/)
     expect(ran.err.length).toBeLessThan(400)
   })
 
   it('that breaks off says how far it is', async () => {
-    using relay = await startFakeRelay((_, __, count) => (count > 1 ? { status: 503, body: { title: 'Not now' } } : { body: {} }))
+    using relay = await startFakeRelay((_, __, count) =>
+      count > 1 ? { status: 503, body: { title: 'Not now' } } : { body: {} },
+    )
     const ran = await cli(['ledger', 'import', file(whole), '--relay', relay.url], { ADMIN_TOKEN: 'made-up' })
     expect([ran.status, ran.err]).toEqual([
       1,
@@ -224,7 +271,9 @@ describe('an export from', () => {
   const exportFrom = async (answer: (path: string) => FakeAnswer) => {
     using relay = await startFakeRelay(answer)
     const path = pathOf()
-    const ran = await cli(['ledger', 'export', path, '--wait-ms', '0', '--relay', relay.url], { ADMIN_TOKEN: 'made-up' })
+    const ran = await cli(['ledger', 'export', path, '--wait-ms', '0', '--relay', relay.url], {
+      ADMIN_TOKEN: 'made-up',
+    })
     return { ...ran, path, left: readdirSync(folder).filter((name) => name.startsWith(path.split('/').at(-1) ?? '')) }
   }
 
@@ -246,7 +295,10 @@ describe('an export from', () => {
   it('a relay is whole under its name, or not there', async () => {
     const ran = await exportFrom((path) => ({ body: path.endsWith('pause') ? {} : state }))
     expect(ran).toMatchObject({ status: 0, left: [ran.path.split('/').at(-1)] })
-    expect(await imported(readFileSync(ran.path, 'utf8'))).toMatchObject({ status: 0, taken: [{ units: [{ units: 3 }] }] })
+    expect(await imported(readFileSync(ran.path, 'utf8'))).toMatchObject({
+      status: 0,
+      taken: [{ units: [{ units: 3 }] }],
+    })
     expect(await cli(['ledger', 'export', ran.path], { ADMIN_TOKEN: 'x' })).toMatchObject({
       status: 2,
       err: expect.stringContaining('there already'),

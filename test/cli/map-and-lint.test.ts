@@ -16,10 +16,14 @@ const recent = new Date().toISOString()
 
 describe('map', () => {
   it('shows the exact calls of an event, with their size and cost', async () => {
-    const event = file('event.json', JSON.stringify({ loan: 'l1', customer: 'a b', status: 'funded', amount: 2.5, at: recent }))
+    const event = file(
+      'event.json',
+      JSON.stringify({ loan: 'l1', customer: 'a b', status: 'funded', amount: 2.5, at: recent }),
+    )
     const { status, out, err } = await cli(['map', 'loan', event], { TARGET_CLIENT_CODE: 'acme', TARGET_METHOD: 'get' })
     expect([status, err]).toEqual([0, ''])
-    const url = 'https://acme.tt.omtrdc.net/m2/acme/profile/update?mbox3rdPartyId=a%20b&profile.loanStatus=funded&profile.loanAmount=2.5'
+    const url =
+      'https://acme.tt.omtrdc.net/m2/acme/profile/update?mbox3rdPartyId=a%20b&profile.loanStatus=funded&profile.loanAmount=2.5'
     expect(out).toContain(`GET ${url}`)
     expect(out).toContain(`${url.length} bytes of URL, 2 units`)
     expect(out).toContain('1 update, 1 call, 2 units of quota')
@@ -28,7 +32,11 @@ describe('map', () => {
   it('shows the sample where no file is named, and JSON for machines', async () => {
     const { status, out } = await cli(['map', 'loyalty', '--json'])
     expect(status).toBe(0)
-    expect(JSON.parse(out)).toMatchObject({ source: 'loyalty', units: 1, updates: [{ visitor: { thirdPartyId: '123456' } }] })
+    expect(JSON.parse(out)).toMatchObject({
+      source: 'loyalty',
+      units: 1,
+      updates: [{ visitor: { thirdPartyId: '123456' } }],
+    })
   })
 
   it('reads UTF-16 by its byte order mark, and what --encoding says', async () => {
@@ -51,13 +59,31 @@ describe('map', () => {
 
   it('says that an old event would not be sent any more', async () => {
     const event = file('old.json', JSON.stringify({ session: 's', pcId: '1-2', page: '/', at: '2020-01-01T00:00:00Z' }))
-    expect(await cli(['map', 'kiosk', event])).toMatchObject({ status: 0, err: expect.stringContaining('RETENTION_HOURS') })
+    expect(await cli(['map', 'kiosk', event])).toMatchObject({
+      status: 0,
+      err: expect.stringContaining('RETENTION_HOURS'),
+    })
   })
 
   it.each<[string, string[], number, RegExp]>([
-    ['an event that does not fit', ['map', 'loan', file('bad.json', '{"loan":1}')], 1, /unmappable: customer: must be an id/],
-    ['a name twice', ['map', 'loan', file('twice.json', '{"loan":1,"loan":2}')], 1, /twice\.json: the body gives one name twice/],
-    ['bytes that are no UTF-8', ['map', 'loan', 'test/cases/02-ansi.ndjson'], 2, /02-ansi\.ndjson, line 1: is not UTF-8.*--encoding/],
+    [
+      'an event that does not fit',
+      ['map', 'loan', file('bad.json', '{"loan":1}')],
+      1,
+      /unmappable: customer: must be an id/,
+    ],
+    [
+      'a name twice',
+      ['map', 'loan', file('twice.json', '{"loan":1,"loan":2}')],
+      1,
+      /twice\.json: the body gives one name twice/,
+    ],
+    [
+      'bytes that are no UTF-8',
+      ['map', 'loan', 'test/cases/02-ansi.ndjson'],
+      2,
+      /02-ansi\.ndjson, line 1: is not UTF-8.*--encoding/,
+    ],
     ['an unknown encoding', ['map', 'loan', '--encoding', 'ansi'], 2, /--encoding is none that is known/],
     ['no JSON', ['map', 'loan', file('no.json', '{')], 1, /is not JSON/],
     ['a mapping that throws, with where', ['map', 'throws', '--sources', bad], 1, /a mistake\n\s+at /],
@@ -68,7 +94,12 @@ describe('map', () => {
     ['no such option', ['map', 'loan', '--bogus'], 2, /bogus/],
     ['no such sources', ['map', 'loan', '--sources', 'nowhere.ts'], 2, /there is no file/],
     ['a file without sources', ['map', 'loan', '--sources', 'src/relay/runtime.ts'], 2, /exports no sources/],
-    ['a file that can’t be loaded', ['map', 'loan', '--sources', file('broken.mjs', 'export const sources = [')], 2, /cannot be loaded/],
+    [
+      'a file that can’t be loaded',
+      ['map', 'loan', '--sources', file('broken.mjs', 'export const sources = [')],
+      2,
+      /cannot be loaded/,
+    ],
   ])('%s', async (_, args, status, message) => {
     const ran = await cli(args)
     expect(ran.status).toBe(status)
@@ -98,7 +129,10 @@ describe('lint', () => {
     expect(found('anything')).toEqual([expect.stringMatching(/error: .*takes anything/)])
     expect(found('illegal-name')).toEqual([expect.stringMatching(/error: attributes\.user\.name .*reserves/)])
     expect(found('not-named')).toEqual([expect.stringMatching(/error: .*attributes\.tier is not one/)])
-    expect(found('throws')).toEqual([expect.stringMatching(/threw a mistake/), expect.stringMatching(/can't be mapped/)])
+    expect(found('throws')).toEqual([
+      expect.stringMatching(/threw a mistake/),
+      expect.stringMatching(/can't be mapped/),
+    ])
     expect(found('no-id')).toEqual([expect.stringMatching(/error: .*github takes a copied request for ever/)])
     expect(out).toMatch(/error: source no-time: github sees no time/)
     expect(found('no-time')).toEqual([expect.stringMatching(/error: .*occurredAt is missing/)])
@@ -112,7 +146,10 @@ describe('lint', () => {
       /HOOK_SECRET_LOAN holds a secret that is none for standard-webhooks/,
     )
     const secrets = Object.fromEntries(
-      ['CALL_CENTRE', 'LOAN', 'LOYALTY', 'KIOSK'].map((name) => [`HOOK_SECRET_${name}`, testSecrets.hook(name.toLowerCase())]),
+      ['CALL_CENTRE', 'LOAN', 'LOYALTY', 'KIOSK'].map((name) => [
+        `HOOK_SECRET_${name}`,
+        testSecrets.hook(name.toLowerCase()),
+      ]),
     )
     expect((await cli(['lint', '--secrets'], secrets)).status).toBe(0)
   })
@@ -120,7 +157,10 @@ describe('lint', () => {
 
 describe('help', () => {
   it.each(['map', 'lint'])('%s --help', async (command) => {
-    expect(await cli([command, '--help'])).toMatchObject({ status: 0, out: expect.stringContaining(`target-relay ${command}`) })
+    expect(await cli([command, '--help'])).toMatchObject({
+      status: 0,
+      out: expect.stringContaining(`target-relay ${command}`),
+    })
   })
   it('of all, and for what is no command', async () => {
     expect(await cli([])).toMatchObject({ status: 0, out: expect.stringContaining('map') })

@@ -51,11 +51,19 @@ describe('files of updates', () => {
   })
 
   it('CSV: quotes, line breaks in cells, a byte order mark, columns of the event', async () => {
-    const path = file('\uFEFFthirdPartyId,id,occurredAt,note\n1,e1,2026-11-24T10:00:00Z,"a ""b"", c\nd"\n2,,,x%20y\n', 'csv')
+    const path = file(
+      '\uFEFFthirdPartyId,id,occurredAt,note\n1,e1,2026-11-24T10:00:00Z,"a ""b"", c\nd"\n2,,,x%20y\n',
+      'csv',
+    )
     expect(await rowsOf(path)).toEqual([
       {
         line: 3,
-        update: { visitor: { thirdPartyId: '1' }, id: 'e1', occurredAt: '2026-11-24T10:00:00Z', attributes: { note: 'a "b", c\nd' } },
+        update: {
+          visitor: { thirdPartyId: '1' },
+          id: 'e1',
+          occurredAt: '2026-11-24T10:00:00Z',
+          attributes: { note: 'a "b", c\nd' },
+        },
       },
       { line: 4, update: { visitor: { thirdPartyId: '2' }, attributes: { note: 'x%20y' } } },
     ])
@@ -108,7 +116,10 @@ describe('send', () => {
     const rows = Array.from({ length: 350 }, (_, n) => `${n},v${n}%26`)
     const path = file(`batch=thirdPartyId,tier\n${rows.join('\n')}\n`)
     const first = await cli(['send', path], envOf(server))
-    expect([first.status, reportOf(first)]).toEqual([0, { rows: 350, submitted: 350, refused: 0, durationMs: expect.any(Number) }])
+    expect([first.status, reportOf(first)]).toEqual([
+      0,
+      { rows: 350, submitted: 350, refused: 0, durationMs: expect.any(Number) },
+    ])
     for (const n of [0, 99, 100, 349]) expect(emulator.profiles.values(`3p:${n}`)).toEqual({ tier: `v${n}&` })
     expect(reportOf(await cli(['send', path], envOf(server)))).toMatchObject({ duplicate: 350 })
     expect(emulator.statistics().calls).toBe(350)
@@ -116,7 +127,11 @@ describe('send', () => {
 
   it('hints at Adobe’s Bulk API where that is the better road, by the size of the file', async () => {
     const send = async (rows: number) =>
-      (await cli(['send', file(`batch=thirdPartyId,tier\n${'1,x\n'.repeat(rows)}`), '--from-line', '999999999'], { API_TOKEN: 'x' })).err
+      (
+        await cli(['send', file(`batch=thirdPartyId,tier\n${'1,x\n'.repeat(rows)}`), '--from-line', '999999999'], {
+          API_TOKEN: 'x',
+        })
+      ).err
     expect(await send(150_000)).toMatch(/about 1[45]\d{4} rows: .*Bulk Profile Update API/)
     expect(await send(50_000)).toBe('')
   })
@@ -158,7 +173,10 @@ describe('send', () => {
     const refused = await cli(['send', file('batch=thirdPartyId,tier\n1,x\n')], envOf(server))
     expect([refused.status, reportOf(refused)['rejected']]).toEqual([1, 1])
     const errors = join(folder, 'csv-errors.ndjson')
-    const broken = await cli(['send', file('thirdPartyId,tier\n2,x\ncust-777 "y",a\n3,z\n', 'csv'), '--errors', errors], envOf(server))
+    const broken = await cli(
+      ['send', file('thirdPartyId,tier\n2,x\ncust-777 "y",a\n3,z\n', 'csv'), '--errors', errors],
+      envOf(server),
+    )
     expect([broken.status, reportOf(broken)]).toMatchObject([1, { submitted: 2, refused: 1 }])
     const open = await cli(['send', file('thirdPartyId,tier\n4,x\n"cust-777,a\n5,z\n', 'csv')], envOf(server))
     expect([open.status, reportOf(open)]).toMatchObject([1, { submitted: 1, refused: 1, resumeFrom: 3 }])
@@ -176,7 +194,8 @@ describe('send', () => {
   it('a line whose content changed is another event', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin)
-    const send = (value: string) => cli(['send', file(`batch=thirdPartyId,tier\n1,${value}\n`), '--name', 'same'], envOf(server))
+    const send = (value: string) =>
+      cli(['send', file(`batch=thirdPartyId,tier\n1,${value}\n`), '--name', 'same'], envOf(server))
     await send('x')
     expect(reportOf(await send('x'))).toMatchObject({ duplicate: 1 })
     expect(reportOf(await send('y'))).toMatchObject({ submitted: 1 })
@@ -234,7 +253,10 @@ describe('send', () => {
     await new Promise((resolve) => setTimeout(resolve, 200))
     process.emit('SIGTERM')
     const broken = await stopping
-    expect([broken.status, reportOf(broken)]).toEqual([1, { rows: 1, refused: 0, durationMs: expect.any(Number), resumeFrom: 3 }])
+    expect([broken.status, reportOf(broken)]).toEqual([
+      1,
+      { rows: 1, refused: 0, durationMs: expect.any(Number), resumeFrom: 3 },
+    ])
     expect(broken.err).toContain(`target-relay send ${path} --from-line 3`)
   })
 
@@ -260,7 +282,9 @@ describe('status', () => {
     await server.relay.flush()
     const ran = await cli(['status'], envOf(server))
     expect(ran.status).toBe(0)
-    expect(ran.out).toMatch(/ready, embedded ledger[\s\S]*quota {5}0 of 1000 used \(0\.0 %\)[\s\S]*paused[\s\S]*last run at 20/)
+    expect(ran.out).toMatch(
+      /ready, embedded ledger[\s\S]*quota {5}0 of 1000 used \(0\.0 %\)[\s\S]*paused[\s\S]*last run at 20/,
+    )
     expect(JSON.parse((await cli(['status', '--json'], envOf(server))).out)).toMatchObject({ usage: { limit: 1_000 } })
   })
 
@@ -289,7 +313,10 @@ describe('verify', () => {
     // Target knows nobody by that id, and says yes all the same.
     await deliver({ tier: 'gold' })
     const unknown = await cli(['verify', 'a b'], env)
-    expect([unknown.status, unknown.out]).toEqual([1, expect.stringMatching(/no such profile[\s\S]*tier +not seen yet/)])
+    expect([unknown.status, unknown.out]).toEqual([
+      1,
+      expect.stringMatching(/no such profile[\s\S]*tier +not seen yet/),
+    ])
 
     emulator.profiles.seed('3p:a b', { other: 'x' }, Date.now())
     await deliver({ tier: 'silver', city: 'Bern' })
@@ -356,10 +383,19 @@ describe('ledger', () => {
     const settings = { QUOTA_LIMIT: '10' }
     const server = await startServer(emulator.origin, { settings })
     await cli(
-      ['send', file(`{"id":"e1","visitor":{"thirdPartyId":"1"},"attributes":{"tier":"new"},"occurredAt":${occurredAt}}\n`, 'ndjson')],
+      [
+        'send',
+        file(
+          `{"id":"e1","visitor":{"thirdPartyId":"1"},"attributes":{"tier":"new"},"occurredAt":${occurredAt}}\n`,
+          'ndjson',
+        ),
+      ],
       envOf(server),
     )
-    await cli(['send', file(`batch=thirdPartyId,tier\n${Array.from({ length: 5 }, (_, n) => `${n + 2},x`).join('\n')}\n`)], envOf(server))
+    await cli(
+      ['send', file(`batch=thirdPartyId,tier\n${Array.from({ length: 5 }, (_, n) => `${n + 2},x`).join('\n')}\n`)],
+      envOf(server),
+    )
     const exported = join(folder, 'ledger.ndjson')
     const out = await cli(['ledger', 'export', exported, '--wait-ms', '1'], envOf(server))
     expect([out.status, out.err]).toEqual([0, expect.stringMatching(/6 units, 6 visitors, 6 events; .* stays paused/)])
@@ -371,12 +407,18 @@ describe('ledger', () => {
     await server.stop()
 
     const redis = { UPSTASH_REDIS_REST_URL: upstash.url, UPSTASH_REDIS_REST_TOKEN: upstash.token, ...settings }
-    const other = await cli(['ledger', 'import', exported], { ...redis, HASH_KEY: 'another-key-of-32-bytes-or-more-of-them' })
+    const other = await cli(['ledger', 'import', exported], {
+      ...redis,
+      HASH_KEY: 'another-key-of-32-bytes-or-more-of-them',
+    })
     expect([other.status, other.err]).toEqual([2, expect.stringContaining('HASH_KEY is not the one')])
     // As often as one likes.
     for (let times = 0; times < 2; times++) {
       const taken = await cli(['ledger', 'import', exported], { ...redis, HASH_KEY: testSecrets.hashKey })
-      expect([taken.status, taken.err]).toEqual([0, expect.stringMatching(/6 units, 6 visitors, 6 events taken into Upstash/)])
+      expect([taken.status, taken.err]).toEqual([
+        0,
+        expect.stringMatching(/6 units, 6 visitors, 6 events taken into Upstash/),
+      ])
     }
     const cut = file(readFileSync(exported, 'utf8').split('\n').slice(0, -2).join('\n'))
     expect(await cli(['ledger', 'import', cut], { ...redis, HASH_KEY: testSecrets.hashKey })).toMatchObject({
@@ -385,15 +427,22 @@ describe('ledger', () => {
     })
 
     await using moved = await startServer(emulator.origin, { folder: server.folder, settings: redis })
-    const send = async (update: object) => reportOf(await cli(['send', file(JSON.stringify(update), 'ndjson')], envOf(moved)))
+    const send = async (update: object) =>
+      reportOf(await cli(['send', file(JSON.stringify(update), 'ndjson')], envOf(moved)))
     expect((await moved.relay.operator.usage()).used).toBe(6)
     const e1 = { id: 'e1', visitor: { thirdPartyId: '1' }, attributes: { tier: 'new' } }
     expect(await send({ ...e1, occurredAt })).toMatchObject({ duplicate: 1 })
     expect(await send({ ...e1, attributes: { tier: 'again' } })).toMatchObject({ refused: 1 })
     expect(
-      await send({ id: 'e0', visitor: { thirdPartyId: '1' }, attributes: { tier: 'old' }, occurredAt: Date.now() - 60_000 }),
+      await send({
+        id: 'e0',
+        visitor: { thirdPartyId: '1' },
+        attributes: { tier: 'old' },
+        occurredAt: Date.now() - 60_000,
+      }),
     ).toMatchObject({ superseded: 1 })
-    for (let n = 0; n < 6; n++) await send({ id: `n${n}`, visitor: { thirdPartyId: `new-${n}` }, attributes: { tier: 'x' } })
+    for (let n = 0; n < 6; n++)
+      await send({ id: `n${n}`, visitor: { thirdPartyId: `new-${n}` }, attributes: { tier: 'x' } })
     // Six before and one here, up to the share of live traffic.
     expect(emulator.statistics().calls).toBe(9)
     expect(emulator.profiles.values('3p:1')).toEqual({ tier: 'new' })
@@ -416,7 +465,9 @@ describe('ledger', () => {
     expect(await cli(['ledger', 'export', exported, '--wait-ms', '1'], envOf(first))).toMatchObject({ status: 0 })
     await cli(['send', file('batch=thirdPartyId,tier\n3,x\n')], envOf(first))
     await first.stop()
-    expect(await cli(['ledger', 'import', exported], { ...on(to), HASH_KEY: testSecrets.hashKey })).toMatchObject({ status: 0 })
+    expect(await cli(['ledger', 'import', exported], { ...on(to), HASH_KEY: testSecrets.hashKey })).toMatchObject({
+      status: 0,
+    })
 
     const second = await startServer(emulator.origin, { folder: kept, settings: on(to) })
     expect(await second.relay.flush()).toMatchObject({ replayed: 1, dead: 0 })
@@ -436,7 +487,9 @@ describe('ledger', () => {
     await cli(['send', file('batch=thirdPartyId,tier\n6,x\n')], envOf(third))
     expect(await third.relay.operator.usage()).toMatchObject({ used: 5 })
     expect((await third.relay.operator.usage()).lostAtMs).toBeUndefined()
-    expect(third.logged.filter(({ event }) => event.startsWith('ledger_'))).toMatchObject([{ event: 'ledger_returned', elsewhere: 0 }])
+    expect(third.logged.filter(({ event }) => event.startsWith('ledger_'))).toMatchObject([
+      { event: 'ledger_returned', elsewhere: 0 },
+    ])
 
     const home = join(folder, 'ledger-home.ndjson')
     expect(await cli(['ledger', 'export', home, '--wait-ms', '1'], envOf(third))).toMatchObject({ status: 0 })
@@ -475,7 +528,10 @@ describe('ledger', () => {
 })
 
 /** Lets requests through to `url`, but for those that are cut. */
-async function startProxy(url: string, cut: (count: number) => boolean): Promise<{ url: string; close(): Promise<void> }> {
+async function startProxy(
+  url: string,
+  cut: (count: number) => boolean,
+): Promise<{ url: string; close(): Promise<void> }> {
   let count = 0
   const server = createServer(async (request, response) => {
     const parts: Uint8Array[] = []

@@ -25,7 +25,9 @@ const startRelay = (status = 'submitted') =>
     const errors = updates.flatMap((update, index) =>
       JSON.stringify(update).includes('bad') ? [{ path: `updates[${index}].attributes`, message: 'is bad' }] : [],
     )
-    return errors.length > 0 ? { status: 422, body: { errors } } : { body: { results: updates.map(() => ({ status })) } }
+    return errors.length > 0
+      ? { status: 422, body: { errors } }
+      : { body: { results: updates.map(() => ({ status })) } }
   })
 const envOf = ({ url }: { url: string }) => ({ RELAY_URL: url, API_TOKEN: 'made-up' })
 const nowhere = { RELAY_URL: 'http://127.0.0.1:1', API_TOKEN: 'made-up' }
@@ -62,7 +64,11 @@ describe('the file of refused rows', () => {
     for (const more of [[], ['--from-line', '2']]) {
       const errors = file(precious)
       const ran = await cli(['send', file(two), '--errors', errors, ...more], nowhere)
-      expect([ran.status, ran.err, text(errors)]).toEqual([2, expect.stringContaining('something else than refused rows'), precious])
+      expect([ran.status, ran.err, text(errors)]).toEqual([
+        2,
+        expect.stringContaining('something else than refused rows'),
+        precious,
+      ])
     }
   })
 
@@ -89,14 +95,23 @@ describe('the file of refused rows', () => {
     expect(lines().sort()).toEqual([2, 4])
   })
 
-  it.runIf(existsSync('/dev/full'))('that can’t be written any more ends the run, which says where to go on', async () => {
-    using relay = await startRelay()
-    for (const content of ['batch=thirdPartyId,tier\n1,x\n2,bad\n3,x\n', 'batch=thirdPartyId,tier\n1,x\n2,%zz\n3,x\n']) {
-      const ran = await cli(['send', file(content), '--errors', '/dev/full'], envOf(relay))
-      expect([ran.status, ran.err]).toEqual([1, expect.stringMatching(/\/dev\/full cannot be written \(ENOSPC[\s\S]*--from-line [23]/)])
-      expect(ran.err).not.toMatch(/^\s+at /m)
-    }
-  })
+  it.runIf(existsSync('/dev/full'))(
+    'that can’t be written any more ends the run, which says where to go on',
+    async () => {
+      using relay = await startRelay()
+      for (const content of [
+        'batch=thirdPartyId,tier\n1,x\n2,bad\n3,x\n',
+        'batch=thirdPartyId,tier\n1,x\n2,%zz\n3,x\n',
+      ]) {
+        const ran = await cli(['send', file(content), '--errors', '/dev/full'], envOf(relay))
+        expect([ran.status, ran.err]).toEqual([
+          1,
+          expect.stringMatching(/\/dev\/full cannot be written \(ENOSPC[\s\S]*--from-line [23]/),
+        ])
+        expect(ran.err).not.toMatch(/^\s+at /m)
+      }
+    },
+  )
 })
 
 describe('a file that can’t be sent', () => {
@@ -158,9 +173,15 @@ describe('ids that do not name events', () => {
   it('those of the visitors are warned of, once', async () => {
     using relay = await startRelay()
     const ran = await cli(['send', file(rows(String), 'csv')], envOf(relay))
-    expect([ran.status, ran.err.match(/warning: the ids of this file are those of its visitors/g)]).toEqual([0, [expect.any(String)]])
+    expect([ran.status, ran.err.match(/warning: the ids of this file are those of its visitors/g)]).toEqual([
+      0,
+      [expect.any(String)],
+    ])
     expect(ran.err).toContain('Leave the id out')
-    const few = await cli(['send', file('{"id":"7","visitor":{"pcId":"7"},"attributes":{"a":"x"}}\n', 'ndjson')], envOf(relay))
+    const few = await cli(
+      ['send', file('{"id":"7","visitor":{"pcId":"7"},"attributes":{"a":"x"}}\n', 'ndjson')],
+      envOf(relay),
+    )
     expect(few.err).toContain('those of its visitors')
   })
 
@@ -176,7 +197,10 @@ describe('ids that do not name events', () => {
       ],
       envOf(relay),
     )
-    expect([own.status, own.err]).toEqual([0, expect.stringContaining('150 of 150 rows are duplicates by their own ids')])
+    expect([own.status, own.err]).toEqual([
+      0,
+      expect.stringContaining('150 of 150 rows are duplicates by their own ids'),
+    ])
     expect((await cli(['send', file(two)], envOf(relay))).err).toBe('')
   })
 
@@ -216,7 +240,10 @@ describe('a relay that', () => {
   ])('%s is told in one line, and where to go on', async (_, answer) => {
     using relay = await startFakeRelay(() => answer)
     const ran = await cli(['send', file(two)], envOf(relay))
-    expect([ran.status, ran.err.split('\n')]).toEqual([1, [expect.stringMatching(/relay/), expect.stringContaining('--from-line 2')]])
+    expect([ran.status, ran.err.split('\n')]).toEqual([
+      1,
+      [expect.stringMatching(/relay/), expect.stringContaining('--from-line 2')],
+    ])
   })
 
   it('is not there is told with the reason, and no token is repeated (G8)', async () => {

@@ -26,10 +26,12 @@ async function sent(path: string, ...more: string[]) {
   const ran = await cli(['send', path, ...more], { RELAY_URL: relay.url, API_TOKEN: 'made-up' })
   const bodies = relay.requests.map(({ body }) => body)
   const rows = bodies.flatMap((body) =>
-    (JSON.parse(body) as { updates: { visitor: object; attributes: object }[] }).updates.map(({ visitor, attributes }) => ({
-      ...visitor,
-      ...attributes,
-    })),
+    (JSON.parse(body) as { updates: { visitor: object; attributes: object }[] }).updates.map(
+      ({ visitor, attributes }) => ({
+        ...visitor,
+        ...attributes,
+      }),
+    ),
   )
   return { ...ran, rows, body: bodies.join('\n') }
 }
@@ -50,7 +52,11 @@ describe('a file in another encoding', () => {
 
   it('is refused as a whole, wherever in it the first bad byte stands', async () => {
     const rows = Array.from({ length: 1_000 }, (_, n) => `${n},${'x'.repeat(4_000)}\n`).join('')
-    const { status, err, rows: none } = await sent(file(Buffer.from(`batch=thirdPartyId,city\n${rows}1000,Z\u00fcrich\n`, 'latin1')))
+    const {
+      status,
+      err,
+      rows: none,
+    } = await sent(file(Buffer.from(`batch=thirdPartyId,city\n${rows}1000,Z\u00fcrich\n`, 'latin1')))
     expect([status, err, none]).toEqual([2, expect.stringContaining('line 1002: is not UTF-8'), []])
   })
 
@@ -64,7 +70,10 @@ describe('a file in another encoding', () => {
       { thirdPartyId: 'x2', city: 'Zürich' },
     ])
     expect((await of('02-ansi.ndjson', '--encoding', 'latin1')).rows).toEqual([{ thirdPartyId: 'y1', city: 'München' }])
-    expect(await of('02-bulk-ansi.csv', '--encoding', 'windows-1252')).toMatchObject({ status: 0, rows: [{ city: 'München' }] })
+    expect(await of('02-bulk-ansi.csv', '--encoding', 'windows-1252')).toMatchObject({
+      status: 0,
+      rows: [{ city: 'München' }],
+    })
   })
 
   it('that is none is told', async () => {
@@ -86,13 +95,21 @@ describe('a file in another encoding', () => {
     ['UTF-16LE with one', utf16(`\uFEFF${rows}`), []],
     ['UTF-16BE with one', utf16(`\uFEFF${rows}`).swap16(), []],
     ['UTF-16LE without one', utf16(rows), ['--encoding', 'utf-16le']],
-    ['UTF-8 with a byte order mark, which says more than --encoding', Buffer.from(`\uFEFF${rows}`), ['--encoding', 'windows-1252']],
+    [
+      'UTF-8 with a byte order mark, which says more than --encoding',
+      Buffer.from(`\uFEFF${rows}`),
+      ['--encoding', 'windows-1252'],
+    ],
   ])('%s is read', async (_, bytes, more) => {
     expect((await sent(file(bytes), ...more)).rows).toEqual(expected)
   })
 
   it.each<[string, Uint8Array, RegExp]>([
-    ['UTF-16 without a byte order mark', utf16('thirdPartyId,city\r\n1,x\r\n'), /line 1: holds NUL.*--encoding utf-16le/],
+    [
+      'UTF-16 without a byte order mark',
+      utf16('thirdPartyId,city\r\n1,x\r\n'),
+      /line 1: holds NUL.*--encoding utf-16le/,
+    ],
     [
       'half a character at the end',
       Buffer.concat([Buffer.from('thirdPartyId,city\n1,x\n2,'), Uint8Array.of(0xc3)]),
@@ -157,7 +174,9 @@ describe('NDJSON', () => {
     await fc.assert(
       fc.asyncProperty(jsonNumber, async (number) => {
         const row = `{"visitor":{"pcId":"1"},"attributes":{"n":${number},"l":[${number}]},"occurredAt":1795607432000}`
-        expect((await sent(file(row, 'ndjson'))).body).toContain(`"attributes":{"n":${number},"l":[${number}]},"occurredAt":1795607432000`)
+        expect((await sent(file(row, 'ndjson'))).body).toContain(
+          `"attributes":{"n":${number},"l":[${number}]},"occurredAt":1795607432000`,
+        )
       }),
       { numRuns: 20 },
     )
@@ -233,7 +252,10 @@ describe('CSV as spreadsheets write it', () => {
   it.each([
     ['thirdPartyId,a,a\n1,x,y\n', /two columns are named a: give each a name of its own/],
     ['thirdPartyId,,a\n1,x,y\n', /column 2 has no name: give it one/],
-    ['thirdPartyId:a\n1:x\n', /the first column must be pcId or thirdPartyId, in a header whose names stand between commas/],
+    [
+      'thirdPartyId:a\n1:x\n',
+      /the first column must be pcId or thirdPartyId, in a header whose names stand between commas/,
+    ],
   ])('%j is refused, and says what to do', async (content, message) => {
     expect(await sent(file(content))).toMatchObject({ status: 2, err: expect.stringMatching(message), rows: [] })
   })
@@ -246,7 +268,11 @@ describe('--occurred-at', () => {
     ['Tue Nov 24 2026', /must be a time/],
     ['2999-01-01T00:00:00Z', /more than 5 minutes ahead/],
   ])('%s is refused as the relay would', async (at, message) => {
-    expect(await sent(one, '--occurred-at', at)).toMatchObject({ status: 2, err: expect.stringMatching(message), rows: [] })
+    expect(await sent(one, '--occurred-at', at)).toMatchObject({
+      status: 2,
+      err: expect.stringMatching(message),
+      rows: [],
+    })
   })
 
   it.each(['2026-11-24T10:00:00+0100', '1764064800', '1764064800000'])('%s is taken', async (at) => {

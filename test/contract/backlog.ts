@@ -53,12 +53,17 @@ export interface BacklogContractParts {
   readonly limits?: Limits
 }
 
-export function backlogContract(name: string, { make: makeWith, dispose, limits = defaultLimits }: BacklogContractParts): void {
+export function backlogContract(
+  name: string,
+  { make: makeWith, dispose, limits = defaultLimits }: BacklogContractParts,
+): void {
   describe(`backlog contract: ${name}${limits === defaultLimits ? '' : ', within tiny limits'}`, () => {
     afterAll(() => dispose?.())
     const make = () => makeWith(limits)
     const all = async (backlog: Backlog, prefix = '') => {
-      const items = await allPages((cursor) => backlog.list({ prefix, limit: 7, ...(cursor === undefined ? {} : { cursor }) }))
+      const items = await allPages((cursor) =>
+        backlog.list({ prefix, limit: 7, ...(cursor === undefined ? {} : { cursor }) }),
+      )
       return items.map((item) => ('entry' in item ? item.entry : expect.fail('is unreadable')))
     }
 
@@ -68,7 +73,9 @@ export function backlogContract(name: string, { make: makeWith, dispose, limits 
         someEntry(),
         someEntry({ event: 'e'.repeat(32), notBeforeMs: startMs + 5, blind: true, visitor: { pcId: '1-2.3_4' } }),
         someEntry({ attributes: [{ name: '__proto__', value: '😀\u0000\r\n"\\' }] }),
-        someEntry({ attributes: Array.from({ length: 40 }, (_, n) => ({ name: `name ${n}`, value: 'ä'.repeat(700) })) }),
+        someEntry({
+          attributes: Array.from({ length: 40 }, (_, n) => ({ name: `name ${n}`, value: 'ä'.repeat(700) })),
+        }),
       ]
       for (const entry of entries) await backlog.put(entry)
       expect(await all(backlog)).toEqual(entries)
@@ -81,7 +88,10 @@ export function backlogContract(name: string, { make: makeWith, dispose, limits 
       for (const [index, stamp] of [...stamps].reverse().entries())
         await backlog.put(someEntry({ visitorHash: index % 2 === 0 ? one : two, stamp }))
       const listed = await all(backlog)
-      expect(listed.map(({ visitorHash }) => visitorHash)).toEqual([...Array<string>(5).fill(one), ...Array<string>(5).fill(two)])
+      expect(listed.map(({ visitorHash }) => visitorHash)).toEqual([
+        ...Array<string>(5).fill(one),
+        ...Array<string>(5).fill(two),
+      ])
       for (const hash of [one, two]) {
         const own = listed.filter(({ visitorHash }) => visitorHash === hash).map(({ stamp }) => stamp)
         expect(own).toEqual([...own].sort())
@@ -102,10 +112,19 @@ export function backlogContract(name: string, { make: makeWith, dispose, limits 
 
     it('names nobody in its keys (G8)', async () => {
       const backlog = await make()
-      const key = await backlog.put(someEntry({ visitor: { thirdPartyId: 'canary' }, attributes: [{ name: 'tier', value: 'canary' }] }))
+      const key = await backlog.put(
+        someEntry({ visitor: { thirdPartyId: 'canary' }, attributes: [{ name: 'tier', value: 'canary' }] }),
+      )
       expect(key).toMatch(/^b1\/[0-9a-f]+\/t[0-9]{26}[0-9a-f]{16}-[0-9a-f]{16}$/)
       expect(
-        await backlog.bury({ reason: 'rejected', source: 'api', atMs: startMs, firstSeenMs: startMs, attempts: 1, raw: 'canary' }),
+        await backlog.bury({
+          reason: 'rejected',
+          source: 'api',
+          atMs: startMs,
+          firstSeenMs: startMs,
+          attempts: 1,
+          raw: 'canary',
+        }),
       ).toMatch(/^d1\/[0-9]{13}-[0-9a-f]{16}$/)
     })
 
@@ -164,10 +183,13 @@ export function backlogContract(name: string, { make: makeWith, dispose, limits 
         pages.push(page.items)
         return page
       })
-      expect(listed.map((item) => ('entry' in item ? item.entry.stamp : item))).toEqual(entries.map(({ stamp }) => stamp))
+      expect(listed.map((item) => ('entry' in item ? item.entry.stamp : item))).toEqual(
+        entries.map(({ stamp }) => stamp),
+      )
       // What is small lies in KV's metadata, of which a list page has a megabyte at most.
       const large = pages.map((items) => items.filter((item) => bytesOf(item) > 1_100))
-      for (const items of large) expect(items.reduce((sum, item) => sum + bytesOf(item), 0)).toBeLessThanOrEqual(limits.bytesPerPage)
+      for (const items of large)
+        expect(items.reduce((sum, item) => sum + bytesOf(item), 0)).toBeLessThanOrEqual(limits.bytesPerPage)
       if (limits !== defaultLimits) expect(pages.length).toBeGreaterThan(4)
       for (const items of pages) expect(items.length).toBeLessThanOrEqual(limits.keysPerPage)
     })
@@ -176,7 +198,8 @@ export function backlogContract(name: string, { make: makeWith, dispose, limits 
       const backlog = await make()
       const values = ['first', 'x'.repeat(9_000), 'y'.repeat(9_000), 'last']
       const hash = '7'.repeat(32)
-      for (const value of values) await backlog.put(someEntry({ visitorHash: hash, attributes: [{ name: 'a', value }] }))
+      for (const value of values)
+        await backlog.put(someEntry({ visitorHash: hash, attributes: [{ name: 'a', value }] }))
       const listed = await all(backlog, hash)
       expect(listed.map(({ attributes }) => attributes[0]?.value === values.shift())).toEqual([true, true, true, true])
     })
@@ -203,7 +226,10 @@ export function backlogContract(name: string, { make: makeWith, dispose, limits 
       const seen: number[] = []
       const listed = await allDead(backlog, {
         wanted: ({ reason, source, atMs, firstSeenMs, attempts, visitorHash }) => {
-          expect([firstSeenMs, reason, source]).toEqual([startMs, ...(attempts === 3 ? ['unmappable', 'loan'] : ['rejected', 'api'])])
+          expect([firstSeenMs, reason, source]).toEqual([
+            startMs,
+            ...(attempts === 3 ? ['unmappable', 'loan'] : ['rejected', 'api']),
+          ])
           expect(atMs).toBe(startMs + attempts)
           seen.push(attempts)
           return visitorHash === mine.visitorHash || visitorHash === undefined

@@ -31,14 +31,19 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
       token: unique(),
       ...more,
     })
-    const admit = async (one: AdmitRequest, lane: Lane = 'live'): Promise<Admission> => (await ledger.admit([one], lane))[0] as Admission
+    const admit = async (one: AdmitRequest, lane: Lane = 'live'): Promise<Admission> =>
+      (await ledger.admit([one], lane))[0] as Admission
     const verdict = async (stamp: string, more: Partial<AdmitRequest> = {}) => {
       const answer = await admit(request(stamp, more))
       return answer.event === 'open' ? answer.verdicts[0] : answer.event
     }
     const settle = (sent: AdmitRequest, outcome: Outcome) =>
       ledger.settle([
-        { visitorHash: sent.visitorHash, token: sent.token, attributes: sent.attributes.map((attribute) => ({ ...attribute, outcome })) },
+        {
+          visitorHash: sent.visitorHash,
+          token: sent.token,
+          attributes: sent.attributes.map((attribute) => ({ ...attribute, outcome })),
+        },
       ])
     const used = async () => (await ledger.usage()).used
     const spend = (units: number, more: Partial<AdmitRequest> = {}) =>
@@ -239,7 +244,13 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
       const { buckets, counters, nextFreeAtMs, ...rest } = await ledger.usage()
       expect([buckets, counters, nextFreeAtMs]).toEqual([[[startMs, 5]], { calls: 1 }, startMs + 11_600])
       expect(await ledger.summary()).toEqual(rest)
-      expect(rest).toMatchObject({ limit: 100, used: 5, remaining: 95, health: { paused: true }, leads: { desk: 3_000 } })
+      expect(rest).toMatchObject({
+        limit: 100,
+        used: 5,
+        remaining: 95,
+        health: { paused: true },
+        leads: { desk: 3_000 },
+      })
     })
   })
 }

@@ -1,7 +1,14 @@
 /** The same random operations on two ledgers must be answered alike, step by step. */
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import type { AdmitRequest, KnownAttribute, Ledger, LedgerSettings, Outcome, Settlement } from '../../src/core/ledger/port.ts'
+import type {
+  AdmitRequest,
+  KnownAttribute,
+  Ledger,
+  LedgerSettings,
+  Outcome,
+  Settlement,
+} from '../../src/core/ledger/port.ts'
 import { makeStamp } from '../../src/core/update/stamp.ts'
 import { lanes } from '../../src/core/update/update.ts'
 import { contractSettings } from './ledger.ts'
@@ -48,10 +55,13 @@ const settlementOf = fc.record({
   rejected: fc.boolean(),
   backoff: fc.option(fc.integer({ min: 0, max: 20_000 }), { nil: undefined }),
   // A yes heals everything: rare enough that the others add up.
-  signal: fc.option(fc.constantFrom('down' as const, 'down' as const, 'refused' as const, 'wrong' as const, 'up' as const), {
-    nil: undefined,
-    freq: 2,
-  }),
+  signal: fc.option(
+    fc.constantFrom('down' as const, 'down' as const, 'refused' as const, 'wrong' as const, 'up' as const),
+    {
+      nil: undefined,
+      freq: 2,
+    },
+  ),
 })
 const settleOp = fc.record({
   kind: fc.constant('settle' as const),
@@ -59,7 +69,14 @@ const settleOp = fc.record({
 })
 const controlOp = fc.record({
   kind: fc.constant('control' as const),
-  what: fc.constantFrom('pause' as const, 'resume' as const, 'resume' as const, 'erase' as const, 'restate' as const, 'confirm' as const),
+  what: fc.constantFrom(
+    'pause' as const,
+    'resume' as const,
+    'resume' as const,
+    'erase' as const,
+    'restate' as const,
+    'confirm' as const,
+  ),
   number: fc.integer({ min: 0, max: 2 }),
 })
 const waitOp = fc.record({
@@ -104,7 +121,11 @@ const stampsOp = fc.record({
 })
 
 /** Both start empty, on one fake clock that now and then steps back or jumps. Every answer, and the usage after every step, is compared. */
-export async function ledgerDifferential(makeOne: Make, makeOther: Make, options: DifferentialOptions = {}): Promise<void> {
+export async function ledgerDifferential(
+  makeOne: Make,
+  makeOther: Make,
+  options: DifferentialOptions = {},
+): Promise<void> {
   const { numRuns = 60, nameCount = 3 } = options
   await fc.assert(
     fc.asyncProperty(
@@ -134,7 +155,8 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
         const attempts: { request: AdmitRequest; bucket: number; firstStamp: string | undefined; probe: boolean }[] = []
         const admissions: { requests: readonly AdmitRequest[] }[] = []
         // Of two contents, so that an event comes again with the same one and with another.
-        const stamp = (serial: number) => makeStamp(startMs + serial, startMs + serial, String(serial % 2).padStart(16, '0'))
+        const stamp = (serial: number) =>
+          makeStamp(startMs + serial, startMs + serial, String(serial % 2).padStart(16, '0'))
         let token = 0
         for (const operation of operations) {
           switch (operation.kind) {
@@ -150,13 +172,20 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
               if (asked === undefined) break
               expect(await other.cancel(asked.requests)).toBe(await one.cancel(asked.requests))
               if (await held()) break
-              for (const ledger of [one, other]) await expect(ledger.admit(asked.requests, 'live')).rejects.toThrow('cancelled')
+              for (const ledger of [one, other])
+                await expect(ledger.admit(asked.requests, 'live')).rejects.toThrow('cancelled')
               break
             }
             case 'denied': {
               if (await held()) break
               const { visitor, times, yes, judged, ms } = operation
-              const denied = { visitorHash: `visitor-${visitor}`, token: 'none', attributes: [], sources: [], signal: 'wrong' as const }
+              const denied = {
+                visitorHash: `visitor-${visitor}`,
+                token: 'none',
+                attributes: [],
+                sources: [],
+                signal: 'wrong' as const,
+              }
               const settlements = Array.from({ length: times }, () => [
                 ...(yes ? [{ ...denied, visitorHash: 'visitor-9', signal: 'up' as const }] : []),
                 { ...denied, ...(judged ? { judged: true as const } : {}) },
@@ -177,7 +206,8 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
               // By which of two times a lease, an event or an erasure is dated while the clock is off, is nobody's promise.
               if (await held()) break
               const { holder, ttlMs } = operation
-              const ask = (ledger: Ledger) => (ttlMs === 0 ? ledger.release('flush', holder) : ledger.lease('flush', holder, ttlMs))
+              const ask = (ledger: Ledger) =>
+                ttlMs === 0 ? ledger.release('flush', holder) : ledger.lease('flush', holder, ttlMs)
               expect(await ask(other)).toEqual(await ask(one))
               break
             }
@@ -217,15 +247,24 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
               )
               admissions.unshift({ requests })
               if (await held()) {
-                for (const ledger of [one, other]) await expect(ledger.admit(requests, operation.lane)).rejects.toThrow('clock')
+                for (const ledger of [one, other])
+                  await expect(ledger.admit(requests, operation.lane)).rejects.toThrow('clock')
                 break
               }
-              const [answers, others] = [await one.admit(requests, operation.lane), await other.admit(requests, operation.lane)]
+              const [answers, others] = [
+                await one.admit(requests, operation.lane),
+                await other.admit(requests, operation.lane),
+              ]
               expect(others).toEqual(answers)
               answers.forEach((answer, index) => {
                 const request = requests[index]
                 if (answer.event === 'open' && request !== undefined && answer.bucket !== undefined)
-                  attempts.unshift({ request, bucket: answer.bucket, firstStamp: answer.firstStamp, probe: answer.probe !== undefined })
+                  attempts.unshift({
+                    request,
+                    bucket: answer.bucket,
+                    firstStamp: answer.firstStamp,
+                    probe: answer.probe !== undefined,
+                  })
               })
               break
             }
@@ -245,11 +284,15 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
                       outcome: ending.outcomes[index] ?? 'unknown',
                     })),
                     ...(request.sources === undefined ? {} : { sources: request.sources }),
-                    ...(ending.giveBack > 0 ? { giveBack: { bucket, units: Math.min(ending.giveBack, request.units), ...source } } : {}),
+                    ...(ending.giveBack > 0
+                      ? { giveBack: { bucket, units: Math.min(ending.giveBack, request.units), ...source } }
+                      : {}),
                     ...(ending.done && request.event !== undefined
                       ? { eventDone: request.event, ...(ending.rejected ? { eventRejected: true as const } : {}) }
                       : {}),
-                    ...(ending.signal === undefined ? {} : { signal: ending.signal, ...(probe ? { probe: true as const } : {}) }),
+                    ...(ending.signal === undefined
+                      ? {}
+                      : { signal: ending.signal, ...(probe ? { probe: true as const } : {}) }),
                     ...(ending.backoff === undefined ? {} : { backoff: { attempts: 1, waitMs: ending.backoff } }),
                   },
                 ]
@@ -262,7 +305,9 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
           }
           expect(await other.usage()).toEqual(await one.usage())
           for (let visitor = 0; visitor <= 2; visitor++)
-            expect(byName(await other.visitor(`visitor-${visitor}`))).toEqual(byName(await one.visitor(`visitor-${visitor}`)))
+            expect(byName(await other.visitor(`visitor-${visitor}`))).toEqual(
+              byName(await one.visitor(`visitor-${visitor}`)),
+            )
         }
       },
     ),
@@ -271,5 +316,7 @@ export async function ledgerDifferential(makeOne: Make, makeOther: Make, options
 }
 
 function byName(known: readonly KnownAttribute[]): readonly KnownAttribute[] {
-  return known.filter(({ done, open }) => done !== undefined || open !== undefined).sort((a, b) => (a.name < b.name ? -1 : 1))
+  return known
+    .filter(({ done, open }) => done !== undefined || open !== undefined)
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
 }

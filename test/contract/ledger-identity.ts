@@ -25,7 +25,12 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
     const clock = { now: () => nowMs }
     /** One that has just started, on this database. */
     const isolate = (store: LedgerStore | undefined, beside = witness): Ledger =>
-      watchedLedger(store as LedgerStore, { witness: beside, memory: newEpochMemory(), random, log: (event) => logged.push(event) })
+      watchedLedger(store as LedgerStore, {
+        witness: beside,
+        memory: newEpochMemory(),
+        random,
+        log: (event) => logged.push(event),
+      })
     beforeEach(() => {
       nowMs = startMs
       logged = []
@@ -54,7 +59,11 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
       return sent
     }
     /** As `ledger export` and `ledger import` do. */
-    const move = async (from: LedgerStore | undefined, to: Pick<LedgerStore, 'moveIn'> | undefined, withLife = true) => {
+    const move = async (
+      from: LedgerStore | undefined,
+      to: Pick<LedgerStore, 'moveIn'> | undefined,
+      withLife = true,
+    ) => {
       for (let cursor: string | undefined, first = true; first || cursor !== undefined; first = false) {
         const out = await (from as LedgerStore).moveOut(cursor)
         const { life, ...part } = JSON.parse(JSON.stringify(out.part)) as typeof out.part
@@ -142,22 +151,25 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
     })
 
     describe('another database for a moment', () => {
-      it.each(['an isolate that has just started', 'the isolate that knew it', 'a flush'])('is itself again for %s', async (who) => {
-        const before = isolate(one)
-        await send(before, 6)
-        const waiting = request()
-        await before.check()
-        await wrongly(other)
-        const ledger = who.startsWith('the') ? before : isolate(one)
-        if (who === 'a flush') await ledger.check()
-        expect(await verdict(ledger, waiting)).toBe('send')
-        await ledger.check()
-        await isolate(one).check()
-        expect((await ledger.usage()).used).toBe(7)
-        expect((await ledger.usage()).lostAtMs).toBeUndefined()
-        expect(logged.filter((event) => event !== 'ledger_returned')).toEqual(['ledger_lost'])
-        expect(await witness.read()).toMatchObject({ epoch: (await one?.life())?.epoch, state: 'steady' })
-      })
+      it.each(['an isolate that has just started', 'the isolate that knew it', 'a flush'])(
+        'is itself again for %s',
+        async (who) => {
+          const before = isolate(one)
+          await send(before, 6)
+          const waiting = request()
+          await before.check()
+          await wrongly(other)
+          const ledger = who.startsWith('the') ? before : isolate(one)
+          if (who === 'a flush') await ledger.check()
+          expect(await verdict(ledger, waiting)).toBe('send')
+          await ledger.check()
+          await isolate(one).check()
+          expect((await ledger.usage()).used).toBe(7)
+          expect((await ledger.usage()).lostAtMs).toBeUndefined()
+          expect(logged.filter((event) => event !== 'ledger_returned')).toEqual(['ledger_lost'])
+          expect(await witness.read()).toMatchObject({ epoch: (await one?.life())?.epoch, state: 'steady' })
+        },
+      )
 
       it('time and again', async () => {
         await send(isolate(one), 6)

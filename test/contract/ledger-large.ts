@@ -1,7 +1,13 @@
 /** A visitor of very many attributes costs its neighbours nothing: rows and steps stay of bounded size. */
 
 import { afterAll, describe, expect, it } from 'vitest'
-import { type AdmitRequest, type Ledger, type LedgerSettings, type MovedState, maxBatch } from '../../src/core/ledger/port.ts'
+import {
+  type AdmitRequest,
+  type Ledger,
+  type LedgerSettings,
+  type MovedState,
+  maxBatch,
+} from '../../src/core/ledger/port.ts'
 import { defaultLimits } from '../../src/core/limits.ts'
 import { at, contractSettings } from './ledger.ts'
 
@@ -26,7 +32,9 @@ export function largeVisitorContract(
     afterAll(() => dispose?.())
     const settings = { ...contractSettings, quotaLimit: 100_000 }
     const names = Array.from({ length: attributes }, (_, n) => `attribute of a long name, number ${n}`)
-    const chunks = Array.from({ length: attributes / together }, (_, n) => names.slice(n * together, (n + 1) * together))
+    const chunks = Array.from({ length: attributes / together }, (_, n) =>
+      names.slice(n * together, (n + 1) * together),
+    )
     const request = (visitorHash: string, some: readonly string[], ms: number): AdmitRequest => ({
       visitorHash,
       attributes: some.map((one) => ({ name: one, stamp: at(ms) })),
@@ -42,7 +50,11 @@ export function largeVisitorContract(
         const one = request(visitor, some, 10)
         expect(await verdicts(ledger, one)).toEqual(['send'])
         await ledger.settle([
-          { visitorHash: visitor, token: one.token, attributes: one.attributes.map((attribute) => ({ ...attribute, outcome })) },
+          {
+            visitorHash: visitor,
+            token: one.token,
+            attributes: one.attributes.map((attribute) => ({ ...attribute, outcome })),
+          },
         ])
       }
     }
@@ -57,8 +69,13 @@ export function largeVisitorContract(
       expect(registers).toBeLessThanOrEqual(defaultLimits.registersPerPage)
       // Another visitor, before and behind it in one batch.
       const others = Array.from({ length: maxBatch - 1 }, (_, n) => request(`other-${n}`, ['tier'], 10))
-      const answers = await ledger.admit([...others.slice(0, 50), request('large', chunks[0] ?? [], 5), ...others.slice(50)], 'live')
-      expect(answers.filter((answer) => answer.event === 'open' && answer.verdicts.includes('send'))).toHaveLength(maxBatch - 1)
+      const answers = await ledger.admit(
+        [...others.slice(0, 50), request('large', chunks[0] ?? [], 5), ...others.slice(50)],
+        'live',
+      )
+      expect(answers.filter((answer) => answer.event === 'open' && answer.verdicts.includes('send'))).toHaveLength(
+        maxBatch - 1,
+      )
       for (const some of [chunks[0], chunks[1], chunks.at(-1)]) {
         expect(await verdicts(ledger, request('large', some ?? [], 5))).toEqual(['superseded'])
         expect(await verdicts(ledger, request('large', some ?? [], 10))).toEqual(['delivered'])
@@ -72,8 +89,11 @@ export function largeVisitorContract(
       const moved = new Set<string>()
       for (let cursor: string | undefined; ; ) {
         const out = await (cursor === undefined ? ledger.moveOut() : ledger.moveOut(cursor))
-        expect(out.part.visitors.flatMap((visitor) => visitor.registers).length).toBeLessThanOrEqual(5 * defaultLimits.registersPerPart)
-        for (const { hash, registers } of out.part.visitors) for (const one of registers) if (hash === 'large') moved.add(one.name)
+        expect(out.part.visitors.flatMap((visitor) => visitor.registers).length).toBeLessThanOrEqual(
+          5 * defaultLimits.registersPerPart,
+        )
+        for (const { hash, registers } of out.part.visitors)
+          for (const one of registers) if (hash === 'large') moved.add(one.name)
         await other.moveIn(JSON.parse(JSON.stringify(out.part)) as MovedState)
         cursor = out.cursor
         if (cursor === undefined) break

@@ -30,7 +30,12 @@ export function ledgerLossContract(
     let witness: Witness
     let logged: string[]
     const isolate = (beside: Witness = witness): Ledger =>
-      watchedLedger(made.store, { witness: beside, memory: newEpochMemory(), random, log: (event) => logged.push(event) })
+      watchedLedger(made.store, {
+        witness: beside,
+        memory: newEpochMemory(),
+        random,
+        log: (event) => logged.push(event),
+      })
     beforeEach(async () => {
       nowMs = startMs
       logged = []

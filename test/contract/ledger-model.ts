@@ -4,7 +4,16 @@
  * be held against it. Slow on purpose.
  */
 
-import type { Admission, AdmitRequest, Counters, Ledger, LedgerSettings, Settlement, Summary, Verdict } from '../../src/core/ledger/port.ts'
+import type {
+  Admission,
+  AdmitRequest,
+  Counters,
+  Ledger,
+  LedgerSettings,
+  Settlement,
+  Summary,
+  Verdict,
+} from '../../src/core/ledger/port.ts'
 import { ClockJumped } from '../../src/core/ledger/rules/clock-watch.ts'
 import type { BreakerCause, Health, Signal } from '../../src/core/ledger/rules/health.ts'
 import { defaultLimits, type Limits } from '../../src/core/limits.ts'
@@ -79,14 +88,24 @@ export function modelLedger(
   const events = new Map<string, { stamp: string; at: number; done: boolean; rejected?: boolean }>()
   /** The last 14 characters of a stamp name the content, those of an event's key what an older version wrote. */
   const isAnother = (seen: { stamp: string } | undefined, event: string, stamp: string) =>
-    seen !== undefined && seen.stamp !== '' && ![stamp, event].map((one) => one.slice(-14)).includes(seen.stamp.slice(-14))
+    seen !== undefined &&
+    seen.stamp !== '' &&
+    ![stamp, event].map((one) => one.slice(-14)).includes(seen.stamp.slice(-14))
   const counters = new Map<string, number>()
   const leases = new Map<string, { holder: string; untilMs: number }>()
   const memos = new Map<string, string>()
   const erasures = new Map<string, number>()
   const leadsOf = new Map<string, { ms: number; atMs: number }>()
   const shares = new Map<string, Account>()
-  const well = { failures: 0, failedTraits: [], refusals: 0, refused: [], refusedTraits: [], denied: [], deniedTraits: [] }
+  const well = {
+    failures: 0,
+    failedTraits: [],
+    refusals: 0,
+    refused: [],
+    refusedTraits: [],
+    denied: [],
+    deniedTraits: [],
+  }
   let health: Health = { paused: false, saidYes: false, ...well }
 
   /** Eight are told apart; then the seventh stands for all that are older. */
@@ -107,8 +126,10 @@ export function modelLedger(
   }
   /** What ceased to count a window ago, or five minutes where that is longer. */
   const forget = (account: Account, now: number) => {
-    const beforeMs = now - settings.quotaWindowMs - settings.quotaSlackMs - Math.max(settings.quotaWindowMs, 5 * minuteMs)
-    for (const { bucket } of account.units) if (bucket < beforeMs) account.forgottenMs = Math.max(account.forgottenMs, bucket + 1)
+    const beforeMs =
+      now - settings.quotaWindowMs - settings.quotaSlackMs - Math.max(settings.quotaWindowMs, 5 * minuteMs)
+    for (const { bucket } of account.units)
+      if (bucket < beforeMs) account.forgottenMs = Math.max(account.forgottenMs, bucket + 1)
     account.units = account.units.filter(({ bucket }) => bucket >= beforeMs)
   }
   const redate = (account: Account, now: number) => {
@@ -139,7 +160,9 @@ export function modelLedger(
   const counting = (known: Map<string, ModelRegister>, name: string): ModelRegister => {
     const r = known.get(name) ?? { at: 0 }
     const times = [r.done, r.open].filter((stamp) => stamp !== undefined).map(timeOf)
-    return Math.max(0, ...times) < jump().now - 2 * (settings.retentionMs + settings.quotaSlackMs + settings.youngMs) ? { at: 0 } : r
+    return Math.max(0, ...times) < jump().now - 2 * (settings.retentionMs + settings.quotaSlackMs + settings.youngMs)
+      ? { at: 0 }
+      : r
   }
   const registersOf = (visitor: string) => {
     const known = registers.get(visitor) ?? new Map<string, ModelRegister>()
@@ -147,7 +170,8 @@ export function modelLedger(
     return known
   }
 
-  const isYoung = (atMs: number, now: number, lifeMs = settings.youngMs) => now - atMs <= lifeMs && atMs <= now + 5 * minuteMs
+  const isYoung = (atMs: number, now: number, lifeMs = settings.youngMs) =>
+    now - atMs <= lifeMs && atMs <= now + 5 * minuteMs
 
   function verdictOf(r: ModelRegister, stamp: string, lane: Lane, visitor: string, now: number): Verdict {
     const older = timeOf(stamp) < now - retentionOf(timeOf(stamp))
@@ -193,10 +217,19 @@ export function modelLedger(
       request.attributes.filter((_, index) => verdicts[index] === 'send').map(({ name }) => name),
     )
     const heldBack = breaker?.traits.every((trait) => about.includes(trait)) === true
-    const mayProbe = breaker !== undefined && now >= breaker.untilMs && (answer.attempts === 0 || request.lastResort === true)
+    const mayProbe =
+      breaker !== undefined && now >= breaker.untilMs && (answer.attempts === 0 || request.lastResort === true)
     const later = request.firstTry === true && answer.attempts > 0
     const closed =
-      request.hold === true ? 'held' : later ? 'backoff' : health.paused ? 'paused' : heldBack && !mayProbe ? 'shut' : undefined
+      request.hold === true
+        ? 'held'
+        : later
+          ? 'backoff'
+          : health.paused
+            ? 'paused'
+            : heldBack && !mayProbe
+              ? 'shut'
+              : undefined
     if (closed !== undefined)
       return {
         ...answer,
@@ -213,7 +246,9 @@ export function modelLedger(
       verdicts = verdicts.map((verdict) => (verdict === 'send' ? 'quota' : verdict))
       const times = whole.units.map(leavesMs).sort((a, b) => a - b)
       const retryAtMs =
-        request.units > ceiling ? undefined : times.find((ms) => ms > now && counted(whole, ms).length + request.units <= ceiling)
+        request.units > ceiling
+          ? undefined
+          : times.find((ms) => ms > now && counted(whole, ms).length + request.units <= ceiling)
       return { ...answer, ...first, verdicts, ...(retryAtMs === undefined ? {} : { retryAtMs }) }
     }
     const mine = denials.get(request.visitorHash)
@@ -272,7 +307,8 @@ export function modelLedger(
       const { count, sinceMs } = denials.get(visitorHash) ?? { count: 0, sinceMs: now }
       if (othersAreDelivered(visitorHash)) denials.set(visitorHash, { count: count + 1, sinceMs })
     } else if (signal !== undefined) denials.delete(visitorHash)
-    if (signal !== undefined) hear(signal, visitorHash, about, (backoffs.get(visitorHash)?.attempts ?? 0) > 0, probe === true, now)
+    if (signal !== undefined)
+      hear(signal, visitorHash, about, (backoffs.get(visitorHash)?.attempts ?? 0) > 0, probe === true, now)
     const known = registersOf(visitorHash)
     let closed = false
     for (const { name, stamp, outcome } of attributes) {
@@ -282,10 +318,14 @@ export function modelLedger(
       if (outcome === 'delivered' && (r.done === undefined || stamp > r.done)) r.done = stamp
       if (outcome === 'unknown' || !mine) continue
       closed = true
-      const left = outcome === 'delivered' ? [] : [...(outcome === 'unsent' && r.again === true ? [r.open ?? ''] : []), ...(r.below ?? [])]
+      const left =
+        outcome === 'delivered'
+          ? []
+          : [...(outcome === 'unsent' && r.again === true ? [r.open ?? ''] : []), ...(r.below ?? [])]
       known.set(name, { done: r.done, open: left[0], at: 0, below: stillOpen(left.slice(1), r.done) })
     }
-    if (backoff !== undefined) backoffs.set(visitorHash, { attempts: backoff.attempts, notBeforeMs: now + backoff.waitMs })
+    if (backoff !== undefined)
+      backoffs.set(visitorHash, { attempts: backoff.attempts, notBeforeMs: now + backoff.waitMs })
     if (attributes.some(({ outcome }) => outcome === 'delivered')) backoffs.delete(visitorHash)
     if (closed && giveBack !== undefined) {
       const back = whole.units.filter(({ bucket }) => bucket === giveBack.bucket).slice(0, giveBack.units)
@@ -309,7 +349,14 @@ export function modelLedger(
   }
 
   /** Who is blamed, said in sentences. */
-  function hear(signal: Signal, visitor: string, about: readonly string[], failedBefore: boolean, probe: boolean, now: number): void {
+  function hear(
+    signal: Signal,
+    visitor: string,
+    about: readonly string[],
+    failedBefore: boolean,
+    probe: boolean,
+    now: number,
+  ): void {
     const both = (one: readonly string[], other: readonly string[]) => one.filter((trait) => other.includes(trait))
     const { breaker } = health
     // A yes makes everything well.
@@ -320,7 +367,11 @@ export function modelLedger(
     // What failed before says nothing of Target, unless it was the probe.
     if (signal === 'down' && failedBefore && !probe) return
     if (signal === 'down')
-      health = { ...health, failures: health.failures + 1, failedTraits: health.failures === 0 ? about : both(health.failedTraits, about) }
+      health = {
+        ...health,
+        failures: health.failures + 1,
+        failedTraits: health.failures === 0 ? about : both(health.failedTraits, about),
+      }
     else health = { ...health, failures: 0, failedTraits: [] }
     if (signal === 'wrong')
       health = {
@@ -339,16 +390,22 @@ export function modelLedger(
       signal === 'down'
         ? { cause: 'unavailable', enough: health.failures >= 5, traits: health.failedTraits }
         : signal === 'wrong'
-          ? { cause: 'misconfigured', enough: health.denied.length >= (health.saidYes ? 3 : 1), traits: health.deniedTraits }
+          ? {
+              cause: 'misconfigured',
+              enough: health.denied.length >= (health.saidYes ? 3 : 1),
+              traits: health.deniedTraits,
+            }
           : {
               cause: 'systemic',
               enough: !health.saidYes || (health.refusals >= 20 && health.refused.length === 5),
               traits: health.refusedTraits,
             }
-    const wait = (cause: BreakerCause, probes: number) => (cause === 'unavailable' ? Math.min(60_000, 5_000 * 2 ** probes) : 60_000)
+    const wait = (cause: BreakerCause, probes: number) =>
+      cause === 'unavailable' ? Math.min(60_000, 5_000 * 2 ** probes) : 60_000
     if (breaker === undefined) {
       const { cause, traits } = pattern
-      if (pattern.enough) health = { ...health, breaker: { cause, sinceMs: now, untilMs: now + wait(cause, 0), probes: 0, traits } }
+      if (pattern.enough)
+        health = { ...health, breaker: { cause, sinceMs: now, untilMs: now + wait(cause, 0), probes: 0, traits } }
       return
     }
     if (!probe) {
@@ -364,7 +421,10 @@ export function modelLedger(
     }
     const cause = signal !== 'down' && pattern.enough ? pattern.cause : breaker.cause
     const probes = breaker.probes + 1
-    health = { ...health, breaker: { ...breaker, cause, probes, untilMs: now + wait(cause, probes), traits: both(breaker.traits, about) } }
+    health = {
+      ...health,
+      breaker: { ...breaker, cause, probes, untilMs: now + wait(cause, probes), traits: both(breaker.traits, about) },
+    }
   }
 
   /** While the clock is behind what was seen by more than five minutes, it is the latest time seen. */
@@ -383,7 +443,9 @@ export function modelLedger(
 
   function summary(now: number): Summary {
     const { jumpedByMs } = jump()
-    const leads = [...leadsOf].filter(([, { atMs }]) => Math.abs(now - atMs) <= dayMs).map(([name, { ms }]) => [name, ms] as const)
+    const leads = [...leadsOf]
+      .filter(([, { atMs }]) => Math.abs(now - atMs) <= dayMs)
+      .map(([name, { ms }]) => [name, ms] as const)
     return {
       limit: settings.quotaLimit,
       used: counted(whole, now).length,
@@ -415,8 +477,14 @@ export function modelLedger(
         cancelled.add(requests[0]?.token ?? '')
         let back = 0
         for (const { visitorHash, token, attributes, units, source } of requests) {
-          const mine = attributes.map(({ name }) => counting(registersOf(visitorHash), name)).find((r) => r.token === token)
-          const giveBack = { bucket: mine?.bucket ?? 0, units, ...(source === undefined ? {} : { source: source.name }) }
+          const mine = attributes
+            .map(({ name }) => counting(registersOf(visitorHash), name))
+            .find((r) => r.token === token)
+          const giveBack = {
+            bucket: mine?.bucket ?? 0,
+            units,
+            ...(source === undefined ? {} : { source: source.name }),
+          }
           const unsent = attributes.map((attribute) => ({ ...attribute, outcome: 'unsent' as const }))
           if (mine !== undefined) settleOne({ visitorHash, token, attributes: unsent, giveBack }, now)
           if (mine !== undefined) back += units
@@ -429,7 +497,8 @@ export function modelLedger(
         for (const [name, add] of Object.entries(counts)) counters.set(name, (counters.get(name) ?? 0) + add)
         for (const [name, ms] of Object.entries(leads)) {
           const kept = leadsOf.get(name)
-          if (kept === undefined || ms > kept.ms || Math.abs(now - kept.atMs) > dayMs) leadsOf.set(name, { ms, atMs: now })
+          if (kept === undefined || ms > kept.ms || Math.abs(now - kept.atMs) > dayMs)
+            leadsOf.set(name, { ms, atMs: now })
         }
       }),
     firstStamps: async (asked) =>
@@ -452,7 +521,9 @@ export function modelLedger(
         return {
           ...summary(now),
           ...(oldest === undefined ? {} : { nextFreeAtMs: oldest }),
-          buckets: ends.map((end) => [end + 1 - settings.quotaBucketMs, live.filter(({ bucket }) => bucket === end).length] as const),
+          buckets: ends.map(
+            (end) => [end + 1 - settings.quotaBucketMs, live.filter(({ bucket }) => bucket === end).length] as const,
+          ),
           counters: Object.fromEntries(counters),
         }
       }),
@@ -466,12 +537,19 @@ export function modelLedger(
     },
     restart: (next) => {
       settings = next
-      if (next.retentionMs !== retentions.at(-1)?.retentionMs) retentions.push({ sinceMs: jump().now, retentionMs: next.retentionMs })
+      if (next.retentionMs !== retentions.at(-1)?.retentionMs)
+        retentions.push({ sinceMs: jump().now, retentionMs: next.retentionMs })
     },
     lease: async (name, holder, ttlMs) =>
       step(0, (now) => {
         const held = leases.get(name)
-        if (held !== undefined && held.holder !== holder && now < held.untilMs && held.untilMs <= now + ttlMs + 5 * minuteMs) return false
+        if (
+          held !== undefined &&
+          held.holder !== holder &&
+          now < held.untilMs &&
+          held.untilMs <= now + ttlMs + 5 * minuteMs
+        )
+          return false
         leases.set(name, { holder, untilMs: now + ttlMs })
         return true
       }),
@@ -520,7 +598,8 @@ export function modelLedger(
         // A window that holds the most ends with an admission.
         ...granted.map(
           ({ admittedMs: endMs }) =>
-            granted.filter(({ admittedMs }) => admittedMs > endMs - settings.quotaWindowMs && admittedMs <= endMs).length,
+            granted.filter(({ admittedMs }) => admittedMs > endMs - settings.quotaWindowMs && admittedMs <= endMs)
+              .length,
         ),
       ),
   }

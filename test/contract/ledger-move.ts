@@ -22,7 +22,12 @@ async function move(from: Pick<Ledger, 'moveOut'>, to: Pick<Ledger, 'moveIn'>, i
 }
 
 /** @param makeLost a loss that this ledger noticed */
-export function ledgerMoveContract(name: string, makeOne: Make, makeOther: Make, makeLost: (ledger: Ledger) => Promise<void>): void {
+export function ledgerMoveContract(
+  name: string,
+  makeOne: Make,
+  makeOther: Make,
+  makeLost: (ledger: Ledger) => Promise<void>,
+): void {
   describe(`a ledger moves: ${name}`, () => {
     const start = (settings: Partial<LedgerSettings> = {}) => {
       let nowMs = startMs
@@ -62,7 +67,9 @@ export function ledgerMoveContract(name: string, makeOne: Make, makeOther: Make,
       })
       expect(await verdict(other, request('v3', at(1), { units: 31 }))).toBe('quota')
       // The source is over its share there too: what is left is others'.
-      expect(await verdict(other, request('v4', at(1), { units: 11, source: { name: 'noisy', units: 50 } }))).toBe('quota')
+      expect(await verdict(other, request('v4', at(1), { units: 11, source: { name: 'noisy', units: 50 } }))).toBe(
+        'quota',
+      )
       expect(await verdict(other, request('v3', at(1), { units: 20 }))).toBe('send')
       wait(contractSettings.quotaWindowMs + contractSettings.quotaSlackMs - 2_900)
       expect((await other.usage()).used).toBe(60)
@@ -95,7 +102,11 @@ export function ledgerMoveContract(name: string, makeOne: Make, makeOther: Make,
       const settle = async (asked: AdmitRequest, outcome: Outcome) => {
         await ask(one, asked)
         await one.settle([
-          { visitorHash: asked.visitorHash, token: asked.token, attributes: asked.attributes.map((a) => ({ ...a, outcome })) },
+          {
+            visitorHash: asked.visitorHash,
+            token: asked.token,
+            attributes: asked.attributes.map((a) => ({ ...a, outcome })),
+          },
         ])
       }
       await settle(request('done', at(5)), 'delivered')
@@ -105,13 +116,19 @@ export function ledgerMoveContract(name: string, makeOne: Make, makeOther: Make,
       await one.erase('erased')
       await move(one, other)
       const of = (visitor: string, ms: number) => verdict(other, request(visitor, at(ms)))
-      expect([await of('done', 5), await of('done', 4), await of('done', 6)]).toEqual(['delivered', 'superseded', 'send'])
+      expect([await of('done', 5), await of('done', 4), await of('done', 6)]).toEqual([
+        'delivered',
+        'superseded',
+        'send',
+      ])
       expect(await of('open', 4)).toBe('waits')
       expect(await of('erased', 1)).toBe('erased')
       const again = request('open', at(5))
       expect(await verdict(other, again)).toBe('send')
       // Refused: then the older one, whose fate is open too, holds back what is older still.
-      await other.settle([{ visitorHash: 'open', token: again.token, attributes: [{ name: 'tier', stamp: at(5), outcome: 'refused' }] }])
+      await other.settle([
+        { visitorHash: 'open', token: again.token, attributes: [{ name: 'tier', stamp: at(5), outcome: 'refused' }] },
+      ])
       expect([await of('open', 2), await of('open', 3)]).toEqual(['waits', 'send'])
     })
 
@@ -121,7 +138,11 @@ export function ledgerMoveContract(name: string, makeOne: Make, makeOther: Make,
         const asked = request(visitor, at(ms))
         await ask(ledger, asked)
         await ledger.settle([
-          { visitorHash: visitor, token: asked.token, attributes: [{ name: 'tier', stamp: at(ms), outcome: 'delivered' }] },
+          {
+            visitorHash: visitor,
+            token: asked.token,
+            attributes: [{ name: 'tier', stamp: at(ms), outcome: 'delivered' }],
+          },
         ])
       }
       await settled(one, 'a', 5)
@@ -134,7 +155,9 @@ export function ledgerMoveContract(name: string, makeOne: Make, makeOther: Make,
       await move(one, other)
       for (const visitor of ['a', 'b']) expect(await verdict(other, request(visitor, at(4)))).toBe('superseded')
       expect(await verdict(other, request('c', at(10)))).toBe('contended')
-      await other.settle([{ visitorHash: 'c', token: running.token, attributes: [{ name: 'tier', stamp: at(9), outcome: 'delivered' }] }])
+      await other.settle([
+        { visitorHash: 'c', token: running.token, attributes: [{ name: 'tier', stamp: at(9), outcome: 'delivered' }] },
+      ])
       expect(await other.visitor('c')).toEqual([{ name: 'tier', done: at(9) }])
     })
 
@@ -175,7 +198,9 @@ export function ledgerMoveContract(name: string, makeOne: Make, makeOther: Make,
         )
       expect(await move(one, other)).toBeGreaterThan(2)
       for (const visitor of visitors) expect(await other.visitor(visitor)).toEqual([{ name: 'tier', open: at(0) }])
-      const stamps = await other.firstStamps(visitors.slice(-100).map((visitor) => ({ event: `event-of-${visitor}`, stamp: at(9) })))
+      const stamps = await other.firstStamps(
+        visitors.slice(-100).map((visitor) => ({ event: `event-of-${visitor}`, stamp: at(9) })),
+      )
       expect(new Set(stamps)).toEqual(new Set([at(0)]))
       expect((await other.usage()).used).toBe(700)
     })

@@ -180,8 +180,12 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         const first = request(at(10), { attributes: names.map((name) => ({ name, stamp: at(10) })) })
         expect(await admit(first)).toMatchObject({ verdicts: names.map(() => 'send') })
         await settle(first, 'delivered')
-        const second = request(at(20), { attributes: names.map((name, index) => ({ name, stamp: at(index % 2 === 0 ? 20 : 5) })) })
-        expect(await admit(second)).toMatchObject({ verdicts: names.map((_, index) => (index % 2 === 0 ? 'send' : 'superseded')) })
+        const second = request(at(20), {
+          attributes: names.map((name, index) => ({ name, stamp: at(index % 2 === 0 ? 20 : 5) })),
+        })
+        expect(await admit(second)).toMatchObject({
+          verdicts: names.map((_, index) => (index % 2 === 0 ? 'send' : 'superseded')),
+        })
       })
 
       it('what was restored and had nothing below it, refused once more, leaves nothing open', async () => {
@@ -273,7 +277,9 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
             attributes: attributes.map((attribute) => ({ ...attribute, outcome: 'delivered' as const })),
           })),
         )
-        expect(await admit(request(at(10), { attributes: names }))).toMatchObject({ verdicts: ['delivered', 'delivered'] })
+        expect(await admit(request(at(10), { attributes: names }))).toMatchObject({
+          verdicts: ['delivered', 'delivered'],
+        })
       })
 
       it('keeps visitors apart', async () => {
@@ -307,7 +313,9 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         await sent(at(0), { event, attributes: ['a', 'b'].map((name) => ({ name, stamp: at(0) })) })
         aged()
         await settle(await sent(at(5), { attributes: [{ name: 'b', stamp: at(5) }] }), 'delivered')
-        const again = await admit(request(at(100), { event, attributes: ['a', 'b'].map((name) => ({ name, stamp: at(100) })) }))
+        const again = await admit(
+          request(at(100), { event, attributes: ['a', 'b'].map((name) => ({ name, stamp: at(100) })) }),
+        )
         expect(again).toMatchObject({ verdicts: ['send', 'superseded'], firstStamp: at(0) })
       })
 
@@ -332,7 +340,10 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
 
       it('the second of one batch is in flight', async () => {
         const event = unique()
-        const answers = await ledger.admit([request(at(0), { event }), request(at(1), { event, visitorHash: unique() })], 'live')
+        const answers = await ledger.admit(
+          [request(at(0), { event }), request(at(1), { event, visitorHash: unique() })],
+          'live',
+        )
         expect(answers).toMatchObject([{ event: 'open', verdicts: ['send'] }, { event: 'in_flight' }])
         expect(await used()).toBe(1)
       })
@@ -355,9 +366,13 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         })
         expect(await admit(request(at(5), { event, attributes, hold: true }))).toEqual({ event: 'in_flight' })
         expect(await used()).toBe(0)
-        expect(await admit(request(at(-1), { attributes: [{ name: 'a', stamp: at(-1) }] }))).toMatchObject({ verdicts: ['send'] })
+        expect(await admit(request(at(-1), { attributes: [{ name: 'a', stamp: at(-1) }] }))).toMatchObject({
+          verdicts: ['send'],
+        })
         await ledger.pause(true)
-        expect(await admit(request(at(9), { attributes: [{ name: 'b', stamp: at(9) }], hold: true }))).toMatchObject({ verdicts: ['held'] })
+        expect(await admit(request(at(9), { attributes: [{ name: 'b', stamp: at(9) }], hold: true }))).toMatchObject({
+          verdicts: ['held'],
+        })
         await ledger.settle([{ visitorHash: visitor, token: '', attributes: [], eventDone: event }])
         expect(await admit(request(at(7), { event, attributes, hold: true }))).toEqual({ event: 'duplicate' })
       })
@@ -471,7 +486,15 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
 
     describe('before the first yes', () => {
       const told = (signal: 'up' | 'refused', probe = false) =>
-        ledger.settle([{ visitorHash: unique(), token: unique(), attributes: [], signal, ...(probe ? { probe: true as const } : {}) }])
+        ledger.settle([
+          {
+            visitorHash: unique(),
+            token: unique(),
+            attributes: [],
+            signal,
+            ...(probe ? { probe: true as const } : {}),
+          },
+        ])
       const doubted = async () => {
         const answer = await admit(request(at(0), { visitorHash: unique() }))
         return answer.event === 'open' && answer.systemic === true
@@ -517,7 +540,11 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
           [7, 5, 3].map((units) => request(at(units), { units, visitorHash: unique() })),
           'live',
         )
-        expect(answers.map((answer) => answer.event === 'open' && answer.verdicts[0])).toEqual(['send', 'quota', 'send'])
+        expect(answers.map((answer) => answer.event === 'open' && answer.verdicts[0])).toEqual([
+          'send',
+          'quota',
+          'send',
+        ])
         expect(await used()).toBe(10)
       })
 
@@ -648,7 +675,11 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         nowMs += 1_000
         await taken(4)
         await settle(one, 'unsent', { giveBack: { bucket, units: 6 } })
-        expect(await ledger.usage()).toMatchObject({ used: 4, buckets: [[startMs + 1_000, 4]], nextFreeAtMs: startMs + 12_600 })
+        expect(await ledger.usage()).toMatchObject({
+          used: 4,
+          buckets: [[startMs + 1_000, 4]],
+          nextFreeAtMs: startMs + 12_600,
+        })
         await taken(6)
         expect(await used()).toBe(10)
       })
@@ -799,7 +830,11 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
     describe('the breaker', () => {
       const breaker = async () => (await ledger.summary()).health.breaker
       const failedAt = async (second: number) => {
-        await settle(await sent(at(second)), 'unknown', { signal: 'down', backoff: { attempts: 1, waitMs: 1 }, sources: ['crm'] })
+        await settle(await sent(at(second)), 'unknown', {
+          signal: 'down',
+          backoff: { attempts: 1, waitMs: 1 },
+          sources: ['crm'],
+        })
         aged()
       }
 
@@ -841,7 +876,8 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
       const hourMs = 3_600_000
       const deny = async (more: Partial<Settlement> = {}) =>
         ledger.settle([{ visitorHash: visitor, token: unique(), attributes: [], signal: 'wrong', ...more }])
-      const yesOfAnother = async () => ledger.settle([{ visitorHash: unique(), token: unique(), attributes: [], signal: 'up' }])
+      const yesOfAnother = async () =>
+        ledger.settle([{ visitorHash: unique(), token: unique(), attributes: [], signal: 'up' }])
       const lastTry = async (lane: Lane = 'replay') => {
         const stamp = makeStamp(nowMs, nowMs, '0'.repeat(16))
         const answer = await admit(request(stamp, { attributes: [{ name: unique(), stamp }] }), lane)
@@ -941,16 +977,19 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         expect(await ledger.rememberFirst(name, 'later')).toBe('set')
       })
 
-      it.each(['__proto__', 'constructor', 'a b:c', '"quoted"', '😀'])('takes %s for a name like any other', async (odd) => {
-        expect(await ledger.recall(odd)).toBeUndefined()
-        await ledger.remember(odd, 'kept')
-        expect(await ledger.recall(odd)).toBe('kept')
-        expect(await ledger.lease(odd, 'one', 1_000)).toBe(true)
-        expect(await ledger.lease(odd, 'two', 1_000)).toBe(false)
-        await ledger.settle([], Object.fromEntries([[odd, 2]]))
-        const { counters } = await ledger.usage()
-        expect(Object.entries(counters)).toEqual([[odd, 2]])
-      })
+      it.each(['__proto__', 'constructor', 'a b:c', '"quoted"', '😀'])(
+        'takes %s for a name like any other',
+        async (odd) => {
+          expect(await ledger.recall(odd)).toBeUndefined()
+          await ledger.remember(odd, 'kept')
+          expect(await ledger.recall(odd)).toBe('kept')
+          expect(await ledger.lease(odd, 'one', 1_000)).toBe(true)
+          expect(await ledger.lease(odd, 'two', 1_000)).toBe(false)
+          await ledger.settle([], Object.fromEntries([[odd, 2]]))
+          const { counters } = await ledger.usage()
+          expect(Object.entries(counters)).toEqual([[odd, 2]])
+        },
+      )
 
       it('counts', async () => {
         await ledger.settle([], { calls: 2, received: 1 })

@@ -59,21 +59,30 @@ describe('a time is read', () => {
     })
     const two = (number: number) => String(number).padStart(2, '0')
     fc.assert(
-      fc.property(fc.integer({ min: 86_400_000, max: 9_000_000_000_000 }), offset, (timeMs, { sign, hours, minutes }) => {
-        const local = timeMs + (sign === '+' ? 1 : -1) * (hours * 60 + minutes) * 60_000
-        const text = new Date(local).toISOString().slice(0, -1)
-        for (const colon of [':', '']) expect(readTime(`${text}${sign}${two(hours)}${colon}${two(minutes)}`)).toBe(timeMs)
-      }),
+      fc.property(
+        fc.integer({ min: 86_400_000, max: 9_000_000_000_000 }),
+        offset,
+        (timeMs, { sign, hours, minutes }) => {
+          const local = timeMs + (sign === '+' ? 1 : -1) * (hours * 60 + minutes) * 60_000
+          const text = new Date(local).toISOString().slice(0, -1)
+          for (const colon of [':', ''])
+            expect(readTime(`${text}${sign}${two(hours)}${colon}${two(minutes)}`)).toBe(timeMs)
+        },
+      ),
     )
   })
 
   it('as seconds or milliseconds alike, as a number and as text', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 100_000_000, max: 9_999_999_999 }), fc.integer({ min: 0, max: 999 }), (seconds, ms) => {
-        const timeMs = seconds * 1_000 + ms
-        const fraction = `${seconds}.${String(ms).padStart(3, '0')}`
-        for (const given of [timeMs, String(timeMs), Number(fraction), fraction]) expect(readTime(given)).toBe(timeMs)
-      }),
+      fc.property(
+        fc.integer({ min: 100_000_000, max: 9_999_999_999 }),
+        fc.integer({ min: 0, max: 999 }),
+        (seconds, ms) => {
+          const timeMs = seconds * 1_000 + ms
+          const fraction = `${seconds}.${String(ms).padStart(3, '0')}`
+          for (const given of [timeMs, String(timeMs), Number(fraction), fraction]) expect(readTime(given)).toBe(timeMs)
+        },
+      ),
     )
   })
 })

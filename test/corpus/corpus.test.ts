@@ -11,12 +11,14 @@ describe('the corpus', () => {
   it('has at least three requests of each preset', () => {
     const names = Object.values(presets).map(({ descriptors }) => descriptors[0]?.name)
     expect(folders.toSorted()).toEqual(names.toSorted())
-    for (const folder of folders) expect(cases.filter((one) => one.folder === folder).length, folder).toBeGreaterThanOrEqual(3)
+    for (const folder of folders)
+      expect(cases.filter((one) => one.folder === folder).length, folder).toBeGreaterThanOrEqual(3)
   })
 
   it('has a source for each, which starts and has its secrets', async () => {
     expect(checkSources(sources, { retentionMs: 259_200_000 })).toEqual([])
-    for (const source of sources) expect(await secretProblem(source, secretsBySource.get(source.name) ?? []), source.name).toBeUndefined()
+    for (const source of sources)
+      expect(await secretProblem(source, secretsBySource.get(source.name) ?? []), source.name).toBeUndefined()
   })
 })
 
@@ -29,10 +31,14 @@ describe('what senders really send', () => {
     expect(given.status, given.text).toBe(status)
     if (answer === null) expect(given.text).toBe('')
     else expect(JSON.parse(given.text)).toMatchObject(answer)
-    const sent = Object.fromEntries([...world.target.profiles].map(([visitor, pairs]) => [visitor, Object.fromEntries(pairs)]))
+    const sent = Object.fromEntries(
+      [...world.target.profiles].map(([visitor, pairs]) => [visitor, Object.fromEntries(pairs)]),
+    )
     expect(sent).toMatchObject(profiles)
     expect(Object.keys(sent).toSorted()).toEqual(Object.keys(profiles).toSorted())
-    const dead = (await world.backlog.listDead()).items.map((item) => ('dead' in item ? JSON.stringify(item.dead) : 'unreadable'))
+    const dead = (await world.backlog.listDead()).items.map((item) =>
+      'dead' in item ? JSON.stringify(item.dead) : 'unreadable',
+    )
     expect(dead).toEqual(quarantined === undefined ? [] : [expect.stringContaining(quarantined)])
   })
 })

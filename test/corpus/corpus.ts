@@ -47,7 +47,9 @@ export interface RawRequest {
 const here = fileURLToPath(new URL('.', import.meta.url))
 const mailgunKeys = ['mailgun-key-of-the-corpus', 'mailgun-key-of-the-corpus-before'] as const
 
-export const folders = readdirSync(here, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
+export const folders = readdirSync(here, { withFileTypes: true }).flatMap((entry) =>
+  entry.isDirectory() ? [entry.name] : [],
+)
 
 export const cases: readonly Case[] = folders.flatMap((folder) =>
   readdirSync(here + folder)
@@ -56,7 +58,13 @@ export const cases: readonly Case[] = folders.flatMap((folder) =>
       const text = readFileSync(`${here}${folder}/${file}`, 'utf8')
       const name = file.replace(/\.http$/, '')
       const expected = JSON.parse(readFileSync(`${here}${folder}/${name}.json`, 'utf8')) as Expected
-      return { name: `${folder}/${name}`, folder, source: /^\w+ \/hooks\/([a-z0-9-]+)/.exec(text)?.[1] ?? '', text, expected }
+      return {
+        name: `${folder}/${name}`,
+        folder,
+        source: /^\w+ \/hooks\/([a-z0-9-]+)/.exec(text)?.[1] ?? '',
+        text,
+        expected,
+      }
     }),
 )
 
@@ -101,7 +109,11 @@ export async function requestOf(one: Case, nowMs: number, host: string): Promise
 
 /** As bytes on a connection that ends behind the answer. */
 export function bytesOf({ method, path, headers, body }: RawRequest): Buffer {
-  const lines = [`${method} ${path} HTTP/1.1`, ...headers.map(([name, value]) => `${name}: ${value}`), 'connection: close']
+  const lines = [
+    `${method} ${path} HTTP/1.1`,
+    ...headers.map(([name, value]) => `${name}: ${value}`),
+    'connection: close',
+  ]
   return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`), body])
 }
 

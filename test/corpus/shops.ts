@@ -15,7 +15,11 @@ export const shops: readonly Source[] = [
       type: text,
       created: z.number(),
       data: z.object({
-        object: z.looseObject({ customer: text.nullish(), status: text.nullish(), metadata: z.record(text, text).nullish() }),
+        object: z.looseObject({
+          customer: text.nullish(),
+          status: text.nullish(),
+          metadata: z.record(text, text).nullish(),
+        }),
       }),
     }),
     map: ({ id, type, created, data: { object } }) =>
@@ -44,7 +48,10 @@ export const shops: readonly Source[] = [
     schema: z.object({
       event_id: text,
       created_at: text,
-      data: z.object({ id: text, object: z.object({ customer: z.looseObject({ given_name: text, note: text.optional() }) }) }),
+      data: z.object({
+        id: text,
+        object: z.object({ customer: z.looseObject({ given_name: text, note: text.optional() }) }),
+      }),
     }),
     map: ({ event_id, data }) => ({
       id: event_id,
@@ -55,7 +62,9 @@ export const shops: readonly Source[] = [
   }),
   source('gocardless', {
     auth: auth.gocardless(),
-    schema: z.object({ events: z.array(z.object({ id: text, created_at: text, action: text, links: z.looseObject({ mandate: text }) })) }),
+    schema: z.object({
+      events: z.array(z.object({ id: text, created_at: text, action: text, links: z.looseObject({ mandate: text }) })),
+    }),
     map: ({ events }) =>
       events.map((e) => ({
         id: e.id,
@@ -88,7 +97,9 @@ export const shops: readonly Source[] = [
     schema: z.object({
       event: text,
       created_at: z.number(),
-      payload: z.object({ payment: z.object({ entity: z.looseObject({ id: text, customer_id: text, amount: z.number() }) }) }),
+      payload: z.object({
+        payment: z.object({ entity: z.looseObject({ id: text, customer_id: text, amount: z.number() }) }),
+      }),
     }),
     map: ({ event, payload: { payment } }) => ({
       id: `${payment.entity.id} ${event}`,
@@ -130,7 +141,10 @@ export const shops: readonly Source[] = [
   }),
   source('webflow', {
     auth: auth.webflow(),
-    schema: z.object({ triggerType: text, payload: z.looseObject({ id: text, submittedAt: text, data: z.record(text, text) }) }),
+    schema: z.object({
+      triggerType: text,
+      payload: z.looseObject({ id: text, submittedAt: text, data: z.record(text, text) }),
+    }),
     map: ({ payload }) => ({
       id: payload.id,
       visitor: { thirdPartyId: payload.data['Customer'] ?? '' },

@@ -22,7 +22,11 @@ export const sources: readonly Source[] = [
   }),
   source('svix', {
     auth: auth.svix(),
-    schema: z.object({ type: text, timestamp: z.number(), data: z.looseObject({ id: text, first_name: text.nullish() }) }),
+    schema: z.object({
+      type: text,
+      timestamp: z.number(),
+      data: z.looseObject({ id: text, first_name: text.nullish() }),
+    }),
     map: ({ type, timestamp, data }) => ({
       visitor: { thirdPartyId: data.id },
       occurredAt: timestamp,
@@ -31,13 +35,22 @@ export const sources: readonly Source[] = [
   }),
   source('github', {
     auth: auth.github(),
-    schema: z.object({ action: text, sender: z.object({ login: text }), issue: z.object({ title: text, updated_at: text }).optional() }),
-    map: ({ action, sender, issue }) => issue && { visitor: { thirdPartyId: sender.login }, attributes: { action, issue: issue.title } },
+    schema: z.object({
+      action: text,
+      sender: z.object({ login: text }),
+      issue: z.object({ title: text, updated_at: text }).optional(),
+    }),
+    map: ({ action, sender, issue }) =>
+      issue && { visitor: { thirdPartyId: sender.login }, attributes: { action, issue: issue.title } },
     occurredAt: (e) => e.issue?.updated_at,
   }),
   source('slack', {
     auth: auth.slack(),
-    schema: z.object({ event_id: text, event_time: z.number(), event: z.looseObject({ type: text, user: text, text: text.optional() }) }),
+    schema: z.object({
+      event_id: text,
+      event_time: z.number(),
+      event: z.looseObject({ type: text, user: text, text: text.optional() }),
+    }),
     map: ({ event_id, event_time, event }) => ({
       id: event_id,
       visitor: { thirdPartyId: event.user },
@@ -49,12 +62,22 @@ export const sources: readonly Source[] = [
     auth: auth.slack(),
     format: 'form',
     schema: z.object({ trigger_id: text, user_id: text, command: text, text }),
-    map: (e) => ({ id: e.trigger_id, visitor: { thirdPartyId: e.user_id }, attributes: { command: e.command, text: e.text } }),
+    map: (e) => ({
+      id: e.trigger_id,
+      visitor: { thirdPartyId: e.user_id },
+      attributes: { command: e.command, text: e.text },
+    }),
   }),
   source('hubspot', {
     auth: auth.hubspot({ url }),
     schema: z.array(
-      z.object({ eventId: z.number(), objectId: z.number(), occurredAt: z.number(), propertyName: text, propertyValue: text }),
+      z.object({
+        eventId: z.number(),
+        objectId: z.number(),
+        occurredAt: z.number(),
+        propertyName: text,
+        propertyValue: text,
+      }),
     ),
     map: (events) =>
       events.map((e) => ({
@@ -69,13 +92,22 @@ export const sources: readonly Source[] = [
     format: 'form',
     acceptsCopies: true,
     schema: z.object({ MessageSid: text, From: phone, Body: text, FromCity: text.optional() }),
-    map: (e) => ({ id: e.MessageSid, visitor: { thirdPartyId: e.From }, attributes: { said: e.Body, city: e.FromCity || undefined } }),
+    map: (e) => ({
+      id: e.MessageSid,
+      visitor: { thirdPartyId: e.From },
+      attributes: { said: e.Body, city: e.FromCity || undefined },
+    }),
   }),
   source('twilio-events', {
     auth: auth.twilio({ url }),
     schema: z.array(z.object({ id: text, time: text, type: text, data: z.looseObject({ to: phone }) })),
     map: (events) =>
-      events.map((e) => ({ id: e.id, visitor: { thirdPartyId: e.data.to }, occurredAt: e.time, attributes: { sms: e.type } })),
+      events.map((e) => ({
+        id: e.id,
+        visitor: { thirdPartyId: e.data.to },
+        occurredAt: e.time,
+        attributes: { sms: e.type },
+      })),
     occurredAt: (events) => events[0]?.time,
   }),
   source('zoom', {
@@ -95,7 +127,13 @@ export const sources: readonly Source[] = [
   source('sendgrid', {
     auth: auth.sendgrid(),
     schema: z.array(
-      z.looseObject({ sg_event_id: text, timestamp: z.number(), event: text, customer: text.optional(), url: text.optional() }),
+      z.looseObject({
+        sg_event_id: text,
+        timestamp: z.number(),
+        event: text,
+        customer: text.optional(),
+        url: text.optional(),
+      }),
     ),
     map: (events) =>
       events.flatMap((e) =>
@@ -129,7 +167,12 @@ export const sources: readonly Source[] = [
   }),
   source('zendesk', {
     auth: auth.zendesk(),
-    schema: z.object({ id: text, time: text, type: text, detail: z.looseObject({ requester_id: text, subject: text }) }),
+    schema: z.object({
+      id: text,
+      time: text,
+      type: text,
+      detail: z.looseObject({ requester_id: text, subject: text }),
+    }),
     map: ({ id, time, type, detail }) => ({
       id,
       visitor: { thirdPartyId: detail.requester_id },
@@ -158,7 +201,12 @@ export const sources: readonly Source[] = [
   source('mux', {
     auth: auth.mux(),
     schema: z.object({ id: text, type: text, created_at: text, data: z.looseObject({ passthrough: text }) }),
-    map: (e) => ({ id: e.id, visitor: { thirdPartyId: e.data.passthrough }, occurredAt: e.created_at, attributes: { video: e.type } }),
+    map: (e) => ({
+      id: e.id,
+      visitor: { thirdPartyId: e.data.passthrough },
+      occurredAt: e.created_at,
+      attributes: { video: e.type },
+    }),
   }),
   source('line', {
     auth: auth.line(),
@@ -184,7 +232,13 @@ export const sources: readonly Source[] = [
   }),
   source('sanity', {
     auth: auth.sanity(),
-    schema: z.object({ _id: text, _rev: text, _updatedAt: text, name: text, address: z.looseObject({ city: text }).optional() }),
+    schema: z.object({
+      _id: text,
+      _rev: text,
+      _updatedAt: text,
+      name: text,
+      address: z.looseObject({ city: text }).optional(),
+    }),
     map: (e) => ({
       id: `${e._id}@${e._rev}`,
       visitor: { thirdPartyId: e._id },
@@ -194,7 +248,12 @@ export const sources: readonly Source[] = [
   }),
   source('workos', {
     auth: auth.workos(),
-    schema: z.object({ id: text, event: text, created_at: text, data: z.looseObject({ id: text, first_name: text.nullish() }) }),
+    schema: z.object({
+      id: text,
+      event: text,
+      created_at: text,
+      data: z.looseObject({ id: text, first_name: text.nullish() }),
+    }),
     map: ({ id, event, created_at, data }) => ({
       id,
       visitor: { thirdPartyId: data.id },

@@ -9,7 +9,9 @@ const down: TargetAnswer = { kind: 'unavailable', status: 500 }
 const minuteMs = 60_000
 
 async function send(world: World, visitor: string, name: string, value: string, source = 'api') {
-  const [receipt] = await world.deliver([await world.update({ visitor: { thirdPartyId: visitor }, attributes: { [name]: value } }, source)])
+  const [receipt] = await world.deliver([
+    await world.update({ visitor: { thirdPartyId: visitor }, attributes: { [name]: value } }, source),
+  ])
   await world.settled()
   return receipt
 }
@@ -93,7 +95,9 @@ describe('an update that is answered 403 each time', () => {
     expect(await world.entries()).toBe(0)
     expect(await world.dead()).toEqual(['refused_repeatedly'])
     const { items } = await world.backlog.listDead({ limit: 10 })
-    expect(items[0]).toMatchObject({ dead: { detail: 'was answered 403 each time', entry: { attributes: [{ name: 'comment' }] } } })
+    expect(items[0]).toMatchObject({
+      dead: { detail: 'was answered 403 each time', entry: { attributes: [{ name: 'comment' }] } },
+    })
     expect(world.target.calls.filter(({ visitor }) => visitor === 'bad').length).toBeGreaterThanOrEqual(8)
   })
 

@@ -18,7 +18,11 @@ async function deferred(world: World, drafts: readonly Draft[]): Promise<void> {
 }
 
 const visitors = (count: number): Draft[] =>
-  Array.from({ length: count }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: `x${n}` } }))
+  Array.from({ length: count }, (_, n) => ({
+    id: `${n}`,
+    visitor: { thirdPartyId: `v${n}` },
+    attributes: { tier: `x${n}` },
+  }))
 const reached = (world: World, count: number) =>
   Array.from({ length: count }, (_, n) => n).filter((n) => world.profile(`v${n}`)['tier'] === `x${n}`)
 const hashOf = async (world: World, thirdPartyId: string) =>
@@ -95,7 +99,11 @@ describe('a visitor that the ledger refuses', () => {
   it('is got past also where its entries fill pages of their own', async () => {
     const world = await createWorld()
     await deferred(world, visitors(6))
-    const many = Array.from({ length: 20 }, (_, n) => ({ id: `m${n}`, visitor: { thirdPartyId: 'many' }, attributes: { [`a${n}`]: 'x' } }))
+    const many = Array.from({ length: 20 }, (_, n) => ({
+      id: `m${n}`,
+      visitor: { thirdPartyId: 'many' },
+      attributes: { [`a${n}`]: 'x' },
+    }))
     await deferred(world, many)
     const { ledger } = refusing(world, [await hashOf(world, 'many')], 'admit')
     const limits = { keysPerPage: 4, attributesPerAttempt: 1, attributesTogether: 1 }
@@ -160,8 +168,14 @@ describe('what one visitor has in the backlog', () => {
   /** Sixty entries of one visitor, one of which Target refuses, and one of another visitor. */
   async function refusedMerge(): Promise<World> {
     const world = await createWorld()
-    const drafts = Array.from({ length: 60 }, (_, n) => ({ id: `${n}`, attributes: n === 30 ? { poison: '1' } : { [`a${n}`]: `${n}` } }))
-    await deferred(world, [...drafts, { id: 'other', visitor: { thirdPartyId: 'other' }, attributes: { tier: 'gold' } }])
+    const drafts = Array.from({ length: 60 }, (_, n) => ({
+      id: `${n}`,
+      attributes: n === 30 ? { poison: '1' } : { [`a${n}`]: `${n}` },
+    }))
+    await deferred(world, [
+      ...drafts,
+      { id: 'other', visitor: { thirdPartyId: 'other' }, attributes: { tier: 'gold' } },
+    ])
     return world
   }
 
@@ -186,21 +200,24 @@ describe('what one visitor has in the backlog', () => {
     expect(await world.dead()).toEqual(['rejected'])
   })
 
-  it.each(['operations', 'calls'] as const)('is taken apart within the run’s %s, and the next run goes on (G7)', async (spent) => {
-    const world = await refusedMerge()
-    world.target.behave = (_, pairs) => (pairs.has('poison') ? bad : undefined)
-    let runs = 0
-    for (; (await world.entries()) > 0 && runs < 30; runs++) {
-      const [operations, calls] = [world.backlog.operations, world.target.calls.length]
-      await world.flush(spent === 'operations' ? { maxOperations: 20 } : { maxCalls: 9 })
-      if (spent === 'operations') expect(world.backlog.operations - operations).toBeLessThanOrEqual(20 + 1)
-      else expect(world.target.calls.length - calls).toBeLessThanOrEqual(9)
-      await world.clock.advance(60_000)
-    }
-    expect(await world.entries()).toBe(0)
-    expect(Object.keys(world.profile())).toHaveLength(59)
-    expect(await world.dead()).toEqual(['rejected'])
-  })
+  it.each(['operations', 'calls'] as const)(
+    'is taken apart within the run’s %s, and the next run goes on (G7)',
+    async (spent) => {
+      const world = await refusedMerge()
+      world.target.behave = (_, pairs) => (pairs.has('poison') ? bad : undefined)
+      let runs = 0
+      for (; (await world.entries()) > 0 && runs < 30; runs++) {
+        const [operations, calls] = [world.backlog.operations, world.target.calls.length]
+        await world.flush(spent === 'operations' ? { maxOperations: 20 } : { maxCalls: 9 })
+        if (spent === 'operations') expect(world.backlog.operations - operations).toBeLessThanOrEqual(20 + 1)
+        else expect(world.target.calls.length - calls).toBeLessThanOrEqual(9)
+        await world.clock.advance(60_000)
+      }
+      expect(await world.entries()).toBe(0)
+      expect(Object.keys(world.profile())).toHaveLength(59)
+      expect(await world.dead()).toEqual(['rejected'])
+    },
+  )
 
   it('is left where it is once the process is to end', async () => {
     const world = await refusedMerge()
@@ -265,7 +282,10 @@ describe('what one visitor has in the backlog', () => {
 describe('budgets', () => {
   it('the smallest ones still bring everything through (G7)', async () => {
     const world = await createWorld()
-    await deferred(world, [...visitors(25), ...visitors(5).map((draft) => ({ ...draft, id: `b${draft.id}`, attributes: { other: '1' } }))])
+    await deferred(world, [
+      ...visitors(25),
+      ...visitors(5).map((draft) => ({ ...draft, id: `b${draft.id}`, attributes: { other: '1' } })),
+    ])
     world.target.behave = async () => {
       await world.clock.advance(300)
       return { kind: 'delivered' }
@@ -286,7 +306,10 @@ describe('budgets', () => {
   it('calls: a run makes no more of them than FLUSH_MAX_CALLS, also where one update takes several (G1)', async () => {
     const world = await createWorld()
     const note = 'x'.repeat(50_000)
-    await deferred(world, [{ id: 'large', visitor: { thirdPartyId: 'large' }, attributes: { a: note, b: note, c: note } }, ...visitors(6)])
+    await deferred(world, [
+      { id: 'large', visitor: { thirdPartyId: 'large' }, attributes: { a: note, b: note, c: note } },
+      ...visitors(6),
+    ])
     for (const [calls, stopped] of [
       [4, 'calls'],
       [4, 'calls'],
@@ -328,7 +351,10 @@ describe('budgets', () => {
     // Many visitors, and one whose merge is taken apart.
     await deferred(world, [
       ...visitors(4),
-      ...Array.from({ length: 12 }, (_, n) => ({ id: `m${n}`, attributes: n === 6 ? { poison: '1' } : { [`a${n}`]: 'x' } })),
+      ...Array.from({ length: 12 }, (_, n) => ({
+        id: `m${n}`,
+        attributes: n === 6 ? { poison: '1' } : { [`a${n}`]: 'x' },
+      })),
     ])
     const slow = {
       ...world.backlog,
@@ -407,7 +433,11 @@ describe('a store that is hard to read', () => {
     world.target.behave = () => ({ kind: 'unanswered', why: 'network' })
     await world.deliver([await world.update({ id: 'newest', attributes: { tier: 'newest' }, occurredAt: startMs })])
     await world.settled()
-    const older = Array.from({ length: 4 }, (_, n) => ({ id: `${n}`, attributes: { tier: `${n}` }, occurredAt: startMs - 10_000 + n }))
+    const older = Array.from({ length: 4 }, (_, n) => ({
+      id: `${n}`,
+      attributes: { tier: `${n}` },
+      occurredAt: startMs - 10_000 + n,
+    }))
     await deferred(world, older)
     world.target.behave = () => undefined
     const newest = (await world.backlog.list()).items.at(-1)?.key
@@ -456,7 +486,11 @@ describe('a store that is hard to read', () => {
       const world = await createWorld({ limits: { ...defaultLimits, keysPerPage: 3 } })
       await deferred(
         world,
-        Array.from({ length: 13 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: 'v0' }, attributes: { [`a${n}`]: `x${n}` } })),
+        Array.from({ length: 13 }, (_, n) => ({
+          id: `${n}`,
+          visitor: { thirdPartyId: 'v0' },
+          attributes: { [`a${n}`]: `x${n}` },
+        })),
       )
       for (let run = 0; run < 150 && (await world.entries()) > 0; run++) {
         let left = operations
@@ -513,7 +547,8 @@ describe('the platform’s own bounds', () => {
 })
 
 describe('attempts of bounded size', () => {
-  const many = (count: number, tag = 'a') => Object.fromEntries(Array.from({ length: count }, (_, n) => [`${tag}${n}`, `${n}`]))
+  const many = (count: number, tag = 'a') =>
+    Object.fromEntries(Array.from({ length: count }, (_, n) => [`${tag}${n}`, `${n}`]))
 
   /** What is asked of the ledger in one step. */
   function watching(world: World) {
@@ -565,7 +600,12 @@ describe('attempts of bounded size', () => {
       Array.from({ length: 12 }, (_, n) => ({ id: `${n}`, attributes: { ...many(50, `n${n % 6}-`), shared: `${n}` } })),
     )
     const { ledger, admissions } = watching(world)
-    expect(await world.isolate({ ledger }).flush()).toMatchObject({ stopped: 'drained', calls: 2, merged: 11, callsSaved: 10 })
+    expect(await world.isolate({ ledger }).flush()).toMatchObject({
+      stopped: 'drained',
+      calls: 2,
+      merged: 11,
+      callsSaved: 10,
+    })
     expectBounded(admissions)
     expect(Object.keys(world.profile())).toHaveLength(301)
     expect(world.profile()['shared']).toBe('11')
@@ -576,7 +616,8 @@ describe('attempts of bounded size', () => {
     const world = await createWorld()
     await deferred(world, [{ id: '1', attributes: { ...many(250), bad: '1' } }])
     // The part with the failure comes first.
-    world.target.behave = (_, pairs) => (pairs.has('a0') ? { kind: 'unavailable', status: 503, retryAfterMs: 300_000 } : undefined)
+    world.target.behave = (_, pairs) =>
+      pairs.has('a0') ? { kind: 'unavailable', status: 503, retryAfterMs: 300_000 } : undefined
     expect(await world.flush()).toMatchObject({ calls: 2 })
     await world.clock.advance(290_000)
     expect(await world.flush()).toMatchObject({ calls: 0 })

@@ -34,7 +34,12 @@ function mortal(world: World, diesAt: number, when: When) {
 }
 
 /** Runs `work` in a mortal isolate until it ends or the isolate is dead. */
-async function untilDeath(world: World, work: (isolate: ReturnType<World['isolate']>) => Promise<unknown>, diesAt: number, when: When) {
+async function untilDeath(
+  world: World,
+  work: (isolate: ReturnType<World['isolate']>) => Promise<unknown>,
+  diesAt: number,
+  when: When,
+) {
   const { ports, died } = mortal(world, diesAt, when)
   let over = false
   const result = work(world.isolate(ports)).finally(() => {
@@ -56,11 +61,14 @@ describe.each(['before', 'after'] as const)('a flush that dies %s any of its ste
     for (let diesAt = 1; diesAt <= someSteps; diesAt++) {
       const world = await createWorld({ seed: diesAt, limits })
       const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
-      world.target.behave = (_, pairs) => (pairs.get('tier') === 'poison' ? { kind: 'refused', message: 'no', own: true } : undefined)
+      world.target.behave = (_, pairs) =>
+        pairs.get('tier') === 'poison' ? { kind: 'refused', message: 'no', own: true } : undefined
       await silent.deliver([await world.update({ id: '1', attributes: { tier: 'old', city: 'Oslo' } })])
       await world.clock.advance(10)
       await silent.deliver([await world.update({ id: '2', attributes: { tier: 'new' } })])
-      await silent.deliver([await world.update({ id: '3', visitor: { pcId: '1-2.3_4' }, attributes: { tier: 'poison' } })])
+      await silent.deliver([
+        await world.update({ id: '3', visitor: { pcId: '1-2.3_4' }, attributes: { tier: 'poison' } }),
+      ])
       await world.clock.advance(120_001)
 
       const { died } = await untilDeath(world, (isolate) => isolate.flush(), diesAt, when)
@@ -72,7 +80,9 @@ describe.each(['before', 'after'] as const)('a flush that dies %s any of its ste
       expect(world.profile(), `died ${when} step ${diesAt}`).toEqual({ tier: 'new', city: 'Oslo' })
       expect(await world.entries(), `died ${when} step ${diesAt}`).toBe(0)
       expect(await world.dead(), `died ${when} step ${diesAt}`).toContain('rejected')
-      const tiers = world.target.calls.filter(({ visitor }) => visitor === 'visitor-1').flatMap(({ pairs }) => pairs.get('tier') ?? [])
+      const tiers = world.target.calls
+        .filter(({ visitor }) => visitor === 'visitor-1')
+        .flatMap(({ pairs }) => pairs.get('tier') ?? [])
       expect(tiers.lastIndexOf('old'), `died ${when} step ${diesAt}`).toBeLessThan(tiers.indexOf('new'))
     }
     expect(deaths).toBeGreaterThan(8)
@@ -86,7 +96,11 @@ describe.each(['before', 'after'] as const)('a live delivery that dies %s any of
     async (target, _cut, limits) => {
       let deaths = 0
       for (let diesAt = 1; diesAt <= 8; diesAt++) {
-        const world = await createWorld({ seed: diesAt, limits, settings: target === 'no quota' ? { quotaLimit: 0 } : {} })
+        const world = await createWorld({
+          seed: diesAt,
+          limits,
+          settings: target === 'no quota' ? { quotaLimit: 0 } : {},
+        })
         if (target === 'no answer') world.target.behave = () => ({ kind: 'unavailable', status: 503 })
         const startMs = world.clock.now()
         const old = { id: 'evt', attributes: { city: 'Oslo', tier: 'old' }, occurredAt: startMs }

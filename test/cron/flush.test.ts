@@ -3,7 +3,10 @@ import type { Backlog } from '../../src/core/backlog/port.ts'
 import { createWorld, type World } from '../support/world.ts'
 
 /** Defers whatever is delivered in `work`, by taking Target away, and lets the backoff pass. */
-async function deferred(world: World, drafts: readonly (Parameters<World['update']>[0] & { visitor?: unknown })[]): Promise<void> {
+async function deferred(
+  world: World,
+  drafts: readonly (Parameters<World['update']>[0] & { visitor?: unknown })[],
+): Promise<void> {
   const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
   for (const draft of drafts) await silent.deliver([await world.update(draft)])
   await world.clock.advance(120_001)
@@ -20,7 +23,9 @@ describe('flush: what came in under another way of speaking to Target', () => {
     const byGet = world.isolate({ method: 'get' })
     expect(await byGet.flush()).toMatchObject({ stopped: 'drained', dead: 2, deferredAgain: 0 })
     expect([world.profile(), world.profile('visitor-2')]).toEqual([{ tier: 'gold' }, { tier: 'iron' }])
-    const dead = (await world.backlog.listDead()).items.map((item) => ('dead' in item ? [item.dead.reason, item.dead.detail] : []))
+    const dead = (await world.backlog.listDead()).items.map((item) =>
+      'dead' in item ? [item.dead.reason, item.dead.detail] : [],
+    )
     expect(dead).toEqual(Array.from({ length: 2 }, () => ['rejected', 'is larger than one call to Target can carry']))
     expect(await world.entries()).toBe(0)
   })
@@ -36,14 +41,22 @@ describe('flush: merging', () => {
     ])
     const report = await world.flush()
     expect(world.profile()).toEqual({ tier: 'gold', city: 'Oslo' })
-    expect(report).toMatchObject({ listed: 3, calls: 1, callsSaved: 2, merged: 2, deferredAgain: 0, stopped: 'drained' })
+    expect(report).toMatchObject({
+      listed: 3,
+      calls: 1,
+      callsSaved: 2,
+      merged: 2,
+      deferredAgain: 0,
+      stopped: 'drained',
+    })
     expect(world.target.calls).toHaveLength(1)
     expect(await world.entries()).toBe(0)
   })
 
   it('takes a refused merge apart: the good events are delivered, the bad one is set aside, a loser is not lost (G2)', async () => {
     const world = await createWorld()
-    world.target.behave = (_, pairs) => (pairs.get('tier') === 'poison' ? { kind: 'refused', message: 'no', own: true } : undefined)
+    world.target.behave = (_, pairs) =>
+      pairs.get('tier') === 'poison' ? { kind: 'refused', message: 'no', own: true } : undefined
     await deferred(world, [
       { id: '1', attributes: { tier: 'silver' }, occurredAt: world.clock.now() - 30_000 },
       { id: '2', attributes: { city: 'Oslo' }, occurredAt: world.clock.now() - 20_000 },
@@ -63,7 +76,15 @@ it('what a relay whose clock is hours ahead took in without the ledger does not 
     occurredAt: world.clock.now(),
   })
   const put = (aheadMs: number) =>
-    world.backlog.put({ visitor, visitorHash, attributes, stamp, source, blind: true, firstSeenMs: world.clock.now() + aheadMs })
+    world.backlog.put({
+      visitor,
+      visitorHash,
+      attributes,
+      stamp,
+      source,
+      blind: true,
+      firstSeenMs: world.clock.now() + aheadMs,
+    })
   await put(5 * 60_000)
   await world.flush()
   expect(await world.entries()).toBe(1)
@@ -77,7 +98,11 @@ describe('flush: what stops it', () => {
     const world = await createWorld()
     await deferred(
       world,
-      Array.from({ length: 40 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } })),
+      Array.from({ length: 40 }, (_, n) => ({
+        id: `${n}`,
+        visitor: { thirdPartyId: `v${n}` },
+        attributes: { tier: 'gold' },
+      })),
     )
     world.target.behave = async () => {
       await world.clock.advance(5_000)
@@ -118,7 +143,11 @@ describe('flush: what stops it', () => {
     const world = await createWorld({ settings: { quotaLimit: 5 } })
     await deferred(
       world,
-      Array.from({ length: 40 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } })),
+      Array.from({ length: 40 }, (_, n) => ({
+        id: `${n}`,
+        visitor: { thirdPartyId: `v${n}` },
+        attributes: { tier: 'gold' },
+      })),
     )
     const first = await world.flush()
     expect(first).toMatchObject({ stopped: 'quota', calls: 5 })
@@ -165,7 +194,9 @@ describe('flush: what stops it', () => {
   it('a settle that was not confirmed: sent, but nothing is deleted; the next run settles it', async () => {
     const world = await createWorld()
     await deferred(world, [{ id: '1', attributes: { tier: 'gold' } }])
-    const report = await world.isolate({ ledger: { ...world.ledger, settle: () => Promise.reject(new Error('silent')) } }).flush()
+    const report = await world
+      .isolate({ ledger: { ...world.ledger, settle: () => Promise.reject(new Error('silent')) } })
+      .flush()
     expect(report).toMatchObject({ skipped: 1, replayed: 0 })
     expect(world.target.calls).toHaveLength(1)
     expect(await world.entries()).toBe(1)
@@ -178,7 +209,11 @@ describe('flush: what stops it', () => {
     const world = await createWorld()
     await deferred(
       world,
-      Array.from({ length: 60 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } })),
+      Array.from({ length: 60 }, (_, n) => ({
+        id: `${n}`,
+        visitor: { thirdPartyId: `v${n}` },
+        attributes: { tier: 'gold' },
+      })),
     )
     let runs = 0
     for (; (await world.entries()) > 0 && runs < 20; runs++) {
@@ -204,7 +239,11 @@ describe('flush: runs that overlap, and lists that lie', () => {
     const world = await createWorld()
     await deferred(
       world,
-      Array.from({ length: 30 }, (_, n) => ({ id: `${n}`, visitor: { thirdPartyId: `v${n % 10}` }, attributes: { [`a${n}`]: 'x' } })),
+      Array.from({ length: 30 }, (_, n) => ({
+        id: `${n}`,
+        visitor: { thirdPartyId: `v${n % 10}` },
+        attributes: { [`a${n}`]: 'x' },
+      })),
     )
     const unleased = { ...world.ledger, lease: async () => true }
     await Promise.all([1, 2, 3].map(() => world.isolate({ ledger: unleased }).flush()))
@@ -296,7 +335,10 @@ describe('flush: backoff and retention', () => {
 
   it('twenty of one visitor that expired are set aside in one run, and what is younger is sent (G7)', async () => {
     const world = await createWorld()
-    const old = Array.from({ length: 20 }, (_, n) => ({ id: `${n}`, attributes: { tier: `value-${n}`, city: `town-${n}` } }))
+    const old = Array.from({ length: 20 }, (_, n) => ({
+      id: `${n}`,
+      attributes: { tier: `value-${n}`, city: `town-${n}` },
+    }))
     await deferred(world, old)
     await world.clock.advance(72 * 3_600_000 - 60_000)
     await deferred(world, [{ id: 'young', attributes: { score: 'new' } }])
@@ -330,7 +372,9 @@ describe('flush: a refused merge', () => {
       world.target.profiles.set('visitor-1', new Map(pairs))
       return { kind: 'unanswered', why: 'network' }
     }
-    await world.deliver([await world.update({ id: 'newer', attributes: { tier: 'newer' }, occurredAt: startMs - 1_000 })])
+    await world.deliver([
+      await world.update({ id: 'newer', attributes: { tier: 'newer' }, occurredAt: startMs - 1_000 }),
+    ])
     await world.settled()
     await deferred(world, [
       { id: 'older', attributes: { tier: 'older' }, occurredAt: startMs - 9_000 },
@@ -352,14 +396,18 @@ describe('flush: a refused merge', () => {
     const world = await createWorld()
     const startMs = world.clock.now()
     world.target.behave = () => ({ kind: 'unanswered', why: 'timeout' })
-    await world.deliver([await world.update({ id: 'newer', attributes: { tier: 'newer' }, occurredAt: startMs - 1_000 })])
+    await world.deliver([
+      await world.update({ id: 'newer', attributes: { tier: 'newer' }, occurredAt: startMs - 1_000 }),
+    ])
     await world.settled()
     await world.clock.advance(20 * 60_000)
     world.target.behave = () => ({ kind: 'refused', message: 'status 404', own: false })
     await world.flush()
     expect(await world.dead()).toEqual(['rejected'])
     world.target.behave = () => undefined
-    const [receipt] = await world.deliver([await world.update({ id: 'older', attributes: { tier: 'older' }, occurredAt: startMs - 9_000 })])
+    const [receipt] = await world.deliver([
+      await world.update({ id: 'older', attributes: { tier: 'older' }, occurredAt: startMs - 9_000 }),
+    ])
     expect(receipt).toEqual({ status: 'deferred', reason: 'contended' })
   })
 })

@@ -28,16 +28,22 @@ describe('merging the updates of one visitor', () => {
 
   it('the order that updates are met in changes no winner, and the oldest winner comes first', () => {
     const some = fc.uniqueArray(
-      fc.record({ ms: fc.integer({ min: 0, max: 50 }), names: fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 1 }) }),
+      fc.record({
+        ms: fc.integer({ min: 0, max: 50 }),
+        names: fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 1 }),
+      }),
       { selector: ({ ms }) => ms, maxLength: 8 },
     )
     const shuffled = some.chain((list) => fc.shuffledSubarray(list, { minLength: list.length }))
     fc.assert(
       fc.property(shuffled, (list) => {
-        const updates = list.map(({ ms, names }) => update(ms, Object.fromEntries(names.map((name) => [name, `${name}${ms}`]))))
+        const updates = list.map(({ ms, names }) =>
+          update(ms, Object.fromEntries(names.map((name) => [name, `${name}${ms}`]))),
+        )
         const winners = mergeNewest(updates)
         const newest = new Map<string, number>()
-        for (const { ms, names } of list) for (const name of names) newest.set(name, Math.max(ms, newest.get(name) ?? -1))
+        for (const { ms, names } of list)
+          for (const name of names) newest.set(name, Math.max(ms, newest.get(name) ?? -1))
         expect(new Map(winners.map(({ name, value, stamp }) => [name, [value, stamp]]))).toEqual(
           new Map([...newest].map(([name, ms]) => [name, [`${name}${ms}`, at(ms)]])),
         )
@@ -49,7 +55,9 @@ describe('merging the updates of one visitor', () => {
   })
 
   it('of two values under one stamp the first that is met stays: they are one update, kept twice', () => {
-    expect(mergeNewest([update(1, { a: 'x' }), update(1, { a: 'y' })])).toEqual([{ name: 'a', value: 'x', stamp: at(1) }])
+    expect(mergeNewest([update(1, { a: 'x' }), update(1, { a: 'y' })])).toEqual([
+      { name: 'a', value: 'x', stamp: at(1) },
+    ])
   })
 
   it('leaves the updates as they were: a loser is still the caller’s to keep', () => {

@@ -9,7 +9,11 @@ interface ListOptions {
 }
 
 /** A backlog of keys in order, whose pages hold `pageSize` at most, and fewer with a cursor where `short` says so. */
-function backlogOf(keys: () => readonly string[], pageSize: number, short: (shown: number) => number = (shown) => shown) {
+function backlogOf(
+  keys: () => readonly string[],
+  pageSize: number,
+  short: (shown: number) => number = (shown) => shown,
+) {
   const asked: string[] = []
   return {
     asked,
@@ -68,16 +72,22 @@ describe('the walk over the backlog (G7)', () => {
     expect([keys.length, new Set(keys).size, backlog.asked.length, at]).toEqual([1_000, 1_000, 10, ''])
   })
 
-  it.each(['c', '07', 'a7f', 'ffffffff', '00000000'])('walks all the way round from %s, each key once', async (position) => {
-    const { keys, at } = await walk(
-      backlogOf(() => spread(1_000), 100),
-      position,
-    )
-    const from = keys.findIndex((name) => name < `b1/${position}`)
-    expect(keys[0]?.slice(3) ?? '' >= position).toBeTruthy()
-    expect(keys).toEqual([...keys.slice(0, from === -1 ? undefined : from).sort(), ...(from === -1 ? [] : keys.slice(from).sort())])
-    expect([keys.length, new Set(keys).size, at]).toEqual([1_000, 1_000, position])
-  })
+  it.each(['c', '07', 'a7f', 'ffffffff', '00000000'])(
+    'walks all the way round from %s, each key once',
+    async (position) => {
+      const { keys, at } = await walk(
+        backlogOf(() => spread(1_000), 100),
+        position,
+      )
+      const from = keys.findIndex((name) => name < `b1/${position}`)
+      expect(keys[0]?.slice(3) ?? '' >= position).toBeTruthy()
+      expect(keys).toEqual([
+        ...keys.slice(0, from === -1 ? undefined : from).sort(),
+        ...(from === -1 ? [] : keys.slice(from).sort()),
+      ])
+      expect([keys.length, new Set(keys).size, at]).toEqual([1_000, 1_000, position])
+    },
+  )
 
   it('has prefixes with natural carry that cover the ring, none twice', () => {
     expect(prefixesFrom('e7').slice(0, 10)).toEqual(['e7', 'e8', 'e9', 'ea', 'eb', 'ec', 'ed', 'ee', 'ef', 'f'])
@@ -90,7 +100,11 @@ describe('the walk over the backlog (G7)', () => {
 
   it('a run that ends inside a prefix leaves its place behind what it read', async () => {
     const { at } = await walk(
-      backlogOf(() => [...spread(16), ...Array.from({ length: 300 }, (_, n) => key(`a7${(n % 16).toString(16)}00000`, n))].sort(), 100),
+      backlogOf(
+        () =>
+          [...spread(16), ...Array.from({ length: 300 }, (_, n) => key(`a7${(n % 16).toString(16)}00000`, n))].sort(),
+        100,
+      ),
       'a7',
       1,
     )
@@ -99,7 +113,10 @@ describe('the walk over the backlog (G7)', () => {
   })
 
   it('a visitor with many pages does not hold the ring, nor is anybody skipped', async () => {
-    const keys = [...spread(64), ...Array.from({ length: 1_000 }, (_, n) => key('a7777777', String(n).padStart(4, '0')))].sort()
+    const keys = [
+      ...spread(64),
+      ...Array.from({ length: 1_000 }, (_, n) => key('a7777777', String(n).padStart(4, '0'))),
+    ].sort()
     const backlog = backlogOf(() => keys, 20)
     const visitors = new Set<string>()
     let position = ''
@@ -137,7 +154,10 @@ describe('the walk over the backlog (G7)', () => {
 
   /** Where a run goes on whose first page of the position holds these keys, and is not its last. */
   async function behindPage(position: string, keys: readonly string[]) {
-    const list = async () => ({ items: keys.map((name) => ({ key: name, unreadable: 'here only the key counts' })), cursor: 'more' })
+    const list = async () => ({
+      items: keys.map((name) => ({ key: name, unreadable: 'here only the key counts' })),
+      cursor: 'more',
+    })
     let at: string | undefined
     for await (const _ of walkBacklog(
       { list },
@@ -151,10 +171,20 @@ describe('the walk over the backlog (G7)', () => {
     return at
   }
   it.each<[string, string, readonly string[], string]>([
-    ['visitors that differ early: the last one’s place, in as few digits as tell it', 'a', [key('a1000000', 0), key('a7f00000', 0)], 'a7'],
+    [
+      'visitors that differ early: the last one’s place, in as few digits as tell it',
+      'a',
+      [key('a1000000', 0), key('a7f00000', 0)],
+      'a7',
+    ],
     ['visitors that differ late', 'a', [key('a7777771', 0), key('a7777778', 0)], 'a7777778'],
     ['one visitor alone: the next one', 'a', [key('a7777777', 0), key('a7777777', 1)], 'a7777778'],
-    ['one visitor whose number is the last of its digits: with carry', 'a', [key('a7ffffff', 0), key('a7ffffff', 1)], 'a8'],
+    [
+      'one visitor whose number is the last of its digits: with carry',
+      'a',
+      [key('a7ffffff', 0), key('a7ffffff', 1)],
+      'a8',
+    ],
     ['the last visitor of all: the beginning', 'f', [key('ffffffff', 0), key('ffffffff', 1)], ''],
     ['nothing: a narrower one', 'a7', [], 'a70'],
     ['nothing, and no narrower one: the next', 'a7777777', [], 'a7777778'],
@@ -222,47 +252,50 @@ describe('the walk over the backlog (G7)', () => {
    * Runs that can do a part of a page only, who waited longest in it first, while new entries keep coming, and one visitor
    * has more than any other. Whatever is in the backlog leaves within a bounded number of runs.
    */
-  it.each([1, 2, 3, 4, 5, 6])('under sustained inflow every entry is visited within a bounded number of runs: seed %i', async (seed) => {
-    const random = seededRandom(seed)
-    const [pageSize, perRun, inflow, runs] = [20, 9, 5, 400]
-    const since = new Map<string, number>()
-    let serial = 0
-    const put = (run: number) => {
-      const hot = random.fraction() < 0.2
-      since.set(key(hot ? 'a7777777' : random.hex(4), String(serial++).padStart(8, '0')), run)
-    }
-    for (let n = 0; n < 300; n++) put(0)
-    let position = ''
-    let longest = 0
-    const positions: string[] = []
-    for (let run = 1; run <= runs; run++) {
-      for (let n = 0; n < inflow; n++) put(run)
-      let left = perRun
-      const backlog = backlogOf(
-        () => [...since.keys()],
-        pageSize,
-        (shown) => Math.max(1, Math.ceil(shown * random.fraction())),
-      )
-      for await (const page of walkBacklog(
-        backlog,
-        position,
-        () => pageSize,
-        (moved) => {
-          position = moved
-        },
-      )) {
-        const oldest = page.map((item) => item.key).sort((a, b) => (since.get(a) ?? 0) - (since.get(b) ?? 0))
-        for (const done of oldest.slice(0, left)) {
-          longest = Math.max(longest, run - (since.get(done) ?? run))
-          since.delete(done)
-        }
-        left -= page.length
-        if (left <= 0) break
+  it.each([1, 2, 3, 4, 5, 6])(
+    'under sustained inflow every entry is visited within a bounded number of runs: seed %i',
+    async (seed) => {
+      const random = seededRandom(seed)
+      const [pageSize, perRun, inflow, runs] = [20, 9, 5, 400]
+      const since = new Map<string, number>()
+      let serial = 0
+      const put = (run: number) => {
+        const hot = random.fraction() < 0.2
+        since.set(key(hot ? 'a7777777' : random.hex(4), String(serial++).padStart(8, '0')), run)
       }
-      positions.push(position)
-    }
-    for (const [, run] of since) longest = Math.max(longest, runs - run)
-    expect([seed, longest]).toEqual([seed, expect.toSatisfy((waited: number) => waited < 150)])
-    expect(new Set(positions).size).toBeGreaterThan(30)
-  })
+      for (let n = 0; n < 300; n++) put(0)
+      let position = ''
+      let longest = 0
+      const positions: string[] = []
+      for (let run = 1; run <= runs; run++) {
+        for (let n = 0; n < inflow; n++) put(run)
+        let left = perRun
+        const backlog = backlogOf(
+          () => [...since.keys()],
+          pageSize,
+          (shown) => Math.max(1, Math.ceil(shown * random.fraction())),
+        )
+        for await (const page of walkBacklog(
+          backlog,
+          position,
+          () => pageSize,
+          (moved) => {
+            position = moved
+          },
+        )) {
+          const oldest = page.map((item) => item.key).sort((a, b) => (since.get(a) ?? 0) - (since.get(b) ?? 0))
+          for (const done of oldest.slice(0, left)) {
+            longest = Math.max(longest, run - (since.get(done) ?? run))
+            since.delete(done)
+          }
+          left -= page.length
+          if (left <= 0) break
+        }
+        positions.push(position)
+      }
+      for (const [, run] of since) longest = Math.max(longest, runs - run)
+      expect([seed, longest]).toEqual([seed, expect.toSatisfy((waited: number) => waited < 150)])
+      expect(new Set(positions).size).toBeGreaterThan(30)
+    },
+  )
 })

@@ -17,7 +17,10 @@ const canary = 'canary-9f3e'
 const url = (path: string) => `https://relay.example${path}`
 const wire = { method: 'post', origin: 'https://demo.tt.omtrdc.net', clientCode: 'demo' } as const
 
-async function edge(receipts: (update: Update) => Receipt = () => ({ status: 'submitted', calls: 1 }), more: { apiTokens?: [] } = {}) {
+async function edge(
+  receipts: (update: Update) => Receipt = () => ({ status: 'submitted', calls: 1 }),
+  more: { apiTokens?: [] } = {},
+) {
   const delivered: Update[] = []
   const lanes: Lane[] = []
   const buried: DeadLetter[] = []
@@ -157,7 +160,10 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
   const update = (more: object) => post(JSON.stringify({ ...good, ...more }))
   const signed = signedHook('call-centre', 'm1', call)
   const old = signedHook('call-centre', 'm1', call, new Date(Date.now() - 301_000))
-  const asPost = ({ headers, body }: { headers: Record<string, string>; body: string }, more: Record<string, string> = {}) => ({
+  const asPost = (
+    { headers, body }: { headers: Record<string, string>; body: string },
+    more: Record<string, string> = {},
+  ) => ({
     method: 'POST',
     headers: { ...headers, ...more },
     body,
@@ -165,7 +171,13 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
 
   const table: [what: string, path: string, init: RequestInit, status: number, type: string][] = [
     ['malformed JSON', '/v1/updates', post(`{"${canary}`), 400, 'malformed'],
-    ['not UTF-8', '/v1/updates', { method: 'POST', headers: json, body: Uint8Array.of(0x22, 0xff, 0x22) }, 400, 'malformed'],
+    [
+      'not UTF-8',
+      '/v1/updates',
+      { method: 'POST', headers: json, body: Uint8Array.of(0x22, 0xff, 0x22) },
+      400,
+      'malformed',
+    ],
     ['nested a thousand deep', '/v1/updates', post(`${'['.repeat(1_000)}${']'.repeat(1_000)}`), 400, 'malformed'],
     ['wrong types', '/v1/updates', update({ id: 5, attributes: canary }), 422, 'invalid'],
     ['an unknown field', '/v1/updates', update({ lane: 'high' }), 422, 'invalid'],
@@ -178,13 +190,49 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
     ['an event before the retention', '/v1/updates', update({ occurredAt: '2001-01-01T00:00:00Z' }), 422, 'invalid'],
     ['a local time', '/v1/updates', update({ occurredAt: '2026-11-24T00:00:00' }), 422, 'invalid'],
     ['an empty batch', '/v1/updates', post('{"updates":[]}'), 422, 'invalid'],
-    ['a batch of 101', '/v1/updates', post(JSON.stringify({ updates: Array.from({ length: 101 }, () => good) })), 422, 'invalid'],
-    ['one bad update in a batch', '/v1/updates', post(JSON.stringify({ updates: [good, { ...good, visitor: {} }] })), 422, 'invalid'],
+    [
+      'a batch of 101',
+      '/v1/updates',
+      post(JSON.stringify({ updates: Array.from({ length: 101 }, () => good) })),
+      422,
+      'invalid',
+    ],
+    [
+      'one bad update in a batch',
+      '/v1/updates',
+      post(JSON.stringify({ updates: [good, { ...good, visitor: {} }] })),
+      422,
+      'invalid',
+    ],
     ['a body of 10 MB', '/v1/updates', post(JSON.stringify({ a: canary.repeat(1_000_000) })), 413, 'too-large'],
-    ['not JSON by type', '/v1/updates', post('x=y', { ...token, 'content-type': 'text/plain' }), 415, 'unsupported-media-type'],
-    ['a wrong token', '/v1/updates', post(JSON.stringify(good), { ...json, authorization: `Bearer ${canary}` }), 401, 'unauthenticated'],
-    ['no token, and a body that is bad too', '/v1/updates', post('{', { 'content-type': 'application/json' }), 401, 'unauthenticated'],
-    ['a browser', '/v1/updates', post(JSON.stringify(good), { ...json, origin: 'https://shop.example' }), 403, 'browser'],
+    [
+      'not JSON by type',
+      '/v1/updates',
+      post('x=y', { ...token, 'content-type': 'text/plain' }),
+      415,
+      'unsupported-media-type',
+    ],
+    [
+      'a wrong token',
+      '/v1/updates',
+      post(JSON.stringify(good), { ...json, authorization: `Bearer ${canary}` }),
+      401,
+      'unauthenticated',
+    ],
+    [
+      'no token, and a body that is bad too',
+      '/v1/updates',
+      post('{', { 'content-type': 'application/json' }),
+      401,
+      'unauthenticated',
+    ],
+    [
+      'a browser',
+      '/v1/updates',
+      post(JSON.stringify(good), { ...json, origin: 'https://shop.example' }),
+      403,
+      'browser',
+    ],
     ['GET', '/v1/updates', { headers: token }, 405, 'method-not-allowed'],
     ['a trial that may be none', '/v1/updates?dry_run=yes', post(JSON.stringify(good)), 400, 'malformed'],
     ['what looks like a trial', '/v1/updates?dry-run=1', post(JSON.stringify(good)), 400, 'malformed'],
@@ -221,7 +269,13 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
       'unauthenticated',
     ],
     ['a signature by another secret', '/hooks/loan', asPost(signed), 401, 'unauthenticated'],
-    ['a signature under another id', '/hooks/call-centre', asPost(signed, { 'webhook-id': 'm2' }), 401, 'unauthenticated'],
+    [
+      'a signature under another id',
+      '/hooks/call-centre',
+      asPost(signed, { 'webhook-id': 'm2' }),
+      401,
+      'unauthenticated',
+    ],
     ['a stale timestamp', '/hooks/call-centre', asPost(old), 401, 'unauthenticated'],
     [
       'a timestamp that is no integer',
@@ -284,7 +338,11 @@ describe('POST /hooks/{source}', () => {
     expect(answer.status).toBe(200)
     expect(await answer.json()).toEqual({ id: 'c1', status: 'submitted', calls: 1 })
     expect(delivered).toMatchObject([
-      { source: 'call-centre', visitor: { thirdPartyId: '42' }, attributes: [{ name: 'lastCallOutcome', value: 'resolved' }] },
+      {
+        source: 'call-centre',
+        visitor: { thirdPartyId: '42' },
+        attributes: [{ name: 'lastCallOutcome', value: 'resolved' }],
+      },
     ])
   })
 
@@ -356,7 +414,11 @@ describe('routes', () => {
       authorization: `Bearer ${path.startsWith('/admin') ? testSecrets.adminToken : testSecrets.apiToken}`,
       'content-type': path.startsWith('/m2') ? 'application/x-www-form-urlencoded' : 'application/json',
     }
-    const answer = await send(path, { method, headers, ...(path.startsWith('/v1') ? { body: JSON.stringify(good) } : {}) })
+    const answer = await send(path, {
+      method,
+      headers,
+      ...(path.startsWith('/v1') ? { body: JSON.stringify(good) } : {}),
+    })
     expect([200, 503]).toContain(answer.status)
   })
 
@@ -393,7 +455,8 @@ describe('the drop-in route answers as Target does', () => {
   })
 
   const bearer = { authorization: `Bearer ${testSecrets.apiToken}` }
-  const success = '<response><success>true</success><pcId></pcId><message>Request successfully submitted</message></response>'
+  const success =
+    '<response><success>true</success><pcId></pcId><message>Request successfully submitted</message></response>'
   it.each([
     ['GET', '/m2/client/profile/update?mboxPC=1368007744041-575948.01_00&profile.attr=0&profile.attr2=1', undefined],
     ['GET', '/m2/demo/profile/update?mbox3rdPartyId=123456&profile.attr=0&profile.attr2=1', undefined],
@@ -403,7 +466,8 @@ describe('the drop-in route answers as Target does', () => {
     ['POST', '/m2/client/profile/update?mbox3rdPartyId=123456&profile.attr=9', 'profile.attr=0&profile.attr2=1'],
   ])('%s %s', async (method, path, body) => {
     const { send, delivered } = await edge()
-    const form = body === undefined ? {} : { body, headers: { ...bearer, 'content-type': 'application/x-www-form-urlencoded' } }
+    const form =
+      body === undefined ? {} : { body, headers: { ...bearer, 'content-type': 'application/x-www-form-urlencoded' } }
     const answer = await send(path, { method, headers: bearer, ...form })
     expect(answer.status).toBe(200)
     expect(await answer.text()).toBe(success)
@@ -471,7 +535,9 @@ describe('probes', () => {
     const { send } = await edge()
     expect(await (await send('/healthz')).json()).toEqual({ status: 'ok' })
     expect(await (await send('/readyz')).json()).toEqual({ status: 'ready' })
-    expect(await (await send('/readyz', { headers: { authorization: `Bearer ${testSecrets.adminToken}` } })).json()).toMatchObject({
+    expect(
+      await (await send('/readyz', { headers: { authorization: `Bearer ${testSecrets.adminToken}` } })).json(),
+    ).toMatchObject({
       ledger: 'embedded',
     })
   })
@@ -514,7 +580,8 @@ describe('hostile JSON', () => {
 
   it('names of the prototype are names like others, and change no object', async () => {
     const { v1, delivered } = await edge()
-    const body = '{"visitor":{"thirdPartyId":"1"},"attributes":{"__proto__":{"admin":"yes"},"constructor":"x","toString":"y"}}'
+    const body =
+      '{"visitor":{"thirdPartyId":"1"},"attributes":{"__proto__":{"admin":"yes"},"constructor":"x","toString":"y"}}'
     const { status } = await v1(body)
     expect(({} as Record<string, unknown>)['admin']).toBeUndefined()
     expect(status).toBe(200)

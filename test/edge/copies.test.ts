@@ -14,9 +14,19 @@ import { createWorld } from '../support/world.ts'
 const event = z.object({ customer: z.string(), at: z.number().optional() })
 type Options = Partial<SourceOptions<typeof event>>
 const made = (auth: AuthScheme, options: Options = {}) =>
-  source('desk', { auth, schema: event, map: (e) => ({ visitor: { thirdPartyId: e.customer }, attributes: { tier: 'gold' } }), ...options })
-const timed: Options['map'] = (e) => ({ visitor: { thirdPartyId: e.customer }, occurredAt: e.at, attributes: { tier: 'gold' } })
-const problems = (auth: AuthScheme, options: Options = {}) => checkSources([made(auth, options)], { retentionMs: 72 * 3_600_000 })
+  source('desk', {
+    auth,
+    schema: event,
+    map: (e) => ({ visitor: { thirdPartyId: e.customer }, attributes: { tier: 'gold' } }),
+    ...options,
+  })
+const timed: Options['map'] = (e) => ({
+  visitor: { thirdPartyId: e.customer },
+  occurredAt: e.at,
+  attributes: { tier: 'gold' },
+})
+const problems = (auth: AuthScheme, options: Options = {}) =>
+  checkSources([made(auth, options)], { retentionMs: 72 * 3_600_000 })
 const jwtScheme = jwt({ issuer: 'i', audience: 'a', jwksUrl: 'https://issuer.example/jwks' })
 
 describe('a scheme whose copied requests are good for ever', () => {
@@ -36,7 +46,18 @@ describe('a scheme whose copied requests are good for ever', () => {
 
   it('is, of all presets, each one that signs no time', () => {
     const copied = Object.entries(presets).flatMap(([name, preset]) => (takesCopies(preset()) ? [name] : []))
-    expect(copied.sort()).toEqual(['adyen', 'github', 'gocardless', 'line', 'linear', 'onfido', 'razorpay', 'shopify', 'square', 'twilio'])
+    expect(copied.sort()).toEqual([
+      'adyen',
+      'github',
+      'gocardless',
+      'line',
+      'linear',
+      'onfido',
+      'razorpay',
+      'shopify',
+      'square',
+      'twilio',
+    ])
   })
 
   it.each<[string, Options, boolean]>([
@@ -67,7 +88,10 @@ describe('a scheme whose copied requests are good for ever', () => {
     const arrivalMs = world.clock.now()
     const mapped = (options: Options, given: object) =>
       mapEvent(made(github(), options), { customer: '1', ...given }, { arrivalMs }, world.prepare)
-    expect(await mapped({ map: timed }, {})).toMatchObject({ ok: false, reason: expect.stringContaining('occurredAt is missing') })
+    expect(await mapped({ map: timed }, {})).toMatchObject({
+      ok: false,
+      reason: expect.stringContaining('occurredAt is missing'),
+    })
     expect(await mapped({ map: timed }, { at: arrivalMs })).toMatchObject({ ok: true })
     expect(await mapped({ acceptsCopies: true }, {})).toMatchObject({ ok: true })
   })
@@ -148,7 +172,8 @@ describe('a sender’s clock', () => {
     await watched.deliver([await sent('till', 62_000, 4)])
     await watched.settled()
     expect(told).toEqual([{ till: 61_000 }, { till: 62_000 }])
-    const lines = () => world.logged.filter((line) => line.includes('clock_ahead')).map((line) => JSON.parse(line) as unknown)
+    const lines = () =>
+      world.logged.filter((line) => line.includes('clock_ahead')).map((line) => JSON.parse(line) as unknown)
     expect(lines()).toEqual([{ event: 'clock_ahead', source: 'till', ms: 61_000 }])
     await world.clock.advance(60_000)
     await watched.deliver([await sent('till', 5_000, 5)])

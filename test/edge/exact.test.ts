@@ -49,7 +49,9 @@ function doors(world: World, sources: readonly Source[] = []) {
   }
 }
 const letters = async (world: World) =>
-  (await world.backlog.listDead()).items.map((item) => ('dead' in item ? [item.dead.reason, item.dead.detail] : ['unreadable']))
+  (await world.backlog.listDead()).items.map((item) =>
+    'dead' in item ? [item.dead.reason, item.dead.detail] : ['unreadable'],
+  )
 
 describe('POST /v1/updates', () => {
   it('sends any number as it stands in the text, digit by digit, in whatever it stands', async () => {
@@ -89,8 +91,13 @@ describe('POST /v1/updates', () => {
   })
 
   it('says what about its JSON is wrong', async () => {
-    const { status, answer } = await doors(await createWorld()).v1('{"visitor":{"pcId":"1"},"attributes":{"a":1,"a":2}}')
-    expect([status, answer['detail']]).toEqual([400, expect.stringMatching(/^The body gives one name twice in one object/)])
+    const { status, answer } = await doors(await createWorld()).v1(
+      '{"visitor":{"pcId":"1"},"attributes":{"a":1,"a":2}}',
+    )
+    expect([status, answer['detail']]).toEqual([
+      400,
+      expect.stringMatching(/^The body gives one name twice in one object/),
+    ])
   })
 
   it('takes each form of a time, and tells the forms where it is none', async () => {
@@ -113,10 +120,13 @@ describe('POST /v1/updates', () => {
     ].entries())
       expect([
         at,
-        (await v1(JSON.stringify({ visitor: { thirdPartyId: `v${index}` }, attributes: { a: 'x' }, occurredAt: at }))).status,
+        (await v1(JSON.stringify({ visitor: { thirdPartyId: `v${index}` }, attributes: { a: 'x' }, occurredAt: at })))
+          .status,
       ]).toEqual([at, 200])
     for (const at of ['2026-11-24T00:00:00', 'soon', -1, null, { a: 1 }]) {
-      const { status, answer } = await v1(JSON.stringify({ visitor: { thirdPartyId: 'v' }, attributes: { a: 'x' }, occurredAt: at }))
+      const { status, answer } = await v1(
+        JSON.stringify({ visitor: { thirdPartyId: 'v' }, attributes: { a: 'x' }, occurredAt: at }),
+      )
       expect([status, answer['errors']]).toEqual([
         422,
         [{ path: 'occurredAt', message: expect.stringMatching(/ISO 8601 with an offset .*epoch seconds/) }],
@@ -152,7 +162,9 @@ describe('an integer that no number holds, at a hook', () => {
     const world = await createWorld()
     const { status, answer } = await doors(world, [order(schema)]).hook('shop', body)
     expect([status, answer]).toEqual([202, { status: 'quarantined' }])
-    expect(await letters(world)).toEqual([['unmappable', expect.stringMatching(/^id: .*write id\(\) or z\.bigint\(\).*; customer\.id: /)]])
+    expect(await letters(world)).toEqual([
+      ['unmappable', expect.stringMatching(/^id: .*write id\(\) or z\.bigint\(\).*; customer\.id: /)],
+    ])
     expect(world.target.calls).toEqual([])
   })
 
@@ -189,14 +201,20 @@ describe('an integer that no number holds, at a hook', () => {
       auth: bearer(),
       format: 'form',
       schema: z.object({ payload: json(z.object({ customer: id(), at: eventTime() })) }),
-      map: ({ payload }) => ({ visitor: { thirdPartyId: payload.customer }, occurredAt: payload.at, attributes: { a: 'x' } }),
+      map: ({ payload }) => ({
+        visitor: { thirdPartyId: payload.customer },
+        occurredAt: payload.at,
+        attributes: { a: 'x' },
+      }),
     })
     const send = (payload: string) =>
       doors(world, [desk]).hook('desk', `payload=${encodeURIComponent(payload)}`, 'application/x-www-form-urlencoded')
     expect((await send(`{"customer":9007199254740993,"at":${world.clock.now()}}`)).status).toBe(200)
     expect(world.profile('9007199254740993')).toEqual({ a: 'x' })
     expect((await send('{"customer":1,"customer":2}')).answer).toEqual({ status: 'quarantined' })
-    expect(await letters(world)).toEqual([['unmappable', 'payload: must be text that is JSON, in which no object gives a name twice']])
+    expect(await letters(world)).toEqual([
+      ['unmappable', 'payload: must be text that is JSON, in which no object gives a name twice'],
+    ])
   })
 
   it('is exact, too, where an event that was quarantined for it is mapped again', async () => {
@@ -252,14 +270,18 @@ describe('ids that are none (everybody’s data would meet there)', () => {
       ['visitor.pcId', { visitor: { pcId: word } }],
       ['id', { id: word }],
     ] as const) {
-      const { status, answer } = await v1(JSON.stringify({ visitor: { thirdPartyId: '1' }, attributes: { a: 'x' }, ...more }))
+      const { status, answer } = await v1(
+        JSON.stringify({ visitor: { thirdPartyId: '1' }, attributes: { a: 'x' }, ...more }),
+      )
       expect([status, answer['errors']]).toEqual([422, [{ path, message: expect.any(String) }]])
     }
     expect(world.target.calls).toEqual([])
   })
 
   it.each(words)('on the drop-in route: 422 for a visitor of the id %j', async (word) => {
-    const { status, text: answered } = await doors(await createWorld()).dropIn(`mbox3rdPartyId=${encodeURIComponent(word)}&profile.a=x`)
+    const { status, text: answered } = await doors(await createWorld()).dropIn(
+      `mbox3rdPartyId=${encodeURIComponent(word)}&profile.a=x`,
+    )
     expect([status, answered]).toEqual([422, expect.stringContaining('visitor.thirdPartyId is ')])
   })
 
@@ -270,7 +292,12 @@ describe('ids that are none (everybody’s data would meet there)', () => {
       '{}',
       /^visitor\.thirdPartyId is no id/,
     ],
-    ['a template as the visitor', (e) => ({ visitor: { pcId: `${e.missing}` } }), '{"missing":null}', /^visitor\.pcId is no id/],
+    [
+      'a template as the visitor',
+      (e) => ({ visitor: { pcId: `${e.missing}` } }),
+      '{"missing":null}',
+      /^visitor\.pcId is no id/,
+    ],
     ['String(event.missing) as the id', (e) => ({ id: String(e.missing) }), '{"missing":{}}', /^id is no id/],
     ['a blank', (e) => ({ id: String(e.missing) }), '{"missing":" "}', /^id is blank/],
     [
@@ -287,11 +314,16 @@ describe('ids that are none (everybody’s data would meet there)', () => {
 
   it('also where several updates of an event share one, or a header gives it', async () => {
     const world = await createWorld()
-    const map = () => [1, 2].map((n) => ({ id: String(undefined), visitor: { thirdPartyId: 'visitor-1' }, attributes: { n } }))
+    const map = () =>
+      [1, 2].map((n) => ({ id: String(undefined), visitor: { thirdPartyId: 'visitor-1' }, attributes: { n } }))
     await doors(world, [source('desk', { auth: bearer(), schema: z.object({}), map })]).hook('desk', '{}')
     const nameless = { ...bearer(), eventId: () => 'undefined' }
     await doors(world, [
-      source('desk', { auth: nameless, schema: z.object({}), map: () => ({ visitor: { pcId: '1' }, attributes: { a: 'x' } }) }),
+      source('desk', {
+        auth: nameless,
+        schema: z.object({}),
+        map: () => ({ visitor: { pcId: '1' }, attributes: { a: 'x' } }),
+      }),
     ]).hook('desk', '{}')
     expect((await letters(world)).map(([, detail]) => detail)).toEqual([
       expect.stringMatching(/^id is no id/),
@@ -316,12 +348,22 @@ describe('the schemas for sources', () => {
     expect(shape.parse({ id: given, at, note: ' n ' })).toEqual({ id: expected, at: atMs, note: 'n' })
   })
 
-  it.each([[''], [' '], ['undefined'], ['[object Object]'], [undefined], [null], [true], [1.5], [2 ** 53], [Number.NaN], [{}], [[]]])(
-    'id() refuses %s',
-    (given) => {
-      expect(shape.safeParse({ id: given, at, note: 'n' }).success).toBe(false)
-    },
-  )
+  it.each([
+    [''],
+    [' '],
+    ['undefined'],
+    ['[object Object]'],
+    [undefined],
+    [null],
+    [true],
+    [1.5],
+    [2 ** 53],
+    [Number.NaN],
+    [{}],
+    [[]],
+  ])('id() refuses %s', (given) => {
+    expect(shape.safeParse({ id: given, at, note: 'n' }).success).toBe(false)
+  })
 
   it.each([at, '2026-11-24T11:00+01:00', atMs, atMs / 1_000, BigInt(atMs), new Date(at)])(
     'eventTime() of %s is epoch milliseconds',

@@ -32,7 +32,11 @@ const event = z.object({ id: z.string(), customer: z.string(), tier: z.string() 
 function relayFor(world: World, auth: AuthScheme, secrets: readonly string[]) {
   const told: [string, string][] = []
   const app = createApp({
-    settings: { targetClientCode: 'demo', apiTokens: [], hookSecrets: new Map(secrets.length === 0 ? [] : [['desk', secrets]]) },
+    settings: {
+      targetClientCode: 'demo',
+      apiTokens: [],
+      hookSecrets: new Map(secrets.length === 0 ? [] : [['desk', secrets]]),
+    },
     sources: [
       source('desk', {
         auth,
@@ -59,7 +63,11 @@ function relayFor(world: World, auth: AuthScheme, secrets: readonly string[]) {
       }),
     )
     const text = await answer.text()
-    return { status: answer.status, headers: answer.headers, answer: text === '' ? undefined : (JSON.parse(text) as object) }
+    return {
+      status: answer.status,
+      headers: answer.headers,
+      answer: text === '' ? undefined : (JSON.parse(text) as object),
+    }
   }
   return { post, told }
 }
@@ -88,14 +96,22 @@ describe('Discord', () => {
   it('its ping is answered 204 without a body, and its events are events', async () => {
     const { world, send } = await asVendor('discord', discord)
     expect(await send({ ...application, type: 0 })).toMatchObject({ status: 204, answer: undefined })
-    const sent = { ...application, ...update, type: 1, event: { type: 'APPLICATION_AUTHORIZED', timestamp: '2026-11-25T10:00:00Z' } }
+    const sent = {
+      ...application,
+      ...update,
+      type: 1,
+      event: { type: 'APPLICATION_AUTHORIZED', timestamp: '2026-11-25T10:00:00Z' },
+    }
     expect(await send(sent)).toMatchObject({ status: 204, answer: undefined })
     expect([world.profile(), await world.dead()]).toEqual([{ tier: 'gold' }, []])
   })
 
   it('the ping of an interactions endpoint is answered with its like', async () => {
     const { send } = await asVendor('discord', discord)
-    expect(await send({ ...application, id: '5', token: 't', type: 1 })).toMatchObject({ status: 200, answer: { type: 1 } })
+    expect(await send({ ...application, id: '5', token: 't', type: 1 })).toMatchObject({
+      status: 200,
+      answer: { type: 1 },
+    })
   })
 
   it.each([
@@ -118,13 +134,17 @@ describe('GitHub', () => {
     const { world, send } = await asVendor('github', github)
     expect(await send(ping, { 'x-github-event': 'ping' })).toMatchObject({ status: 200, answer: { status: 'pong' } })
     expect(await world.dead()).toEqual([])
-    expect(await github().handshake?.({ payload: JSON.stringify(ping) }, '', new Headers({ 'x-github-event': 'ping' }))).toBeDefined()
+    expect(
+      await github().handshake?.({ payload: JSON.stringify(ping) }, '', new Headers({ 'x-github-event': 'ping' })),
+    ).toBeDefined()
   })
 
   it('an event is no ping, whatever its unsigned header says, nor is a ping of another name', async () => {
     const { world, send } = await asVendor('github', github)
     expect(await send(update, { 'x-github-event': 'ping' })).toMatchObject({ answer: { status: 'submitted' } })
-    expect(await send({ ...update, ...ping, id: 'e2' }, { 'x-github-event': 'push' })).toMatchObject({ answer: { id: 'e2' } })
+    expect(await send({ ...update, ...ping, id: 'e2' }, { 'x-github-event': 'push' })).toMatchObject({
+      answer: { id: 'e2' },
+    })
     expect(await world.dead()).toEqual([])
   })
 })
@@ -171,8 +191,14 @@ describe('the sender’s own yes', () => {
       signature: createHmac('sha256', 'key-made-up').update(`${timestamp}token`).digest('hex'),
     }
     await world.ledger.pause(true)
-    expect(await post(JSON.stringify({ ...update, signature }), {})).toMatchObject({ status: 200, answer: { status: 'deferred' } })
-    expect(await post(JSON.stringify({ signature }), {})).toMatchObject({ status: 200, answer: { status: 'quarantined' } })
+    expect(await post(JSON.stringify({ ...update, signature }), {})).toMatchObject({
+      status: 200,
+      answer: { status: 'deferred' },
+    })
+    expect(await post(JSON.stringify({ signature }), {})).toMatchObject({
+      status: 200,
+      answer: { status: 'quarantined' },
+    })
     expect((await post('{}', {})).status).toBe(401)
   })
 
@@ -230,7 +256,9 @@ describe('who proves nothing', () => {
   it('a scheme of a deployer’s own that says no gives no reason, and a strange verdict is a no', async () => {
     const world = await createWorld()
     for (const verdict of [false, 'yes', undefined]) {
-      const { post, told } = relayFor(world, { name: 'own', verify: async () => verdict as never }, ['a-made-up-secret'])
+      const { post, told } = relayFor(world, { name: 'own', verify: async () => verdict as never }, [
+        'a-made-up-secret',
+      ])
       expect([(await post('{}', {})).status, told]).toEqual([401, [['desk', 'mismatch']]])
     }
   })

@@ -66,12 +66,17 @@ async function relay(format: Format = 'json') {
         ...headers,
       }),
     v1: (body: Uint8Array<ArrayBuffer>, headers: Record<string, string>) =>
-      send('/v1/updates', body, { authorization: `Bearer ${testSecrets.apiToken}`, 'content-type': 'application/json', ...headers }),
+      send('/v1/updates', body, {
+        authorization: `Bearer ${testSecrets.apiToken}`,
+        'content-type': 'application/json',
+        ...headers,
+      }),
   }
 }
 
 const zipped = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array([...gzipSync(new Uint8Array([...bytes]))])
-const deflated = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array([...deflateSync(new Uint8Array([...bytes]))])
+const deflated = (bytes: Uint8Array): Uint8Array<ArrayBuffer> =>
+  new Uint8Array([...deflateSync(new Uint8Array([...bytes]))])
 
 describe('is read', () => {
   it.each<[string, Uint8Array<ArrayBuffer>, Record<string, string>]>([
@@ -96,7 +101,9 @@ describe('is read', () => {
 
   it('text in the charset that its type names, letter by letter', async () => {
     const { open, world } = await relay()
-    await open(latin1(JSON.stringify({ ...good, tier: 'Müller' })), { 'content-type': 'application/json; charset="ISO-8859-1"' })
+    await open(latin1(JSON.stringify({ ...good, tier: 'Müller' })), {
+      'content-type': 'application/json; charset="ISO-8859-1"',
+    })
     expect(world.profile()).toEqual({ tier: 'Müller' })
   })
 
@@ -128,10 +135,28 @@ describe('is kept whole, with its reason', () => {
     ['no JSON', utf8('hello'), {}, /JSON/, 'hello'],
     ['nothing', new Uint8Array(), {}, /JSON/, ''],
     ['no UTF-8', Uint8Array.of(0x22, 0xff, 0x22), {}, /not utf-8 \(kept as base64\)/, 'Iv8i'],
-    ['a charset that nobody knows', json, { 'content-type': 'application/json; charset=klingon' }, /not klingon/, undefined],
+    [
+      'a charset that nobody knows',
+      json,
+      { 'content-type': 'application/json; charset=klingon' },
+      /not klingon/,
+      undefined,
+    ],
     ['an encoding that nobody knows', json, { 'content-encoding': 'br' }, /gzip or deflate/, JSON.stringify(good)],
-    ['what is not gzip', json, { 'content-encoding': 'gzip' }, /not what its content-encoding says/, JSON.stringify(good)],
-    ['gzip that breaks off', zipped(json).slice(0, -9), { 'content-encoding': 'gzip' }, /not what its content-encoding says/, undefined],
+    [
+      'what is not gzip',
+      json,
+      { 'content-encoding': 'gzip' },
+      /not what its content-encoding says/,
+      JSON.stringify(good),
+    ],
+    [
+      'gzip that breaks off',
+      zipped(json).slice(0, -9),
+      { 'content-encoding': 'gzip' },
+      /not what its content-encoding says/,
+      undefined,
+    ],
     [
       'what unfolds to more than the bound',
       zipped(new Uint8Array(50_000)),
@@ -142,13 +167,21 @@ describe('is kept whole, with its reason', () => {
   ])('%s', async (_, body, headers, reason, raw) => {
     const { open, buried } = await relay()
     expect(await open(body, headers)).toEqual({ status: 202, answer: { status: 'quarantined' } })
-    expect(buried).toMatchObject([{ reason: 'unmappable', source: 'open', detail: expect.stringMatching(reason) as unknown }])
+    expect(buried).toMatchObject([
+      { reason: 'unmappable', source: 'open', detail: expect.stringMatching(reason) as unknown },
+    ])
     if (raw !== undefined) expect(buried[0]?.raw).toBe(raw)
   })
 
   it('any bytes under any label: never a 4xx, and none is changed where they are kept', async () => {
     const { open, buried } = await relay()
-    const labels = ['application/json', 'text/plain', 'application/xml; charset=utf-8', 'application/json; charset=windows-1252', '']
+    const labels = [
+      'application/json',
+      'text/plain',
+      'application/xml; charset=utf-8',
+      'application/json; charset=windows-1252',
+      '',
+    ]
     await fc.assert(
       fc.asyncProperty(
         fc.uint8Array({ maxLength: 300 }),
@@ -156,13 +189,17 @@ describe('is kept whole, with its reason', () => {
         fc.constantFrom('gzip', 'deflate', 'br', ''),
         async (bytes, type, encoding) => {
           buried.length = 0
-          const headers = { ...(type === '' ? {} : { 'content-type': type }), ...(encoding === '' ? {} : { 'content-encoding': encoding }) }
+          const headers = {
+            ...(type === '' ? {} : { 'content-type': type }),
+            ...(encoding === '' ? {} : { 'content-encoding': encoding }),
+          }
           const { status } = await open(Uint8Array.from(bytes), headers)
           expect([200, 202]).toContain(status)
           const [letter] = buried
           if (letter?.raw === undefined || type.includes('1252') || encoding !== '') return
           const mark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
-          const kept = letter.detail?.includes('base64') === true ? Buffer.from(letter.raw, 'base64') : Buffer.from(letter.raw)
+          const kept =
+            letter.detail?.includes('base64') === true ? Buffer.from(letter.raw, 'base64') : Buffer.from(letter.raw)
           expect([...kept]).toEqual([...(mark && letter.detail?.includes('base64') !== true ? bytes.slice(3) : bytes)])
         },
       ),
@@ -174,7 +211,9 @@ describe('a stranger', () => {
   it('learns nothing from what it compresses', async () => {
     const { signed, buried } = await relay()
     for (const encoding of ['gzip', 'br', 'deflate']) {
-      const answer = await signed(zipped(new Uint8Array(50_000)), utf8('something else'), { 'content-encoding': encoding })
+      const answer = await signed(zipped(new Uint8Array(50_000)), utf8('something else'), {
+        'content-encoding': encoding,
+      })
       expect(answer).toMatchObject({ status: 401, answer: { type: '/problems/unauthenticated' } })
     }
     expect(buried).toEqual([])
@@ -190,14 +229,19 @@ describe('room', () => {
     // However much room there is, no body is larger than its source takes.
     expect(await unfold(large, 'gzip', 4_999, room)).toEqual({ ok: false, why: 'too_large' })
     expect(room.heldBytes).toBe(0)
-    const both = await Promise.all([unfold(large, 'gzip', 50_000, room), unfold(zipped(new Uint8Array(9_000)), 'gzip', 50_000, room)])
+    const both = await Promise.all([
+      unfold(large, 'gzip', 50_000, room),
+      unfold(zipped(new Uint8Array(9_000)), 'gzip', 50_000, room),
+    ])
     expect(both.filter(({ ok }) => ok)).toHaveLength(1)
     expect(room.heldBytes).toBe(0)
   })
 })
 
 describe('/v1', () => {
-  const update = utf8(JSON.stringify({ id: 'e1', visitor: { thirdPartyId: 'visitor-1' }, attributes: { tier: 'gold' } }))
+  const update = utf8(
+    JSON.stringify({ id: 'e1', visitor: { thirdPartyId: 'visitor-1' }, attributes: { tier: 'gold' } }),
+  )
   it('reads gzip within the bound, and says what it can’t', async () => {
     const { v1, world } = await relay()
     expect((await v1(zipped(update), { 'content-encoding': 'gzip' })).status).toBe(200)
@@ -211,7 +255,11 @@ describe('/v1', () => {
       '/problems/unsupported-media-type',
       'The body has a content-encoding other than gzip or deflate.',
     ])
-    expect(await refused(update, 'gzip')).toEqual([400, '/problems/malformed', 'The body is not what its content-encoding says.'])
+    expect(await refused(update, 'gzip')).toEqual([
+      400,
+      '/problems/malformed',
+      'The body is not what its content-encoding says.',
+    ])
     expect((await refused(zipped(new Uint8Array(3_000_000)), 'gzip')).slice(0, 2)).toEqual([413, '/problems/too-large'])
   })
 })

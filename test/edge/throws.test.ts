@@ -4,7 +4,13 @@ import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { answerOf, createApp } from '../../src/edge/app.ts'
 import { type AuthScheme, github } from '../../src/edge/auth/index.ts'
-import { type MappedUpdate, type Source, type SourceOptions, secretProblem, source } from '../../src/edge/source/source.ts'
+import {
+  type MappedUpdate,
+  type Source,
+  type SourceOptions,
+  secretProblem,
+  source,
+} from '../../src/edge/source/source.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { createWorld } from '../support/world.ts'
 
@@ -18,7 +24,10 @@ const things: readonly (readonly [string, unknown])[] = [
   ['an object without a prototype', Object.create(null)],
 ]
 const event = z.object({ customer: z.string() })
-const map = (e: z.output<typeof event>): MappedUpdate => ({ visitor: { thirdPartyId: e.customer }, attributes: { tier: 'gold' } })
+const map = (e: z.output<typeof event>): MappedUpdate => ({
+  visitor: { thirdPartyId: e.customer },
+  attributes: { tier: 'gold' },
+})
 const anybody: AuthScheme = { name: 'custom', needsSecret: false, carriesSecret: true, verify: async () => true }
 
 async function edge(
@@ -27,7 +36,9 @@ async function edge(
 ) {
   const world = await createWorld()
   const logged: string[] = []
-  const sources: readonly Source[] = [source('desk', { auth: anybody, schema: event, map, ...options } as SourceOptions<typeof event>)]
+  const sources: readonly Source[] = [
+    source('desk', { auth: anybody, schema: event, map, ...options } as SourceOptions<typeof event>),
+  ]
   const app = createApp({
     settings: {
       targetClientCode: 'demo',
@@ -53,7 +64,11 @@ async function edge(
     const answer = await app.fetch(new Request('https://relay.example/hooks/desk', { method: 'POST', headers, body }))
     const text = await answer.text()
     expect(text + logged.join()).not.toContain(canary)
-    return { status: answer.status, retryAfter: answer.headers.get('retry-after'), answer: JSON.parse(text) as Record<string, unknown> }
+    return {
+      status: answer.status,
+      retryAfter: answer.headers.get('retry-after'),
+      answer: JSON.parse(text) as Record<string, unknown>,
+    }
   }
   return { app, hook, world, logged }
 }
@@ -67,13 +82,16 @@ describe.each(things)('%s', (_, thing) => {
   it.each([
     ['thrown', fails as never],
     ['rejected with', rejects as never],
-  ])('%s by a proof: nobody is proven or refused, the sender is told to come back, and the log has its name', async (_how, verify) => {
-    const { hook, world, logged } = await edge({ auth: { ...anybody, verify } })
-    const { status, retryAfter } = await hook()
-    expect([status, Number(retryAfter) > 0]).toEqual([503, true])
-    expect(logged).toEqual([expect.stringMatching(/verify_failed.*desk/)])
-    expect([world.target.calls.length, await world.entries(), await world.dead()]).toEqual([0, 0, []])
-  })
+  ])(
+    '%s by a proof: nobody is proven or refused, the sender is told to come back, and the log has its name',
+    async (_how, verify) => {
+      const { hook, world, logged } = await edge({ auth: { ...anybody, verify } })
+      const { status, retryAfter } = await hook()
+      expect([status, Number(retryAfter) > 0]).toEqual([503, true])
+      expect(logged).toEqual([expect.stringMatching(/verify_failed.*desk/)])
+      expect([world.target.calls.length, await world.entries(), await world.dead()]).toEqual([0, 0, []])
+    },
+  )
 
   it.each<[string, Partial<SourceOptions<z.ZodType>>]>([
     ['the id of a scheme', { auth: { ...anybody, eventId: fails } }],
@@ -129,7 +147,11 @@ describe.each(things)('%s', (_, thing) => {
   })
 
   it('thrown by a check of secrets is told by its name', async () => {
-    const made = source('desk', { auth: { ...anybody, needsSecret: undefined, takesSecret: fails } as never, schema: event, map })
+    const made = source('desk', {
+      auth: { ...anybody, needsSecret: undefined, takesSecret: fails } as never,
+      schema: event,
+      map,
+    })
     expect(await secretProblem(made, ['x'])).toMatch(/^HOOK_SECRET_DESK cannot be checked: custom threw \w+$/)
   })
 })

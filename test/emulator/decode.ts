@@ -23,7 +23,8 @@ export function decodeUpdate(form: string): Decoded | string {
     else pairs.set(name.slice(8), value)
   }
   const [visitor] = ids
-  if (visitor === undefined || ids.length !== 1 || visitor.length === 3) return 'exactly one of mboxPC and mbox3rdPartyId'
+  if (visitor === undefined || ids.length !== 1 || visitor.length === 3)
+    return 'exactly one of mboxPC and mbox3rdPartyId'
   if (pairs.size === 0) return 'no profile parameters'
   return { visitor, pairs }
 }

@@ -135,18 +135,25 @@ describe('counting', () => {
 
   it('knows the most that any rolling window held', () => {
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 0, max: 50 }), { maxLength: 80 }), fc.integer({ min: 1, max: 200 }), (gaps, windowMs) => {
-        const counter = new RollingCounter(windowMs)
-        const times: number[] = []
-        let nowMs = 0
-        for (const gap of gaps) {
-          nowMs += gap
-          times.push(nowMs)
-          counter.add(nowMs)
-        }
-        const most = Math.max(0, ...times.map((end) => times.filter((time) => time > end - windowMs && time <= end).length))
-        expect(counter.mostInWindow).toBe(most)
-      }),
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 50 }), { maxLength: 80 }),
+        fc.integer({ min: 1, max: 200 }),
+        (gaps, windowMs) => {
+          const counter = new RollingCounter(windowMs)
+          const times: number[] = []
+          let nowMs = 0
+          for (const gap of gaps) {
+            nowMs += gap
+            times.push(nowMs)
+            counter.add(nowMs)
+          }
+          const most = Math.max(
+            0,
+            ...times.map((end) => times.filter((time) => time > end - windowMs && time <= end).length),
+          )
+          expect(counter.mostInWindow).toBe(most)
+        },
+      ),
     )
   })
 })

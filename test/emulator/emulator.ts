@@ -121,7 +121,9 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   }
   const server = options.tls === undefined ? createServer(onRequest) : createSecureServer(options.tls, onRequest)
   server.keepAliveTimeout = options.keepAliveMs ?? 60_000
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(options.port ?? 0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve, reject) =>
+    server.once('error', reject).listen(options.port ?? 0, '127.0.0.1', resolve),
+  )
   const close = async () => {
     server.closeAllConnections()
     await new Promise((resolve) => server.close(resolve))
@@ -132,7 +134,12 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     profiles,
     faults,
     taken,
-    statistics: () => ({ calls: counter.total, ...counts, maxInWindow: counter.mostInWindow, byStatus: { ...byStatus } }),
+    statistics: () => ({
+      calls: counter.total,
+      ...counts,
+      maxInWindow: counter.mostInWindow,
+      byStatus: { ...byStatus },
+    }),
     reset: () => {
       profiles.clear()
       faults.clear()
@@ -146,7 +153,13 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   }
   return emulator
 
-  function update(request: IncomingMessage, response: ServerResponse, body: Buffer, inWindow: number, reusedConnection: boolean): void {
+  function update(
+    request: IncomingMessage,
+    response: ServerResponse,
+    body: Buffer,
+    inWindow: number,
+    reusedConnection: boolean,
+  ): void {
     const url = request.url ?? ''
     const wrong = wrongWith(request, url, body, inWindow)
     if (wrong !== undefined) return send(response, wrong.status, refusal(wrong.message))
@@ -280,7 +293,10 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
         return json(response, values === undefined ? 404 : 200, values ?? { message: 'nobody is known by that id' })
       }
       case 'POST seed': {
-        const { visitor, attributes = {} } = JSON.parse(body.toString('utf8')) as { visitor: string; attributes?: Record<string, string> }
+        const { visitor, attributes = {} } = JSON.parse(body.toString('utf8')) as {
+          visitor: string
+          attributes?: Record<string, string>
+        }
         profiles.seed(visitor, attributes, now())
         return json(response, 200, {})
       }
@@ -298,7 +314,12 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     }
   }
 
-  function send(response: ServerResponse, status: number, body: string, headers: Readonly<Record<string, string>> = {}): void {
+  function send(
+    response: ServerResponse,
+    status: number,
+    body: string,
+    headers: Readonly<Record<string, string>> = {},
+  ): void {
     byStatus[status] = (byStatus[status] ?? 0) + 1
     response.writeHead(status, { 'content-type': contentType, ...headers }).end(body)
   }

@@ -44,7 +44,9 @@ export class Profiles {
   /** Values by name; undefined where nobody is known by that id. */
   values(visitor: string): Record<string, string> | undefined {
     const profile = this.#profiles.get(visitor)
-    return profile === undefined ? undefined : Object.fromEntries([...profile.attributes].map(([name, { value }]) => [name, value]))
+    return profile === undefined
+      ? undefined
+      : Object.fromEntries([...profile.attributes].map(([name, { value }]) => [name, value]))
   }
 
   clear(): void {

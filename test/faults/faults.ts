@@ -46,7 +46,12 @@ export async function troubleServers(
     counts[name] = (counts[name] ?? 0) + 1
   }
   const does: Readonly<Record<Exclude<ServerFault, 'file'>, () => Promise<void>>> = {
-    suspended: () => servers.suspend(random.fraction() < 0.7 ? 1 : servers.origins().length, between(300, longestSuspensionMs), which()),
+    suspended: () =>
+      servers.suspend(
+        random.fraction() < 0.7 ? 1 : servers.origins().length,
+        between(300, longestSuspensionMs),
+        which(),
+      ),
     killed: () => servers.restart([which()], between(0, 1_000)),
     'disk full': async () => {
       const release = disk.fill(servers.pids(), servers.files)
@@ -127,7 +132,8 @@ export async function troubleRedis({
   return counts
 }
 
-const betweenOf = (random: Dice) => (leastMs: number, mostMs: number) => leastMs + random.fraction() * (mostMs - leastMs)
+const betweenOf = (random: Dice) => (leastMs: number, mostMs: number) =>
+  leastMs + random.fraction() * (mostMs - leastMs)
 
 /** Rounds without end, each in an order of its own: all once, from the second round on twice, and then `last`. */
 function* rounds<Kind>(kinds: readonly Kind[], last: NoInfer<Kind>, random: Dice): Generator<Kind, never> {

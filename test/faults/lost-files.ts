@@ -9,7 +9,13 @@
 import { copyFileSync, existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-export const fileFaults = ['removed', 'removed but for its logs', 'renamed', 'replaced by an empty one', 'replaced by a copy'] as const
+export const fileFaults = [
+  'removed',
+  'removed but for its logs',
+  'renamed',
+  'replaced by an empty one',
+  'replaced by a copy',
+] as const
 export type FileFault = (typeof fileFaults)[number]
 
 const logs = ['-wal', '-shm'] as const
@@ -19,13 +25,21 @@ const logs = ['-wal', '-shm'] as const
  * @param aside under which name it can still be read afterwards
  * @param away told at once when it is away, before anything else happens in this process
  */
-export async function takeAway(fault: FileFault, file: string, pids: readonly number[], aside: string, away: () => void): Promise<void> {
+export async function takeAway(
+  fault: FileFault,
+  file: string,
+  pids: readonly number[],
+  aside: string,
+  away: () => void,
+): Promise<void> {
   if (fault === 'replaced by a copy') {
     for (const pid of pids) process.kill(pid, 'SIGSTOP')
     for (const pid of pids) await standsStill(pid)
-    for (const suffix of ['', '-wal']) if (existsSync(file + suffix)) copyFileSync(file + suffix, `${file}.copy${suffix}`)
+    for (const suffix of ['', '-wal'])
+      if (existsSync(file + suffix)) copyFileSync(file + suffix, `${file}.copy${suffix}`)
     moveTo(file, aside)
-    for (const suffix of ['-wal', '']) if (existsSync(`${file}.copy${suffix}`)) renameSync(`${file}.copy${suffix}`, file + suffix)
+    for (const suffix of ['-wal', ''])
+      if (existsSync(`${file}.copy${suffix}`)) renameSync(`${file}.copy${suffix}`, file + suffix)
     away()
     for (const pid of pids) process.kill(pid, 'SIGCONT')
     return

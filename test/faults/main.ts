@@ -92,7 +92,9 @@ async function run(ledger: LedgerName): Promise<boolean> {
 
   const settings = {
     ...settingsFor(`https://localhost:${targetPort}`, {
-      ...(redis === undefined ? {} : { UPSTASH_REDIS_REST_URL: redis.proxy.url, UPSTASH_REDIS_REST_TOKEN: redis.main.token }),
+      ...(redis === undefined
+        ? {}
+        : { UPSTASH_REDIS_REST_URL: redis.proxy.url, UPSTASH_REDIS_REST_TOKEN: redis.main.token }),
       BACKLOG_KEYS: `k:${Buffer.from(key.bytes).toString('base64')}`,
       QUOTA_LIMIT: String(quotaLimit),
       QUOTA_WINDOW_MS: String(windowMs),
@@ -109,7 +111,10 @@ async function run(ledger: LedgerName): Promise<boolean> {
     NODE_EXTRA_CA_CERTS: certificate,
   }
   // As two machines with one Redis have a backlog each; on the embedded ledger they share the file.
-  const files = [join(disk.folder, 'one.sqlite'), join(disk.folder, redis === undefined ? 'one.sqlite' : 'two.sqlite')] as const
+  const files = [
+    join(disk.folder, 'one.sqlite'),
+    join(disk.folder, redis === undefined ? 'one.sqlite' : 'two.sqlite'),
+  ] as const
   const other = options.beside === undefined ? {} : { from: treeOf(options.beside, folder) }
   const servers = await startServers([
     { file: files[0], settings },
@@ -137,15 +142,22 @@ async function run(ledger: LedgerName): Promise<boolean> {
   const endMs = Date.now() + loadMs
   const isOver = () => Date.now() >= endMs
   const kinds: readonly ServerFault[] =
-    options.beside === undefined ? serverFaults.filter((kind) => kind !== 'disk full' || disk.how !== 'none') : ['killed']
+    options.beside === undefined
+      ? serverFaults.filter((kind) => kind !== 'disk full' || disk.how !== 'none')
+      : ['killed']
   const parts = { servers, disk, units, turn: load.turn, isOver, isLedgerInFile: redis === undefined }
   const [{ counts, gone }, redisCounts] = await Promise.all([
     troubleServers(kinds, { ...parts, random: seededRandom(seed + 1), readFile }),
-    redis === undefined || options.beside !== undefined ? {} : troubleRedis({ ...redis, ...parts, random: seededRandom(seed + 2) }),
+    redis === undefined || options.beside !== undefined
+      ? {}
+      : troubleRedis({ ...redis, ...parts, random: seededRandom(seed + 2) }),
   ])
   while (!isOver()) await sleep(100)
   await load.stop()
-  const held = await atRest(servers.files, (held) => leftInBacklog({ events: load.events, record: readRecord(record), held }) === 0)
+  const held = await atRest(
+    servers.files,
+    (held) => leftInBacklog({ events: load.events, record: readRecord(record), held }) === 0,
+  )
   await units.stop()
   await servers.end()
 
@@ -173,7 +185,9 @@ async function startRedis(folder: string, ending: AsyncDisposableStack) {
     return ending.use(await startUpstashStandIn({ durableIn }))
   }
   const [main, other] = [await start('redis-main'), await start('redis-other')]
-  const proxy = ending.use(await startRedisProxy({ main, other, random: seededRandom(seed + 3), lateMs: 2.5 * ledgerTimeoutMs }))
+  const proxy = ending.use(
+    await startRedisProxy({ main, other, random: seededRandom(seed + 3), lateMs: 2.5 * ledgerTimeoutMs }),
+  )
   return { main, other, proxy }
 }
 

@@ -35,7 +35,8 @@ const told =
 export async function startServers(plans: readonly ServerPlan[]): Promise<Servers> {
   const troubles: Record<string, number> = {}
   let endedThemselves = 0
-  const start = ({ file, settings, from }: ServerPlan) => startRelay('node', '', { ...settings, RELAY_DB: file }, undefined, from)
+  const start = ({ file, settings, from }: ServerPlan) =>
+    startRelay('node', '', { ...settings, RELAY_DB: file }, undefined, from)
   const running: RunningRelay[] = []
   for (const plan of plans) running.push(await start(plan))
   const files = [...new Set(plans.map(({ file }) => file))]

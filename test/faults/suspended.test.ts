@@ -79,7 +79,9 @@ function start(runtime: keyof typeof commands) {
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output += text
   })
-  const ended = new Promise<string>((resolve) => child.once('close', () => resolve(output.trim().split('\n').at(-1) ?? '')))
+  const ended = new Promise<string>((resolve) =>
+    child.once('close', () => resolve(output.trim().split('\n').at(-1) ?? '')),
+  )
   return { child, ended }
 }
 

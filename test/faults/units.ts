@@ -56,7 +56,9 @@ export function watchUnits(origins: () => readonly string[], windowMs: number): 
         headers: { authorization: `Bearer ${testSecrets.adminToken}` },
         signal: AbortSignal.timeout(patienceMs),
       })
-      const { buckets } = (await response.json()) as { buckets?: readonly (readonly [startMs: number, units: number])[] }
+      const { buckets } = (await response.json()) as {
+        buckets?: readonly (readonly [startMs: number, units: number])[]
+      }
       if (buckets === undefined) return false
       // What was given back to the last unit is listed no more; nor is what was lost, but that was counted.
       const sinceMs = Math.max(Date.now() - windowMs, leftOut.at(-1)?.fromMs ?? 0)

@@ -76,7 +76,9 @@ export function problemIn(text: string): string | undefined {
 function faultOfProblem(status: number, body: Record<string, unknown>): string | undefined {
   const name = String(body['type']).replace('/problems/', '')
   if (problems[name] === undefined) return `no problem of the docs: ${name}`
-  return problems[name] === status && body['status'] === status && typeof body['title'] === 'string' ? undefined : `${name} with ${status}`
+  return problems[name] === status && body['status'] === status && typeof body['title'] === 'string'
+    ? undefined
+    : `${name} with ${status}`
 }
 
 function faultOfResult(status: number, is200: boolean, body: Record<string, unknown>): string | undefined {
@@ -92,6 +94,7 @@ function faultOfResult(status: number, is200: boolean, body: Record<string, unkn
     return status === 200 && ['mapped', 'unmappable', 'ignored'].includes(what) ? undefined : 'no dry run of the docs'
   if (results[what] !== undefined) return fits(results[what] ?? 0) ? undefined : `${what} with ${status}`
   // Health, and what senders that ask first are told.
-  const isGreeting = ['challenge', 'plainToken'].some((name) => name in body) || body['type'] === 1 || Object.keys(body).length === 0
+  const isGreeting =
+    ['challenge', 'plainToken'].some((name) => name in body) || body['type'] === 1 || Object.keys(body).length === 0
   return status === 200 && (isGreeting || ['ok', 'ready', 'pong'].includes(what)) ? undefined : 'no answer of the docs'
 }

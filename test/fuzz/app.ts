@@ -28,7 +28,12 @@ const runsPerWorld = 500
 const shownFaults = 20
 const hookSecrets = new Map([...secretsBySource, ['plain', [plainSecret]], ['plain-form', [plainSecret]]])
 
-export async function fuzzApp({ seed, from = 0, runs, untilMs = Number.POSITIVE_INFINITY }: FuzzOptions): Promise<FuzzReport> {
+export async function fuzzApp({
+  seed,
+  from = 0,
+  runs,
+  untilMs = Number.POSITIVE_INFINITY,
+}: FuzzOptions): Promise<FuzzReport> {
   const answers: Record<string, number> = {}
   const faults: string[] = []
   let relay = await countingRelay()
@@ -76,10 +81,14 @@ async function countingRelay() {
       faultOf(request.method, request.path, given) ??
       (isProven && problem !== undefined && !toldToProven.has(problem) ? 'proven, and refused' : undefined) ??
       (given.text === '{"status":"quarantined"}' && kept === buriedBefore ? 'quarantined, and not kept' : undefined) ??
-      (isProven && /^\{("id":"(\\.|[^"])*",)?"status":"submitted"/.test(given.text) && world.target.calls.length === sentBefore
+      (isProven &&
+      /^\{("id":"(\\.|[^"])*",)?"status":"submitted"/.test(given.text) &&
+      world.target.calls.length === sentBefore
         ? 'submitted, and not sent'
         : undefined) ??
-      (request.path.startsWith('/hooks') && problem !== undefined && given.text.includes(canary) ? 'a problem repeats a value' : undefined)
+      (request.path.startsWith('/hooks') && problem !== undefined && given.text.includes(canary)
+        ? 'a problem repeats a value'
+        : undefined)
     return fault === undefined ? [answer] : [answer, `${fault} (${given.status} ${given.text.slice(0, 200)})`]
   }
   return { world, ask }

@@ -24,12 +24,19 @@ const starts: readonly (readonly [name: string, content: string])[] = [
   ],
 ]
 
-export async function fuzzFiles({ seed, from = 0, runs, untilMs = Number.POSITIVE_INFINITY }: FuzzOptions): Promise<FuzzReport> {
+export async function fuzzFiles({
+  seed,
+  from = 0,
+  runs,
+  untilMs = Number.POSITIVE_INFINITY,
+}: FuzzOptions): Promise<FuzzReport> {
   const folder = mkdtempSync(join(tmpdir(), 'target-relay-fuzz-'))
   const sent: string[] = []
   using relay = await startFakeRelay((_, body) => {
     sent.push(body)
-    return { body: { results: (JSON.parse(body) as { updates: unknown[] }).updates.map(() => ({ status: 'submitted' })) } }
+    return {
+      body: { results: (JSON.parse(body) as { updates: unknown[] }).updates.map(() => ({ status: 'submitted' })) },
+    }
   })
   const answers: Record<string, number> = {}
   const faults: string[] = []

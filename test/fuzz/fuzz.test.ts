@@ -18,17 +18,33 @@ describe('the fuzz', () => {
   ] as const)('%s: every answer is one of the docs', { timeout: 120_000 }, async (_, fuzz, runs, met) => {
     const report = await fuzz({ seed: 1, runs })
     expect(report.faults).toEqual([])
-    expect(Object.keys(report.answers), 'a fuzz that meets nothing finds nothing').toEqual(expect.arrayContaining([...met]))
+    expect(Object.keys(report.answers), 'a fuzz that meets nothing finds nothing').toEqual(
+      expect.arrayContaining([...met]),
+    )
   })
 
   it.each([
     ['a fault of ours', 500, 'application/problem+json', '{"type":"/problems/internal","title":"x","status":500}'],
-    ['a problem that is not listed', 400, 'application/problem+json', '{"type":"/problems/odd","title":"x","status":400}'],
-    ['a problem with another status', 400, 'application/problem+json', '{"type":"/problems/too-large","title":"x","status":400}'],
+    [
+      'a problem that is not listed',
+      400,
+      'application/problem+json',
+      '{"type":"/problems/odd","title":"x","status":400}',
+    ],
+    [
+      'a problem with another status',
+      400,
+      'application/problem+json',
+      '{"type":"/problems/too-large","title":"x","status":400}',
+    ],
     ['a result with another status', 200, 'application/json', '{"status":"deferred"}'],
     ['a stack', 200, 'text/plain', 'Error: x'],
   ])('takes %s for a fault', (_, status, type, text) => {
-    const headers = new Headers({ 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
+    const headers = new Headers({
+      'content-type': type,
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+    })
     expect(faultOf('POST', '/hooks/stripe', { status, headers, text })).toEqual(expect.any(String))
   })
 })

@@ -40,7 +40,8 @@ const kinds: readonly [name: string, share: number, fuzz: typeof fuzzApp][] = [
 ]
 for (const [name, share, fuzz] of kinds) {
   if (values.only !== undefined && values.only !== name) continue
-  const until = (part: number) => (Number.isNaN(seconds) ? {} : { untilMs: Date.now() + (1_000 * seconds * part) / kinds.length })
+  const until = (part: number) =>
+    Number.isNaN(seconds) ? {} : { untilMs: Date.now() + (1_000 * seconds * part) / kinds.length }
   const count = Math.max(1, Math.ceil(runs * share))
   const warm = Math.min(count, warmRuns)
   const reports = [await fuzz({ seed, from, runs: warm, ...until(0.2) })]

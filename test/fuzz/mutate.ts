@@ -3,10 +3,46 @@ import type { Draw } from './draw.ts'
 
 const pieces = [
   ...['9007199254740993', '820982911946154508', '-0', '1e999', '1E400', '0.1e-400', '0x1', '1'.repeat(400), '01'],
-  ...['null', 'true', '{}', '[]', '""', '"__proto__":{"a":1},', '"constructor":1,', '"a":1,"a":2,', '{"a":'.repeat(40), '['.repeat(40)],
-  ...['\uFEFF', '\uFEFF\uFEFF', '\u2028', '\u0000', '\\u0000', '\\ud800', '\u200F', 'é', 'e\u0301', '😀', '\uFFFD', '\r\n', '\n\n', '\t'],
+  ...[
+    'null',
+    'true',
+    '{}',
+    '[]',
+    '""',
+    '"__proto__":{"a":1},',
+    '"constructor":1,',
+    '"a":1,"a":2,',
+    '{"a":'.repeat(40),
+    '['.repeat(40),
+  ],
+  ...[
+    '\uFEFF',
+    '\uFEFF\uFEFF',
+    '\u2028',
+    '\u0000',
+    '\\u0000',
+    '\\ud800',
+    '\u200F',
+    'é',
+    'e\u0301',
+    '😀',
+    '\uFFFD',
+    '\r\n',
+    '\n\n',
+    '\t',
+  ],
   ...['%', '%00', '%zz', '%E4', '&', '=', '+', ';', ',', '"', "'", '\\', '/', '#', '?', '<script>', '../', '{{now.s}}'],
-  ...['undefined', 'NaN', '[object Object]', ' ', '2026-13-45T25:61:61Z', '2026-11-27T10:00:00+0000', 'batch=', 'sep=;\n', 'thirdPartyId'],
+  ...[
+    'undefined',
+    'NaN',
+    '[object Object]',
+    ' ',
+    '2026-13-45T25:61:61Z',
+    '2026-11-27T10:00:00+0000',
+    'batch=',
+    'sep=;\n',
+    'thirdPartyId',
+  ],
 ] as const
 
 /** Well-formed: what is signed as a text and sent as bytes must be the same. */
@@ -35,7 +71,9 @@ function mutateOnce(draw: Draw, text: string): string {
       return text + draw.pick(pieces)
     case 5:
       // In the place of one value.
-      return text.replace(/:\s*("[^"]*"|[\d.]+|null|true|false)/g, (found) => (draw.chance(0.1) ? `:${draw.pick(pieces)}` : found))
+      return text.replace(/:\s*("[^"]*"|[\d.]+|null|true|false)/g, (found) =>
+        draw.chance(0.1) ? `:${draw.pick(pieces)}` : found,
+      )
     case 6:
       return text.replace(/"(\w+)":/g, (found, name: string) => (draw.chance(0.1) ? `"${name}":0,${found}` : found))
     case 7:

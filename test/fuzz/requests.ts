@@ -22,8 +22,20 @@ const contentTypes = [
     'application/json; charset=utf-16',
     'text/plain; charset=UTF-8',
   ],
-  ...['application/cloudevents+json', 'text/json', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', ''],
-  ...['application/octet-stream', 'text/xml', ' ; ', 'application/json, text/plain', 'application/ld+json; profile="x"'],
+  ...[
+    'application/cloudevents+json',
+    'text/json',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data; boundary=x',
+    '',
+  ],
+  ...[
+    'application/octet-stream',
+    'text/xml',
+    ' ; ',
+    'application/json, text/plain',
+    'application/ld+json; profile="x"',
+  ],
 ]
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'QUERY', 'X']
 const paths = [
@@ -190,7 +202,15 @@ function spoil(draw: Draw, request: RawRequest): RawRequest {
         ...request,
         headers: with_(
           request.headers,
-          draw.pick(['origin', 'content-encoding', 'transfer-encoding', 'cookie', 'range', 'expect', 'x-forwarded-host']),
+          draw.pick([
+            'origin',
+            'content-encoding',
+            'transfer-encoding',
+            'cookie',
+            'range',
+            'expect',
+            'x-forwarded-host',
+          ]),
           'gzip',
         ),
       }

@@ -16,7 +16,12 @@ const unansweredMs = 150
 /** A server that was asked to hold more than a few bodies has them at most once. */
 const mostResidentBytes = 600_000_000
 
-export async function fuzzServer({ seed, from = 0, runs, untilMs = Number.POSITIVE_INFINITY }: FuzzOptions): Promise<FuzzReport> {
+export async function fuzzServer({
+  seed,
+  from = 0,
+  runs,
+  untilMs = Number.POSITIVE_INFINITY,
+}: FuzzOptions): Promise<FuzzReport> {
   await using emulator = await startEmulator({ autoSeed: true })
   const secrets = { ...corpusSecrets, HOOK_SECRET_PLAIN: plainSecret, HOOK_SECRET_PLAIN_FORM: plainSecret }
   const relay = await startRelay('node', newFolder(), settingsFor(emulator.origin, secrets), 'test/fuzz/sources.ts')
@@ -58,8 +63,15 @@ function judged(bytes: Buffer, given: RawAnswer | undefined): [answer: string, f
   return fault === undefined ? [answer] : [answer, fault]
 }
 
-async function faultsOfProcess({ url, pid, printed }: Awaited<ReturnType<typeof startRelay>>): Promise<readonly string[]> {
-  const health = await sendRaw(url, Buffer.from('GET /healthz HTTP/1.1\r\nhost: relay.example\r\nconnection: close\r\n\r\n'))
+async function faultsOfProcess({
+  url,
+  pid,
+  printed,
+}: Awaited<ReturnType<typeof startRelay>>): Promise<readonly string[]> {
+  const health = await sendRaw(
+    url,
+    Buffer.from('GET /healthz HTTP/1.1\r\nhost: relay.example\r\nconnection: close\r\n\r\n'),
+  )
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
   const residentBytes = 1_024 * Number(/VmRSS:\s+(\d+)/.exec(status)?.[1])
   const bad = printed().match(/"event":"(request_failed|unhandled_rejection|work_failed)"[^\n]*/g) ?? []

@@ -10,4 +10,8 @@ const anything = {
   map: (event: unknown) => ({ visitor: { thirdPartyId: 'anybody' }, attributes: { value: event as AttributeValue } }),
 }
 
-export const sources: readonly Source[] = [...corpus, source('plain', anything), source('plain-form', { ...anything, format: 'form' })]
+export const sources: readonly Source[] = [
+  ...corpus,
+  source('plain', anything),
+  source('plain-form', { ...anything, format: 'form' }),
+]

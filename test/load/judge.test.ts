@@ -13,7 +13,11 @@ const event = (rank: number, more: Partial<SentEvent> = {}): SentEvent => ({
   toldAs: 'deferred',
   ...more,
 })
-const take = (value: string, atMs: number, name = 'attribute1') => ({ visitor: '3p:anna', pairs: [[name, value]] as const, atMs })
+const take = (value: string, atMs: number, name = 'attribute1') => ({
+  visitor: '3p:anna',
+  pairs: [[name, value]] as const,
+  atMs,
+})
 
 /** An older and a newer value: the older one was superseded, the newer one delivered. */
 const good: Evidence = {
@@ -46,20 +50,32 @@ describe('the judge', () => {
   })
 
   it.each<readonly [string, Partial<Evidence>, object]>([
-    ['a window over the quota (G1)', { record: { ...good.record, arrivals: [1, 500, 1_000] } }, { windowsOver: 1, mostInWindow: 3 }],
+    [
+      'a window over the quota (G1)',
+      { record: { ...good.record, arrivals: [1, 500, 1_000] } },
+      { windowsOver: 1, mostInWindow: 3 },
+    ],
     [
       'an acknowledged value that is nowhere (G2)',
       { events: new Map([...good.events, ['third', event(1, { key: '3p:carl attribute1' })]]) },
       { lost: 1 },
     ],
-    ['an older value over a newer one (G3)', { record: { arrivals: [1], taken: [take('new', 1), take('old', 2)] } }, { stale: 1 }],
+    [
+      'an older value over a newer one (G3)',
+      { record: { arrivals: [1], taken: [take('new', 1), take('old', 2)] } },
+      { stale: 1 },
+    ],
     [
       'a settled event that is sent again (G4)',
       { record: { arrivals: [1], taken: [take('new', 1), take('new', 1_501)] } },
       { sentAgain: 1 },
     ],
     ['a value that nobody sent', { record: { arrivals: [1], taken: [take('new', 1), take('ne', 2)] } }, { strange: 1 }],
-    ['a value under another name', { record: { arrivals: [1], taken: [take('new', 1), take('new', 2, 'attribute2')] } }, { strange: 1 }],
+    [
+      'a value under another name',
+      { record: { arrivals: [1], taken: [take('new', 1), take('new', 2, 'attribute2')] } },
+      { strange: 1 },
+    ],
     ['an entry that never goes', { held: [nothing, { ...nothing, waiting: [['unheard']] }] }, { leftInBacklog: 1 }],
   ])('sees %s', (_, more, found) => {
     const verdict = judge({ ...good, ...more })
@@ -69,8 +85,13 @@ describe('the judge', () => {
 
   it('an entry may wait for a newer value of which nobody can know whether it arrived, and for no other', () => {
     const leftOf = (newer: Partial<SentEvent>, waiting: string[][], taken = good.record.taken) => {
-      const events = new Map([...good.events, ['waits', event(1, { key: 'k' })], ['newer', { key: 'k', rank: 2, begunOf: 3, ...newer }]])
-      return judge({ ...good, events, record: { ...good.record, taken }, held: [{ ...nothing, waiting }] }).leftInBacklog
+      const events = new Map([
+        ...good.events,
+        ['waits', event(1, { key: 'k' })],
+        ['newer', { key: 'k', rank: 2, begunOf: 3, ...newer }],
+      ])
+      return judge({ ...good, events, record: { ...good.record, taken }, held: [{ ...nothing, waiting }] })
+        .leftInBacklog
     }
     expect(leftOf({}, [['waits']])).toBe(0)
     expect(leftOf({ rank: 0 }, [['waits']])).toBe(1)
@@ -80,14 +101,19 @@ describe('the judge', () => {
   })
 
   it('a window holds what arrived in it, its beginning left out', () => {
-    expect(judge({ ...good, record: { ...good.record, arrivals: [1, 500, 1_001] } })).toMatchObject({ windowsOver: 0, mostInWindow: 2 })
+    expect(judge({ ...good, record: { ...good.record, arrivals: [1, 500, 1_001] } })).toMatchObject({
+      windowsOver: 0,
+      mostInWindow: 2,
+    })
   })
 
   it('a value that is kept, or sent again before its repeat was answered, is no break', () => {
     const events = new Map([...good.events, ['third', event(1, { key: '3p:carl attribute1' })]])
     const held = [{ ...nothing, values: new Set(['third']), dead: { ledger_lost: 1 } }]
     expect(judge({ ...good, events, held })).toMatchObject({ lost: 0, deadLetters: { ledger_lost: 1 } })
-    expect(judge({ ...good, record: { arrivals: [1], taken: [take('new', 1), take('new', 1_499)] } })).toMatchObject({ sentAgain: 0 })
+    expect(judge({ ...good, record: { arrivals: [1], taken: [take('new', 1), take('new', 1_499)] } })).toMatchObject({
+      sentAgain: 0,
+    })
   })
 
   it('what was acknowledged before its file was taken away is gone with it, what was acknowledged later is lost', () => {
@@ -95,6 +121,9 @@ describe('the judge', () => {
     expect(lostOf({ acknowledgedOf: 8 }, [fileWith('value', 7)])).toEqual({ lost: 1, gone: 0 })
     expect(lostOf({ acknowledgedOf: 6 }, [fileWith('another', 7)])).toEqual({ lost: 1, gone: 0 })
     // Told of a try from before: the file held it.
-    expect(lostOf({ begunOf: 5, acknowledgedOf: 8, toldAs: 'duplicate' }, [fileWith('value', 7)])).toEqual({ lost: 0, gone: 1 })
+    expect(lostOf({ begunOf: 5, acknowledgedOf: 8, toldAs: 'duplicate' }, [fileWith('value', 7)])).toEqual({
+      lost: 0,
+      gone: 1,
+    })
   })
 })

@@ -23,7 +23,11 @@ export interface TargetRecord {
   /** When calls arrived, epoch ms, the earliest first. */
   readonly arrivals: readonly number[]
   /** What it took, in its order. */
-  readonly taken: readonly { readonly visitor: string; readonly pairs: readonly (readonly [string, string])[]; readonly atMs: number }[]
+  readonly taken: readonly {
+    readonly visitor: string
+    readonly pairs: readonly (readonly [string, string])[]
+    readonly atMs: number
+  }[]
 }
 
 /** What one store holds. */
@@ -97,7 +101,8 @@ export function judge({ events, record, held, gone = [], windowMs, quotaLimit }:
   }
 
   const dead: Record<string, number> = {}
-  for (const one of held) for (const [reason, count] of Object.entries(one.dead)) dead[reason] = (dead[reason] ?? 0) + count
+  for (const one of held)
+    for (const [reason, count] of Object.entries(one.dead)) dead[reason] = (dead[reason] ?? 0) + count
   return {
     calls: record.arrivals.length,
     ...windowsOf(record.arrivals, windowMs, quotaLimit),
@@ -133,7 +138,11 @@ export function isBroken(verdict: Verdict, acknowledged: number): boolean {
 }
 
 /** A window of W holds what arrived in (end - W, end]. */
-function windowsOf(arrivals: readonly number[], windowMs: number, quotaLimit: number): Pick<Verdict, 'mostInWindow' | 'windowsOver'> {
+function windowsOf(
+  arrivals: readonly number[],
+  windowMs: number,
+  quotaLimit: number,
+): Pick<Verdict, 'mostInWindow' | 'windowsOver'> {
   let windowsOver = 0
   let mostInWindow = 0
   for (let first = 0, last = 0; last < arrivals.length; last++) {

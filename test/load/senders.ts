@@ -56,7 +56,17 @@ const triesAtMost = 30
 const repeatAfterMs = 400
 
 export function startLoad(options: LoadOptions): Load {
-  const { random, origin, senders, visitors, pauseMs, oldestMs = 60_000, patienceMs = 15_000, hangUps = 0, repeats = 0 } = options
+  const {
+    random,
+    origin,
+    senders,
+    visitors,
+    pauseMs,
+    oldestMs = 60_000,
+    patienceMs = 15_000,
+    hangUps = 0,
+    repeats = 0,
+  } = options
   const events = new Map<string, SentEvent>()
   const taken = new Set<string>()
   const counts = { sent: 0, acknowledged: 0, retries: 0, hungUp: 0, repeated: 0 }
@@ -93,7 +103,12 @@ export function startLoad(options: LoadOptions): Load {
     const event: SentEvent = { key, rank, begunOf: turn() }
     events.set(value, event)
     counts.sent++
-    const body = JSON.stringify({ id: value, visitor: { thirdPartyId: visitor }, attributes: { [name]: value }, occurredAt: rank })
+    const body = JSON.stringify({
+      id: value,
+      visitor: { thirdPartyId: visitor },
+      attributes: { [name]: value },
+      occurredAt: rank,
+    })
     if (random.fraction() < hangUps) {
       counts.hungUp++
       await hangUpOn(origin(), body, random)

@@ -17,7 +17,9 @@ const secure = key !== undefined && certificate !== undefined
 const file = openSync(record, 'a')
 const write = (line: object) => writeSync(file, `${JSON.stringify(line)}\n`)
 const emulator = await startEmulator({
-  ...(secure ? { tls: { key: readFileSync(key, 'utf8'), cert: readFileSync(certificate, 'utf8') }, keepAliveMs } : { port: Number(port) }),
+  ...(secure
+    ? { tls: { key: readFileSync(key, 'utf8'), cert: readFileSync(certificate, 'utf8') }, keepAliveMs }
+    : { port: Number(port) }),
   autoSeed: true,
   onCall: (arrivedMs) => write({ arrivedMs }),
   onTaken: ({ visitor, pairs, atMs }) => write({ visitor, pairs: [...pairs], atMs }),

@@ -92,14 +92,30 @@ describe('readiness', () => {
   it('names the sources whose clocks are ahead', async () => {
     const { ready, is } = asked()
     is(async () => ({ ...usage, leads: { till: 61_000 } }))
-    expect(await ready.fresh()).toMatchObject({ ready: true, checks: { clocks: 'warn' }, details: { clocksAhead: 'till 61000 ms' } })
+    expect(await ready.fresh()).toMatchObject({
+      ready: true,
+      checks: { clocks: 'warn' },
+      details: { clocksAhead: 'till 61000 ms' },
+    })
   })
 
   const breaker = { sinceMs: 0, untilMs: 0, probes: 0, traits: [] }
   it.each<[string, Partial<Summary>, object]>([
-    ['Target takes no token', { health: { paused: false, breaker: { ...breaker, cause: 'misconfigured' } } as never }, { target: 'fail' }],
-    ['Target refuses everything', { health: { paused: false, breaker: { ...breaker, cause: 'systemic' } } as never }, { target: 'fail' }],
-    ['Target is down', { health: { paused: false, breaker: { ...breaker, cause: 'unavailable' } } as never }, { target: 'warn' }],
+    [
+      'Target takes no token',
+      { health: { paused: false, breaker: { ...breaker, cause: 'misconfigured' } } as never },
+      { target: 'fail' },
+    ],
+    [
+      'Target refuses everything',
+      { health: { paused: false, breaker: { ...breaker, cause: 'systemic' } } as never },
+      { target: 'fail' },
+    ],
+    [
+      'Target is down',
+      { health: { paused: false, breaker: { ...breaker, cause: 'unavailable' } } as never },
+      { target: 'warn' },
+    ],
     ['the quota is used up', { used: 10, remaining: 0 }, {}],
     ['the clock has jumped', { clock: { jumpedByMs: 1 } } as never, { ledger: 'warn' }],
   ])('is about this instance: %s, and updates are taken all the same', async (_, summary, checks) => {
@@ -111,13 +127,21 @@ describe('readiness', () => {
   it('a ledger that is silent is said, with its error’s name, and updates are taken all the same', async () => {
     const { ready, is } = asked()
     is(() => Promise.reject(new RangeError('nobody@example.com')))
-    expect(await ready.fresh()).toMatchObject({ ready: true, checks: { ledger: 'fail' }, details: { ledgerError: 'RangeError' } })
+    expect(await ready.fresh()).toMatchObject({
+      ready: true,
+      checks: { ledger: 'fail' },
+      details: { ledgerError: 'RangeError' },
+    })
   })
 
   it('a store that can keep nothing is red at once, and named', async () => {
     const { ready, storeIs } = asked()
     storeIs(() => Promise.reject(new RangeError('a path')))
-    expect(await ready.fresh()).toMatchObject({ ready: false, checks: { store: 'fail' }, details: { storeError: 'RangeError' } })
+    expect(await ready.fresh()).toMatchObject({
+      ready: false,
+      checks: { store: 'fail' },
+      details: { storeError: 'RangeError' },
+    })
   })
 
   it('a store that failed to keep is red for 30 s or until it keeps; then the next update tries it', async () => {
@@ -136,7 +160,9 @@ describe('readiness', () => {
     expect((await ready.fresh()).ready).toBe(false)
     await clock.advance(1)
     expect((await ready.fresh()).ready).toBe(true)
-    await expect(backlog.bury({ reason: 'expired', source: 'api', atMs: 0, firstSeenMs: 0, attempts: 0, entry })).rejects.toThrow('full')
+    await expect(
+      backlog.bury({ reason: 'expired', source: 'api', atMs: 0, firstSeenMs: 0, attempts: 0, entry }),
+    ).rejects.toThrow('full')
     expect((await ready.fresh()).ready).toBe(false)
     full.exec('PRAGMA max_page_count = 10000')
     await backlog.put(entry)

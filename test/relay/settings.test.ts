@@ -45,7 +45,11 @@ describe('settings (DESIGN §9)', () => {
   })
 
   it('a secret that holds a comma stands in a JSON list', () => {
-    const parsed = parseSettings({ ...good, HOOK_SECRET_LOAN: '["a,secret", "[another]"]', API_TOKENS: `["bulk:,${long(1)}"]` })
+    const parsed = parseSettings({
+      ...good,
+      HOOK_SECRET_LOAN: '["a,secret", "[another]"]',
+      API_TOKENS: `["bulk:,${long(1)}"]`,
+    })
     expect(parsed.ok && [...parsed.settings.hookSecrets]).toEqual([['loan', ['a,secret', '[another]']]])
     expect(parsed.ok && parsed.settings.apiTokens).toEqual([{ token: `,${long(1)}`, lane: 'bulk' }])
   })
@@ -65,7 +69,10 @@ describe('settings (DESIGN §9)', () => {
   })
 
   it('grants a token its lane, and never replay’s', () => {
-    const parsed = parseSettings({ ...good, API_TOKENS: `bulk:${long(1)},high:h:${long(2)},live:${long(3)},${long(4)}` })
+    const parsed = parseSettings({
+      ...good,
+      API_TOKENS: `bulk:${long(1)},high:h:${long(2)},live:${long(3)},${long(4)}`,
+    })
     expect(parsed.ok && parsed.settings.apiTokens).toEqual([
       { token: long(1), lane: 'bulk' },
       { token: `h:${long(2)}`, lane: 'high' },
@@ -94,14 +101,23 @@ describe('settings (DESIGN §9)', () => {
     [{ TARGET_CLIENT_CODE: '' }, 'TARGET_CLIENT_CODE is required'],
     [{ HOOK_SECRET_LOAN: 'planted,' }, 'HOOK_SECRET_LOAN has an empty item'],
     [{ API_TOKENS: 'planted-of-19-chars' }, 'API_TOKENS must have 20 characters or more'],
-    [{ API_TOKENS: `bulk:planted-short,${long(1)}` }, 'API_TOKENS must have 20 characters or more, and item 1 of 2 does not'],
+    [
+      { API_TOKENS: `bulk:planted-short,${long(1)}` },
+      'API_TOKENS must have 20 characters or more, and item 1 of 2 does not',
+    ],
     [{ API_TOKENS: 'planted with white space' }, 'API_TOKENS must be ASCII without white space'],
     [{ ADMIN_TOKEN: 'planted-of-19-chars' }, 'ADMIN_TOKEN must have 20 characters or more'],
     [{ ADMIN_TOKEN: 'planted-ünd-nö-header-holds-it' }, 'ADMIN_TOKEN must be ASCII without white space'],
     [{ HOOK_SECRET_LOAN: 'planted' }, 'HOOK_SECRET_LOAN must have 8 characters or more'],
-    [{ HOOK_SECRET_LOAN: 'user:planted' }, 'HOOK_SECRET_LOAN must have 8 characters or more (behind a label or user and its colon)'],
+    [
+      { HOOK_SECRET_LOAN: 'user:planted' },
+      'HOOK_SECRET_LOAN must have 8 characters or more (behind a label or user and its colon)',
+    ],
     // A comma that cut one in two.
-    [{ HOOK_SECRET_LOAN: 'long-planted-secret,tail' }, 'item 2 of 2 does not (a secret that holds a comma goes into a JSON list: ["…"])'],
+    [
+      { HOOK_SECRET_LOAN: 'long-planted-secret,tail' },
+      'item 2 of 2 does not (a secret that holds a comma goes into a JSON list: ["…"])',
+    ],
     [{ HOOK_SECRET_LOAN: '[planted-secret' }, 'HOOK_SECRET_LOAN begins with [ and is no JSON list of texts'],
     [{ HOOK_SECRET_LOAN: '["planted-secret", 5]' }, 'HOOK_SECRET_LOAN begins with [ and is no JSON list of texts'],
     [{ HOOK_SECRET_LOAN: '["planted-secret", " "]' }, 'HOOK_SECRET_LOAN has an empty item'],
@@ -143,7 +159,11 @@ describe('settings (DESIGN §9)', () => {
       { API_TOKENS: shared, HOOK_SECRET_LOAN: `plain:${shared}` },
       'HOOK_SECRET_LOAN holds the same secret as API_TOKENS',
     ],
-    ['a hash key that is told to somebody', { HASH_KEY: shared, API_TOKENS: shared }, 'API_TOKENS holds the same secret as HASH_KEY'],
+    [
+      'a hash key that is told to somebody',
+      { HASH_KEY: shared, API_TOKENS: shared },
+      'API_TOKENS holds the same secret as HASH_KEY',
+    ],
     ['a token on two lanes', { API_TOKENS: `high:${shared},bulk:${shared}` }, 'API_TOKENS grants one token two lanes'],
   ])('refuses %s, and does not tell it', (_, wrong, message) => {
     const parsed = parseSettings({ ...good, ...wrong })
@@ -153,9 +173,14 @@ describe('settings (DESIGN §9)', () => {
   })
 
   it('two sources may share the secret of the app that sends to both, and a token may stand twice on its lane', () => {
-    expect(parseSettings({ ...good, HOOK_SECRET_A: 'a-secret', HOOK_SECRET_B: 'a-secret', API_TOKENS: `${long(1)},${long(1)}` }).ok).toBe(
-      true,
-    )
+    expect(
+      parseSettings({
+        ...good,
+        HOOK_SECRET_A: 'a-secret',
+        HOOK_SECRET_B: 'a-secret',
+        API_TOKENS: `${long(1)},${long(1)}`,
+      }).ok,
+    ).toBe(true)
   })
 
   it.each<[string, Record<string, string>, string]>([
@@ -164,13 +189,21 @@ describe('settings (DESIGN §9)', () => {
       { QUOTA_WINDOW_MS: '3600000', QUOTA_BUCKET_MS: '1000' },
       'QUOTA_WINDOW_MS lets QUOTA_LIMIT through 24 times',
     ],
-    ['a slack shorter than a call (G1)', { QUOTA_SLACK_MS: '9999' }, 'QUOTA_SLACK_MS must be 10000 or more with TARGET_TIMEOUT_MS 5000'],
+    [
+      'a slack shorter than a call (G1)',
+      { QUOTA_SLACK_MS: '9999' },
+      'QUOTA_SLACK_MS must be 10000 or more with TARGET_TIMEOUT_MS 5000',
+    ],
     [
       'a slack shorter than a long call (G1)',
       { QUOTA_SLACK_MS: '15000', TARGET_TIMEOUT_MS: '20000' },
       'QUOTA_SLACK_MS must be 25000 or more',
     ],
-    ['replay while an admission is under way (G3)', { OUTAGE_SETTLE_MS: '11499' }, 'OUTAGE_SETTLE_MS must be 11500 or more'],
+    [
+      'replay while an admission is under way (G3)',
+      { OUTAGE_SETTLE_MS: '11499' },
+      'OUTAGE_SETTLE_MS must be 11500 or more',
+    ],
     [
       'a wait longer than the retention (G7)',
       { OUTAGE_SETTLE_MS: '3600000', RETENTION_HOURS: '1' },
@@ -198,7 +231,10 @@ describe('settings (DESIGN §9)', () => {
 
   it('what is not set goes along with what is', () => {
     const parsed = parseSettings({ ...good, TARGET_TIMEOUT_MS: '25000', ANSWER_DEADLINE_MS: '1000' })
-    expect(parsed).toMatchObject({ ok: true, settings: { quotaSlackMs: 30_000, outageSettleMs: 120_000, ledgerTimeoutMs: 1_000 } })
+    expect(parsed).toMatchObject({
+      ok: true,
+      settings: { quotaSlackMs: 30_000, outageSettleMs: 120_000, ledgerTimeoutMs: 1_000 },
+    })
   })
 
   it('takes each of them at its limit, and a day in seconds against a stand-in on this machine', () => {

@@ -16,7 +16,11 @@ beforeEach(() => emulator.reset())
 describe.each(runtimes)('%s', (runtime) => {
   let relay: RunningRelay
   beforeAll(async () => {
-    const settings = settingsFor(emulator.origin, { ...corpusSecrets, ANSWER_DEADLINE_MS: '10000', LEDGER_TIMEOUT_MS: '10000' })
+    const settings = settingsFor(emulator.origin, {
+      ...corpusSecrets,
+      ANSWER_DEADLINE_MS: '10000',
+      LEDGER_TIMEOUT_MS: '10000',
+    })
     relay = await startRelay(runtime, newFolder(), settings, 'test/corpus/sources.ts')
   })
   afterAll(() => relay.end('SIGKILL'))
@@ -29,6 +33,8 @@ describe.each(runtimes)('%s', (runtime) => {
     else expect(JSON.parse(given?.body ?? '')).toMatchObject(answer)
     for (const [visitor, attributes] of Object.entries(profiles))
       expect(emulator.profiles.values(`3p:${visitor}`)).toMatchObject(attributes)
-    expect(new Set(emulator.taken.map(({ visitor }) => visitor))).toEqual(new Set(Object.keys(profiles).map((visitor) => `3p:${visitor}`)))
+    expect(new Set(emulator.taken.map(({ visitor }) => visitor))).toEqual(
+      new Set(Object.keys(profiles).map((visitor) => `3p:${visitor}`)),
+    )
   })
 })

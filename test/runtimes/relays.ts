@@ -59,7 +59,12 @@ export async function startRelay(
             stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
           },
         )
-      : spawnCommand(runtime, ['serve', '--sources', sources], { ...serverSettings(folder, settings), PORT: String(port) }, from)
+      : spawnCommand(
+          runtime,
+          ['serve', '--sources', sources],
+          { ...serverSettings(folder, settings), PORT: String(port) },
+          from,
+        )
   let text = ''
   for (const stream of [child.stdout, child.stderr])
     stream?.setEncoding('utf8').on('data', (chunk: string) => {
@@ -104,7 +109,12 @@ export async function runCommand(
   return { status, out, err }
 }
 
-function spawnCommand(runtime: ServerRuntime, args: readonly string[], env: Readonly<Record<string, string>>, from = root): ChildProcess {
+function spawnCommand(
+  runtime: ServerRuntime,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  from = root,
+): ChildProcess {
   const [command, ...first] = commands[runtime]
   return spawn(command, [...first, ...args], {
     cwd: from,
@@ -118,7 +128,11 @@ function serverSettings(folder: string, settings: Readonly<Record<string, string
 }
 
 /** An operator's request; its answer. */
-export async function operate({ url }: Pick<RunningRelay, 'url'>, path: string, body?: unknown): Promise<Record<string, unknown>> {
+export async function operate(
+  { url }: Pick<RunningRelay, 'url'>,
+  path: string,
+  body?: unknown,
+): Promise<Record<string, unknown>> {
   const response = await fetch(`${url}/admin/api${path}`, {
     method: 'POST',
     headers: { authorization: `Bearer ${testSecrets.adminToken}`, 'content-type': 'application/json' },

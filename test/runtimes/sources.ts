@@ -5,7 +5,11 @@ import { type Source, source } from '../../src/edge/source/source.ts'
 import { sources as exampleSources } from '../../src/sources.ts'
 
 const schema = z.object({ id: z.string(), customer: z.string(), tier: z.string() })
-const map = (e: z.output<typeof schema>) => ({ id: e.id, visitor: { thirdPartyId: e.customer }, attributes: { tier: e.tier } })
+const map = (e: z.output<typeof schema>) => ({
+  id: e.id,
+  visitor: { thirdPartyId: e.customer },
+  attributes: { tier: e.tier },
+})
 
 /** Where the test publishes the keys of its issuer: from the environment, or put in by the bundler. */
 const jwksUrl = process.env['TEST_JWKS_URL'] || 'http://127.0.0.1:9/jwks.json'
@@ -13,7 +17,13 @@ const jwksUrl = process.env['TEST_JWKS_URL'] || 'http://127.0.0.1:9/jwks.json'
 export const sources: readonly Source[] = [
   ...exampleSources,
   source('hmac', { auth: github(), schema, map, acceptsCopies: true }),
-  source('form', { auth: twilio({ url: 'https://public.example/hooks/form' }), format: 'form', schema, map, acceptsCopies: true }),
+  source('form', {
+    auth: twilio({ url: 'https://public.example/hooks/form' }),
+    format: 'form',
+    schema,
+    map,
+    acceptsCopies: true,
+  }),
   source('ed25519', { auth: standardWebhooks(), schema, map }),
   source('ecdsa', { auth: sendgrid(), schema, map }),
   source('token', {

@@ -14,7 +14,13 @@ describe('from the start to the first accepted webhook', () => {
     const times = new Map(servers.map((runtime) => [runtime, [] as number[]]))
     for (let round = 0; round < rounds; round++)
       for (const runtime of servers) {
-        const event = { loan: `l${round}`, customer: runtime, status: 'funded', amount: 1, at: new Date().toISOString() }
+        const event = {
+          loan: `l${round}`,
+          customer: runtime,
+          status: 'funded',
+          amount: 1,
+          at: new Date().toISOString(),
+        }
         const request = signedHook('loan', `${runtime}-${round}`, event)
         const startMs = performance.now()
         const relay = await startRelay(runtime, newFolder(), settingsFor(emulator.origin))

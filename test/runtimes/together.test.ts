@@ -33,7 +33,9 @@ async function onOneFile(targetOrigin: string): Promise<Place> {
   const servers = await Promise.all([startRelay('node', folder, settings), startRelay('bun', folder, settings)])
   return {
     servers,
-    flushes: (['node', 'deno'] satisfies ServerRuntime[]).map((runtime) => () => runCommand(runtime, ['flush'], folder, settings)),
+    flushes: (['node', 'deno'] satisfies ServerRuntime[]).map(
+      (runtime) => () => runCommand(runtime, ['flush'], folder, settings),
+    ),
     close: async () => {},
   }
 }
@@ -42,11 +44,21 @@ async function onOneFile(targetOrigin: string): Promise<Place> {
 async function onOneRedis(targetOrigin: string): Promise<Place> {
   const upstash = await startUpstashStandIn()
   const folders = [newFolder(), newFolder()] as const
-  const settings = settingsFor(targetOrigin, { ...quick, UPSTASH_REDIS_REST_URL: upstash.url, UPSTASH_REDIS_REST_TOKEN: upstash.token })
-  const servers = await Promise.all([startRelay('node', folders[0], settings), startRelay('deno', folders[1], settings)])
+  const settings = settingsFor(targetOrigin, {
+    ...quick,
+    UPSTASH_REDIS_REST_URL: upstash.url,
+    UPSTASH_REDIS_REST_TOKEN: upstash.token,
+  })
+  const servers = await Promise.all([
+    startRelay('node', folders[0], settings),
+    startRelay('deno', folders[1], settings),
+  ])
   return {
     servers,
-    flushes: [() => runCommand('bun', ['flush'], folders[0], settings), () => runCommand('node', ['flush'], folders[1], settings)],
+    flushes: [
+      () => runCommand('bun', ['flush'], folders[0], settings),
+      () => runCommand('node', ['flush'], folders[1], settings),
+    ],
     close: async () => {
       await upstash[Symbol.asyncDispose]()
     },
@@ -89,7 +101,8 @@ describe.each([
             expect([200, 202]).toContain(status)
             statuses[String(answer['status'])] = (statuses[String(answer['status'])] ?? 0) + 1
             // Senders repeat, and at the other server.
-            if (rank % 10 === 0) expect([200, 202, 409]).toContain((await post(servers[(n + 1) % 2] as RunningRelay, event)).status)
+            if (rank % 10 === 0)
+              expect([200, 202, 409]).toContain((await post(servers[(n + 1) % 2] as RunningRelay, event)).status)
             const key = `${visitor} ${name}`
             if (rank > (newest.get(key)?.rank ?? -1)) newest.set(key, { rank, value })
           }

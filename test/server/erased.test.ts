@@ -26,7 +26,8 @@ async function withPerson() {
     const { path, headers, body } = signedHook('call-centre', `m${number}`, { customer: 'person-4711', note: canary })
     expect((await fetch(`${server.url}${path}`, { method: 'POST', headers, body })).status).toBe(202)
   }
-  const filesWith = (text: string) => readdirSync(server.folder).filter((name) => readFileSync(join(server.folder, name)).includes(text))
+  const filesWith = (text: string) =>
+    readdirSync(server.folder).filter((name) => readFileSync(join(server.folder, name)).includes(text))
   return {
     server,
     filesWith,
@@ -42,7 +43,13 @@ describe('a person who was erased', () => {
     await using person = await withPerson()
     const { server, filesWith } = person
     expect(filesWith(canary)).not.toEqual([])
-    expect(await server.relay.operator.erase(visitor)).toEqual({ entries: 5, deadLetters: 5, mentioned: 0, unreadable: 0, complete: true })
+    expect(await server.relay.operator.erase(visitor)).toEqual({
+      entries: 5,
+      deadLetters: 5,
+      mentioned: 0,
+      unreadable: 0,
+      complete: true,
+    })
     expect([filesWith(canary), filesWith(visitor.thirdPartyId)]).toEqual([[], []])
   })
 
@@ -71,6 +78,7 @@ describe('the files of a server', () => {
     const { folder } = person.server
     const names = readdirSync(folder)
     expect(names).toEqual(expect.arrayContaining(['relay.sqlite', 'relay.sqlite-wal', 'relay.sqlite-witness']))
-    for (const name of names) expect([name, (statSync(join(folder, name)).mode & 0o777).toString(8)]).toEqual([name, '600'])
+    for (const name of names)
+      expect([name, (statSync(join(folder, name)).mode & 0o777).toString(8)]).toEqual([name, '600'])
   })
 })

@@ -7,7 +7,9 @@ import { settingsFor } from '../support/settings.ts'
 const megabyte = 1_000_000
 
 describe('a server under senders that prove nothing', () => {
-  it('six bodies of a million one-byte chunks each: less than 100 MB, answered, and /healthz meanwhile', { timeout: 120_000 }, async () => {
+  it('six bodies of a million one-byte chunks each: less than 100 MB, answered, and /healthz meanwhile', {
+    timeout: 120_000,
+  }, async () => {
     const relay = await startRelay('node', newFolder(), settingsFor('http://127.0.0.1:9'))
     try {
       const { answers, grownBytes, probes } = await flood(relay, {

@@ -24,8 +24,10 @@ async function post({ url }: Pick<TestServer, 'url'>, body: unknown) {
   return { status: response.status, text: await response.text() }
 }
 /** The status of an event that its mapping can't read. */
-const quarantined = async ({ url }: Pick<TestServer, 'url'>) => (await sendHook(url, signedHook('loan', 'msg', { loan: 1 }))).status
-const readyz = (url: string, token?: string) => fetch(`${url}/readyz`, { headers: token === undefined ? {} : bearer(token) })
+const quarantined = async ({ url }: Pick<TestServer, 'url'>) =>
+  (await sendHook(url, signedHook('loan', 'msg', { loan: 1 }))).status
+const readyz = (url: string, token?: string) =>
+  fetch(`${url}/readyz`, { headers: token === undefined ? {} : bearer(token) })
 const newFolder = () => mkdtempSync(join(tmpdir(), 'target-relay-owner-'))
 
 /** Refused in all that it does, by whatever asks; nothing of `secret` is told. */
@@ -53,7 +55,10 @@ async function expectRefused(server: TestServer, why: RegExp, secret = testSecre
 }
 
 const places = [
-  ['SQLite file', async (folder: string) => ({ folder: () => folder, settings: {}, [Symbol.asyncDispose]: async () => {} })],
+  [
+    'SQLite file',
+    async (folder: string) => ({ folder: () => folder, settings: {}, [Symbol.asyncDispose]: async () => {} }),
+  ],
   [
     'Redis',
     async () => {
@@ -71,41 +76,54 @@ describe.each(places)('on one %s', (_, place) => {
     ['HASH_KEY', { HASH_KEY: otherKey }, /its HASH_KEY is another/],
     ['kind of Target', { TARGET_ORIGIN: 'https://127.0.0.1:1' }, /TARGET_ORIGIN is no stand-in on loopback/],
   ] as const
-  it.each(others)('a relay with another %s sends, keeps and changes nothing', { timeout: 60_000 }, async (_other, settings, why) => {
-    await using shared = await place(newFolder())
-    await using emulator = await startEmulator({ autoSeed: true })
-    await using first = await startServer(emulator.origin, { folder: shared.folder(), settings: shared.settings })
-    expect((await post(first, update('theirs'))).status).toBe(200)
-    await first.relay.operator.pause(true)
-    expect((await post(first, update('waits'))).status).toBe(202)
-    await first.relay.operator.pause(false)
-    {
-      await using second = await startServer(emulator.origin, {
-        folder: shared.folder(),
-        settings: { ...shared.settings, ...settings },
-      })
-      await expectRefused(second, why, otherKey)
-    }
-    // Its own goes on as if nothing had been: neither paused nor held by a lease.
-    expect(emulator.statistics().calls).toBe(1)
-    expect(await first.relay.flush()).toMatchObject({ stopped: 'drained', listed: 1, replayed: 1, unreadable: 0 })
-    expect((await post(first, update('theirs'))).text).toContain('duplicate')
-  })
+  it.each(others)(
+    'a relay with another %s sends, keeps and changes nothing',
+    { timeout: 60_000 },
+    async (_other, settings, why) => {
+      await using shared = await place(newFolder())
+      await using emulator = await startEmulator({ autoSeed: true })
+      await using first = await startServer(emulator.origin, { folder: shared.folder(), settings: shared.settings })
+      expect((await post(first, update('theirs'))).status).toBe(200)
+      await first.relay.operator.pause(true)
+      expect((await post(first, update('waits'))).status).toBe(202)
+      await first.relay.operator.pause(false)
+      {
+        await using second = await startServer(emulator.origin, {
+          folder: shared.folder(),
+          settings: { ...shared.settings, ...settings },
+        })
+        await expectRefused(second, why, otherKey)
+      }
+      // Its own goes on as if nothing had been: neither paused nor held by a lease.
+      expect(emulator.statistics().calls).toBe(1)
+      expect(await first.relay.flush()).toMatchObject({ stopped: 'drained', listed: 1, replayed: 1, unreadable: 0 })
+      expect((await post(first, update('theirs'))).text).toContain('duplicate')
+    },
+  )
 
-  it('of two relays that start together on an empty one, one is its owner and the other is refused', { timeout: 60_000 }, async () => {
+  it('of two relays that start together on an empty one, one is its owner and the other is refused', {
+    timeout: 60_000,
+  }, async () => {
     await using shared = await place(newFolder())
     await using emulator = await startEmulator({ autoSeed: true })
     const start = (code: string) =>
-      startServer(emulator.origin, { folder: shared.folder(), settings: { ...shared.settings, TARGET_CLIENT_CODE: code } })
+      startServer(emulator.origin, {
+        folder: shared.folder(),
+        settings: { ...shared.settings, TARGET_CLIENT_CODE: code },
+      })
     await using one = await start('one')
     await using two = await start('two')
-    const statuses = await Promise.all([one, two, one, two].map(async (server, n) => (await post(server, update(`e${n}`))).status))
+    const statuses = await Promise.all(
+      [one, two, one, two].map(async (server, n) => (await post(server, update(`e${n}`))).status),
+    )
     // The stand-in knows neither client code, and before its first yes a no is no verdict: deferred.
     expect(statuses.toSorted()).toEqual([202, 202, 503, 503])
     expect(statuses[0]).toBe(statuses[2])
   })
 
-  it('a new start under another HASH_KEY knows what was spent, once that is stated (docs/deploy.md)', { timeout: 60_000 }, async () => {
+  it('a new start under another HASH_KEY knows what was spent, once that is stated (docs/deploy.md)', {
+    timeout: 60_000,
+  }, async () => {
     await using shared = await place(newFolder())
     await using emulator = await startEmulator({ autoSeed: true })
     const settings = { ...shared.settings, HASH_KEY: otherKey, QUOTA_LIMIT: '10' }
@@ -124,7 +142,10 @@ describe('a ledger', () => {
     const server = await startServer(emulator.origin)
     await post(server, update('a'))
     const exported = join(newFolder(), 'state.ndjson')
-    await cli(['ledger', 'export', exported, '--wait-ms', '0'], { RELAY_URL: server.url, ADMIN_TOKEN: testSecrets.adminToken })
+    await cli(['ledger', 'export', exported, '--wait-ms', '0'], {
+      RELAY_URL: server.url,
+      ADMIN_TOKEN: testSecrets.adminToken,
+    })
     await server.stop()
     const there = await startServer(emulator.origin, { settings: { TARGET_CLIENT_CODE: 'other' } })
     await post(there, update('b'))
@@ -135,8 +156,14 @@ describe('a ledger', () => {
     })
     // Nor is it another account's word that it was put back: its whole quota would count as spent.
     expect(await cli(['ledger', 'restored'], { ...there.env, TARGET_CLIENT_CODE: 'demo' })).toMatchObject({ status: 2 })
-    expect(await cli(['ledger', 'import', exported], there.env)).toMatchObject({ status: 0, err: expect.stringContaining('1 units') })
-    await using again = await startServer(emulator.origin, { folder: there.folder, settings: { TARGET_CLIENT_CODE: 'other' } })
+    expect(await cli(['ledger', 'import', exported], there.env)).toMatchObject({
+      status: 0,
+      err: expect.stringContaining('1 units'),
+    })
+    await using again = await startServer(emulator.origin, {
+      folder: there.folder,
+      settings: { TARGET_CLIENT_CODE: 'other' },
+    })
     // Only what came in for its own.
     expect((await again.relay.operator.usage()).used).toBe(2)
   })
@@ -187,14 +214,23 @@ describe('a ledger', () => {
     expect(standIn.counts.names.every((name) => name.startsWith('eval'))).toBe(true)
   })
 
-  it('that is silent at a start keeps nobody from the backlog (G2), and is asked once for each update', { timeout: 60_000 }, async () => {
+  it('that is silent at a start keeps nobody from the backlog (G2), and is asked once for each update', {
+    timeout: 60_000,
+  }, async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using standIn = await startUpstashStandIn()
     standIn.fault = { kind: 'hang' }
-    const settings = { UPSTASH_REDIS_REST_URL: standIn.url, UPSTASH_REDIS_REST_TOKEN: standIn.token, OUTAGE_SETTLE_MS: '0' }
+    const settings = {
+      UPSTASH_REDIS_REST_URL: standIn.url,
+      UPSTASH_REDIS_REST_TOKEN: standIn.token,
+      OUTAGE_SETTLE_MS: '0',
+    }
     await using server = await startServer(emulator.origin, { settings: { ...settings, LEDGER_TIMEOUT_MS: '500' } })
     const startMs = performance.now()
-    expect(await post(server, update('blind'))).toMatchObject({ status: 202, text: expect.stringContaining('ledger_unavailable') })
+    expect(await post(server, update('blind'))).toMatchObject({
+      status: 202,
+      text: expect.stringContaining('ledger_unavailable'),
+    })
     expect(performance.now() - startMs).toBeLessThan(900)
     expect(await quarantined(server)).toBe(202)
     expect(emulator.statistics().calls).toBe(0)

@@ -135,7 +135,10 @@ describe('put back from a backup', () => {
     const { file, start, spent, env } = await spentAfterBackup(emulator)
     putBack(file, 'both')
     await using server = await start()
-    const said = await cli(['ledger', 'restored', '--relay', server.url], { ...env, ADMIN_TOKEN: testSecrets.adminToken })
+    const said = await cli(['ledger', 'restored', '--relay', server.url], {
+      ...env,
+      ADMIN_TOKEN: testSecrets.adminToken,
+    })
     expect(said).toMatchObject({ status: 0, out: '' })
     expect(await send(server, 25)).not.toContain('submitted')
     expect(emulator.statistics().calls).toBe(spent)

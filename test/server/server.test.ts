@@ -56,7 +56,10 @@ describe('the server', () => {
     await first.relay.operator.pause(false)
     expect(await first.stop()).toBe(true)
 
-    await using second = await startServer(emulator.origin, { folder: first.folder, settings: { FLUSH_EVERY_MS: '20' } })
+    await using second = await startServer(emulator.origin, {
+      folder: first.folder,
+      settings: { FLUSH_EVERY_MS: '20' },
+    })
     await until(() => emulator.profiles.values('3p:1')?.['tier'] === 'iron')
     // What was done before is known (G4).
     expect((await post(second, update('a'))).answer).toMatchObject({ status: 'duplicate' })
@@ -94,7 +97,11 @@ describe('the server', () => {
   it('what an answer left behind while it was waited for is waited for too (G3)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using standIn = await startUpstashStandIn()
-    const settings = { UPSTASH_REDIS_REST_URL: standIn.url, UPSTASH_REDIS_REST_TOKEN: standIn.token, LEDGER_TIMEOUT_MS: '200' }
+    const settings = {
+      UPSTASH_REDIS_REST_URL: standIn.url,
+      UPSTASH_REDIS_REST_TOKEN: standIn.token,
+      LEDGER_TIMEOUT_MS: '200',
+    }
     const server = await startServer(emulator.origin, { settings })
     await post(server, update('warm'))
     emulator.faults.add({ kind: 'delay', delayMs: 300, count: 1 })
@@ -232,7 +239,10 @@ describe('the server', () => {
     rmSync(file)
     await using empty = await startServer(emulator.origin, { folder: server.folder, settings })
     // Its order is not known so shortly behind the loss: it is set aside.
-    expect((await post(empty, update('b', { tier: 'new' }))).answer).toMatchObject({ status: 'set_aside', reason: 'ledger_lost' })
+    expect((await post(empty, update('b', { tier: 'new' }))).answer).toMatchObject({
+      status: 'set_aside',
+      reason: 'ledger_lost',
+    })
     expect((await empty.relay.operator.usage()).remaining).toBe(0)
     expect(empty.logged.some(({ event }) => event === 'ledger_lost')).toBe(true)
     expect(emulator.statistics().calls).toBe(6)
@@ -294,7 +304,9 @@ describe('the server', () => {
     expect((await fetch(`${server.url}/readyz`)).status).toBe(200)
     change(join(server.folder, 'relay.sqlite'))
     expect((await post(server, update('b', { tier: 'iron' }))).status).toBe(503)
-    const ready = await fetch(`${server.url}/readyz`, { headers: { authorization: `Bearer ${testSecrets.adminToken}` } })
+    const ready = await fetch(`${server.url}/readyz`, {
+      headers: { authorization: `Bearer ${testSecrets.adminToken}` },
+    })
     expect([ready.status, await ready.json()]).toMatchObject([503, { status: 'not_ready', storeError: 'FileReplaced' }])
     expect((await fetch(`${server.url}/readyz`)).status).toBe(503)
     expect(emulator.statistics().calls).toBe(1)
@@ -303,19 +315,27 @@ describe('the server', () => {
   it('logs a line a request: what was asked and how it ended, nobody’s id, value or secret (G8)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin)
-    const hook = signedHook('loan', 'm', { loan: 'l', customer: canary, status: 'funded', amount: 1, at: new Date().toISOString() })
+    const hook = signedHook('loan', 'm', {
+      loan: 'l',
+      customer: canary,
+      status: 'funded',
+      amount: 1,
+      at: new Date().toISOString(),
+    })
     await fetch(`${server.url}${hook.path}?${canary}=1`, { method: 'POST', headers: hook.headers, body: hook.body })
     await fetch(`${server.url}/m2/demo/profile/update?mboxPC=1&profile.a=${canary}`, {
       headers: { authorization: `Bearer ${testSecrets.apiToken}` },
     })
     await fetch(`${server.url}/hooks/${canary}`, { method: 'POST' })
     await fetch(`${server.url}/${canary}`)
-    expect(server.logged.flatMap(({ event, route, status }) => (event === 'request' ? [[route, status]] : []))).toEqual([
-      ['/hooks/loan', 200],
-      ['/m2/', 200],
-      ['/hooks/', 404],
-      ['other', 404],
-    ])
+    expect(server.logged.flatMap(({ event, route, status }) => (event === 'request' ? [[route, status]] : []))).toEqual(
+      [
+        ['/hooks/loan', 200],
+        ['/m2/', 200],
+        ['/hooks/', 404],
+        ['other', 404],
+      ],
+    )
     const text = JSON.stringify(server.logged)
     expect(text).not.toContain(canary)
     for (const secret of [testSecrets.apiToken, testSecrets.adminToken, testSecrets.hashKey, testSecrets.hook('loan')])
@@ -354,7 +374,10 @@ describe('the server', () => {
       schema: z.object({ who: z.string() }),
       map: (e) => ({ id: e.who, visitor: { thirdPartyId: e.who }, attributes: { seen: true } }),
     })
-    await using server = await startServer(emulator.origin, { sources: [desk], settings: { HOOK_SECRET_DESK: 'a-desk-secret' } })
+    await using server = await startServer(emulator.origin, {
+      sources: [desk],
+      settings: { HOOK_SECRET_DESK: 'a-desk-secret' },
+    })
     const answer = await fetch(`${server.url}/hooks/desk`, {
       method: 'POST',
       headers: { authorization: 'Bearer a-desk-secret', 'content-type': 'application/json' },

@@ -4,7 +4,9 @@ import { newFolder, startRelay } from '../runtimes/relays.ts'
 import { settingsFor } from '../support/settings.ts'
 
 describe('a server', () => {
-  it('goes on, whatever a deployer’s code throws, rejects with, or leaves behind for nobody', { timeout: 60_000 }, async () => {
+  it('goes on, whatever a deployer’s code throws, rejects with, or leaves behind for nobody', {
+    timeout: 60_000,
+  }, async () => {
     const names = ['proof', 'schema', 'id', 'mapping', 'fine']
     const secrets = Object.fromEntries(names.map((name) => [`HOOK_SECRET_${name.toUpperCase()}`, 'made-up-secret']))
     const settings = settingsFor('http://127.0.0.1:9', secrets)

@@ -42,15 +42,26 @@ export interface ClockErrors {
 }
 
 /** An isolate's. */
-export const anyErrors: ClockErrors = { jumpsMs: [minuteMs, dayMs], driftPpm: 10_000, directions: [1, -1], forGood: true }
+export const anyErrors: ClockErrors = {
+  jumpsMs: [minuteMs, dayMs],
+  driftPpm: 10_000,
+  directions: [1, -1],
+  forGood: true,
+}
 
 export function wrongClock(random: Random, time: VirtualTime, untilMs: number, errors: ClockErrors): WrongClock {
   const sinceMs = time.nowMs
-  const rate = 1 + (random.fraction() < 0.5 ? 0 : (magnitude(random, 1, errors.driftPpm) / 1_000_000) * pick(random, [-1, 1]))
+  const rate =
+    1 + (random.fraction() < 0.5 ? 0 : (magnitude(random, 1, errors.driftPpm) / 1_000_000) * pick(random, [-1, 1]))
   const jumps = Array.from({ length: between(random, 0, 2) }, (): Jump => {
     const atMs = sinceMs + random.fraction() * Math.max(1, untilMs - sinceMs)
-    const lastsMs = errors.forGood && random.fraction() < 0.4 ? Number.POSITIVE_INFINITY : random.fraction() * 5 * minuteMs
-    return { atMs, backAtMs: atMs + lastsMs, byMs: magnitude(random, ...errors.jumpsMs) * pick(random, errors.directions) }
+    const lastsMs =
+      errors.forGood && random.fraction() < 0.4 ? Number.POSITIVE_INFINITY : random.fraction() * 5 * minuteMs
+    return {
+      atMs,
+      backAtMs: atMs + lastsMs,
+      byMs: magnitude(random, ...errors.jumpsMs) * pick(random, errors.directions),
+    }
   })
   let healed = false
   return {
@@ -60,7 +71,10 @@ export function wrongClock(random: Random, time: VirtualTime, untilMs: number, e
       healed
         ? 0
         : (time.nowMs - sinceMs) * (rate - 1) +
-          jumps.reduce((sum, { atMs, backAtMs, byMs }) => sum + (time.nowMs >= atMs && time.nowMs < backAtMs ? byMs : 0), 0),
+          jumps.reduce(
+            (sum, { atMs, backAtMs, byMs }) => sum + (time.nowMs >= atMs && time.nowMs < backAtMs ? byMs : 0),
+            0,
+          ),
     heal: () => {
       healed = true
     },
@@ -96,6 +110,11 @@ export function ledgerClocks(random: Random, time: VirtualTime, untilMs: number,
   }
   // That it is set right again is a jump forward, which only a companion tells.
   const both = restarts ? ([-1] as const) : ([1, -1] as const)
-  const clock = wrongClock(random, time, untilMs, { jumpsMs: [noticedMs, dayMs], driftPpm: 1_000, directions: both, forGood: true })
+  const clock = wrongClock(random, time, untilMs, {
+    jumpsMs: [noticedMs, dayMs],
+    driftPpm: 1_000,
+    directions: both,
+    forGood: true,
+  })
   return { clock, watched: true, machine: false }
 }

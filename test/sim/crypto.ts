@@ -15,21 +15,34 @@ const exact = (buffer: Buffer) => Uint8Array.from(buffer).buffer
 
 const subtle = {
   digest: async (name: string, data: Uint8Array) => exact(createHash(plain(name)).update(data).digest()),
-  importKey: async (_format: string, bytes: Uint8Array, algorithm: string | { hash?: string | { name: string } }): Promise<Key> => {
+  importKey: async (
+    _format: string,
+    bytes: Uint8Array,
+    algorithm: string | { hash?: string | { name: string } },
+  ): Promise<Key> => {
     const hash = typeof algorithm === 'string' ? undefined : algorithm.hash
     return { bytes: Buffer.from(bytes), hash: plain(typeof hash === 'string' ? hash : (hash?.name ?? 'SHA-256')) }
   },
-  sign: async (_algorithm: unknown, key: Key, data: Uint8Array) => exact(createHmac(key.hash, key.bytes).update(data).digest()),
+  sign: async (_algorithm: unknown, key: Key, data: Uint8Array) =>
+    exact(createHmac(key.hash, key.bytes).update(data).digest()),
   verify: async (_algorithm: unknown, key: Key, signature: Uint8Array, data: Uint8Array) => {
     const own = createHmac(key.hash, key.bytes).update(data).digest()
     return own.byteLength === signature.byteLength && timingSafeEqual(own, signature)
   },
-  encrypt: async ({ iv, additionalData }: { iv: Uint8Array; additionalData?: Uint8Array }, key: Key, data: Uint8Array) => {
+  encrypt: async (
+    { iv, additionalData }: { iv: Uint8Array; additionalData?: Uint8Array },
+    key: Key,
+    data: Uint8Array,
+  ) => {
     const cipher = createCipheriv('aes-256-gcm', key.bytes, iv)
     if (additionalData !== undefined) cipher.setAAD(additionalData)
     return exact(Buffer.concat([cipher.update(data), cipher.final(), cipher.getAuthTag()]))
   },
-  decrypt: async ({ iv, additionalData }: { iv: Uint8Array; additionalData?: Uint8Array }, key: Key, data: Uint8Array) => {
+  decrypt: async (
+    { iv, additionalData }: { iv: Uint8Array; additionalData?: Uint8Array },
+    key: Key,
+    data: Uint8Array,
+  ) => {
     const decipher = createDecipheriv('aes-256-gcm', key.bytes, iv)
     if (additionalData !== undefined) decipher.setAAD(additionalData)
     decipher.setAuthTag(data.subarray(data.byteLength - tagBytes))

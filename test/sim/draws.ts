@@ -73,8 +73,12 @@ export function nightOf(seed: number, gentle: boolean, options: DrawOptions = {}
   const random = (draw: Draw) => streams.get(draw) as Random
   const drawn = new Set<Draw>()
   for (const draw of draws) {
-    const lucky = random(draw).fraction() < chances[draw] && !gentle && (!pending.has(draw) || options.with?.includes(draw) === true)
-    if (options.only === undefined ? lucky && options.without?.includes(draw) !== true : options.only.includes(draw)) drawn.add(draw)
+    const lucky =
+      random(draw).fraction() < chances[draw] &&
+      !gentle &&
+      (!pending.has(draw) || options.with?.includes(draw) === true)
+    if (options.only === undefined ? lucky && options.without?.includes(draw) !== true : options.only.includes(draw))
+      drawn.add(draw)
   }
   return { has: (draw) => drawn.has(draw), random }
 }
@@ -86,8 +90,10 @@ function mixed(seed: number, name: string): number {
   return hash >>> 0
 }
 
-export const between = (random: Random, least: number, most: number): number => least + Math.floor(random.fraction() * (most - least + 1))
+export const between = (random: Random, least: number, most: number): number =>
+  least + Math.floor(random.fraction() * (most - least + 1))
 /** Small ones as often as large ones. */
 export const magnitude = (random: Random, least: number, most: number): number =>
   Math.round(Math.exp(Math.log(least) + random.fraction() * (Math.log(most) - Math.log(least))))
-export const pick = <T>(random: Random, items: readonly T[]): T => items[Math.floor(random.fraction() * items.length)] as T
+export const pick = <T>(random: Random, items: readonly T[]): T =>
+  items[Math.floor(random.fraction() * items.length)] as T

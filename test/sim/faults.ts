@@ -32,7 +32,14 @@ export function weatherOf(random: Random): Weather {
     kvSlow: some(0.05),
     kvFail: some(0.08),
     kvStaleMs: random.fraction() < 0.4 ? 0 : random.fraction() * 60_000,
-    target: { fail: some(0.15), throttle: some(0.1), hang: some(0.06), reset: some(0.08), late: some(0.06), disbelieve: some(0.05) },
+    target: {
+      fail: some(0.15),
+      throttle: some(0.1),
+      hang: some(0.06),
+      reset: some(0.08),
+      late: some(0.06),
+      disbelieve: some(0.05),
+    },
   }
 }
 
@@ -53,7 +60,8 @@ export function outagesOf(random: Random, startMs: number, lengthMs: number, gen
     const fromMs = startMs + random.fraction() * lengthMs
     return { fromMs, toMs: fromMs + random.fraction() * Math.min(lengthMs / 2, 120_000) }
   }
-  const perhaps = <T>(chance: number, one: () => T): readonly T[] => (!gentle && random.fraction() < chance ? [one()] : [])
+  const perhaps = <T>(chance: number, one: () => T): readonly T[] =>
+    !gentle && random.fraction() < chance ? [one()] : []
   const how = () => (['down', 'down', 'wrong', 'systemic'] as const)[Math.floor(random.fraction() * 4)] ?? 'down'
   return {
     ledger: perhaps(0.25, span),
@@ -63,4 +71,5 @@ export function outagesOf(random: Random, startMs: number, lengthMs: number, gen
   }
 }
 
-export const within = (spans: readonly Span[], nowMs: number): boolean => spans.some(({ fromMs, toMs }) => nowMs >= fromMs && nowMs < toMs)
+export const within = (spans: readonly Span[], nowMs: number): boolean =>
+  spans.some(({ fromMs, toMs }) => nowMs >= fromMs && nowMs < toMs)

@@ -44,7 +44,10 @@ export interface Shared {
   /** An isolate whose clock goes wrong has one. */
   readonly clock: () => WrongClock | undefined
   /** What Target last said to this visitor's attribute, where it was a no. */
-  readonly lastNo: (visitorHash: string, name: string) => 'refused_together' | 'sent_turned_away' | 'sent_denied' | undefined
+  readonly lastNo: (
+    visitorHash: string,
+    name: string,
+  ) => 'refused_together' | 'sent_turned_away' | 'sent_denied' | undefined
   readonly trace: (line: string) => void
 }
 
@@ -271,7 +274,8 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     ),
     clock,
     random,
-    fetch: (...parts) => counted('Too many subrequests by single Worker invocation.', () => step('call', () => connectAndSend(...parts))),
+    fetch: (...parts) =>
+      counted('Too many subrequests by single Worker invocation.', () => step('call', () => connectAndSend(...parts))),
     streamBody: true,
     background: () => {},
     log,

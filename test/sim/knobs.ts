@@ -14,7 +14,9 @@ export interface Knobs {
   readonly beyond: Partial<Settings>
 }
 
-const ringKeys = Object.fromEntries(['k', 'n', 'z'].map((id) => [id, Buffer.alloc(32, id.charCodeAt(0)).toString('base64')]))
+const ringKeys = Object.fromEntries(
+  ['k', 'n', 'z'].map((id) => [id, Buffer.alloc(32, id.charCodeAt(0)).toString('base64')]),
+)
 export const ringOf = (...ids: readonly string[]) => ids.map((id) => `${id}:${ringKeys[id]}`).join(',')
 
 export function firstKnobs(
@@ -64,14 +66,17 @@ export function firstKnobs(
     // A quota that is used up shows what a changed window forgets, or never frees.
     if (random.fraction() < 0.5) env['QUOTA_LIMIT'] = between(random, 10, 20)
   }
-  if (night.has('tiny budgets')) beyond = { ...beyond, ...tinyBudgets(night.random('tiny budgets'), night.has('tiny limits')) }
+  if (night.has('tiny budgets'))
+    beyond = { ...beyond, ...tinyBudgets(night.random('tiny budgets'), night.has('tiny limits')) }
   return { env, beyond }
 }
 
 /** With pages of three, finding the next one takes a list for each step of the ring. */
 function tinyBudgets(random: Random, tinyPages: boolean): Partial<Settings> {
   return {
-    ...(random.fraction() < 0.7 ? { flushMaxOps: tinyPages ? between(random, 200, 300) : between(random, 40, 60) } : {}),
+    ...(random.fraction() < 0.7
+      ? { flushMaxOps: tinyPages ? between(random, 200, 300) : between(random, 40, 60) }
+      : {}),
     ...(random.fraction() < 0.5 ? { flushMaxMs: 5_000 } : {}),
   }
 }
@@ -91,10 +96,15 @@ export function turned({ env, beyond }: Knobs, knob: KnobName, random: Random): 
   const change = ((): Record<string, string | number> => {
     switch (knob) {
       case 'bucket':
-        return { QUOTA_BUCKET_MS: Math.max(1, Math.floor(windowMs / pick(random, [100, 101, 130, 400, 1_000, 10_000]))) }
+        return {
+          QUOTA_BUCKET_MS: Math.max(1, Math.floor(windowMs / pick(random, [100, 101, 130, 400, 1_000, 10_000]))),
+        }
       case 'window': {
         const other = pick(random, [30_000, 60_000, 100_000, 120_000, 240_000, 600_000])
-        return { QUOTA_WINDOW_MS: other, QUOTA_BUCKET_MS: Math.max(1, Math.floor(other / pick(random, [100, 100, 250, 1_000]))) }
+        return {
+          QUOTA_WINDOW_MS: other,
+          QUOTA_BUCKET_MS: Math.max(1, Math.floor(other / pick(random, [100, 100, 250, 1_000]))),
+        }
       }
       case 'limit':
         return { QUOTA_LIMIT: between(random, 10, 70) }

@@ -55,7 +55,9 @@ export function simulatedKv(parts: KvParts): SimulatedKv {
 
   /** A slow network, and sometimes none; `effect` may have happened all the same. */
   async function travel<T>(effect: () => T, mayBeKept = false): Promise<T> {
-    await time.sleep(2 + random.fraction() * 15 + (random.fraction() < parts.weather().kvSlow ? random.fraction() * 3_000 : 0))
+    await time.sleep(
+      2 + random.fraction() * 15 + (random.fraction() < parts.weather().kvSlow ? random.fraction() * 3_000 : 0),
+    )
     if (within(parts.outages().kv, time.nowMs)) {
       coverage['KV outages']++
       interrupted('KV outage')
@@ -87,7 +89,8 @@ export function simulatedKv(parts: KvParts): SimulatedKv {
       oracle.checkDiscreet('a KV key', key)
       const metadata = options?.metadata
       const bytes = Buffer.byteLength(JSON.stringify(metadata) ?? '')
-      if (bytes > maxMetadataBytes) throw new Error(`KV PUT failed: 413 Metadata length of ${bytes} exceeds limit of ${maxMetadataBytes}.`)
+      if (bytes > maxMetadataBytes)
+        throw new Error(`KV PUT failed: 413 Metadata length of ${bytes} exceeds limit of ${maxMetadataBytes}.`)
       if (Buffer.byteLength(value) > maxValueBytes) throw new Error('KV PUT failed: 413 Value length exceeds limit.')
       const values = await parts.valuesIn(key, value, metadata)
       if (value !== '' && key.startsWith('b1/')) {
@@ -117,7 +120,8 @@ export function simulatedKv(parts: KvParts): SimulatedKv {
         one.goneAtMs = time.nowMs + lagMs()
       }, true),
     get: async (keys) => {
-      if (keys.length > maxKeysPerRead) throw new Error(`KV GET_BULK failed: 400 You can request a maximum of ${maxKeysPerRead} keys`)
+      if (keys.length > maxKeysPerRead)
+        throw new Error(`KV GET_BULK failed: 400 You can request a maximum of ${maxKeysPerRead} keys`)
       const ill = keys.map((key) => sick.get(key))
       if (ill.includes('slow')) await time.sleep(slowMs)
       if (ill.includes('fails')) {
@@ -132,7 +136,8 @@ export function simulatedKv(parts: KvParts): SimulatedKv {
         }
         return new Map(keys.map((key) => [key, seen(key)]))
       })
-      const size = keys.length === 1 ? 0 : [...answer.values()].reduce((sum, value) => sum + Buffer.byteLength(value ?? ''), 0)
+      const size =
+        keys.length === 1 ? 0 : [...answer.values()].reduce((sum, value) => sum + Buffer.byteLength(value ?? ''), 0)
       if (size > parts.bytesPerRead) {
         throw new Error('KV GET_BULK failed: 413 Total size of request exceeds the limit of 25MB')
       }
@@ -149,7 +154,9 @@ export function simulatedKv(parts: KvParts): SimulatedKv {
             return shown
           })
           .sort(([a], [b]) => (a < b ? -1 : 1))
-        const page = live.slice(0, limit).map(([name, { metadata }]) => ({ name, ...(metadata === undefined ? {} : { metadata }) }))
+        const page = live
+          .slice(0, limit)
+          .map(([name, { metadata }]) => ({ name, ...(metadata === undefined ? {} : { metadata }) }))
         const last = page.at(-1)
         if (live.length > limit) coverage['lists of several pages']++
         return live.length > limit && last !== undefined

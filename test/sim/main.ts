@@ -97,10 +97,14 @@ async function main(): Promise<void> {
   for (const kind of kinds) console.log(`${String(coverage[kind]).padStart(10)}  ${kind}`)
   const unmet = kinds.filter((kind) => coverage[kind] === 0)
   if (unmet.length > 0) console.log(`never met: ${unmet.join(', ')}`)
-  const reached: Reached = { seeds: to - from, nights: Object.fromEntries(Object.entries(nights).sort(([a], [b]) => (a < b ? -1 : 1))) }
+  const reached: Reached = {
+    seeds: to - from,
+    nights: Object.fromEntries(Object.entries(nights).sort(([a], [b]) => (a < b ? -1 : 1))),
+  }
   console.log(`\nin how many of ${reached.seeds} nights:\n\n${tablesAsText(reached)}\n`)
   const usual = Object.keys(options).length === 0
-  const lost = usual && reached.seeds >= seedsThatReach && existsSync(reachedFile) ? missing(readReached(), reached) : []
+  const lost =
+    usual && reached.seeds >= seedsThatReach && existsSync(reachedFile) ? missing(readReached(), reached) : []
   if (lost.length > 0) console.log(`reached before, and not any more:\n${lost.join('\n')}`)
   if (values['write-reached'] && usual) writeFileSync(reachedFile, `${JSON.stringify(reached, null, 2)}\n`)
   console.log(`${to - from} seeds, ${violations.length} broke a guarantee`)

@@ -90,11 +90,20 @@ export class Oracle {
     for (const [name, value] of event.attributes) this.#byValue.set(value, { event, name })
     // Each is looked for in every log line, key and answer: a few of each event will do.
     if (!this.#planted.includes(event.visitor)) this.plant(event.visitor)
-    this.plant(...[...event.attributes.values()].slice(0, plantedOfEach).flatMap((value) => (value === '' ? [] : [value.slice(0, 24)])))
+    this.plant(
+      ...[...event.attributes.values()]
+        .slice(0, plantedOfEach)
+        .flatMap((value) => (value === '' ? [] : [value.slice(0, 24)])),
+    )
   }
 
   /** A call reached Target, whatever it answers. Returns a handle to tell of a refusal. */
-  callStarted(visitor: string, pairs: ReadonlyMap<string, string>, units: number, nowMs: number): (ownVerdict: boolean) => void {
+  callStarted(
+    visitor: string,
+    pairs: ReadonlyMap<string, string>,
+    units: number,
+    nowMs: number,
+  ): (ownVerdict: boolean) => void {
     this.callsMs.push({ atMs: nowMs, units })
     const started: Sent[] = []
     for (const [name, value] of pairs) {
@@ -106,9 +115,13 @@ export class Oracle {
       this.#sent.set(key, sent)
       const { event } = known
       if (this.ledgerClockIsRight && nowMs + aheadToleranceMs < (this.#notBefore.get(event) ?? 0))
-        this.fail(`G3: event ${event.serial} was sent at ${nowMs}, ${(this.#notBefore.get(event) ?? 0) - nowMs} ms ahead of its time`)
+        this.fail(
+          `G3: event ${event.serial} was sent at ${nowMs}, ${(this.#notBefore.get(event) ?? 0) - nowMs} ms ahead of its time`,
+        )
       if ((this.#erased.get(visitor) ?? Number.POSITIVE_INFINITY) < nowMs - 10_000 && this.#triedBeforeErase(event))
-        this.fail(`G2: event ${event.serial} was sent at ${nowMs}, after its visitor was erased at ${this.#erased.get(visitor)}`)
+        this.fail(
+          `G2: event ${event.serial} was sent at ${nowMs}, after its visitor was erased at ${this.#erased.get(visitor)}`,
+        )
       const newer = sent.find((other) => other.event.rank > known.event.rank && !other.refused)
       if (newer !== undefined) {
         if (this.voidedUntilNoticed) this.#voided.add(key)
@@ -126,7 +139,8 @@ export class Oracle {
       // A verdict on one event's content is one on its earlier tries too (PROTOCOL.md, "Settle").
       if (ownVerdict && this.eventsIn(pairs) === 1)
         for (const [name] of pairs)
-          for (const one of this.#sent.get(`${visitor} ${name}`) ?? []) if (one.event === started[0]?.event) one.refused = true
+          for (const one of this.#sent.get(`${visitor} ${name}`) ?? [])
+            if (one.event === started[0]?.event) one.refused = true
     }
   }
 
@@ -135,7 +149,8 @@ export class Oracle {
       const key = `${visitor} ${name}`
       const rank = this.#byValue.get(value)?.event.rank ?? Number.NaN
       const last = this.#last.get(key)
-      if (last !== undefined && rank < last.rank && !this.#isVoid(key)) this.fail(`G3: ${key} went back from rank ${last.rank} to ${rank}`)
+      if (last !== undefined && rank < last.rank && !this.#isVoid(key))
+        this.fail(`G3: ${key} went back from rank ${last.rank} to ${rank}`)
       this.#last.set(key, { rank, value })
       this.#newest.set(key, Math.max(this.#newest.get(key) ?? Number.NEGATIVE_INFINITY, rank))
     }
@@ -227,7 +242,11 @@ export class Oracle {
   inBacklog(): number {
     let count = 0
     for (const [key, values] of this.#durable)
-      if (key.startsWith('b1/') && !this.#excused.has(key) && !this.#eventsOf(values).some(({ visitor }) => this.#excused.has(visitor)))
+      if (
+        key.startsWith('b1/') &&
+        !this.#excused.has(key) &&
+        !this.#eventsOf(values).some(({ visitor }) => this.#excused.has(visitor))
+      )
         count++
     return count
   }
@@ -240,7 +259,8 @@ export class Oracle {
   timesSent(value: string): number {
     const known = this.#byValue.get(value)
     if (known === undefined) return 0
-    return (this.#sent.get(`${known.event.visitor} ${known.name}`) ?? []).filter(({ event }) => event === known.event).length
+    return (this.#sent.get(`${known.event.visitor} ${known.name}`) ?? []).filter(({ event }) => event === known.event)
+      .length
   }
 
   checkAllKept(): void {
@@ -264,14 +284,19 @@ export class Oracle {
       let units = 0
       for (const { atMs, units: own } of this.callsMs) {
         units += own
-        for (let oldest = this.callsMs[first]; oldest !== undefined && oldest.atMs <= atMs - windowMs; oldest = this.callsMs[first]) {
+        for (
+          let oldest = this.callsMs[first];
+          oldest !== undefined && oldest.atMs <= atMs - windowMs;
+          oldest = this.callsMs[first]
+        ) {
           units -= oldest.units
           first++
         }
         const held = this.promises.filter(({ fromMs, untilMs }) => fromMs <= atMs && untilMs > atMs - windowMs)
         if (held.some((promise) => promise.windowMs < windowMs)) continue
         const limit = Math.max(...held.map((promise) => promise.limit))
-        if (units > limit + this.forgottenUnits) this.fail(`G1: ${units} units in the ${windowMs} ms that end at ${atMs}, of ${limit}`)
+        if (units > limit + this.forgottenUnits)
+          this.fail(`G1: ${units} units in the ${windowMs} ms that end at ${atMs}, of ${limit}`)
       }
     }
     return this.callsMs.length
@@ -304,6 +329,7 @@ export class Oracle {
   }
 
   #checkKept(event: SimEvent, what: string): void {
-    for (const name of event.attributes.keys()) if (!this.safe(event, name)) this.fail(`G2: event ${event.serial} ${what} (${name})`)
+    for (const name of event.attributes.keys())
+      if (!this.safe(event, name)) this.fail(`G2: event ${event.serial} ${what} (${name})`)
   }
 }

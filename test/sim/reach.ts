@@ -65,11 +65,14 @@ export type Interruption = (typeof interruptions)[number]
 
 const rows = { verdict: Object.keys(verdictSet) as VerdictRow[], fate: Object.keys(fateSet) as FateRow[] }
 const columns = { lane: lanes, interruption: interruptions }
-const tables = (['lane', 'interruption'] as const).flatMap((across) => (['verdict', 'fate'] as const).map((down) => ({ down, across })))
+const tables = (['lane', 'interruption'] as const).flatMap((across) =>
+  (['verdict', 'fate'] as const).map((down) => ({ down, across })),
+)
 
 /** `verdict send | lane live` */
 export type Cell = string
-const cellOf = (down: string, row: string, across: string, column: string): Cell => `${down} ${row} | ${across} ${column}`
+const cellOf = (down: string, row: string, across: string, column: string): Cell =>
+  `${down} ${row} | ${across} ${column}`
 
 /** One request or one run of an isolate: what it has met since it last asked for an admission. */
 export class Invocation {
@@ -103,7 +106,8 @@ export class Invocation {
   }
 
   end(): void {
-    if (this.#met.size === 0) for (const [down, row] of this.#seen) this.#reached.add(cellOf(down, row, 'interruption', 'none'))
+    if (this.#met.size === 0)
+      for (const [down, row] of this.#seen) this.#reached.add(cellOf(down, row, 'interruption', 'none'))
   }
 }
 
@@ -174,7 +178,11 @@ function tableText({ nights }: Reached, down: 'verdict' | 'fate', across: 'lane'
 }
 
 function abbreviated(column: string): string {
-  return column.replace('death before a ', '-x ').replace('death after a ', 'x- ').replace(' step', '').replace('subrequests', 'subreq.')
+  return column
+    .replace('death before a ', '-x ')
+    .replace('death after a ', 'x- ')
+    .replace(' step', '')
+    .replace('subrequests', 'subreq.')
 }
 
 /** For `docs/guarantees.md`: what was reached how often, and why the rest was not. */
@@ -197,7 +205,9 @@ export function tablesAsMarkdown(reached: Reached): string {
     const why = impossible(cell) ?? 'possible, and too rare for this many nights'
     reasons.set(why, [...(reasons.get(why) ?? []), cell])
   }
-  const unreached = [...reasons].map(([why, cells]) => `| ${cells.map((cell) => cell.replace(' | ', ' × ')).join('; ')} | ${why} |`)
+  const unreached = [...reasons].map(
+    ([why, cells]) => `| ${cells.map((cell) => cell.replace(' | ', ' × ')).join('; ')} | ${why} |`,
+  )
   return `In how many of ${seeds} nights each cell was reached; a dash is impossible.
 
 ${part.join('\n\n')}

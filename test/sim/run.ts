@@ -78,7 +78,12 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<R
       coverage,
       reached: [...reached],
       trace,
-      violation: error instanceof Error ? (error.name === 'Violation' ? error.message : (error.stack ?? error.message)) : String(error),
+      violation:
+        error instanceof Error
+          ? error.name === 'Violation'
+            ? error.message
+            : (error.stack ?? error.message)
+          : String(error),
     }
   }
 }
@@ -130,7 +135,9 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   const hashOf = await visitorHashes(new Set(traffic.visitors()))
   const refused = night.has('refused visitor') ? refusedVisitor(night, traffic.visitors(), hashOf, oracle) : undefined
   let toBeConfirmed = false
-  const ledgerClock = night.has('ledger clock') ? ledgerClocks(night.random('ledger clock'), time, endMs, night.has('knobs')) : undefined
+  const ledgerClock = night.has('ledger clock')
+    ? ledgerClocks(night.random('ledger clock'), time, endMs, night.has('knobs'))
+    : undefined
   oracle.ledgerClockIsRight = ledgerClock === undefined
   for (const atMs of ledgerClock?.clock.jumpsAtMs ?? [])
     time.at(atMs, () => {
@@ -162,7 +169,8 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     valuesIn: async (key, value, metadata) => {
       const values = await valuesIn(opener, key, value, metadata)
       // What Target fails on each time waits out its retention.
-      if (key.startsWith('d1/') && !values.some((one) => one.includes(poisonMark))) lastReasons.push(await reasonIn(opener, key, value))
+      if (key.startsWith('d1/') && !values.some((one) => one.includes(poisonMark)))
+        lastReasons.push(await reasonIn(opener, key, value))
       return values
     },
     bytesPerRead: limits === defaultLimits ? 25_000_000 : Math.floor(limits.bytesPerRead * 1.25),
@@ -177,7 +185,10 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   let weatherIsClear = false
 
   // Of one whose clock stood still as well nobody knows that it slept (a known hole).
-  const suspended = night.has('suspended') && !night.has('clocks') && ledgerClock?.machine !== true ? night.random('suspended') : undefined
+  const suspended =
+    night.has('suspended') && !night.has('clocks') && ledgerClock?.machine !== true
+      ? night.random('suspended')
+      : undefined
   const oftenSuspended = suspended === undefined ? 0 : magnitude(suspended, 1, 30) / 1_000
 
   const witness = memoryWitness()
@@ -206,7 +217,9 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     settings: () => settings,
     sources: simulatedSources(night),
     limits,
-    subrequests: night.has('subrequests') ? between(night.random('subrequests'), ...subrequests) : Number.POSITIVE_INFINITY,
+    subrequests: night.has('subrequests')
+      ? between(night.random('subrequests'), ...subrequests)
+      : Number.POSITIVE_INFINITY,
     suspension: () => {
       if (suspended === undefined || weatherIsClear || suspended.fraction() > oftenSuspended) return undefined
       return magnitude(suspended, 500, 30 * minuteMs)
@@ -241,7 +254,8 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     return fresh
   }
   const orViolation = (error: unknown) => {
-    if (oracle.violations.length === 0) oracle.violations.push(error instanceof Error ? (error.stack ?? error.message) : String(error))
+    if (oracle.violations.length === 0)
+      oracle.violations.push(error instanceof Error ? (error.stack ?? error.message) : String(error))
   }
   const world = { time, random, oracle, coverage, trace, gentle, isolate: anIsolate }
   for (const sender of traffic.senders) time.at(sender.atMs, () => void sender.run(world).catch(orViolation))
@@ -266,13 +280,17 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     // A cron that fires twice, or an operator who is impatient.
     if (random.fraction() < 0.2) time.at(time.nowMs + random.fraction() * 2_000, () => void cron().catch(orViolation))
   }
-  for (let atMs = startMs + minuteMs; atMs <= endMs; atMs += minuteMs) if (gentle || random.fraction() > 0.1) time.at(atMs, minutely)
+  for (let atMs = startMs + minuteMs; atMs <= endMs; atMs += minuteMs)
+    if (gentle || random.fraction() > 0.1) time.at(atMs, minutely)
 
   if (!gentle && random.fraction() < 0.3)
     time.at(startMs + random.fraction() * traffic.lengthMs, () => {
       coverage.deploys++
       if (random.fraction() < 0.3)
-        deploy({ ...knobs, env: { ...knobs.env, TARGET_METHOD: knobs.env['TARGET_METHOD'] === 'post' ? 'auto' : 'post' } })
+        deploy({
+          ...knobs,
+          env: { ...knobs.env, TARGET_METHOD: knobs.env['TARGET_METHOD'] === 'post' ? 'auto' : 'post' },
+        })
       restart()
     })
   // One that loses its state while its clock is wrong, and nothing tells, can't know when that was (a known hole).
@@ -319,14 +337,16 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     const other = lastReasons.find((reason) => reason !== 'overtaken_unconfirmed')
     if (other !== undefined) oracle.fail(`G7: after the last fault something waited until it was ${other}`)
   }
-  if (oracle.inBacklog() > 0) oracle.fail(`G7: ${oracle.inBacklog()} entries are left ${drainMs / minuteMs} minutes after the last fault`)
+  if (oracle.inBacklog() > 0)
+    oracle.fail(`G7: ${oracle.inBacklog()} entries are left ${drainMs / minuteMs} minutes after the last fault`)
   if (night.has('knobs') && settings.retentionHours > 1) await comeLate()
   oracle.checkAllKept()
   coverage['windows checked'] += oracle.checkQuota()
   coverage['dead letters'] += oracle.inDeadLetters()
   if (gentle && options.only === undefined)
     for (const value of traffic.values())
-      if (oracle.timesSent(value) > 1) oracle.fail(`G4: a value was sent ${oracle.timesSent(value)} times though nothing failed`)
+      if (oracle.timesSent(value) > 1)
+        oracle.fail(`G4: a value was sent ${oracle.timesSent(value)} times though nothing failed`)
   for (const table of tablesOf(database))
     oracle.checkDiscreet(`the ledger's ${table}`, JSON.stringify(database.prepare(`SELECT * FROM ${table}`).all()))
   database.close()
@@ -580,7 +600,8 @@ function movingStore(now: () => LedgerStore): LedgerStore {
   return new Proxy({} as LedgerStore, { get: (_, name) => Reflect.get(now(), name) as unknown })
 }
 
-const asVisitor = (visitor: string): Visitor => (visitor.startsWith('PIIkiosk') ? { pcId: visitor } : { thirdPartyId: visitor })
+const asVisitor = (visitor: string): Visitor =>
+  visitor.startsWith('PIIkiosk') ? { pcId: visitor } : { thirdPartyId: visitor }
 
 async function visitorHashes(visitors: ReadonlySet<string>): Promise<ReadonlyMap<string, string>> {
   const hasher = await createHasher(testSecrets.hashKey)
@@ -589,7 +610,12 @@ async function visitorHashes(visitors: ReadonlySet<string>): Promise<ReadonlyMap
   return hashes
 }
 
-function refusedVisitor(night: Night, visitors: readonly string[], hashOf: ReadonlyMap<string, string>, oracle: Oracle) {
+function refusedVisitor(
+  night: Night,
+  visitors: readonly string[],
+  hashOf: ReadonlyMap<string, string>,
+  oracle: Oracle,
+) {
   const random = night.random('refused visitor')
   const visitor = pick(random, visitors)
   oracle.excuse(visitor)

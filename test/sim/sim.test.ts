@@ -68,7 +68,9 @@ describe('the simulator', () => {
     const before = { seeds: 10_000, nights: { 'verdict send | lane live': 9_000, 'verdict erased | lane high': 30 } }
     expect(missing(before, { seeds: 1_000, nights: {} })).toEqual(['verdict send | lane live'])
     expect(missing(before, { seeds: 1_000, nights: { 'verdict send | lane live': 1 } })).toEqual([])
-    expect(missing(before, { seeds: 10_000, nights: { 'verdict send | lane live': 1 } })).toEqual(['verdict erased | lane high'])
+    expect(missing(before, { seeds: 10_000, nights: { 'verdict send | lane live': 1 } })).toEqual([
+      'verdict erased | lane high',
+    ])
   })
 
   it('has never reached a cell that is said to be impossible, and knows no others', () => {

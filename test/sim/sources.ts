@@ -17,7 +17,12 @@ export function simulatedSources(night: Night): readonly Source[] {
       delay,
       ...share,
       schema: z.object({ session: z.string(), pcId: z.string(), page: z.string(), at: z.iso.datetime() }),
-      map: (e) => ({ id: e.session, visitor: { pcId: e.pcId }, occurredAt: e.at, attributes: { lastKioskPage: e.page } }),
+      map: (e) => ({
+        id: e.session,
+        visitor: { pcId: e.pcId },
+        occurredAt: e.at,
+        attributes: { lastKioskPage: e.page },
+      }),
     }),
   ]
 }

@@ -86,7 +86,11 @@ export function simulatedTarget(parts: TargetParts): typeof globalThis.fetch {
     if (outage?.how === 'wrong') return answer(401, 'token')
     if (outage?.how === 'systemic') {
       refused(false)
-      parts.saidNo(visitor, decoded.pairs.keys(), oracle.eventsIn(decoded.pairs) > 1 ? 'refused_together' : 'sent_turned_away')
+      parts.saidNo(
+        visitor,
+        decoded.pairs.keys(),
+        oracle.eventsIn(decoded.pairs) > 1 ? 'refused_together' : 'sent_turned_away',
+      )
       return answer(404, 'no such client')
     }
     if (parts.denies && values.some((value) => value.includes(poisonMark))) {
@@ -118,7 +122,8 @@ export function simulatedTarget(parts: TargetParts): typeof globalThis.fetch {
     if (draw < fail + throttle) {
       coverage['calls throttled']++
       const inMs = random.fraction() * 20_000
-      const retryAfter = random.fraction() < 0.5 ? String(Math.ceil(inMs / 1_000)) : new Date(time.nowMs + inMs).toUTCString()
+      const retryAfter =
+        random.fraction() < 0.5 ? String(Math.ceil(inMs / 1_000)) : new Date(time.nowMs + inMs).toUTCString()
       return answer(429, 'slow down', { 'retry-after': retryAfter, date: new Date(time.nowMs).toUTCString() })
     }
     if (draw < fail + throttle + hang) {

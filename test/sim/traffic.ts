@@ -67,14 +67,18 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
   let serial = 0
 
   const token = () =>
-    night.has('lanes') ? pickOf(night.random('lanes'), [testSecrets.apiToken, highToken, bulkToken]) : testSecrets.apiToken
+    night.has('lanes')
+      ? pickOf(night.random('lanes'), [testSecrets.apiToken, highToken, bulkToken])
+      : testSecrets.apiToken
   const makeEvent = (source: string, who: string, names: readonly string[], rank: number, size = 0): SimEvent => {
     const number = ++serial
     const drawn = !marked ? '' : random.fraction() < 0.04 ? refusedMark : random.fraction() < 0.01 ? poisonMark : ''
     const denied = night.has('denials') && (who === deniedVisitor || night.random('denials').fraction() < 0.03)
     const mark = denied ? poisonMark : drawn
     const attributes = new Map(
-      names.map((name, index) => [name, `PII-value-${number}-${index} ${mark}${pick(awkward)}${'x'.repeat(size)}`] as const),
+      names.map(
+        (name, index) => [name, `PII-value-${number}-${index} ${mark}${pick(awkward)}${'x'.repeat(size)}`] as const,
+      ),
     )
     const event: SimEvent = {
       serial: number,
@@ -108,7 +112,12 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
     } else if (kind < 0.25) {
       // The same attribute of the same visitors, at once and held back.
       const source = kind < 0.2 ? 'kiosk' : 'sign-up'
-      const event = makeEvent(source, `PIIkiosk${Math.floor(random.fraction() * 3)}`, ['lastKioskPage'], Math.floor(atMs - 10_000 - index))
+      const event = makeEvent(
+        source,
+        `PIIkiosk${Math.floor(random.fraction() * 3)}`,
+        ['lastKioskPage'],
+        Math.floor(atMs - 10_000 - index),
+      )
       senders.push({ atMs, run: (world) => sendAll(world, [event], () => kioskRequest(event)) })
     } else {
       const event = timed(atMs)
@@ -236,8 +245,16 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
       if (event.source !== 'api' || event.timeless === true) return []
       const rank = nowMs - between(some, leastMs, mostMs)
       if (rank >= event.rank) return []
-      const older = { ...makeEvent('api', event.visitor, [...event.attributes.keys()].slice(0, 3), rank), mayBeRefused: true }
-      return [{ atMs: nowMs, run: (world: SenderWorld) => sendAll(world, [older], () => updatesRequest([older], testSecrets.apiToken)) }]
+      const older = {
+        ...makeEvent('api', event.visitor, [...event.attributes.keys()].slice(0, 3), rank),
+        mayBeRefused: true,
+      }
+      return [
+        {
+          atMs: nowMs,
+          run: (world: SenderWorld) => sendAll(world, [older], () => updatesRequest([older], testSecrets.apiToken)),
+        },
+      ]
     })
   }
 }
@@ -261,7 +278,12 @@ function updatesRequest(events: readonly SimEvent[], token: string, withTime = t
 }
 
 function kioskRequest({ serial, id = serial, source, visitor, attributes, rank }: SimEvent): Request {
-  const event = { session: `event-${id}`, pcId: visitor, page: attributes.get('lastKioskPage'), at: new Date(rank).toISOString() }
+  const event = {
+    session: `event-${id}`,
+    pcId: visitor,
+    page: attributes.get('lastKioskPage'),
+    at: new Date(rank).toISOString(),
+  }
   return post(`/hooks/${source}`, testSecrets.hook(source), event)
 }
 
@@ -319,12 +341,20 @@ async function sendAll(world: SenderWorld, events: readonly SimEvent[], request:
       coverage['in flight']++
       return 'again'
     }
-    if (response.status === 422 && (Math.abs(errorMs) > refusingMs || events.some(({ mayBeRefused }) => mayBeRefused === true))) {
+    if (
+      response.status === 422 &&
+      (Math.abs(errorMs) > refusingMs || events.some(({ mayBeRefused }) => mayBeRefused === true))
+    ) {
       coverage['events refused with 422']++
       return 'again'
     }
-    if (response.status !== 200 && response.status !== 202) oracle.fail(`G2: ${label} was answered ${response.status} ${text}`)
-    const answer = JSON.parse(text) as { results?: { status: string; reason?: string }[]; status?: string; reason?: string }
+    if (response.status !== 200 && response.status !== 202)
+      oracle.fail(`G2: ${label} was answered ${response.status} ${text}`)
+    const answer = JSON.parse(text) as {
+      results?: { status: string; reason?: string }[]
+      status?: string
+      reason?: string
+    }
     const results = answer.results ?? [answer]
     for (const [index, result] of results.entries()) {
       const event = events[index]

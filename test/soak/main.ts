@@ -33,7 +33,8 @@ const quotaLimit = 250
 const recoverMs = 150_000
 
 let broken = false
-for (const ledger of options.ledger === undefined ? ['upstash', 'embedded'] : [options.ledger]) broken = !(await soak(ledger)) || broken
+for (const ledger of options.ledger === undefined ? ['upstash', 'embedded'] : [options.ledger])
+  broken = !(await soak(ledger)) || broken
 process.exitCode = broken ? 1 : 0
 
 async function soak(ledger: string): Promise<boolean> {
@@ -116,7 +117,9 @@ async function soak(ledger: string): Promise<boolean> {
   await Promise.all([load.stop(), flushing])
 
   const held = async (): Promise<Held> => {
-    const rows = new Promise<[string, unknown][]>((resolve) => relay.once('message', (message) => resolve(message as [string, unknown][])))
+    const rows = new Promise<[string, unknown][]>((resolve) =>
+      relay.once('message', (message) => resolve(message as [string, unknown][])),
+    )
     relay.send('')
     return readHeld(await rows, key)
   }

@@ -10,6 +10,12 @@ export interface Ran {
 export async function cli(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ran> {
   const out: string[] = []
   const err: string[] = []
-  const status = await main({ args, env, out: (line) => out.push(line), err: (line) => err.push(line), isTerminal: false })
+  const status = await main({
+    args,
+    env,
+    out: (line) => out.push(line),
+    err: (line) => err.push(line),
+    isTerminal: false,
+  })
   return { status, out: out.join('\n'), err: err.join('\n') }
 }

@@ -37,7 +37,9 @@ export function fakeKv({ now, staleMs = 0, emptyPages = false, bulkBytes = maxVa
   const versions = new Map<string, Version[]>()
   const write = (key: string, version: Version) => {
     if (Buffer.byteLength(key) > 512)
-      throw new Error(`KV PUT failed: 414 UTF-8 encoded length of ${Buffer.byteLength(key)} exceeds key length limit of 512.`)
+      throw new Error(
+        `KV PUT failed: 414 UTF-8 encoded length of ${Buffer.byteLength(key)} exceeds key length limit of 512.`,
+      )
     const known = versions.get(key) ?? []
     const last = known.at(-1)
     if (last !== undefined && now() - last.atMs < 1_000 && version.value !== null && last.value !== null)
@@ -59,8 +61,13 @@ export function fakeKv({ now, staleMs = 0, emptyPages = false, bulkBytes = maxVa
       const bytes = Buffer.byteLength(JSON.stringify(metadata) ?? '')
       if (bytes > 1_024) throw new Error(`KV PUT failed: 413 Metadata length of ${bytes} exceeds limit of 1024.`)
       const size = Buffer.byteLength(value)
-      if (size > maxValueBytes) throw new Error(`KV PUT failed: 413 Value length of ${size} exceeds limit of ${maxValueBytes}.`)
-      write(key, { atMs: now(), value, ...(metadata === undefined ? {} : { metadata: JSON.parse(JSON.stringify(metadata)) as unknown }) })
+      if (size > maxValueBytes)
+        throw new Error(`KV PUT failed: 413 Value length of ${size} exceeds limit of ${maxValueBytes}.`)
+      write(key, {
+        atMs: now(),
+        value,
+        ...(metadata === undefined ? {} : { metadata: JSON.parse(JSON.stringify(metadata)) as unknown }),
+      })
     },
     async delete(key) {
       write(key, { atMs: now(), value: null })
@@ -83,7 +90,9 @@ export function fakeKv({ now, staleMs = 0, emptyPages = false, bulkBytes = maxVa
         .sort()
       const shown = live.slice(0, limit)
       const keys = shown.map((name) => ({ name, metadata: seen(name)?.metadata }))
-      return live.length > limit ? { list_complete: false, keys, cursor: `empty ${shown.at(-1) ?? ''}` } : { list_complete: true, keys }
+      return live.length > limit
+        ? { list_complete: false, keys, cursor: `empty ${shown.at(-1) ?? ''}` }
+        : { list_complete: true, keys }
     },
   }
   return kv

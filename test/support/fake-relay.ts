@@ -14,7 +14,9 @@ export interface FakeRelay extends Disposable {
   readonly requests: { readonly path: string; readonly body: string }[]
 }
 
-export async function startFakeRelay(answer: (path: string, body: string, count: number) => FakeAnswer): Promise<FakeRelay> {
+export async function startFakeRelay(
+  answer: (path: string, body: string, count: number) => FakeAnswer,
+): Promise<FakeRelay> {
   const requests: { path: string; body: string }[] = []
   const server = createServer(async (request, response) => {
     let text = ''

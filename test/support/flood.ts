@@ -68,7 +68,9 @@ function pour(url: string, path: string, chunks: number, giveUpMs: number): Prom
       const line = /^HTTP\/1\.1 (\d+)/.exec(answered)
       if (line !== null) end(line[1] ?? '')
     })
-    socket.once('error', (error: NodeJS.ErrnoException) => end(error.code ?? error.name)).once('close', () => end('closed'))
+    socket
+      .once('error', (error: NodeJS.ErrnoException) => end(error.code ?? error.name))
+      .once('close', () => end('closed'))
     let left = chunks
     const write = () => {
       for (; left > 0; ) {

@@ -3,7 +3,11 @@ import { connect, type Socket } from 'node:net'
 import { testSecrets } from './secrets.ts'
 
 /** Of a request with this body, a share of its bytes: 1 is the whole. Resolves to the connection once they are written. */
-export async function beginRequest(origin: string, body: string, share: number): Promise<Pick<Socket, 'resetAndDestroy'>> {
+export async function beginRequest(
+  origin: string,
+  body: string,
+  share: number,
+): Promise<Pick<Socket, 'resetAndDestroy'>> {
   const { hostname, port } = new URL(origin)
   const head = [
     'POST /v1/updates HTTP/1.1',
@@ -17,6 +21,8 @@ export async function beginRequest(origin: string, body: string, share: number):
   await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
   // What becomes of the connection is nothing to whoever hangs up.
   socket.on('error', () => {}).resume()
-  await new Promise<void>((resolve) => socket.write(request.subarray(0, Math.floor(share * request.length)), () => resolve()))
+  await new Promise<void>((resolve) =>
+    socket.write(request.subarray(0, Math.floor(share * request.length)), () => resolve()),
+  )
   return socket
 }

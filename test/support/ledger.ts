@@ -1,5 +1,11 @@
 /** Stores as ledgers: watched by a witness that is kept in memory. */
-import { type EpochParts, newEpochMemory, type Testimony, type Witness, watchedLedger } from '../../src/core/ledger/loss/epoch.ts'
+import {
+  type EpochParts,
+  newEpochMemory,
+  type Testimony,
+  type Witness,
+  watchedLedger,
+} from '../../src/core/ledger/loss/epoch.ts'
 import type { Ledger, LedgerStore } from '../../src/core/ledger/port.ts'
 import { upstashLedger } from '../../src/core/ledger/redis/ledger.ts'
 import { sqlLedger } from '../../src/core/ledger/sql/ledger.ts'
@@ -19,7 +25,13 @@ export function memoryWitness(): Witness & { row: Testimony | undefined } {
 }
 
 export function watched(store: LedgerStore, parts: Partial<EpochParts> = {}): Ledger {
-  return watchedLedger(store, { witness: memoryWitness(), memory: newEpochMemory(), random: seededRandom(1), log: () => {}, ...parts })
+  return watchedLedger(store, {
+    witness: memoryWitness(),
+    memory: newEpochMemory(),
+    random: seededRandom(1),
+    log: () => {},
+    ...parts,
+  })
 }
 
 export const sqlWatched = (...parts: Parameters<typeof sqlLedger>): Ledger => watched(sqlLedger(...parts))

@@ -35,10 +35,15 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
   ensureInstalled()
   const port = options.port ?? (await freePort())
   const dir = options.durableIn ?? mkdtempSync(join(tmpdir(), 'target-relay-redis-'))
-  const durable = options.durableIn === undefined ? ['--appendonly', 'no'] : ['--appendonly', 'yes', '--appendfsync', 'always']
-  const child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', ...durable, '--dir', dir], {
-    stdio: 'ignore',
-  })
+  const durable =
+    options.durableIn === undefined ? ['--appendonly', 'no'] : ['--appendonly', 'yes', '--appendfsync', 'always']
+  const child = spawn(
+    'redis-server',
+    ['--port', String(port), '--bind', '127.0.0.1', '--save', '', ...durable, '--dir', dir],
+    {
+      stdio: 'ignore',
+    },
+  )
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const kill = async () => {
     child.kill('SIGKILL')

@@ -15,7 +15,12 @@ export async function connectRedis(host: string, port: number): Promise<RedisCon
   await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
   let buffered = Buffer.alloc(0)
   let lost: Error | undefined
-  const waiting: { count: number; replies: Reply[]; resolve: (replies: Reply[]) => void; reject: (error: Error) => void }[] = []
+  const waiting: {
+    count: number
+    replies: Reply[]
+    resolve: (replies: Reply[]) => void
+    reject: (error: Error) => void
+  }[] = []
   const fail = () => {
     lost = new Error('the connection to Redis is lost')
     for (const { reject } of waiting.splice(0)) reject(lost)
@@ -42,7 +47,10 @@ export async function connectRedis(host: string, port: number): Promise<RedisCon
         waiting.push({ count: commands.length, replies: [], resolve, reject })
         socket.write(
           commands
-            .map((parts) => `*${parts.length}\r\n${parts.map((part) => `$${Buffer.byteLength(part)}\r\n${part}\r\n`).join('')}`)
+            .map(
+              (parts) =>
+                `*${parts.length}\r\n${parts.map((part) => `$${Buffer.byteLength(part)}\r\n${part}\r\n`).join('')}`,
+            )
             .join(''),
         )
         return undefined

@@ -1,7 +1,10 @@
 import { testSecrets } from './secrets.ts'
 
 /** Settings of a relay that talks to an emulator; `overrides` are further settings by name. */
-export function settingsFor(targetOrigin: string, overrides: Readonly<Record<string, string>> = {}): Record<string, string> {
+export function settingsFor(
+  targetOrigin: string,
+  overrides: Readonly<Record<string, string>> = {},
+): Record<string, string> {
   return {
     TARGET_CLIENT_CODE: 'demo',
     TARGET_ORIGIN: targetOrigin,

@@ -53,7 +53,9 @@ function parse(answer: Buffer): RawAnswer | undefined {
   const end = answer.indexOf('\r\n\r\n')
   if (end === -1) return undefined
   const [line = '', ...lines] = answer.subarray(0, end).toString('latin1').split('\r\n')
-  const headers = new Map(lines.map((header) => [header.split(':')[0]?.toLowerCase() ?? '', header.replace(/^[^:]*: */, '')]))
+  const headers = new Map(
+    lines.map((header) => [header.split(':')[0]?.toLowerCase() ?? '', header.replace(/^[^:]*: */, '')]),
+  )
   const rest = answer.subarray(end + 4)
   const body = headers.get('transfer-encoding')?.toLowerCase() === 'chunked' ? unchunked(rest) : rest
   // Who says that it takes gzip may be given it.

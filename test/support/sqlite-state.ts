@@ -5,7 +5,10 @@ type State = ReadonlyMap<string, readonly Record<string, SQLInputValue>[]>
 
 export function takeState(database: DatabaseSync): State {
   return new Map(
-    tables(database).map((table) => [table, database.prepare(`SELECT * FROM ${table}`).all() as Record<string, SQLInputValue>[]]),
+    tables(database).map((table) => [
+      table,
+      database.prepare(`SELECT * FROM ${table}`).all() as Record<string, SQLInputValue>[],
+    ]),
   )
 }
 

@@ -56,10 +56,15 @@ export async function startUpstashStandIn(options: RedisOptions = {}): Promise<U
         (replies) => {
           if (fault?.kind === 'lose_reply') return response.destroy()
           const results = request.url === '/multi-exec' ? (replies.at(-1) as Reply[]) : replies
-          const shown = results.map((reply) => (reply instanceof ReplyError ? { error: reply.message } : { result: encode(reply, base64) }))
+          const shown = results.map((reply) =>
+            reply instanceof ReplyError ? { error: reply.message } : { result: encode(reply, base64) },
+          )
           if (fault?.kind === 'cut_reply') shown.splice(1)
-          if (fault?.kind === 'first_only') shown.push(...commands.slice(1).map(() => ({ error: 'ERR command was refused' })))
-          return many ? answer(response, 200, shown) : answer(response, 'error' in (shown[0] ?? {}) ? 400 : 200, shown[0])
+          if (fault?.kind === 'first_only')
+            shown.push(...commands.slice(1).map(() => ({ error: 'ERR command was refused' })))
+          return many
+            ? answer(response, 200, shown)
+            : answer(response, 'error' in (shown[0] ?? {}) ? 400 : 200, shown[0])
         },
         () => answer(response, 502, { error: 'no Redis behind' }),
       )

@@ -45,7 +45,10 @@ process.on('message', async (prefix: string) => {
     const page = await kv.list({ prefix, ...(cursor === undefined ? {} : { cursor }) })
     for (const { name, metadata } of page.keys) {
       // A head says what lies in the value; anything else in the metadata is the content itself.
-      const value = metadata === undefined || metadata === null || unpackHead(metadata) !== undefined ? await kv.get(name) : metadata
+      const value =
+        metadata === undefined || metadata === null || unpackHead(metadata) !== undefined
+          ? await kv.get(name)
+          : metadata
       held.push([name, typeof value === 'string' ? JSON.parse(value) : value])
     }
     if (page.list_complete) break

@@ -35,7 +35,10 @@ export const worldSettings: LedgerSettings = {
 
 export type TargetAnswer = Awaited<ReturnType<Target['send']>>
 /** Decides what Target answers to a call; `undefined` takes it and says yes. */
-export type Behaviour = (call: Call, pairs: ReadonlyMap<string, string>) => TargetAnswer | Promise<TargetAnswer> | undefined
+export type Behaviour = (
+  call: Call,
+  pairs: ReadonlyMap<string, string>,
+) => TargetAnswer | Promise<TargetAnswer> | undefined
 
 export interface FakeTarget extends Target {
   readonly calls: { readonly visitor: string; readonly pairs: ReadonlyMap<string, string>; readonly atMs: number }[]
@@ -53,7 +56,9 @@ export function fakeTarget(clock: Pick<FakeClock, 'now'>): FakeTarget {
     send: async (call) => {
       const form = new URLSearchParams(call.body ?? new URL(call.url).search)
       const visitor = form.get('mboxPC') ?? form.get('mbox3rdPartyId') ?? ''
-      const pairs = new Map([...form].flatMap(([name, value]) => (name.startsWith('profile.') ? [[name.slice(8), value] as const] : [])))
+      const pairs = new Map(
+        [...form].flatMap(([name, value]) => (name.startsWith('profile.') ? [[name.slice(8), value] as const] : [])),
+      )
       target.calls.push({ visitor, pairs, atMs: clock.now() })
       const answer = await target.behave(call, pairs)
       if (answer !== undefined && answer.kind !== 'delivered') return answer
@@ -118,7 +123,8 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const ledger = options.ledger ?? sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, { now: clock.now })
   const backlog = sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), { randomHex: random.hex, seal: plainSeal })
   const target = fakeTarget(clock)
-  if (options.saidYes !== false) await ledger.settle([{ visitorHash: 'somebody-before', token: '', attributes: [], signal: 'up' }])
+  if (options.saidYes !== false)
+    await ledger.settle([{ visitorHash: 'somebody-before', token: '', attributes: [], signal: 'up' }])
   const hasher = await createHasher('a-hash-key-of-32-bytes-for-tests-only')
   const prepare = createPrepare({
     hasher,
@@ -180,7 +186,10 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     logged,
     prepare,
     update: async (draft, source = 'api', delayMs = 0) => {
-      const prepared = await prepare({ visitor: { thirdPartyId: 'visitor-1' }, ...draft }, { source, arrivalMs: clock.now(), delayMs })
+      const prepared = await prepare(
+        { visitor: { thirdPartyId: 'visitor-1' }, ...draft },
+        { source, arrivalMs: clock.now(), delayMs },
+      )
       if (!prepared.ok) throw new Error(`not a valid update: ${JSON.stringify(prepared.problems)}`)
       return prepared.update
     },
@@ -188,6 +197,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     isolate,
     profile: (visitor = 'visitor-1') => Object.fromEntries(target.profiles.get(visitor) ?? []),
     entries: async () => (await backlog.list()).items.length,
-    dead: async () => (await backlog.listDead()).items.map((item) => ('dead' in item ? item.dead.reason : 'unreadable')),
+    dead: async () =>
+      (await backlog.listDead()).items.map((item) => ('dead' in item ? item.dead.reason : 'unreadable')),
   }
 }

@@ -19,7 +19,9 @@ it.each(['the Redis of another account', 'a Durable Object'])('on %s', { timeout
   const redis = { UPSTASH_REDIS_REST_URL: standIn.url, UPSTASH_REDIS_REST_TOKEN: standIn.token }
   await standIn.command('SET', 'tr1:memo:owner', '{"client":"theirs","hashKey":"x"}')
   const foreign = ledger !== 'a Durable Object'
-  await using relay = await startWorkerdRelay(settingsFor(emulator.origin, { LEDGER_TIMEOUT_MS: '2500', ...(foreign ? redis : {}) }))
+  await using relay = await startWorkerdRelay(
+    settingsFor(emulator.origin, { LEDGER_TIMEOUT_MS: '2500', ...(foreign ? redis : {}) }),
+  )
   const statuses = [(await post(relay.url, 'one')).status, (await post(relay.url, 'two')).status]
   await relay.flush()
   expect(statuses).toEqual(foreign ? [503, 503] : [200, 200])

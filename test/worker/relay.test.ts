@@ -139,7 +139,10 @@ describe('what an update costs at Upstash', () => {
     )
     standIn.fault = { kind: 'hang' }
     const response = await post(relay.url, { visitor: { thirdPartyId: 'x' }, attributes: { a: 1 } })
-    expect([response.status, await response.json()]).toEqual([202, { status: 'deferred', reason: 'ledger_unavailable' }])
+    expect([response.status, await response.json()]).toEqual([
+      202,
+      { status: 'deferred', reason: 'ledger_unavailable' },
+    ])
     expect(emulator.statistics().calls).toBe(0)
     expect(await relay.keys('b1/')).toHaveLength(1)
   })
@@ -153,9 +156,18 @@ describe('in workerd', () => {
     expect(await readyz()).toBe(200)
     emulator.faults.add({ kind: 'status', status: 401 })
     const answer = await post(relay.url, { id: 'one', visitor: { thirdPartyId: 'v1' }, attributes: { tier: 'gold' } })
-    expect([answer.status, await answer.json()]).toEqual([202, { id: 'one', status: 'deferred', reason: 'target_unavailable' }])
-    const details = await fetch(`${relay.url}/readyz`, { headers: { authorization: `Bearer ${testSecrets.adminToken}` } })
-    expect(await details.json()).toMatchObject({ status: 'ready', checks: { store: 'ok', target: 'fail' }, breaker: 'misconfigured' })
+    expect([answer.status, await answer.json()]).toEqual([
+      202,
+      { id: 'one', status: 'deferred', reason: 'target_unavailable' },
+    ])
+    const details = await fetch(`${relay.url}/readyz`, {
+      headers: { authorization: `Bearer ${testSecrets.adminToken}` },
+    })
+    expect(await details.json()).toMatchObject({
+      status: 'ready',
+      checks: { store: 'ok', target: 'fail' },
+      breaker: 'misconfigured',
+    })
     expect(await readyz()).toBe(200)
   })
 

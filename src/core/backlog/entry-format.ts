@@ -1,7 +1,15 @@
 /** How entries and dead letters are written down. The format carries a version; what can't be read is data, not a throw. */
 import * as z from 'zod'
 import { isStamp } from '../update/stamp.ts'
-import { type DeadHead, type DeadLetter, deadReasons, type Entry, type KeptDead, type KeptEntry, type Unreadable } from './port.ts'
+import {
+  type DeadHead,
+  type DeadLetter,
+  deadReasons,
+  type Entry,
+  type KeptDead,
+  type KeptEntry,
+  type Unreadable,
+} from './port.ts'
 import { fromBase64, toBase64 } from './seal.ts'
 
 const visitor = z.union([z.strictObject({ pcId: z.string() }), z.strictObject({ thirdPartyId: z.string() })])
@@ -119,12 +127,21 @@ export function readEntry(key: string, packed: unknown): KeptEntry | Unreadable 
 
 export function readDead(key: string, packed: unknown, head?: DeadHead): KeptDead | Unreadable {
   const dead = unpackDead(packed)
-  return dead === undefined ? { key, unreadable: unknownFormat, ...(head === undefined ? {} : { head }) } : { key, dead }
+  return dead === undefined
+    ? { key, unreadable: unknownFormat, ...(head === undefined ? {} : { head }) }
+    : { key, dead }
 }
 
 export function headOf(dead: DeadLetter): DeadHead {
   const { reason, source, atMs, firstSeenMs, attempts, entry } = dead
-  return { reason, source, atMs, firstSeenMs, attempts, ...(entry === undefined ? {} : { visitorHash: entry.visitorHash }) }
+  return {
+    reason,
+    source,
+    atMs,
+    firstSeenMs,
+    attempts,
+    ...(entry === undefined ? {} : { visitorHash: entry.visitorHash }),
+  }
 }
 
 /** @param bytes of the value that it stands beside */
@@ -152,7 +169,14 @@ export function unpackHead(packed: unknown): { readonly bytes: number; readonly 
   const { r, o, t, f, n, h } = dead.data
   return {
     bytes: read.data.b,
-    dead: { reason: r, source: o, atMs: t, firstSeenMs: f, attempts: n, ...(h === undefined ? {} : { visitorHash: h }) },
+    dead: {
+      reason: r,
+      source: o,
+      atMs: t,
+      firstSeenMs: f,
+      attempts: n,
+      ...(h === undefined ? {} : { visitorHash: h }),
+    },
   }
 }
 
@@ -192,7 +216,9 @@ function packRaw(raw: string | undefined): { w?: string; y?: string } {
   if (raw === undefined) return {}
   const utf8 = new TextEncoder()
   const bytes = utf8.encode(raw)
-  return utf8.encode(JSON.stringify(raw)).length <= Math.ceil(bytes.length / 3) * 4 + 2 ? { w: raw } : { y: toBase64(bytes) }
+  return utf8.encode(JSON.stringify(raw)).length <= Math.ceil(bytes.length / 3) * 4 + 2
+    ? { w: raw }
+    : { y: toBase64(bytes) }
 }
 
 /** Undefined where it is not base64. */

@@ -43,7 +43,11 @@ const budgetSpent = /too many .*by single worker invocation/i
 
 export function kvPages(
   kv: Pick<Kv, 'list' | 'get'>,
-  { randomHex, seal, limits }: { readonly randomHex: (bytes: number) => string; readonly seal: Seal; readonly limits: Limits },
+  {
+    randomHex,
+    seal,
+    limits,
+  }: { readonly randomHex: (bytes: number) => string; readonly seal: Seal; readonly limits: Limits },
 ): ReadKvPage {
   const utf8 = new TextEncoder()
   /** What values of unknown size turned out to be; the first are read a few at a time. */

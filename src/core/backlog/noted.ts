@@ -7,7 +7,10 @@ export interface KeepMemory {
   keepFailedAtMs?: number
 }
 
-export function notedBacklog(backlog: Backlog, { clock, memory }: { clock: Pick<Clock, 'now'>; memory: KeepMemory }): Backlog {
+export function notedBacklog(
+  backlog: Backlog,
+  { clock, memory }: { clock: Pick<Clock, 'now'>; memory: KeepMemory },
+): Backlog {
   return {
     get operations() {
       return backlog.operations

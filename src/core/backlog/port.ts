@@ -108,7 +108,11 @@ export interface Backlog {
    * One page in the order of time. `wanted`: leaves out what it refuses, by its head, and does not read it where the
    * head stands beside it; what nobody can tell a head of is always shown.
    */
-  listDead(options?: { cursor?: string; limit?: number; wanted?: (head: DeadHead) => boolean }): Promise<Page<KeptDead | Unreadable>>
+  listDead(options?: {
+    cursor?: string
+    limit?: number
+    wanted?: (head: DeadHead) => boolean
+  }): Promise<Page<KeptDead | Unreadable>>
   /** Undefined where there is none under this key (any more). */
   readDead(key: string): Promise<KeptDead | Unreadable | undefined>
   /** Rejects where it is known that nothing can be kept. Costs next to nothing: a store that bills what is asked is not asked. */

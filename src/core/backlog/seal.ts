@@ -44,10 +44,15 @@ export async function createSeal(
   mark?: string,
 ): Promise<Seal> {
   const keys = new Map<string, CryptoKey>()
-  for (const { id, bytes } of ring) keys.set(id, await crypto.subtle.importKey('raw', bytes, 'AES-GCM', false, ['encrypt', 'decrypt']))
+  for (const { id, bytes } of ring)
+    keys.set(id, await crypto.subtle.importKey('raw', bytes, 'AES-GCM', false, ['encrypt', 'decrypt']))
   const [first] = ring
   const utf8 = new TextEncoder()
-  const algorithm = (iv: Uint8Array<ArrayBuffer>, storeKey: string) => ({ name: 'AES-GCM', iv, additionalData: utf8.encode(storeKey) })
+  const algorithm = (iv: Uint8Array<ArrayBuffer>, storeKey: string) => ({
+    name: 'AES-GCM',
+    iv,
+    additionalData: utf8.encode(storeKey),
+  })
 
   return {
     async seal(content, storeKey) {
@@ -85,7 +90,9 @@ function marked(content: unknown): unknown {
 }
 
 function isSealed(stored: unknown): stored is Sealed {
-  return typeof stored === 'object' && stored !== null && 'v' in stored && stored.v === 2 && 'k' in stored && 'c' in stored
+  return (
+    typeof stored === 'object' && stored !== null && 'v' in stored && stored.v === 2 && 'k' in stored && 'c' in stored
+  )
 }
 
 /** Bytes that are encoded at a time: whole groups of three, and few enough to be the arguments of one call. */

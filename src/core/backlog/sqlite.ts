@@ -44,7 +44,11 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimit
     },
     async put(entry) {
       const key = entryKey(entry, randomHex(keyRandomBytes))
-      await run('INSERT INTO relay_backlog (key, value) VALUES (?, ?)', key, JSON.stringify(await seal.seal(packEntry(entry), key)))
+      await run(
+        'INSERT INTO relay_backlog (key, value) VALUES (?, ?)',
+        key,
+        JSON.stringify(await seal.seal(packEntry(entry), key)),
+      )
       return key
     },
     list: ({ prefix = '', cursor, limit } = {}) => readPage(entryPrefix + prefix, cursor, limit, readEntry),
@@ -53,7 +57,11 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimit
     },
     async bury(dead) {
       const key = deadKey(dead.atMs, randomHex(keyRandomBytes))
-      await run('INSERT INTO relay_backlog (key, value) VALUES (?, ?)', key, JSON.stringify(await seal.seal(packDead(dead), key)))
+      await run(
+        'INSERT INTO relay_backlog (key, value) VALUES (?, ?)',
+        key,
+        JSON.stringify(await seal.seal(packDead(dead), key)),
+      )
       return key
     },
     // A read of one's own file costs next to nothing: there are no heads, and each letter is read for its own.
@@ -80,7 +88,9 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimit
     limit = limits.keysPerPage,
     read: (key: string, packed: unknown) => T,
   ): Promise<Page<T>> {
-    const { rows, next } = await step(() => readRows(prefix, cursor > prefix ? cursor : prefix, Math.min(limit, limits.keysPerPage)))
+    const { rows, next } = await step(() =>
+      readRows(prefix, cursor > prefix ? cursor : prefix, Math.min(limit, limits.keysPerPage)),
+    )
     const items: T[] = []
     for (const { key, value } of rows) items.push(read(key, await seal.open(parseJson(value), key)))
     return { items, ...(next === undefined ? {} : { cursor: next }) }

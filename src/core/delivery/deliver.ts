@@ -45,7 +45,16 @@ const leadLoggedEveryMs = 60_000
 type Ended = (receipts: readonly Receipt[]) => readonly Receipt[]
 
 export function createDeliver(parts: LiveParts): Deliver {
-  const { door, ledger, backlog, hasher, clock, log, limits = defaultLimits, leadsLoggedMs = new Map<string, number>() } = parts
+  const {
+    door,
+    ledger,
+    backlog,
+    hasher,
+    clock,
+    log,
+    limits = defaultLimits,
+    leadsLoggedMs = new Map<string, number>(),
+  } = parts
 
   return async (updates, lane) => {
     const deadlineMs = clock.now() + parts.answerDeadlineMs
@@ -74,9 +83,13 @@ export function createDeliver(parts: LiveParts): Deliver {
    * The keys of parts are new wherever the cut is, so what orders an event that was cut is the first stamp of the whole:
    * its register then knows each attribute, whichever part it came in before.
    */
-  async function underFirstStamps(cut: readonly (readonly Part[])[]): Promise<{ parts: readonly (readonly Part[])[]; unasked: boolean }> {
+  async function underFirstStamps(
+    cut: readonly (readonly Part[])[],
+  ): Promise<{ parts: readonly (readonly Part[])[]; unasked: boolean }> {
     const asked = cut.flatMap(([part, ...others]) =>
-      part?.whole.event === undefined || others.length === 0 ? [] : [{ event: part.whole.event, stamp: part.whole.stamp }],
+      part?.whole.event === undefined || others.length === 0
+        ? []
+        : [{ event: part.whole.event, stamp: part.whole.stamp }],
     )
     const firsts = new Map<string, Stamp | null>()
     try {
@@ -101,7 +114,12 @@ export function createDeliver(parts: LiveParts): Deliver {
     return { parts: cut.map((some) => (some.length === 1 ? some : some.map(under))), unasked: false }
   }
 
-  async function deliverTogether(updates: readonly Part[], lane: Lane, deadlineMs: number, ended: Ended): Promise<readonly Receipt[]> {
+  async function deliverTogether(
+    updates: readonly Part[],
+    lane: Lane,
+    deadlineMs: number,
+    ended: Ended,
+  ): Promise<readonly Receipt[]> {
     let admitted: readonly Admitted[]
     try {
       const nowMs = clock.now()
@@ -122,7 +140,11 @@ export function createDeliver(parts: LiveParts): Deliver {
   }
 
   /** Target has answered: keep what must be kept, say so, and settle behind the answer. */
-  async function finish(updates: readonly Part[], passages: readonly Passage[], ended: Ended): Promise<readonly Receipt[]> {
+  async function finish(
+    updates: readonly Part[],
+    passages: readonly Passage[],
+    ended: Ended,
+  ): Promise<readonly Receipt[]> {
     const kept = await Promise.all(passages.map((passage, index) => keepRest(at(updates, index), passage)))
     const receipts = passages.map((passage, index) => receiptOf(passage, kept[index] === true))
     const settlements = passages.map((passage, index) =>
@@ -176,7 +198,10 @@ export function createDeliver(parts: LiveParts): Deliver {
     const stamp = passage.attributes[0]?.stamp ?? update.stamp
     const dead = passage.attributes.filter(({ fate }) => standing(fate) === 'dead')
     const open = passage.attributes.filter(({ fate }) => standing(fate) === 'open')
-    return (dead.length === 0 || (await bury(update, passage, dead, stamp))) && (open.length === 0 || (await put(update, open, stamp)))
+    return (
+      (dead.length === 0 || (await bury(update, passage, dead, stamp))) &&
+      (open.length === 0 || (await put(update, open, stamp)))
+    )
   }
 
   /** Deferred without an answer of the ledger: under the own stamp, to be asked about later. */
@@ -199,7 +224,12 @@ export function createDeliver(parts: LiveParts): Deliver {
     }
   }
 
-  async function bury(update: Part, passage: Passage, attributes: readonly (Attribute & { fate: Fate })[], stamp: Stamp): Promise<boolean> {
+  async function bury(
+    update: Part,
+    passage: Passage,
+    attributes: readonly (Attribute & { fate: Fate })[],
+    stamp: Stamp,
+  ): Promise<boolean> {
     try {
       await backlog.bury({
         reason: deadReason(attributes.map(({ fate }) => fate)),
@@ -232,7 +262,9 @@ export function createDeliver(parts: LiveParts): Deliver {
     if (all.length === 0 || (await settle(all, counts, leads, 1))) return
     const alone = all.length === 1
     const [settled] = await Promise.all([
-      Promise.all(settlements.map((own) => own.length === 0 || settle(own, alone ? counts : {}, alone ? leads : {}, 2))),
+      Promise.all(
+        settlements.map((own) => own.length === 0 || settle(own, alone ? counts : {}, alone ? leads : {}, 2)),
+      ),
       alone || settle([], counts, leads, 2),
     ])
     await Promise.all(
@@ -245,7 +277,12 @@ export function createDeliver(parts: LiveParts): Deliver {
     )
   }
 
-  async function settle(settlements: readonly Settlement[], counts: Counters, leads: Leads, tries: number): Promise<boolean> {
+  async function settle(
+    settlements: readonly Settlement[],
+    counts: Counters,
+    leads: Leads,
+    tries: number,
+  ): Promise<boolean> {
     try {
       await ledger.settle(settlements, counts, leads)
       return true
@@ -257,7 +294,11 @@ export function createDeliver(parts: LiveParts): Deliver {
 }
 
 /** Of those updates whose last part lies behind `from`. */
-function receiptsOfUpdates(cut: readonly (readonly Part[])[], receipts: readonly Receipt[], from: number): readonly Receipt[] {
+function receiptsOfUpdates(
+  cut: readonly (readonly Part[])[],
+  receipts: readonly Receipt[],
+  from: number,
+): readonly Receipt[] {
   let end = 0
   return cut.flatMap((parts) => {
     const start = end
@@ -269,7 +310,8 @@ function receiptsOfUpdates(cut: readonly (readonly Part[])[], receipts: readonly
 /** The largest of each source. */
 function leadsOf(updates: readonly Pick<Update, 'source' | 'leadMs'>[]): Leads {
   const leads: Record<string, number> = {}
-  for (const { source, leadMs } of updates) if (leadMs !== undefined) leads[source] = Math.max(leadMs, leads[source] ?? 0)
+  for (const { source, leadMs } of updates)
+    if (leadMs !== undefined) leads[source] = Math.max(leadMs, leads[source] ?? 0)
   return leads
 }
 
@@ -313,7 +355,8 @@ function receiptOf(passage: Passage, kept: boolean): Receipt {
   const fates = passage.attributes.map(({ fate }) => fate)
   const open = fates.find((fate) => standing(fate) === 'open')
   if (open !== undefined) return { status: 'deferred', reason: deferReason(open) }
-  if (fates.some(isRefused)) return { status: 'rejected', ...(passage.refusal === undefined ? {} : { detail: passage.refusal }) }
+  if (fates.some(isRefused))
+    return { status: 'rejected', ...(passage.refusal === undefined ? {} : { detail: passage.refusal }) }
   if (fates.some((fate) => standing(fate) === 'dead')) return { status: 'set_aside', reason: setAsideReason(fates) }
   if (fates.includes('sent_delivered')) return { status: 'submitted', calls: passage.calls }
   return { status: fates.includes('superseded') ? 'superseded' : 'duplicate' }
@@ -324,7 +367,10 @@ function isSettledVerdict(verdict: string | undefined): boolean {
 }
 
 function countsOf(passages: readonly Passage[], receipts: readonly Receipt[]): Counters {
-  const counts: Record<string, number> = { received: receipts.length, calls: passages.reduce((sum, { calls }) => sum + calls, 0) }
+  const counts: Record<string, number> = {
+    received: receipts.length,
+    calls: passages.reduce((sum, { calls }) => sum + calls, 0),
+  }
   for (const { status } of receipts) counts[status] = (counts[status] ?? 0) + 1
   return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0))
 }

@@ -138,10 +138,15 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
     return asked.map((one) => ({ ...one, admission: answers.get(one) ?? nothingAsked, requestedAtMs }))
   }
 
-  async function send(admitted: readonly Admitted[], mostCalls = Number.POSITIVE_INFINITY): Promise<readonly Passage[]> {
+  async function send(
+    admitted: readonly Admitted[],
+    mostCalls = Number.POSITIVE_INFINITY,
+  ): Promise<readonly Passage[]> {
     const plans = admitted.map((one) => ({ one, calls: callsOf(one) }))
     const answers = new Map<Call, Sent>()
-    const queue = plans.flatMap(({ one, calls }) => calls.map((call) => ({ call, requestedAtMs: one.requestedAtMs }))).slice(0, mostCalls)
+    const queue = plans
+      .flatMap(({ one, calls }) => calls.map((call) => ({ call, requestedAtMs: one.requestedAtMs })))
+      .slice(0, mostCalls)
     let limited = false
     const worker = async () => {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
@@ -164,7 +169,11 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
     return source === undefined || units === undefined ? {} : { source: { name: source, units } }
   }
 
-  function fitOf({ visitor, attributes }: Attempt): { fitting: Attempt['attributes']; unfit: Attempt['attributes']; units: number } {
+  function fitOf({ visitor, attributes }: Attempt): {
+    fitting: Attempt['attributes']
+    unfit: Attempt['attributes']
+    units: number
+  } {
     const whole = encodeCalls(visitor, attributes, wire)
     if (whole.ok) return { fitting: attributes, unfit: [], units: maxUnits(whole.calls, wire.method) }
     const tooLarge = new Set(whole.tooLarge)
@@ -216,14 +225,20 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
     const started = results.filter(({ sent }) => sent.kind !== 'unsent')
     const failures = started.map(({ sent }) => failureOf(sent, systemic)).filter((failure) => failure !== undefined)
     const signal = signalOf(started.map(({ sent }) => sent))
-    const refusal = started.map(({ sent }) => refusalOf(sent, admission.lastTry === true)).find((message) => message !== undefined)
+    const refusal = started
+      .map(({ sent }) => refusalOf(sent, admission.lastTry === true))
+      .find((message) => message !== undefined)
     const base = {
       attempt,
       event: admission.event,
       attributes,
       calls: started.length,
       attempts: admission.attempts,
-      ...(refusal === undefined ? (unfit.length === 0 ? {} : { refusal: 'is larger than one call to Target can carry' }) : { refusal }),
+      ...(refusal === undefined
+        ? unfit.length === 0
+          ? {}
+          : { refusal: 'is larger than one call to Target can carry' }
+        : { refusal }),
       ...(failures.length === 0
         ? {}
         : { failure: failures.includes('misconfigured') ? ('misconfigured' as const) : ('unavailable' as const) }),
@@ -254,7 +269,9 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
   }
 
   function nextTry(attempts: number, started: readonly { sent: Sent }[]): NonNullable<Settlement['backoff']> {
-    const asked = started.flatMap(({ sent }) => (sent.kind === 'unavailable' && sent.retryAfterMs !== undefined ? [sent.retryAfterMs] : []))
+    const asked = started.flatMap(({ sent }) =>
+      sent.kind === 'unavailable' && sent.retryAfterMs !== undefined ? [sent.retryAfterMs] : [],
+    )
     const retryAfterMs = asked.length === 0 ? undefined : Math.max(...asked)
     return { attempts, waitMs: backoffMs(attempts, backoffBaseMs, retryAfterMs, random.fraction()) }
   }

@@ -54,7 +54,9 @@ export type Failure = 'unavailable' | 'misconfigured'
 
 export function failureOf(sent: Sent, systemic: boolean): Failure | undefined {
   if (sent.kind === 'misconfigured' || (systemic && sent.kind === 'refused')) return 'misconfigured'
-  return sent.kind === 'unavailable' || sent.kind === 'unanswered' || sent.kind === 'disbelieved' ? 'unavailable' : undefined
+  return sent.kind === 'unavailable' || sent.kind === 'unanswered' || sent.kind === 'disbelieved'
+    ? 'unavailable'
+    : undefined
 }
 
 export function outcomeOf(fate: Fate): Outcome | undefined {

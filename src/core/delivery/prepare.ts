@@ -20,7 +20,9 @@ export interface Draft {
   readonly occurredAt?: string | number | Date
 }
 
-export type Prepared = { readonly ok: true; readonly update: Update } | { readonly ok: false; readonly problems: readonly Problem[] }
+export type Prepared =
+  | { readonly ok: true; readonly update: Update }
+  | { readonly ok: false; readonly problems: readonly Problem[] }
 
 export interface PrepareContext {
   readonly source: string
@@ -67,7 +69,9 @@ export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: 
       problems.push({
         path: 'occurredAt',
         message:
-          time.error === 'in_future' ? 'is more than 5 minutes ahead' : `is older than the retention of ${retentionMs / 3_600_000} hours`,
+          time.error === 'in_future'
+            ? 'is more than 5 minutes ahead'
+            : `is older than the retention of ${retentionMs / 3_600_000} hours`,
       })
     if (!visitor.ok || !attributes.ok || !time?.ok || problems.length > 0) return { ok: false, problems }
 
@@ -75,14 +79,19 @@ export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: 
     if (!encoded.ok)
       return {
         ok: false,
-        problems: encoded.tooLarge.map((name) => ({ path: `attributes.${name}`, message: 'is larger than one call to Target can carry' })),
+        problems: encoded.tooLarge.map((name) => ({
+          path: `attributes.${name}`,
+          message: 'is larger than one call to Target can carry',
+        })),
       }
 
     const visitorHash = await hasher.visitor(visitor.visitor)
     const content = [visitorHash, String(saidMs ?? ''), ...pairsOf(attributes.attributes)]
-    const event = draft.id === undefined ? undefined : await hasher.event(source, draft.id, idsNameOneUpdate ? [] : content)
+    const event =
+      draft.id === undefined ? undefined : await hasher.event(source, draft.id, idsNameOneUpdate ? [] : content)
     // What it is, not when it came: the ledger tells by it whether an id comes again with other content.
-    const name = event === undefined || idsNameOneUpdate ? await hasher.content([source, draft.id ?? '', ...content]) : event
+    const name =
+      event === undefined || idsNameOneUpdate ? await hasher.content([source, draft.id ?? '', ...content]) : event
     return {
       ok: true,
       update: {

@@ -58,7 +58,10 @@ export function combinedReceipt(receipts: readonly Receipt[]): Receipt {
   const worst = worstFirst.flatMap((status) => receipts.find((receipt) => receipt.status === status) ?? [])[0]
   if (worst === undefined) throw new RangeError('an update without parts')
   if (worst.status !== 'submitted') return worst
-  return { status: 'submitted', calls: receipts.reduce((sum, receipt) => sum + (receipt.status === 'submitted' ? receipt.calls : 0), 0) }
+  return {
+    status: 'submitted',
+    calls: receipts.reduce((sum, receipt) => sum + (receipt.status === 'submitted' ? receipt.calls : 0), 0),
+  }
 }
 
 /** Takes updates in and says what became of each, in order. Never rejects. */

@@ -79,7 +79,10 @@ export function withDeadline(ledger: Ledger, timeoutMs: number, clock: Clock, { 
   }
 
   /** @param late an answer that was given up and may still come */
-  async function takeBack(requests: readonly AdmitRequest[], late: Promise<unknown> = Promise.resolve()): Promise<void> {
+  async function takeBack(
+    requests: readonly AdmitRequest[],
+    late: Promise<unknown> = Promise.resolve(),
+  ): Promise<void> {
     // A ledger that is only slow has done it by then, and is asked once.
     const timer = clock.after(lateAnswerMs)
     const failed = (error: unknown) => log('late_admission_failed', { error: errorName(error) })

@@ -5,7 +5,10 @@ import type { MovedState, MovedVisitor } from './port.ts'
  * Each with at most so many registers and events, and so many visitors; a visitor with more is in several, since
  * registers join what is known. The first piece carries what is to be taken in once. A part within the bound is one piece.
  */
-export function* piecesOf({ units, visitors, events, ...alone }: MovedState, registersTogether: number): Generator<MovedState> {
+export function* piecesOf(
+  { units, visitors, events, ...alone }: MovedState,
+  registersTogether: number,
+): Generator<MovedState> {
   let first: Omit<MovedState, 'visitors' | 'events'> = { units, ...alone }
   let piece = { visitors: [] as MovedVisitor[], events: [] as MovedState['events'][number][] }
   let room = registersTogether

@@ -12,7 +12,9 @@ const maxTimeMs = 9_999_999_999_999
 const clockToleranceMs = 24 * 3_600_000
 const maxNameChars = 1_024
 
-export type CheckedMovedState = { readonly ok: true; readonly state: MovedState } | { readonly ok: false; readonly problem: string }
+export type CheckedMovedState =
+  | { readonly ok: true; readonly state: MovedState }
+  | { readonly ok: false; readonly problem: string }
 
 /**
  * @param nowMs epoch ms, by the reader's clock
@@ -38,7 +40,14 @@ export function movedStateReader(nowMs: number): (part: unknown) => CheckedMoved
       }),
     ),
     events: z.array(
-      z.strictObject({ event: hash, stamp, atMs: happenedMs, done: z.boolean(), rejected: z.literal(true).optional(), keptUntilMs: ms }),
+      z.strictObject({
+        event: hash,
+        stamp,
+        atMs: happenedMs,
+        done: z.boolean(),
+        rejected: z.literal(true).optional(),
+        keptUntilMs: ms,
+      }),
     ),
   })
   // A field that the port has and the schema has not would be refused on its way, and noticed here.
@@ -48,6 +57,9 @@ export function movedStateReader(nowMs: number): (part: unknown) => CheckedMoved
     if (parsed.success) return { ok: true, state: parsed.data }
     const [issue] = parsed.error.issues
     const field = issue?.path.join('.') || 'the part'
-    return { ok: false, problem: `${field}: ${issue?.code === 'unrecognized_keys' ? 'has fields that are not known' : issue?.message}` }
+    return {
+      ok: false,
+      problem: `${field}: ${issue?.code === 'unrecognized_keys' ? 'has fields that are not known' : issue?.message}`,
+    }
   }
 }

@@ -298,7 +298,9 @@ export interface LedgerStore extends Omit<Ledger, 'admit' | 'check' | 'restored'
     epoch: string,
     requests: readonly AdmitRequest[],
     lane: Lane,
-  ): Promise<{ readonly granted: number; readonly admissions: readonly Admission[]; readonly unknown?: number } | undefined>
+  ): Promise<
+    { readonly granted: number; readonly admissions: readonly Admission[]; readonly unknown?: number } | undefined
+  >
   /** Undefined where no epoch was begun. */
   life(): Promise<Life | undefined>
   /**

@@ -55,11 +55,21 @@ export type Erase = (visitor: Visitor, cursor?: string) => Promise<Erased | 'unk
 const deletesAtOnce = 4
 
 /** Rejects where the ledger or the store does not answer; what was removed by then stays removed. */
-export function createErase({ hasher, ledger, backlog, clock, maxOperations, limits = defaultLimits }: EraseParts): Erase {
+export function createErase({
+  hasher,
+  ledger,
+  backlog,
+  clock,
+  maxOperations,
+  limits = defaultLimits,
+}: EraseParts): Erase {
   return async (visitor, cursor) => {
     const visitorHash = await hasher.visitor(visitor)
     const id = 'pcId' in visitor ? visitor.pcId : visitor.thirdPartyId
-    let place = cursor === undefined ? { part: 'entries' as const, unreadable: 0, after: undefined } : readCursor(cursor, visitorHash)
+    let place =
+      cursor === undefined
+        ? { part: 'entries' as const, unreadable: 0, after: undefined }
+        : readCursor(cursor, visitorHash)
     if (place === undefined) return 'unknown_cursor'
     // Once: what the visitor does from then on is new.
     if (cursor === undefined) {
@@ -73,7 +83,11 @@ export function createErase({ hasher, ledger, backlog, clock, maxOperations, lim
       // lets be read and deleted, and one at least.
       const keys = Math.floor((maxOperations - (backlog.operations - operationsBefore) - 1) / 2)
       if (!first && (keys < 1 || clock.now() - startedMs >= limits.requestMs))
-        return { ...erased, complete: false, cursor: writeCursor({ ...place, unreadable: erased.unreadable }, visitorHash) }
+        return {
+          ...erased,
+          complete: false,
+          cursor: writeCursor({ ...place, unreadable: erased.unreadable }, visitorHash),
+        }
       const asked = {
         limit: Math.max(1, Math.min(keys, limits.keysPerPage)),
         ...(place.after === undefined ? {} : { cursor: place.after }),
@@ -81,12 +95,17 @@ export function createErase({ hasher, ledger, backlog, clock, maxOperations, lim
       if (place.part === 'entries') {
         const page = await backlog.list({ ...asked, prefix: `${visitorHash}/` })
         erased.entries += await remove(page.items)
-        place = { ...place, ...(page.cursor === undefined ? { part: 'dead', after: undefined } : { after: page.cursor }) }
+        place = {
+          ...place,
+          ...(page.cursor === undefined ? { part: 'dead', after: undefined } : { after: page.cursor }),
+        }
       } else {
         const page = await backlog.listDead({ ...asked, wanted: mayBeOf(visitorHash) })
         const relations = page.items.map((item) => ({ item, relation: relationOf(item, visitorHash, id) }))
         const count = (wanted: string) => relations.filter(({ relation }) => relation === wanted).length
-        erased.deadLetters += await remove(relations.flatMap(({ item, relation }) => (relation === 'about' ? [item] : [])))
+        erased.deadLetters += await remove(
+          relations.flatMap(({ item, relation }) => (relation === 'about' ? [item] : [])),
+        )
         erased.mentioned += count('mentioned')
         erased.unreadable += count('unreadable')
         if (page.cursor === undefined) return ended(erased)

@@ -56,7 +56,9 @@ export function createFind(parts: {
     let cursor: string | undefined
     let complete = false
     const goesOn = () =>
-      times < limits.timesPerAnswer && backlog.operations - operationsBefore < maxOperations && clock.now() - startedMs < limits.requestMs
+      times < limits.timesPerAnswer &&
+      backlog.operations - operationsBefore < maxOperations &&
+      clock.now() - startedMs < limits.requestMs
     do {
       const page = await backlog.list({ prefix: `${visitorHash}/`, ...(cursor === undefined ? {} : { cursor }) })
       for (const item of page.items) {

@@ -49,7 +49,9 @@ export async function ownerOf(
 export class ForeignStore extends Error {
   override readonly name = 'ForeignStore'
   constructor(differs: readonly string[]) {
-    super(`the ledger is another account's (${differs.join('; ')}): set that back, or give this relay stores of its own (docs/storage.md)`)
+    super(
+      `the ledger is another account's (${differs.join('; ')}): set that back, or give this relay stores of its own (docs/storage.md)`,
+    )
   }
 }
 
@@ -60,7 +62,9 @@ export function foreignBy(kept: string, memo: string): ForeignStore | undefined 
   if (theirs === undefined) return new ForeignStore(['another version wrote down whose it is'])
   return new ForeignStore([
     ...(theirs.client === own.client ? [] : [`its TARGET_CLIENT_CODE is ${theirs.client}, here it is ${own.client}`]),
-    ...(theirs.trial === own.trial ? [] : [`TARGET_ORIGIN is ${own.trial ? '' : 'no '}stand-in on loopback, other than there`]),
+    ...(theirs.trial === own.trial
+      ? []
+      : [`TARGET_ORIGIN is ${own.trial ? '' : 'no '}stand-in on loopback, other than there`]),
     ...(theirs.hashKey === own.hashKey ? [] : ['its HASH_KEY is another']),
   ])
 }
@@ -68,7 +72,9 @@ export function foreignBy(kept: string, memo: string): ForeignStore | undefined 
 function readAccount(text: string): Account | undefined {
   try {
     const read: unknown = JSON.parse(text)
-    return typeof read === 'object' && read !== null && 'client' in read && 'hashKey' in read ? (read as Account) : undefined
+    return typeof read === 'object' && read !== null && 'client' in read && 'hashKey' in read
+      ? (read as Account)
+      : undefined
   } catch {
     return undefined
   }
@@ -90,7 +96,10 @@ export interface OwnedParts {
  * Ledger and backlog that reject with `ForeignStore` where the ledger is another account's. Once it is known to be one's own it
  * is not asked again. While it is another's it is asked each time, so that the relay recovers without a restart.
  */
-export function ownedStores({ memo }: Owner, { ledger, backlog, memory, log }: OwnedParts): { ledger: Ledger; backlog: Backlog } {
+export function ownedStores(
+  { memo }: Owner,
+  { ledger, backlog, memory, log }: OwnedParts,
+): { ledger: Ledger; backlog: Backlog } {
   const own = async (): Promise<void> => {
     if (memory.owners.get(memo) === 'own') return
     const foreign = foreignBy(await ledger.rememberFirst(ownerMemo, memo), memo)
@@ -162,7 +171,9 @@ export function ownedStores({ memo }: Owner, { ledger, backlog, memory, log }: O
         unlessForeign()
         return backlog.check()
       },
-      ...(backlog.purge === undefined ? {} : { purge: unlessFoundForeign(() => backlog.purge?.() ?? Promise.resolve()) }),
+      ...(backlog.purge === undefined
+        ? {}
+        : { purge: unlessFoundForeign(() => backlog.purge?.() ?? Promise.resolve()) }),
     },
   }
 }

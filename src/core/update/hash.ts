@@ -20,12 +20,20 @@ export interface Hasher {
 /** @param key `HASH_KEY`, 32 bytes or more; a store refuses another one (`operator/owner.ts`). */
 export async function createHasher(key: string): Promise<Hasher> {
   const utf8 = new TextEncoder()
-  const hmac = await crypto.subtle.importKey('raw', utf8.encode(key), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])
+  const hmac = await crypto.subtle.importKey('raw', utf8.encode(key), { name: 'HMAC', hash: 'SHA-256' }, false, [
+    'sign',
+  ])
   // JSON keeps the parts apart: no choice of ids can make two lists alike.
   const hash = async (kind: string, parts: readonly string[]) =>
-    hex(new Uint8Array(await crypto.subtle.sign('HMAC', hmac, utf8.encode(JSON.stringify([kind, ...parts])))).subarray(0, hashBytes))
+    hex(
+      new Uint8Array(await crypto.subtle.sign('HMAC', hmac, utf8.encode(JSON.stringify([kind, ...parts])))).subarray(
+        0,
+        hashBytes,
+      ),
+    )
   return {
-    visitor: (visitor) => ('pcId' in visitor ? hash('pcId', [visitor.pcId]) : hash('thirdPartyId', [visitor.thirdPartyId])),
+    visitor: (visitor) =>
+      'pcId' in visitor ? hash('pcId', [visitor.pcId]) : hash('thirdPartyId', [visitor.thirdPartyId]),
     event: (source, event, content = []) => hash('event', [source, event, ...content]),
     part: (event, names) => hash('part', [event, ...[...names].sort()]),
     content: (parts) => hash('content', parts),

@@ -65,7 +65,8 @@ export function eventTime(claimedMs: number | undefined, arrivalMs: number, rete
 }
 
 function digits(timeMs: number): string {
-  if (!Number.isInteger(timeMs) || timeMs < 0 || timeMs > maxTimeMs) throw new RangeError('a stamp takes whole milliseconds since 1970')
+  if (!Number.isInteger(timeMs) || timeMs < 0 || timeMs > maxTimeMs)
+    throw new RangeError('a stamp takes whole milliseconds since 1970')
   return String(timeMs).padStart(timeDigits, '0')
 }
 

@@ -61,13 +61,17 @@ export function validateVisitor(input: unknown): CheckedVisitor {
   if (Object.hasOwn(input, 'pcId')) {
     const pcId = input['pcId']
     if (typeof pcId !== 'string' || pcId.length > maxPcIdChars || !/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?$/.test(pcId))
-      return refused('visitor.pcId', `must be 1 to ${maxPcIdChars} letters, digits, _ or -, with at most one dot before the location hint`)
+      return refused(
+        'visitor.pcId',
+        `must be 1 to ${maxPcIdChars} letters, digits, _ or -, with at most one dot before the location hint`,
+      )
     return { ok: true, visitor: { pcId } }
   }
   const thirdPartyId = input['thirdPartyId']
   if (typeof thirdPartyId !== 'string' || thirdPartyId.length === 0 || thirdPartyId.length > maxThirdPartyIdChars)
     return refused('visitor.thirdPartyId', `must be text of 1 to ${maxThirdPartyIdChars} characters`)
-  if (/[+/]/.test(thirdPartyId)) return refused('visitor.thirdPartyId', 'must not contain + or /, which Target does not accept in it')
+  if (/[+/]/.test(thirdPartyId))
+    return refused('visitor.thirdPartyId', 'must not contain + or /, which Target does not accept in it')
   if (!thirdPartyId.isWellFormed() || controlCharacter.test(thirdPartyId))
     return refused('visitor.thirdPartyId', 'must be well-formed text without control characters')
   return { ok: true, visitor: { thirdPartyId } }
@@ -97,8 +101,11 @@ export function flattenAttributes(input: unknown): CheckedAttributes {
   const problems: Problem[] = []
   const flat = new Map<string, string>()
   walk(input, '', 1)
-  if (flat.size === 0 && problems.length === 0) problems.push({ path: 'attributes', message: 'must have at least one attribute' })
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, attributes: [...flat].map(([name, value]) => ({ name, value })) }
+  if (flat.size === 0 && problems.length === 0)
+    problems.push({ path: 'attributes', message: 'must have at least one attribute' })
+  return problems.length > 0
+    ? { ok: false, problems }
+    : { ok: true, attributes: [...flat].map(([name, value]) => ({ name, value })) }
 
   function walk(object: Record<string, unknown>, prefix: string, depth: number): void {
     for (const [key, value] of Object.entries(object)) {
@@ -115,7 +122,8 @@ export function flattenAttributes(input: unknown): CheckedAttributes {
   function take(name: string, value: unknown): void {
     const text = asText(value)
     const wrong =
-      nameProblem(name) ?? (flat.has(name) ? 'is given twice, once nested and once with a dotted name' : valueProblem(value, text))
+      nameProblem(name) ??
+      (flat.has(name) ? 'is given twice, once nested and once with a dotted name' : valueProblem(value, text))
     if (wrong !== undefined || text === undefined) problem(name, wrong ?? 'has no text')
     else flat.set(name, text)
   }
@@ -127,9 +135,11 @@ export function flattenAttributes(input: unknown): CheckedAttributes {
 
 function nameProblem(name: string): string | undefined {
   if (name.length === 0 || name.length > maxNameChars) return `a name has 1 to ${maxNameChars} characters`
-  if (!name.isWellFormed() || controlCharacter.test(name)) return 'a name is well-formed text without control characters'
+  if (!name.isWellFormed() || controlCharacter.test(name))
+    return 'a name is well-formed text without control characters'
   if (name.startsWith('profile.')) return 'the profile. prefix is added by the relay: leave it out'
-  if (reservedNames.has(name) || reservedPrefixes.some((prefix) => name.startsWith(prefix))) return 'is a name that Target reserves'
+  if (reservedNames.has(name) || reservedPrefixes.some((prefix) => name.startsWith(prefix)))
+    return 'is a name that Target reserves'
   return undefined
 }
 
@@ -169,7 +179,13 @@ function jsonText(value: unknown): string | undefined {
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date) && !(value instanceof JsonNumber)
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    !(value instanceof Date) &&
+    !(value instanceof JsonNumber)
+  )
 }
 
 function refused(path: string, message: string): Refused {

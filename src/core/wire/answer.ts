@@ -87,7 +87,11 @@ export function answeredAtMs(date: string | undefined, nowMs: number): number {
  */
 export function readRetryAfter(header: string | undefined, nowMs: number, retentionMs: number): number | undefined {
   const text = header?.trim() ?? ''
-  const waitMs = /^\d{1,10}$/.test(text) ? Number(text) * 1_000 : httpDate.test(text) ? Date.parse(text) - nowMs : Number.NaN
+  const waitMs = /^\d{1,10}$/.test(text)
+    ? Number(text) * 1_000
+    : httpDate.test(text)
+      ? Date.parse(text) - nowMs
+      : Number.NaN
   return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(0, waitMs), retentionMs)
 }
 

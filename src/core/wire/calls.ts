@@ -90,7 +90,9 @@ export function attributeBytes(attribute: Attribute): number {
 }
 
 function idText(visitor: Visitor): string {
-  return 'pcId' in visitor ? `mboxPC=${percentEncode(visitor.pcId)}` : `mbox3rdPartyId=${percentEncode(visitor.thirdPartyId)}`
+  return 'pcId' in visitor
+    ? `mboxPC=${percentEncode(visitor.pcId)}`
+    : `mbox3rdPartyId=${percentEncode(visitor.thirdPartyId)}`
 }
 
 function attributeText({ name, value }: Attribute): string {
@@ -102,7 +104,10 @@ function percentEncode(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
 }
 
-function split(pieces: readonly Piece[], room: number): { ok: true; parts: Piece[][] } | { ok: false; tooLarge: string[] } {
+function split(
+  pieces: readonly Piece[],
+  room: number,
+): { ok: true; parts: Piece[][] } | { ok: false; tooLarge: string[] } {
   const tooLarge = pieces.filter(({ text }) => text.length > room)
   if (tooLarge.length > 0) return { ok: false, tooLarge: tooLarge.map(({ name }) => name) }
   const parts: Piece[][] = []

@@ -29,7 +29,15 @@ export interface HttpTargetOptions {
   readonly streamBody?: boolean
 }
 
-export function httpTarget({ token, timeoutMs, strict, fetch, clock, retentionMs, streamBody = false }: HttpTargetOptions): Target {
+export function httpTarget({
+  token,
+  timeoutMs,
+  strict,
+  fetch,
+  clock,
+  retentionMs,
+  streamBody = false,
+}: HttpTargetOptions): Target {
   const auth: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
   return {
     async send({ method, url, body }, startByMs) {
@@ -54,7 +62,11 @@ export function httpTarget({ token, timeoutMs, strict, fetch, clock, retentionMs
           },
           redirect: 'manual',
           signal: given.signal,
-          ...(body === undefined ? {} : streamBody ? { body: guardedBody(body, mayStart), duplex: 'half' as const } : { body }),
+          ...(body === undefined
+            ? {}
+            : streamBody
+              ? { body: guardedBody(body, mayStart), duplex: 'half' as const }
+              : { body }),
         })
         begun = true
         const retryAfter = response.headers.get('retry-after')

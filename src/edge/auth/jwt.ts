@@ -9,7 +9,17 @@
 import { verifyWithJwks } from 'hono/jwt'
 import type { AuthScheme } from './scheme.ts'
 
-export type JwtAlgorithm = 'RS256' | 'RS384' | 'RS512' | 'PS256' | 'PS384' | 'PS512' | 'ES256' | 'ES384' | 'ES512' | 'EdDSA'
+export type JwtAlgorithm =
+  | 'RS256'
+  | 'RS384'
+  | 'RS512'
+  | 'PS256'
+  | 'PS384'
+  | 'PS512'
+  | 'ES256'
+  | 'ES384'
+  | 'ES512'
+  | 'EdDSA'
 
 export interface JwtOptions {
   readonly issuer: string
@@ -37,7 +47,14 @@ const maxJwksBytes = 262_144
 const leewaySeconds = 30
 
 /** @throws where the address of the keys cannot be, or issuer or audience are empty */
-export function jwt({ issuer, audience, jwksUrl, algorithms = ['RS256', 'ES256'], subject, fetch }: JwtOptions): AuthScheme {
+export function jwt({
+  issuer,
+  audience,
+  jwksUrl,
+  algorithms = ['RS256', 'ES256'],
+  subject,
+  fetch,
+}: JwtOptions): AuthScheme {
   // An empty one would not be looked at.
   if (!issuer || !audience) throw new TypeError('jwt needs an issuer and an audience')
   const address = new URL(jwksUrl)
@@ -82,7 +99,8 @@ export function jwt({ issuer, audience, jwksUrl, algorithms = ['RS256', 'ES256']
         })
         const seconds = nowMs / 1_000
         const { exp, nbf, sub } = claims as { exp?: unknown; nbf?: unknown; sub?: unknown }
-        if (typeof exp !== 'number' || exp + leewaySeconds < seconds) return typeof exp === 'number' ? 'stale' : 'malformed'
+        if (typeof exp !== 'number' || exp + leewaySeconds < seconds)
+          return typeof exp === 'number' ? 'stale' : 'malformed'
         if (nbf !== undefined && (typeof nbf !== 'number' || nbf - leewaySeconds > seconds)) return 'stale'
         return subject === undefined || sub === subject || 'mismatch'
       } catch {

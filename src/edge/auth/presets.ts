@@ -9,7 +9,9 @@ import { encodeHex, encodeUtf8 } from './encodings.ts'
 import { type AuthScheme, eitherOf } from './scheme.ts'
 import { type SignatureDescriptor, type SignatureOptions, signature } from './signature.ts'
 
-export type Preset = ((options?: SignatureOptions) => AuthScheme) & { readonly descriptors: readonly SignatureDescriptor[] }
+export type Preset = ((options?: SignatureOptions) => AuthScheme) & {
+  readonly descriptors: readonly SignatureDescriptor[]
+}
 
 function preset(name: string, ...descriptors: readonly Omit<SignatureDescriptor, 'name'>[]): Preset {
   const named = descriptors.map((descriptor) => ({ name, ...descriptor }))
@@ -32,12 +34,16 @@ const standardWebhooksHmac = (header: string) =>
   }) as const
 
 /** Standard Webhooks: `v1` under `whsec_…` secrets, `v1a` under `whpk_…` public keys. */
-export const standardWebhooks = /* @__PURE__ */ preset('standard-webhooks', /* @__PURE__ */ standardWebhooksHmac('webhook'), {
-  .../* @__PURE__ */ standardWebhooksHmac('webhook'),
-  algorithm: 'Ed25519',
-  signature: { header: 'webhook-signature', separator: ' ', prefix: 'v1a,', encoding: 'base64' },
-  secret: { encoding: 'base64', prefix: 'whpk_', prefixRequired: true },
-})
+export const standardWebhooks = /* @__PURE__ */ preset(
+  'standard-webhooks',
+  /* @__PURE__ */ standardWebhooksHmac('webhook'),
+  {
+    .../* @__PURE__ */ standardWebhooksHmac('webhook'),
+    algorithm: 'Ed25519',
+    signature: { header: 'webhook-signature', separator: ' ', prefix: 'v1a,', encoding: 'base64' },
+    secret: { encoding: 'base64', prefix: 'whpk_', prefixRequired: true },
+  },
+)
 
 /** Svix, and who sends through it (Clerk, Resend, …). */
 export const svix = /* @__PURE__ */ preset('svix', /* @__PURE__ */ standardWebhooksHmac('svix'))
@@ -58,7 +64,9 @@ export const github = /* @__PURE__ */ preset('github', {
   // The header is not signed: a ping holds what no event does, too.
   handshake: async (event, _secret, headers) => {
     const { zen, hook_id: hook } = fields(jsonIn(event))
-    return headers.get('x-github-event') === 'ping' && typeof zen === 'string' && hook !== undefined ? { status: 'pong' } : undefined
+    return headers.get('x-github-event') === 'ping' && typeof zen === 'string' && hook !== undefined
+      ? { status: 'pong' }
+      : undefined
   },
 })
 
@@ -117,7 +125,9 @@ export const zoom = /* @__PURE__ */ preset('zoom', {
     const { event: kind, payload } = fields(event)
     const { plainToken } = fields(payload)
     if (kind !== 'endpoint.url_validation' || typeof plainToken !== 'string') return undefined
-    const key = await crypto.subtle.importKey('raw', encodeUtf8(secret), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])
+    const key = await crypto.subtle.importKey('raw', encodeUtf8(secret), { name: 'HMAC', hash: 'SHA-256' }, false, [
+      'sign',
+    ])
     const signed = await crypto.subtle.sign('HMAC', key, encodeUtf8(plainToken))
     return { plainToken, encryptedToken: encodeHex(new Uint8Array(signed)) }
   },
@@ -156,7 +166,11 @@ const boxHmac = (key: string) =>
   }) as const
 
 /** The primary key, the secondary, or both: Box signs under each, so that they can be rotated. */
-export const box = /* @__PURE__ */ preset('box', /* @__PURE__ */ boxHmac('primary'), /* @__PURE__ */ boxHmac('secondary'))
+export const box = /* @__PURE__ */ preset(
+  'box',
+  /* @__PURE__ */ boxHmac('primary'),
+  /* @__PURE__ */ boxHmac('secondary'),
+)
 
 /** `webhookTimestamp` is a number in the body, which `signature()` has no option for: so no timestamp is checked. */
 export const linear = /* @__PURE__ */ preset('linear', {

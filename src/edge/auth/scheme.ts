@@ -69,7 +69,8 @@ export function takesCopies({ seesTime, carriesSecret }: Pick<AuthScheme, 'seesT
  */
 export function anyOf(name: string, schemes: Readonly<Record<string, AuthScheme>>): AuthScheme {
   const entries = Object.entries(schemes)
-  const own = (label: string, secret: string) => (secret.startsWith(`${label}:`) ? secret.slice(label.length + 1) : undefined)
+  const own = (label: string, secret: string) =>
+    secret.startsWith(`${label}:`) ? secret.slice(label.length + 1) : undefined
   const of = (label: string, secrets: readonly string[]) => secrets.flatMap((secret) => own(label, secret) ?? [])
   return {
     ...eitherOf(
@@ -110,7 +111,8 @@ export function eitherOf(name: string, schemes: readonly AuthScheme[]): AuthSche
       if (verdicts.includes('unavailable')) return 'unavailable'
       return authFailures.findLast((failure) => verdicts.includes(failure)) ?? false
     },
-    takesSecret: async (secret) => (await Promise.all(schemes.map(async (scheme) => scheme.takesSecret?.(secret) ?? true))).includes(true),
+    takesSecret: async (secret) =>
+      (await Promise.all(schemes.map(async (scheme) => scheme.takesSecret?.(secret) ?? true))).includes(true),
     eventId: (headers) => schemes.map((scheme) => scheme.eventId?.(headers)).find((id) => id !== undefined),
     ...yesOf(schemes),
     ...(schemes.every(({ needsSecret }) => needsSecret === false) ? { needsSecret: false as const } : {}),

@@ -46,7 +46,11 @@ export interface SignatureDescriptor {
   /** Said where a sender signs no body, so that whoever saw one request can send another body under its signature. */
   readonly bodyUnsigned?: true
   /** How a secret (or public key) is written. Default UTF-8. Others than those with a required prefix are passed over. */
-  readonly secret?: { readonly encoding: 'utf8' | 'base64' | 'hex'; readonly prefix?: string; readonly prefixRequired?: boolean }
+  readonly secret?: {
+    readonly encoding: 'utf8' | 'base64' | 'hex'
+    readonly prefix?: string
+    readonly prefixRequired?: boolean
+  }
   readonly handshake?: AuthScheme['handshake']
   readonly yes?: AuthScheme['yes']
 }
@@ -89,14 +93,17 @@ async function verify(descriptor: SignatureDescriptor, options: SignatureOptions
   if (late !== undefined) return late
   const form = signed.includes('{form}') ? await formContent(request) : ''
   if (form === undefined) return 'malformed'
-  const keys = (await Promise.all(request.secrets.map((secret) => keyOf(descriptor, secret)))).filter((key) => key !== undefined)
+  const keys = (await Promise.all(request.secrets.map((secret) => keyOf(descriptor, secret)))).filter(
+    (key) => key !== undefined,
+  )
   if (keys.length === 0) return 'no_secret'
   for (const url of signed.includes('{url}') ? urlForms(request.url, options.url) : [request.url]) {
     const content = signedContent(descriptor, url, form, request)
     if (content === undefined) return 'header_missing'
     let proven = false
     for (const key of keys)
-      for (const bytes of given) proven = (await crypto.subtle.verify(verifyWith(algorithm), key, bytes, content)) || proven
+      for (const bytes of given)
+        proven = (await crypto.subtle.verify(verifyWith(algorithm), key, bytes, content)) || proven
     if (proven) return true
   }
   return 'mismatch'
@@ -107,7 +114,9 @@ function partsOf(request: Unproven, part: Part): readonly string[] {
   const text = textAt(request, part)
   if (text === null) return []
   const items = separator === undefined ? [text] : text.split(separator).map((item) => item.trim())
-  return items.filter((item) => item.startsWith(prefix) && item.length > prefix.length).map((item) => item.slice(prefix.length))
+  return items
+    .filter((item) => item.startsWith(prefix) && item.length > prefix.length)
+    .map((item) => item.slice(prefix.length))
 }
 
 function isThere(request: Unproven, part: Part): boolean {
@@ -122,13 +131,17 @@ function fieldOf(json: unknown, path: string): string | null {
   const value = path
     .split('.')
     .reduce<unknown>(
-      (object, name) => (typeof object === 'object' && object !== null ? (object as Record<string, unknown>)[name] : undefined),
+      (object, name) =>
+        typeof object === 'object' && object !== null ? (object as Record<string, unknown>)[name] : undefined,
       json,
     )
   return typeof value === 'string' ? value : null
 }
 
-function signatureBytes(text: string, { algorithm, signature: { encoding } }: SignatureDescriptor): Uint8Array<ArrayBuffer> | undefined {
+function signatureBytes(
+  text: string,
+  { algorithm, signature: { encoding } }: SignatureDescriptor,
+): Uint8Array<ArrayBuffer> | undefined {
   const bytes = decode(text, encoding)
   if (algorithm === 'ECDSA-P-256') return bytes === undefined ? undefined : derToP1363(bytes)
   return bytes?.byteLength === signatureSize[algorithm] ? bytes : undefined
@@ -169,7 +182,12 @@ function readTime(text: string, unit: 's' | 'ms' | 'iso'): number | undefined {
 
 const placeholder = /\{(body|timestamp|nonce|id|method|url|form)\}/
 
-function signedContent(descriptor: SignatureDescriptor, url: string, form: string, request: Unproven): Uint8Array<ArrayBuffer> | undefined {
+function signedContent(
+  descriptor: SignatureDescriptor,
+  url: string,
+  form: string,
+  request: Unproven,
+): Uint8Array<ArrayBuffer> | undefined {
   const parts: Uint8Array<ArrayBuffer>[] = []
   for (const [index, piece] of descriptor.signed.split(placeholder).entries()) {
     if (index % 2 === 0) parts.push(encodeUtf8(piece))
@@ -189,7 +207,12 @@ function signedContent(descriptor: SignatureDescriptor, url: string, form: strin
   return content
 }
 
-function textOf(name: string, url: string, { id, nonce, timestamp }: SignatureDescriptor, request: Unproven): string | undefined {
+function textOf(
+  name: string,
+  url: string,
+  { id, nonce, timestamp }: SignatureDescriptor,
+  request: Unproven,
+): string | undefined {
   switch (name) {
     case 'timestamp':
       return timestamp === undefined ? undefined : partsOf(request, timestamp)[0]
@@ -230,7 +253,9 @@ async function keyOf({ algorithm, secret }: SignatureDescriptor, text: string): 
     if (algorithm === 'Ed25519') return await crypto.subtle.importKey('raw', bytes, algorithm, false, ['verify'])
     if (algorithm === 'ECDSA-P-256')
       return await crypto.subtle.importKey('spki', bytes, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['verify'])
-    return await crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: algorithm.slice('HMAC-'.length) }, false, ['verify'])
+    return await crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: algorithm.slice('HMAC-'.length) }, false, [
+      'verify',
+    ])
   } catch {
     // A secret that is no key of this kind proves nobody.
     return undefined
@@ -247,7 +272,8 @@ function checkDescriptor({ name, signed, timestamp, nonce, id, bodyUnsigned }: S
   if (unknown !== undefined) throw new TypeError(`${name}: "${unknown}" holds what is no placeholder`)
   if (/\{(body|form)\}/.test(signed) === (bodyUnsigned === true))
     throw new TypeError(`${name}: what is signed must hold {body} or {form}, or bodyUnsigned must own up to it`)
-  if (signed.includes('{nonce}') !== (nonce !== undefined)) throw new TypeError(`${name}: {nonce} and where it stands go together`)
+  if (signed.includes('{nonce}') !== (nonce !== undefined))
+    throw new TypeError(`${name}: {nonce} and where it stands go together`)
   if (signed.includes('{timestamp}') !== (timestamp !== undefined))
     throw new TypeError(`${name}: a timestamp proves something only where it is signed`)
   if (signed.includes('{id}') && id === undefined) throw new TypeError(`${name}: {id} needs the header of the id`)

@@ -66,7 +66,9 @@ export async function laneOfBearer(
 ): Promise<{ readonly lane: Lane } | { readonly why: AuthFailure }> {
   if (tokens.length === 0) return { why: 'no_secret' }
   if (header === null) return { why: 'header_missing' }
-  const lanes = await Promise.all(tokens.map(async ({ token, lane }) => ((await verifyBearer(header, [token])) ? lane : undefined)))
+  const lanes = await Promise.all(
+    tokens.map(async ({ token, lane }) => ((await verifyBearer(header, [token])) ? lane : undefined)),
+  )
   const lane = lanes.find((one) => one !== undefined)
   return lane === undefined ? { why: 'mismatch' } : { lane }
 }

@@ -42,7 +42,10 @@ export function answerMany(c: Context, results: readonly Result[], inFlightIs: 4
     )
     return problem(c, 'id-reused', { errors, results })
   }
-  return c.json({ results }, (['deferred', 'set_aside', 'quarantined'] as const).some((status) => statuses.has(status)) ? 202 : 200)
+  return c.json(
+    { results },
+    (['deferred', 'set_aside', 'quarantined'] as const).some((status) => statuses.has(status)) ? 202 : 200,
+  )
 }
 
 function inFlight(c: Context, status: 409 | 503, more: { id?: string; results?: readonly Result[] }): Response {

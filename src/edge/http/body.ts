@@ -29,7 +29,12 @@ const firstBufferBytes = 4_096
  *
  * @param room shared with the bodies of other senders that proved nothing yet
  */
-export async function readBody(request: Request, maxBytes: number, clock: Pick<Clock, 'after'>, room?: BodyRoom): Promise<BodyRead> {
+export async function readBody(
+  request: Request,
+  maxBytes: number,
+  clock: Pick<Clock, 'after'>,
+  room?: BodyRoom,
+): Promise<BodyRead> {
   if (Number(request.headers.get('content-length') ?? 0) > maxBytes) {
     await request.body?.cancel()
     return { ok: false, problem: 'too-large' }

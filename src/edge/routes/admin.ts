@@ -63,7 +63,8 @@ export function adminApi(parts: AppParts): Hono<{ Variables: { body: unknown } }
   })
   app.post('/quota/spent', jsonBody(parts), async (c) => {
     const body = spentBody.safeParse(c.get('body'))
-    if (!body.success) return problem(c, 'invalid', { errors: [{ path: 'units', message: 'must be a whole number of calls' }] })
+    if (!body.success)
+      return problem(c, 'invalid', { errors: [{ path: 'units', message: 'must be a whole number of calls' }] })
     await operator.restate(body.data.units)
     return c.json(await operator.usage())
   })
@@ -73,25 +74,33 @@ export function adminApi(parts: AppParts): Hono<{ Variables: { body: unknown } }
     if (!checked.ok) return problem(c, 'invalid', { errors: checked.problems })
     const erased = await operator.erase(checked.visitor, body.data?.cursor)
     if (erased === 'unknown_cursor')
-      return problem(c, 'invalid', { errors: [{ path: 'cursor', message: 'is none that an erasure of this visitor gave' }] })
+      return problem(c, 'invalid', {
+        errors: [{ path: 'cursor', message: 'is none that an erasure of this visitor gave' }],
+      })
     return c.json(erased)
   })
   // A visitor's id has no place in a URL.
   app.post('/visitor', jsonBody(parts), async (c) => {
     const checked = visitorOf(c.get('body'))
-    return checked.ok ? c.json(await operator.find(checked.visitor)) : problem(c, 'invalid', { errors: checked.problems })
+    return checked.ok
+      ? c.json(await operator.find(checked.visitor))
+      : problem(c, 'invalid', { errors: checked.problems })
   })
   app.get('/ledger/state', async (c) =>
     c.json({ ...(await operator.moveOut(c.req.query('cursor'))), hashKey: await operator.hashKeyName() }),
   )
   app.post('/ledger/state', jsonBody(parts, maxStateBytes), async (c) => {
     const body = stateBody.safeParse(c.get('body'))
-    if (!body.success) return problem(c, 'invalid', { errors: [{ path: '', message: 'must be a part of a ledger that was exported' }] })
+    if (!body.success)
+      return problem(c, 'invalid', { errors: [{ path: '', message: 'must be a part of a ledger that was exported' }] })
     const { hashKey, ...part } = body.data
     if (hashKey !== (await operator.hashKeyName()))
-      return problem(c, 'invalid', { errors: [{ path: 'hashKey', message: 'is of another HASH_KEY than that of this relay' }] })
+      return problem(c, 'invalid', {
+        errors: [{ path: 'hashKey', message: 'is of another HASH_KEY than that of this relay' }],
+      })
     const checked = movedStateReader(parts.clock.now())(part)
-    if (!checked.ok) return problem(c, 'invalid', { errors: [{ path: '', message: `is no part of a ledger: ${checked.problem}` }] })
+    if (!checked.ok)
+      return problem(c, 'invalid', { errors: [{ path: '', message: `is no part of a ledger: ${checked.problem}` }] })
     await operator.moveIn(checked.state)
     return c.json(await operator.usage())
   })
@@ -111,9 +120,11 @@ const ownOrigin: MiddlewareHandler = async (c, next) => {
   if (c.req.method === 'GET' || c.req.method === 'HEAD') return next()
   const origin = c.req.header('origin')
   const site = c.req.header('sec-fetch-site')
-  const foreign = (origin !== undefined && origin !== new URL(c.req.url).origin) || (site !== undefined && site !== 'same-origin')
+  const foreign =
+    (origin !== undefined && origin !== new URL(c.req.url).origin) || (site !== undefined && site !== 'same-origin')
   // A form can't send JSON, so that a page without scripts can do nothing either.
-  if (foreign || !isJson(c.req.header('content-type') ?? null)) return problem(c, foreign ? 'browser' : 'unsupported-media-type')
+  if (foreign || !isJson(c.req.header('content-type') ?? null))
+    return problem(c, foreign ? 'browser' : 'unsupported-media-type')
   return next()
 }
 

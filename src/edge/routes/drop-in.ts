@@ -17,7 +17,11 @@ const prefix = 'profile.'
 
 export async function takeDropIn(c: Context, parts: AppParts, client: string): Promise<Response> {
   if (client !== parts.settings.targetClientCode && client !== 'client')
-    return failure(c, 'not-found', "the path names another client code than the relay's (TARGET_CLIENT_CODE), or the literal client")
+    return failure(
+      c,
+      'not-found',
+      "the path names another client code than the relay's (TARGET_CLIENT_CODE), or the literal client",
+    )
   const granted = await laneOfBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens)
   if ('why' in granted) {
     parts.unproven?.(apiSource, granted.why)
@@ -36,7 +40,8 @@ export async function takeDropIn(c: Context, parts: AppParts, client: string): P
     forms.push(decodeUtf8(read.bytes))
   }
   const pairs = forms.map((form) => (form === undefined ? undefined : decodeForm(form)))
-  if (pairs.some((some) => some === undefined)) return failure(c, 'malformed', 'the parameters are not URL-encoded UTF-8')
+  if (pairs.some((some) => some === undefined))
+    return failure(c, 'malformed', 'the parameters are not URL-encoded UTF-8')
 
   const visitor: Record<string, string> = {}
   // A map keeps the last of repeated names.
@@ -47,8 +52,12 @@ export async function takeDropIn(c: Context, parts: AppParts, client: string): P
     else if (name.startsWith(prefix)) attributes.set(name.slice(prefix.length), value)
     else return failure(c, 'invalid', 'parameters are mboxPC or mbox3rdPartyId, and profile.<name>')
   }
-  const prepared = await parts.prepare({ visitor, attributes: Object.fromEntries(attributes) }, { source: apiSource, arrivalMs })
-  if (!prepared.ok) return failure(c, 'invalid', prepared.problems.map(({ path, message }) => `${path} ${message}`).join('; '))
+  const prepared = await parts.prepare(
+    { visitor, attributes: Object.fromEntries(attributes) },
+    { source: apiSource, arrivalMs },
+  )
+  if (!prepared.ok)
+    return failure(c, 'invalid', prepared.problems.map(({ path, message }) => `${path} ${message}`).join('; '))
   const [receipt] = await parts.deliver([prepared.update], granted.lane)
   return receipt === undefined ? failure(c, 'internal') : answer(c, receipt)
 }
@@ -82,9 +91,18 @@ function failure(c: Context, type: ProblemType, detail = problemTitle(type)): Re
 }
 
 /** Target's envelope, as its documentation shows it. */
-function xml(c: Context, status: 200 | 202 | ReturnType<typeof problemStatus>, success: boolean, message: string): Response {
+function xml(
+  c: Context,
+  status: 200 | 202 | ReturnType<typeof problemStatus>,
+  success: boolean,
+  message: string,
+): Response {
   const escaped = message.replace(/[<>&"]/g, (char) => `&#${char.charCodeAt(0)};`)
-  return c.body(`<response><success>${success}</success><pcId></pcId><message>${escaped}</message></response>`, status, {
-    'content-type': 'application/xml; charset=utf-8',
-  })
+  return c.body(
+    `<response><success>${success}</success><pcId></pcId><message>${escaped}</message></response>`,
+    status,
+    {
+      'content-type': 'application/xml; charset=utf-8',
+    },
+  )
 }

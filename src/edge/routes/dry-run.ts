@@ -22,7 +22,9 @@ export function dryRunOf(c: Context): DryRun | undefined {
 /** @param mapped the ids are those that the drafts give */
 export function previewed(
   wire: Wire,
-  mapped: Exclude<MappedEvent, { ok: true }> | { ok: true; drafts: readonly { id?: string | undefined }[]; updates: readonly Update[] },
+  mapped:
+    | Exclude<MappedEvent, { ok: true }>
+    | { ok: true; drafts: readonly { id?: string | undefined }[]; updates: readonly Update[] },
 ): object {
   if (!mapped.ok) return { dryRun: true, status: 'unmappable', reason: mapped.reason }
   const updates = mapped.updates.map((update, index) => {

@@ -65,7 +65,10 @@ async function prove(c: Context, parts: AppParts, source: Source, room: BodyRoom
 }
 
 /** What its sender can't mend is read as far as it can be; what can't is kept, with the reason. */
-async function readEvent(source: Source, { request, unfolded }: Proven): Promise<ParsedEvent & { readonly raw: Uint8Array }> {
+async function readEvent(
+  source: Source,
+  { request, unfolded }: Proven,
+): Promise<ParsedEvent & { readonly raw: Uint8Array }> {
   const { headers, body } = request
   const encoding = headers.get('content-encoding')
   const plain =
@@ -114,7 +117,12 @@ async function verify({ log }: AppParts, { name, auth }: Source, request: Unprov
 }
 
 /** A sender that only asks whether the address is ours is answered under the secret by which it proved itself. */
-async function greet(parts: AppParts, source: Source, event: unknown, request: Unproven): Promise<Greeting | undefined> {
+async function greet(
+  parts: AppParts,
+  source: Source,
+  event: unknown,
+  request: Unproven,
+): Promise<Greeting | undefined> {
   const { auth } = source
   for (const secret of request.secrets) {
     // Hardly any event is one: which secret it was need not be found out for the others.
@@ -142,7 +150,12 @@ async function quarantine(
   c: Context,
   parts: AppParts,
   source: Source,
-  { raw, arrivalMs, detail, eventId }: { raw: Uint8Array; arrivalMs: number; detail: string; eventId: string | undefined },
+  {
+    raw,
+    arrivalMs,
+    detail,
+    eventId,
+  }: { raw: Uint8Array; arrivalMs: number; detail: string; eventId: string | undefined },
 ): Promise<Response> {
   const charset = charsetOf(c.req.header('content-type') ?? null)
   const text = decodeCharset(raw, charset)

@@ -11,11 +11,17 @@ export interface Readiness {
   readonly details?: Readonly<Record<string, string | number>>
 }
 
-export async function takeReadyz(c: Context, { settings, ready, readyForAnybody = ready }: AppParts): Promise<Response> {
+export async function takeReadyz(
+  c: Context,
+  { settings, ready, readyForAnybody = ready }: AppParts,
+): Promise<Response> {
   const { adminToken } = settings
   const admin = adminToken !== undefined && (await verifyBearer(c.req.header('authorization') ?? null, [adminToken]))
   const readiness = await (admin ? ready() : readyForAnybody())
   const status = readiness.ready ? 200 : 503
   const brief = { status: readiness.ready ? 'ready' : 'not_ready' }
-  return c.json(admin ? { ...brief, ledger: readiness.ledger, checks: readiness.checks, ...readiness.details } : brief, status)
+  return c.json(
+    admin ? { ...brief, ledger: readiness.ledger, checks: readiness.checks, ...readiness.details } : brief,
+    status,
+  )
 }

@@ -34,7 +34,10 @@ const update = z.strictObject({
   occurredAt: z.union([z.string(), z.instanceof(JsonNumber).transform(Number)], timeForms).optional(),
 })
 const batch = z.strictObject({
-  updates: z.array(update).min(1, 'must have at least one update').max(maxUpdates, `must have at most ${maxUpdates} updates`),
+  updates: z
+    .array(update)
+    .min(1, 'must have at least one update')
+    .max(maxUpdates, `must have at most ${maxUpdates} updates`),
 })
 
 type Body = { one: z.output<typeof update> } | { many: readonly z.output<typeof update>[] }
@@ -61,8 +64,13 @@ export function provenToken(parts: AppParts): MiddlewareHandler<Granted> {
 }
 
 /** A parameter that is misspelt must not make the real thing of a trial. */
-export const trialQuery = zValidator('query', z.strictObject({ dry_run: z.enum(['1', 'true', '0', 'false']).optional() }), (result, c) =>
-  result.success ? undefined : problem(c, 'malformed', { detail: 'The only query parameter is dry_run, which is 1 or 0.' }),
+export const trialQuery = zValidator(
+  'query',
+  z.strictObject({ dry_run: z.enum(['1', 'true', '0', 'false']).optional() }),
+  (result, c) =>
+    result.success
+      ? undefined
+      : problem(c, 'malformed', { detail: 'The only query parameter is dry_run, which is 1 or 0.' }),
 )
 
 /** Size, type and shape, in this order. */
@@ -74,7 +82,12 @@ export function updatesBody(parts: AppParts): MiddlewareHandler<Granted> {
     const read = isEncoded(encoding) ? await unfold(received.bytes, encoding, defaultMaxBodyBytes) : received
     if (!read.ok) {
       const type = (
-        { unknown_encoding: 'unsupported-media-type', corrupt: 'malformed', too_large: 'too-large', no_room: 'unavailable' } as const
+        {
+          unknown_encoding: 'unsupported-media-type',
+          corrupt: 'malformed',
+          too_large: 'too-large',
+          no_room: 'unavailable',
+        } as const
       )[read.why]
       return problem(c, type, { detail: `The body ${unfoldProblem(read.why, defaultMaxBodyBytes)}.` })
     }
@@ -89,7 +102,9 @@ export function updatesBody(parts: AppParts): MiddlewareHandler<Granted> {
   }
 }
 
-type Shape = { readonly ok: true; readonly body: Body } | { readonly ok: false; readonly issues: readonly z.core.$ZodIssue[] }
+type Shape =
+  | { readonly ok: true; readonly body: Body }
+  | { readonly ok: false; readonly issues: readonly z.core.$ZodIssue[] }
 
 function readShape(json: unknown): Shape {
   const many = typeof json === 'object' && json !== null && Object.hasOwn(json, 'updates')
@@ -123,7 +138,8 @@ export async function takeUpdates(c: Context<Granted>, parts: AppParts): Promise
 function fieldErrors(issues: readonly z.core.$ZodIssue[]): readonly Problem[] {
   return issues.flatMap((issue): Problem[] => {
     const path = issue.path.reduce<string>(
-      (text, step) => (typeof step === 'number' ? `${text}[${step}]` : text === '' ? String(step) : `${text}.${String(step)}`),
+      (text, step) =>
+        typeof step === 'number' ? `${text}[${step}]` : text === '' ? String(step) : `${text}.${String(step)}`,
       '',
     )
     if (issue.code === 'unrecognized_keys')

@@ -21,7 +21,9 @@ export interface Arrival {
   readonly arrivalMs: number
 }
 
-export type ParsedEvent = { readonly ok: true; readonly event: unknown } | { readonly ok: false; readonly reason: string }
+export type ParsedEvent =
+  | { readonly ok: true; readonly event: unknown }
+  | { readonly ok: false; readonly reason: string }
 
 /**
  * The event in a body, read as the source says, whatever its content type calls it: its sender is proven, and can't mend a
@@ -35,7 +37,9 @@ export function parseEvent(format: Format, bytes: Uint8Array, contentType: strin
     if (read.ok) return { ok: true, event: read.value }
     return {
       ok: false,
-      reason: isForm(contentType) ? 'the body is a form, and the source expects JSON: see its `format`' : `the body ${read.reason}`,
+      reason: isForm(contentType)
+        ? 'the body is a form, and the source expects JSON: see its `format`'
+        : `the body ${read.reason}`,
     }
   }
   const pairs = decodeForm(text)
@@ -55,7 +59,12 @@ export function charsetOf(contentType: string | null): string {
 }
 
 /** What an event changes. Nothing is sent or kept. Never rejects: what a deployer's code gives may throw wherever it is touched. */
-export async function mapEvent(source: Source, event: unknown, arrival: Arrival, prepare: Prepare): Promise<MappedEvent> {
+export async function mapEvent(
+  source: Source,
+  event: unknown,
+  arrival: Arrival,
+  prepare: Prepare,
+): Promise<MappedEvent> {
   try {
     return await mapUnguarded(source, event, arrival, prepare)
   } catch (error) {
@@ -63,18 +72,27 @@ export async function mapEvent(source: Source, event: unknown, arrival: Arrival,
   }
 }
 
-async function mapUnguarded(source: Source, event: unknown, { eventId, arrivalMs }: Arrival, prepare: Prepare): Promise<MappedEvent> {
+async function mapUnguarded(
+  source: Source,
+  event: unknown,
+  { eventId, arrivalMs }: Arrival,
+  prepare: Prepare,
+): Promise<MappedEvent> {
   const read = source.read(event)
   if (!read.ok) return read
   const nameless = read.drafts.find(({ id }) => id !== undefined && typeof id !== 'string')
-  if (nameless !== undefined) return { ok: false, reason: 'id must be text: write id() in the schema where it may be a number' }
+  if (nameless !== undefined)
+    return { ok: false, reason: 'id must be text: write id() in the schema where it may be a number' }
   // Before those that share one are numbered: `undefined#0` looks like an id.
   for (const id of new Set(read.drafts.map((draft) => draft.id ?? eventId))) {
     const problem = id === undefined ? undefined : eventIdProblem(id)
     if (problem !== undefined) return { ok: false, reason: `id ${problem}` }
   }
   if (source.needsTime && read.drafts.some(({ occurredAt }) => occurredAt === undefined))
-    return { ok: false, reason: `occurredAt is missing: ${source.auth.name} sees no time, so without it a copied request is good for ever` }
+    return {
+      ok: false,
+      reason: `occurredAt is missing: ${source.auth.name} sees no time, so without it a copied request is good for ever`,
+    }
   const drafts = withIds(read.drafts, eventId)
   const updates: Update[] = []
   for (const [place, draft] of drafts.entries()) {
@@ -85,9 +103,11 @@ async function mapUnguarded(source: Source, event: unknown, { eventId, arrivalMs
       clockAheadMs: source.clockAheadMs,
       place,
     })
-    if (!prepared.ok) return { ok: false, reason: prepared.problems.map(({ path, message }) => `${path} ${message}`).join('; ') }
+    if (!prepared.ok)
+      return { ok: false, reason: prepared.problems.map(({ path, message }) => `${path} ${message}`).join('; ') }
     const foreign = prepared.update.attributes.find(({ name }) => !source.allows(name))
-    if (foreign !== undefined) return { ok: false, reason: `attributes.${foreign.name} is not one that this source may set` }
+    if (foreign !== undefined)
+      return { ok: false, reason: `attributes.${foreign.name} is not one that this source may set` }
     updates.push(prepared.update)
   }
   return { ok: true, drafts, updates }

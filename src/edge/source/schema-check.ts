@@ -5,7 +5,9 @@
 import * as z from 'zod'
 import { schemaWords } from './schemas.ts'
 
-export type CheckedEvent<Event> = { readonly ok: true; readonly data: Event } | { readonly ok: false; readonly reason: string }
+export type CheckedEvent<Event> =
+  | { readonly ok: true; readonly data: Event }
+  | { readonly ok: false; readonly reason: string }
 
 /** Of what does not fit a schema, so much is told. */
 const maxIssues = 5
@@ -47,7 +49,11 @@ function ownMessages(): OwnMessages {
 }
 
 /** Only names that the schema itself has: a record's keys and the paths that a check makes up are data. */
-function reasonOf(issues: readonly z.core.$ZodIssue[], messages: ReadonlySet<string>, names: ReadonlySet<string>): string {
+function reasonOf(
+  issues: readonly z.core.$ZodIssue[],
+  messages: ReadonlySet<string>,
+  names: ReadonlySet<string>,
+): string {
   return issues
     .slice(0, maxIssues)
     .map(({ path, message, code }) => {

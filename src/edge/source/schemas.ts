@@ -7,7 +7,8 @@ import { readEventJson } from '../../core/json.ts'
 import { readTime, timeForms } from '../../core/time.ts'
 import { noId } from '../../core/update/validate.ts'
 
-const idForms = 'must be an id: a whole number, or text that is not blank and not what JavaScript writes for a missing value'
+const idForms =
+  'must be an id: a whole number, or text that is not blank and not what JavaScript writes for a missing value'
 const jsonForms = 'must be text that is JSON, in which no object gives a name twice'
 
 /** What these schemas say, and nothing of an event: the only messages of a check that senders and dead letters may hear. */

@@ -107,7 +107,9 @@ export interface Source {
 }
 
 /** The reason names fields and never repeats a value. */
-export type Read = { readonly ok: true; readonly drafts: readonly Draft[] } | { readonly ok: false; readonly reason: string }
+export type Read =
+  | { readonly ok: true; readonly drafts: readonly Draft[] }
+  | { readonly ok: false; readonly reason: string }
 
 /** A Worker may ask about 1,000 operations of KV in one invocation, and each update may need one. */
 const maxUpdatesPerEvent = 1_000
@@ -134,10 +136,14 @@ export function source<Schema extends z.ZodType>(name: string, options: SourceOp
     sample,
   } = options
   if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name))
-    throw new TypeError(`a source is named in lower-case letters, digits and single hyphens, and not ${JSON.stringify(name)}`)
+    throw new TypeError(
+      `a source is named in lower-case letters, digits and single hyphens, and not ${JSON.stringify(name)}`,
+    )
   if (!formats.includes(format)) throw new TypeError(`${name}: format must be one of ${formats.join(', ')}`)
   if (!Number.isInteger(maxBodyBytes) || maxBodyBytes < 1 || maxBodyBytes > mostBodyBytes)
-    throw new TypeError(`${name}: maxBodyBytes must be a whole number from 1 to ${mostBodyBytes}: more could not be kept as a dead letter`)
+    throw new TypeError(
+      `${name}: maxBodyBytes must be a whole number from 1 to ${mostBodyBytes}: more could not be kept as a dead letter`,
+    )
   if (share !== undefined && !(share >= 0 && share <= 1)) throw new TypeError(`${name}: share must be from 0 to 1`)
   const allowed = options.attributes
   return {
@@ -154,7 +160,8 @@ export function source<Schema extends z.ZodType>(name: string, options: SourceOp
     ...(sample === undefined ? {} : { sample }),
     ...(allowed === undefined ? {} : { attributes: allowed }),
     fits: (event) => options.schema.safeParse(event).success,
-    allows: (attribute) => allowed === undefined || allowed.some((one) => attribute === one || attribute.startsWith(`${one}.`)),
+    allows: (attribute) =>
+      allowed === undefined || allowed.some((one) => attribute === one || attribute.startsWith(`${one}.`)),
     read: (event, onThrow) => readEvent(options, event, onThrow),
   }
 }
@@ -168,13 +175,22 @@ export function secretName(source: string): string {
 export function checkSources(sources: readonly Source[], { retentionMs }: { retentionMs: number }): readonly string[] {
   const names = sources.map(({ name }) => name)
   return [
-    ...new Set(names.filter((name, index) => names.indexOf(name) !== index).map((name) => `source ${name}: two sources have this name`)),
+    ...new Set(
+      names
+        .filter((name, index) => names.indexOf(name) !== index)
+        .map((name) => `source ${name}: two sources have this name`),
+    ),
     ...sources
       .filter(({ delayMs }) => delayMs >= retentionMs)
-      .map(({ name }) => `source ${name}: its delay must be shorter than RETENTION_HOURS, or its updates expire while they wait`),
+      .map(
+        ({ name }) =>
+          `source ${name}: its delay must be shorter than RETENTION_HOURS, or its updates expire while they wait`,
+      ),
     ...sources
       .filter(({ clockAheadMs }) => clockAheadMs >= retentionMs)
-      .map(({ name }) => `source ${name}: its clockAhead must be shorter than RETENTION_HOURS, or every event is too old`),
+      .map(
+        ({ name }) => `source ${name}: its clockAhead must be shorter than RETENTION_HOURS, or every event is too old`,
+      ),
     ...sources.flatMap((source) => copiesProblem(source) ?? []),
   ]
 }
@@ -231,11 +247,22 @@ export async function secretProblemsOf(
 }
 
 /** Units a window for each source with a share of its own. */
-export function sharesOf(sources: readonly Pick<Source, 'name' | 'share'>[], quotaLimit: number): ReadonlyMap<string, number> {
-  return new Map(sources.flatMap(({ name, share }) => (share === undefined ? [] : [[name, Math.floor(quotaLimit * share)] as const])))
+export function sharesOf(
+  sources: readonly Pick<Source, 'name' | 'share'>[],
+  quotaLimit: number,
+): ReadonlyMap<string, number> {
+  return new Map(
+    sources.flatMap(({ name, share }) =>
+      share === undefined ? [] : [[name, Math.floor(quotaLimit * share)] as const],
+    ),
+  )
 }
 
-function readEvent<Schema extends z.ZodType>(options: SourceOptions<Schema>, event: unknown, onThrow?: (error: unknown) => void): Read {
+function readEvent<Schema extends z.ZodType>(
+  options: SourceOptions<Schema>,
+  event: unknown,
+  onThrow?: (error: unknown) => void,
+): Read {
   const { schema, map, eventId, occurredAt } = options
   try {
     const parsed = checkEvent(schema, event)
@@ -247,7 +274,8 @@ function readEvent<Schema extends z.ZodType>(options: SourceOptions<Schema>, eve
       return { ok: false, reason: 'the mapping is asynchronous: it must give its updates at once' }
     }
     const updates = mapped === null || mapped === undefined ? [] : isMany(mapped) ? mapped : [mapped]
-    if (updates.length > maxUpdatesPerEvent) return { ok: false, reason: `the mapping gives more than ${maxUpdatesPerEvent} updates` }
+    if (updates.length > maxUpdatesPerEvent)
+      return { ok: false, reason: `the mapping gives more than ${maxUpdatesPerEvent} updates` }
     const [id, at] = updates.length === 0 ? [] : [eventId?.(parsed.data), occurredAt?.(parsed.data)]
     return { ok: true, drafts: updates.map((update) => draftOf(update, id, at)) }
   } catch (error) {
@@ -261,7 +289,12 @@ function draftOf(update: MappedUpdate, eventId: string | undefined, eventTime: D
   const { visitor, attributes, occurredAt = eventTime } = update
   // Whatever a mapping gives that was never compiled.
   const id = update.id ?? eventId ?? undefined
-  return { visitor, attributes, ...(id === undefined ? {} : { id }), ...(occurredAt === undefined ? {} : { occurredAt }) }
+  return {
+    visitor,
+    attributes,
+    ...(id === undefined ? {} : { id }),
+    ...(occurredAt === undefined ? {} : { occurredAt }),
+  }
 }
 
 function readSpan(name: string, option: string, span: Span): number {

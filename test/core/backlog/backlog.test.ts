@@ -38,7 +38,8 @@ for (const limits of [defaultLimits, tinyLimits]) {
   backlogContract('a KV, sealed', { limits, make: async () => kvBacklog(fakeKv({ now: clock.now }), await sealed()) })
   backlogContract('a KV as it fails in production', {
     limits,
-    make: async () => kvBacklog(fakeKv({ now: clock.now, ...(limits === tinyLimits ? { emptyPages: true } : {}) }), plain),
+    make: async () =>
+      kvBacklog(fakeKv({ now: clock.now, ...(limits === tinyLimits ? { emptyPages: true } : {}) }), plain),
   })
   backlogContract('Workers KV in workerd', { limits, make: async () => kvBacklog(await realKv(), plain) })
 }
@@ -50,7 +51,8 @@ async function putOld(kv: Kv, entry: ReturnType<typeof someEntry>): Promise<void
 
 describe('entries too large for one bulk read (G2, G7)', () => {
   const large = (bytes: number) => someEntry({ attributes: [{ name: 'a', value: 'x'.repeat(bytes) }] })
-  const shown = (items: readonly (KeptEntry | Unreadable)[]) => items.map((item) => ('entry' in item ? item.entry.stamp : item))
+  const shown = (items: readonly (KeptEntry | Unreadable)[]) =>
+    items.map((item) => ('entry' in item ? item.entry.stamp : item))
 
   it.each([
     ['27 of 950 KiB among a hundred neighbours', 27, 972_800, 100],
@@ -60,7 +62,10 @@ describe('entries too large for one bulk read (G2, G7)', () => {
     async (_, count, bytes, neighbours) => {
       const kv = await realKv()
       const backlog = kvBacklog(kv, { randomHex, seal: plainSeal })
-      const entries = [...Array.from({ length: count }, () => large(bytes)), ...Array.from({ length: neighbours }, () => someEntry())]
+      const entries = [
+        ...Array.from({ length: count }, () => large(bytes)),
+        ...Array.from({ length: neighbours }, () => someEntry()),
+      ]
       for (const [index, entry] of entries.entries()) await (index % 2 === 0 ? putOld(kv, entry) : backlog.put(entry))
       const before = backlog.operations
       const listed = shown(await allEntries(kvBacklog(kv, { randomHex, seal: plainSeal })))

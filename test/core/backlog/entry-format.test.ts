@@ -41,7 +41,13 @@ const entries: fc.Arbitrary<Entry> = fc
   .map(([entry, ...more]) => Object.assign({}, entry, ...more) as Entry)
 const letters: fc.Arbitrary<DeadLetter> = fc
   .tuple(
-    fc.record({ reason: fc.constantFrom(...deadReasons), source: fc.string(), atMs: times, firstSeenMs: times, attempts: fc.nat() }),
+    fc.record({
+      reason: fc.constantFrom(...deadReasons),
+      source: fc.string(),
+      atMs: times,
+      firstSeenMs: times,
+      attempts: fc.nat(),
+    }),
     maybe('detail', fc.string()),
     maybe('entry', entries),
     maybe('raw', fc.string()),
@@ -72,7 +78,18 @@ const entry: Entry = {
   notBeforeMs: 4,
   blind: true,
 }
-const packed = { v: 1, i: { thirdPartyId: '42' }, h: '00ff', a: [['tier', 'gold']], s: stamp, o: 'crm', e: 'ee', f: 3, n: 4, b: 1 }
+const packed = {
+  v: 1,
+  i: { thirdPartyId: '42' },
+  h: '00ff',
+  a: [['tier', 'gold']],
+  s: stamp,
+  o: 'crm',
+  e: 'ee',
+  f: 3,
+  n: 4,
+  b: 1,
+}
 
 describe('format 1', () => {
   it('has the names of docs/storage.md: what an older version wrote is read', () => {
@@ -88,7 +105,18 @@ describe('format 1', () => {
       raw: '{}',
       eventId: 'x',
     }
-    expect(packDead(letter)).toEqual({ v: 1, r: 'rejected', o: 'crm', d: 'no', t: 5, f: 3, n: 2, u: packed, w: '{}', i: 'x' })
+    expect(packDead(letter)).toEqual({
+      v: 1,
+      r: 'rejected',
+      o: 'crm',
+      d: 'no',
+      t: 5,
+      f: 3,
+      n: 2,
+      u: packed,
+      w: '{}',
+      i: 'x',
+    })
   })
 
   it.each<[string, unknown]>([
@@ -104,7 +132,9 @@ describe('format 1', () => {
   ])('%s is unreadable, and no throw', (_, some) => {
     expect(unpackEntry(some)).toBeUndefined()
     expect(readEntry('b1/k', some)).toEqual({ key: 'b1/k', unreadable: expect.any(String) })
-    expect(readDead('d1/k', { v: 1, r: 'rejected', o: 'crm', t: 5, f: 3, n: 2, u: some ?? null })).toHaveProperty('unreadable')
+    expect(readDead('d1/k', { v: 1, r: 'rejected', o: 'crm', t: 5, f: 3, n: 2, u: some ?? null })).toHaveProperty(
+      'unreadable',
+    )
   })
 })
 

@@ -19,7 +19,8 @@ describe('KV as it is', () => {
     const small = backlog.operations
     await backlog.list()
     expect(backlog.operations - small).toBe(1)
-    for (let n = 0; n < 150; n++) await backlog.put(someEntry({ attributes: [{ name: 'a', value: 'x'.repeat(2_000) }] }))
+    for (let n = 0; n < 150; n++)
+      await backlog.put(someEntry({ attributes: [{ name: 'a', value: 'x'.repeat(2_000) }] }))
     const large = backlog.operations
     expect((await backlog.list()).items).toHaveLength(300)
     expect(backlog.operations - large).toBe(3)
@@ -51,7 +52,10 @@ describe('KV as it is', () => {
     const kv = fakeKv({ now: clock.now })
     await kv.put('b1/00/x', '{"v":9}')
     await kv.put('b1/00/y', 'not JSON')
-    expect((await kvBacklog(kv, { randomHex, seal: plainSeal }).list()).items).toMatchObject([{ key: 'b1/00/x' }, { key: 'b1/00/y' }])
+    expect((await kvBacklog(kv, { randomHex, seal: plainSeal }).list()).items).toMatchObject([
+      { key: 'b1/00/x' },
+      { key: 'b1/00/y' },
+    ])
   })
 
   it('what fits the metadata is counted in bytes, not in characters', async () => {
@@ -67,7 +71,13 @@ describe('KV as it is', () => {
   it('a list of dead letters says what they are without reading one', async () => {
     const kv = fakeKv({ now: clock.now })
     const backlog = kvBacklog(kv, { randomHex, seal: await sealWith('k1') })
-    const dead = { reason: 'rejected', source: 'api', atMs: clock.now(), firstSeenMs: clock.now(), attempts: 1 } as const
+    const dead = {
+      reason: 'rejected',
+      source: 'api',
+      atMs: clock.now(),
+      firstSeenMs: clock.now(),
+      attempts: 1,
+    } as const
     for (let n = 0; n < 10; n++) await backlog.bury({ ...dead, entry: someEntry() })
     const before = backlog.operations
     expect(await allDead(backlog, { wanted: () => false })).toEqual([])
@@ -82,12 +92,17 @@ async function putOld(kv: Kv, entry: ReturnType<typeof someEntry>): Promise<void
 
 describe('entries too large for one bulk read (G2, G7)', () => {
   const large = (bytes: number) => someEntry({ attributes: [{ name: 'a', value: 'x'.repeat(bytes) }] })
-  const shown = (items: readonly (KeptEntry | Unreadable)[]) => items.map((item) => ('entry' in item ? item.entry.stamp : item))
+  const shown = (items: readonly (KeptEntry | Unreadable)[]) =>
+    items.map((item) => ('entry' in item ? item.entry.stamp : item))
 
   it('a bulk read that is refused is halved, and then all are shown; each read is counted', async () => {
     const kv = fakeKv({ now: clock.now, bulkBytes: 10_000 })
     // Taken for small, until they were read.
-    const backlog = kvBacklog(kv, { randomHex, seal: plainSeal, limits: { ...defaultLimits, bytesPerRead: 9_900, bytesOfUnknown: 100 } })
+    const backlog = kvBacklog(kv, {
+      randomHex,
+      seal: plainSeal,
+      limits: { ...defaultLimits, bytesPerRead: 9_900, bytesOfUnknown: 100 },
+    })
     const entries = Array.from({ length: 40 }, () => large(3_000))
     for (const entry of entries) await putOld(kv, entry)
     expect(shown(await allEntries(backlog))).toEqual(entries.map(({ stamp }) => stamp))
@@ -121,23 +136,28 @@ describe('a store that does not give what it lists (G7)', () => {
     const kv = fakeKv({ now: clock.now })
     const backlog = kvBacklog(kv, { randomHex, seal: plainSeal })
     const keys: string[] = []
-    for (let n = 0; n < count; n++) keys.push(await backlog.put(someEntry({ attributes: [{ name: 'a', value: 'x'.repeat(2_000) }] })))
+    for (let n = 0; n < count; n++)
+      keys.push(await backlog.put(someEntry({ attributes: [{ name: 'a', value: 'x'.repeat(2_000) }] })))
     return { kv, backlog, keys, spent: () => backlog.operations - count }
   }
 
-  it.each([0, 1, 57, 99])('one key that cannot be read is shown as unreadable, alone (the %ith of 100)', async (bad) => {
-    const { kv, backlog, keys, spent } = await world(100)
-    kv.failGet = (key) => (key === keys[bad] ? 'KV GET_BULK failed: 500 Internal Server Error' : undefined)
-    const page = await backlog.list()
-    expect(page.items.map((item) => 'entry' in item)).toEqual(keys.map((_, index) => index !== bad))
-    expect(page.items[bad]).toEqual({ key: keys[bad], unreadable: expect.any(String) })
-    expect(page.cursor).toBeUndefined()
-    expect(spent()).toBeLessThan(35)
-  })
+  it.each([0, 1, 57, 99])(
+    'one key that cannot be read is shown as unreadable, alone (the %ith of 100)',
+    async (bad) => {
+      const { kv, backlog, keys, spent } = await world(100)
+      kv.failGet = (key) => (key === keys[bad] ? 'KV GET_BULK failed: 500 Internal Server Error' : undefined)
+      const page = await backlog.list()
+      expect(page.items.map((item) => 'entry' in item)).toEqual(keys.map((_, index) => index !== bad))
+      expect(page.items[bad]).toEqual({ key: keys[bad], unreadable: expect.any(String) })
+      expect(page.cursor).toBeUndefined()
+      expect(spent()).toBeLessThan(35)
+    },
+  )
 
   it('several in a row end a page, so that its reader’s budget has a say, and stop nobody behind them', async () => {
     const { kv, backlog, keys, spent } = await world(100)
-    kv.failGet = (key) => (keys.indexOf(key) >= 20 && keys.indexOf(key) < 40 ? 'KV GET_BULK failed: 500 Internal Server Error' : undefined)
+    kv.failGet = (key) =>
+      keys.indexOf(key) >= 20 && keys.indexOf(key) < 40 ? 'KV GET_BULK failed: 500 Internal Server Error' : undefined
     const page = await backlog.list()
     expect(page.items).toHaveLength(23)
     expect(spent()).toBeLessThan(40)
@@ -185,7 +205,13 @@ describe('the largest that may come', () => {
         },
       }
       const backlog = kvBacklog(measured, { randomHex, seal: await sealWith('k1') })
-      const dead = { reason: 'unmappable', source: 'loan', atMs: clock.now(), firstSeenMs: clock.now(), attempts: 0 } as const
+      const dead = {
+        reason: 'unmappable',
+        source: 'loan',
+        atMs: clock.now(),
+        firstSeenMs: clock.now(),
+        attempts: 0,
+      } as const
       const kept = await backlog.readDead(await backlog.bury({ ...dead, raw }))
       expect(kept !== undefined && 'dead' in kept && kept.dead.raw === raw).toBe(true)
       expect(bytes).toBeLessThan(15_000_000)

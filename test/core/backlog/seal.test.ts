@@ -22,7 +22,10 @@ describe('encryption at rest (G8)', () => {
 
   it.each([
     ['under another key of the store', async (sealed: object) => [sealed, 'b1/00ff/t2'] as const],
-    ['with a bit changed', async (sealed: object) => [{ ...sealed, c: flip((sealed as { c: string }).c) }, key] as const],
+    [
+      'with a bit changed',
+      async (sealed: object) => [{ ...sealed, c: flip((sealed as { c: string }).c) }, key] as const,
+    ],
     ['cut short', async (sealed: object) => [{ ...sealed, c: (sealed as { c: string }).c.slice(0, 12) }, key] as const],
     ['not base64', async (sealed: object) => [{ ...sealed, c: '***' }, key] as const],
     ['under the name of another key', async (sealed: object) => [{ ...sealed, k: 'k2' }, key] as const],

@@ -28,7 +28,11 @@ async function costOf(quotaLimit: number, work: (world: World) => Promise<void>)
   const rows = () => Number(database.prepare('SELECT total_changes() AS rows').get()?.['rows'])
   const before = { rows: rows(), kv: world.backlog.operations, calls }
   await work(world)
-  return { ledgerCalls: calls - before.calls, rowsWritten: rows() - before.rows, kvOperations: world.backlog.operations - before.kv }
+  return {
+    ledgerCalls: calls - before.calls,
+    rowsWritten: rows() - before.rows,
+    kvOperations: world.backlog.operations - before.kv,
+  }
 }
 
 const one = { id: 'evt', attributes: { tier: 'gold', city: 'Oslo' } }
@@ -55,7 +59,8 @@ it('a flush of 10 deferred updates of one visitor: one list, one call to Target,
   let target = 0
   const cost = await costOf(1_000, async (world) => {
     const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
-    for (let n = 0; n < 10; n++) await silent.deliver([await world.update({ id: `${n}`, attributes: { tier: String(n) } })])
+    for (let n = 0; n < 10; n++)
+      await silent.deliver([await world.update({ id: `${n}`, attributes: { tier: String(n) } })])
     await world.clock.advance(120_001)
     const before = world.backlog.operations
     await world.flush()
@@ -78,7 +83,9 @@ it('the Free plan with Upstash: a run of 30 calls stays within 50 requests to th
   const world = await createWorld()
   const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
   for (let n = 0; n < 100; n++)
-    await silent.deliver([await world.update({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } })])
+    await silent.deliver([
+      await world.update({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'gold' } }),
+    ])
   await world.clock.advance(120_001)
   let requests = 0
   const subrequest = () => {

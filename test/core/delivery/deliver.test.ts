@@ -17,10 +17,30 @@ describe('live: what Target answers decides what the sender hears and where the 
       entries: 0,
       dead: ['rejected'],
     },
-    { answer: { kind: 'disbelieved' }, receipt: { status: 'deferred', reason: 'target_unavailable' }, entries: 1, dead: [] },
-    { answer: { kind: 'misconfigured', status: 403 }, receipt: { status: 'deferred', reason: 'target_unavailable' }, entries: 1, dead: [] },
-    { answer: { kind: 'unavailable', status: 503 }, receipt: { status: 'deferred', reason: 'target_unavailable' }, entries: 1, dead: [] },
-    { answer: { kind: 'unanswered', why: 'network' }, receipt: { status: 'deferred', reason: 'target_unavailable' }, entries: 1, dead: [] },
+    {
+      answer: { kind: 'disbelieved' },
+      receipt: { status: 'deferred', reason: 'target_unavailable' },
+      entries: 1,
+      dead: [],
+    },
+    {
+      answer: { kind: 'misconfigured', status: 403 },
+      receipt: { status: 'deferred', reason: 'target_unavailable' },
+      entries: 1,
+      dead: [],
+    },
+    {
+      answer: { kind: 'unavailable', status: 503 },
+      receipt: { status: 'deferred', reason: 'target_unavailable' },
+      entries: 1,
+      dead: [],
+    },
+    {
+      answer: { kind: 'unanswered', why: 'network' },
+      receipt: { status: 'deferred', reason: 'target_unavailable' },
+      entries: 1,
+      dead: [],
+    },
   ]
   it.each(table)('$answer.kind', async ({ answer, receipt, entries, dead }) => {
     const world = await createWorld()
@@ -64,7 +84,9 @@ describe('live: what Target answers decides what the sender hears and where the 
 
   it('a put that fails answers unavailable and marks no event (G2, G4)', async () => {
     const world = await createWorld({ settings: { quotaLimit: 0 } })
-    const failing = world.isolate({ backlog: { ...world.backlog, put: () => Promise.reject(new Error('KV PUT failed: 503')) } })
+    const failing = world.isolate({
+      backlog: { ...world.backlog, put: () => Promise.reject(new Error('KV PUT failed: 503')) },
+    })
     expect(await failing.deliver([await world.update(one)])).toEqual([{ status: 'unavailable' }])
     await failing.settled()
     // While the first attempt is young its sender is told to come back; then it is done again, not taken for done.
@@ -131,7 +153,9 @@ describe('live: what Target answers decides what the sender hears and where the 
         return admissions
       },
     }
-    expect(await world.isolate({ ledger: lateLedger }).deliver([await world.update(one)])).toEqual([{ status: 'deferred', reason: 'slow' }])
+    expect(await world.isolate({ ledger: lateLedger }).deliver([await world.update(one)])).toEqual([
+      { status: 'deferred', reason: 'slow' },
+    ])
     expect(world.target.calls).toHaveLength(0)
     await settleMicrotasks()
     expect((await world.ledger.usage()).used).toBe(0)
@@ -163,7 +187,10 @@ describe('live: newest wins (G3)', () => {
 
   it('attributes are judged one by one: the older event still brings what the newer did not', async () => {
     const world = await createWorld()
-    const older = await world.update({ attributes: { tier: 'silver', city: 'Oslo' }, occurredAt: world.clock.now() - 60_000 })
+    const older = await world.update({
+      attributes: { tier: 'silver', city: 'Oslo' },
+      occurredAt: world.clock.now() - 60_000,
+    })
     const newer = await world.update({ attributes: { tier: 'gold' }, occurredAt: world.clock.now() - 1_000 })
     await world.deliver([newer])
     await world.settled()
@@ -215,13 +242,16 @@ describe('live: what was set aside without asking Target says so, and why', () =
 describe('live: a split update', () => {
   it('is submitted only when every part was accepted; a refused part alone is set aside', async () => {
     const world = await createWorld()
-    world.target.behave = (_, pairs) => (pairs.has('bad') ? { kind: 'refused', message: 'bad attribute', own: true } : undefined)
+    world.target.behave = (_, pairs) =>
+      pairs.has('bad') ? { kind: 'refused', message: 'bad attribute', own: true } : undefined
     const big = 'x'.repeat(40_000)
     const update = await world.update({ id: 'evt', attributes: { good: big, bad: big, also: big } })
     expect(await world.deliver([update])).toEqual([{ status: 'rejected', detail: 'bad attribute' }])
     expect(Object.keys(world.profile()).sort()).toEqual(['also', 'good'])
     const [dead] = (await world.backlog.listDead()).items
-    expect(dead).toMatchObject({ dead: { reason: 'rejected', detail: 'bad attribute', entry: { attributes: [{ name: 'bad' }] } } })
+    expect(dead).toMatchObject({
+      dead: { reason: 'rejected', detail: 'bad attribute', entry: { attributes: [{ name: 'bad' }] } },
+    })
   })
 })
 
@@ -242,7 +272,9 @@ describe('live: a batch of which the ledger refuses one settlement', () => {
   it('costs the others nothing: they are settled, and only its own update waits to be settled', async () => {
     const world = await createWorld()
     const updates = await Promise.all(
-      Array.from({ length: 5 }, (_, n) => world.update({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'x' } })),
+      Array.from({ length: 5 }, (_, n) =>
+        world.update({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: 'x' } }),
+      ),
     )
     const bad = updates[2]?.visitorHash
     const ledger: Ledger = {
@@ -267,7 +299,9 @@ describe('live: a batch of which the ledger refuses one settlement', () => {
 describe('live: a slow retry of an event', () => {
   it('that was kept nowhere and delivered nothing is no duplicate when it comes again (G2)', async () => {
     const world = await createWorld()
-    const lost = world.isolate({ backlog: { ...world.backlog, put: () => Promise.reject(new Error('KV PUT failed: 503')) } })
+    const lost = world.isolate({
+      backlog: { ...world.backlog, put: () => Promise.reject(new Error('KV PUT failed: 503')) },
+    })
     let fail = (_: TargetAnswer) => {}
     world.target.behave = () => new Promise((resolve) => (fail = resolve))
     const first = lost.deliver([await world.update({ id: 'evt', attributes: { tier: 'x' } })])
@@ -277,14 +311,20 @@ describe('live: a slow retry of an event', () => {
     await lost.settled()
     await world.clock.advance(60_000)
     world.target.behave = () => undefined
-    expect(await world.deliver([await world.update({ id: 'evt', attributes: { tier: 'x' } })])).toMatchObject([{ status: 'submitted' }])
+    expect(await world.deliver([await world.update({ id: 'evt', attributes: { tier: 'x' } })])).toMatchObject([
+      { status: 'submitted' },
+    ])
   })
 
   it('is kept under its first stamp: it does not overtake what came in between (G3)', async () => {
     const world = await createWorld()
-    const lost = world.isolate({ backlog: { ...world.backlog, put: () => Promise.reject(new Error('KV PUT failed: 503')) } })
+    const lost = world.isolate({
+      backlog: { ...world.backlog, put: () => Promise.reject(new Error('KV PUT failed: 503')) },
+    })
     world.target.behave = () => ({ kind: 'unavailable', status: 500 })
-    expect(await lost.deliver([await world.update({ id: 'evt', attributes: { tier: 'old' } })])).toEqual([{ status: 'unavailable' }])
+    expect(await lost.deliver([await world.update({ id: 'evt', attributes: { tier: 'old' } })])).toEqual([
+      { status: 'unavailable' },
+    ])
     await world.clock.advance(60_000)
     // Its sender tries again, and Target is slow: it is kept, and the call comes to nothing.
     let fail = (_: TargetAnswer) => {}
@@ -301,7 +341,9 @@ describe('live: a slow retry of an event', () => {
     ])
     expect(entry).toMatchObject({ entry: { stamp: first[0] } })
     await world.clock.advance(60_000)
-    await world.deliver([await world.update({ id: 'between', attributes: { tier: 'new' }, occurredAt: world.clock.now() - 90_000 })])
+    await world.deliver([
+      await world.update({ id: 'between', attributes: { tier: 'new' }, occurredAt: world.clock.now() - 90_000 }),
+    ])
     await world.clock.advance(15 * 60_000)
     await world.flush()
     expect(world.profile()).toEqual({ tier: 'new' })
@@ -319,7 +361,9 @@ describe('live: START', () => {
     const note = 'x'.repeat(7_000)
     const attributes = { a: note, b: note, c: note, d: note, e: note, f: note }
     const updates = await Promise.all(
-      Array.from({ length: 16 }, (_, n) => world.update({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes })),
+      Array.from({ length: 16 }, (_, n) =>
+        world.update({ id: `${n}`, visitor: { thirdPartyId: `v${n}` }, attributes }),
+      ),
     )
     await world.isolate({ method: 'get' }).deliver(updates)
     expect(world.target.calls.length).toBeGreaterThan(4)

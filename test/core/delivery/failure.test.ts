@@ -7,9 +7,17 @@ const down: TargetAnswer = { kind: 'unavailable', status: 503 }
 const wrongToken: TargetAnswer = { kind: 'misconfigured', status: 401 }
 const bare404: TargetAnswer = { kind: 'refused', message: 'status 404', own: false }
 let serial = 0
-const send = async (world: World, visitor = `v${++serial}`, from: Pick<World, 'deliver' | 'settled'> = world, source?: string) => {
+const send = async (
+  world: World,
+  visitor = `v${++serial}`,
+  from: Pick<World, 'deliver' | 'settled'> = world,
+  source?: string,
+) => {
   const [receipt] = await from.deliver([
-    await world.update({ id: `e${++serial}`, visitor: { thirdPartyId: visitor }, attributes: { tier: `x${serial}` } }, source),
+    await world.update(
+      { id: `e${++serial}`, visitor: { thirdPartyId: visitor }, attributes: { tier: `x${serial}` } },
+      source,
+    ),
   ])
   await from.settled()
   return receipt
@@ -113,7 +121,8 @@ describe('refused by all', () => {
   it('before the first yes a refusal is no verdict: nothing is set aside, and all of it arrives once Target says yes (G2)', async () => {
     const world = await createWorld({ saidYes: false })
     world.target.behave = () => ({ kind: 'refused', message: 'no such client', own: true })
-    for (const visitor of ['first', 'second', 'third']) expect(await send(world, visitor)).toMatchObject({ status: 'deferred' })
+    for (const visitor of ['first', 'second', 'third'])
+      expect(await send(world, visitor)).toMatchObject({ status: 'deferred' })
     await world.settled()
     expect((await world.ledger.usage()).health.breaker?.cause).toBe('systemic')
     for (let run = 0; run < 3; run++) {
@@ -200,7 +209,11 @@ describe('a ledger that is silent for an hour', () => {
     const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
     for (let n = 0; n < 240; n++) {
       const [receipt] = await silent.deliver([
-        await world.update({ id: `h${n}`, visitor: { thirdPartyId: `v${n % 12}` }, attributes: { tier: `value-${n}` } }),
+        await world.update({
+          id: `h${n}`,
+          visitor: { thirdPartyId: `v${n % 12}` },
+          attributes: { tier: `value-${n}` },
+        }),
       ])
       expect(receipt).toEqual({ status: 'deferred', reason: 'ledger_unavailable' })
       await world.clock.advance(15_000)
@@ -209,13 +222,16 @@ describe('a ledger that is silent for an hour', () => {
     await world.clock.advance(120_001)
     for (let run = 0; run < 5; run++) await world.flush()
     expect(await world.entries()).toBe(0)
-    for (let visitor = 0; visitor < 12; visitor++) expect(world.profile(`v${visitor}`)).toEqual({ tier: `value-${228 + visitor}` })
+    for (let visitor = 0; visitor < 12; visitor++)
+      expect(world.profile(`v${visitor}`)).toEqual({ tier: `value-${228 + visitor}` })
     expect(world.target.calls.length).toBe(12)
   })
 })
 
 describe('twice the demand for 24 hours', () => {
-  it('is never over, starves neither live nor replay, and ends with everything delivered (G1, G7)', { timeout: 60_000 }, async () => {
+  it('is never over, starves neither live nor replay, and ends with everything delivered (G1, G7)', {
+    timeout: 60_000,
+  }, async () => {
     const limit = 240
     const hourMs = 3_600_000
     const world = await createWorld({ settings: { quotaLimit: limit, replayReserve: 0.1 } })
@@ -270,7 +286,11 @@ describe('several Retry-After of one attempt', () => {
     const byGet = (ledger = world.ledger) => world.isolate({ method: 'get', ledger })
     await byGet(silent).deliver([await world.update({ id: 'evt', attributes: { a: note, b: note, c: note } })])
     await world.clock.advance(120_001)
-    world.target.behave = (_, pairs) => ({ kind: 'unavailable', status: 503, retryAfterMs: pairs.has('b') ? 600_000 : 60_000 })
+    world.target.behave = (_, pairs) => ({
+      kind: 'unavailable',
+      status: 503,
+      retryAfterMs: pairs.has('b') ? 600_000 : 60_000,
+    })
     expect(await byGet().flush()).toMatchObject({ calls: 3 })
     world.target.behave = () => undefined
     await world.clock.advance(590_000)

@@ -19,7 +19,13 @@ it.each([
 describe('an update that travels in two calls', () => {
   it.each<[string, TargetAnswer | undefined, string, number, readonly string[]]>([
     ['one of which is refused: rejected, and only that part set aside', refused, 'rejected', 0, ['rejected']],
-    ['one of which gets no answer: deferred, and only that part kept', { kind: 'unanswered', why: 'network' }, 'deferred', 1, []],
+    [
+      'one of which gets no answer: deferred, and only that part kept',
+      { kind: 'unanswered', why: 'network' },
+      'deferred',
+      1,
+      [],
+    ],
     ['both of which are taken: submitted', undefined, 'submitted', 0, []],
   ])('%s', async (_, answer, status, entries, dead) => {
     const world = await createWorld()
@@ -135,7 +141,8 @@ describe('a settle that fails', () => {
     const failing = world.isolate({
       ledger: {
         ...world.ledger,
-        settle: (settlements, counts) => (++settles === 1 ? Promise.reject(new Error('silent')) : world.ledger.settle(settlements, counts)),
+        settle: (settlements, counts) =>
+          ++settles === 1 ? Promise.reject(new Error('silent')) : world.ledger.settle(settlements, counts),
       },
     })
     expect(await failing.deliver([await world.update({ id: 'once', attributes: { tier: 'gold' } })])).toMatchObject([
@@ -143,6 +150,8 @@ describe('a settle that fails', () => {
     ])
     await failing.settled()
     expect([settles, await world.entries()]).toEqual([2, 0])
-    expect(await world.deliver([await world.update({ id: 'once', attributes: { tier: 'gold' } })])).toEqual([{ status: 'duplicate' }])
+    expect(await world.deliver([await world.update({ id: 'once', attributes: { tier: 'gold' } })])).toEqual([
+      { status: 'duplicate' },
+    ])
   })
 })

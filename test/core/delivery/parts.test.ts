@@ -8,9 +8,11 @@ import { createHasher } from '../../../src/core/update/hash.ts'
 import type { Update } from '../../../src/core/update/update.ts'
 import { createWorld, type World } from '../../support/world.ts'
 
-const many = (count: number, tag = 'a') => Object.fromEntries(Array.from({ length: count }, (_, n) => [`${tag}${n}`, `${n}`]))
+const many = (count: number, tag = 'a') =>
+  Object.fromEntries(Array.from({ length: count }, (_, n) => [`${tag}${n}`, `${n}`]))
 const huge = { id: 'huge', attributes: many(1_150) }
-const entriesOf = async (world: World) => (await world.backlog.list()).items.flatMap((item) => ('entry' in item ? [item.entry] : []))
+const entriesOf = async (world: World) =>
+  (await world.backlog.list()).items.flatMap((item) => ('entry' in item ? [item.entry] : []))
 
 describe('an update of very many attributes', () => {
   it('is sent in attempts of bounded size, is one update to its sender, and costs nothing when repeated (G4)', async () => {
@@ -27,7 +29,10 @@ describe('an update of very many attributes', () => {
     })
     expect(await watched.deliver([await world.update(huge)])).toEqual([{ status: 'submitted', calls: 6 }])
     await watched.settled()
-    expect(admissions.map((requests) => requests.map(({ attributes }) => attributes.length))).toEqual([[200, 200, 200, 200, 200], [150]])
+    expect(admissions.map((requests) => requests.map(({ attributes }) => attributes.length))).toEqual([
+      [200, 200, 200, 200, 200],
+      [150],
+    ])
     expect(world.profile()).toEqual(huge.attributes)
     await world.clock.advance(60_000)
     expect(await world.deliver([await world.update(huge)])).toEqual([{ status: 'duplicate' }])
@@ -73,7 +78,9 @@ describe('an update of very many attributes', () => {
   it('of which Target fails at one part is deferred in that part only', async () => {
     const world = await createWorld()
     world.target.behave = (_, pairs) => (pairs.has('a0') ? { kind: 'unavailable', status: 500 } : undefined)
-    expect(await world.deliver([await world.update(huge)])).toEqual([{ status: 'deferred', reason: 'target_unavailable' }])
+    expect(await world.deliver([await world.update(huge)])).toEqual([
+      { status: 'deferred', reason: 'target_unavailable' },
+    ])
     const entries = await entriesOf(world)
     expect(entries.map(({ attributes }) => attributes.length)).toEqual([200])
     await world.settled()
@@ -82,8 +89,12 @@ describe('an update of very many attributes', () => {
 
   it('is kept whole where the ledger does not tell its first stamp, and gets there (G1, G2)', async () => {
     const world = await createWorld()
-    const deaf = world.isolate({ ledger: { ...world.ledger, firstStamps: () => Promise.reject(new RangeError('silent')) } })
-    expect(await deaf.deliver([await world.update(huge)])).toEqual([{ status: 'deferred', reason: 'ledger_unavailable' }])
+    const deaf = world.isolate({
+      ledger: { ...world.ledger, firstStamps: () => Promise.reject(new RangeError('silent')) },
+    })
+    expect(await deaf.deliver([await world.update(huge)])).toEqual([
+      { status: 'deferred', reason: 'ledger_unavailable' },
+    ])
     expect(world.target.calls).toHaveLength(0)
     expect((await entriesOf(world)).every(({ blind }) => blind === true)).toBe(true)
     expect(world.logged).toContain(JSON.stringify({ event: 'ledger_unavailable', updates: 1, error: 'RangeError' }))
@@ -116,25 +127,28 @@ describe('an event that another version cuts differently', () => {
     [2, 3, 'answers'],
     [1_000, 2, 'is silent'],
     [2, 3, 'is silent'],
-  ])('%i attributes an attempt, then %i: it does not overtake what came in between, where the ledger %s (G3)', async (first, then, how) => {
-    const world = await createWorld()
-    const event = { ...small, attributes: { ...small.attributes, tier: 'old' } }
-    await cutting(world, first).deliver([await world.update(event)])
-    await world.clock.advance(60_000)
-    await world.deliver([await world.update({ id: 'later', attributes: { tier: 'new' } })])
-    await world.clock.advance(60_000)
-    const silent = {
-      ...world.ledger,
-      admit: () => Promise.reject(new Error('silent')),
-      firstStamps: () => Promise.reject(new Error('silent')),
-    }
-    const ledger = how === 'answers' ? world.ledger : silent
-    await world.isolate({ limits: { attributesPerAttempt: then }, ledger }).deliver([await world.update(event)])
-    await world.clock.advance(120_001)
-    await world.flush()
-    expect(world.profile()['tier']).toBe('new')
-    expect(await world.entries()).toBe(0)
-  })
+  ])(
+    '%i attributes an attempt, then %i: it does not overtake what came in between, where the ledger %s (G3)',
+    async (first, then, how) => {
+      const world = await createWorld()
+      const event = { ...small, attributes: { ...small.attributes, tier: 'old' } }
+      await cutting(world, first).deliver([await world.update(event)])
+      await world.clock.advance(60_000)
+      await world.deliver([await world.update({ id: 'later', attributes: { tier: 'new' } })])
+      await world.clock.advance(60_000)
+      const silent = {
+        ...world.ledger,
+        admit: () => Promise.reject(new Error('silent')),
+        firstStamps: () => Promise.reject(new Error('silent')),
+      }
+      const ledger = how === 'answers' ? world.ledger : silent
+      await world.isolate({ limits: { attributesPerAttempt: then }, ledger }).deliver([await world.update(event)])
+      await world.clock.advance(120_001)
+      await world.flush()
+      expect(world.profile()['tier']).toBe('new')
+      expect(await world.entries()).toBe(0)
+    },
+  )
 
   it('what was never taken is not a duplicate of what was (G2)', async () => {
     const world = await createWorld()

@@ -75,7 +75,10 @@ describe('an answer of the ledger that comes too late', () => {
     await clock.advance(1_000)
     await given
     await Promise.all(behind)
-    expect((await ledger.visitor('v')).map(({ open }) => open)).toEqual([first.attributes[0]?.stamp, first.attributes[0]?.stamp])
+    expect((await ledger.visitor('v')).map(({ open }) => open)).toEqual([
+      first.attributes[0]?.stamp,
+      first.attributes[0]?.stamp,
+    ])
   })
 
   it('that took nothing is left alone, and an error that comes late has its name in the log', async () => {
@@ -88,10 +91,16 @@ describe('an answer of the ledger that comes too late', () => {
     await Promise.all(behind)
     expect(logged).toEqual([])
     const failing = withDeadline(
-      { ...ledger, admit: () => clock.after(900).elapsed.then(() => Promise.reject(new RangeError('nobody@example.com'))) },
+      {
+        ...ledger,
+        admit: () => clock.after(900).elapsed.then(() => Promise.reject(new RangeError('nobody@example.com'))),
+      },
       800,
       clock,
-      { background: (work) => behind.push(work), log: (event, details) => logged.push(`${event} ${JSON.stringify(details)}`) },
+      {
+        background: (work) => behind.push(work),
+        log: (event, details) => logged.push(`${event} ${JSON.stringify(details)}`),
+      },
     )
     const given = expect(failing.admit([request('one')], 'live')).rejects.toThrow('800 ms')
     await clock.advance(1_000)
@@ -137,7 +146,12 @@ describe('an admission that was given up', () => {
   it.each(['lose_reply', 'cut_reply', 'first_only'] as const)('costs nothing on Redis: %s (G1, G7)', async (kind) => {
     await using standIn = await startUpstashStandIn()
     const behind: Promise<unknown>[] = []
-    const ledger = upstashWatched({ url: standIn.url, token: standIn.token, settings: contractSettings, timeoutMs: 5_000 })
+    const ledger = upstashWatched({
+      url: standIn.url,
+      token: standIn.token,
+      settings: contractSettings,
+      timeoutMs: 5_000,
+    })
     const hurried = withDeadline(ledger, 2_000, systemClock, { background: (work) => behind.push(work), log: () => {} })
     const nowMs = systemClock.now()
     const request = (token: string) => ({

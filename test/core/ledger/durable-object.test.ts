@@ -78,7 +78,9 @@ function objectLedger(settings: LedgerSettings, clock: { now: () => number }, li
   const name = `ledger-${++serial}`
   const call = async (method: string, args: readonly unknown[] = []) => {
     const body = JSON.stringify({ name, settings, limits, nowMs: clock.now(), method, args })
-    const { answer, error } = (await (await miniflare.dispatchFetch('http://ledger/', { method: 'POST', body })).json()) as {
+    const { answer, error } = (await (
+      await miniflare.dispatchFetch('http://ledger/', { method: 'POST', body })
+    ).json()) as {
       answer?: unknown
       error?: string
     }
@@ -95,14 +97,20 @@ function objectLedger(settings: LedgerSettings, clock: { now: () => number }, li
     ownKeys: () => storeMethods,
     getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true }),
   })
-  return { ledger: watched(store), measure: () => call('measure') as Promise<{ rows: number; bytes: number; registers: number }> }
+  return {
+    ledger: watched(store),
+    measure: () => call('measure') as Promise<{ rows: number; bytes: number; registers: number }>,
+  }
 }
 
 afterAll(() => miniflare.dispose())
 
-ledgerClockContract('SQL in a Durable Object', { make: async (settings, clock) => objectLedger(settings, clock).ledger })
+ledgerClockContract('SQL in a Durable Object', {
+  make: async (settings, clock) => objectLedger(settings, clock).ledger,
+})
 ledgerContract('SQL in a Durable Object', { make: async (settings, clock) => objectLedger(settings, clock).ledger })
 ledgerContract('SQL in a Durable Object, pages of two', {
-  make: async (settings, clock) => objectLedger(settings, clock, { ...defaultLimits, registersPerPage: 2, registersPerPart: 3 }).ledger,
+  make: async (settings, clock) =>
+    objectLedger(settings, clock, { ...defaultLimits, registersPerPage: 2, registersPerPart: 3 }).ledger,
 })
 largeVisitorContract('SQL in a Durable Object', async (settings, clock) => objectLedger(settings, clock))

@@ -76,7 +76,9 @@ describe('a case whose id names each of its events', () => {
       ['parts', many('a', 450), many('b', 450)],
       ['other parts', many('a', 450), many('b', 700)],
     ] as const) {
-      expect(await world.deliver([await prepared(world, { id, ...first }, true)])).toMatchObject([{ status: 'submitted' }])
+      expect(await world.deliver([await prepared(world, { id, ...first }, true)])).toMatchObject([
+        { status: 'submitted' },
+      ])
       await world.settled()
       const { used } = await world.ledger.usage()
       await world.clock.advance(1_000)

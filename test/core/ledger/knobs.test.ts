@@ -117,7 +117,9 @@ describe.each<[string, MakeStore]>([
     const one = store.open(before)
     const newer = request('v', startMs)
     await one.admit([newer], 'replay')
-    await one.settle([{ ...newer, attributes: newer.attributes.map((attribute) => ({ ...attribute, outcome: 'delivered' as const })) }])
+    await one.settle([
+      { ...newer, attributes: newer.attributes.map((attribute) => ({ ...attribute, outcome: 'delivered' as const })) },
+    ])
     expect(await drain(one, nowMs, from.units ?? 1)).toBe(Math.floor((limit - 1) / (from.units ?? 1)))
     const { used } = await one.usage()
 
@@ -136,7 +138,8 @@ describe.each<[string, MakeStore]>([
     nowMs = Math.max(nowMs + after.quotaWindowMs + 20 * minuteMs, startMs + before.retentionMs)
     if (nowMs <= startMs + before.retentionMs) nowMs++
     const aged = nowMs - (startMs - 1)
-    if (aged > Math.min(before.retentionMs, after.retentionMs)) expect(await verdict(other, 'v', startMs - 1)).toBe('expired')
+    if (aged > Math.min(before.retentionMs, after.retentionMs))
+      expect(await verdict(other, 'v', startMs - 1)).toBe('expired')
     if (nowMs - sinceMs <= after.retentionMs) expect(await verdict(other, 'w', sinceMs)).toBe('send')
     expect(store.logged).toEqual([])
   })
@@ -158,7 +161,10 @@ describe.each<[string, MakeStore]>([
   it('two processes set differently share one quota, and neither frees or blocks what the other spent', async () => {
     let nowMs = startMs
     const store = await make({ now: () => nowMs })
-    const [wide, narrow] = [store.open({ ...daily, quotaBucketMs: 10 * minuteMs }), store.open({ ...daily, quotaBucketMs: 10_000 })]
+    const [wide, narrow] = [
+      store.open({ ...daily, quotaBucketMs: 10 * minuteMs }),
+      store.open({ ...daily, quotaBucketMs: 10_000 }),
+    ]
     for (let call = 0; call < limit; call++) {
       expect(await verdict(call % 2 === 0 ? wide : narrow, `v${call}`, nowMs)).toBe('send')
       nowMs += 3 * minuteMs
@@ -196,7 +202,9 @@ describe.each<[string, MakeStore]>([
         await standIn.command('HSET', key.replace(/quota$/, 'v:v'), 'a:tier', `|${stamp}|${startMs}|${attempt.token}||`)
         return
       }
-      database.exec('CREATE TABLE relay_visitor (hash TEXT PRIMARY KEY, registers TEXT NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID')
+      database.exec(
+        'CREATE TABLE relay_visitor (hash TEXT PRIMARY KEY, registers TEXT NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID',
+      )
       const registers = JSON.stringify({ r: [['tier', { open: { stamp, atMs: startMs, token: attempt.token } }]] })
       database.prepare('INSERT INTO relay_visitor VALUES (?, ?, ?)').run('v', registers, startMs + dayMs)
     })
@@ -204,7 +212,10 @@ describe.each<[string, MakeStore]>([
     nowMs += 10_000
     expect(await verdict(ledger, 'v', startMs + 1)).toBe('contended')
     await ledger.settle([{ ...attempt, attributes: [{ name: 'tier', stamp, outcome: 'delivered' }] }])
-    expect([await verdict(ledger, 'v', startMs), await verdict(ledger, 'v', startMs + 1)]).toEqual(['delivered', 'send'])
+    expect([await verdict(ledger, 'v', startMs), await verdict(ledger, 'v', startMs + 1)]).toEqual([
+      'delivered',
+      'send',
+    ])
   })
 
   describe('a store of the format before', () => {
@@ -278,7 +289,12 @@ describe.each<[string, MakeStore]>([
       // Beyond its share there is nothing.
       const ledger = store.open({ ...daily, replayReserve: 0.25 })
       const admit = async (units: number) =>
-        (await ledger.admit([{ ...request(`v${++serial}`, startMs, units), source: { name: 'desk', units: 4 } }], 'live'))[0]
+        (
+          await ledger.admit(
+            [{ ...request(`v${++serial}`, startMs, units), source: { name: 'desk', units: 4 } }],
+            'live',
+          )
+        )[0]
       expect(await admit(4)).toMatchObject({ verdicts: ['quota'] })
       expect(await admit(3)).toMatchObject({ verdicts: ['send'] })
     })
@@ -301,7 +317,9 @@ describe.each<[string, MakeStore]>([
             "CREATE TABLE relay_ledger (id INTEGER PRIMARY KEY, format INTEGER NOT NULL, confirms INTEGER NOT NULL, confirmed_ms INTEGER NOT NULL, retentions TEXT NOT NULL); INSERT INTO relay_ledger VALUES (1, 3, 0, 0, '[]')",
           ),
     )
-    await expect((async () => store.open(daily).usage())()).rejects.toThrow('has format 3 and this version reads up to 2: run the version')
+    await expect((async () => store.open(daily).usage())()).rejects.toThrow(
+      'has format 3 and this version reads up to 2: run the version',
+    )
   })
 })
 
@@ -309,6 +327,8 @@ it('a version of format 1 that is started on a file of format 2 can grant nothin
   const database = new DatabaseSync(':memory:')
   await sqlLedger(nodeSqlite(database), daily, { now: () => startMs }).usage()
   // What such a version does first, and then for each admission.
-  database.exec('CREATE TABLE IF NOT EXISTS relay_units (account TEXT NOT NULL, bucket INTEGER NOT NULL, units INTEGER NOT NULL)')
+  database.exec(
+    'CREATE TABLE IF NOT EXISTS relay_units (account TEXT NOT NULL, bucket INTEGER NOT NULL, units INTEGER NOT NULL)',
+  )
   expect(() => database.exec("INSERT INTO relay_units (account, bucket, units) VALUES ('', 1, 1)")).toThrow('view')
 })

@@ -19,7 +19,8 @@ afterAll(() => standIn[Symbol.asyncDispose]())
 // What a test leaves behind, the next would look through.
 afterEach(async () => {
   const keys = (await standIn.command('KEYS', `move${process.pid}-*`)) as string[]
-  for (let from = 0; from < keys.length; from += 1_000) await standIn.command('UNLINK', ...keys.slice(from, from + 1_000))
+  for (let from = 0; from < keys.length; from += 1_000)
+    await standIn.command('UNLINK', ...keys.slice(from, from + 1_000))
 })
 
 /** A ledger under a prefix of its own. */

@@ -33,11 +33,16 @@ const sql: Make = (clock) => {
 }
 const upstash: Make = (clock) => {
   const prefix = `q${random.hex(6)}`
-  return (settings) => upstashWatched({ url: standIn.url, token: standIn.token, settings, timeoutMs: 5_000, prefix, now: clock.now })
+  return (settings) =>
+    upstashWatched({ url: standIn.url, token: standIn.token, settings, timeoutMs: 5_000, prefix, now: clock.now })
 }
 
 const ask = async (ledger: Ledger, units: number, nowMs: number): Promise<Admission> => {
-  const request = { visitorHash: random.hex(8), attributes: [{ name: 'a', stamp: makeStamp(nowMs, nowMs, random.hex(8)) }], units }
+  const request = {
+    visitorHash: random.hex(8),
+    attributes: [{ name: 'a', stamp: makeStamp(nowMs, nowMs, random.hex(8)) }],
+    units,
+  }
   const [answer] = await ledger.admit([{ ...request, token: random.hex(12) }], 'replay')
   if (answer === undefined) throw new Error('no answer')
   return answer
@@ -59,7 +64,10 @@ describe.each<[string, number, Make]>([
         /** Of which process: they have been set differently. */
         process: fc.integer({ min: 0, max: 1 }),
         restart: fc.option(
-          fc.record({ quotaBucketMs: fc.constantFrom(10, 50, 100, 100, 130), quotaWindowMs: fc.constantFrom(6_000, 10_000, 13_000) }),
+          fc.record({
+            quotaBucketMs: fc.constantFrom(10, 50, 100, 100, 130),
+            quotaWindowMs: fc.constantFrom(6_000, 10_000, 13_000),
+          }),
           { nil: undefined, freq: 4 },
         ),
       }),
@@ -82,7 +90,8 @@ describe.each<[string, number, Make]>([
           const [{ quotaBucketMs, quotaWindowMs }, ledger] = [settings[process] ?? base, ledgers[process] as Ledger]
           // A unit counts until its bucket's last moment is older than window and slack.
           const freeMs = (lastMs: number) => lastMs + 1 + quotaWindowMs + slackMs
-          const countedAt = (ms: number) => log.filter(({ lastMs }) => freeMs(lastMs) > ms).reduce((sum, one) => sum + one.units, 0)
+          const countedAt = (ms: number) =>
+            log.filter(({ lastMs }) => freeMs(lastMs) > ms).reduce((sum, one) => sum + one.units, 0)
           const answer = await ask(ledger, units, nowMs)
           if (answer.event !== 'open') throw new Error('not open')
           const granted = answer.verdicts[0] === 'send'
@@ -153,7 +162,9 @@ describe.each<[string, number, Make, number[]]>([
           const answer = await ask(ledger, units, trueMs).catch(() => undefined)
           if (answer?.event !== 'open' || answer.verdicts[0] !== 'send') return
           log.push({ atMs: trueMs, units })
-          const inWindow = log.filter(({ atMs }) => atMs > trueMs - settings.quotaWindowMs).reduce((sum, one) => sum + one.units, 0)
+          const inWindow = log
+            .filter(({ atMs }) => atMs > trueMs - settings.quotaWindowMs)
+            .reduce((sum, one) => sum + one.units, 0)
           expect(inWindow).toBeLessThanOrEqual(limit)
         }
         for (const { waitMs, units, off, restart, confirm, looks } of some) {

@@ -25,7 +25,15 @@ afterAll(() => standIn[Symbol.asyncDispose]())
 
 const onRedis = (clock: { now: () => number }) => {
   const prefix = `registers${process.pid}-${++serial}`
-  const parts = { url: standIn.url, token: standIn.token, timeoutMs: 20_000, randomHex: random.hex, prefix, settings, now: clock.now }
+  const parts = {
+    url: standIn.url,
+    token: standIn.token,
+    timeoutMs: 20_000,
+    randomHex: random.hex,
+    prefix,
+    settings,
+    now: clock.now,
+  }
   return { prefix, ledger: upstashWatched(parts) }
 }
 const request = (visitorHash: string, names: readonly string[], ms: number): AdmitRequest => ({
@@ -81,7 +89,9 @@ describe('a visitor of an older version, all of its registers in one place', () 
     expect(registers).toBe(defaultLimits.registersPerPage)
     expect(bytes).toBeLessThan(100_000)
     for (let from = 0; from < 4_999; from += 200)
-      expect(await verdicts(ledger, request('old', names.slice(from, Math.min(from + 200, 4_999)), 4))).toEqual(['superseded'])
+      expect(await verdicts(ledger, request('old', names.slice(from, Math.min(from + 200, 4_999)), 4))).toEqual([
+        'superseded',
+      ])
     expect(await verdicts(ledger, request('old', names.slice(-1), 6))).toEqual(['waits'])
   })
 
@@ -129,8 +139,15 @@ describe('heads and pages', () => {
     const { ledger: redis, prefix } = onRedis({ now: () => nowMs })
     await redis.admit([request('v', names, 20 * 3_600_000)], 'live')
     // As after hours in which it was not used.
-    for (const key of (await standIn.command('KEYS', `${prefix}:v:*`)) as string[]) await standIn.command('PEXPIRE', key, '5000')
-    await redis.settle([{ visitorHash: 'v', token: '', attributes: [{ name: 'name-699', stamp: at(20 * 3_600_000), outcome: 'unknown' }] }])
+    for (const key of (await standIn.command('KEYS', `${prefix}:v:*`)) as string[])
+      await standIn.command('PEXPIRE', key, '5000')
+    await redis.settle([
+      {
+        visitorHash: 'v',
+        token: '',
+        attributes: [{ name: 'name-699', stamp: at(20 * 3_600_000), outcome: 'unknown' }],
+      },
+    ])
     expect(Number(await standIn.command('PTTL', `${prefix}:v:v`))).toBeGreaterThan(settings.retentionMs)
   })
 
@@ -158,7 +175,9 @@ describe('a moving state in pieces', () => {
   it('what is small is one piece, with or without anything in it', () => {
     const part: MovedState = { id: 'x', lostMs: 3, units, visitors: [visitor('a', 2)], events: [event('e')] }
     expect([...piecesOf(part, 10)]).toEqual([part])
-    expect([...piecesOf({ units: [], visitors: [], events: [] }, 10)]).toEqual([{ units: [], visitors: [], events: [] }])
+    expect([...piecesOf({ units: [], visitors: [], events: [] }, 10)]).toEqual([
+      { units: [], visitors: [], events: [] },
+    ])
   })
 
   it('what is large is several, each within the bound; units, loss and id are in the first only', () => {
@@ -171,9 +190,13 @@ describe('a moving state in pieces', () => {
     }
     const pieces = [...piecesOf(part, 3)]
     for (const { visitors, events } of pieces)
-      expect(visitors.reduce((sum, { registers }) => sum + Math.max(1, registers.length), 0) + events.length).toBeLessThanOrEqual(3)
+      expect(
+        visitors.reduce((sum, { registers }) => sum + Math.max(1, registers.length), 0) + events.length,
+      ).toBeLessThanOrEqual(3)
     expect(
-      pieces.flatMap(({ visitors }) => visitors.flatMap(({ hash, registers }) => registers.map(({ name }) => `${hash}${name}`))),
+      pieces.flatMap(({ visitors }) =>
+        visitors.flatMap(({ hash, registers }) => registers.map(({ name }) => `${hash}${name}`)),
+      ),
     ).toEqual([...part.visitors.flatMap(({ hash, registers }) => registers.map(({ name }) => `${hash}${name}`))])
     expect(pieces.flatMap(({ events }) => events)).toEqual(part.events)
     expect(pieces.map((piece) => [piece.id, piece.lostMs, piece.units.length])).toEqual([
@@ -186,7 +209,12 @@ describe('a moving state in pieces', () => {
 describe('what is kept of an import', () => {
   it('goes once none of its units can be counted', async () => {
     let nowMs = startMs
-    const part = (id: string): MovedState => ({ id, units: [{ account: '', lastMs: nowMs, units: 5 }], visitors: [], events: [] })
+    const part = (id: string): MovedState => ({
+      id,
+      units: [{ account: '', lastMs: nowMs, units: 5 }],
+      visitors: [],
+      events: [],
+    })
     const database = new DatabaseSync(':memory:')
     const ledger = sqlWatched(nodeSqlite(database), settings, { now: () => nowMs })
     const memos = () => database.prepare("SELECT name FROM relay_memo WHERE name LIKE 'moved-in:%' ORDER BY name").all()

@@ -51,10 +51,19 @@ function erasing(backlog: Backlog, more: Partial<Parameters<typeof createErase>[
 }
 
 const kinds: [string, () => { backlog: Backlog; kv?: FakeKv }][] = [
-  ['SQLite', () => ({ backlog: sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), { randomHex, seal: plainSeal }) })],
+  [
+    'SQLite',
+    () => ({ backlog: sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), { randomHex, seal: plainSeal }) }),
+  ],
   [
     'SQLite within tiny limits',
-    () => ({ backlog: sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), { randomHex, seal: plainSeal, limits: tinyLimits }) }),
+    () => ({
+      backlog: sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), {
+        randomHex,
+        seal: plainSeal,
+        limits: tinyLimits,
+      }),
+    }),
   ],
   [
     'KV',
@@ -92,7 +101,12 @@ describe.each(kinds)('erase on %s', (_, make) => {
     for (const letter of [...left, ...removed]) await backlog.bury(letter)
     const { whole, sum, told } = erasing(backlog)
     const calls = await whole()
-    expect([sum(calls, 'entries'), sum(calls, 'deadLetters'), sum(calls, 'mentioned'), sum(calls, 'unreadable')]).toEqual([2, 4, 2, 0])
+    expect([
+      sum(calls, 'entries'),
+      sum(calls, 'deadLetters'),
+      sum(calls, 'mentioned'),
+      sum(calls, 'unreadable'),
+    ]).toEqual([2, 4, 2, 0])
     expect((await allEntries(backlog)).map((item) => 'entry' in item && item.entry)).toEqual(others)
     const kept = (await allDead(backlog)).map((item) => ('dead' in item ? item.dead : item))
     expect(kept).toHaveLength(left.length)
@@ -104,7 +118,9 @@ describe.each(kinds)('erase on %s', (_, make) => {
     const { backlog } = make()
     for (let n = 0; n < 12; n++) await backlog.put(mine())
     for (let n = 0; n < 40; n++)
-      await backlog.bury(n % 4 === 0 ? { ...dead, reason: 'rejected', entry: mine(), atMs: n } : raw('{"customer":"c-43"}', n))
+      await backlog.bury(
+        n % 4 === 0 ? { ...dead, reason: 'rejected', entry: mine(), atMs: n } : raw('{"customer":"c-43"}', n),
+      )
     const { whole, sum, told } = erasing(backlog, { maxOperations: 12 })
     const before = backlog.operations
     const calls = await whole()
@@ -123,7 +139,13 @@ describe.each(kinds)('erase on %s', (_, make) => {
     const other = { thirdPartyId: 'somebody-else' }
     const { erase, told } = erasing(backlog)
     const ownHash = visitorHash.slice(0, 16)
-    for (const cursor of ['', 'x', `dead.${(await hasher.visitor(other)).slice(0, 16)}.`, `entries.${ownHash}`, `both.${ownHash}.`])
+    for (const cursor of [
+      '',
+      'x',
+      `dead.${(await hasher.visitor(other)).slice(0, 16)}.`,
+      `entries.${ownHash}`,
+      `both.${ownHash}.`,
+    ])
       expect(await erase(visitor, cursor)).toBe('unknown_cursor')
     expect(told).toEqual([])
     // One of this visitor leads nowhere else, whatever stands in it.
@@ -157,7 +179,9 @@ describe('erase where letters cannot be read', () => {
     expect(erased).toMatchObject({ entries: 0, deadLetters: 1, mentioned: 0, unreadable: 2, complete: false })
     // Asking on would reach nothing: a person has to do something first.
     expect(erased).not.toHaveProperty('cursor')
-    expect(erased).toMatchObject({ todo: expect.stringMatching(/^2 dead letters cannot be read: set the key .* BACKLOG_KEYS/) })
+    expect(erased).toMatchObject({
+      todo: expect.stringMatching(/^2 dead letters cannot be read: set the key .* BACKLOG_KEYS/),
+    })
     expect((await kv.list({ prefix: 'd1/' })).keys).toHaveLength(3)
   })
 
@@ -182,7 +206,12 @@ describe('erase where letters cannot be read', () => {
     for (let n = 0; n < 10; n++) keys.push(await backlog.bury(raw('{"customer":"c-42"}', n)))
     kv.failGet = (key) => (key === keys[4] ? 'KV GET_BULK failed: 500 Internal Server Error' : undefined)
     const { erase } = erasing(backlog)
-    expect(await erase(visitor)).toMatchObject({ deadLetters: 9, unreadable: 1, complete: false, todo: expect.any(String) })
+    expect(await erase(visitor)).toMatchObject({
+      deadLetters: 9,
+      unreadable: 1,
+      complete: false,
+      todo: expect.any(String),
+    })
   })
 })
 
@@ -198,7 +227,9 @@ describe('erase of very much', () => {
         if (!prefix.startsWith('d1/')) return { list_complete: true, keys: [] }
         const start = Number(cursor ?? 0)
         const keys = names.slice(start, start + limit).map((name) => ({ name, metadata }))
-        return start + limit < names.length ? { list_complete: false, keys, cursor: String(start + limit) } : { list_complete: true, keys }
+        return start + limit < names.length
+          ? { list_complete: false, keys, cursor: String(start + limit) }
+          : { list_complete: true, keys }
       },
     }
     const backlog = kvBacklog(many, { randomHex, seal: plainSeal })
@@ -240,9 +271,20 @@ describe('erase of very much', () => {
 
 describe('finding a visitor', () => {
   const finding = (backlog: Backlog, more: Partial<Parameters<typeof createFind>[0]> = {}) =>
-    createFind({ hasher, ledger: { visitor: async () => [] }, backlog, clock: fakeClock(), maxOperations: 900, ...more })
+    createFind({
+      hasher,
+      ledger: { visitor: async () => [] },
+      backlog,
+      clock: fakeClock(),
+      maxOperations: 900,
+      ...more,
+    })
   const filled = async (entries: number) => {
-    const backlog = sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), { randomHex, seal: plainSeal, limits: tinyLimits })
+    const backlog = sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), {
+      randomHex,
+      seal: plainSeal,
+      limits: tinyLimits,
+    })
     for (let n = 0; n < entries; n++) await backlog.put(mine())
     return backlog
   }

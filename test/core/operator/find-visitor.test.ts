@@ -69,7 +69,10 @@ describe('whereabouts', () => {
   })
 
   it('counts every page, the empty and the unreadable too', async () => {
-    const { asked, where } = find([], [[entry(1, ['tier'])], [], [{ key: 'b1/x', unreadable: 'x' }, entry(2, ['tier'])]])
+    const { asked, where } = find(
+      [],
+      [[entry(1, ['tier'])], [], [{ key: 'b1/x', unreadable: 'x' }, entry(2, ['tier'])]],
+    )
     expect(await where()).toEqual({
       attributes: [{ name: 'tier', waitingAt: [iso(1), iso(2)] }],
       entries: 3,

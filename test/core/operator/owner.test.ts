@@ -28,19 +28,29 @@ describe('an account', () => {
 
   it.each([
     ['its client code', owner('other'), 'its TARGET_CLIENT_CODE is other, here it is acme'],
-    ['its kind of Target', owner('acme', 'http://127.0.0.1:1'), 'TARGET_ORIGIN is no stand-in on loopback, other than there'],
+    [
+      'its kind of Target',
+      owner('acme', 'http://127.0.0.1:1'),
+      'TARGET_ORIGIN is no stand-in on loopback, other than there',
+    ],
     ['its HASH_KEY', owner('acme', undefined, `${key}!`), 'its HASH_KEY is another'],
   ])('is told from others by %s, and what differs is named', async (_, account, why) => {
     const other = await account
     expect(other.mark).not.toBe(own.mark)
-    expect(foreignBy(other.memo, own.memo)).toMatchObject({ name: 'ForeignStore', message: expect.stringContaining(`(${why}): `) })
+    expect(foreignBy(other.memo, own.memo)).toMatchObject({
+      name: 'ForeignStore',
+      message: expect.stringContaining(`(${why}): `),
+    })
     expect(foreignBy(own.memo, own.memo)).toBeUndefined()
     expect(JSON.stringify([own, other])).not.toContain(key)
   })
 
-  it.each(['', 'x', '7', 'null', '{}', '{"client":"acme"}'])('written down as %s is nobody’s that this version knows', (memo) => {
-    expect(foreignBy(memo, own.memo)?.message).toContain('another version')
-  })
+  it.each(['', 'x', '7', 'null', '{}', '{"client":"acme"}'])(
+    'written down as %s is nobody’s that this version knows',
+    (memo) => {
+      expect(foreignBy(memo, own.memo)?.message).toContain('another version')
+    },
+  )
 })
 
 const ring = [ringKey('k1', 1)]
@@ -50,7 +60,8 @@ describe.each([
   ['plain', []],
   ['sealed', ring],
 ])('what waits, %s,', (_, keys) => {
-  const seals = async () => [await createSeal(keys, bytes, own.mark), await createSeal(keys, bytes, (await owner('other')).mark)] as const
+  const seals = async () =>
+    [await createSeal(keys, bytes, own.mark), await createSeal(keys, bytes, (await owner('other')).mark)] as const
   const stores: readonly (readonly [string, () => (seal: Seal) => Backlog])[] = [
     [
       'SQLite',
@@ -72,8 +83,18 @@ describe.each([
     const small = someEntry()
     const large = someEntry({ attributes: [{ name: 'note', value: 'x'.repeat(2_000) }] })
     for (const entry of [small, large]) await mine.put(entry)
-    const dead = await mine.bury({ reason: 'unmappable', source: 'loan', atMs: 1, firstSeenMs: 1, attempts: 0, raw: '{}' })
-    expect((await mine.list()).items).toEqual([expect.objectContaining({ entry: small }), expect.objectContaining({ entry: large })])
+    const dead = await mine.bury({
+      reason: 'unmappable',
+      source: 'loan',
+      atMs: 1,
+      firstSeenMs: 1,
+      attempts: 0,
+      raw: '{}',
+    })
+    expect((await mine.list()).items).toEqual([
+      expect.objectContaining({ entry: small }),
+      expect.objectContaining({ entry: large }),
+    ])
     expect(await mine.readDead(dead)).toMatchObject({ dead: { raw: '{}' } })
     const unreadable = expect.objectContaining({ unreadable: expect.stringContaining('account') })
     expect((await theirs.list()).items).toEqual([unreadable, unreadable])
@@ -119,7 +140,8 @@ describe('stores', () => {
     const theirs = (await owner('other')).memo
     let answer = theirs
     const { ledger, backlog } = stores(async () => answer)
-    const all = (of: object) => Object.entries(of).filter(([name, method]) => typeof method === 'function' && name !== 'rememberFirst')
+    const all = (of: object) =>
+      Object.entries(of).filter(([name, method]) => typeof method === 'function' && name !== 'rememberFirst')
     await expect(ledger.rememberFirst('other', 'x')).rejects.toThrow(ForeignStore)
     for (const [, method] of [...all(ledger), ...all(backlog)]) await expect(method()).rejects.toThrow(ForeignStore)
     answer = own.memo

@@ -6,7 +6,14 @@ import { createRemap, type Reading } from '../../../src/core/operator/remap.ts'
 import { makeStamp } from '../../../src/core/update/stamp.ts'
 import type { Update } from '../../../src/core/update/update.ts'
 
-const letter: DeadLetter = { reason: 'unmappable', source: 'desk', atMs: 20, firstSeenMs: 10, attempts: 0, raw: '{"a":1}' }
+const letter: DeadLetter = {
+  reason: 'unmappable',
+  source: 'desk',
+  atMs: 20,
+  firstSeenMs: 10,
+  attempts: 0,
+  raw: '{"a":1}',
+}
 const update: Update = {
   visitor: { pcId: '1' },
   visitorHash: 'aa',
@@ -19,7 +26,11 @@ function remapOf(
   kept: KeptDead | Unreadable | undefined,
   { reading, receipts = [] }: { reading?: Reading; receipts?: readonly Receipt[] } = {},
 ) {
-  const seen: { deleted: string[]; mapped: unknown[]; delivered: unknown[] } = { deleted: [], mapped: [], delivered: [] }
+  const seen: { deleted: string[]; mapped: unknown[]; delivered: unknown[] } = {
+    deleted: [],
+    mapped: [],
+    delivered: [],
+  }
   const remap = createRemap({
     backlog: { readDead: async () => kept, delete: async (key) => void seen.deleted.push(key) },
     map: async (given, arrivalMs) => {
@@ -38,7 +49,11 @@ describe('a dead letter that is mapped again', () => {
   it.each<[string, readonly Receipt[], boolean]>([
     ['delivered', [{ status: 'submitted', calls: 1 }], true],
     ['kept', [{ status: 'deferred', reason: 'quota' }], true],
-    ['known, superseded or set aside', [{ status: 'duplicate' }, { status: 'superseded' }, { status: 'rejected' }], true],
+    [
+      'known, superseded or set aside',
+      [{ status: 'duplicate' }, { status: 'superseded' }, { status: 'rejected' }],
+      true,
+    ],
     ['neither delivered nor kept', [{ status: 'unavailable' }], false],
     ['still under way', [{ status: 'in_flight' }], false],
     ['kept but for one', [{ status: 'submitted', calls: 1 }, { status: 'in_flight' }, { status: 'duplicate' }], false],
@@ -64,8 +79,16 @@ describe('a dead letter that is mapped again', () => {
   it.each<[string, KeptDead | Unreadable | undefined, object]>([
     ['is gone', undefined, { status: 'gone' }],
     ['can’t be read', { key: 'd1/k', unreadable: 'x' }, { status: 'unreadable' }],
-    ['was refused by Target, whatever it holds', { key: 'd1/k', dead: { ...letter, reason: 'rejected' } }, { status: 'not_unmappable' }],
-    ['holds no event', { key: 'd1/k', dead: { ...letter, raw: undefined } as unknown as DeadLetter }, { status: 'not_unmappable' }],
+    [
+      'was refused by Target, whatever it holds',
+      { key: 'd1/k', dead: { ...letter, reason: 'rejected' } },
+      { status: 'not_unmappable' },
+    ],
+    [
+      'holds no event',
+      { key: 'd1/k', dead: { ...letter, raw: undefined } as unknown as DeadLetter },
+      { status: 'not_unmappable' },
+    ],
   ])('that %s is left alone', async (_, kept, outcome) => {
     const { remap, seen } = remapOf(kept)
     expect(await remap()).toEqual(outcome)

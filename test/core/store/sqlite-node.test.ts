@@ -34,7 +34,14 @@ function shared(patience?: Parameters<typeof nodeSqlite>[1]) {
   const other = open(path)
   const ledger = watched(sqlLedger(sql, contractSettings, { now: () => 1_790_000_000_000 }))
   const backlog = sqliteBacklog(sql, { randomHex: seededRandom(1).hex, seal: plainSeal })
-  return { sql, ledger, backlog, witness: sqlWitness(sql), hold: () => other.exec('BEGIN IMMEDIATE'), letGo: () => other.exec('ROLLBACK') }
+  return {
+    sql,
+    ledger,
+    backlog,
+    witness: sqlWitness(sql),
+    hold: () => other.exec('BEGIN IMMEDIATE'),
+    letGo: () => other.exec('ROLLBACK'),
+  }
 }
 
 const admission = (serial: number) => ({
@@ -63,7 +70,9 @@ describe('a file that another process holds', () => {
     const done = await Promise.all(asked)
     clearInterval(ticking)
     expect(ticks).toBeGreaterThanOrEqual(150)
-    expect(done.slice(0, 20)).toEqual(Array.from({ length: 20 }, () => [expect.objectContaining({ verdicts: ['send'] })]))
+    expect(done.slice(0, 20)).toEqual(
+      Array.from({ length: 20 }, () => [expect.objectContaining({ verdicts: ['send'] })]),
+    )
     expect((await backlog.list()).items).toHaveLength(20)
     expect((await ledger.usage()).used).toBe(20)
   }, 30_000)
@@ -92,7 +101,8 @@ describe('a file that another process holds', () => {
     hold()
     const refused = Promise.allSettled(Array.from({ length: 3 }, () => backlog.put(someEntry())))
     await clock.advance(patienceMs + 100)
-    for (const one of await refused) expect(one).toMatchObject({ status: 'rejected', reason: { message: 'database is locked' } })
+    for (const one of await refused)
+      expect(one).toMatchObject({ status: 'rejected', reason: { message: 'database is locked' } })
     letGo()
     expect((await backlog.list()).items).toEqual([])
     await backlog.put(someEntry())

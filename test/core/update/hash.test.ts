@@ -6,7 +6,8 @@ import { createHasher, hashKeyName } from '../../../src/core/update/hash.ts'
 
 const key = 'a-hash-key-of-32-bytes-for-tests-only'
 const hasher = await createHasher(key)
-const hmac = (parts: readonly string[]) => createHmac('sha256', key).update(JSON.stringify(parts)).digest('hex').slice(0, 32)
+const hmac = (parts: readonly string[]) =>
+  createHmac('sha256', key).update(JSON.stringify(parts)).digest('hex').slice(0, 32)
 
 describe('hashes', () => {
   it('are what they always were: what lies in a backlog or a ledger is found again', async () => {

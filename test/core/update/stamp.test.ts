@@ -1,7 +1,15 @@
 /** Stamps sort as the updates' places in time do. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { eventTime, futureToleranceMs, isStamp, makeStamp, maxPlaces, stampArrivalMs, stampTimeMs } from '../../../src/core/update/stamp.ts'
+import {
+  eventTime,
+  futureToleranceMs,
+  isStamp,
+  makeStamp,
+  maxPlaces,
+  stampArrivalMs,
+  stampTimeMs,
+} from '../../../src/core/update/stamp.ts'
 
 const ms = fc.integer({ min: 0, max: 9_999_999_999_999 })
 const id = fc.stringMatching(/^[0-9a-f]{32}$/)
@@ -26,7 +34,12 @@ describe('stamps', () => {
     fc.assert(
       fc.property(ms, ms, place, id, (time, arrival, at, name) => {
         const stamp = makeStamp(time, arrival, name, at)
-        expect([stampTimeMs(stamp), stampArrivalMs(stamp), isStamp(stamp), stamp.length]).toEqual([time, arrival, true, 43])
+        expect([stampTimeMs(stamp), stampArrivalMs(stamp), isStamp(stamp), stamp.length]).toEqual([
+          time,
+          arrival,
+          true,
+          43,
+        ])
       }),
     )
   })
@@ -78,7 +91,11 @@ describe('the time that an update is ordered by', () => {
     ['its own, as old as the retention', arrivalMs - retentionMs, { ok: true, timeMs: arrivalMs - retentionMs }],
     ['none, beyond the retention', arrivalMs - retentionMs - 1, { ok: false, error: 'too_old' }],
     ['arrival, for a clock that is ahead', arrivalMs + 1, { ok: true, timeMs: arrivalMs }],
-    ['arrival, for a clock that is as far ahead as is borne', arrivalMs + futureToleranceMs, { ok: true, timeMs: arrivalMs }],
+    [
+      'arrival, for a clock that is as far ahead as is borne',
+      arrivalMs + futureToleranceMs,
+      { ok: true, timeMs: arrivalMs },
+    ],
     ['none, further ahead', arrivalMs + futureToleranceMs + 1, { ok: false, error: 'in_future' }],
   ])('%s', (_, claimedMs, time) => {
     expect(eventTime(claimedMs, arrivalMs, retentionMs)).toEqual(time)

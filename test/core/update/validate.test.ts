@@ -59,13 +59,19 @@ describe('attributes as Target takes them (DESIGN §8)', () => {
     expect(flattenAttributes({ good: 'x', a: null, b: { c: {} }, ['d'.repeat(200)]: 'x', '\ud800': 'x' })).toEqual({
       ok: false,
       problems: [
-        { path: 'attributes.a', message: 'is null: Target cannot clear an attribute; send a value of your own that means "none"' },
+        {
+          path: 'attributes.a',
+          message: 'is null: Target cannot clear an attribute; send a value of your own that means "none"',
+        },
         { path: 'attributes.b.c', message: 'is an empty object' },
         { path: `attributes.${'d'.repeat(128)}`, message: 'a name has 1 to 128 characters' },
         { path: 'attributes.\ufffd', message: 'a name is well-formed text without control characters' },
       ],
     })
-    expect(flattenAttributes({})).toEqual({ ok: false, problems: [{ path: 'attributes', message: 'must have at least one attribute' }] })
+    expect(flattenAttributes({})).toEqual({
+      ok: false,
+      problems: [{ path: 'attributes', message: 'must have at least one attribute' }],
+    })
     expect(flattenAttributes({ a: null })).toMatchObject({ problems: [{ path: 'attributes.a' }] })
     expect(flattenAttributes([])).toEqual({
       ok: false,
@@ -112,7 +118,9 @@ describe('attributes as Target takes them (DESIGN §8)', () => {
   ])('has no text for %s', (_, value) => {
     expect(flattenAttributes({ a: value })).toEqual({
       ok: false,
-      problems: [{ path: 'attributes.a', message: 'must be a string, a number, a boolean, a date, an object or an array' }],
+      problems: [
+        { path: 'attributes.a', message: 'must be a string, a number, a boolean, a date, an object or an array' },
+      ],
     })
   })
 
@@ -248,7 +256,8 @@ describe('ids that are none: what JavaScript writes for a value that is missing'
 
   it('an event id has 1 to 256 characters of well-formed text', () => {
     expect(eventIdProblem('x'.repeat(256))).toBeUndefined()
-    for (const id of ['', 'x'.repeat(257), '\ud800']) expect(eventIdProblem(id)).toBe('must have 1 to 256 characters of well-formed text')
+    for (const id of ['', 'x'.repeat(257), '\ud800'])
+      expect(eventIdProblem(id)).toBe('must have 1 to 256 characters of well-formed text')
   })
 
   it('an operator may still ask for, and erase, what an older version took under one', () => {

@@ -46,7 +46,10 @@ describe('what Target’s answer means (DESIGN §7)', () => {
 
   it('takes Target’s message, shortened and without control characters', () => {
     expect(
-      readAnswer({ status: 200, body: envelope('false', `bad\nthing ${'x'.repeat(500)}`) }, { strict: true, nowMs, retentionMs }),
+      readAnswer(
+        { status: 200, body: envelope('false', `bad\nthing ${'x'.repeat(500)}`) },
+        { strict: true, nowMs, retentionMs },
+      ),
     ).toEqual({
       kind: 'refused',
       own: true,
@@ -82,7 +85,12 @@ it.each([
   ['our clock where it gives no Date that can be read', 'yesterday', 30_000],
   ['our clock where it gives none', undefined, 30_000],
 ])('a Retry-After that is a date is held against %s', (_, date, retryAfterMs) => {
-  const answer = { status: 503, body: '', retryAfter: 'Fri, 27 Nov 2026 10:01:30 GMT', ...(date === undefined ? {} : { date }) }
+  const answer = {
+    status: 503,
+    body: '',
+    retryAfter: 'Fri, 27 Nov 2026 10:01:30 GMT',
+    ...(date === undefined ? {} : { date }),
+  }
   const context = { strict: true, nowMs: Date.parse('2026-11-27T10:01:00Z'), retentionMs }
   expect(readAnswer(answer, context)).toStrictEqual({ kind: 'unavailable', status: 503, retryAfterMs })
 })

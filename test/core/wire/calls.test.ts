@@ -50,11 +50,14 @@ const visitors: fc.Arbitrary<Visitor> = fc.oneof(
   wellFormed.filter((id) => id.length > 0).map((thirdPartyId) => ({ thirdPartyId })),
   fc.constantFrom('1368007744041-575948.01_00', 'abc').map((pcId) => ({ pcId })),
 )
-const attributeLists = fc.uniqueArray(fc.record({ name: wellFormed.filter((name) => name.length > 0), value: wellFormed }), {
-  selector: ({ name }) => name,
-  minLength: 1,
-  maxLength: 20,
-})
+const attributeLists = fc.uniqueArray(
+  fc.record({ name: wellFormed.filter((name) => name.length > 0), value: wellFormed }),
+  {
+    selector: ({ name }) => name,
+    minLength: 1,
+    maxLength: 20,
+  },
+)
 const methods = fc.constantFrom<Wire['method']>('post', 'get', 'auto')
 
 describe('what Target decodes is what was given (G6)', () => {
@@ -79,7 +82,9 @@ describe('what Target decodes is what was given (G6)', () => {
         for (const call of calls(visitor, attributes, method)) {
           const decoded = decode(formOf(call))
           const ids = [...decoded].filter(([name]) => !name.startsWith('profile.'))
-          expect(ids).toEqual(Object.entries(visitor).map(([kind, id]) => [kind === 'pcId' ? 'mboxPC' : 'mbox3rdPartyId', id]))
+          expect(ids).toEqual(
+            Object.entries(visitor).map(([kind, id]) => [kind === 'pcId' ? 'mboxPC' : 'mbox3rdPartyId', id]),
+          )
           expect(decoded.size).toBe(call.names.length + 1)
           for (const name of call.names) {
             expect(seen.has(name)).toBe(false)
@@ -106,7 +111,10 @@ describe('what Target decodes is what was given (G6)', () => {
 
 describe('calls fit (G5)', () => {
   const sized = fc.uniqueArray(
-    fc.record({ name: fc.stringMatching(/^[a-z]{1,20}$/), value: fc.integer({ min: 0, max: 7_800 }).map((size) => 'v'.repeat(size)) }),
+    fc.record({
+      name: fc.stringMatching(/^[a-z]{1,20}$/),
+      value: fc.integer({ min: 0, max: 7_800 }).map((size) => 'v'.repeat(size)),
+    }),
     {
       selector: ({ name }) => name,
       minLength: 1,
@@ -161,7 +169,9 @@ describe('calls fit (G5)', () => {
     const small = { name: 'a', value: 'x' }
     expect(calls({ thirdPartyId: 'x' }, [small], 'auto')).toMatchObject([{ method: 'GET', units: 2 }])
     const big = { name: 'b', value: 'x'.repeat(8_000) }
-    expect(calls({ thirdPartyId: 'x' }, [small, big], 'auto')).toMatchObject([{ method: 'POST', units: 1, names: ['a', 'b'] }])
+    expect(calls({ thirdPartyId: 'x' }, [small, big], 'auto')).toMatchObject([
+      { method: 'POST', units: 1, names: ['a', 'b'] },
+    ])
   })
 
   it('auto goes by POST rather than by several GETs', () => {
@@ -200,8 +210,13 @@ describe('calls fit (G5)', () => {
   })
 
   it('a client code can’t leave its place in the path', () => {
-    const encoded = encodeCalls({ thirdPartyId: 'x' }, [{ name: 'a', value: 'x' }], { ...wire('post'), clientCode: 'a/../b?c#d' })
-    expect(encoded).toMatchObject({ calls: [{ url: 'https://demo.tt.omtrdc.net/m2/a%2F..%2Fb%3Fc%23d/profile/update' }] })
+    const encoded = encodeCalls({ thirdPartyId: 'x' }, [{ name: 'a', value: 'x' }], {
+      ...wire('post'),
+      clientCode: 'a/../b?c#d',
+    })
+    expect(encoded).toMatchObject({
+      calls: [{ url: 'https://demo.tt.omtrdc.net/m2/a%2F..%2Fb%3Fc%23d/profile/update' }],
+    })
   })
 
   it('percent-encodes in capitals, as RFC 3986 has it', () => {
@@ -212,6 +227,8 @@ describe('calls fit (G5)', () => {
 
   it('counts what a value becomes on the wire, not its characters', () => {
     const attributes = ['a', 'b'].map((name) => ({ name, value: '😀'.repeat(2_500) }))
-    expect(calls({ thirdPartyId: 'x' }, attributes, 'post').map(({ names }) => names)).toEqual([['a', 'b']].flatMap(() => [['a'], ['b']]))
+    expect(calls({ thirdPartyId: 'x' }, attributes, 'post').map(({ names }) => names)).toEqual(
+      [['a', 'b']].flatMap(() => [['a'], ['b']]),
+    )
   })
 })

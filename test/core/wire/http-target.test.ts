@@ -26,11 +26,16 @@ describe('a fetch that fails', () => {
       why: 'limit',
     })
     const wrapped = new TypeError('fetch failed', { cause: new Error(message) })
-    expect(await targetOf(() => Promise.reject(wrapped)).send(call, Number.POSITIVE_INFINITY)).toEqual({ kind: 'unsent', why: 'limit' })
+    expect(await targetOf(() => Promise.reject(wrapped)).send(call, Number.POSITIVE_INFINITY)).toEqual({
+      kind: 'unsent',
+      why: 'limit',
+    })
   })
 
   it('for any other reason may have got there', async () => {
-    expect(await targetOf(() => Promise.reject(new TypeError('fetch failed'))).send(call, Number.POSITIVE_INFINITY)).toEqual({
+    expect(
+      await targetOf(() => Promise.reject(new TypeError('fetch failed'))).send(call, Number.POSITIVE_INFINITY),
+    ).toEqual({
       kind: 'unanswered',
       why: 'network',
     })
@@ -57,6 +62,8 @@ it('an answer without end is read to its beginning, and let go', async () => {
       cancelled = true
     },
   })
-  expect(await targetOf(async () => new Response(body)).send(call, Number.POSITIVE_INFINITY)).toEqual({ kind: 'delivered' })
+  expect(await targetOf(async () => new Response(body)).send(call, Number.POSITIVE_INFINITY)).toEqual({
+    kind: 'delivered',
+  })
   expect([cancelled, given <= 8_192]).toEqual([true, true])
 })

@@ -8,14 +8,21 @@ const url = 'https://demo.tt.omtrdc.net/m2/demo/profile/update'
 const post: Call = { method: 'POST', url, body: 'mbox3rdPartyId=1&profile.a=b', bytes: 28, names: ['a'], units: 1 }
 const yes = '<response><success>true</success></response>'
 
-function targetWith(answer: (init: RequestInit) => Response | Promise<Response>, more: Partial<HttpTargetOptions> = {}) {
+function targetWith(
+  answer: (init: RequestInit) => Response | Promise<Response>,
+  more: Partial<HttpTargetOptions> = {},
+) {
   const clock = fakeClock()
   const requests: { url: string; init: RequestInit }[] = []
   const fetch: typeof globalThis.fetch = async (input, init = {}) => {
     requests.push({ url: String(input), init })
     return answer(init)
   }
-  return { clock, requests, target: httpTarget({ timeoutMs: 1_000, strict: true, fetch, clock, retentionMs: 86_400_000, ...more }) }
+  return {
+    clock,
+    requests,
+    target: httpTarget({ timeoutMs: 1_000, strict: true, fetch, clock, retentionMs: 86_400_000, ...more }),
+  }
 }
 
 describe('a call', () => {
@@ -36,11 +43,17 @@ describe('a call', () => {
       Number.POSITIVE_INFINITY,
     )
     const headers = new Headers(requests[0]?.init.headers)
-    expect([headers.has('authorization'), headers.has('content-type'), requests[0]?.init.body]).toEqual([false, false, undefined])
+    expect([headers.has('authorization'), headers.has('content-type'), requests[0]?.init.body]).toEqual([
+      false,
+      false,
+      undefined,
+    ])
   })
 
   it('that is answered elsewhere is not made there', async () => {
-    const { requests, target } = targetWith(() => new Response(null, { status: 302, headers: { location: 'https://elsewhere.example' } }))
+    const { requests, target } = targetWith(
+      () => new Response(null, { status: 302, headers: { location: 'https://elsewhere.example' } }),
+    )
     expect(await target.send(post, Number.POSITIVE_INFINITY)).toEqual({ kind: 'misconfigured', status: 302 })
     expect(requests).toHaveLength(1)
   })

@@ -37,7 +37,12 @@ async function token({ kid = 'one', alg = 'RS256', claims = {}, header = {} }: T
 }
 
 async function issuerOf(kids: readonly (keyof typeof pairs)[], options: Partial<JwtOptions> = {}) {
-  const state = { keys: await Promise.all(kids.map((kid) => published(kid))), asked: 0, status: 200, body: undefined as string | undefined }
+  const state = {
+    keys: await Promise.all(kids.map((kid) => published(kid))),
+    asked: 0,
+    status: 200,
+    body: undefined as string | undefined,
+  }
   const scheme = jwt({
     issuer,
     audience,
@@ -65,7 +70,10 @@ async function issuerOf(kids: readonly (keyof typeof pairs)[], options: Partial<
 
 describe('a token that is good', () => {
   it('proves, in each algorithm of the list', async () => {
-    const { verify } = await issuerOf(['one', 'ec', 'ed'], { algorithms: ['RS256', 'ES256', 'EdDSA'], subject: 'loan-desk' })
+    const { verify } = await issuerOf(['one', 'ec', 'ed'], {
+      algorithms: ['RS256', 'ES256', 'EdDSA'],
+      subject: 'loan-desk',
+    })
     expect(await verify(`Bearer ${await token()}`)).toBe(true)
     expect(await verify(`bearer ${await token({ kid: 'ec', alg: 'ES256' })}`)).toBe(true)
     expect(await verify(`Bearer ${await token({ kid: 'ed', alg: 'EdDSA' })}`)).toBe(true)
@@ -111,7 +119,11 @@ describe('a token that is not', () => {
         return `${header}.${base64url({ iss: issuer, aud: audience, exp: seconds + 300, sub: 'loan-desk', admin: true })}.${signature}`
       },
     ],
-    ['unsigned', () => `${base64url({ alg: 'none', kid: 'one' })}.${base64url({ iss: issuer, aud: audience, exp: seconds + 300 })}.`],
+    [
+      'unsigned',
+      () =>
+        `${base64url({ alg: 'none', kid: 'one' })}.${base64url({ iss: issuer, aud: audience, exp: seconds + 300 })}.`,
+    ],
     [
       // The public key as an HMAC secret: the oldest trick.
       'of a symmetric algorithm',
@@ -130,7 +142,10 @@ describe('a token that is not', () => {
       },
     ],
     ['with a header that must be understood', () => token({ header: { crit: ['b64'], b64: true } })],
-    ['with an address of keys of its own', () => token({ kid: 'two', header: { jku: 'https://evil.example/jwks.json' } })],
+    [
+      'with an address of keys of its own',
+      () => token({ kid: 'two', header: { jku: 'https://evil.example/jwks.json' } }),
+    ],
   ])('proves nothing: %s', async (_, make) => {
     const { verify } = await issuerOf(['one', 'ed'], { subject: 'loan-desk' })
     const made = await make()
@@ -170,22 +185,26 @@ describe('keys', () => {
     ['answers something else', (state) => (state.body = '<html>')],
     ['answers no keys', (state) => (state.body = '{}')],
     ['answers far too much', (state) => (state.body = JSON.stringify({ keys: [], x: 'x'.repeat(300_000) }))],
-  ])('an address that %s proves nobody and calls nobody a stranger; known keys are used on for an hour', async (_, breakIt) => {
-    const fresh = await issuerOf(['one'])
-    breakIt(fresh.state)
-    expect(await fresh.verify(`Bearer ${await token()}`)).toBe('unavailable')
-    const { state, verify } = await issuerOf(['one'])
-    const of = async (atMs: number) => verify(`Bearer ${await token({ claims: { exp: 9_999_999_999 } })}`, atMs)
-    expect(await of(startMs)).toBe(true)
-    breakIt(state)
-    expect(await of(startMs + 3_600_000)).toBe(true)
-    expect(await of(startMs + 3_600_001)).toBe('unavailable')
-  })
+  ])(
+    'an address that %s proves nobody and calls nobody a stranger; known keys are used on for an hour',
+    async (_, breakIt) => {
+      const fresh = await issuerOf(['one'])
+      breakIt(fresh.state)
+      expect(await fresh.verify(`Bearer ${await token()}`)).toBe('unavailable')
+      const { state, verify } = await issuerOf(['one'])
+      const of = async (atMs: number) => verify(`Bearer ${await token({ claims: { exp: 9_999_999_999 } })}`, atMs)
+      expect(await of(startMs)).toBe(true)
+      breakIt(state)
+      expect(await of(startMs + 3_600_000)).toBe(true)
+      expect(await of(startMs + 3_600_001)).toBe('unavailable')
+    },
+  )
 
   it('of an address that is down are asked for every few seconds, not at each request', async () => {
     const { state, verify } = await issuerOf(['one'])
     state.status = 0
-    for (let count = 0; count < 20; count++) expect(await verify(`Bearer ${await token()}`, startMs + count)).toBe('unavailable')
+    for (let count = 0; count < 20; count++)
+      expect(await verify(`Bearer ${await token()}`, startMs + count)).toBe('unavailable')
     expect(state.asked).toBe(1)
     state.status = 200
     expect(await verify(`Bearer ${await token()}`, startMs + 5_001)).toBe(true)

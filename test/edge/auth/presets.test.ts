@@ -20,7 +20,8 @@ function verify(
     .then(plain)
 }
 
-const change = (text: string, at: number): string => text.slice(0, at) + (text[at] === '1' ? '2' : '1') + text.slice(at + 1)
+const change = (text: string, at: number): string =>
+  text.slice(0, at) + (text[at] === '1' ? '2' : '1') + text.slice(at + 1)
 
 /** The signature's own text in its header, and where it stands. */
 function signatureIn({ preset }: Sender, headers: Signed['headers']): { header: string; start: number; end: number } {
@@ -36,7 +37,10 @@ function signatureIn({ preset }: Sender, headers: Signed['headers']): { header: 
 }
 
 /** Digits of the timestamp in their header, where there is one. */
-function timestampIn({ preset }: Sender, headers: Signed['headers']): { header: string; start: number; end: number } | undefined {
+function timestampIn(
+  { preset }: Sender,
+  headers: Signed['headers'],
+): { header: string; start: number; end: number } | undefined {
   const timestamp = preset.descriptors[0]?.timestamp
   if (timestamp === undefined) return undefined
   const header = headerOf(timestamp)
@@ -92,7 +96,8 @@ describe.each(Object.entries(senders))('%s', (_, sender) => {
   it('refuses a copy once the tolerance has passed, where there is a timestamp', async () => {
     const nowMs = Date.now()
     const timed = timestampIn(sender, (await signed(nowMs)).headers) !== undefined
-    for (const awayMs of [-302_000, 302_000]) expect(await verify(sender, await signed(nowMs + awayMs), [secret], nowMs)).toBe(!timed)
+    for (const awayMs of [-302_000, 302_000])
+      expect(await verify(sender, await signed(nowMs + awayMs), [secret], nowMs)).toBe(!timed)
     if (sender.vendorSeesTime === true) expect(await sender.vendor?.(await signed(nowMs - 302_000), secret)).toBe(false)
   })
 })
@@ -127,7 +132,10 @@ describe('published vectors', () => {
       nowMs: 0,
       url: 'https://mycompany.com/myapp.php?foo=1&bar=2',
       body: 'CallSid=CA1234567890ABCDE&Caller=%2B12349013030&Digits=1234&From=%2B12349013030&To=%2B18005551212',
-      headers: { 'content-type': 'application/x-www-form-urlencoded', 'x-twilio-signature': '0/KCTR6DLpKmkAf8muzZqo1nDgQ=' },
+      headers: {
+        'content-type': 'application/x-www-form-urlencoded',
+        'x-twilio-signature': '0/KCTR6DLpKmkAf8muzZqo1nDgQ=',
+      },
     },
     {
       // https://github.com/standard-webhooks/standard-webhooks, the libraries' own tests
@@ -194,7 +202,9 @@ describe('zendesk', () => {
       nowMs: 1_531_420_618_000,
     }
     expect(await published.verify(request)).toBe(true)
-    expect(await published.verify({ ...request, body: encodeUtf8('{"event_type": "foo.bar","data": {"key": "valuf"}}') })).toBe('mismatch')
+    expect(
+      await published.verify({ ...request, body: encodeUtf8('{"event_type": "foo.bar","data": {"key": "valuf"}}') }),
+    ).toBe('mismatch')
     expect(await published.verify({ ...request, nowMs: request.nowMs + 301_000 })).toBe('stale')
   })
 })
@@ -211,7 +221,9 @@ describe('box', () => {
     const both = { ...rest, headers: { ...first, 'box-signature-secondary': second['box-signature-primary'] ?? '' } }
     expect(await verify(box, both, [secondary], nowMs)).toBe(true)
     expect(await verify(box, both, [primary], nowMs)).toBe(true)
-    expect(await BoxWebhooks.validateMessage(plainBody, both.headers, 'neither', { secondaryKey: secondary })).toBe(true)
+    expect(await BoxWebhooks.validateMessage(plainBody, both.headers, 'neither', { secondaryKey: secondary })).toBe(
+      true,
+    )
     expect(
       await verify(
         box,
@@ -297,12 +309,18 @@ describe('fuzz', () => {
       const timestamp = timestampIn(sender, request.headers)
       const withHeader = (part: { header: string; start: number; end: number }, of: string) => ({
         ...request,
-        headers: { ...request.headers, [part.header]: changed(request.headers[part.header] ?? '', part.start, part.end, of) },
+        headers: {
+          ...request.headers,
+          [part.header]: changed(request.headers[part.header] ?? '', part.start, part.end, of),
+        },
       })
       switch (pick(6)) {
         case 0:
           // In a form, other texts may mean the same: letters only.
-          mutated = { ...request, body: isForm ? change(request.body, 8 + pick(3)) : changed(request.body, 0, request.body.length) }
+          mutated = {
+            ...request,
+            body: isForm ? change(request.body, 8 + pick(3)) : changed(request.body, 0, request.body.length),
+          }
           break
         case 1:
           // No white space and no separator: what is between items means nothing. Of hex, either case means the same.
@@ -332,13 +350,18 @@ describe('fuzz', () => {
           const cut = request.headers[signature.header] ?? ''
           mutated = {
             ...request,
-            headers: { ...request.headers, [signature.header]: cut.slice(0, signature.start + pick(signature.end - signature.start)) },
+            headers: {
+              ...request.headers,
+              [signature.header]: cut.slice(0, signature.start + pick(signature.end - signature.start)),
+            },
           }
         }
       }
       const proven = await verify(sender, mutated, [secret], atMs).catch((error: unknown) => `threw ${String(error)}`)
       if (proven !== false)
-        accepted.push(`${name} (seed ${seed}, ${count}): ${String(proven)} ${JSON.stringify({ mutated, secret, atMs })}`)
+        accepted.push(
+          `${name} (seed ${seed}, ${count}): ${String(proven)} ${JSON.stringify({ mutated, secret, atMs })}`,
+        )
     }
     expect(accepted.slice(0, 3)).toEqual([])
   })

@@ -71,7 +71,8 @@ const word = (name: string) => two((n) => `${name}-${random(`${name} ${n}`).toSt
 const p256 = [1, 2].map(() => generateKeyPairSync('ec', { namedCurve: 'P-256' }))
 const ed25519 = [1, 2].map(() => generateKeyPairSync('ed25519'))
 const spki = ({ publicKey }: (typeof p256)[number]) => publicKey.export({ type: 'spki', format: 'der' })
-const edRaw = ({ publicKey }: (typeof ed25519)[number]) => publicKey.export({ type: 'spki', format: 'der' }).subarray(-32)
+const edRaw = ({ publicKey }: (typeof ed25519)[number]) =>
+  publicKey.export({ type: 'spki', format: 'der' }).subarray(-32)
 const ofKey = <T>(pairs: readonly T[], texts: readonly string[], secret: string): T => pairs[texts.indexOf(secret)] as T
 
 const sendgridKeys = p256.map((pair) => spki(pair).toString('base64')) as [string, string]
@@ -169,7 +170,8 @@ export const senders: Readonly<Record<string, Sender>> = {
       body,
       headers: { ...json, 'x-github-delivery': 'd-1', 'x-hub-signature-256': await signGithub(secret, body) },
     }),
-    vendor: ({ headers, body }, secret) => quiet(() => verifyGithub(secret, body, headers['x-hub-signature-256'] ?? '')),
+    vendor: ({ headers, body }, secret) =>
+      quiet(() => verifyGithub(secret, body, headers['x-hub-signature-256'] ?? '')),
   },
   shopify: {
     preset: presets.shopify,
@@ -250,20 +252,34 @@ export const senders: Readonly<Record<string, Sender>> = {
       body,
       headers: {
         'content-type': 'application/x-www-form-urlencoded',
-        'x-twilio-signature': twilio.getExpectedTwilioSignature(secret, hookUrl, Object.fromEntries(new URLSearchParams(body))),
+        'x-twilio-signature': twilio.getExpectedTwilioSignature(
+          secret,
+          hookUrl,
+          Object.fromEntries(new URLSearchParams(body)),
+        ),
       },
     }),
     vendor: ({ url, headers, body }, secret) =>
-      twilio.validateRequest(secret, headers['x-twilio-signature'] ?? '', url, Object.fromEntries(new URLSearchParams(body))),
+      twilio.validateRequest(
+        secret,
+        headers['x-twilio-signature'] ?? '',
+        url,
+        Object.fromEntries(new URLSearchParams(body)),
+      ),
   },
   'twilio with JSON': {
     preset: presets.twilio,
     secrets: word('twilio'),
     sign: (body, _nowMs, secret) => {
       const url = `${hookUrl}?bodySHA256=${createHash('sha256').update(body).digest('hex')}`
-      return { url, body, headers: { ...json, 'x-twilio-signature': twilio.getExpectedTwilioSignature(secret, url, {}) } }
+      return {
+        url,
+        body,
+        headers: { ...json, 'x-twilio-signature': twilio.getExpectedTwilioSignature(secret, url, {}) },
+      }
     },
-    vendor: ({ url, headers, body }, secret) => twilio.validateRequestWithBody(secret, headers['x-twilio-signature'] ?? '', url, body),
+    vendor: ({ url, headers, body }, secret) =>
+      twilio.validateRequestWithBody(secret, headers['x-twilio-signature'] ?? '', url, body),
   },
   square: {
     preset: presets.square,
@@ -391,7 +407,10 @@ export const senders: Readonly<Record<string, Sender>> = {
     sign: (body, nowMs, secret) => ({
       url: hookUrl,
       body,
-      headers: { ...json, 'mux-signature': `t=${seconds(nowMs)},v1=${hmac('sha256', secret, `${seconds(nowMs)}.${body}`, 'hex')}` },
+      headers: {
+        ...json,
+        'mux-signature': `t=${seconds(nowMs)},v1=${hmac('sha256', secret, `${seconds(nowMs)}.${body}`, 'hex')}`,
+      },
     }),
     vendor: ({ headers, body }, secret) =>
       quiet(async () => {
@@ -413,7 +432,11 @@ export const senders: Readonly<Record<string, Sender>> = {
     }),
     vendor: ({ headers, body }, secret) =>
       quiet(() =>
-        new Paddle('key', { environment: Environment.sandbox }).webhooks.isSignatureValid(body, secret, headers['paddle-signature'] ?? ''),
+        new Paddle('key', { environment: Environment.sandbox }).webhooks.isSignatureValid(
+          body,
+          secret,
+          headers['paddle-signature'] ?? '',
+        ),
       ),
     vendorSeesTime: true,
   },
@@ -435,7 +458,8 @@ export const senders: Readonly<Record<string, Sender>> = {
       body,
       headers: { ...json, 'x-razorpay-signature': hmac('sha256', secret, body, 'hex') },
     }),
-    vendor: ({ headers, body }, secret) => Razorpay.validateWebhookSignature(body, headers['x-razorpay-signature'] ?? '', secret),
+    vendor: ({ headers, body }, secret) =>
+      Razorpay.validateWebhookSignature(body, headers['x-razorpay-signature'] ?? '', secret),
   },
   sanity: {
     preset: presets.sanity,
@@ -445,7 +469,8 @@ export const senders: Readonly<Record<string, Sender>> = {
       body,
       headers: { ...json, 'sanity-webhook-signature': await encodeSignatureHeader(body, nowMs, secret) },
     }),
-    vendor: ({ headers, body }, secret) => quiet(() => isValidSignature(body, headers['sanity-webhook-signature'] ?? '', secret)),
+    vendor: ({ headers, body }, secret) =>
+      quiet(() => isValidSignature(body, headers['sanity-webhook-signature'] ?? '', secret)),
   },
   workos: {
     preset: presets.workos,
@@ -474,9 +499,11 @@ export const senders: Readonly<Record<string, Sender>> = {
       headers: {
         ...json,
         'x-signature-timestamp': seconds(nowMs),
-        'x-signature-ed25519': nodeSign(null, Buffer.from(seconds(nowMs) + body), ofKey(ed25519, discordKeys, secret).privateKey).toString(
-          'hex',
-        ),
+        'x-signature-ed25519': nodeSign(
+          null,
+          Buffer.from(seconds(nowMs) + body),
+          ofKey(ed25519, discordKeys, secret).privateKey,
+        ).toString('hex'),
       },
     }),
     vendor: ({ headers, body }, secret) =>
@@ -490,7 +517,8 @@ export const senders: Readonly<Record<string, Sender>> = {
       body,
       headers: { ...json, hmacsignature: new AdyenValidator().calculateHmac(body, secret), protocol: 'HmacSHA256' },
     }),
-    vendor: ({ headers, body }, secret) => new AdyenValidator().validateHMACSignature(secret, headers['hmacsignature'] ?? '', body),
+    vendor: ({ headers, body }, secret) =>
+      new AdyenValidator().validateHMACSignature(secret, headers['hmacsignature'] ?? '', body),
   },
   box: {
     preset: presets.box,
@@ -552,6 +580,10 @@ export const senders: Readonly<Record<string, Sender>> = {
       },
     }),
     vendor: ({ headers, body }, secret) =>
-      new WebflowClient({ accessToken: 'made up' }).webhooks.verifySignature({ headers: { ...headers } as never, body, secret }),
+      new WebflowClient({ accessToken: 'made up' }).webhooks.verifySignature({
+        headers: { ...headers } as never,
+        body,
+        secret,
+      }),
   },
 }

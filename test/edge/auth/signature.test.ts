@@ -1,6 +1,13 @@
 import { createHash, createHmac, generateKeyPairSync, sign as nodeSign } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { decodeBase64, decodeBase64url, decodeHex, derToP1363, encodeHex, encodeUtf8 } from '../../../src/edge/auth/encodings.ts'
+import {
+  decodeBase64,
+  decodeBase64url,
+  decodeHex,
+  derToP1363,
+  encodeHex,
+  encodeUtf8,
+} from '../../../src/edge/auth/encodings.ts'
 import { discord, slack } from '../../../src/edge/auth/presets.ts'
 import { type AuthFailure, anyOf, eitherOf } from '../../../src/edge/auth/scheme.ts'
 import { type SignatureDescriptor, type SignatureOptions, signature } from '../../../src/edge/auth/signature.ts'
@@ -67,12 +74,17 @@ describe('what a scheme says of itself', () => {
   })
 
   it('that it sees time, where a timestamp is signed', () => {
-    expect(signature({ ...base, signed: '{timestamp}{body}', timestamp: { header: 'x-time', unit: 's' } }).seesTime).toBe(true)
+    expect(
+      signature({ ...base, signed: '{timestamp}{body}', timestamp: { header: 'x-time', unit: 's' } }).seesTime,
+    ).toBe(true)
   })
 
   it('how it answers a greeting', async () => {
     const handshake = async (event: unknown, word: string) => ({ event, word })
-    expect(await signature({ ...base, handshake }).handshake?.('hello', 's', new Headers())).toEqual({ event: 'hello', word: 's' })
+    expect(await signature({ ...base, handshake }).handshake?.('hello', 's', new Headers())).toEqual({
+      event: 'hello',
+      word: 's',
+    })
   })
 })
 
@@ -81,7 +93,10 @@ describe('secrets, as a sender writes them', () => {
   const given = { 'x-signature': hmac('body') }
   const written = (more: SignatureDescriptor['secret'], text: string) => {
     const described: Partial<SignatureDescriptor> = more === undefined ? {} : { secret: more }
-    return Promise.all([verify(described, given, { secrets: [text] }), signature({ ...base, ...described }).takesSecret?.(text)])
+    return Promise.all([
+      verify(described, given, { secrets: [text] }),
+      signature({ ...base, ...described }).takesSecret?.(text),
+    ])
   }
   const base64 = bytes.toString('base64')
   it.each<[string, SignatureDescriptor['secret'], string, boolean]>([
@@ -90,8 +105,18 @@ describe('secrets, as a sender writes them', () => {
     ['in hex', { encoding: 'hex' }, bytes.toString('hex'), true],
     ['behind a prefix', { encoding: 'base64', prefix: 'whsec_' }, `whsec_${base64}`, true],
     ['without a prefix that may be left out', { encoding: 'base64', prefix: 'whsec_' }, base64, true],
-    ['behind a prefix that must be there', { encoding: 'base64', prefix: 'whsec_', prefixRequired: true }, `whsec_${base64}`, true],
-    ['without a prefix that must be there', { encoding: 'base64', prefix: 'whsec_', prefixRequired: true }, base64, false],
+    [
+      'behind a prefix that must be there',
+      { encoding: 'base64', prefix: 'whsec_', prefixRequired: true },
+      `whsec_${base64}`,
+      true,
+    ],
+    [
+      'without a prefix that must be there',
+      { encoding: 'base64', prefix: 'whsec_', prefixRequired: true },
+      base64,
+      false,
+    ],
     ['with the prefix behind it', { encoding: 'utf8', prefix: 'x_', prefixRequired: true }, `${secret}x_`, false],
     ['not in base64', { encoding: 'base64' }, secret, false],
     ['in half a byte of hex', { encoding: 'hex' }, 'abc', false],
@@ -120,7 +145,9 @@ describe('algorithms and encodings', () => {
     expect(await verify(more, { 'x-signature': hmac('body', node, encoding) })).toBe(true)
     expect(await verify(more, { 'x-signature': hmac('bodz', node, encoding) })).toBe(false)
     // A MAC of another length, and a part of the right one.
-    expect(await verify(more, { 'x-signature': hmac('body', node === 'sha1' ? 'sha256' : 'sha1', encoding) })).toBe(false)
+    expect(await verify(more, { 'x-signature': hmac('body', node === 'sha1' ? 'sha256' : 'sha1', encoding) })).toBe(
+      false,
+    )
     expect(await verify(more, { 'x-signature': hmac('body', node, encoding).slice(0, -4) })).toBe(false)
   })
 
@@ -136,7 +163,9 @@ describe('algorithms and encodings', () => {
       const signed = nodeSign('sha256', Buffer.from('body'), privateKey).toString('base64')
       expect(await verify(more, { 'x-signature': signed }, { secrets: [key] })).toBe(true)
     }
-    const raw = nodeSign('sha256', Buffer.from('body'), { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64')
+    const raw = nodeSign('sha256', Buffer.from('body'), { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString(
+      'base64',
+    )
     expect(await verify(more, { 'x-signature': raw }, { secrets: [key] })).toBe(false)
     expect(await verify(more, { 'x-signature': 'MAA=' }, { secrets: [key] })).toBe(false)
     expect(await verify(more, { 'x-signature': 'not base64' }, { secrets: [key] })).toBe(false)
@@ -245,7 +274,14 @@ describe('what is signed', () => {
     const body = Uint8Array.of(0xff, 0x00, 0xfe)
     const given = createHmac('sha256', secret).update(body).digest('hex')
     const scheme = signature(base)
-    const request = { method: 'POST', url, headers: new Headers({ 'x-signature': given }), body, secrets: [secret], nowMs }
+    const request = {
+      method: 'POST',
+      url,
+      headers: new Headers({ 'x-signature': given }),
+      body,
+      secrets: [secret],
+      nowMs,
+    }
     expect(await scheme.verify(request)).toBe(true)
     expect(await scheme.verify({ ...request, body: Uint8Array.of(0xff, 0x00, 0xff) })).toBe('mismatch')
   })
@@ -280,7 +316,12 @@ describe('timestamps are read strictly', () => {
     ['milliseconds', 'ms', String(nowMs), true],
     ['ISO 8601', 'iso', new Date(nowMs).toISOString(), true],
     ['ISO 8601 with an offset', 'iso', new Date(nowMs + 3_600_000).toISOString().replace('Z', '+01:00'), true],
-    ['ISO 8601 with an offset without a colon', 'iso', new Date(nowMs - 5_400_000).toISOString().replace('Z', '-0130'), true],
+    [
+      'ISO 8601 with an offset without a colon',
+      'iso',
+      new Date(nowMs - 5_400_000).toISOString().replace('Z', '-0130'),
+      true,
+    ],
     ['ISO 8601 with an offset of hours', 'iso', new Date(nowMs + 3_600_000).toISOString().replace('Z', '+01'), true],
     ['the tolerance, early', 's', String(seconds - 300), true],
     ['the tolerance, late', 's', String(seconds + 300), true],
@@ -307,7 +348,10 @@ describe('timestamps are read strictly', () => {
   })
 
   it('the tolerance is the source’s to choose', async () => {
-    const more: Partial<SignatureDescriptor> = { signed: '{timestamp}.{body}', timestamp: { header: 'x-time', unit: 's' } }
+    const more: Partial<SignatureDescriptor> = {
+      signed: '{timestamp}.{body}',
+      timestamp: { header: 'x-time', unit: 's' },
+    }
     const text = String(seconds - 3_000)
     const headers = { 'x-time': text, 'x-signature': hmac(`${text}.body`) }
     expect(await verify(more, headers, { options: { toleranceSeconds: 3_000 } })).toBe(true)
@@ -329,7 +373,10 @@ describe('timestamps are read strictly', () => {
 })
 
 describe('why a request proves nothing, for the log', () => {
-  const timed: Partial<SignatureDescriptor> = { signed: '{timestamp}.{body}', timestamp: { header: 'x-time', unit: 's' } }
+  const timed: Partial<SignatureDescriptor> = {
+    signed: '{timestamp}.{body}',
+    timestamp: { header: 'x-time', unit: 's' },
+  }
   const at = String(nowMs / 1_000)
   const good = { 'x-signature': hmac(`${at}.body`), 'x-time': at }
   it.each<[string, Record<string, string>, readonly string[], AuthFailure | true]>([
@@ -357,7 +404,9 @@ describe('why a request proves nothing, for the log', () => {
 })
 
 describe('several signatures and secrets', () => {
-  const more: Partial<SignatureDescriptor> = { signature: { header: 'x-signature', separator: ' ', prefix: 'v1,', encoding: 'base64' } }
+  const more: Partial<SignatureDescriptor> = {
+    signature: { header: 'x-signature', separator: ' ', prefix: 'v1,', encoding: 'base64' },
+  }
   const good = `v1,${hmac('body', 'sha256', 'base64')}`
   const bad = `v1,${hmac('other', 'sha256', 'base64')}`
 

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { apiKey, basic, bearer, isOneOf, laneOfBearer, verifyBasic, verifyBearer } from '../../../src/edge/auth/tokens.ts'
+import {
+  apiKey,
+  basic,
+  bearer,
+  isOneOf,
+  laneOfBearer,
+  verifyBasic,
+  verifyBearer,
+} from '../../../src/edge/auth/tokens.ts'
 
 describe('tokens', () => {
   it.each([

@@ -24,7 +24,9 @@ const vendors = {
   square: {
     scheme: square,
     body: '{"id":"1"}',
-    sign: (url: string) => ({ 'x-square-hmacsha256-signature': createHmac('sha256', secret).update(`${url}{"id":"1"}`).digest('base64') }),
+    sign: (url: string) => ({
+      'x-square-hmacsha256-signature': createHmac('sha256', secret).update(`${url}{"id":"1"}`).digest('base64'),
+    }),
   },
   hubspot: {
     scheme: hubspot,
@@ -42,9 +44,12 @@ const parts = fc.record({
   port: fc.constantFrom('', 'default'),
   slash: fc.boolean(),
   path: fc.array(fc.constantFrom<string>('hooks', 'a', 'B-1', 'x y', 'ü', "it's"), { minLength: 1, maxLength: 3 }),
-  query: fc.array(fc.tuple(fc.constantFrom('a', 'name'), fc.constantFrom('1', 'Zürich', 'x y', "it's", '10:00', 'a/b@c', '(1)!')), {
-    maxLength: 2,
-  }),
+  query: fc.array(
+    fc.tuple(fc.constantFrom('a', 'name'), fc.constantFrom('1', 'Zürich', 'x y', "it's", '10:00', 'a/b@c', '(1)!')),
+    {
+      maxLength: 2,
+    },
+  ),
   escaping: fc.constantFrom('not', 'as URLs are', 'as HubSpot does', 'throughout'),
 })
 type Parts = typeof parts extends fc.Arbitrary<infer T> ? T : never
@@ -52,7 +57,8 @@ type Parts = typeof parts extends fc.Arbitrary<infer T> ? T : never
 const escapings: Readonly<Record<Parts['escaping'], (text: string) => string>> = {
   not: (text) => text,
   'as URLs are': encodeURI,
-  'as HubSpot does': (text) => encodeURIComponent(text).replace(/%(3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)/gi, decodeURIComponent),
+  'as HubSpot does': (text) =>
+    encodeURIComponent(text).replace(/%(3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)/gi, decodeURIComponent),
   throughout: encodeURIComponent,
 }
 

@@ -17,15 +17,23 @@ const inPieces = (bytes: Uint8Array, size: () => number) => {
     },
   })
 }
-const stalled = (first: number) => new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(new Uint8Array(first)) })
+const stalled = (first: number) =>
+  new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(new Uint8Array(first)) })
 
 describe('a body', () => {
-  it.each([1, 4_095, 4_096, 4_097, 100_000])('of %i bytes is read byte for byte, in whichever pieces it comes', async (length) => {
-    const random = seededRandom(length)
-    const bytes = Uint8Array.from({ length }, () => Math.floor(256 * random.fraction()))
-    const read = await readBody(request(inPieces(bytes, () => 1 + Math.floor(9_000 * random.fraction() ** 4))), length, fakeClock())
-    expect(read.ok && Buffer.compare(read.bytes, bytes)).toBe(0)
-  })
+  it.each([1, 4_095, 4_096, 4_097, 100_000])(
+    'of %i bytes is read byte for byte, in whichever pieces it comes',
+    async (length) => {
+      const random = seededRandom(length)
+      const bytes = Uint8Array.from({ length }, () => Math.floor(256 * random.fraction()))
+      const read = await readBody(
+        request(inPieces(bytes, () => 1 + Math.floor(9_000 * random.fraction() ** 4))),
+        length,
+        fakeClock(),
+      )
+      expect(read.ok && Buffer.compare(read.bytes, bytes)).toBe(0)
+    },
+  )
 
   it('larger than the limit by one byte is too large, whatever its Content-Length says', async () => {
     const read = await readBody(request(inPieces(new Uint8Array(101), () => 7)), 100, fakeClock())

@@ -13,7 +13,9 @@ import { createWorld, type World, worldSettings } from '../../support/world.ts'
 
 const origin = 'https://relay.example'
 const bearer = { authorization: `Bearer ${testSecrets.adminToken}` }
-const basic = (user: string, password: string) => ({ authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` })
+const basic = (user: string, password: string) => ({
+  authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
+})
 
 async function admin(world: World, adminToken: string | null = testSecrets.adminToken, maxOperations = 900) {
   const hasher = await createHasher('a-hash-key-of-32-bytes-for-tests-only')
@@ -46,7 +48,10 @@ async function admin(world: World, adminToken: string | null = testSecrets.admin
     },
     clock: systemClock,
   })
-  return async (path: string, { body, headers = bearer, method = 'POST' }: { body?: unknown; headers?: object; method?: string } = {}) => {
+  return async (
+    path: string,
+    { body, headers = bearer, method = 'POST' }: { body?: unknown; headers?: object; method?: string } = {},
+  ) => {
     const answer = await app.fetch(
       new Request(`${origin}/admin/api${path}`, {
         method,
@@ -123,7 +128,9 @@ describe('pause', () => {
 describe('clock/confirm', () => {
   it('tells the ledger that its clock is right as it is, and answers how it stands', async () => {
     let nowMs = 1_790_000_000_000
-    const world = await createWorld({ ledger: sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), worldSettings, { now: () => nowMs }) })
+    const world = await createWorld({
+      ledger: sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), worldSettings, { now: () => nowMs }),
+    })
     const ask = await admin(world)
     await world.deliver([await world.update({ id: 'e', attributes: { tier: 'gold' } })])
     nowMs -= 3_600_000
@@ -136,10 +143,13 @@ describe('clock/confirm', () => {
 })
 
 describe('quota/spent', () => {
-  it.each([{}, { units: -1 }, { units: 1.5 }, { units: '5' }, { units: 5, more: 1 }, [], 'null'])('refuses %j', async (body) => {
-    const ask = await admin(await createWorld())
-    expect((await ask('/quota/spent', { body })).status).toBe(422)
-  })
+  it.each([{}, { units: -1 }, { units: 1.5 }, { units: '5' }, { units: 5, more: 1 }, [], 'null'])(
+    'refuses %j',
+    async (body) => {
+      const ask = await admin(await createWorld())
+      expect((await ask('/quota/spent', { body })).status).toBe(422)
+    },
+  )
 
   it('states what was spent', async () => {
     const ask = await admin(await createWorld())
@@ -149,7 +159,10 @@ describe('quota/spent', () => {
 
 describe('ledger/state', () => {
   const nothing = { hashKey: 'a-key', units: [], visitors: [], events: [] }
-  const units = (count: unknown, more: object = {}) => ({ ...nothing, units: [{ account: '', lastMs: Date.now(), units: count, ...more }] })
+  const units = (count: unknown, more: object = {}) => ({
+    ...nothing,
+    units: [{ account: '', lastMs: Date.now(), units: count, ...more }],
+  })
 
   it.each<[object, RegExp]>([
     [units(-5), /units\.0\.units/],
@@ -190,7 +203,9 @@ describe('erase', () => {
     const before = await world.update({ id: 'a', attributes: { tier: 'gold' }, ...erased })
     await world.deliver([before, await world.update({ id: 'b', attributes: { tier: 'gold' } })])
     const { items } = await world.backlog.list()
-    const copies = items.flatMap((item) => ('entry' in item && item.entry.visitorHash === before.visitorHash ? [item.entry] : []))
+    const copies = items.flatMap((item) =>
+      'entry' in item && item.entry.visitorHash === before.visitorHash ? [item.entry] : [],
+    )
     const dead = { reason: 'rejected', source: 'api', atMs: 1, firstSeenMs: 1, attempts: 1 } as const
     for (const entry of copies) await world.backlog.bury({ ...dead, entry })
     await world.backlog.bury({ ...dead, reason: 'unmappable', raw: '{"customer":"erase-me"}' })
@@ -231,7 +246,13 @@ describe('erase', () => {
   it('where its budget ends it gives a cursor, with which it goes on to the end', async () => {
     const world = await createWorld()
     const ask = await admin(world, testSecrets.adminToken, 5)
-    const dead = { reason: 'unmappable', source: 'loan', firstSeenMs: 1, attempts: 0, raw: '{"customer":"erase-me"}' } as const
+    const dead = {
+      reason: 'unmappable',
+      source: 'loan',
+      firstSeenMs: 1,
+      attempts: 0,
+      raw: '{"customer":"erase-me"}',
+    } as const
     for (let atMs = 0; atMs < 9; atMs++) await world.backlog.bury({ ...dead, atMs })
     const visitor = { thirdPartyId: 'erase-me' }
     let removed = 0
@@ -242,7 +263,9 @@ describe('erase', () => {
       removed += Number(answer['deadLetters'])
     }
     expect([removed, await world.dead()]).toEqual([9, []])
-    const { status, answer: refused } = await ask('/erase', { body: { visitor: { thirdPartyId: 'other' }, cursor: 'made up' } })
+    const { status, answer: refused } = await ask('/erase', {
+      body: { visitor: { thirdPartyId: 'other' }, cursor: 'made up' },
+    })
     expect([status, refused['errors']]).toEqual([422, [{ path: 'cursor', message: expect.any(String) }]])
   })
 

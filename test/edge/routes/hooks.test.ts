@@ -45,7 +45,11 @@ function edge(world: World, sources: readonly Source[], lanes: Lane[] = []) {
   })
   return async (path: string, body: string, headers: Record<string, string> = {}) => {
     const answer = await app.fetch(
-      new Request(`${origin}${path}`, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body }),
+      new Request(`${origin}${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body,
+      }),
     )
     return { status: answer.status, answer: (await answer.json()) as Record<string, unknown> }
   }
@@ -108,7 +112,11 @@ describe('dry run', () => {
     ])
     expect([world.target.calls.length, await world.entries(), await world.dead()]).toEqual([0, 0, []])
     // The event is new to the relay.
-    expect((await send('/hooks/desk', event(), proof)).answer).toEqual({ id: 'e1', status: 'deferred', reason: 'delayed' })
+    expect((await send('/hooks/desk', event(), proof)).answer).toEqual({
+      id: 'e1',
+      status: 'deferred',
+      reason: 'delayed',
+    })
   })
 
   it('says why an event can’t be mapped, and sets nothing aside', async () => {
@@ -120,14 +128,19 @@ describe('dry run', () => {
 
   it.each(['true', '1'])('?dry_run=%s is one', async (text) => {
     const world = await createWorld()
-    expect((await edge(world, sources)(`/hooks/desk?dry_run=${text}`, event(), proof)).answer).toMatchObject({ dryRun: true })
+    expect((await edge(world, sources)(`/hooks/desk?dry_run=${text}`, event(), proof)).answer).toMatchObject({
+      dryRun: true,
+    })
   })
 
-  it.each(['yes', '2', 'TRUE'])('?dry_run=%s is refused: what looks like a trial is never the real thing', async (text) => {
-    const world = await createWorld()
-    expect((await edge(world, sources)(`/hooks/desk?dry_run=${text}`, event(), proof)).status).toBe(400)
-    expect([world.target.calls.length, await world.entries()]).toEqual([0, 0])
-  })
+  it.each(['yes', '2', 'TRUE'])(
+    '?dry_run=%s is refused: what looks like a trial is never the real thing',
+    async (text) => {
+      const world = await createWorld()
+      expect((await edge(world, sources)(`/hooks/desk?dry_run=${text}`, event(), proof)).status).toBe(400)
+      expect([world.target.calls.length, await world.entries()]).toEqual([0, 0])
+    },
+  )
 
   it('is for the sender only', async () => {
     const world = await createWorld()
@@ -160,7 +173,13 @@ describe('proof', () => {
     const world = await createWorld()
     expect((await edge(world, sources)(`/hooks/${name}`, event(), headers)).status).toBe(status)
     // Who is not proven leaves nothing behind.
-    if (status !== 200) expect([world.target.calls.length, await world.entries(), await world.dead(), world.logged]).toEqual([0, 0, [], []])
+    if (status !== 200)
+      expect([world.target.calls.length, await world.entries(), await world.dead(), world.logged]).toEqual([
+        0,
+        0,
+        [],
+        [],
+      ])
   })
 })
 
@@ -176,8 +195,13 @@ describe('greetings: a sender asks whether the address is ours', () => {
       'x-zm-request-timestamp': seconds,
       'x-zm-signature': `v0=${hmac(key, `v0:${seconds}:${body}`)}`,
     })
-    expect([status, answer]).toEqual([200, { plainToken: 'qgg8vlvZRS6UYooatFL8Aw', encryptedToken: hmac(key, 'qgg8vlvZRS6UYooatFL8Aw') }])
-    expect((await send('/hooks/zoom', body, { 'x-zm-request-timestamp': seconds, 'x-zm-signature': 'v0=00' })).status).toBe(401)
+    expect([status, answer]).toEqual([
+      200,
+      { plainToken: 'qgg8vlvZRS6UYooatFL8Aw', encryptedToken: hmac(key, 'qgg8vlvZRS6UYooatFL8Aw') },
+    ])
+    expect(
+      (await send('/hooks/zoom', body, { 'x-zm-request-timestamp': seconds, 'x-zm-signature': 'v0=00' })).status,
+    ).toBe(401)
   })
 
   it('Slack’s challenge is answered where it is signed, and its events are events', async () => {
@@ -202,11 +226,17 @@ describe('forms', () => {
       acceptsCopies: true,
       format: 'form',
       schema: z.object({ CallSid: z.string(), From: z.string(), CallStatus: z.string() }),
-      map: (e) => ({ id: e.CallSid, visitor: { thirdPartyId: e.From.slice(1) }, attributes: { lastCall: e.CallStatus } }),
+      map: (e) => ({
+        id: e.CallSid,
+        visitor: { thirdPartyId: e.From.slice(1) },
+        attributes: { lastCall: e.CallStatus },
+      }),
     }),
   ]
   const body = 'CallSid=CA1&CallStatus=completed&From=%2B4790000000'
-  const signature = createHmac('sha1', secret).update(`${origin}/hooks/twilioCallSidCA1CallStatuscompletedFrom+4790000000`).digest('base64')
+  const signature = createHmac('sha1', secret)
+    .update(`${origin}/hooks/twilioCallSidCA1CallStatuscompletedFrom+4790000000`)
+    .digest('base64')
 
   it('are signed, read and mapped', async () => {
     const world = await createWorld()
@@ -233,7 +263,10 @@ describe('delay', () => {
   it('holds an update back in the backlog, then sends it', async () => {
     const world = await createWorld()
     const send = edge(world, sources)
-    expect(await send('/hooks/desk', event(), proof)).toEqual({ status: 202, answer: { id: 'e1', status: 'deferred', reason: 'delayed' } })
+    expect(await send('/hooks/desk', event(), proof)).toEqual({
+      status: 202,
+      answer: { id: 'e1', status: 'deferred', reason: 'delayed' },
+    })
     await world.settled()
     await world.clock.advance(hourMs - 1)
     await world.flush()
@@ -247,7 +280,11 @@ describe('delay', () => {
     const world = await createWorld()
     const send = edge(world, sources)
     for (const [index, tier] of ['bronze', 'gold', 'silver'].entries())
-      await send('/hooks/desk', event({ id: `e${index}`, tier, at: world.clock.now() - ([30_000, 10_000, 20_000][index] ?? 0) }), proof)
+      await send(
+        '/hooks/desk',
+        event({ id: `e${index}`, tier, at: world.clock.now() - ([30_000, 10_000, 20_000][index] ?? 0) }),
+        proof,
+      )
     await world.clock.advance(hourMs)
     await world.flush()
     expect([world.target.calls.length, world.profile()]).toEqual([1, { tier: 'gold' }])
@@ -279,7 +316,9 @@ describe('delay', () => {
     await world.settled()
     expect((await edge(world, sources)('/hooks/desk', event(), proof)).answer).toMatchObject({ reason: 'delayed' })
     const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
-    const [receipt] = await silent.deliver([await world.update({ id: 'e2', attributes: { tier: 'x' } }, 'desk', hourMs)])
+    const [receipt] = await silent.deliver([
+      await world.update({ id: 'e2', attributes: { tier: 'x' } }, 'desk', hourMs),
+    ])
     expect(receipt).toEqual({ status: 'deferred', reason: 'ledger_unavailable' })
     await world.clock.advance(hourMs - 1)
     await world.flush()
@@ -303,7 +342,11 @@ describe('quarantine', () => {
     ...more,
   })
   /** As `relay/compose.ts` composes it. */
-  const remapOf = (world: World, now: Source | undefined, backlog: Pick<Backlog, 'readDead' | 'delete'> = world.backlog) =>
+  const remapOf = (
+    world: World,
+    now: Source | undefined,
+    backlog: Pick<Backlog, 'readDead' | 'delete'> = world.backlog,
+  ) =>
     createRemap({
       backlog,
       deliver: world.deliver,
@@ -318,7 +361,10 @@ describe('quarantine', () => {
   const keyOf = async (world: World) => (await world.backlog.listDead()).items[0]?.key ?? ''
   const quarantined = async () => {
     const world = await createWorld()
-    expect(await edge(world, [strict])('/hooks/desk', body, signed(body))).toEqual({ status: 202, answer: { status: 'quarantined' } })
+    expect(await edge(world, [strict])('/hooks/desk', body, signed(body))).toEqual({
+      status: 202,
+      answer: { status: 'quarantined' },
+    })
     return world
   }
 
@@ -326,14 +372,23 @@ describe('quarantine', () => {
     const world = await quarantined()
     const [item] = (await world.backlog.listDead()).items
     expect(item).toMatchObject({
-      dead: { reason: 'unmappable', source: 'desk', raw: body, eventId: 'delivery-1', detail: expect.stringContaining('customer') },
+      dead: {
+        reason: 'unmappable',
+        source: 'desk',
+        raw: body,
+        eventId: 'delivery-1',
+        detail: expect.stringContaining('customer'),
+      },
     })
     expect(world.target.calls).toEqual([])
   })
 
   it('that can’t be kept is not acknowledged (G2)', async () => {
     const world = await createWorld()
-    const failing = { ...world, backlog: { ...world.backlog, bury: () => Promise.reject(new Error('KV PUT failed: 503')) } } as World
+    const failing = {
+      ...world,
+      backlog: { ...world.backlog, bury: () => Promise.reject(new Error('KV PUT failed: 503')) },
+    } as World
     expect((await edge(failing, [strict])('/hooks/desk', body, signed(body))).status).toBe(503)
   })
 
@@ -342,7 +397,11 @@ describe('quarantine', () => {
     const key = await keyOf(world)
     expect(await remapOf(world, strict)(key)).toMatchObject({ status: 'unmappable' })
     expect(await world.dead()).toEqual(['unmappable'])
-    expect(await remapOf(world, mended)(key)).toEqual({ status: 'mapped', receipts: [{ status: 'submitted', calls: 1 }], removed: true })
+    expect(await remapOf(world, mended)(key)).toEqual({
+      status: 'mapped',
+      receipts: [{ status: 'submitted', calls: 1 }],
+      removed: true,
+    })
     expect([world.profile(), await world.dead()]).toEqual([{ tier: 'gold' }, []])
     expect(await remapOf(world, mended)(key)).toEqual({ status: 'gone' })
   })
@@ -352,14 +411,20 @@ describe('quarantine', () => {
     await world.clock.advance(60_000)
     await world.deliver([await world.update({ attributes: { tier: 'platinum' } })])
     await world.settled()
-    expect(await remapOf(world, mended)(await keyOf(world))).toMatchObject({ receipts: [{ status: 'superseded' }], removed: true })
+    expect(await remapOf(world, mended)(await keyOf(world))).toMatchObject({
+      receipts: [{ status: 'superseded' }],
+      removed: true,
+    })
     expect(world.profile()).toEqual({ tier: 'platinum' })
   })
 
   it('mapped twice, or by a process that died before the letter was removed, it is sent once (G4)', async () => {
     const world = await quarantined()
     const key = await keyOf(world)
-    const dying = remapOf(world, mended, { readDead: world.backlog.readDead, delete: () => Promise.reject(new Error('died')) })
+    const dying = remapOf(world, mended, {
+      readDead: world.backlog.readDead,
+      delete: () => Promise.reject(new Error('died')),
+    })
     await expect(dying(key)).rejects.toThrow('died')
     await world.settled()
     expect(await remapOf(world, mended)(key)).toMatchObject({ receipts: [{ status: 'duplicate' }], removed: true })
@@ -368,7 +433,10 @@ describe('quarantine', () => {
 
   it('stays where the update could be neither sent nor kept (G2)', async () => {
     const world = await quarantined()
-    const failing = { ...world, deliver: async (updates: readonly Update[]) => updates.map(() => ({ status: 'unavailable' as const })) }
+    const failing = {
+      ...world,
+      deliver: async (updates: readonly Update[]) => updates.map(() => ({ status: 'unavailable' as const })),
+    }
     expect(await remapOf(failing as World, mended)(await keyOf(world))).toMatchObject({ removed: false })
     expect(await world.dead()).toEqual(['unmappable'])
   })
@@ -377,7 +445,11 @@ describe('quarantine', () => {
     const world = await quarantined()
     const ignoring = source('desk', { auth: github(), schema: z.unknown(), map: () => null })
     expect(await remapOf(world, undefined)(await keyOf(world))).toMatchObject({ status: 'unmappable' })
-    expect(await remapOf(world, ignoring)(await keyOf(world))).toEqual({ status: 'mapped', receipts: [], removed: true })
+    expect(await remapOf(world, ignoring)(await keyOf(world))).toEqual({
+      status: 'mapped',
+      receipts: [],
+      removed: true,
+    })
     expect(await world.dead()).toEqual([])
   })
 

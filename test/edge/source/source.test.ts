@@ -4,7 +4,14 @@ import { createPrepare } from '../../../src/core/delivery/prepare.ts'
 import { createHasher } from '../../../src/core/update/hash.ts'
 import { bearer, standardWebhooks } from '../../../src/edge/auth/index.ts'
 import { mapEvent, parseEvent } from '../../../src/edge/source/mapping.ts'
-import { checkSources, type MappedUpdate, type Source, secretName, secretProblem, source } from '../../../src/edge/source/source.ts'
+import {
+  checkSources,
+  type MappedUpdate,
+  type Source,
+  secretName,
+  secretProblem,
+  source,
+} from '../../../src/edge/source/source.ts'
 import { testSecrets } from '../../support/secrets.ts'
 
 const canary = 'canary-4711'
@@ -25,19 +32,40 @@ const update = (more: Partial<MappedUpdate> = {}): MappedUpdate => ({
 describe('what a source may be', () => {
   it.each<[string, () => unknown, RegExp]>([
     ['a name in capitals', () => source('Loan', { auth: bearer(), schema: anything, map: () => null }), /lower-case/],
-    ['a share over one', () => source('loan', { auth: bearer(), schema: anything, map: () => null, share: 1.5 }), /share/],
-    ['no body', () => source('loan', { auth: bearer(), schema: anything, map: () => null, maxBodyBytes: 0 }), /maxBodyBytes/],
-    ['a delay of nothing', () => source('loan', { auth: bearer(), schema: anything, map: () => null, delay: '0s' }), /delay/],
-    // @ts-expect-error: a delay has a unit
-    ['a delay without a unit', () => source('loan', { auth: bearer(), schema: anything, map: () => null, delay: '5' }), /delay/],
-    // @ts-expect-error: there are two formats
-    ['another format', () => source('loan', { auth: bearer(), schema: anything, map: () => null, format: 'xml' }), /format/],
+    [
+      'a share over one',
+      () => source('loan', { auth: bearer(), schema: anything, map: () => null, share: 1.5 }),
+      /share/,
+    ],
+    [
+      'no body',
+      () => source('loan', { auth: bearer(), schema: anything, map: () => null, maxBodyBytes: 0 }),
+      /maxBodyBytes/,
+    ],
+    [
+      'a delay of nothing',
+      () => source('loan', { auth: bearer(), schema: anything, map: () => null, delay: '0s' }),
+      /delay/,
+    ],
+    [
+      'a delay without a unit',
+      // @ts-expect-error: a delay has a unit
+      () => source('loan', { auth: bearer(), schema: anything, map: () => null, delay: '5' }),
+      /delay/,
+    ],
+    [
+      'another format',
+      // @ts-expect-error: there are two formats
+      () => source('loan', { auth: bearer(), schema: anything, map: () => null, format: 'xml' }),
+      /format/,
+    ],
   ])('is not: %s', (_, make, message) => {
     expect(make).toThrow(message)
   })
 
   it('its delay is read as a span', () => {
-    const of = (delay: '90s' | '15m' | '1h' | '2d') => source('a', { auth: bearer(), schema: anything, map: () => null, delay }).delayMs
+    const of = (delay: '90s' | '15m' | '1h' | '2d') =>
+      source('a', { auth: bearer(), schema: anything, map: () => null, delay }).delayMs
     expect([of('90s'), of('15m'), of('1h'), of('2d')]).toEqual([90_000, 900_000, 3_600_000, 172_800_000])
   })
 
@@ -52,7 +80,9 @@ describe('what a source may be', () => {
     const one = source('call-centre', { auth: standardWebhooks(), schema: anything, map: () => null })
     expect(secretName(one.name)).toBe('HOOK_SECRET_CALL_CENTRE')
     expect(await secretProblem(one, [])).toMatch(/is not set/)
-    expect(await secretProblem(one, [testSecrets.hook('call-centre'), 'not base64!'])).toMatch(/none for standard-webhooks/)
+    expect(await secretProblem(one, [testSecrets.hook('call-centre'), 'not base64!'])).toMatch(
+      /none for standard-webhooks/,
+    )
     expect(await secretProblem(one, ['not base64!'])).not.toContain('not base64!')
     expect(await secretProblem(one, [testSecrets.hook('call-centre')])).toBeUndefined()
     const plain = source('desk', { auth: bearer(), schema: anything, map: () => null })
@@ -110,7 +140,9 @@ describe('what a mapping gives', () => {
       ),
       {},
     )
-    expect(result.ok && Object.fromEntries(result.updates[0]?.attributes.map(({ name, value }) => [name, value]) ?? [])).toEqual({
+    expect(
+      result.ok && Object.fromEntries(result.updates[0]?.attributes.map(({ name, value }) => [name, value]) ?? []),
+    ).toEqual({
       text: ' a=b&c ',
       number: '1.5',
       whole: '25000',
@@ -160,9 +192,15 @@ describe('what a mapping gives', () => {
       },
     })
     let thrown: unknown
-    expect(throwing.read({}, (error) => (thrown = error))).toEqual({ ok: false, reason: 'the mapping threw RangeError' })
+    expect(throwing.read({}, (error) => (thrown = error))).toEqual({
+      ok: false,
+      reason: 'the mapping threw RangeError',
+    })
     expect(thrown).toBeInstanceOf(RangeError)
-    expect(await mapped(of(Array.from({ length: 1_001 }, () => update())), {})).toMatchObject({ ok: false, reason: /more than 1000/ })
+    expect(await mapped(of(Array.from({ length: 1_001 }, () => update())), {})).toMatchObject({
+      ok: false,
+      reason: /more than 1000/,
+    })
   })
 
   it('what does not fit the schema is told by field and type, never by value', async () => {
@@ -173,7 +211,9 @@ describe('what a mapping gives', () => {
     })
     const result = strict.read({ customer: 4_711, status: canary, nested: { n: canary }, [canary]: canary })
     expect(result).toMatchObject({ ok: false })
-    expect(!result.ok && result.reason).toMatch(/customer: .*; status: .*; nested\.n: .*; the event: has fields that are not known/)
+    expect(!result.ok && result.reason).toMatch(
+      /customer: .*; status: .*; nested\.n: .*; the event: has fields that are not known/,
+    )
     expect(JSON.stringify(result)).not.toMatch(new RegExp(`${canary}|4711`))
   })
 
@@ -188,18 +228,42 @@ describe('what a mapping gives', () => {
       z.object({ customer: z.string().max(2, { error: (i) => `${String(i.input)}!` }) }),
       { customer: canary },
     ],
-    ['a message for a type', z.object({ customer: z.int({ error: (i) => `not ${JSON.stringify(i.input)}` }) }), { customer: canary }],
+    [
+      'a message for a type',
+      z.object({ customer: z.int({ error: (i) => `not ${JSON.stringify(i.input)}` }) }),
+      { customer: canary },
+    ],
     ['a raised issue', z.string().superRefine((given, context) => context.addIssue(`${given} is bad`)), canary],
     [
       'a bound of a raised issue',
-      z.string().superRefine((given, context) => context.addIssue({ code: 'too_small', minimum: given as never, origin: 'number' })),
+      z
+        .string()
+        .superRefine((given, context) =>
+          context.addIssue({ code: 'too_small', minimum: given as never, origin: 'number' }),
+        ),
       canary,
     ],
-    ['a path of a raised issue', z.string().superRefine((given, context) => context.addIssue({ code: 'custom', path: [given] })), canary],
-    ['a check of one’s own', z.string().check((c) => void c.issues.push({ code: 'custom', input: c.value, message: c.value })), canary],
-    ['a transform', z.string().transform((given, context) => context.addIssue({ code: 'custom', message: given })), canary],
+    [
+      'a path of a raised issue',
+      z.string().superRefine((given, context) => context.addIssue({ code: 'custom', path: [given] })),
+      canary,
+    ],
+    [
+      'a check of one’s own',
+      z.string().check((c) => void c.issues.push({ code: 'custom', input: c.value, message: c.value })),
+      canary,
+    ],
+    [
+      'a transform',
+      z.string().transform((given, context) => context.addIssue({ code: 'custom', message: given })),
+      canary,
+    ],
     ['a key of a record', z.object({ of: z.record(z.string(), z.number()) }), { of: { [canary]: 'x' } }],
-    ['an option of a union', z.union([z.string().refine(() => false, { error: (i) => String(i.input) }), z.int()]), canary],
+    [
+      'an option of a union',
+      z.union([z.string().refine(() => false, { error: (i) => String(i.input) }), z.int()]),
+      canary,
+    ],
   ])('nothing of the event comes through the schema’s own words: %s (G8)', (_, schema, event) => {
     const read = source('a', { auth: bearer(), schema, map: () => null }).read(event)
     expect(read).toEqual({ ok: false, reason: expect.stringMatching(/is refused by its schema|Invalid input/) })
@@ -211,9 +275,13 @@ describe('what a mapping gives', () => {
       readonly tag?: number
       readonly next?: Node
     }
-    const node: z.ZodType<Node, Node> = z.lazy(() => z.object({ tag: z.int().optional(), next: node.optional() }) as never)
+    const node: z.ZodType<Node, Node> = z.lazy(
+      () => z.object({ tag: z.int().optional(), next: node.optional() }) as never,
+    )
     const schema = z.object({ of: z.record(z.string(), z.array(node)) })
-    const read = source('a', { auth: bearer(), schema, map: () => null }).read({ of: { [canary]: [{ next: { tag: canary } }] } })
+    const read = source('a', { auth: bearer(), schema, map: () => null }).read({
+      of: { [canary]: [{ next: { tag: canary } }] },
+    })
     expect(read).toEqual({ ok: false, reason: 'of.*.0.next.tag: Invalid input: expected number, received string' })
   })
 
@@ -225,7 +293,10 @@ describe('what a mapping gives', () => {
       map: (e) => ({ visitor: { thirdPartyId: '1' }, attributes: e as { tier: string } }),
     })
     expect(await mapped(named, { tier: 'gold', address: { city: 'Bern' } })).toMatchObject({ ok: true })
-    expect(await mapped(named, { tier: 'gold', tiers: 'x' })).toEqual({ ok: false, reason: expect.stringContaining('attributes.tiers') })
+    expect(await mapped(named, { tier: 'gold', tiers: 'x' })).toEqual({
+      ok: false,
+      reason: expect.stringContaining('attributes.tiers'),
+    })
     expect(await mapped(named, { addresses: 'x' })).toMatchObject({ ok: false })
   })
 })
@@ -250,7 +321,12 @@ describe('ids and times', () => {
     const [a, b, c] = ['a', 'b', 'a'].map((id) => update({ id }))
     expect(await ids(eventOf([a, b] as MappedUpdate[]), {}, 'scheme')).toEqual(['a', 'b'])
     expect(await ids(eventOf([b, a] as MappedUpdate[]), {}, 'scheme')).toEqual(['b', 'a'])
-    expect(await ids(eventOf([a, b, c, update()] as MappedUpdate[]), {}, 'scheme')).toEqual(['a#0', 'b', 'a#1', 'scheme'])
+    expect(await ids(eventOf([a, b, c, update()] as MappedUpdate[]), {}, 'scheme')).toEqual([
+      'a#0',
+      'b',
+      'a#1',
+      'scheme',
+    ])
     // No two updates ever get one id.
     expect(await ids(eventOf([a, c, update({ id: 'a#0' })] as MappedUpdate[]), {})).toEqual(['a#1', 'a#2', 'a#0'])
   })

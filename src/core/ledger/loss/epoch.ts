@@ -187,14 +187,23 @@ export function watchedLedger(store: LedgerStore, { witness, memory, alone = fal
     if (elsewhere > 0) await chargeForgotten(granted)
     log('ledger_returned', { granted: life.granted, elsewhere })
     const others = replaced.filter(({ epoch }) => epoch !== life.epoch)
-    return witness.replace(seen, { epoch: life.epoch, state: 'steady', granted, base: granted - heard, replaced: others })
+    return witness.replace(seen, {
+      epoch: life.epoch,
+      state: 'steady',
+      granted,
+      base: granted - heard,
+      replaced: others,
+    })
   }
 
   /** What stays known of the epoch that stands, once it has lost its place. */
   function leave(seen: Testimony): { readonly heard: number; readonly replaced: readonly Replaced[] } {
     const { epoch, base = 0, replaced = [] } = seen
     const left = { epoch, base, granted: Math.max(seen.granted, memory.epoch === epoch ? memory.granted : 0) }
-    return { heard: heardBy(left), replaced: [...replaced.filter((one) => one.epoch !== epoch), left].slice(-maxReplaced) }
+    return {
+      heard: heardBy(left),
+      replaced: [...replaced.filter((one) => one.epoch !== epoch), left].slice(-maxReplaced),
+    }
   }
 
   /** Before the first grant in an epoch is used: a ledger that comes back must learn that something was sent elsewhere. */

@@ -48,7 +48,9 @@ export function kvWitness(
       // No epoch is known again without what it had granted.
       const { replaced, base, ...kept } = next
       const older = await names()
-      await kv.put(`${prefix}${String(now()).padStart(13, '0')}-${randomHex(4)}`, '', { metadata: { ...kept, granted: 0 } })
+      await kv.put(`${prefix}${String(now()).padStart(13, '0')}-${randomHex(4)}`, '', {
+        metadata: { ...kept, granted: 0 },
+      })
       for (const { name } of older) await kv.delete(name)
       return next
     },

@@ -222,7 +222,9 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
           keys.quota,
           keys.counters,
           keys.health,
-          ...settlements.flatMap(({ visitorHash, eventDone, giveBack }) => keysOf(visitorHash, eventDone, giveBack?.source)),
+          ...settlements.flatMap(({ visitorHash, eventDone, giveBack }) =>
+            keysOf(visitorHash, eventDone, giveBack?.source),
+          ),
           keys.leads,
         ],
         { settlements, counts, leads },
@@ -244,7 +246,11 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
       return summaryOf((await call(summaryScript, [keys.quota, keys.health, keys.leads], {})) as KeptSummary)
     },
     async usage() {
-      const kept = (await call(usageScript, [keys.quota, keys.health, keys.leads, keys.counters], {})) as KeptSummary & {
+      const kept = (await call(
+        usageScript,
+        [keys.quota, keys.health, keys.leads, keys.counters],
+        {},
+      )) as KeptSummary & {
         buckets: Maybe<[number, number]>
         counters: Maybe<[string, number]>
         freeAt?: number
@@ -274,7 +280,9 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
       let next: { scan?: string; page?: number } = { scan: '0' }
       do {
         const step = { ...next, together: limits.registersPerPart }
-        const answer = (await call(visitorScript, [keys.visitor(visitorHash)], step)) as { known: Maybe<KnownAttribute> } & typeof next
+        const answer = (await call(visitorScript, [keys.visitor(visitorHash)], step)) as {
+          known: Maybe<KnownAttribute>
+        } & typeof next
         for (const one of listOf(answer.known)) known.set(one.name, one)
         next = answer
       } while ((next.scan !== undefined || next.page !== undefined) && known.size < limits.attributesListed)
@@ -285,7 +293,12 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
       const [scan = '0', large, ...others] = cursor.split('|')
       const [, from, whose] = /^(\d+):(.*)$/s.exec(large ?? '') ?? []
       const step = whose === undefined ? { cursor: scan } : { large: whose, scan: from }
-      const found = (await call(moveOutScript, [], { prefix, count: movedTogether, together: limits.registersPerPart, ...step })) as {
+      const found = (await call(moveOutScript, [], {
+        prefix,
+        count: movedTogether,
+        together: limits.registersPerPart,
+        ...step,
+      })) as {
         cursor?: string
         large?: Maybe<string>
         scan?: string
@@ -345,7 +358,11 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
       await redis.set(keys.memo(name), value)
     },
     async rememberFirst(name, value) {
-      const [, kept] = await redis.pipeline().setnx(keys.memo(name), value).get(keys.memo(name)).exec<[number, string | null]>()
+      const [, kept] = await redis
+        .pipeline()
+        .setnx(keys.memo(name), value)
+        .get(keys.memo(name))
+        .exec<[number, string | null]>()
       return kept ?? value
     },
   }
@@ -364,7 +381,11 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
 
   function keysOf(visitorHash: string, event: string | undefined, source: string | undefined): string[] {
     const visitor = keys.visitor(visitorHash)
-    return [visitor, event === undefined ? visitor : keys.event(event), source === undefined ? visitor : keys.source(source)]
+    return [
+      visitor,
+      event === undefined ? visitor : keys.event(event),
+      source === undefined ? visitor : keys.source(source),
+    ]
   }
 
   async function call(script: string, scriptKeys: string[], input: object): Promise<unknown> {
@@ -374,7 +395,9 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
   /** By hash; where Redis does not have the scripts (yet, or any more), once more with their text. */
   async function warmOrCold<T>(known: ReadonlyMap<string, string>, work: (run: Run) => Promise<T>): Promise<T> {
     try {
-      return await work((script, scriptKeys, input) => decode(redis.evalsha(known.get(script) ?? '', scriptKeys, [encode(input)])))
+      return await work((script, scriptKeys, input) =>
+        decode(redis.evalsha(known.get(script) ?? '', scriptKeys, [encode(input)])),
+      )
     } catch (error) {
       const newer = error instanceof Error ? /NEWER_FORMAT (\d+)/.exec(error.message)?.[1] : undefined
       if (newer !== undefined) throw new NewerFormat(Number(newer))

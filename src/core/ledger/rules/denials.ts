@@ -44,7 +44,8 @@ export function isLastTry(
   nowMs: number,
   { denialsThatJudge, denialsLastMs }: Pick<Limits, 'denialsThatJudge' | 'denialsLastMs'>,
 ): boolean {
-  if (denials === undefined || denials.count + 1 < denialsThatJudge || nowMs - denials.sinceMs < denialsLastMs) return false
+  if (denials === undefined || denials.count + 1 < denialsThatJudge || nowMs - denials.sinceMs < denialsLastMs)
+    return false
   return othersAreDelivered(health, visitorHash)
 }
 

@@ -103,7 +103,9 @@ export function isDoubtful({ breaker, saidYes }: Health): boolean {
 
 /** The health once a probe was let through. */
 export function probed(health: Health, nowMs: number): Health {
-  return health.breaker === undefined ? health : { ...health, breaker: { ...health.breaker, untilMs: nowMs + probeLivesMs } }
+  return health.breaker === undefined
+    ? health
+    : { ...health, breaker: { ...health.breaker, untilMs: nowMs + probeLivesMs } }
 }
 
 /** What one settled attempt tells. */
@@ -133,12 +135,24 @@ export function afterSignal(health: Health, told: Told, nowMs: number): Health {
     const cause = signal !== 'down' && evidence.opens ? evidence.cause : breaker.cause
     return {
       ...next,
-      breaker: { ...breaker, cause, untilMs: nowMs + waitMs(cause, probes), probes, traits: shared(breaker.traits, traits) },
+      breaker: {
+        ...breaker,
+        cause,
+        untilMs: nowMs + waitMs(cause, probes),
+        probes,
+        traits: shared(breaker.traits, traits),
+      },
     }
   }
   // What failed in the same way beside the breaker widens it; so does evidence of another kind that it does not cover.
   if (evidence.cause === breaker.cause || (evidence.opens && !hasAll(evidence.traits, breaker.traits)))
-    return { ...next, breaker: { ...breaker, traits: shared(breaker.traits, evidence.cause === breaker.cause ? traits : evidence.traits) } }
+    return {
+      ...next,
+      breaker: {
+        ...breaker,
+        traits: shared(breaker.traits, evidence.cause === breaker.cause ? traits : evidence.traits),
+      },
+    }
   return next
 }
 
@@ -150,7 +164,11 @@ export function traitsOf(visitorHash: string, sources: readonly string[], names:
 function withEvidence(health: Health, signal: Exclude<Signal, 'up'>, visitorHash: string, traits: Traits): Health {
   switch (signal) {
     case 'down':
-      return { ...health, failures: health.failures + 1, failedTraits: common(health.failures > 0, health.failedTraits, traits) }
+      return {
+        ...health,
+        failures: health.failures + 1,
+        failedTraits: common(health.failures > 0, health.failedTraits, traits),
+      }
     case 'wrong':
       return {
         ...health,
@@ -183,9 +201,14 @@ function evidenceOf(health: Health, signal: Exclude<Signal, 'up'>): Evidence {
     case 'down':
       return { cause: 'unavailable', traits: health.failedTraits, opens: health.failures >= failuresThatOpen }
     case 'wrong':
-      return { cause: 'misconfigured', traits: health.deniedTraits, opens: health.denied.length >= (health.saidYes ? deniedThatOpen : 1) }
+      return {
+        cause: 'misconfigured',
+        traits: health.deniedTraits,
+        opens: health.denied.length >= (health.saidYes ? deniedThatOpen : 1),
+      }
     case 'refused': {
-      const opens = !health.saidYes || (health.refusals >= refusalsThatOpen && health.refused.length >= visitorsThatOpen)
+      const opens =
+        !health.saidYes || (health.refusals >= refusalsThatOpen && health.refused.length >= visitorsThatOpen)
       return { cause: 'systemic', traits: health.refusedTraits, opens }
     }
   }

@@ -124,7 +124,8 @@ export function judge(
   rules: Rules,
 ): Exclude<Verdict, 'quota' | 'paused' | 'shut' | 'held'> {
   const { done, open } = register ?? {}
-  if (stampTimeMs(stamp) < nowMs - rules.retentionMs) return open !== undefined && open.stamp > stamp ? 'overtaken' : 'expired'
+  if (stampTimeMs(stamp) < nowMs - rules.retentionMs)
+    return open !== undefined && open.stamp > stamp ? 'overtaken' : 'expired'
   if (done !== undefined && done >= stamp) return done === stamp ? 'delivered' : 'superseded'
   // Erased by a clock that was ahead: what came in since then can't be told from what was before.
   if (stampTimeMs(stamp) > nowMs + futureToleranceMs || erasedMs > nowMs + jumpToleranceMs) return 'ahead'
@@ -150,7 +151,10 @@ export function admitted(
   const { done, open } = register ?? {}
   const kept = done === undefined ? {} : { done }
   const mine = { stamp, ...attempt }
-  const below = openBelow(open?.stamp === stamp ? open.below : open === undefined ? [] : [open.stamp, ...(open.below ?? [])], done)
+  const below = openBelow(
+    open?.stamp === stamp ? open.below : open === undefined ? [] : [open.stamp, ...(open.below ?? [])],
+    done,
+  )
   return { ...kept, open: { ...mine, ...(open?.stamp === stamp ? { again: true as const } : {}), ...below } }
 }
 
@@ -175,13 +179,20 @@ export function settled(
   const newDone = outcome === 'delivered' && (done === undefined || stamp > done) ? stamp : done
   const newOpen = mine ? reopened(open, outcome, newDone) : open
   return {
-    register: { ...(newDone === undefined ? {} : { done: newDone }), ...(newOpen === undefined ? {} : { open: newOpen }) },
+    register: {
+      ...(newDone === undefined ? {} : { done: newDone }),
+      ...(newOpen === undefined ? {} : { open: newOpen }),
+    },
     closed: mine,
   }
 }
 
 /** The newest attempt whose fate is still open, and which is known to be under way no more. */
-function reopened({ stamp, again, below = [] }: OpenAttempt, outcome: Outcome, done: Stamp | undefined): OpenAttempt | undefined {
+function reopened(
+  { stamp, again, below = [] }: OpenAttempt,
+  outcome: Outcome,
+  done: Stamp | undefined,
+): OpenAttempt | undefined {
   if (outcome === 'delivered') return undefined
   const [next, ...older] = outcome === 'unsent' && again === true ? [stamp, ...below] : below
   return next === undefined ? undefined : { stamp: next, atMs: 0, token: '', ...openBelow(older, done) }

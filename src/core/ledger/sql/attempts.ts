@@ -51,28 +51,48 @@ export function openAttempts(rows: SqlRows, settings: LedgerSettings, limits: Li
     const visitor = openVisitor(request.visitorHash, nowMs)
     const wanted = request.attributes.map(({ name, stamp }) => ({ name, stamp: firstStamp ?? stamp }))
     const around = { lane, backoff: visitor.backoff, erasedMs: visitor.erasedMs, lostMs: step.lostMs }
-    const rulesOf = (stamp: Stamp) => ({ ...settings, retentionMs: retentionAt(step.own.retentions, stampTimeMs(stamp)) })
+    const rulesOf = (stamp: Stamp) => ({
+      ...settings,
+      retentionMs: retentionAt(step.own.retentions, stampTimeMs(stamp)),
+    })
     const judged = wanted.map(({ name, stamp }) => judge(visitor.get(name), stamp, nowMs, around, rulesOf(stamp)))
-    const base = { event: 'open' as const, attempts: visitor.backoff?.attempts ?? 0, ...(firstStamp === undefined ? {} : { firstStamp }) }
+    const base = {
+      event: 'open' as const,
+      attempts: visitor.backoff?.attempts ?? 0,
+      ...(firstStamp === undefined ? {} : { firstStamp }),
+    }
     if (!judged.includes('send')) return { ...base, verdicts: judged }
     const instead = (other: 'held' | 'backoff' | 'paused' | 'shut' | 'quota') =>
       judged.map((verdict) => (verdict === 'send' ? other : verdict))
 
     if (request.hold === true) return { ...base, verdicts: instead('held') }
-    if (request.firstTry === true && base.attempts > 0) return { ...base, verdicts: instead('backoff'), failedBefore: true }
+    if (request.firstTry === true && base.attempts > 0)
+      return { ...base, verdicts: instead('backoff'), failedBefore: true }
     const traits = traitsOf(
       request.visitorHash,
       request.sources ?? [],
       wanted.filter((_, index) => judged[index] === 'send').map(({ name }) => name),
     )
-    const gate = gateOf(step.health, { traits, failedBefore: base.attempts > 0, lastResort: request.lastResort === true }, nowMs)
+    const gate = gateOf(
+      step.health,
+      { traits, failedBefore: base.attempts > 0, lastResort: request.lastResort === true },
+      nowMs,
+    )
     if (gate === 'paused') return { ...base, verdicts: instead(gate) }
     if (gate === 'shut') return { ...base, verdicts: instead(gate), shutTraits: step.health.breaker?.traits ?? [] }
     const own = request.source === undefined ? undefined : step.account(request.source.name)
     const overShare = own !== undefined && own.total + request.units > (request.source?.units ?? 0)
-    const ceiling = Math.min(laneCeiling(settings, lane), overShare ? laneCeiling(settings, 'bulk') : Number.POSITIVE_INFINITY)
+    const ceiling = Math.min(
+      laneCeiling(settings, lane),
+      overShare ? laneCeiling(settings, 'bulk') : Number.POSITIVE_INFINITY,
+    )
     const taken = step.whole.take(request.units, ceiling)
-    if (!taken.ok) return { ...base, verdicts: instead('quota'), ...(taken.retryAtMs === undefined ? {} : { retryAtMs: taken.retryAtMs }) }
+    if (!taken.ok)
+      return {
+        ...base,
+        verdicts: instead('quota'),
+        ...(taken.retryAtMs === undefined ? {} : { retryAtMs: taken.retryAtMs }),
+      }
     own?.charge(request.units)
     own?.forget()
     const cause = step.health.breaker?.cause
@@ -83,7 +103,12 @@ export function openAttempts(rows: SqlRows, settings: LedgerSettings, limits: Li
       if (judged[index] !== 'send') return
       visitor.set(
         name,
-        admitted(visitor.get(name), stamp, { atMs: nowMs, lifeMs: settings.youngMs, token: request.token, bucket: taken.bucket }),
+        admitted(visitor.get(name), stamp, {
+          atMs: nowMs,
+          lifeMs: settings.youngMs,
+          token: request.token,
+          bucket: taken.bucket,
+        }),
       )
       untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
     })
@@ -101,7 +126,17 @@ export function openAttempts(rows: SqlRows, settings: LedgerSettings, limits: Li
   }
 
   function settle(settlement: Settlement, step: Step): void {
-    const { visitorHash, token, attributes, giveBack, eventDone, eventRejected, backoff, signal, judged = false } = settlement
+    const {
+      visitorHash,
+      token,
+      attributes,
+      giveBack,
+      eventDone,
+      eventRejected,
+      backoff,
+      signal,
+      judged = false,
+    } = settlement
     const { nowMs } = step
     let failedBefore = false
     if (attributes.length > 0 || backoff !== undefined || signal !== undefined) {
@@ -116,8 +151,10 @@ export function openAttempts(rows: SqlRows, settings: LedgerSettings, limits: Li
         untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))
       }
       if (attributes.some(({ outcome }) => outcome === 'delivered')) visitor.backoff = undefined
-      else if (backoff !== undefined) visitor.backoff = { attempts: backoff.attempts, notBeforeMs: nowMs + backoff.waitMs }
-      if (signal !== undefined) visitor.denials = afterTry(visitor.denials, { signal, visitorHash, judged }, step.health, nowMs)
+      else if (backoff !== undefined)
+        visitor.backoff = { attempts: backoff.attempts, notBeforeMs: nowMs + backoff.waitMs }
+      if (signal !== undefined)
+        visitor.denials = afterTry(visitor.denials, { signal, visitorHash, judged }, step.health, nowMs)
       visitor.save(untilMs)
       if (closed && giveBack !== undefined) {
         step.whole.giveBack(giveBack.bucket, giveBack.units)
@@ -130,7 +167,11 @@ export function openAttempts(rows: SqlRows, settings: LedgerSettings, limits: Li
         settlement.sources ?? [],
         attributes.map(({ name }) => name),
       )
-      const after = afterSignal(step.health, { signal, visitorHash, traits, failedBefore, probe: settlement.probe === true }, nowMs)
+      const after = afterSignal(
+        step.health,
+        { signal, visitorHash, traits, failedBefore, probe: settlement.probe === true },
+        nowMs,
+      )
       // The health of a steady day is never rewritten.
       if (JSON.stringify(after) !== JSON.stringify(step.health)) step.health = after
     }
@@ -138,7 +179,12 @@ export function openAttempts(rows: SqlRows, settings: LedgerSettings, limits: Li
       const seen = readEvent(eventDone, nowMs)
       const stamp = seen?.stamp ?? attributes[0]?.stamp ?? ''
       const rejected = eventRejected === true ? { rejected: true as const } : {}
-      writeEvent(eventDone, { stamp, atMs: seen?.atMs ?? nowMs, done: true, ...rejected }, seen?.keptUntilMs ?? 0, nowMs)
+      writeEvent(
+        eventDone,
+        { stamp, atMs: seen?.atMs ?? nowMs, done: true, ...rejected },
+        seen?.keptUntilMs ?? 0,
+        nowMs,
+      )
     }
   }
 
@@ -152,7 +198,9 @@ export function openAttempts(rows: SqlRows, settings: LedgerSettings, limits: Li
         visitorHash,
         token,
         attributes: mine.map((attribute) => ({ ...attribute, outcome: 'unsent' })),
-        ...(bucket === undefined ? {} : { giveBack: { bucket, units, ...(source === undefined ? {} : { source: source.name }) } }),
+        ...(bucket === undefined
+          ? {}
+          : { giveBack: { bucket, units, ...(source === undefined ? {} : { source: source.name }) } }),
       },
       step,
     )

@@ -24,7 +24,8 @@ const ownSchema =
   'CREATE TABLE IF NOT EXISTS relay_ledger (id INTEGER PRIMARY KEY, format INTEGER NOT NULL, confirms INTEGER NOT NULL, confirmed_ms INTEGER NOT NULL, retentions TEXT NOT NULL)'
 
 /** What a version of format 1 that is started on this store meets: it can write nothing, and so sends nothing. */
-const barrier = 'CREATE VIEW IF NOT EXISTS relay_units AS SELECT account, last_ms AS bucket, units FROM relay_unit WHERE 0'
+const barrier =
+  'CREATE VIEW IF NOT EXISTS relay_units AS SELECT account, last_ms AS bucket, units FROM relay_unit WHERE 0'
 
 /**
  * In a transaction, before anything else is written.
@@ -79,7 +80,8 @@ function takeOver(sql: Sql, settings: LedgerSettings, nowMs: number): void {
           .map((bucket) => [lastOf(Number(bucket['bucket']) * bucketMs, bucketMs), Number(bucket['units'])] as const)
       : [[lastOf(nowMs, bucketMs), Number(row['total'])] as const]
     for (const [lastMs, units] of buckets)
-      if (units > 0) sql.exec('INSERT INTO relay_unit (account, last_ms, units) VALUES (?, ?, ?)', account, lastMs, units)
+      if (units > 0)
+        sql.exec('INSERT INTO relay_unit (account, last_ms, units) VALUES (?, ?, ?)', account, lastMs, units)
     const frontierMs = nowMs - keptMs
     sql.exec(
       'INSERT INTO relay_window (account, total, frontier_ms, newest_ms, seen_ms, forgotten_ms, granted) VALUES (?, ?, ?, ?, ?, ?, ?)',

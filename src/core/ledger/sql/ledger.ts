@@ -5,7 +5,16 @@
  * Known hole: its clock is the clock of the machine it runs on; `rules/clock-watch.ts` says which of its jumps are noticed.
  */
 import { defaultLimits } from '../../limits.ts'
-import { type Counters, grantOf, type LedgerSettings, type LedgerStore, maxBatch, type Summary, type Usage, wholeAccount } from '../port.ts'
+import {
+  type Counters,
+  grantOf,
+  type LedgerSettings,
+  type LedgerStore,
+  maxBatch,
+  type Summary,
+  type Usage,
+  wholeAccount,
+} from '../port.ts'
 import { ClockJumped, type LedgerClock, watchClock } from '../rules/clock-watch.ts'
 import { type Health, healthy } from '../rules/health.ts'
 import { firstStampOf } from '../rules/register.ts'
@@ -74,7 +83,13 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
         return window
       }
       const before = readHealth()
-      const step: Step = { ...time, whole: account(wholeAccount), account, health: before, lostMs: epochs.read()?.lostMs ?? 0 }
+      const step: Step = {
+        ...time,
+        whole: account(wholeAccount),
+        account,
+        health: before,
+        lostMs: epochs.read()?.lostMs ?? 0,
+      }
       const result = work(step)
       for (const window of accounts.values()) window.save()
       if (step.health !== before) writeHealth(step.health)
@@ -147,7 +162,11 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
         // A breaker that opened in the future would stay open until then.
         if (health.breaker !== undefined)
           writeHealth({ ...health, breaker: { ...health.breaker, untilMs: Math.min(health.breaker.untilMs, clockMs) } })
-        writeOwn(sql, { confirms: own.confirms + 1, confirmedMs: clockMs, retentions: retentionsConfirmed(own.retentions, clockMs) })
+        writeOwn(sql, {
+          confirms: own.confirms + 1,
+          confirmedMs: clockMs,
+          retentions: retentionsConfirmed(own.retentions, clockMs),
+        })
       }),
     pause: (paused) =>
       stepping((step) => {

@@ -31,8 +31,19 @@ export function openMemos(sql: Sql): SqlMemos {
       const [held] = sql.exec('SELECT holder, until_ms FROM relay_lease WHERE name = ?', name)
       const untilMs = Number(held?.['until_ms'] ?? 0)
       // One that would live longer than a lease does was taken by a clock that was ahead.
-      if (held !== undefined && held['holder'] !== holder && untilMs > nowMs && untilMs <= nowMs + ttlMs + jumpToleranceMs) return false
-      sql.exec('INSERT OR REPLACE INTO relay_lease (name, holder, until_ms) VALUES (?, ?, ?)', name, holder, nowMs + ttlMs)
+      if (
+        held !== undefined &&
+        held['holder'] !== holder &&
+        untilMs > nowMs &&
+        untilMs <= nowMs + ttlMs + jumpToleranceMs
+      )
+        return false
+      sql.exec(
+        'INSERT OR REPLACE INTO relay_lease (name, holder, until_ms) VALUES (?, ?, ?)',
+        name,
+        holder,
+        nowMs + ttlMs,
+      )
       return true
     },
     release(name, holder) {
@@ -44,7 +55,11 @@ export function openMemos(sql: Sql): SqlMemos {
     },
     cancel(grant, nowMs) {
       sql.exec('DELETE FROM relay_cancelled WHERE until_ms < ?', nowMs)
-      sql.exec('INSERT OR REPLACE INTO relay_cancelled (grant_id, until_ms) VALUES (?, ?)', grant, nowMs + cancelledLivesMs)
+      sql.exec(
+        'INSERT OR REPLACE INTO relay_cancelled (grant_id, until_ms) VALUES (?, ?)',
+        grant,
+        nowMs + cancelledLivesMs,
+      )
     },
     isCancelled(grant, nowMs) {
       return sql.exec('SELECT 1 FROM relay_cancelled WHERE grant_id = ? AND until_ms >= ?', grant, nowMs).length > 0

@@ -29,7 +29,10 @@ export function moveOut(
     const lostMs = epochs.read()?.lostMs ?? 0
     const life = epochs.life(openWindow(sql, settings, wholeAccount, nowMs))
     const units = unitsOf(sql, settings, nowMs)
-    return { part: { ...none, units, ...(lostMs === 0 ? {} : { lostMs }), ...(life === undefined ? {} : { life }) }, cursor: 'v' }
+    return {
+      part: { ...none, units, ...(lostMs === 0 ? {} : { lostMs }), ...(life === undefined ? {} : { life }) },
+      cursor: 'v',
+    }
   }
   if (kind === 'v' || kind === 'p') {
     const [rowFrom, next] = kind === 'v' ? [rows.headFrom, 'p'] : [rows.pageFrom, 'e']
@@ -55,7 +58,10 @@ export function moveOut(
     return { part: { ...none, visitors }, cursor: `${kind}${place.taken}:${place.page}:${place.hash}` }
   }
   const events = rows.eventsFrom(after, movedTogether, nowMs)
-  return { part: { ...none, events }, ...(events.length < movedTogether ? {} : { cursor: `e${events.at(-1)?.event ?? ''}` }) }
+  return {
+    part: { ...none, events },
+    ...(events.length < movedTogether ? {} : { cursor: `e${events.at(-1)?.event ?? ''}` }),
+  }
 }
 
 function placeOf(text: string): RegisterPlace {
@@ -78,8 +84,12 @@ export function moveIn(
   if (!counted) for (const { account: name, lastMs, units } of part.units) account(name).charge(units, lastMs)
   if (!counted && part.id !== undefined && part.units.length > 0) {
     // Kept as long as any of them could be counted, and a window more; until then is what it says.
-    const untilMs = Math.max(nowMs, ...part.units.map(({ lastMs }) => lastMs)) + 2 * (settings.quotaWindowMs + settings.quotaSlackMs)
-    sql.exec("DELETE FROM relay_memo WHERE name >= 'moved-in:' AND name < 'moved-in;' AND CAST(value AS INTEGER) BETWEEN 2 AND ?", nowMs)
+    const untilMs =
+      Math.max(nowMs, ...part.units.map(({ lastMs }) => lastMs)) + 2 * (settings.quotaWindowMs + settings.quotaSlackMs)
+    sql.exec(
+      "DELETE FROM relay_memo WHERE name >= 'moved-in:' AND name < 'moved-in;' AND CAST(value AS INTEGER) BETWEEN 2 AND ?",
+      nowMs,
+    )
     sql.exec('INSERT INTO relay_memo (name, value) VALUES (?, ?)', memo, String(untilMs))
   }
   if (part.life !== undefined) epochs.takeOver(part.life, account(wholeAccount))

@@ -168,8 +168,14 @@ export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage 
         // Nothing is known of it, and nothing to be kept.
         if (head.stored === undefined && text === nothingKept) return
         if (until !== head.stored?.untilMs)
-          sql.exec('INSERT OR REPLACE INTO relay_visitor (hash, registers, until_ms) VALUES (?, ?, ?)', hash, text, until)
-        else if (text !== head.stored.text) sql.exec('UPDATE relay_visitor SET registers = ? WHERE hash = ?', text, hash)
+          sql.exec(
+            'INSERT OR REPLACE INTO relay_visitor (hash, registers, until_ms) VALUES (?, ?, ?)',
+            hash,
+            text,
+            until,
+          )
+        else if (text !== head.stored.text)
+          sql.exec('UPDATE relay_visitor SET registers = ? WHERE hash = ?', text, hash)
       },
     }
     return visitor
@@ -179,8 +185,16 @@ export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage 
     const text = JSON.stringify({ r: [...registers] })
     if (stored === undefined) pagesAdded++
     if (registers.size === 0) sql.exec('DELETE FROM relay_page WHERE hash = ? AND page = ?', hash, number)
-    else if (until === stored?.untilMs) sql.exec('UPDATE relay_page SET registers = ? WHERE hash = ? AND page = ?', text, hash, number)
-    else sql.exec('INSERT OR REPLACE INTO relay_page (hash, page, registers, until_ms) VALUES (?, ?, ?, ?)', hash, number, text, until)
+    else if (until === stored?.untilMs)
+      sql.exec('UPDATE relay_page SET registers = ? WHERE hash = ? AND page = ?', text, hash, number)
+    else
+      sql.exec(
+        'INSERT OR REPLACE INTO relay_page (hash, page, registers, until_ms) VALUES (?, ?, ?, ?)',
+        hash,
+        number,
+        text,
+        until,
+      )
   }
 
   function eraseVisitor(hash: string, nowMs: number): void {
@@ -195,7 +209,11 @@ export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage 
     const [head] = sql.exec('SELECT registers FROM relay_visitor WHERE hash = ?', hash)
     const listed = [...storedOf(head).r]
     for (let page = -1; listed.length < atMost; ) {
-      const [row] = sql.exec('SELECT page, registers FROM relay_page WHERE hash = ? AND page > ? ORDER BY page LIMIT 1', hash, page)
+      const [row] = sql.exec(
+        'SELECT page, registers FROM relay_page WHERE hash = ? AND page > ? ORDER BY page LIMIT 1',
+        hash,
+        page,
+      )
       if (row === undefined) break
       listed.push(...storedOf(row).r)
       page = Number(row['page'])
@@ -204,11 +222,20 @@ export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage 
   }
 
   function readEvent(event: string, nowMs: number): EventRow | undefined {
-    const [row] = sql.exec('SELECT stamp, at_ms, done, until_ms FROM relay_event WHERE event = ? AND until_ms >= ?', event, nowMs)
+    const [row] = sql.exec(
+      'SELECT stamp, at_ms, done, until_ms FROM relay_event WHERE event = ? AND until_ms >= ?',
+      event,
+      nowMs,
+    )
     return row === undefined ? undefined : eventOf(row)
   }
 
-  function writeEvent(event: string, { stamp, atMs, done, rejected }: EventRecord, keptUntilMs: number, nowMs: number): void {
+  function writeEvent(
+    event: string,
+    { stamp, atMs, done, rejected }: EventRecord,
+    keptUntilMs: number,
+    nowMs: number,
+  ): void {
     const flag = rejected === true ? rejectedFlag : done ? 1 : 0
     const until = wholeHour(nowMs + eventLifetimeMs(settings))
     if (until === keptUntilMs) {
@@ -236,7 +263,11 @@ export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage 
   }
 
   function sweepTable(table: string, key: string, beforeMs: number, rows: number): void {
-    sql.exec(`DELETE FROM ${table} WHERE (${key}) IN (SELECT ${key} FROM ${table} WHERE until_ms < ? LIMIT ?)`, beforeMs, rows)
+    sql.exec(
+      `DELETE FROM ${table} WHERE (${key}) IN (SELECT ${key} FROM ${table} WHERE until_ms < ? LIMIT ?)`,
+      beforeMs,
+      rows,
+    )
   }
 
   function headFrom({ hash, taken }: RegisterPlace, nowMs: number): RegisterRow | undefined {
@@ -287,7 +318,13 @@ function storedOf(row: Record<string, unknown> | undefined): Stored {
 
 function registerRow(row: Record<string, unknown>): RegisterRow {
   const { r: registers, x: erasedMs } = storedOf(row)
-  return { hash: String(row['hash']), page: Number(row['page'] ?? 0), registers, erasedMs, keptUntilMs: Number(row['until_ms']) }
+  return {
+    hash: String(row['hash']),
+    page: Number(row['page'] ?? 0),
+    registers,
+    erasedMs,
+    keptUntilMs: Number(row['until_ms']),
+  }
 }
 
 function wholeHour(ms: number): number {

@@ -34,7 +34,11 @@ it('answers that arrive in another order than they were given are no loss', asyn
     },
   }
   const lines: string[] = []
-  const ledger = watched(slow, { witness: memoryWitness(), memory: newEpochMemory(), log: (event) => lines.push(event) })
+  const ledger = watched(slow, {
+    witness: memoryWitness(),
+    memory: newEpochMemory(),
+    log: (event) => lines.push(event),
+  })
   await ledger.admit([request()], 'live')
   late = new Promise((resolve) => {
     release = resolve
@@ -60,7 +64,13 @@ describe('the witness in SQL', () => {
     expect(await witness.read()).toEqual(one)
     const steady: Testimony = { ...one, state: 'steady', granted: 7 }
     expect(await witness.replace(one, steady)).toEqual(steady)
-    for (const stale of [one, other, { ...steady, granted: 6 }, { ...steady, epoch: 'other' }, { ...steady, state: 'lost' } as const])
+    for (const stale of [
+      one,
+      other,
+      { ...steady, granted: 6 },
+      { ...steady, epoch: 'other' },
+      { ...steady, state: 'lost' } as const,
+    ])
       expect(await witness.replace(stale, other)).toEqual(steady)
     expect(await witness.read()).toEqual(steady)
     expect(await witness.replace(steady, other)).toEqual(other)
@@ -74,7 +84,11 @@ function watchedStore(granted: number) {
   const witness = memoryWitness()
   const seen: Testimony = { epoch: 'e1', state: 'steady', granted }
   witness.row = seen
-  const state = { granted, charged: [] as number[], admit: async (): Promise<Answer> => ({ granted: state.granted, admissions: [] }) }
+  const state = {
+    granted,
+    charged: [] as number[],
+    admit: async (): Promise<Answer> => ({ granted: state.granted, admissions: [] }),
+  }
   const store: Pick<LedgerStore, 'admit' | 'life' | 'charge'> = {
     admit: () => state.admit(),
     life: async () => ({ epoch: 'e1', granted: state.granted }),

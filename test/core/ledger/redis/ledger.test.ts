@@ -24,7 +24,10 @@ beforeAll(async () => {
 })
 afterAll(() => standIn[Symbol.asyncDispose]())
 
-const ledgerOn = (clock?: { now: () => number }, overrides: Partial<Parameters<typeof upstashWatched>[0]> = {}): Ledger =>
+const ledgerOn = (
+  clock?: { now: () => number },
+  overrides: Partial<Parameters<typeof upstashWatched>[0]> = {},
+): Ledger =>
   upstashWatched({
     url: standIn.url,
     token: standIn.token,
@@ -39,7 +42,9 @@ const maker: LedgerMaker = { make: async (settings, clock) => ledgerOn(clock, { 
 ledgerContract('Upstash', maker)
 ledgerClockContract('Upstash', maker)
 
-ledgerContract('Upstash, pages of two', { make: async (settings, clock) => ledgerOn(clock, { settings, limits: tiny }) })
+ledgerContract('Upstash, pages of two', {
+  make: async (settings, clock) => ledgerOn(clock, { settings, limits: tiny }),
+})
 
 /** Counts hashes of visitors, and the bytes and registers of the largest. */
 const measureScript = `
@@ -142,7 +147,11 @@ describe('what an update costs and how it fails', () => {
     await ledger.admit([one], 'live')
     expect(standIn.counts).toMatchObject({ requests: 1, commands: 2, names: ['evalsha', 'evalsha'] })
     await ledger.settle([
-      { visitorHash: one.visitorHash, token: one.token, attributes: [{ name: 'tier', stamp: at(0), outcome: 'delivered' }] },
+      {
+        visitorHash: one.visitorHash,
+        token: one.token,
+        attributes: [{ name: 'tier', stamp: at(0), outcome: 'delivered' }],
+      },
     ])
     expect(standIn.counts).toMatchObject({ requests: 2, commands: 3 })
     standIn.resetCounts()
@@ -168,19 +177,22 @@ describe('what an update costs and how it fails', () => {
     expect(await standIn.command('KEYS', 'grants:grant:*')).toEqual([])
   })
 
-  it.each(['hang', 'lose_reply'] as const)('rejects when Upstash does %s, after one request, and never says yes (G1)', async (kind) => {
-    const ledger = ledgerOn(clock, { timeoutMs: 200 })
-    await ledger.admit([request()], 'live')
-    standIn.resetCounts()
-    standIn.fault = { kind }
-    try {
-      await expect(ledger.admit([request()], 'live')).rejects.toThrow()
-      expect(standIn.counts.requests).toBe(1)
-      await expect(ledger.settle([])).rejects.toThrow()
-    } finally {
-      standIn.fault = undefined
-    }
-  })
+  it.each(['hang', 'lose_reply'] as const)(
+    'rejects when Upstash does %s, after one request, and never says yes (G1)',
+    async (kind) => {
+      const ledger = ledgerOn(clock, { timeoutMs: 200 })
+      await ledger.admit([request()], 'live')
+      standIn.resetCounts()
+      standIn.fault = { kind }
+      try {
+        await expect(ledger.admit([request()], 'live')).rejects.toThrow()
+        expect(standIn.counts.requests).toBe(1)
+        await expect(ledger.settle([])).rejects.toThrow()
+      } finally {
+        standIn.fault = undefined
+      }
+    },
+  )
 
   it.each([401, 429, 500, 502])('rejects on status %i, after one request', async (status) => {
     const ledger = ledgerOn(clock)
@@ -203,7 +215,9 @@ describe('what an update costs and how it fails', () => {
     const ledger = ledgerOn()
     const now = Date.now()
     const stamp = `t${now}${now}0000000000000000`
-    expect(await ledger.admit([{ ...request(), attributes: [{ name: 'tier', stamp }] }], 'live')).toMatchObject([{ verdicts: ['send'] }])
+    expect(await ledger.admit([{ ...request(), attributes: [{ name: 'tier', stamp }] }], 'live')).toMatchObject([
+      { verdicts: ['send'] },
+    ])
     const [[startMs] = [0]] = (await ledger.usage()).buckets
     expect(Math.abs(startMs - now)).toBeLessThan(10_000)
   })

@@ -118,13 +118,16 @@ describe('processes on one store', () => {
       await expect(ledger.admit([request(startMs)], 'live')).rejects.toThrow('clock')
       expect(await ledger.usage()).toMatchObject({ used: 2, clock: { jumpedByMs: state.offMs } })
     }
-    await one.settle([{ ...sent, attributes: sent.attributes.map((attribute) => ({ ...attribute, outcome: 'delivered' as const })) }])
+    await one.settle([
+      { ...sent, attributes: sent.attributes.map((attribute) => ({ ...attribute, outcome: 'delivered' as const })) },
+    ])
     expect(await one.visitor(sent.visitorHash)).toEqual([{ name: 'tier', done: sent.attributes[0]?.stamp }])
     expect(rows()).toBe(2)
 
     await one.confirmClock()
     state.trueMs += settings.longestYoungMs + 1
-    for (const ledger of [one, other]) expect(await ledger.admit([request(clock.now())], 'live')).toMatchObject([{ verdicts: ['send'] }])
+    for (const ledger of [one, other])
+      expect(await ledger.admit([request(clock.now())], 'live')).toMatchObject([{ verdicts: ['send'] }])
     expect(await other.summary()).not.toHaveProperty('clock')
   })
 

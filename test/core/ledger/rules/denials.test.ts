@@ -43,6 +43,9 @@ describe('the last try', () => {
   })
 
   it('is none while nobody is delivered', () => {
-    expect([last(2, 60_000, { ...delivered, denied: ['v'] }), last(2, 60_000, { ...delivered, breaker })]).toEqual([false, false])
+    expect([last(2, 60_000, { ...delivered, denied: ['v'] }), last(2, 60_000, { ...delivered, breaker })]).toEqual([
+      false,
+      false,
+    ])
   })
 })

@@ -24,7 +24,11 @@ const nowMs = 1_790_000_000_000
 /** Of a relay to which Target has said yes before. */
 const known: Health = { ...healthy, saidYes: true }
 const about = (visitor: string, source = 'crm', names = ['tier']) => traitsOf(visitor, [source], names)
-const told = (signal: Signal, visitor: string, more: Partial<Told> & { source?: string; names?: string[] } = {}): Told => ({
+const told = (
+  signal: Signal,
+  visitor: string,
+  more: Partial<Told> & { source?: string; names?: string[] } = {},
+): Told => ({
   signal,
   visitorHash: visitor,
   traits: about(visitor, more.source, more.names),
@@ -34,8 +38,12 @@ const told = (signal: Signal, visitor: string, more: Partial<Told> & { source?: 
 })
 const tell = (signals: readonly Told[], from: Health = known, atMs = nowMs) =>
   signals.reduce((health, one) => afterSignal(health, one, atMs), from)
-const gate = (health: Health, traits: readonly string[], atMs = nowMs, more: { failedBefore?: boolean; lastResort?: boolean } = {}) =>
-  gateOf(health, { traits, failedBefore: false, lastResort: false, ...more }, atMs)
+const gate = (
+  health: Health,
+  traits: readonly string[],
+  atMs = nowMs,
+  more: { failedBefore?: boolean; lastResort?: boolean } = {},
+) => gateOf(health, { traits, failedBefore: false, lastResort: false, ...more }, atMs)
 const visitors = (count: number) => Array.from({ length: count }, (_, index) => `visitor-${index}`)
 
 describe('what opens the breaker', () => {
@@ -61,7 +69,12 @@ describe('what opens the breaker', () => {
     expect(refused.breaker).toMatchObject({ cause: 'systemic', traits: about('x') })
     const yes = tell([told('up', 'y')], refused)
     expect(yes).toEqual(known)
-    expect([healthy, refused, yes, tell([told('refused', 'x')], yes)].map(isDoubtful)).toEqual([true, true, false, false])
+    expect([healthy, refused, yes, tell([told('refused', 'x')], yes)].map(isDoubtful)).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ])
     const systemic = tell(visitors(refusalsThatOpen).map((visitor) => told('refused', visitor)))
     const unavailable = tell(visitors(failuresThatOpen).map((visitor) => told('down', visitor)))
     expect([systemic, unavailable].map(isDoubtful)).toEqual([true, false])
@@ -80,10 +93,14 @@ describe('what opens the breaker', () => {
   })
 
   it(`${refusalsThatOpen} refusals in a row of ${visitorsThatOpen} visitors do, of fewer visitors they never do`, () => {
-    const refusals = (whose: number, count: number) => visitors(count).map((_, index) => told('refused', `visitor-${index % whose}`))
+    const refusals = (whose: number, count: number) =>
+      visitors(count).map((_, index) => told('refused', `visitor-${index % whose}`))
     expect(tell(refusals(visitorsThatOpen - 1, 100)).breaker).toBeUndefined()
     expect(tell(refusals(visitorsThatOpen, refusalsThatOpen - 1)).breaker).toBeUndefined()
-    expect(tell(refusals(visitorsThatOpen, refusalsThatOpen)).breaker).toMatchObject({ cause: 'systemic', untilMs: nowMs + lastProbeMs })
+    expect(tell(refusals(visitorsThatOpen, refusalsThatOpen)).breaker).toMatchObject({
+      cause: 'systemic',
+      untilMs: nowMs + lastProbeMs,
+    })
   })
 })
 
@@ -102,7 +119,9 @@ describe('what is remembered', () => {
 
 describe('whom it holds back', () => {
   it('what shares all that the failed ones had in common, and nobody else', () => {
-    const health = tell(visitors(failuresThatOpen).map((visitor) => told('down', visitor, { source: 'kiosk', names: ['page', visitor] })))
+    const health = tell(
+      visitors(failuresThatOpen).map((visitor) => told('down', visitor, { source: 'kiosk', names: ['page', visitor] })),
+    )
     expect(health.breaker?.traits).toEqual(['s:kiosk', 'a:page'])
     expect(gate(health, about('new', 'kiosk', ['page', 'more']))).toBe('shut')
     expect(gate(health, about('new', 'kiosk', ['other']))).toBe('go')
@@ -119,7 +138,9 @@ describe('whom it holds back', () => {
 
   it('another kind of failure widens it once that is a pattern too, and not before', () => {
     const narrow = tell(visitors(failuresThatOpen).map((visitor) => told('down', visitor)))
-    const denied = visitors(deniedThatOpen).map((visitor) => told('wrong', visitor, { source: 'loan', names: ['status'] }))
+    const denied = visitors(deniedThatOpen).map((visitor) =>
+      told('wrong', visitor, { source: 'loan', names: ['status'] }),
+    )
     expect(gate(tell(denied.slice(1), narrow), about('z', 'third', ['x']))).toBe('go')
     const both = tell(denied, narrow)
     expect(both.breaker?.cause).toBe('unavailable')
@@ -128,7 +149,11 @@ describe('whom it holds back', () => {
 
   it('of a pattern it is what all of it had in common that counts, and not what the last one is about', () => {
     const narrow = tell(visitors(failuresThatOpen).map((visitor) => told('down', visitor)))
-    const denied = [told('wrong', 'x', { source: 'loan', names: ['status'] }), told('wrong', 'y', { source: 'loan' }), told('wrong', 'z')]
+    const denied = [
+      told('wrong', 'x', { source: 'loan', names: ['status'] }),
+      told('wrong', 'y', { source: 'loan' }),
+      told('wrong', 'z'),
+    ]
     expect(tell(denied, narrow).breaker?.traits).toEqual([])
   })
 
@@ -139,7 +164,9 @@ describe('whom it holds back', () => {
   })
 
   it('where all are refused, what shares what all of them had in common', () => {
-    const refusals = visitors(refusalsThatOpen).map((visitor) => told('refused', visitor, { source: 'kiosk', names: [visitor] }))
+    const refusals = visitors(refusalsThatOpen).map((visitor) =>
+      told('refused', visitor, { source: 'kiosk', names: [visitor] }),
+    )
     expect(tell(refusals).breaker?.traits).toEqual(['s:kiosk'])
   })
 
@@ -167,7 +194,10 @@ describe('probes', () => {
   })
 
   it('one that an earlier breaker let through and that fails widens the one of now', () => {
-    expect(tell([told('down', 'x', { probe: true, source: 'loan' })], open).breaker).toMatchObject({ probes: 1, traits: ['a:tier'] })
+    expect(tell([told('down', 'x', { probe: true, source: 'loan' })], open).breaker).toMatchObject({
+      probes: 1,
+      traits: ['a:tier'],
+    })
   })
 
   it('each that fails doubles the wait up to the longest', () => {
@@ -198,7 +228,10 @@ describe('probes', () => {
     // The row of denials is over as well: the next one is the first.
     expect(tell([told('wrong', 'new')], closed).breaker).toBeUndefined()
     const systemic = tell(visitors(refusalsThatOpen).map((visitor) => told('refused', visitor)))
-    expect(tell([told('refused', 'x', { probe: true })], systemic).breaker).toMatchObject({ cause: 'systemic', probes: 1 })
+    expect(tell([told('refused', 'x', { probe: true })], systemic).breaker).toMatchObject({
+      cause: 'systemic',
+      probes: 1,
+    })
   })
 
   it('those that get no answer do not make a wrong token an outage, however many', () => {
@@ -207,7 +240,11 @@ describe('probes', () => {
       visitors(2 * failuresThatOpen).map((visitor) => told('down', visitor, { probe: true })),
       denied,
     )
-    expect(silent.breaker).toMatchObject({ cause: 'misconfigured', untilMs: nowMs + lastProbeMs, probes: 2 * failuresThatOpen })
+    expect(silent.breaker).toMatchObject({
+      cause: 'misconfigured',
+      untilMs: nowMs + lastProbeMs,
+      probes: 2 * failuresThatOpen,
+    })
   })
 
   it('one that is denied does not make an outage a wrong token; three visitors do', () => {
@@ -256,7 +293,11 @@ describe('G7: no single visitor, source or attribute keeps another’s update fr
           const traits = traitsOf(visitor, whose, which)
           if (gate(health, traits) !== 'go') continue
           calls++
-          health = afterSignal(health, { signal: 'down', visitorHash: visitor, traits, failedBefore: false, probe: false }, nowMs)
+          health = afterSignal(
+            health,
+            { signal: 'down', visitorHash: visitor, traits, failedBefore: false, probe: false },
+            nowMs,
+          )
         }
         // Each call beside the breaker takes at least one trait from it.
         expect(calls).toBeLessThanOrEqual(failuresThatOpen + 1 + sources.length + names.length)

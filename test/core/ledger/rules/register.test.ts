@@ -55,7 +55,12 @@ describe('admit: the first line that fits', () => {
     ['beyond the retention', {}, at(-settings.retentionMs - 1), 'expired'],
     ['beyond the retention, delivered long ago', { done: at(0) }, at(-settings.retentionMs - 1), 'expired'],
     ['beyond the retention, a newer one open', { open: open(at(0), aged) }, at(-settings.retentionMs - 1), 'overtaken'],
-    ['beyond the retention, itself open', { open: open(at(-settings.retentionMs - 1), aged) }, at(-settings.retentionMs - 1), 'expired'],
+    [
+      'beyond the retention, itself open',
+      { open: open(at(-settings.retentionMs - 1), aged) },
+      at(-settings.retentionMs - 1),
+      'expired',
+    ],
     ['delivered', { done: at(0) }, at(0), 'delivered'],
     ['delivered, and a newer one open', { done: at(0), open: open(at(5), 0) }, at(0), 'delivered'],
     ['a newer one delivered', { done: at(1) }, at(0), 'superseded'],
@@ -76,7 +81,11 @@ describe('admit: the first line that fits', () => {
   it('what came before its visitor was erased is gone, and what comes after goes', () => {
     const surroundings = { lane: 'live', erasedMs: nowMs } as const
     const arrived = (ms: number) => makeStamp(nowMs - 5_000, nowMs + ms, '0123456789abcdef')
-    expect([-1, 0, 1].map((ms) => judge({}, arrived(ms), nowMs, surroundings, settings))).toEqual(['erased', 'erased', 'send'])
+    expect([-1, 0, 1].map((ms) => judge({}, arrived(ms), nowMs, surroundings, settings))).toEqual([
+      'erased',
+      'erased',
+      'send',
+    ])
     expect(judge({}, makeStamp(nowMs, nowMs - 1, 'a'.repeat(16)), nowMs, surroundings, settings)).toBe('erased')
   })
 
@@ -84,19 +93,31 @@ describe('admit: the first line that fits', () => {
     const surroundings = { lane: 'live', lostMs: nowMs + futureToleranceMs + 1 } as const
     const verdicts = [0, 1].map((ms) => judge({}, at(futureToleranceMs + ms), nowMs, surroundings, settings))
     expect(verdicts).toEqual(['lost', 'ahead'])
-    expect(judge({ done: at(futureToleranceMs + 1) }, at(futureToleranceMs + 1), nowMs, surroundings, settings)).toBe('delivered')
+    expect(judge({ done: at(futureToleranceMs + 1) }, at(futureToleranceMs + 1), nowMs, surroundings, settings)).toBe(
+      'delivered',
+    )
   })
 
   it('where a visitor was erased by a clock that was ahead, what came in since can’t be told from what was before', () => {
-    const verdicts = [0, 1].map((ms) => judge({}, at(0), nowMs, { lane: 'live', erasedMs: nowMs + jumpToleranceMs + ms }, settings))
+    const verdicts = [0, 1].map((ms) =>
+      judge({}, at(0), nowMs, { lane: 'live', erasedMs: nowMs + jumpToleranceMs + ms }, settings),
+    )
     expect(verdicts).toEqual(['erased', 'ahead'])
   })
 
   it('an attempt of a future that the clock has left is under way no more', () => {
-    const verdicts = [0, 1].map((ms) => judge({ open: open(at(0), -jumpToleranceMs - ms) }, at(0), nowMs, { lane: 'live' }, settings))
+    const verdicts = [0, 1].map((ms) =>
+      judge({ open: open(at(0), -jumpToleranceMs - ms) }, at(0), nowMs, { lane: 'live' }, settings),
+    )
     expect(verdicts).toEqual(['contended', 'send'])
     const events = [0, 1].map(
-      (ms) => judgeEvent({ stamp: at(0), atMs: nowMs + jumpToleranceMs + ms, done: false }, { event, stamp: at(0) }, nowMs, settings).kind,
+      (ms) =>
+        judgeEvent(
+          { stamp: at(0), atMs: nowMs + jumpToleranceMs + ms, done: false },
+          { event, stamp: at(0) },
+          nowMs,
+          settings,
+        ).kind,
     )
     expect(events).toEqual(['in_flight', 'open'])
   })
@@ -122,8 +143,12 @@ describe('admit: the first line that fits', () => {
 
   it('a backoff is the last reason, not the first', () => {
     expect(judge({ done: at(0) }, at(0), nowMs, { lane: 'replay', backoff: notDue }, settings)).toBe('delivered')
-    expect(judge({ open: open(at(1), aged) }, at(0), nowMs, { lane: 'replay', backoff: notDue }, settings)).toBe('waits')
-    expect(judge({ open: open(at(0), young) }, at(0), nowMs, { lane: 'replay', backoff: notDue }, settings)).toBe('contended')
+    expect(judge({ open: open(at(1), aged) }, at(0), nowMs, { lane: 'replay', backoff: notDue }, settings)).toBe(
+      'waits',
+    )
+    expect(judge({ open: open(at(0), young) }, at(0), nowMs, { lane: 'replay', backoff: notDue }, settings)).toBe(
+      'contended',
+    )
   })
 })
 
@@ -223,7 +248,12 @@ describe('a register that moves in from another ledger', () => {
   it.each<[string, Register | undefined, Parameters<typeof movedIn>[1], Register]>([
     ['nothing, where nothing is known', undefined, { open: [] }, {}],
     ['a delivery, where nothing is known', undefined, { done: at(3), open: [] }, { done: at(3) }],
-    ['what was open is nobody’s here', undefined, { open: [at(9), at(7)] }, { open: { ...nobodys(at(9)), below: [at(7)] } }],
+    [
+      'what was open is nobody’s here',
+      undefined,
+      { open: [at(9), at(7)] },
+      { open: { ...nobodys(at(9)), below: [at(7)] } },
+    ],
     ['nothing changes nothing', known, { open: [] }, known],
     ['an older delivery hides nothing', known, { done: at(0), open: [] }, known],
     ['the same once more changes nothing', { done: at(1) }, { done: at(1), open: [] }, { done: at(1) }],
@@ -236,14 +266,24 @@ describe('a register that moves in from another ledger', () => {
       { open: [at(12)] },
       { done: at(1), open: { ...nobodys(at(12)), below: [at(10), at(5)] } },
     ],
-    ['an older open one goes between', known, { open: [at(7)] }, { done: at(1), open: open(at(10), 0, { below: [at(7), at(5)] }) }],
+    [
+      'an older open one goes between',
+      known,
+      { open: [at(7)] },
+      { done: at(1), open: open(at(10), 0, { below: [at(7), at(5)] }) },
+    ],
     [
       'what was open on both sides is ours, and may have got there twice',
       { open: open(at(5), 0) },
       { open: [at(5)] },
       { open: open(at(5), 0, { below: [at(5)] }) },
     ],
-    ['an open one below what is delivered here does not open again', { done: at(8) }, { open: [at(8), at(3)] }, { done: at(8) }],
+    [
+      'an open one below what is delivered here does not open again',
+      { done: at(8) },
+      { open: [at(8), at(3)] },
+      { done: at(8) },
+    ],
   ])('%s', (_, before, moved, after) => {
     expect(movedIn(before, moved)).toStrictEqual(after)
   })
@@ -265,7 +305,8 @@ describe('a register that moves in from another ledger', () => {
         expect([a.done, openStamps(a)]).toEqual([b.done, openStamps(b)])
         const stamps = openStamps(a)
         expect(stamps).toEqual([...stamps].sort().reverse())
-        for (const stamp of [...one.open, ...other.open]) expect(stamps.includes(stamp)).toBe(a.done === undefined || stamp > a.done)
+        for (const stamp of [...one.open, ...other.open])
+          expect(stamps.includes(stamp)).toBe(a.done === undefined || stamp > a.done)
       }),
     )
   })
@@ -312,7 +353,11 @@ describe('event ids (G4)', () => {
       { ...seen(0, true), stamp: makeStamp(nowMs, nowMs, event) },
       { kind: 'duplicate' },
     ],
-    ['aged: again, under the first stamp', seen(aged), { kind: 'open', record: { stamp: at(-50), atMs: nowMs, done: false } }],
+    [
+      'aged: again, under the first stamp',
+      seen(aged),
+      { kind: 'open', record: { stamp: at(-50), atMs: nowMs, done: false } },
+    ],
   ])('%s', (_, record, verdict) => {
     expect(judgeEvent(record, { event, stamp: at(0) }, nowMs, settings)).toEqual(verdict)
   })
@@ -323,8 +368,16 @@ describe('event ids (G4)', () => {
     ['seen', seen(aged), { stamp: at(-50) }],
     ['refused by Target', { ...seen(0, true), rejected: true }, { stamp: at(-50) }],
     ['other content', other({ done: true }), undefined],
-    ['other content than what Target refused: recorded anew', other({ done: true, rejected: true }), { stamp: at(0), record }],
-    ['as an older version wrote it', { ...record, stamp: makeStamp(nowMs, nowMs, event) }, { stamp: makeStamp(nowMs, nowMs, event) }],
+    [
+      'other content than what Target refused: recorded anew',
+      other({ done: true, rejected: true }),
+      { stamp: at(0), record },
+    ],
+    [
+      'as an older version wrote it',
+      { ...record, stamp: makeStamp(nowMs, nowMs, event) },
+      { stamp: makeStamp(nowMs, nowMs, event) },
+    ],
     ['settled, and never admitted', { ...record, stamp: '', done: true }, { stamp: '' }],
   ])('first stamp: %s', (_, record, first) => {
     expect(firstStampOf(record, { event, stamp: at(0) }, nowMs)).toEqual(first)

@@ -34,9 +34,12 @@ describe('the retention that a stamp is judged by', () => {
   })
 
   it('is never longer than the shortest that was set since the time of the stamp, and told apart up to a bound', () => {
-    const changes = fc.array(fc.record({ waitMs: fc.integer({ min: 0, max: 100 }), retentionMs: fc.integer({ min: 1, max: 40 }) }), {
-      maxLength: 30,
-    })
+    const changes = fc.array(
+      fc.record({ waitMs: fc.integer({ min: 0, max: 100 }), retentionMs: fc.integer({ min: 1, max: 40 }) }),
+      {
+        maxLength: 30,
+      },
+    )
     fc.assert(
       fc.property(changes, fc.integer({ min: 0, max: 3_000 }), (some, timeMs) => {
         let nowMs = 0
@@ -50,7 +53,9 @@ describe('the retention that a stamp is judged by', () => {
           merged ||= kept.length === maxRetentions
         }
         const safe = Math.min(
-          ...set.filter((_, index) => (set[index + 1]?.sinceMs ?? Number.POSITIVE_INFINITY) > timeMs).map((one) => one.retentionMs),
+          ...set
+            .filter((_, index) => (set[index + 1]?.sinceMs ?? Number.POSITIVE_INFINITY) > timeMs)
+            .map((one) => one.retentionMs),
         )
         if (!merged) expect(retentionAt(kept, timeMs)).toBe(safe)
         expect(retentionAt(kept, timeMs)).toBeLessThanOrEqual(safe)

@@ -54,7 +54,10 @@ const request = (visitorHash: string, more: Partial<AdmitRequest> = {}): AdmitRe
   token: `token-${++serial}`,
   ...more,
 })
-const settlementOf = ({ visitorHash, token, attributes }: AdmitRequest, more: Partial<Settlement> = {}): Settlement => ({
+const settlementOf = (
+  { visitorHash, token, attributes }: AdmitRequest,
+  more: Partial<Settlement> = {},
+): Settlement => ({
   visitorHash,
   token,
   attributes: attributes.map((attribute) => ({ ...attribute, outcome: 'delivered' as const })),
@@ -71,7 +74,10 @@ ledgerContract('SQL on node:sqlite, pages of two', {
 
 largeVisitorContract('SQL on node:sqlite', async (settings, clock) => {
   const database = open()
-  return { ledger: sqlWatched(nodeSqlite(database), settings, clock), measure: async () => measureRows(nodeSqlite(database)) }
+  return {
+    ledger: sqlWatched(nodeSqlite(database), settings, clock),
+    measure: async () => measureRows(nodeSqlite(database)),
+  }
 })
 
 ledgerLossContract('SQL', async (settings, clock) => {
@@ -106,7 +112,9 @@ describe('against the plain model', () => {
       },
       { numRuns: 600 },
     )
-    const steady = models.filter((model) => model.steppedBackMs() <= contractSettings.quotaSlackMs && !model.restarted())
+    const steady = models.filter(
+      (model) => model.steppedBackMs() <= contractSettings.quotaSlackMs && !model.restarted(),
+    )
     expect(steady.length).toBeGreaterThan(100)
     for (const model of steady) expect(model.mostInAnyWindow()).toBeLessThanOrEqual(limit)
     // The runs came near the limit, or the line above would say nothing.
@@ -148,14 +156,15 @@ describe('one file, several processes', () => {
     const path = newFile()
     const clock = { now: () => startMs }
     const settings = { ...contractSettings, quotaLimit: 3, replayReserve: 0 }
-    const [one, other] = [sqlWatched(nodeSqlite(open(path)), settings, clock), sqlWatched(nodeSqlite(open(path)), settings, clock)]
+    const [one, other] = [
+      sqlWatched(nodeSqlite(open(path)), settings, clock),
+      sqlWatched(nodeSqlite(open(path)), settings, clock),
+    ]
     const first = request('v', { event: 'e', units: 2 })
     expect(await one.admit([first], 'live')).toMatchObject([{ verdicts: ['send'] }])
-    expect(await other.admit([request('v', { event: 'e' }), request('v'), request('w', { units: 2 })], 'live')).toMatchObject([
-      { event: 'in_flight' },
-      { verdicts: ['contended'] },
-      { verdicts: ['quota'] },
-    ])
+    expect(
+      await other.admit([request('v', { event: 'e' }), request('v'), request('w', { units: 2 })], 'live'),
+    ).toMatchObject([{ event: 'in_flight' }, { verdicts: ['contended'] }, { verdicts: ['quota'] }])
     await other.settle([settlementOf(first, { eventDone: 'e' })], { calls: 1 })
     expect(await one.admit([request('v', { event: 'e' }), request('v')], 'live')).toMatchObject([
       { event: 'duplicate' },
@@ -217,7 +226,8 @@ describe('transactions', () => {
     let failAt = 'v2'
     const failing: Sql = {
       exec: (query, ...params) => {
-        if (query.startsWith('INSERT OR REPLACE INTO relay_visitor') && params[0] === failAt) throw new Error('disk full')
+        if (query.startsWith('INSERT OR REPLACE INTO relay_visitor') && params[0] === failAt)
+          throw new Error('disk full')
         return sql.exec(query, ...params)
       },
       transaction: (work) => sql.transaction(work),
@@ -290,7 +300,11 @@ it('a summary reads a handful of rows, however many buckets there are', async ()
     inTurn: (work) => sql.inTurn(work),
   }
   let nowMs = startMs
-  const ledger = sqlWatched(counting, { ...contractSettings, quotaWindowMs: 1_000_000, quotaLimit: 1_000 }, { now: () => nowMs })
+  const ledger = sqlWatched(
+    counting,
+    { ...contractSettings, quotaWindowMs: 1_000_000, quotaLimit: 1_000 },
+    { now: () => nowMs },
+  )
   for (let bucket = 0; bucket < 300; bucket++) {
     nowMs += 100
     await ledger.admit([request(`v${bucket}`)], 'live')
@@ -306,7 +320,11 @@ describe('rows that are over', () => {
   const setUp = () => {
     const database = open()
     const state = { nowMs: startMs }
-    const ledger = sqlWatched(nodeSqlite(database), { ...contractSettings, quotaLimit: 1_000_000 }, { now: () => state.nowMs })
+    const ledger = sqlWatched(
+      nodeSqlite(database),
+      { ...contractSettings, quotaLimit: 1_000_000 },
+      { now: () => state.nowMs },
+    )
     const rows = (table: string) => Number(database.prepare(`SELECT COUNT(*) AS n FROM ${table}`).get()?.['n'])
     return { state, ledger, rows }
   }

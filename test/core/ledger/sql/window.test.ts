@@ -4,7 +4,13 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { jumpToleranceMs } from '../../../../src/core/ledger/rules/clock-watch.ts'
 import type { Sql } from '../../../../src/core/ledger/sql/ledger.ts'
-import { lastOf, openWindow, type SqlWindow, type WindowSettings, windowSchema } from '../../../../src/core/ledger/sql/window.ts'
+import {
+  lastOf,
+  openWindow,
+  type SqlWindow,
+  type WindowSettings,
+  windowSchema,
+} from '../../../../src/core/ledger/sql/window.ts'
 import { nodeSqlite } from '../../../../src/core/store/sqlite-node.ts'
 
 const settings: WindowSettings = { quotaBucketMs: 60_000, quotaWindowMs: 3_600_000, quotaSlackMs: 15_000 }
@@ -84,9 +90,12 @@ describe('taking', () => {
   })
 
   it('agrees with a plain log of every unit, however time passes', () => {
-    const steps = fc.array(fc.record({ waitMs: fc.oneof(fc.nat(90_000), fc.nat(2_000_000)), units: fc.integer({ min: 1, max: 9 }) }), {
-      maxLength: 40,
-    })
+    const steps = fc.array(
+      fc.record({ waitMs: fc.oneof(fc.nat(90_000), fc.nat(2_000_000)), units: fc.integer({ min: 1, max: 9 }) }),
+      {
+        maxLength: 40,
+      },
+    )
     fc.assert(
       fc.property(steps, (some) => {
         const { at } = windowsOf()
@@ -94,7 +103,8 @@ describe('taking', () => {
         let nowMs = startMs
         for (const { waitMs, units } of some) {
           nowMs += waitMs
-          const countedAt = (ms: number) => log.filter((one) => one.freeMs > ms).reduce((sum, one) => sum + one.units, 0)
+          const countedAt = (ms: number) =>
+            log.filter((one) => one.freeMs > ms).reduce((sum, one) => sum + one.units, 0)
           expect(at(nowMs, total)).toBe(countedAt(nowMs))
           const taken = at(nowMs, (window) => window.take(units, 20))
           expect(taken.ok).toBe(countedAt(nowMs) + units <= 20)
@@ -113,7 +123,11 @@ describe('taking', () => {
   it('an account is its own', () => {
     const { at } = windowsOf()
     at(startMs, (window) => window.take(5, 5), { account: 'crm' })
-    expect([at(startMs, total), at(startMs, total, { account: 'crm' }), at(startMs, total, { account: 'shop' })]).toEqual([0, 5, 0])
+    expect([
+      at(startMs, total),
+      at(startMs, total, { account: 'crm' }),
+      at(startMs, total, { account: 'shop' }),
+    ]).toEqual([0, 5, 0])
     at(startMs, (window) => window.restate(0))
     expect(at(startMs, everything, { account: 'crm' })).toEqual({ units: 5, granted: 5, buckets: [[lastMs, 5]] })
   })
@@ -182,7 +196,9 @@ describe('charging, whatever the limit', () => {
     const goneMs = startMs - keptMs - 1
     at(startMs, (window) => window.charge(7, goneMs))
     expect(at(startMs, everything)).toEqual({ units: 0, granted: 7, buckets: [] })
-    expect(at(startMs, everything, { quotaWindowMs: 2 * settings.quotaWindowMs })).toMatchObject({ buckets: [[goneMs, 7]] })
+    expect(at(startMs, everything, { quotaWindowMs: 2 * settings.quotaWindowMs })).toMatchObject({
+      buckets: [[goneMs, 7]],
+    })
   })
 
   it('at a time that is removed already leaves a gap, which is reckoned with', () => {
@@ -252,7 +268,9 @@ describe('a clock that is set back', () => {
             else if (kind === 'back') window.giveBack(bucket, units)
             expect(window.total).toBe(window.buckets().reduce((sum, [, count]) => sum + count, 0))
           })
-          expect(at(nowMs, total)).toBe(at(nowMs, ({ buckets }) => buckets().reduce((sum, [, count]) => sum + count, 0)))
+          expect(at(nowMs, total)).toBe(
+            at(nowMs, ({ buckets }) => buckets().reduce((sum, [, count]) => sum + count, 0)),
+          )
         }
       }),
       { numRuns: 200 },
@@ -293,7 +311,8 @@ describe('forgetting', () => {
     at(startMs, (window) => window.take(5, 9))
     at(removableMs, (window) => window.forget())
     const gapEndMs = lastMs + 1
-    const reckonAt = (frontierMs: number) => at(frontierMs + keptMs, (window) => [window.reckon(100), window.total, window.granted])
+    const reckonAt = (frontierMs: number) =>
+      at(frontierMs + keptMs, (window) => [window.reckon(100), window.total, window.granted])
     expect(reckonAt(gapEndMs)).toEqual([0, 0, 5])
     expect(reckonAt(gapEndMs - 1)).toEqual([100, 100, 105])
     expect(reckonAt(gapEndMs - 1)).toEqual([0, 100, 105])
@@ -344,7 +363,9 @@ describe('what is dated in the future', () => {
     ] as const) {
       const { at } = windowsOf()
       for (const account of [own, {}]) at(startMs + offMs, (window) => window.take(5, 99), account)
-      expect(at(startMs, ({ buckets }) => buckets(), own)).toEqual([[bucket === lastMs ? lastMs : lastOf(startMs + offMs, 60_000), 5]])
+      expect(at(startMs, ({ buckets }) => buckets(), own)).toEqual([
+        [bucket === lastMs ? lastMs : lastOf(startMs + offMs, 60_000), 5],
+      ])
       expect(at(startMs, ({ buckets }) => buckets())).toEqual([[lastOf(startMs + offMs, 60_000), 5]])
     }
   })
