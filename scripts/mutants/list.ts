@@ -554,7 +554,7 @@ const own: readonly Mutant[] = [
     breaks: 'G8',
     file: 'src/core/operator/erase.ts',
     find: 'await ledger.erase(visitorHash)',
-    replace: '',
+    replace: 'true',
     tests: admin,
   },
   {

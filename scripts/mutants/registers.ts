@@ -293,8 +293,8 @@ export const registersMutants: readonly Mutant[] = [
     name: 'Redis: an erasure leaves the pages',
     breaks: 'G8',
     file: 'src/core/ledger/redis/scripts/small.ts',
-    find: "if redis.call('HEXISTS', KEYS[1], 'p') == 1 then",
-    replace: "if redis.call('HEXISTS', KEYS[1], 'p') == 2 then",
+    find: "if redis.call('HEXISTS', KEYS[2], 'p') == 1 then",
+    replace: "if redis.call('HEXISTS', KEYS[2], 'p') == 2 then",
     tests: redis,
   },
   {

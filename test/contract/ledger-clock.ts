@@ -200,6 +200,16 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         expect(await admit(request(at(0)))).toMatchObject({ verdicts: ['send'], probe: 'misconfigured' })
       })
 
+      it('an erasure waits while the clock is off: by it, what came before would count as new', async () => {
+        await spend(1)
+        nowMs -= hourMs
+        expect(await ledger.erase(visitor)).toBe(false)
+        nowMs += hourMs
+        expect(await verdict(at(0))).toBe('send')
+        expect(await ledger.erase(visitor)).toBe(true)
+        expect(await verdict(at(0))).toBe('erased')
+      })
+
       it('erased in that future: what came since then waits rather than be taken for what was before', async () => {
         nowMs += hourMs
         await ledger.erase(visitor)

@@ -570,10 +570,13 @@ export function modelLedger(
       health = { ...health, paused }
     },
     erase: async (visitor) => {
+      const { now, jumpedByMs } = jump()
+      if (jumpedByMs !== undefined) return false
       registers.delete(visitor)
       backoffs.delete(visitor)
       denials.delete(visitor)
-      erasures.set(visitor, jump().now)
+      erasures.set(visitor, now)
+      return true
     },
     restate: async (units) =>
       step(0, (now) => {

@@ -206,7 +206,7 @@ export class Oracle {
 
   /** A sender is about to give it to a clock that shows `arrivalMs`, at `nowMs`. */
   tried(event: SimEvent, arrivalMs: number, nowMs: number): void {
-    this.#lastTried.set(event, nowMs)
+    this.#lastTried.set(event, Math.max(nowMs, arrivalMs))
     if (event.timeless !== true) return
     // Whichever try was recorded first.
     this.#notBefore.set(event, Math.min(arrivalMs, this.#notBefore.get(event) ?? Number.POSITIVE_INFINITY))

@@ -257,8 +257,12 @@ export interface Ledger {
   check(): Promise<void>
   /** Stops or resumes all calls to Target; updates are deferred meanwhile. */
   pause(paused: boolean): Promise<void>
-  /** Forgets a visitor's registers. What it had before now is `erased` from then on, for as long as a register lives. */
-  erase(visitorHash: string): Promise<void>
+  /**
+   * Forgets a visitor's registers. What it had before now is `erased` from then on, for as long as a register lives.
+   *
+   * @returns false, having done nothing, while its clock is off: nobody could say what was before
+   */
+  erase(visitorHash: string): Promise<boolean>
   /** States how many units were really spent in the window that ends now, after a loss. An operator's word: G1 rests on it. */
   restate(units: number): Promise<void>
   /** What is known of a visitor's attributes, by name; at most `attributesListed` of `Limits`, and then maybe not of all. */

@@ -51,6 +51,10 @@ export interface EraseParts {
  */
 export type Erase = (visitor: Visitor, cursor?: string) => Promise<Erased | 'unknown_cursor'>
 
+/** By a clock that is behind, what the visitor did before it was erased would count as done afterwards. */
+const clockIsOff =
+  'the clock of the ledger is off, so nothing was erased: wait until it is right, or confirm it, and erase again'
+
 /** A Worker has six connections. */
 const deletesAtOnce = 4
 
@@ -71,13 +75,12 @@ export function createErase({
         ? { part: 'entries' as const, unreadable: 0, after: undefined }
         : readCursor(cursor, visitorHash)
     if (place === undefined) return 'unknown_cursor'
-    // Once: what the visitor does from then on is new.
-    if (cursor === undefined) {
-      await ledger.erase(visitorHash)
-    }
+    const erased = { entries: 0, deadLetters: 0, mentioned: 0, unreadable: place.unreadable }
+    // Once: what the visitor does from then on is new. (An object of the version before answers nothing.)
+    if (cursor === undefined && (await ledger.erase(visitorHash)) === false)
+      return { ...erased, complete: false, todo: clockIsOff }
 
     const [operationsBefore, startedMs] = [backlog.operations, clock.now()]
-    const erased = { entries: 0, deadLetters: 0, mentioned: 0, unreadable: place.unreadable }
     for (let first = true; ; first = false) {
       // A page is done whole, or what a stale list shows again would be begun anew for ever: so as few keys as the budget
       // lets be read and deleted, and one at least.

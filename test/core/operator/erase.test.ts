@@ -30,6 +30,7 @@ function erasing(backlog: Backlog, more: Partial<Parameters<typeof createErase>[
   const ledger = {
     erase: async (hash: string) => {
       told.push(hash)
+      return true
     },
   }
   const erase = createErase({ hasher, ledger, backlog, clock: fakeClock(), maxOperations: 900, ...more })
@@ -112,6 +113,18 @@ describe.each(kinds)('erase on %s', (_, make) => {
     expect(kept).toHaveLength(left.length)
     expect(kept).toEqual(expect.arrayContaining(left))
     expect(told).toEqual([visitorHash])
+  })
+
+  it('while the ledger’s clock is off nothing is erased, and the answer says what to do', async () => {
+    const { backlog } = make()
+    await backlog.put(mine())
+    const { erase } = erasing(backlog, { ledger: { erase: async () => false } })
+    expect(await erase(visitor)).toMatchObject({
+      complete: false,
+      entries: 0,
+      todo: expect.stringContaining('confirm'),
+    })
+    expect(await allEntries(backlog)).toHaveLength(1)
   })
 
   it('a call whose budget ended says so, and the next one goes on from there, to the end', async () => {

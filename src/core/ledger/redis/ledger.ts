@@ -270,7 +270,7 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
       await redis.hset(keys.health, { p: paused ? '1' : '0' })
     },
     async erase(visitorHash) {
-      await call(eraseScript, [keys.visitor(visitorHash)], {})
+      return (await call(eraseScript, [keys.quota, keys.visitor(visitorHash)], {})) === true
     },
     async restate(units) {
       await call(restateScript, [keys.quota], { units })

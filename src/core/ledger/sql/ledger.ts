@@ -172,7 +172,11 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
       stepping((step) => {
         step.health = { ...step.health, paused }
       }),
-    erase: (visitorHash) => atomically((nowMs) => rows.eraseVisitor(visitorHash, nowMs)),
+    erase: (visitorHash) =>
+      atomically((nowMs, { jumpedByMs }) => {
+        if (jumpedByMs === undefined) rows.eraseVisitor(visitorHash, nowMs)
+        return jumpedByMs === undefined
+      }),
     restate: (units) => stepping(({ whole }) => whole.restate(units)),
     life: () => stepping(({ whole }) => epochs.life(whole)),
     begin: (epoch, lost, after = '') => stepping(({ nowMs, whole }) => epochs.begin(epoch, lost, after, whole, nowMs)),

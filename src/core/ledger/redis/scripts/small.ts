@@ -106,16 +106,18 @@ window:save()
 return 'null'
 `
 
-/** KEYS: a visitor. */
+/** KEYS: quota, a visitor. Answers whether it did; it does nothing while the clock is off. */
 export const eraseScript = `${prelude}
+local window = openWindow(KEYS[1])
+if window.jumpedBy then return 'false' end
 -- Most visitors have none; UNLINK frees what it removes behind the script's back.
-if redis.call('HEXISTS', KEYS[1], 'p') == 1 then
-  for page = 0, input.pages - 1 do redis.call('UNLINK', KEYS[1] .. ':' .. text(page)) end
+if redis.call('HEXISTS', KEYS[2], 'p') == 1 then
+  for page = 0, input.pages - 1 do redis.call('UNLINK', KEYS[2] .. ':' .. text(page)) end
 end
-redis.call('UNLINK', KEYS[1])
-redis.call('HSET', KEYS[1], 'x', text(now))
-extend(KEYS[1], input.retentionMs)
-return 'null'
+redis.call('UNLINK', KEYS[2])
+redis.call('HSET', KEYS[2], 'x', text(now))
+extend(KEYS[2], input.retentionMs)
+return 'true'
 `
 
 /** KEYS: the lease. Input: holder, ttlMs. The value keeps the end by the ledger's own clock. */
