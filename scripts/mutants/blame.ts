@@ -277,7 +277,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'a large reserve leaves the bulk lane nothing',
     breaks: 'G7',
-    file: 'src/core/ledger/port.ts',
+    file: 'src/core/ledger/rules/settings.ts',
     find: 'bulk: Math.max((1 - settings.replayReserve) / 2, 1 - 4 * settings.replayReserve),',
     replace: 'bulk: Math.max(0, 1 - 4 * settings.replayReserve),',
     tests: ['test/core/ledger/sql/ledger.test.ts'],

@@ -190,7 +190,7 @@ const own: readonly Mutant[] = [
   {
     name: 'ignore the reserve',
     breaks: 'G7',
-    file: 'src/core/ledger/port.ts',
+    file: 'src/core/ledger/rules/settings.ts',
     find: 'live: 1 - settings.replayReserve,',
     replace: 'live: 1,',
     tests: ledger,
@@ -385,7 +385,7 @@ const own: readonly Mutant[] = [
     name: 'send beside an attempt that is under way',
     breaks: 'G3',
     file: 'src/core/ledger/rules/register.ts',
-    find: "if (open !== undefined && isYoung(open.atMs, nowMs, open.lifeMs ?? rules.youngMs)) return 'contended'",
+    find: "if (open !== undefined && isInFlight(open.atMs, nowMs, open.lifeMs ?? rules.inFlightMs)) return 'contended'",
     replace: '',
     tests: ledger,
   },
@@ -402,7 +402,7 @@ const own: readonly Mutant[] = [
     breaks: 'G3',
     file: 'src/core/ledger/rules/register.ts',
     find: 'return Math.max(nowMs, stampTimeMs(stamp)) + registerLifeMs(settings)',
-    replace: 'return nowMs + settings.youngMs',
+    replace: 'return nowMs + settings.inFlightMs',
     tests: ledger,
   },
   {

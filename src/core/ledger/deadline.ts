@@ -9,22 +9,14 @@
  */
 import type { Clock } from '../clock.ts'
 import { errorName } from '../errors.ts'
-import { LedgerLost } from './loss/epoch.ts'
+import { ClockJumped, LedgerLost, LedgerSilent } from './errors.ts'
 import { delegated } from './methods.ts'
 import type { AdmitRequest, Ledger } from './port.ts'
-import { ClockJumped } from './rules/clock-watch.ts'
 
 /** How long behind the deadline an answer is still waited for, behind the answer to the sender. */
 export const lateAnswerMs = 10_000
 /** The waits between the tries to cancel. Together they end before a Worker's work behind an answer does (30 s). */
 const cancelAgainMs: readonly number[] = [1_000, 5_000]
-
-export class LedgerSilent extends Error {
-  override readonly name = 'LedgerSilent'
-  constructor(timeoutMs: number) {
-    super(`the ledger did not answer within ${timeoutMs} ms`)
-  }
-}
 
 export interface LateParts {
   readonly background: (work: Promise<unknown>) => void

@@ -17,8 +17,8 @@
  * store that was put back together with its witness neither knows: an operator says so (`restored`).
  */
 import type { Random } from '../../clock.ts'
+import { ClockJumped, LedgerLost } from '../errors.ts'
 import type { Ledger, LedgerStore } from '../port.ts'
-import { ClockJumped } from '../rules/clock-watch.ts'
 
 /** `first`: begun, and not yet known to have taken. `lost`: the same, after a loss. */
 export interface Testimony {
@@ -54,13 +54,6 @@ export interface EpochMemory {
 }
 
 export const newEpochMemory = (): EpochMemory => ({ granted: 0 })
-
-export class LedgerLost extends Error {
-  override readonly name = 'LedgerLost'
-  constructor(what: string) {
-    super(`the ledger has lost state: ${what}`)
-  }
-}
 
 export interface EpochParts {
   readonly witness: Witness

@@ -9,9 +9,9 @@ export const lateMs = 3_000
 export const maxTargetTimeoutMs = 25_000
 
 /** @param targetTimeoutMs `TARGET_TIMEOUT_MS` */
-export function youngMs(targetTimeoutMs: number): number {
+export function inFlightMs(targetTimeoutMs: number): number {
   return startWithinMs + targetTimeoutMs + lateMs
 }
 
 /** For what may be under way by any relay's settings: another one's may differ while they roll out. */
-export const longestYoungMs = youngMs(maxTargetTimeoutMs)
+export const longestInFlightMs = inFlightMs(maxTargetTimeoutMs)

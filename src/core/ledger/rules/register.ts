@@ -4,8 +4,39 @@
  */
 import { futureToleranceMs, stampArrivalMs, stampName, stampTimeMs } from '../../update/stamp.ts'
 import type { Lane, Stamp } from '../../update/update.ts'
-import type { LedgerSettings, Outcome, Verdict } from '../port.ts'
 import { jumpToleranceMs } from './clock-watch.ts'
+import type { LedgerSettings } from './settings.ts'
+
+/**
+ * What becomes of one attribute, the first that fits (PROTOCOL.md, "Admit"):
+ * - `expired`: older than the retention. `overtaken`: the same, while a newer attempt's fate is open.
+ * - `delivered`: this very stamp was delivered. `superseded`: a newer one was. `erased`: its visitor was erased since.
+ * - `ahead`: its event time is further ahead of the ledger's clock than a clock may be, or its visitor's erasure is.
+ * - `lost`: no newer than a loss of the ledger's state, so that its order can't be known.
+ * - `waits`: a newer attempt's fate is open. `contended`: an attempt is under way.
+ * - `backoff`: replay only, the visitor's next try is not due, or one failed and first tries were asked for.
+ * - `held`: the request asked for it. `paused`: an operator said stop. `shut`: the breaker is open. `quota`: no units.
+ * - `send`: go.
+ */
+export type Verdict =
+  | 'expired'
+  | 'overtaken'
+  | 'delivered'
+  | 'superseded'
+  | 'erased'
+  | 'ahead'
+  | 'lost'
+  | 'waits'
+  | 'contended'
+  | 'backoff'
+  | 'held'
+  | 'paused'
+  | 'shut'
+  | 'quota'
+  | 'send'
+
+/** `unknown` leaves the register as it is: the attempt's fate stays open. */
+export type Outcome = 'delivered' | 'unsent' | 'refused' | 'unknown'
 
 /** The register of one (visitor, attribute). */
 export interface Register {
@@ -62,7 +93,7 @@ export interface Surroundings {
   readonly lostMs?: number | undefined
 }
 
-type Rules = Pick<LedgerSettings, 'retentionMs' | 'youngMs'>
+type Rules = Pick<LedgerSettings, 'retentionMs' | 'inFlightMs'>
 
 export type EventVerdict =
   | { readonly kind: 'duplicate' | 'rejected' | 'in_flight' | 'id_reused' }
@@ -74,14 +105,14 @@ export function judgeEvent(
   seen: EventRecord | undefined,
   { event, stamp }: NamedEvent,
   nowMs: number,
-  rules: Pick<Rules, 'youngMs'>,
+  rules: Pick<Rules, 'inFlightMs'>,
 ): EventVerdict {
   const first = { kind: 'open', record: { stamp, atMs: nowMs, done: false } } as const
   if (seen === undefined) return first
   // What was refused is tried again once it is another.
   if (isAnother(seen, { event, stamp })) return seen.rejected === true ? first : { kind: 'id_reused' }
   if (seen.done) return { kind: seen.rejected === true ? 'rejected' : 'duplicate' }
-  if (isYoung(seen.atMs, nowMs, rules.youngMs)) return { kind: 'in_flight' }
+  if (isInFlight(seen.atMs, nowMs, rules.inFlightMs)) return { kind: 'in_flight' }
   return { kind: 'open', record: { ...seen, atMs: nowMs } }
 }
 
@@ -132,13 +163,13 @@ export function judge(
   if (stampArrivalMs(stamp) <= erasedMs) return 'erased'
   if (stampTimeMs(stamp) <= lostMs) return 'lost'
   if (open !== undefined && open.stamp > stamp) return 'waits'
-  if (open !== undefined && isYoung(open.atMs, nowMs, open.lifeMs ?? rules.youngMs)) return 'contended'
+  if (open !== undefined && isInFlight(open.atMs, nowMs, open.lifeMs ?? rules.inFlightMs)) return 'contended'
   if (lane === 'replay' && backoff !== undefined && backoff.notBeforeMs > nowMs) return 'backoff'
   return 'send'
 }
 
 /** Whether an attempt may be under way. One of a future that the clock has left is not: its jump was waited out. */
-function isYoung(atMs: number, nowMs: number, lifeMs: number): boolean {
+function isInFlight(atMs: number, nowMs: number, lifeMs: number): boolean {
   return nowMs - atMs <= lifeMs && atMs - nowMs <= jumpToleranceMs
 }
 
@@ -224,11 +255,11 @@ export function registerLivesUntilMs(stamp: Stamp, nowMs: number, settings: Ledg
 }
 
 /** One lifetime of a register: the longest time behind its newest stamp in which it can hold anything back. */
-export function registerLifeMs({ retentionMs, quotaSlackMs, youngMs }: Lifetimes): number {
-  return retentionMs + quotaSlackMs + youngMs
+export function registerLifeMs({ retentionMs, quotaSlackMs, inFlightMs }: Lifetimes): number {
+  return retentionMs + quotaSlackMs + inFlightMs
 }
 
-type Lifetimes = Pick<LedgerSettings, 'retentionMs' | 'quotaSlackMs' | 'youngMs'>
+type Lifetimes = Pick<LedgerSettings, 'retentionMs' | 'quotaSlackMs' | 'inFlightMs'>
 
 /** So many lifetimes behind its newest stamp a register counts: in the second it still tells `overtaken` from `expired`. */
 export const livesCounted = 2

@@ -2,12 +2,13 @@
 import type { Limits } from '../../limits.ts'
 import { stampTimeMs } from '../../update/stamp.ts'
 import type { Lane, Stamp } from '../../update/update.ts'
-import { type Admission, type AdmitRequest, type LedgerSettings, laneCeiling, type Settlement } from '../port.ts'
+import type { Admission, AdmitRequest, Settlement } from '../port.ts'
 import type { ClockReading } from '../rules/clock-watch.ts'
 import { afterTry, isLastTry } from '../rules/denials.ts'
 import { afterSignal, gateOf, type Health, isDoubtful, probed, traitsOf } from '../rules/health.ts'
 import { admitted, judge, judgeEvent, registerLivesUntilMs, settled } from '../rules/register.ts'
 import { retentionAt } from '../rules/retention.ts'
+import { type LedgerSettings, laneCeiling } from '../rules/settings.ts'
 import type { OwnState } from './format.ts'
 import type { SqlRows } from './rows.ts'
 import type { SqlWindow } from './window.ts'
@@ -105,7 +106,7 @@ export function openAttempts(rows: SqlRows, settings: LedgerSettings, limits: Li
         name,
         admitted(visitor.get(name), stamp, {
           atMs: nowMs,
-          lifeMs: settings.youngMs,
+          lifeMs: settings.inFlightMs,
           token: request.token,
           bucket: taken.bucket,
         }),

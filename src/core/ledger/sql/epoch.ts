@@ -1,6 +1,8 @@
 /** The epoch a SQL ledger lives in (`loss/epoch.ts`), and what it says of losses. Within a transaction. */
-import type { LedgerSettings, Life } from '../port.ts'
-import type { Sql } from './ledger.ts'
+
+import type { Sql } from '../../store/sql.ts'
+import type { Life } from '../port.ts'
+import type { LedgerSettings } from '../rules/settings.ts'
 import type { SqlWindow } from './window.ts'
 
 export const epochSchema = [

@@ -5,20 +5,14 @@
  * Known hole: its clock is the clock of the machine it runs on; `rules/clock-watch.ts` says which of its jumps are noticed.
  */
 import { defaultLimits } from '../../limits.ts'
-import {
-  type Counters,
-  grantOf,
-  type LedgerSettings,
-  type LedgerStore,
-  maxBatch,
-  type Summary,
-  type Usage,
-  wholeAccount,
-} from '../port.ts'
-import { ClockJumped, type LedgerClock, watchClock } from '../rules/clock-watch.ts'
+import type { Sql } from '../../store/sql.ts'
+import { ClockJumped } from '../errors.ts'
+import { type Counters, grantOf, type LedgerStore, type Summary, type Usage, wholeAccount } from '../port.ts'
+import { type LedgerClock, watchClock } from '../rules/clock-watch.ts'
 import { type Health, healthy } from '../rules/health.ts'
 import { firstStampOf } from '../rules/register.ts'
 import { type Retentions, retentionSet, retentionsConfirmed } from '../rules/retention.ts'
+import { checkBatch, type LedgerSettings } from '../rules/settings.ts'
 import { openAttempts, type Step, type Time } from './attempts.ts'
 import { epochSchema, openEpoch } from './epoch.ts'
 import { openFormat, readOwn, readSeenMs, writeOwn } from './format.ts'
@@ -27,20 +21,6 @@ import { memoSchema, openMemos } from './memos.ts'
 import { moveIn, moveOut } from './move.ts'
 import { openRows, rowSchema } from './rows.ts'
 import { openWindow, type SqlWindow, windowSchema } from './window.ts'
-
-/** All that is asked of a SQL store. A Durable Object refuses BEGIN, hence `transaction`. */
-export interface Sql {
-  exec(query: string, ...params: (string | number | null)[]): Record<string, unknown>[]
-  transaction<T>(work: () => T): T
-  /**
-   * Does a step once the store is free, waiting without blocking; rejects with the store's own error where it does not
-   * become free within seconds, and with whatever else `work` throws. `work` is begun anew each time: it must have done
-   * nothing where it throws, as a transaction has.
-   */
-  inTurn<T>(work: () => T): Promise<T>
-  /** Leaves nothing on the disk of what was deleted; throws as a store that is not free does. For a step of its own. */
-  purge?(): void
-}
 
 const schema = [
   'CREATE TABLE IF NOT EXISTS relay_counter (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID',
@@ -218,7 +198,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
     const retentions: Retentions = retentionSet(before, settings.retentionMs, reading.nowMs)
     const own = { confirms, confirmedMs, retentions }
     if (kept === undefined || retentions !== before) writeOwn(sql, own)
-    const justConfirmed = reading.jumpedByMs === undefined && reading.nowMs <= confirmedMs + settings.longestYoungMs
+    const justConfirmed = reading.jumpedByMs === undefined && reading.nowMs <= confirmedMs + settings.longestInFlightMs
     return { ...reading, own, ...(justConfirmed ? { jumpedByMs: 0 } : {}) }
   }
 
@@ -242,8 +222,4 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
         add,
       )
   }
-}
-
-function checkBatch(size: number): void {
-  if (size > maxBatch) throw new RangeError(`a batch for the ledger has at most ${maxBatch} items`)
 }

@@ -1,9 +1,10 @@
 /** A SQL ledger's state, out and in: parts in the order of their keys (`MovedState` in `port.ts`). Within a transaction. */
 import type { Limits } from '../../limits.ts'
-import { type LedgerSettings, type MovedState, type MovedVisitor, wholeAccount } from '../port.ts'
+import type { Sql } from '../../store/sql.ts'
+import { type MovedState, type MovedVisitor, wholeAccount } from '../port.ts'
 import { counts, movedIn, openStamps } from '../rules/register.ts'
+import type { LedgerSettings } from '../rules/settings.ts'
 import type { SqlEpoch } from './epoch.ts'
-import type { Sql } from './ledger.ts'
 import type { RegisterPlace, RegisterRow, SqlRows } from './rows.ts'
 import { openWindow, type SqlWindow } from './window.ts'
 

@@ -9,11 +9,11 @@
  * Object's row holds 2 MB. A row of an older version that holds more is read, and split when it is written.
  */
 import { defaultLimits, type Limits } from '../../limits.ts'
-import { eventLifetimeMs, type LedgerSettings } from '../port.ts'
+import type { Sql } from '../../store/sql.ts'
 import type { Denials } from '../rules/denials.ts'
 import { pageOf } from '../rules/pages.ts'
 import { type Backoff, counts, type EventRecord, isOver, type Register, registerLifeMs } from '../rules/register.ts'
-import type { Sql } from './ledger.ts'
+import { eventLifetimeMs, type LedgerSettings } from '../rules/settings.ts'
 
 export const rowSchema = [
   'CREATE TABLE IF NOT EXISTS relay_visitor (hash TEXT PRIMARY KEY, registers TEXT NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID',
