@@ -12,7 +12,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'an id that comes with other content is a duplicate',
     breaks: 'G2',
-    file: 'src/core/ledger/rules/register.ts',
+    file: 'src/core/ledger/rules/event.ts',
     find: "if (isAnother(seen, { event, stamp })) return seen.rejected === true ? first : { kind: 'id_reused' }",
     replace: '',
     tests: ['test/core/ledger/rules/register.test.ts', 'test/core/ledger/sql/ledger.test.ts'],
@@ -28,7 +28,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'what an older version recorded is taken for other content',
     breaks: 'G4',
-    file: 'src/core/ledger/rules/register.ts',
+    file: 'src/core/ledger/rules/event.ts',
     find: ' && name !== stampName(event)',
     replace: '',
     tests: ['test/core/ledger/rules/register.test.ts', 'test/core/ledger/sql/ledger.test.ts'],
@@ -36,7 +36,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'what Target refused is refused for ever, whatever comes under its id',
     breaks: 'G2',
-    file: 'src/core/ledger/rules/register.ts',
+    file: 'src/core/ledger/rules/event.ts',
     find: "return seen.rejected === true ? first : { kind: 'id_reused' }",
     replace: "return { kind: 'id_reused' }",
     tests: ['test/core/ledger/rules/register.test.ts', 'test/core/ledger/sql/ledger.test.ts'],
@@ -157,16 +157,16 @@ export const registersMutants: readonly Mutant[] = [
     name: 'SQL: a clock ahead for a moment sweeps what is needed',
     breaks: 'G3',
     file: rows,
-    find: 'visitor: nowMs - registerLifeMs(settings)',
-    replace: 'visitor: nowMs',
+    find: 'const beforeMs = nowMs - registerLifeMs(settings)',
+    replace: 'const beforeMs = nowMs',
     tests: sql,
   },
   {
     name: 'SQL: a clock ahead for a moment sweeps event ids',
     breaks: 'G4',
-    file: rows,
-    find: 'event: nowMs - eventLifetimeMs(settings)',
-    replace: 'event: nowMs',
+    file: 'src/core/ledger/sql/events.ts',
+    find: 'nowMs - eventLifetimeMs(settings)',
+    replace: 'nowMs',
     tests: sql,
   },
   {

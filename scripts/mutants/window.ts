@@ -118,7 +118,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'admit at once when the time was confirmed',
     breaks: 'G3',
-    file: 'src/core/ledger/sql/ledger.ts',
+    file: 'src/core/ledger/sql/step.ts',
     find: '...(justConfirmed ? { jumpedByMs: 0 } : {})',
     replace: '...(justConfirmed ? {} : {})',
     tests: clocks,
@@ -134,7 +134,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: "a confirmed time waits for calls of the reader's own settings",
     breaks: 'G3',
-    file: 'src/core/ledger/sql/ledger.ts',
+    file: 'src/core/ledger/sql/step.ts',
     find: 'confirmedMs + settings.longestInFlightMs',
     replace: 'confirmedMs + settings.inFlightMs',
     tests: clocks,
@@ -150,8 +150,8 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'a jump forward that is confirmed frees what was granted before',
     breaks: 'G1',
-    file: 'src/core/ledger/sql/ledger.ts',
-    find: '        if (counted > whole.total) whole.charge(counted - whole.total)\n',
+    file: 'src/core/ledger/sql/confirm-clock.ts',
+    find: '  if (counted > whole.total) whole.charge(counted - whole.total)\n',
     replace: '',
     tests: ['test/core/ledger/rules/clock-watch.test.ts'],
   },
@@ -214,7 +214,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'an attempt of a future holds others off until then',
     breaks: 'G7',
-    file: 'src/core/ledger/rules/register.ts',
+    file: 'src/core/ledger/rules/in-flight.ts',
     find: ' && atMs - nowMs <= jumpToleranceMs',
     replace: '',
     tests: clocks,
@@ -238,7 +238,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'the ledger judges by the retention of its settings',
     breaks: 'G3',
-    file: 'src/core/ledger/sql/attempts.ts',
+    file: 'src/core/ledger/sql/admit.ts',
     find: 'retentionAt(step.own.retentions, stampTimeMs(stamp))',
     replace: '(stampTimeMs(stamp), settings.retentionMs)',
     tests: knobs,
@@ -311,7 +311,7 @@ export const windowMutants: readonly Mutant[] = [
     name: 'the SQL witness takes the last writer',
     breaks: 'G1',
     file: 'src/core/ledger/loss/witness.ts',
-    find: '        if (!same(standing, seen)) return standing ?? next\n',
+    find: '        if (!same(current, seen)) return current ?? next\n',
     replace: '',
     tests: epoch,
   },

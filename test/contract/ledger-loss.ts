@@ -193,7 +193,7 @@ export function ledgerLossContract(
         const mine = isolate(memoryWitness())
         await verdict(mine)
         await made.wipe()
-        await made.store.begin('another-deployment', false)
+        await made.store.begin('another-deployment', { lost: false })
         nowMs += 100
         await askAll([mine])
         expect(await verdict(mine)).not.toBe('send')

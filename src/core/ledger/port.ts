@@ -231,9 +231,6 @@ export function grantOf(requests: readonly AdmitRequest[]): string {
   return requests[0]?.token ?? ''
 }
 
-/** The account of all units. */
-export const wholeAccount = ''
-
 /** What an implementation provides; `watchedLedger` makes a `Ledger` of it. */
 export interface LedgerStore extends Omit<Ledger, 'admit' | 'check' | 'restored'> {
   /**
@@ -254,9 +251,15 @@ export interface LedgerStore extends Omit<Ledger, 'admit' | 'check' | 'restored'
    * epoch is replaced once: the whole quota counts as spent, and what is no newer than now is `lost`. One that already
    * replaced `after` is left alone: another machine, with a witness of its own, has noticed the same loss.
    *
-   * @param after the epoch whose loss was noticed
    */
-  begin(epoch: string, lost: boolean, after?: string): Promise<Life>
+  begin(epoch: string, options: BeginOptions): Promise<Life>
   /** Counts units as granted up to `granted` where fewer are known; then what is no newer than now is `lost`. */
   charge(granted: number): Promise<void>
+}
+
+export interface BeginOptions {
+  /** After a loss; else it is a first start. */
+  readonly lost: boolean
+  /** The epoch whose loss was noticed. */
+  readonly after?: string | undefined
 }

@@ -43,7 +43,7 @@ const tiny: Limits = { ...defaultLimits, registersPerPage: 2, registersPerPart: 
 
 /** As the watch over a store has it when an epoch is gone. */
 const makeLost = async (ledger: Ledger) => {
-  await (ledger as Ledger & LedgerStore).begin('after-a-loss', true, 'the-one-before')
+  await (ledger as Ledger & LedgerStore).begin('after-a-loss', { lost: true, after: 'the-one-before' })
   await ledger.restate(0)
 }
 

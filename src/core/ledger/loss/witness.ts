@@ -18,8 +18,8 @@ export function sqlWitness(sql: Sql): Witness {
     replace: (seen, next) =>
       sql.inTurn(() =>
         sql.transaction(() => {
-          const standing = read()
-          if (!same(standing, seen)) return standing ?? next
+          const current = read()
+          if (!same(current, seen)) return current ?? next
           sql.exec('INSERT OR REPLACE INTO relay_witness (id, testimony) VALUES (1, ?)', JSON.stringify(next))
           return next
         }),

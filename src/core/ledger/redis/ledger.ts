@@ -21,7 +21,6 @@ import {
   type Life,
   type MovedState,
   type Summary,
-  wholeAccount,
 } from '../port.ts'
 import { jumpToleranceMs } from '../rules/clock-watch.ts'
 import { storeFormat } from '../rules/format.ts'
@@ -46,6 +45,7 @@ import {
   type LedgerSettings,
   laneCeiling,
   leadLivesMs,
+  wholeAccount,
 } from '../rules/settings.ts'
 import { type Reserved, rollingWindow } from './rolling-window.ts'
 import { admitScript } from './scripts/admit.ts'
@@ -340,7 +340,7 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     async life() {
       return ((await call(lifeScript, [keys.quota], {})) as Life | null) ?? undefined
     },
-    async begin(epoch, lost, after) {
+    async begin(epoch, { lost, after }) {
       const input = { epoch, lost, limit: settings.quotaLimit, ...(after === undefined ? {} : { after }) }
       return (await call(beginScript, [keys.quota], input)) as Life
     },

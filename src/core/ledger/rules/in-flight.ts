@@ -1,4 +1,5 @@
-/** How long an attempt under way keeps others from its attributes (PROTOCOL.md, "Register"). */
+/** How long an attempt in flight keeps others from its attributes (PROTOCOL.md, "Register"). */
+import { jumpToleranceMs } from './clock-watch.ts'
 
 /** A call must start within this of the moment its admission was asked for, else it counts as unsent. */
 export const startWithinMs = 2_000
@@ -15,3 +16,8 @@ export function inFlightMs(targetTimeoutMs: number): number {
 
 /** For what may be under way by any relay's settings: another one's may differ while they roll out. */
 export const longestInFlightMs = inFlightMs(maxTargetTimeoutMs)
+
+/** Whether an attempt may be in flight. One of a future that the clock has left is not: its jump was waited out. */
+export function isInFlight(atMs: number, nowMs: number, lifeMs: number): boolean {
+  return nowMs - atMs <= lifeMs && atMs - nowMs <= jumpToleranceMs
+}

@@ -1,10 +1,12 @@
 /**
- * The rules of PROTOCOL.md as functions on plain data: registers of (visitor, attribute), event ids, settling. The SQL
- * ledger runs them as they stand here; the Redis scripts say the same in Lua, and a differential test holds both alike.
+ * The rules of PROTOCOL.md as functions on plain data: registers of (visitor, attribute).
+ * The SQL ledger runs them as they stand here; `redis/scripts/registers.ts` says the same in Lua, under the same names, and
+ * a differential test keeps both alike.
  */
-import { futureToleranceMs, stampArrivalMs, stampName, stampTimeMs } from '../../update/stamp.ts'
+import { futureToleranceMs, stampArrivalMs, stampTimeMs } from '../../update/stamp.ts'
 import type { Lane, Stamp } from '../../update/update.ts'
 import { jumpToleranceMs } from './clock-watch.ts'
+import { isInFlight } from './in-flight.ts'
 import type { LedgerSettings } from './settings.ts'
 
 /**
@@ -69,15 +71,6 @@ export interface OpenAttempt {
 /** So many older attempts of open fate are told apart; those beyond count as the oldest of them, which holds more back. */
 export const maxBelow = 8
 
-/** The event's first attempt. Its stamp names the content that came under its id. */
-export interface EventRecord {
-  readonly stamp: Stamp
-  readonly atMs: number
-  readonly done: boolean
-  /** Done, and Target refused it. */
-  readonly rejected?: true
-}
-
 export interface Backoff {
   readonly attempts: number
   readonly notBeforeMs: number
@@ -94,57 +87,6 @@ export interface Surroundings {
 }
 
 type Rules = Pick<LedgerSettings, 'retentionMs' | 'inFlightMs'>
-
-export type EventVerdict =
-  | { readonly kind: 'duplicate' | 'rejected' | 'in_flight' | 'id_reused' }
-  /** Go on under `stamp`, and keep `record`. */
-  | { readonly kind: 'open'; readonly record: EventRecord }
-
-/** PROTOCOL.md, "Event ids", for live traffic. */
-export function judgeEvent(
-  seen: EventRecord | undefined,
-  { event, stamp }: NamedEvent,
-  nowMs: number,
-  rules: Pick<Rules, 'inFlightMs'>,
-): EventVerdict {
-  const first = { kind: 'open', record: { stamp, atMs: nowMs, done: false } } as const
-  if (seen === undefined) return first
-  // What was refused is tried again once it is another.
-  if (isAnother(seen, { event, stamp })) return seen.rejected === true ? first : { kind: 'id_reused' }
-  if (seen.done) return { kind: seen.rejected === true ? 'rejected' : 'duplicate' }
-  if (isInFlight(seen.atMs, nowMs, rules.inFlightMs)) return { kind: 'in_flight' }
-  return { kind: 'open', record: { ...seen, atMs: nowMs } }
-}
-
-/** An event's key, and a stamp of what came under it. */
-interface NamedEvent {
-  readonly event: string
-  readonly stamp: Stamp
-}
-
-/**
- * The stamp under which an event first came, and the record where it is to be kept anew; undefined where its id was used
- * for other content before.
- */
-export function firstStampOf(
-  seen: EventRecord | undefined,
-  named: NamedEvent,
-  nowMs: number,
-): { readonly stamp: Stamp; readonly record?: EventRecord } | undefined {
-  const another = seen !== undefined && isAnother(seen, named)
-  if (another && seen.rejected !== true) return undefined
-  if (seen !== undefined && !another) return { stamp: seen.stamp }
-  return { stamp: named.stamp, record: { stamp: named.stamp, atMs: nowMs, done: false } }
-}
-
-/**
- * Whether other content came under the id. An older version named stamps by the event's key, which says nothing of it; nor
- * does a record that was settled and never admitted, which has none.
- */
-function isAnother(seen: EventRecord, { event, stamp }: NamedEvent): boolean {
-  const name = stampName(seen.stamp)
-  return name !== '' && name !== stampName(stamp) && name !== stampName(event)
-}
 
 /** PROTOCOL.md, "Admit": the first line that fits. `send` means: if there is quota. */
 export function judge(
@@ -166,11 +108,6 @@ export function judge(
   if (open !== undefined && isInFlight(open.atMs, nowMs, open.lifeMs ?? rules.inFlightMs)) return 'contended'
   if (lane === 'replay' && backoff !== undefined && backoff.notBeforeMs > nowMs) return 'backoff'
   return 'send'
-}
-
-/** Whether an attempt may be under way. One of a future that the clock has left is not: its jump was waited out. */
-function isInFlight(atMs: number, nowMs: number, lifeMs: number): boolean {
-  return nowMs - atMs <= lifeMs && atMs - nowMs <= jumpToleranceMs
 }
 
 /** The register once `stamp` was admitted. */

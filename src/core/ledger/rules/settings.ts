@@ -49,3 +49,6 @@ export const leadLivesMs = 24 * 3_600_000
 
 /** How long an admission that was cancelled before it came stays void; no request is under way for longer. */
 export const cancelledLivesMs = 10 * 60_000
+
+/** The account of all units. */
+export const wholeAccount = ''

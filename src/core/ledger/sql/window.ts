@@ -8,9 +8,9 @@
  */
 
 import type { Sql } from '../../store/sql.ts'
-import { wholeAccount } from '../port.ts'
 import { jumpToleranceMs } from '../rules/clock-watch.ts'
 import type { LedgerSettings } from '../rules/settings.ts'
+import { wholeAccount } from '../rules/settings.ts'
 
 /** `bucket`: the last millisecond at which a unit of it may have been granted, epoch ms. */
 export type Taken = { readonly ok: true; readonly bucket: number } | { readonly ok: false; readonly retryAtMs?: number }

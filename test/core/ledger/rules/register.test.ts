@@ -2,15 +2,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { jumpToleranceMs } from '../../../../src/core/ledger/rules/clock-watch.ts'
+import { type EventRecord, firstStampOf, judgeEvent } from '../../../../src/core/ledger/rules/event.ts'
 import type { Outcome } from '../../../../src/core/ledger/rules/register.ts'
 import {
   admitted,
   counts,
-  type EventRecord,
-  firstStampOf,
   isOver,
   judge,
-  judgeEvent,
   maxBelow,
   movedIn,
   type OpenAttempt,
