@@ -18,6 +18,7 @@ const measured: Readonly<Record<string, readonly string[]>> = {
   'src/cron/merge.ts': ['test/cron/merge.test.ts'],
   'src/core/delivery/backoff.ts': ['test/core/delivery/backoff.test.ts'],
   'src/core/ledger/rules/register.ts': ['test/core/ledger/rules/register.test.ts'],
+  'src/core/ledger/rules/event.ts': ['test/core/ledger/rules/register.test.ts'],
   'src/core/ledger/rules/health.ts': ['test/core/ledger/rules/health.test.ts'],
   'src/core/ledger/rules/denials.ts': ['test/core/ledger/rules/denials.test.ts'],
   'src/core/ledger/sql/window.ts': ['test/core/ledger/sql/window.test.ts'],

@@ -61,7 +61,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'a live update is set aside at its first denial',
     breaks: 'G2',
-    file: 'src/core/ledger/sql/attempts.ts',
+    file: 'src/core/ledger/sql/admit.ts',
     find: "lane === 'replay' && isLastTry",
     replace: 'isLastTry',
     tests: bothContracts,
@@ -277,7 +277,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'a large reserve leaves the bulk lane nothing',
     breaks: 'G7',
-    file: 'src/core/ledger/port.ts',
+    file: 'src/core/ledger/rules/settings.ts',
     find: 'bulk: Math.max((1 - settings.replayReserve) / 2, 1 - 4 * settings.replayReserve),',
     replace: 'bulk: Math.max(0, 1 - 4 * settings.replayReserve),',
     tests: ['test/core/ledger/sql/ledger.test.ts'],
@@ -301,7 +301,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'an admission that was cancelled is taken for delivered',
     breaks: 'G2',
-    file: 'src/core/ledger/sql/attempts.ts',
+    file: 'src/core/ledger/sql/cancel.ts',
     find: "outcome: 'unsent' }))",
     replace: "outcome: 'delivered' }))",
     tests: bothContracts,
@@ -357,7 +357,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'a visitor is left alone by the clock of a relay',
     breaks: 'G7',
-    file: 'src/core/ledger/sql/attempts.ts',
+    file: 'src/core/ledger/sql/settle.ts',
     find: 'notBeforeMs: nowMs + backoff.waitMs }',
     replace: 'notBeforeMs: Date.now() + backoff.waitMs }',
     tests: ['test/core/ledger/sql/ledger.test.ts'],

@@ -190,7 +190,7 @@ const own: readonly Mutant[] = [
   {
     name: 'ignore the reserve',
     breaks: 'G7',
-    file: 'src/core/ledger/port.ts',
+    file: 'src/core/ledger/rules/settings.ts',
     find: 'live: 1 - settings.replayReserve,',
     replace: 'live: 1,',
     tests: ledger,
@@ -198,7 +198,7 @@ const own: readonly Mutant[] = [
   {
     name: 'give units back every time',
     breaks: 'G1',
-    file: 'src/core/ledger/sql/attempts.ts',
+    file: 'src/core/ledger/sql/settle.ts',
     find: 'if (closed && giveBack !== undefined)',
     replace: 'if (giveBack !== undefined)',
     tests: ledger,
@@ -385,7 +385,7 @@ const own: readonly Mutant[] = [
     name: 'send beside an attempt that is under way',
     breaks: 'G3',
     file: 'src/core/ledger/rules/register.ts',
-    find: "if (open !== undefined && isYoung(open.atMs, nowMs, open.lifeMs ?? rules.youngMs)) return 'contended'",
+    find: "if (open !== undefined && isInFlight(open.atMs, nowMs, open.lifeMs ?? rules.inFlightMs)) return 'contended'",
     replace: '',
     tests: ledger,
   },
@@ -402,7 +402,7 @@ const own: readonly Mutant[] = [
     breaks: 'G3',
     file: 'src/core/ledger/rules/register.ts',
     find: 'return Math.max(nowMs, stampTimeMs(stamp)) + registerLifeMs(settings)',
-    replace: 'return nowMs + settings.youngMs',
+    replace: 'return nowMs + settings.inFlightMs',
     tests: ledger,
   },
   {
@@ -416,7 +416,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a repeated event id is a new event',
     breaks: 'G4',
-    file: 'src/core/ledger/rules/register.ts',
+    file: 'src/core/ledger/rules/event.ts',
     find: "if (seen.done) return { kind: seen.rejected === true ? 'rejected' : 'duplicate' }",
     replace: '',
     tests: ledger,
@@ -424,8 +424,8 @@ const own: readonly Mutant[] = [
   {
     name: 'a retry keeps its own stamp',
     breaks: 'G3',
-    file: 'src/core/ledger/sql/attempts.ts',
-    find: 'if (verdict.record.stamp !== own) firstStamp = verdict.record.stamp',
+    file: 'src/core/ledger/sql/admit.ts',
+    find: '...(verdict.record.stamp === own ? {} : { firstStamp: verdict.record.stamp })',
     replace: '',
     tests: ledger,
   },
@@ -496,8 +496,8 @@ const own: readonly Mutant[] = [
   {
     name: 'a greedy source takes what it wants',
     breaks: 'G7',
-    file: 'src/core/ledger/sql/attempts.ts',
-    find: 'own.total + request.units > (request.source?.units ?? 0)',
+    file: 'src/core/ledger/sql/admit.ts',
+    find: 'own.total + units > (source?.units ?? 0)',
     replace: 'own.total < 0',
     tests: [...failure, ...ledger],
   },
@@ -809,8 +809,8 @@ const own: readonly Mutant[] = [
   {
     name: 'SQL: what is held takes units',
     breaks: 'G1',
-    file: 'src/core/ledger/sql/attempts.ts',
-    find: "if (request.hold === true) return { ...base, verdicts: instead('held') }",
+    file: 'src/core/ledger/sql/admit.ts',
+    find: "if (request.hold === true) return stopped('held')",
     replace: '',
     tests: ledger,
   },
@@ -913,8 +913,8 @@ const own: readonly Mutant[] = [
   {
     name: 'SQL: events that move are new',
     breaks: 'G4',
-    file: 'src/core/ledger/sql/move.ts',
-    find: 'done: done || seen?.done === true,',
+    file: 'src/core/ledger/rules/event.ts',
+    find: 'done: moved.done || seen?.done === true,',
     replace: 'done: seen?.done === true,',
     tests: moving,
   },

@@ -137,7 +137,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'an event that is tried again is not under way',
     breaks: 'G4',
-    file: 'src/core/ledger/rules/register.ts',
+    file: 'src/core/ledger/rules/event.ts',
     find: 'record: { ...seen, atMs: nowMs }',
     replace: 'record: { ...seen }',
     tests: register,

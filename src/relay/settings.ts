@@ -4,8 +4,8 @@
  */
 import * as z from 'zod'
 import { keyBytes, type RingKey } from '../core/backlog/seal.ts'
-import type { LedgerSettings } from '../core/ledger/port.ts'
-import { longestYoungMs, maxTargetTimeoutMs, startWithinMs, youngMs } from '../core/ledger/rules/in-flight.ts'
+import { inFlightMs, longestInFlightMs, maxTargetTimeoutMs, startWithinMs } from '../core/ledger/rules/in-flight.ts'
+import type { LedgerSettings } from '../core/ledger/rules/settings.ts'
 import type { Lane } from '../core/update/update.ts'
 
 /** Adobe: at most 1,000,000 updates in any rolling 24 hours. */
@@ -299,7 +299,7 @@ type Times = { readonly [Name in 'OUTAGE_SETTLE_MS' | 'QUOTA_SLACK_MS' | 'LEDGER
 
 /** The defaults that go along with what else is set. */
 function timesOf(given: Given): Times {
-  const flightMs = youngMs(given.TARGET_TIMEOUT_MS)
+  const flightMs = inFlightMs(given.TARGET_TIMEOUT_MS)
   const ledgerMs = given.LEDGER_TIMEOUT_MS ?? Math.min(defaultLedgerTimeoutMs, given.ANSWER_DEADLINE_MS)
   return {
     LEDGER_TIMEOUT_MS: ledgerMs,
@@ -316,7 +316,7 @@ function contradictions(given: Omit<Given, keyof Times> & Times): readonly strin
     OUTAGE_SETTLE_MS: settleMs,
     QUOTA_WINDOW_MS: windowMs,
   } = given
-  const flightMs = youngMs(targetMs)
+  const flightMs = inFlightMs(targetMs)
   const retentionMs = given.RETENTION_HOURS * 3_600_000
   const behindMs = startWithinMs + targetMs + 2 * ledgerMs
   // A stand-in of Target on this machine has no quota of Adobe's: there days may be tried out in seconds.
@@ -399,8 +399,8 @@ export function ledgerSettings(settings: Settings): LedgerSettings {
     quotaSlackMs: settings.quotaSlackMs,
     replayReserve: settings.replayReserve,
     retentionMs: settings.retentionHours * 3_600_000,
-    youngMs: youngMs(settings.targetTimeoutMs),
-    longestYoungMs,
+    inFlightMs: inFlightMs(settings.targetTimeoutMs),
+    longestInFlightMs,
   }
 }
 

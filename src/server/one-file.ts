@@ -8,7 +8,7 @@
  * with it, as with the disk.
  */
 import { statSync } from 'node:fs'
-import type { Sql } from '../core/ledger/sql/ledger.ts'
+import type { Sql } from '../core/store/sql.ts'
 
 export class FileReplaced extends Error {
   override readonly name = 'FileReplaced'

@@ -25,8 +25,8 @@ const ledger = sqlWatched(
     quotaSlackMs: 15_000,
     replayReserve: 0,
     retentionMs: 1e8,
-    youngMs: 0,
-    longestYoungMs: 0,
+    inFlightMs: 0,
+    longestInFlightMs: 0,
   },
   { now: () => startMs },
 )

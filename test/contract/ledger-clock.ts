@@ -1,7 +1,9 @@
 /** What every ledger must answer when a clock is not what it seems: its own, a relay's, a source's. */
 
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { Admission, AdmitRequest, Ledger, LedgerSettings, Outcome } from '../../src/core/ledger/port.ts'
+import type { Admission, AdmitRequest, Ledger } from '../../src/core/ledger/port.ts'
+import type { Outcome } from '../../src/core/ledger/rules/register.ts'
+import type { LedgerSettings } from '../../src/core/ledger/rules/settings.ts'
 import type { Lane } from '../../src/core/update/update.ts'
 import { at, contractSettings, type LedgerMaker } from './ledger.ts'
 
@@ -58,7 +60,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         expect(await used()).toBe(0)
         expect(await verdict(at(0))).toBe('send')
         expect(await verdict(at(5 * minuteMs), { visitorHash: unique() })).toBe('send')
-        nowMs += contractSettings.youngMs + 1
+        nowMs += contractSettings.inFlightMs + 1
         expect(await admit(request(at(9), { event }))).toMatchObject({ verdicts: ['send'], firstStamp: ahead })
       })
 
@@ -125,7 +127,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         await expect(spend(1)).rejects.toThrow('clock')
         await ledger.confirmClock()
         expect((await ledger.usage()).clock).toEqual({ jumpedByMs: 0 })
-        nowMs += contractSettings.longestYoungMs
+        nowMs += contractSettings.longestInFlightMs
         await expect(spend(1)).rejects.toThrow('confirmed')
         nowMs += 1
         expect(await ledger.usage()).toMatchObject({ used: 6, buckets: [[startMs, 6]] })
@@ -141,7 +143,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         nowMs -= dayMs
         await expect(spend(1)).rejects.toThrow('clock')
         await ledger.confirmClock()
-        nowMs += contractSettings.longestYoungMs + 1
+        nowMs += contractSettings.longestInFlightMs + 1
         expect(await spend(1)).toMatchObject({ verdicts: ['send'] })
       })
 
@@ -149,7 +151,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         await spend(5)
         const before = await ledger.usage()
         await ledger.confirmClock()
-        nowMs += contractSettings.longestYoungMs + 1
+        nowMs += contractSettings.longestInFlightMs + 1
         expect(await ledger.usage()).toEqual(before)
       })
 
@@ -160,7 +162,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         await spend(1)
         nowMs -= dayMs
         await ledger.confirmClock()
-        nowMs += contractSettings.longestYoungMs + 1
+        nowMs += contractSettings.longestInFlightMs + 1
         expect(await spend(1)).toMatchObject({ verdicts: ['quota'] })
         expect(await used()).toBe(10)
         nowMs += 11_700
@@ -174,7 +176,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         await spend(10, { source })
         nowMs -= dayMs
         await ledger.confirmClock()
-        nowMs += contractSettings.longestYoungMs + 1
+        nowMs += contractSettings.longestInFlightMs + 1
         // Beyond its share it may have a quarter of the quota, which others have spent.
         await spend(30)
         expect(await spend(1, { source })).toMatchObject({ verdicts: ['quota'] })
@@ -195,7 +197,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         expect(await spend(1)).toMatchObject({ verdicts: ['shut'] })
         nowMs -= dayMs
         await ledger.confirmClock()
-        nowMs += contractSettings.longestYoungMs + 1
+        nowMs += contractSettings.longestInFlightMs + 1
         expect(await ledger.lease('flush', 'here', 90_000)).toBe(true)
         expect(await admit(request(at(0)))).toMatchObject({ verdicts: ['send'], probe: 'misconfigured' })
       })

@@ -1,14 +1,9 @@
 /** The same random operations on two ledgers must be answered alike, step by step. */
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import type {
-  AdmitRequest,
-  KnownAttribute,
-  Ledger,
-  LedgerSettings,
-  Outcome,
-  Settlement,
-} from '../../src/core/ledger/port.ts'
+import type { AdmitRequest, KnownAttribute, Ledger, Settlement } from '../../src/core/ledger/port.ts'
+import type { Outcome } from '../../src/core/ledger/rules/register.ts'
+import type { LedgerSettings } from '../../src/core/ledger/rules/settings.ts'
 import { makeStamp } from '../../src/core/update/stamp.ts'
 import { lanes } from '../../src/core/update/update.ts'
 import { contractSettings } from './ledger.ts'
@@ -106,7 +101,7 @@ const restartOp = fc.record({
   kind: fc.constant('restart' as const),
   quotaBucketMs: fc.constantFrom(50, 100, 170, 1_000),
   quotaWindowMs: fc.constantFrom(5_000, 10_000, 10_000, 400_000),
-  youngMs: fc.constantFrom(1_000, 10_000, 12_000),
+  inFlightMs: fc.constantFrom(1_000, 10_000, 12_000),
 })
 const leaseOp = fc.record({
   kind: fc.constant('lease' as const),
@@ -196,8 +191,8 @@ export async function ledgerDifferential(
               break
             }
             case 'restart': {
-              const { quotaBucketMs, quotaWindowMs, youngMs } = operation
-              settings = { ...settings, quotaBucketMs, quotaWindowMs, youngMs }
+              const { quotaBucketMs, quotaWindowMs, inFlightMs } = operation
+              settings = { ...settings, quotaBucketMs, quotaWindowMs, inFlightMs }
               one = openOne(settings)
               other = openOther(settings)
               break

@@ -4,7 +4,8 @@
  */
 import { beforeEach, describe, expect, it } from 'vitest'
 import { maxReplaced, newEpochMemory, watchedLedger } from '../../src/core/ledger/loss/epoch.ts'
-import type { AdmitRequest, Ledger, LedgerSettings, LedgerStore } from '../../src/core/ledger/port.ts'
+import type { AdmitRequest, Ledger, LedgerStore } from '../../src/core/ledger/port.ts'
+import type { LedgerSettings } from '../../src/core/ledger/rules/settings.ts'
 import { makeStamp } from '../../src/core/update/stamp.ts'
 import { seededRandom } from '../support/clock.ts'
 import { memoryWitness } from '../support/ledger.ts'

@@ -1,13 +1,8 @@
 /** A visitor of very many attributes costs its neighbours nothing: rows and steps stay of bounded size. */
 
 import { afterAll, describe, expect, it } from 'vitest'
-import {
-  type AdmitRequest,
-  type Ledger,
-  type LedgerSettings,
-  type MovedState,
-  maxBatch,
-} from '../../src/core/ledger/port.ts'
+import type { AdmitRequest, Ledger, MovedState } from '../../src/core/ledger/port.ts'
+import { type LedgerSettings, maxBatch } from '../../src/core/ledger/rules/settings.ts'
 import { defaultLimits } from '../../src/core/limits.ts'
 import { at, contractSettings } from './ledger.ts'
 
@@ -116,7 +111,7 @@ export function largeVisitorContract(
     it('a visitor that stays active loses what is over, and keeps what is not', async () => {
       let nowMs = startMs
       const { ledger, measure } = await make(settings, { now: () => nowMs })
-      const lifeMs = settings.retentionMs + settings.quotaSlackMs + settings.youngMs
+      const lifeMs = settings.retentionMs + settings.quotaSlackMs + settings.inFlightMs
       const deliver = async (some: readonly string[], ms: number) => {
         const one = request('active', some, ms)
         expect(await verdicts(ledger, one)).toEqual(['send'])
@@ -156,13 +151,13 @@ export function largeVisitorContract(
           eventDone: one.event,
         },
       ])
-      const aheadMs = 1.9 * (settings.retentionMs + settings.quotaSlackMs + settings.youngMs)
+      const aheadMs = 1.9 * (settings.retentionMs + settings.quotaSlackMs + settings.inFlightMs)
       nowMs += aheadMs
       expect(await verdicts(ledger, request('v', ['new', ...names.slice(0, 2)], aheadMs))).toEqual(['send'])
       expect(await verdicts(ledger, request('w', ['new'], aheadMs))).toEqual(['send'])
       nowMs = startMs + 100
       await ledger.confirmClock()
-      nowMs += settings.longestYoungMs + 1
+      nowMs += settings.longestInFlightMs + 1
       expect(await verdicts(ledger, request('v', names.slice(2, 300), 5))).toEqual(['superseded'])
       expect(await verdicts(ledger, { ...request('v', ['tier'], 20), event: one.event })).toBe('duplicate')
     })

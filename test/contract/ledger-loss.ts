@@ -2,7 +2,8 @@
 
 import { beforeEach, describe, expect, it } from 'vitest'
 import { newEpochMemory, type Witness, watchedLedger } from '../../src/core/ledger/loss/epoch.ts'
-import type { AdmitRequest, Ledger, LedgerSettings, LedgerStore } from '../../src/core/ledger/port.ts'
+import type { AdmitRequest, Ledger, LedgerStore } from '../../src/core/ledger/port.ts'
+import type { LedgerSettings } from '../../src/core/ledger/rules/settings.ts'
 import { makeStamp } from '../../src/core/update/stamp.ts'
 import { seededRandom } from '../support/clock.ts'
 import { memoryWitness } from '../support/ledger.ts'
@@ -113,7 +114,8 @@ export function ledgerLossContract(
       await ledger.confirmClock()
       const untilMs = nowMs + 30 * 60_000 + settings.quotaSlackMs
       const seen = new Set<string | undefined>()
-      for (nowMs += settings.longestYoungMs + 1; nowMs <= untilMs; nowMs += 60_000) seen.add(await verdict(ledger, old))
+      for (nowMs += settings.longestInFlightMs + 1; nowMs <= untilMs; nowMs += 60_000)
+        seen.add(await verdict(ledger, old))
       expect([...seen].sort()).toEqual(['ahead', 'lost'])
     })
 
@@ -191,7 +193,7 @@ export function ledgerLossContract(
         const mine = isolate(memoryWitness())
         await verdict(mine)
         await made.wipe()
-        await made.store.begin('another-deployment', false)
+        await made.store.begin('another-deployment', { lost: false })
         nowMs += 100
         await askAll([mine])
         expect(await verdict(mine)).not.toBe('send')

@@ -4,18 +4,11 @@
  * be held against it. Slow on purpose.
  */
 
-import type {
-  Admission,
-  AdmitRequest,
-  Counters,
-  Ledger,
-  LedgerSettings,
-  Settlement,
-  Summary,
-  Verdict,
-} from '../../src/core/ledger/port.ts'
-import { ClockJumped } from '../../src/core/ledger/rules/clock-watch.ts'
+import { ClockJumped } from '../../src/core/ledger/errors.ts'
+import type { Admission, AdmitRequest, Counters, Ledger, Settlement, Summary } from '../../src/core/ledger/port.ts'
 import type { BreakerCause, Health, Signal } from '../../src/core/ledger/rules/health.ts'
+import type { Verdict } from '../../src/core/ledger/rules/register.ts'
+import type { LedgerSettings } from '../../src/core/ledger/rules/settings.ts'
 import { defaultLimits, type Limits } from '../../src/core/limits.ts'
 import type { Lane } from '../../src/core/update/update.ts'
 
@@ -160,7 +153,7 @@ export function modelLedger(
   const counting = (known: Map<string, ModelRegister>, name: string): ModelRegister => {
     const r = known.get(name) ?? { at: 0 }
     const times = [r.done, r.open].filter((stamp) => stamp !== undefined).map(timeOf)
-    return Math.max(0, ...times) < jump().now - 2 * (settings.retentionMs + settings.quotaSlackMs + settings.youngMs)
+    return Math.max(0, ...times) < jump().now - 2 * (settings.retentionMs + settings.quotaSlackMs + settings.inFlightMs)
       ? { at: 0 }
       : r
   }
@@ -170,7 +163,7 @@ export function modelLedger(
     return known
   }
 
-  const isYoung = (atMs: number, now: number, lifeMs = settings.youngMs) =>
+  const isInFlight = (atMs: number, now: number, lifeMs = settings.inFlightMs) =>
     now - atMs <= lifeMs && atMs <= now + 5 * minuteMs
 
   function verdictOf(r: ModelRegister, stamp: string, lane: Lane, visitor: string, now: number): Verdict {
@@ -182,7 +175,7 @@ export function modelLedger(
     if (timeOf(stamp) > now + 5 * minuteMs || (erasures.get(visitor) ?? 0) > now + 5 * minuteMs) return 'ahead'
     if (Number.parseInt(stamp.slice(14, 27), 10) <= (erasures.get(visitor) ?? 0)) return 'erased'
     if (r.open !== undefined && r.open > stamp) return 'waits'
-    if (r.open !== undefined && isYoung(r.at, now, r.life)) return 'contended'
+    if (r.open !== undefined && isInFlight(r.at, now, r.life)) return 'contended'
     if (lane === 'replay' && (backoffs.get(visitor)?.notBeforeMs ?? 0) > now) return 'backoff'
     return 'send'
   }
@@ -197,7 +190,7 @@ export function modelLedger(
       if (another && !kept?.rejected) return { event: 'id_reused' }
       const seen = another ? undefined : kept
       if (seen?.done) return { event: seen.rejected ? 'rejected' : 'duplicate' }
-      if (seen !== undefined && isYoung(seen.at, now)) return { event: 'in_flight' }
+      if (seen !== undefined && isInFlight(seen.at, now)) return { event: 'in_flight' }
       const first = seen?.stamp ?? own
       events.set(request.event, { stamp: first, at: now, done: false })
       if (first !== own) firstStamp = first
@@ -273,7 +266,7 @@ export function modelLedger(
         done: r.done,
         open: stamp,
         at: now,
-        life: settings.youngMs,
+        life: settings.inFlightMs,
         bucket: whole.newest,
         token: request.token,
         again,
@@ -431,7 +424,7 @@ export function modelLedger(
   function jump(): { now: number; jumpedByMs?: number } {
     const now = clock.now()
     if (now < whole.seenMs - 5 * minuteMs) return { now: whole.seenMs, jumpedByMs: now - whole.seenMs }
-    return now <= confirmedMs + settings.longestYoungMs ? { now, jumpedByMs: 0 } : { now }
+    return now <= confirmedMs + settings.longestInFlightMs ? { now, jumpedByMs: 0 } : { now }
   }
 
   function step<T>(size: number, work: (now: number) => T): T {

@@ -1,7 +1,9 @@
 /** A ledger's state moves into another one: quota (G1), order (G3) and events (G4) hold there as they did. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Admission, AdmitRequest, Ledger, LedgerSettings, Outcome } from '../../src/core/ledger/port.ts'
+import type { Admission, AdmitRequest, Ledger } from '../../src/core/ledger/port.ts'
+import type { Outcome } from '../../src/core/ledger/rules/register.ts'
+import type { LedgerSettings } from '../../src/core/ledger/rules/settings.ts'
 import { at, contractSettings } from './ledger.ts'
 
 type Make = (settings: LedgerSettings, clock: { now: () => number }) => Ledger
@@ -111,7 +113,7 @@ export function ledgerMoveContract(
       }
       await settle(request('done', at(5)), 'delivered')
       await settle(request('open', at(3)), 'unknown')
-      wait(contractSettings.youngMs + 1)
+      wait(contractSettings.inFlightMs + 1)
       await settle(request('open', at(5)), 'unknown')
       await one.erase('erased')
       await move(one, other)
@@ -184,7 +186,7 @@ export function ledgerMoveContract(
       expect(await ask(other, request('v', at(50), { event: refused }))).toEqual({ event: 'rejected' })
       expect(await ask(other, request('v', at(50), { event: done }))).toEqual({ event: 'duplicate' })
       expect(await ask(other, request('w', at(50), { event: open }))).toEqual({ event: 'in_flight' })
-      wait(contractSettings.youngMs + 1)
+      wait(contractSettings.inFlightMs + 1)
       expect(await ask(other, request('w', at(50), { event: open }))).toMatchObject({ firstStamp: at(0) })
     })
 
@@ -248,7 +250,7 @@ export function ledgerMoveContract(
           }
           for (const one_ of history) await run([one], one_)
           // What was under way in the old ledger counts as over in the new one.
-          wait(contractSettings.youngMs + 1)
+          wait(contractSettings.inFlightMs + 1)
           await move(one, other)
           for (const one_ of next) {
             const [before, after] = await run([one, other], one_)

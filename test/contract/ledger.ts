@@ -1,15 +1,9 @@
 /** What every ledger must answer, rule by rule of PROTOCOL.md. Run against each implementation. */
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
-import {
-  type Admission,
-  type AdmitRequest,
-  type Ledger,
-  type LedgerSettings,
-  maxBatch,
-  type Outcome,
-  type Settlement,
-} from '../../src/core/ledger/port.ts'
+import type { Admission, AdmitRequest, Ledger, Settlement } from '../../src/core/ledger/port.ts'
 import { deniedThatOpen, failuresThatOpen } from '../../src/core/ledger/rules/health.ts'
+import type { Outcome } from '../../src/core/ledger/rules/register.ts'
+import { type LedgerSettings, maxBatch } from '../../src/core/ledger/rules/settings.ts'
 import { makeStamp } from '../../src/core/update/stamp.ts'
 import type { Lane } from '../../src/core/update/update.ts'
 
@@ -25,8 +19,8 @@ export const contractSettings: LedgerSettings = {
   quotaSlackMs: 1_500,
   replayReserve: 0.1,
   retentionMs: 72 * 3_600_000,
-  youngMs: 10_000,
-  longestYoungMs: 10_300,
+  inFlightMs: 10_000,
+  longestInFlightMs: 10_300,
 }
 const startMs = 1_790_000_000_000
 let serial = 0
@@ -80,7 +74,7 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
     }
     const used = async () => (await ledger.usage()).used
     const aged = () => {
-      nowMs += contractSettings.youngMs + 1
+      nowMs += contractSettings.inFlightMs + 1
     }
 
     describe('the register (G3)', () => {
@@ -96,12 +90,12 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         expect(await verdict(at(0, 'b'))).toBe('send')
       })
 
-      it('while an attempt is young, newer ones are contended and older ones wait', async () => {
+      it('while an attempt is in flight, newer ones are contended and older ones wait', async () => {
         await sent(at(10))
         expect(await verdict(at(20))).toBe('contended')
         expect(await verdict(at(10))).toBe('contended')
         expect(await verdict(at(0))).toBe('waits')
-        nowMs += contractSettings.youngMs
+        nowMs += contractSettings.inFlightMs
         expect(await verdict(at(20))).toBe('contended')
         nowMs += 1
         expect(await verdict(at(0))).toBe('waits')
@@ -296,10 +290,10 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
     })
 
     describe('event ids (G4)', () => {
-      it('says in flight while young, without refreshing its age; then does it again under the first stamp; then duplicate', async () => {
+      it('says in flight while the first attempt is, without refreshing its age; then does it again under the first stamp; then duplicate', async () => {
         const event = unique()
         await sent(at(0), { event })
-        nowMs += contractSettings.youngMs
+        nowMs += contractSettings.inFlightMs
         expect(await admit(request(at(100), { event }))).toEqual({ event: 'in_flight' })
         nowMs += 1
         const again = request(at(200), { event })
@@ -332,7 +326,7 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
         await sent(at(0), { event })
         aged()
         await sent(at(0), { event })
-        nowMs += contractSettings.youngMs
+        nowMs += contractSettings.inFlightMs
         expect(await admit(request(at(0), { event }))).toEqual({ event: 'in_flight' })
         nowMs += 1
         expect(await admit(request(at(0), { event }))).toMatchObject({ event: 'open' })

@@ -1,6 +1,6 @@
 /** A run's bounds: nothing that a run meets makes it longer, dearer or stop for all (G7), and what it did stays right. */
 import { describe, expect, it } from 'vitest'
-import { LedgerSilent } from '../../src/core/ledger/deadline.ts'
+import { LedgerSilent } from '../../src/core/ledger/errors.ts'
 import type { AdmitRequest, Ledger, Settlement } from '../../src/core/ledger/port.ts'
 import { defaultLimits } from '../../src/core/limits.ts'
 import { createWorld, type TargetAnswer, type World } from '../support/world.ts'

@@ -30,7 +30,7 @@ export interface FaultParts {
   readonly isOver: () => boolean
 }
 
-/** Longer than an attempt is young: what wakes is older than what others sent meanwhile. */
+/** Longer than an attempt is in flight: what wakes is older than what others sent meanwhile. */
 const longestSuspensionMs = 9_000
 
 export async function troubleServers(

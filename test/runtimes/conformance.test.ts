@@ -355,7 +355,7 @@ describe.each(
       emulator.faults.add({ kind: 'close-kept-alive', count: 3 })
       const answers = await Promise.all(Array.from({ length: 6 }, () => post(relay, update(unique(), { tier: 'x' }))))
       for (const { status } of answers) expect([200, 202]).toContain(status)
-      // A call of unknown fate is young for 6 s, and may meet the same once more.
+      // A call of unknown fate is in flight for 6 s, and may meet the same once more.
       await flushAll(40_000)
       const { counters } = (await (
         await fetch(`${relay.url}/admin/api/status`, {

@@ -1,5 +1,6 @@
 /** One isolate of the relay: the real edge, core and cron, with ports that are slow, fail, and end with it at any step. */
-import { type Kv, kvBacklog } from '../../src/core/backlog/kv.ts'
+
+import { kvBacklog } from '../../src/core/backlog/kv.ts'
 import { createSeal } from '../../src/core/backlog/seal.ts'
 import type { Clock, Random } from '../../src/core/clock.ts'
 import { withDeadline } from '../../src/core/ledger/deadline.ts'
@@ -7,6 +8,7 @@ import { newEpochMemory, type Witness, watchedLedger } from '../../src/core/ledg
 import type { LedgerStore, Settlement } from '../../src/core/ledger/port.ts'
 import type { Limits } from '../../src/core/limits.ts'
 import type { Erase } from '../../src/core/operator/erase.ts'
+import type { Kv } from '../../src/core/store/kv.ts'
 import type { Lane, Visitor } from '../../src/core/update/update.ts'
 import type { FlushReport } from '../../src/cron/report.ts'
 import type { Source } from '../../src/edge/source/source.ts'

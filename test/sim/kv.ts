@@ -2,8 +2,9 @@
  * Workers KV as it is in production: behind by up to a minute, slow, throttled, away; a put that failed may be kept. It
  * refuses what KV refuses: metadata over 1,024 bytes, values and bulk reads over their bounds, more than 100 keys a read.
  */
-import type { Kv } from '../../src/core/backlog/kv.ts'
+
 import type { Random } from '../../src/core/clock.ts'
+import type { Kv } from '../../src/core/store/kv.ts'
 import type { Coverage } from './coverage.ts'
 import { type Outages, type Weather, within } from './faults.ts'
 import type { Oracle } from './oracle.ts'

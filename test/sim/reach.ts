@@ -4,7 +4,8 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Fate } from '../../src/core/delivery/fate.ts'
-import type { Admission, Verdict } from '../../src/core/ledger/port.ts'
+import type { Admission } from '../../src/core/ledger/port.ts'
+import type { Verdict } from '../../src/core/ledger/rules/register.ts'
 import { type Lane, lanes } from '../../src/core/update/update.ts'
 
 /** Checked by the compiler to be all of them. */

@@ -420,10 +420,10 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
         await store.charge(granted)
         oracle.voidedUntilNoticed = false
       },
-      begin: async (epoch, lost, after) => {
-        const standing = await store.begin(epoch, lost, after)
-        if (lost) oracle.voidedUntilNoticed = false
-        return standing
+      begin: async (epoch, options) => {
+        const life = await store.begin(epoch, options)
+        if (options.lost) oracle.voidedUntilNoticed = false
+        return life
       },
     }
     stores.set(name, watched)

@@ -2,7 +2,7 @@
  * A KV that fails as KV does in production (facts of its documentation and of its outages): lists and reads lag behind,
  * pages come empty with more to follow, a hot key is refused, puts fail. Time is the clock it is given.
  */
-import type { Kv, KvList } from '../../src/core/backlog/kv.ts'
+import type { Kv, KvList } from '../../src/core/store/kv.ts'
 
 export interface FakeKvOptions {
   readonly now: () => number

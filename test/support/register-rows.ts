@@ -1,5 +1,5 @@
 /** What the rows of visitors take in a SQL ledger. */
-import type { Sql } from '../../src/core/ledger/sql/ledger.ts'
+import type { Sql } from '../../src/core/store/sql.ts'
 
 /** How many there are, and the bytes and registers in the largest. */
 export function measureRows(sql: Sql): { rows: number; bytes: number; registers: number } {

@@ -9,7 +9,8 @@ import { createDeliver } from '../../src/core/delivery/deliver.ts'
 import { createDoor } from '../../src/core/delivery/door.ts'
 import { createPrepare, type Draft, type Prepare } from '../../src/core/delivery/prepare.ts'
 import type { Receipt } from '../../src/core/delivery/receipt.ts'
-import type { Ledger, LedgerSettings } from '../../src/core/ledger/port.ts'
+import type { Ledger } from '../../src/core/ledger/port.ts'
+import type { LedgerSettings } from '../../src/core/ledger/rules/settings.ts'
 import { defaultLimits, type Limits } from '../../src/core/limits.ts'
 import { nodeSqlite } from '../../src/core/store/sqlite-node.ts'
 import { createHasher } from '../../src/core/update/hash.ts'
@@ -29,8 +30,8 @@ export const worldSettings: LedgerSettings = {
   quotaSlackMs: 15_000,
   replayReserve: 0.05,
   retentionMs: 72 * 3_600_000,
-  youngMs: 10_000,
-  longestYoungMs: 10_300,
+  inFlightMs: 10_000,
+  longestInFlightMs: 10_300,
 }
 
 export type TargetAnswer = Awaited<ReturnType<Target['send']>>

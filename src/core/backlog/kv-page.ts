@@ -9,8 +9,8 @@
  * may hold up to 25 MB, where KV refuses.
  */
 import type { Limits } from '../limits.ts'
+import type { Kv, KvKey } from '../store/kv.ts'
 import { notGiven, parseJson, unpackHead } from './entry-format.ts'
-import type { Kv, KvKey } from './kv.ts'
 import type { DeadHead, Page, Unreadable } from './port.ts'
 import type { Seal } from './seal.ts'
 

@@ -8,6 +8,7 @@
  * found by a later run), and may show one that was deleted (the ledger finds it done).
  */
 import { defaultLimits, type Limits } from '../limits.ts'
+import type { Kv } from '../store/kv.ts'
 import {
   deadKey,
   deadPrefix,
@@ -25,22 +26,6 @@ import {
 import { kvPages } from './kv-page.ts'
 import type { Backlog, DeadLetter } from './port.ts'
 import type { Seal } from './seal.ts'
-
-/** What is asked of a KV namespace. */
-export interface Kv {
-  put(key: string, value: string, options?: { metadata?: unknown }): Promise<void>
-  list(options: { prefix: string; cursor?: string; limit?: number }): Promise<KvList>
-  get(keys: string[]): Promise<Map<string, string | null>>
-  delete(key: string): Promise<void>
-}
-
-export type KvList =
-  | { readonly list_complete: true; readonly keys: readonly KvKey[] }
-  | { readonly list_complete: false; readonly keys: readonly KvKey[]; readonly cursor: string }
-export interface KvKey {
-  readonly name: string
-  readonly metadata?: unknown
-}
 
 /** KV's limit, of the metadata as JSON in UTF-8. */
 const maxMetadataBytes = 1_024

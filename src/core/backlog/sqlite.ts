@@ -4,8 +4,9 @@
  * Guarantee: a put that resolved is on disk as far as SQLite's own settings go; lists are current, and hold
  * `limits.bytesPerPage` of values at a time.
  */
-import type { Sql } from '../ledger/sql/ledger.ts'
+
 import { defaultLimits, type Limits } from '../limits.ts'
+import type { Sql } from '../store/sql.ts'
 import {
   deadKey,
   deadPrefix,

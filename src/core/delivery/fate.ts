@@ -1,6 +1,6 @@
 /** What becomes of an attribute at the door, and what follows from it for its register, its sender and the backlog. */
 import type { DeadReason } from '../backlog/port.ts'
-import type { Outcome, Verdict } from '../ledger/port.ts'
+import type { Outcome, Verdict } from '../ledger/rules/register.ts'
 import type { Target } from '../wire/port.ts'
 import type { DeferReason, SetAsideReason } from './receipt.ts'
 

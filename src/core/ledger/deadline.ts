@@ -9,21 +9,14 @@
  */
 import type { Clock } from '../clock.ts'
 import { errorName } from '../errors.ts'
-import { LedgerLost } from './loss/epoch.ts'
+import { ClockJumped, LedgerLost, LedgerSilent } from './errors.ts'
+import { delegated } from './methods.ts'
 import type { AdmitRequest, Ledger } from './port.ts'
-import { ClockJumped } from './rules/clock-watch.ts'
 
 /** How long behind the deadline an answer is still waited for, behind the answer to the sender. */
 export const lateAnswerMs = 10_000
 /** The waits between the tries to cancel. Together they end before a Worker's work behind an answer does (30 s). */
 const cancelAgainMs: readonly number[] = [1_000, 5_000]
-
-export class LedgerSilent extends Error {
-  override readonly name = 'LedgerSilent'
-  constructor(timeoutMs: number) {
-    super(`the ledger did not answer within ${timeoutMs} ms`)
-  }
-}
 
 export interface LateParts {
   readonly background: (work: Promise<unknown>) => void
@@ -47,6 +40,7 @@ export function withDeadline(ledger: Ledger, timeoutMs: number, clock: Clock, { 
   }
   return {
     kind: ledger.kind,
+    ...delegated(() => ledger, inTime),
     async admit(requests, lane) {
       const answer = ledger.admit(requests, lane)
       try {
@@ -57,25 +51,7 @@ export function withDeadline(ledger: Ledger, timeoutMs: number, clock: Clock, { 
         throw error
       }
     },
-    cancel: (requests) => inTime(ledger.cancel(requests)),
-    settle: (settlements, counts, leads) => inTime(ledger.settle(settlements, counts, leads)),
-    firstStamps: (events) => inTime(ledger.firstStamps(events)),
-    summary: () => inTime(ledger.summary()),
-    usage: () => inTime(ledger.usage()),
-    confirmClock: () => inTime(ledger.confirmClock()),
-    lease: (name, holder, ttlMs) => inTime(ledger.lease(name, holder, ttlMs)),
-    release: (name, holder) => inTime(ledger.release(name, holder)),
-    recall: (name) => inTime(ledger.recall(name)),
-    remember: (name, value) => inTime(ledger.remember(name, value)),
-    rememberFirst: (name, value) => inTime(ledger.rememberFirst(name, value)),
     check: () => inTime(ledger.check()),
-    pause: (paused) => inTime(ledger.pause(paused)),
-    erase: (visitorHash) => inTime(ledger.erase(visitorHash)),
-    restate: (units) => inTime(ledger.restate(units)),
-    visitor: (visitorHash) => inTime(ledger.visitor(visitorHash)),
-    moveOut: (cursor) => inTime(ledger.moveOut(cursor)),
-    moveIn: (part) => inTime(ledger.moveIn(part)),
-    restored: () => inTime(ledger.restored()),
   }
 
   /** @param late an answer that was given up and may still come */

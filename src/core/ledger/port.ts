@@ -8,24 +8,7 @@
  */
 import type { Lane, Stamp } from '../update/update.ts'
 import type { BreakerCause, Health, Signal, Traits } from './rules/health.ts'
-
-/** What the rules need to know, the same for both implementations. Times in milliseconds. */
-export interface LedgerSettings {
-  /** Calls allowed in any rolling window. */
-  readonly quotaLimit: number
-  readonly quotaWindowMs: number
-  /** Units are counted in buckets of this width. */
-  readonly quotaBucketMs: number
-  /** A bucket is kept this much longer than the window: a call's time in flight plus clock error. */
-  readonly quotaSlackMs: number
-  /** The share of the quota that only replay may fill, 0..1. */
-  readonly replayReserve: number
-  readonly retentionMs: number
-  /** How long an open attempt keeps others away: START + TIMEOUT + LATE (PROTOCOL.md). */
-  readonly youngMs: number
-  /** The longest that one may keep others away by the settings of any relay that is allowed. */
-  readonly longestYoungMs: number
-}
+import type { Outcome, Verdict } from './rules/register.ts'
 
 /** May this update be sent? All its attributes belong to one visitor. */
 export interface AdmitRequest {
@@ -53,34 +36,6 @@ export interface SourceShare {
   readonly name: string
   readonly units: number
 }
-
-/**
- * What becomes of one attribute, the first that fits (PROTOCOL.md, "Admit"):
- * - `expired`: older than the retention. `overtaken`: the same, while a newer attempt's fate is open.
- * - `delivered`: this very stamp was delivered. `superseded`: a newer one was. `erased`: its visitor was erased since.
- * - `ahead`: its event time is further ahead of the ledger's clock than a clock may be, or its visitor's erasure is.
- * - `lost`: no newer than a loss of the ledger's state, so that its order can't be known.
- * - `waits`: a newer attempt's fate is open. `contended`: an attempt is under way.
- * - `backoff`: replay only, the visitor's next try is not due, or one failed and first tries were asked for.
- * - `held`: the request asked for it. `paused`: an operator said stop. `shut`: the breaker is open. `quota`: no units.
- * - `send`: go.
- */
-export type Verdict =
-  | 'expired'
-  | 'overtaken'
-  | 'delivered'
-  | 'superseded'
-  | 'erased'
-  | 'ahead'
-  | 'lost'
-  | 'waits'
-  | 'contended'
-  | 'backoff'
-  | 'held'
-  | 'paused'
-  | 'shut'
-  | 'quota'
-  | 'send'
 
 export type Admission =
   /**
@@ -112,9 +67,6 @@ export type Admission =
       readonly failedBefore?: true
     }
 
-/** `unknown` leaves the register as it is: the attempt's fate stays open. */
-export type Outcome = 'delivered' | 'unsent' | 'refused' | 'unknown'
-
 export interface Settlement {
   readonly visitorHash: string
   readonly token: string
@@ -143,9 +95,6 @@ export type Counters = Readonly<Record<string, number>>
 
 /** By source, how far its clock is ahead of ours, ms. */
 export type Leads = Readonly<Record<string, number>>
-
-/** A lead is remembered for this long, about. */
-export const leadLivesMs = 24 * 3_600_000
 
 /** What costs the ledger the same however much it holds. */
 export interface Summary {
@@ -281,16 +230,10 @@ export interface Ledger {
   restored(): Promise<void>
 }
 
-/** How long an admission that was cancelled before it came stays void; no request is under way for longer. */
-export const cancelledLivesMs = 10 * 60_000
-
 /** Names an admission as a whole: by the token of its first attempt, which is never used again. */
 export function grantOf(requests: readonly AdmitRequest[]): string {
   return requests[0]?.token ?? ''
 }
-
-/** The account of all units. */
-export const wholeAccount = ''
 
 /** What an implementation provides; `watchedLedger` makes a `Ledger` of it. */
 export interface LedgerStore extends Omit<Ledger, 'admit' | 'check' | 'restored'> {
@@ -312,29 +255,15 @@ export interface LedgerStore extends Omit<Ledger, 'admit' | 'check' | 'restored'
    * epoch is replaced once: the whole quota counts as spent, and what is no newer than now is `lost`. One that already
    * replaced `after` is left alone: another machine, with a witness of its own, has noticed the same loss.
    *
-   * @param after the epoch whose loss was noticed
    */
-  begin(epoch: string, lost: boolean, after?: string): Promise<Life>
+  begin(epoch: string, options: BeginOptions): Promise<Life>
   /** Counts units as granted up to `granted` where fewer are known; then what is no newer than now is `lost`. */
   charge(granted: number): Promise<void>
 }
 
-/** Requests or settlements in one call to the ledger. */
-export const maxBatch = 100
-
-/** The share of the quota that each lane may fill (DESIGN.md §4), as a ceiling in units on the same total. */
-export function laneCeiling(settings: Pick<LedgerSettings, 'quotaLimit' | 'replayReserve'>, lane: Lane): number {
-  const share = {
-    replay: 1,
-    high: 1 - settings.replayReserve / 2,
-    live: 1 - settings.replayReserve,
-    // Never nothing, whatever the reserve: a source over its share has this ceiling, and must get through in the end (G7).
-    bulk: Math.max((1 - settings.replayReserve) / 2, 1 - 4 * settings.replayReserve),
-  }[lane]
-  return Math.floor(settings.quotaLimit * share)
-}
-
-/** How long an event id is remembered: an entry may wait for the retention, and its sender may retry a day longer. */
-export function eventLifetimeMs(settings: Pick<LedgerSettings, 'retentionMs'>): number {
-  return settings.retentionMs + 24 * 3_600_000
+export interface BeginOptions {
+  /** After a loss; else it is a first start. */
+  readonly lost: boolean
+  /** The epoch whose loss was noticed. */
+  readonly after?: string | undefined
 }

@@ -10,7 +10,7 @@
  */
 import type { DatabaseSync } from 'node:sqlite'
 import type { Clock } from '../clock.ts'
-import type { Sql } from '../ledger/sql/ledger.ts'
+import type { Sql } from './sql.ts'
 
 /** How long opening may block: the change to WAL, and the schema, want the file to themselves for a moment. */
 const openingMs = 5_000

@@ -1,5 +1,5 @@
 /** A Durable Object's SQLite behind the SQL port. It refuses BEGIN, hence its own `transactionSync`. */
-import type { Sql } from '../ledger/sql/ledger.ts'
+import type { Sql } from './sql.ts'
 
 /** What is asked of an object's storage. */
 export interface ObjectStorage {

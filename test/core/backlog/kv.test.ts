@@ -1,9 +1,10 @@
 /** What KV refuses, loses, or gives late, and how a list is read all the same. */
 import { describe, expect, it } from 'vitest'
 import { entryKey, packEntry } from '../../../src/core/backlog/entry-format.ts'
-import { type Kv, kvBacklog } from '../../../src/core/backlog/kv.ts'
+import { kvBacklog } from '../../../src/core/backlog/kv.ts'
 import type { KeptEntry, Unreadable } from '../../../src/core/backlog/port.ts'
 import { defaultLimits } from '../../../src/core/limits.ts'
+import type { Kv } from '../../../src/core/store/kv.ts'
 import { allDead, allEntries, someEntry, tinyLimits } from '../../contract/backlog.ts'
 import { fakeClock, seededRandom } from '../../support/clock.ts'
 import { fakeKv } from '../../support/fake-kv.ts'

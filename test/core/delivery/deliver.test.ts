@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Receipt } from '../../../src/core/delivery/receipt.ts'
-import type { Ledger, Verdict } from '../../../src/core/ledger/port.ts'
-import { ClockJumped } from '../../../src/core/ledger/rules/clock-watch.ts'
+import { ClockJumped } from '../../../src/core/ledger/errors.ts'
+import type { Ledger } from '../../../src/core/ledger/port.ts'
+import type { Verdict } from '../../../src/core/ledger/rules/register.ts'
 import { makeStamp } from '../../../src/core/update/stamp.ts'
 import { settleMicrotasks } from '../../support/clock.ts'
 import { createWorld, type TargetAnswer } from '../../support/world.ts'
@@ -89,7 +90,7 @@ describe('live: what Target answers decides what the sender hears and where the 
     })
     expect(await failing.deliver([await world.update(one)])).toEqual([{ status: 'unavailable' }])
     await failing.settled()
-    // While the first attempt is young its sender is told to come back; then it is done again, not taken for done.
+    // While the first attempt is in flight its sender is told to come back; then it is done again, not taken for done.
     expect(await world.deliver([await world.update(one)])).toEqual([{ status: 'in_flight' }])
     await world.clock.advance(10_001)
     expect(await world.deliver([await world.update(one)])).toEqual([{ status: 'deferred', reason: 'quota' }])

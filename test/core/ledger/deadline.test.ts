@@ -3,9 +3,8 @@ import { DatabaseSync } from 'node:sqlite'
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { withDeadline } from '../../../src/core/ledger/deadline.ts'
-import { LedgerLost } from '../../../src/core/ledger/loss/epoch.ts'
+import { ClockJumped, LedgerLost } from '../../../src/core/ledger/errors.ts'
 import type { Ledger } from '../../../src/core/ledger/port.ts'
-import { ClockJumped } from '../../../src/core/ledger/rules/clock-watch.ts'
 import { nodeSqlite } from '../../../src/core/store/sqlite-node.ts'
 import { makeStamp } from '../../../src/core/update/stamp.ts'
 import { systemClock } from '../../../src/relay/runtime.ts'
@@ -68,7 +67,7 @@ describe('an answer of the ledger that comes too late', () => {
     await turn()
     await clock.advance(1)
     expect(await admitted).toMatchObject([{ verdicts: ['send', 'send'] }])
-    await clock.advance(contractSettings.youngMs + 1)
+    await clock.advance(contractSettings.inFlightMs + 1)
     lateMs = 1_000
     const given = expect(hurried.admit([request('second')], 'live')).rejects.toThrow()
     await turn()

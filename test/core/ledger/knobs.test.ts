@@ -5,8 +5,9 @@
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { newEpochMemory, type Witness } from '../../../src/core/ledger/loss/epoch.ts'
-import type { Ledger, LedgerSettings } from '../../../src/core/ledger/port.ts'
+import type { Ledger } from '../../../src/core/ledger/port.ts'
 import { upstashLedger } from '../../../src/core/ledger/redis/ledger.ts'
+import type { LedgerSettings } from '../../../src/core/ledger/rules/settings.ts'
 import { sqlLedger } from '../../../src/core/ledger/sql/ledger.ts'
 import { nodeSqlite } from '../../../src/core/store/sqlite-node.ts'
 import { makeStamp } from '../../../src/core/update/stamp.ts'
@@ -147,7 +148,7 @@ describe.each<[string, MakeStore]>([
   it('an attempt is in flight for as long as its writer’s calls may be, however soon a reader would give up its own', async () => {
     let nowMs = startMs
     const store = await make({ now: () => nowMs })
-    const [slow, quick] = [store.open({ ...daily, youngMs: 30_000 }), store.open({ ...daily, youngMs: 6_000 })]
+    const [slow, quick] = [store.open({ ...daily, inFlightMs: 30_000 }), store.open({ ...daily, inFlightMs: 6_000 })]
     expect([await verdict(slow, 'v', startMs), await verdict(quick, 'w', startMs)]).toEqual(['send', 'send'])
     const newer = async (ledger: Ledger, visitor: string) => verdict(ledger, visitor, startMs + 1)
     nowMs += 6_001
@@ -208,7 +209,7 @@ describe.each<[string, MakeStore]>([
       const registers = JSON.stringify({ r: [['tier', { open: { stamp, atMs: startMs, token: attempt.token } }]] })
       database.prepare('INSERT INTO relay_visitor VALUES (?, ?, ?)').run('v', registers, startMs + dayMs)
     })
-    const ledger = store.open({ ...daily, youngMs: 10_000 })
+    const ledger = store.open({ ...daily, inFlightMs: 10_000 })
     nowMs += 10_000
     expect(await verdict(ledger, 'v', startMs + 1)).toBe('contended')
     await ledger.settle([{ ...attempt, attributes: [{ name: 'tier', stamp, outcome: 'delivered' }] }])

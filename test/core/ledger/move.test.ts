@@ -1,7 +1,8 @@
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, afterEach, beforeAll } from 'vitest'
-import type { Ledger, LedgerSettings, LedgerStore } from '../../../src/core/ledger/port.ts'
+import type { Ledger, LedgerStore } from '../../../src/core/ledger/port.ts'
 import { upstashLedger } from '../../../src/core/ledger/redis/ledger.ts'
+import type { LedgerSettings } from '../../../src/core/ledger/rules/settings.ts'
 import { sqlLedger } from '../../../src/core/ledger/sql/ledger.ts'
 import { defaultLimits, type Limits } from '../../../src/core/limits.ts'
 import { nodeSqlite } from '../../../src/core/store/sqlite-node.ts'
@@ -42,7 +43,7 @@ const tiny: Limits = { ...defaultLimits, registersPerPage: 2, registersPerPart: 
 
 /** As the watch over a store has it when an epoch is gone. */
 const makeLost = async (ledger: Ledger) => {
-  await (ledger as Ledger & LedgerStore).begin('after-a-loss', true, 'the-one-before')
+  await (ledger as Ledger & LedgerStore).begin('after-a-loss', { lost: true, after: 'the-one-before' })
   await ledger.restate(0)
 }
 

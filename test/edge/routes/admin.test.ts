@@ -137,7 +137,7 @@ describe('clock/confirm', () => {
     expect((await world.ledger.usage()).clock).toEqual({ jumpedByMs: -3_600_000 })
     expect((await ask('/clock/confirm', { headers: {} })).status).toBe(401)
     expect((await ask('/clock/confirm')).answer).toMatchObject({ used: 1, clock: { jumpedByMs: 0 } })
-    nowMs += worldSettings.longestYoungMs + 1
+    nowMs += worldSettings.longestInFlightMs + 1
     expect(await world.ledger.usage()).not.toHaveProperty('clock')
   })
 })

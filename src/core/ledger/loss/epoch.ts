@@ -17,8 +17,8 @@
  * store that was put back together with its witness neither knows: an operator says so (`restored`).
  */
 import type { Random } from '../../clock.ts'
+import { ClockJumped, LedgerLost } from '../errors.ts'
 import type { Ledger, LedgerStore } from '../port.ts'
-import { ClockJumped } from '../rules/clock-watch.ts'
 
 /** `first`: begun, and not yet known to have taken. `lost`: the same, after a loss. */
 export interface Testimony {
@@ -55,13 +55,6 @@ export interface EpochMemory {
 
 export const newEpochMemory = (): EpochMemory => ({ granted: 0 })
 
-export class LedgerLost extends Error {
-  override readonly name = 'LedgerLost'
-  constructor(what: string) {
-    super(`the ledger has lost state: ${what}`)
-  }
-}
-
 export interface EpochParts {
   readonly witness: Witness
   readonly memory: EpochMemory
@@ -78,7 +71,7 @@ export function watchedLedger(store: LedgerStore, { witness, memory, alone = fal
   return {
     ...store,
     async admit(requests, lane) {
-      const epoch = memory.epoch ?? (await settleEpoch())
+      const epoch = memory.epoch ?? (await agreeOnEpoch())
       let living = epoch
       // What was known before asking: answers may arrive in another order than they were given.
       const known = memory.granted
@@ -89,7 +82,7 @@ export function watchedLedger(store: LedgerStore, { witness, memory, alone = fal
         })
       let answer = await ask(epoch)
       if (answer === undefined) {
-        living = await settleEpoch(epoch)
+        living = await agreeOnEpoch(epoch)
         // Where somebody else has begun an epoch meanwhile, it is only this isolate that was behind.
         if (living !== epoch) answer = await ask(living)
         if (answer === undefined) throw new LedgerLost('its epoch')
@@ -106,25 +99,25 @@ export function watchedLedger(store: LedgerStore, { witness, memory, alone = fal
     },
     async moveIn(part) {
       // It must live before it can take something in.
-      if (memory.epoch === undefined) await settleEpoch()
+      if (memory.epoch === undefined) await agreeOnEpoch()
       await store.moveIn(part)
     },
     async restored() {
       log('ledger_restored')
       // Nothing of before can be relied on, so no store is itself again by it; and `after` might be replaced there already.
       const next: Testimony = { epoch: random.hex(epochBytes), state: 'lost', granted: 0 }
-      let standing: Testimony
-      do standing = await witness.replace(await witness.read(), next)
-      while (standing.epoch !== next.epoch)
-      await settle(standing)
+      let current: Testimony
+      do current = await witness.replace(await witness.read(), next)
+      while (current.epoch !== next.epoch)
+      await makeSteady(current)
     },
     async check() {
       const seen = await witness.read()
-      const epoch = memory.epoch ?? (await settleEpoch())
+      const epoch = memory.epoch ?? (await agreeOnEpoch())
       const life = await store.life()
       const granted = life?.epoch === epoch ? life.granted : undefined
-      if (granted === undefined) await settleEpoch(epoch)
-      else if (seen !== undefined && seen.epoch !== epoch) await settleEpoch()
+      if (granted === undefined) await agreeOnEpoch(epoch)
+      else if (seen !== undefined && seen.epoch !== epoch) await agreeOnEpoch()
       else if (seen !== undefined && granted < seen.granted) await chargeForgotten(seen.granted)
       else if (seen !== undefined && granted > seen.granted) await witness.replace(seen, { ...seen, granted })
     },
@@ -140,16 +133,16 @@ export function watchedLedger(store: LedgerStore, { witness, memory, alone = fal
    *
    * @param refused an epoch that the store does not live in: where the witness knows no other, it was lost
    */
-  async function settleEpoch(refused?: string): Promise<string> {
+  async function agreeOnEpoch(refused?: string): Promise<string> {
     let seen = (await witness.read()) ?? (await testifyFirst())
     if (seen.state === 'steady' && seen.epoch === refused) seen = (await returned(seen)) ?? (await declareLost(seen))
-    return settle(seen)
+    return makeSteady(seen)
   }
 
-  async function settle(testimony: Testimony): Promise<string> {
+  async function makeSteady(testimony: Testimony): Promise<string> {
     let seen = testimony
     if (seen.state !== 'steady') {
-      const life = await store.begin(seen.epoch, seen.state === 'lost', seen.after)
+      const life = await store.begin(seen.epoch, { lost: seen.state === 'lost', after: seen.after })
       const { after, ...kept } = seen
       seen = await witness.replace(seen, { ...kept, ...life, state: 'steady', base: life.granted - heardBy(seen) })
     }
@@ -163,9 +156,9 @@ export function watchedLedger(store: LedgerStore, { witness, memory, alone = fal
   async function testifyFirst(): Promise<Testimony> {
     const putBack = alone && (await store.life()) !== undefined
     const next: Testimony = { epoch: random.hex(epochBytes), state: putBack ? 'lost' : 'first', granted: 0 }
-    const standing = await witness.replace(undefined, next)
-    if (putBack && standing.epoch === next.epoch) log('ledger_lost', { granted: 0 })
-    return standing
+    const current = await witness.replace(undefined, next)
+    if (putBack && current.epoch === next.epoch) log('ledger_lost', { granted: 0 })
+    return current
   }
 
   async function declareLost(seen: Testimony): Promise<Testimony> {
@@ -210,8 +203,8 @@ export function watchedLedger(store: LedgerStore, { witness, memory, alone = fal
   async function tell(epoch: string, granted: number): Promise<void> {
     const seen = await witness.read()
     const news = seen?.epoch === epoch && seen.granted < granted
-    const standing = news ? await witness.replace(seen, { ...seen, granted }) : seen
-    if (standing?.epoch !== epoch) throw new LedgerLost('its epoch')
+    const current = news ? await witness.replace(seen, { ...seen, granted }) : seen
+    if (current?.epoch !== epoch) throw new LedgerLost('its epoch')
     memory.untold = false
   }
 }

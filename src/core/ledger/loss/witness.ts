@@ -2,8 +2,8 @@
  * Where a ledger's witness is kept (`epoch.ts`): always in another store than the ledger, or a loss would take both.
  * For Upstash one row in SQL (the `LEDGER` object, the SQLite file); for the `LEDGER` object itself a key in KV.
  */
-import type { Kv } from '../../backlog/kv.ts'
-import type { Sql } from '../sql/ledger.ts'
+import type { Kv } from '../../store/kv.ts'
+import type { Sql } from '../../store/sql.ts'
 import type { Testimony, Witness } from './epoch.ts'
 
 /** One row, replaced atomically. */
@@ -18,8 +18,8 @@ export function sqlWitness(sql: Sql): Witness {
     replace: (seen, next) =>
       sql.inTurn(() =>
         sql.transaction(() => {
-          const standing = read()
-          if (!same(standing, seen)) return standing ?? next
+          const current = read()
+          if (!same(current, seen)) return current ?? next
           sql.exec('INSERT OR REPLACE INTO relay_witness (id, testimony) VALUES (1, ?)', JSON.stringify(next))
           return next
         }),

@@ -11,25 +11,19 @@ import { Ratelimit } from '@upstash/ratelimit'
 import { Redis } from '@upstash/redis/cloudflare'
 import { defaultLimits, type Limits } from '../../limits.ts'
 import { futureToleranceMs } from '../../update/stamp.ts'
+import { ClockJumped, NewerFormat } from '../errors.ts'
 import { piecesOf } from '../moved-pieces.ts'
 import {
   type Admission,
-  cancelledLivesMs,
-  eventLifetimeMs,
   grantOf,
   type KnownAttribute,
-  type LedgerSettings,
   type LedgerStore,
   type Life,
-  laneCeiling,
-  leadLivesMs,
   type MovedState,
-  maxBatch,
   type Summary,
-  wholeAccount,
 } from '../port.ts'
-import { ClockJumped, jumpToleranceMs } from '../rules/clock-watch.ts'
-import { NewerFormat, storeFormat } from '../rules/format.ts'
+import { jumpToleranceMs } from '../rules/clock-watch.ts'
+import { storeFormat } from '../rules/format.ts'
 import {
   type BreakerCause,
   deniedThatOpen,
@@ -44,6 +38,15 @@ import {
 import { registerPages } from '../rules/pages.ts'
 import { livesCounted, livesKept, maxBelow } from '../rules/register.ts'
 import { maxRetentions } from '../rules/retention.ts'
+import {
+  cancelledLivesMs,
+  checkBatch,
+  eventLifetimeMs,
+  type LedgerSettings,
+  laneCeiling,
+  leadLivesMs,
+  wholeAccount,
+} from '../rules/settings.ts'
 import { type Reserved, rollingWindow } from './rolling-window.ts'
 import { admitScript } from './scripts/admit.ts'
 import { cancelScript } from './scripts/cancel.ts'
@@ -133,8 +136,8 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     keptMs: settings.quotaWindowMs + settings.quotaSlackMs,
     slackMs: settings.quotaSlackMs,
     retentionMs: settings.retentionMs,
-    youngMs: settings.youngMs,
-    longestYoungMs: settings.longestYoungMs,
+    inFlightMs: settings.inFlightMs,
+    longestInFlightMs: settings.longestInFlightMs,
     cancelledMs: cancelledLivesMs,
     eventMs: eventLifetimeMs(settings),
     bulkCeiling: laneCeiling(settings, 'bulk'),
@@ -337,7 +340,7 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     async life() {
       return ((await call(lifeScript, [keys.quota], {})) as Life | null) ?? undefined
     },
-    async begin(epoch, lost, after) {
+    async begin(epoch, { lost, after }) {
       const input = { epoch, lost, limit: settings.quotaLimit, ...(after === undefined ? {} : { after }) }
       return (await call(beginScript, [keys.quota], input)) as Life
     },
@@ -492,8 +495,4 @@ async function hashAll(scripts: readonly string[]): Promise<ReadonlyMap<string, 
     return [script, Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')] as const
   })
   return new Map(await Promise.all(hashed))
-}
-
-function checkBatch(size: number): void {
-  if (size > maxBatch) throw new RangeError(`a batch for the ledger has at most ${maxBatch} items`)
 }

@@ -17,20 +17,6 @@ const anchorLivesMs = 3_600_000
 
 export type LedgerClock = Pick<Clock, 'now' | 'elapsed'>
 
-export class ClockJumped extends Error {
-  override readonly name = 'ClockJumped'
-  /** How far the clock is off the old time line; 0 where it was confirmed just now. */
-  readonly byMs: number
-  constructor(byMs: number) {
-    super(
-      byMs === 0
-        ? "the ledger's clock was confirmed just now: what was under way ends first"
-        : `the ledger's clock jumped by ${byMs} ms: nothing is sent until it is right again or confirmed`,
-    )
-    this.byMs = byMs
-  }
-}
-
 /** What a store knows of its clock. */
 export interface SeenClock {
   /** The latest time by which anything was granted, epoch ms; 0 where nothing was. */

@@ -1,4 +1,5 @@
-/** How long an attempt under way keeps others from its attributes (PROTOCOL.md, "Register"). */
+/** How long an attempt in flight keeps others from its attributes (PROTOCOL.md, "Register"). */
+import { jumpToleranceMs } from './clock-watch.ts'
 
 /** A call must start within this of the moment its admission was asked for, else it counts as unsent. */
 export const startWithinMs = 2_000
@@ -9,9 +10,14 @@ export const lateMs = 3_000
 export const maxTargetTimeoutMs = 25_000
 
 /** @param targetTimeoutMs `TARGET_TIMEOUT_MS` */
-export function youngMs(targetTimeoutMs: number): number {
+export function inFlightMs(targetTimeoutMs: number): number {
   return startWithinMs + targetTimeoutMs + lateMs
 }
 
 /** For what may be under way by any relay's settings: another one's may differ while they roll out. */
-export const longestYoungMs = youngMs(maxTargetTimeoutMs)
+export const longestInFlightMs = inFlightMs(maxTargetTimeoutMs)
+
+/** Whether an attempt may be in flight. One of a future that the clock has left is not: its jump was waited out. */
+export function isInFlight(atMs: number, nowMs: number, lifeMs: number): boolean {
+  return nowMs - atMs <= lifeMs && atMs - nowMs <= jumpToleranceMs
+}

@@ -1,11 +1,44 @@
 /**
- * The rules of PROTOCOL.md as functions on plain data: registers of (visitor, attribute), event ids, settling. The SQL
- * ledger runs them as they stand here; the Redis scripts say the same in Lua, and a differential test holds both alike.
+ * The rules of PROTOCOL.md as functions on plain data: registers of (visitor, attribute).
+ * The SQL ledger runs them as they stand here; `redis/scripts/registers.ts` says the same in Lua, under the same names, and
+ * a differential test keeps both alike.
  */
-import { futureToleranceMs, stampArrivalMs, stampName, stampTimeMs } from '../../update/stamp.ts'
+import { futureToleranceMs, stampArrivalMs, stampTimeMs } from '../../update/stamp.ts'
 import type { Lane, Stamp } from '../../update/update.ts'
-import type { LedgerSettings, Outcome, Verdict } from '../port.ts'
 import { jumpToleranceMs } from './clock-watch.ts'
+import { isInFlight } from './in-flight.ts'
+import type { LedgerSettings } from './settings.ts'
+
+/**
+ * What becomes of one attribute, the first that fits (PROTOCOL.md, "Admit"):
+ * - `expired`: older than the retention. `overtaken`: the same, while a newer attempt's fate is open.
+ * - `delivered`: this very stamp was delivered. `superseded`: a newer one was. `erased`: its visitor was erased since.
+ * - `ahead`: its event time is further ahead of the ledger's clock than a clock may be, or its visitor's erasure is.
+ * - `lost`: no newer than a loss of the ledger's state, so that its order can't be known.
+ * - `waits`: a newer attempt's fate is open. `contended`: an attempt is under way.
+ * - `backoff`: replay only, the visitor's next try is not due, or one failed and first tries were asked for.
+ * - `held`: the request asked for it. `paused`: an operator said stop. `shut`: the breaker is open. `quota`: no units.
+ * - `send`: go.
+ */
+export type Verdict =
+  | 'expired'
+  | 'overtaken'
+  | 'delivered'
+  | 'superseded'
+  | 'erased'
+  | 'ahead'
+  | 'lost'
+  | 'waits'
+  | 'contended'
+  | 'backoff'
+  | 'held'
+  | 'paused'
+  | 'shut'
+  | 'quota'
+  | 'send'
+
+/** `unknown` leaves the register as it is: the attempt's fate stays open. */
+export type Outcome = 'delivered' | 'unsent' | 'refused' | 'unknown'
 
 /** The register of one (visitor, attribute). */
 export interface Register {
@@ -38,15 +71,6 @@ export interface OpenAttempt {
 /** So many older attempts of open fate are told apart; those beyond count as the oldest of them, which holds more back. */
 export const maxBelow = 8
 
-/** The event's first attempt. Its stamp names the content that came under its id. */
-export interface EventRecord {
-  readonly stamp: Stamp
-  readonly atMs: number
-  readonly done: boolean
-  /** Done, and Target refused it. */
-  readonly rejected?: true
-}
-
 export interface Backoff {
   readonly attempts: number
   readonly notBeforeMs: number
@@ -62,58 +86,7 @@ export interface Surroundings {
   readonly lostMs?: number | undefined
 }
 
-type Rules = Pick<LedgerSettings, 'retentionMs' | 'youngMs'>
-
-export type EventVerdict =
-  | { readonly kind: 'duplicate' | 'rejected' | 'in_flight' | 'id_reused' }
-  /** Go on under `stamp`, and keep `record`. */
-  | { readonly kind: 'open'; readonly record: EventRecord }
-
-/** PROTOCOL.md, "Event ids", for live traffic. */
-export function judgeEvent(
-  seen: EventRecord | undefined,
-  { event, stamp }: NamedEvent,
-  nowMs: number,
-  rules: Pick<Rules, 'youngMs'>,
-): EventVerdict {
-  const first = { kind: 'open', record: { stamp, atMs: nowMs, done: false } } as const
-  if (seen === undefined) return first
-  // What was refused is tried again once it is another.
-  if (isAnother(seen, { event, stamp })) return seen.rejected === true ? first : { kind: 'id_reused' }
-  if (seen.done) return { kind: seen.rejected === true ? 'rejected' : 'duplicate' }
-  if (isYoung(seen.atMs, nowMs, rules.youngMs)) return { kind: 'in_flight' }
-  return { kind: 'open', record: { ...seen, atMs: nowMs } }
-}
-
-/** An event's key, and a stamp of what came under it. */
-interface NamedEvent {
-  readonly event: string
-  readonly stamp: Stamp
-}
-
-/**
- * The stamp under which an event first came, and the record where it is to be kept anew; undefined where its id was used
- * for other content before.
- */
-export function firstStampOf(
-  seen: EventRecord | undefined,
-  named: NamedEvent,
-  nowMs: number,
-): { readonly stamp: Stamp; readonly record?: EventRecord } | undefined {
-  const another = seen !== undefined && isAnother(seen, named)
-  if (another && seen.rejected !== true) return undefined
-  if (seen !== undefined && !another) return { stamp: seen.stamp }
-  return { stamp: named.stamp, record: { stamp: named.stamp, atMs: nowMs, done: false } }
-}
-
-/**
- * Whether other content came under the id. An older version named stamps by the event's key, which says nothing of it; nor
- * does a record that was settled and never admitted, which has none.
- */
-function isAnother(seen: EventRecord, { event, stamp }: NamedEvent): boolean {
-  const name = stampName(seen.stamp)
-  return name !== '' && name !== stampName(stamp) && name !== stampName(event)
-}
+type Rules = Pick<LedgerSettings, 'retentionMs' | 'inFlightMs'>
 
 /** PROTOCOL.md, "Admit": the first line that fits. `send` means: if there is quota. */
 export function judge(
@@ -132,14 +105,9 @@ export function judge(
   if (stampArrivalMs(stamp) <= erasedMs) return 'erased'
   if (stampTimeMs(stamp) <= lostMs) return 'lost'
   if (open !== undefined && open.stamp > stamp) return 'waits'
-  if (open !== undefined && isYoung(open.atMs, nowMs, open.lifeMs ?? rules.youngMs)) return 'contended'
+  if (open !== undefined && isInFlight(open.atMs, nowMs, open.lifeMs ?? rules.inFlightMs)) return 'contended'
   if (lane === 'replay' && backoff !== undefined && backoff.notBeforeMs > nowMs) return 'backoff'
   return 'send'
-}
-
-/** Whether an attempt may be under way. One of a future that the clock has left is not: its jump was waited out. */
-function isYoung(atMs: number, nowMs: number, lifeMs: number): boolean {
-  return nowMs - atMs <= lifeMs && atMs - nowMs <= jumpToleranceMs
 }
 
 /** The register once `stamp` was admitted. */
@@ -224,11 +192,11 @@ export function registerLivesUntilMs(stamp: Stamp, nowMs: number, settings: Ledg
 }
 
 /** One lifetime of a register: the longest time behind its newest stamp in which it can hold anything back. */
-export function registerLifeMs({ retentionMs, quotaSlackMs, youngMs }: Lifetimes): number {
-  return retentionMs + quotaSlackMs + youngMs
+export function registerLifeMs({ retentionMs, quotaSlackMs, inFlightMs }: Lifetimes): number {
+  return retentionMs + quotaSlackMs + inFlightMs
 }
 
-type Lifetimes = Pick<LedgerSettings, 'retentionMs' | 'quotaSlackMs' | 'youngMs'>
+type Lifetimes = Pick<LedgerSettings, 'retentionMs' | 'quotaSlackMs' | 'inFlightMs'>
 
 /** So many lifetimes behind its newest stamp a register counts: in the second it still tells `overtaken` from `expired`. */
 export const livesCounted = 2

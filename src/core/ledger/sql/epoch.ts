@@ -1,6 +1,11 @@
-/** The epoch a SQL ledger lives in (`loss/epoch.ts`), and what it says of losses. Within a transaction. */
-import type { LedgerSettings, Life } from '../port.ts'
-import type { Sql } from './ledger.ts'
+/**
+ * The epoch a SQL ledger lives in (`loss/epoch.ts`), and what it says of losses (`redis/scripts/epoch.ts` is the same on
+ * Redis). Within a transaction.
+ */
+
+import type { Sql } from '../../store/sql.ts'
+import type { BeginOptions, Life } from '../port.ts'
+import type { LedgerSettings } from '../rules/settings.ts'
 import type { SqlWindow } from './window.ts'
 
 export const epochSchema = [
@@ -13,7 +18,7 @@ export interface SqlEpoch {
   /** As `LedgerStore.life`. */
   life(whole: SqlWindow): Life | undefined
   /** As `LedgerStore.begin`. */
-  begin(epoch: string, lost: boolean, after: string, whole: SqlWindow, nowMs: number): Life
+  begin(epoch: string, options: BeginOptions, whole: SqlWindow, nowMs: number): Life
   /** Takes over the epoch of a ledger that moves in, unless this one already lives in another. */
   takeOver(life: Life, whole: SqlWindow): void
   /** As `LedgerStore.charge`. */
@@ -24,27 +29,27 @@ export function openEpoch(sql: Sql, settings: LedgerSettings): SqlEpoch {
   return {
     read,
     life,
-    begin(epoch, lost, after, whole, nowMs) {
-      const standing = read()
-      if (standing !== undefined && (!lost || standing.epoch === epoch || wasReplaced(after)))
-        return { epoch: standing.epoch, granted: whole.granted }
-      for (const replaced of [after, standing?.epoch ?? ''])
+    begin(epoch, { lost, after = '' }, whole, nowMs) {
+      const current = read()
+      if (current !== undefined && (!lost || current.epoch === epoch || wasReplaced(after)))
+        return { epoch: current.epoch, granted: whole.granted }
+      for (const replaced of [after, current?.epoch ?? ''])
         if (replaced !== '') sql.exec('INSERT OR IGNORE INTO relay_replaced (epoch) VALUES (?)', replaced)
       write(epoch, lost ? nowMs + settings.quotaSlackMs : 0)
       if (lost) whole.charge(Math.max(0, settings.quotaLimit - whole.total))
       return { epoch, granted: whole.granted }
     },
     takeOver({ epoch, granted }, whole) {
-      const standing = read()
-      if (standing !== undefined && standing.epoch !== epoch) return
-      if (standing === undefined) write(epoch, 0)
+      const current = read()
+      if (current !== undefined && current.epoch !== epoch) return
+      if (current === undefined) write(epoch, 0)
       whole.grantedAtLeast(granted)
     },
     charge(granted, whole, nowMs) {
-      const standing = read()
-      if (standing === undefined || whole.granted >= granted) return
+      const current = read()
+      if (current === undefined || whole.granted >= granted) return
       whole.charge(granted - whole.granted)
-      write(standing.epoch, nowMs + settings.quotaSlackMs)
+      write(current.epoch, nowMs + settings.quotaSlackMs)
     },
   }
 
@@ -54,11 +59,11 @@ export function openEpoch(sql: Sql, settings: LedgerSettings): SqlEpoch {
   }
 
   function life(whole: SqlWindow): Life | undefined {
-    const standing = read()
-    return standing && { epoch: standing.epoch, granted: whole.granted }
+    const current = read()
+    return current && { epoch: current.epoch, granted: whole.granted }
   }
 
-  /** Whether the epoch that stands, or one before it, took its place. */
+  /** Whether the current epoch, or one before it, took its place. */
   function wasReplaced(epoch: string): boolean {
     return sql.exec('SELECT epoch FROM relay_replaced WHERE epoch = ?', epoch).length > 0
   }

@@ -6,11 +6,12 @@
  * A store of an older format is taken over on opening; a newer one is refused.
  */
 
-import type { LedgerSettings } from '../port.ts'
+import type { Sql } from '../../store/sql.ts'
+import { NewerFormat } from '../errors.ts'
 import { jumpToleranceMs } from '../rules/clock-watch.ts'
-import { NewerFormat, storeFormat } from '../rules/format.ts'
+import { storeFormat } from '../rules/format.ts'
 import type { Retentions } from '../rules/retention.ts'
-import type { Sql } from './ledger.ts'
+import type { LedgerSettings } from '../rules/settings.ts'
 import { lastOf } from './window.ts'
 
 export interface OwnState {

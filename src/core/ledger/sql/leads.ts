@@ -1,6 +1,8 @@
 /** How far sources' clocks are ahead: the largest of about the last day, a row a source. Within a transaction. */
-import { type Leads, leadLivesMs } from '../port.ts'
-import type { Sql } from './ledger.ts'
+
+import type { Sql } from '../../store/sql.ts'
+import type { Leads } from '../port.ts'
+import { leadLivesMs } from '../rules/settings.ts'
 
 export const leadSchema = [
   'CREATE TABLE IF NOT EXISTS relay_lead (source TEXT PRIMARY KEY, ms INTEGER NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID',

@@ -1,8 +1,8 @@
 /** Leases, memos, and what was cancelled, on SQL. Within a transaction. */
 
-import { cancelledLivesMs } from '../port.ts'
+import type { Sql } from '../../store/sql.ts'
 import { jumpToleranceMs } from '../rules/clock-watch.ts'
-import type { Sql } from './ledger.ts'
+import { cancelledLivesMs } from '../rules/settings.ts'
 
 export const memoSchema = [
   'CREATE TABLE IF NOT EXISTS relay_lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID',

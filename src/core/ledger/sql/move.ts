@@ -1,11 +1,25 @@
 /** A SQL ledger's state, out and in: parts in the order of their keys (`MovedState` in `port.ts`). Within a transaction. */
 import type { Limits } from '../../limits.ts'
-import { type LedgerSettings, type MovedState, type MovedVisitor, wholeAccount } from '../port.ts'
+import type { Sql } from '../../store/sql.ts'
+import type { MovedState, MovedVisitor } from '../port.ts'
+import { movedInEvent } from '../rules/event.ts'
 import { counts, movedIn, openStamps } from '../rules/register.ts'
+import type { LedgerSettings } from '../rules/settings.ts'
+import { wholeAccount } from '../rules/settings.ts'
 import type { SqlEpoch } from './epoch.ts'
-import type { Sql } from './ledger.ts'
+import type { SqlEvents } from './events.ts'
 import type { RegisterPlace, RegisterRow, SqlRows } from './rows.ts'
-import { openWindow, type SqlWindow } from './window.ts'
+import type { Step } from './step.ts'
+import { openWindow } from './window.ts'
+
+export interface MoveParts {
+  readonly sql: Sql
+  readonly rows: SqlRows
+  readonly events: SqlEvents
+  readonly epochs: SqlEpoch
+  readonly settings: LedgerSettings
+  readonly limits: Pick<Limits, 'registersPerPart'>
+}
 
 /** Rows in one part. */
 const movedTogether = 200
@@ -15,13 +29,9 @@ const movedTogether = 200
  * row with more registers than a part takes goes on in the next.
  */
 export function moveOut(
-  cursor = '',
-  sql: Sql,
-  rows: SqlRows,
-  epochs: SqlEpoch,
-  settings: LedgerSettings,
-  { registersPerPart }: Pick<Limits, 'registersPerPart'>,
+  { sql, rows, events: eventRows, epochs, settings, limits: { registersPerPart } }: MoveParts,
   nowMs: number,
+  cursor = '',
 ): { part: MovedState; cursor?: string } {
   const [kind, after] = [cursor.slice(0, 1), cursor.slice(1)]
   const none: MovedState = { units: [], visitors: [], events: [] }
@@ -57,7 +67,7 @@ export function moveOut(
     }
     return { part: { ...none, visitors }, cursor: `${kind}${place.taken}:${place.page}:${place.hash}` }
   }
-  const events = rows.eventsFrom(after, movedTogether, nowMs)
+  const events = eventRows.eventsFrom(after, movedTogether, nowMs)
   return {
     part: { ...none, events },
     ...(events.length < movedTogether ? {} : { cursor: `e${events.at(-1)?.event ?? ''}` }),
@@ -72,12 +82,8 @@ function placeOf(text: string): RegisterPlace {
 /** What is known here already stays; the newer delivery counts. */
 export function moveIn(
   part: MovedState,
-  sql: Sql,
-  rows: SqlRows,
-  epochs: SqlEpoch,
-  settings: LedgerSettings,
-  account: (name: string) => SqlWindow,
-  nowMs: number,
+  { sql, rows, events, epochs, settings }: MoveParts,
+  { nowMs, account }: Step,
 ): void {
   const memo = `moved-in:${part.id ?? ''}`
   const counted = part.id !== undefined && sql.exec('SELECT name FROM relay_memo WHERE name = ?', memo).length > 0
@@ -100,16 +106,9 @@ export function moveIn(
     if (visitor.erasedMs !== undefined) known.erasedMs = Math.max(known.erasedMs ?? 0, visitor.erasedMs)
     known.save(visitor.keptUntilMs)
   }
-  for (const { event, stamp, atMs, done, rejected } of part.events) {
-    const seen = rows.readEvent(event, nowMs)
-    const first = seen !== undefined && seen.stamp < stamp ? seen.stamp : stamp
-    const record = {
-      stamp: first,
-      atMs: seen?.atMs ?? atMs,
-      done: done || seen?.done === true,
-      ...(rejected === true || seen?.rejected === true ? { rejected: true as const } : {}),
-    }
-    rows.writeEvent(event, record, seen?.keptUntilMs ?? 0, nowMs)
+  for (const { event, ...moved } of part.events) {
+    const seen = events.readEvent(event, nowMs)
+    events.writeEvent(event, movedInEvent(seen, moved), seen, nowMs)
   }
 }
 

@@ -1,38 +1,26 @@
 /**
- * The rows of visitors and events on SQL.
+ * The rows of visitors on SQL: registers, backoff, denials, erasure.
  *
- * A Durable Object bills every row written, those of an index too. Hence one row a visitor, not one an attribute; and
- * the end of a row's life is rounded up, so that a settle finds it as the admission left it and its index is untouched.
+ * A Durable Object bills every row written, those of an index too. Hence one row a visitor, not one an attribute.
  *
  * Guarantee: no row holds more than `registersPerPage` registers, but for a page of a visitor with about a million
  * (`rules/pages.ts`). At worst (names of 128 escaped characters, eight older stamps each) 256 registers are 350 KB; a Durable
  * Object's row holds 2 MB. A row of an older version that holds more is read, and split when it is written.
  */
 import { defaultLimits, type Limits } from '../../limits.ts'
-import { eventLifetimeMs, type LedgerSettings } from '../port.ts'
+import type { Sql } from '../../store/sql.ts'
 import type { Denials } from '../rules/denials.ts'
 import { pageOf } from '../rules/pages.ts'
-import { type Backoff, counts, type EventRecord, isOver, type Register, registerLifeMs } from '../rules/register.ts'
-import type { Sql } from './ledger.ts'
+import { type Backoff, counts, isOver, type Register, registerLifeMs } from '../rules/register.ts'
+import type { LedgerSettings } from '../rules/settings.ts'
+import { sweepTable, sweptPerRequest, wholeHour } from './lifetimes.ts'
 
 export const rowSchema = [
   'CREATE TABLE IF NOT EXISTS relay_visitor (hash TEXT PRIMARY KEY, registers TEXT NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID',
   'CREATE INDEX IF NOT EXISTS relay_visitor_until ON relay_visitor (until_ms)',
   'CREATE TABLE IF NOT EXISTS relay_page (hash TEXT NOT NULL, page INTEGER NOT NULL, registers TEXT NOT NULL, until_ms INTEGER NOT NULL, PRIMARY KEY (hash, page)) WITHOUT ROWID',
   'CREATE INDEX IF NOT EXISTS relay_page_until ON relay_page (until_ms)',
-  'CREATE TABLE IF NOT EXISTS relay_event (event TEXT PRIMARY KEY, stamp TEXT NOT NULL, at_ms INTEGER NOT NULL, done INTEGER NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID',
-  'CREATE INDEX IF NOT EXISTS relay_event_until ON relay_event (until_ms)',
 ]
-
-/**
- * Rows whose time is over are removed a few at a time, so that no call pays for all of them; more of them than a request
- * can add, so that they never pile up.
- */
-const sweptPerRequest = 2
-/** In the column `done`: 0 is open, 1 done. */
-const rejectedFlag = 2
-/** Lives end on the hour. A row that lives longer than it must does no harm. */
-const untilGrainMs = 3_600_000
 
 /** One visitor within one transaction. */
 export interface VisitorRows {
@@ -69,22 +57,16 @@ export interface RegisterPlace {
   readonly taken: number
 }
 
-export type EventRow = EventRecord & { readonly keptUntilMs: number }
-
 export interface SqlRows {
   openVisitor(hash: string, nowMs: number): VisitorRows
   /** Forgets all of a visitor but that it was erased now. */
   eraseVisitor(hash: string, nowMs: number): void
   /** The attributes of a visitor that count, at most so many. */
   listVisitor(hash: string, atMost: number, nowMs: number): readonly (readonly [name: string, register: Register])[]
-  readEvent(event: string, nowMs: number): EventRow | undefined
-  /** @param keptUntilMs of the row that is there, 0 where there is none */
-  writeEvent(event: string, record: EventRecord, keptUntilMs: number, nowMs: number): void
   /** The next row that lives, in the order of their keys. */
   headFrom(place: RegisterPlace, nowMs: number): RegisterRow | undefined
   pageFrom(place: RegisterPlace, nowMs: number): RegisterRow | undefined
-  /** The events behind `after`, in their order. */
-  eventsFrom(after: string, limit: number, nowMs: number): readonly (EventRow & { readonly event: string })[]
+  /** Removes rows whose life is over, a few for each request. */
   sweep(requests: number, nowMs: number): void
 }
 
@@ -111,7 +93,7 @@ const nothingKept = JSON.stringify({ r: [] })
 export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage }: Limits = defaultLimits): SqlRows {
   /** Pages that were added and not yet swept for. */
   let pagesAdded = 0
-  return { openVisitor, eraseVisitor, listVisitor, readEvent, writeEvent, headFrom, pageFrom, eventsFrom, sweep }
+  return { openVisitor, eraseVisitor, listVisitor, headFrom, pageFrom, sweep }
 
   function openVisitor(hash: string, nowMs: number): VisitorRows {
     const [row] = sql.exec('SELECT registers, until_ms FROM relay_visitor WHERE hash = ?', hash)
@@ -147,7 +129,7 @@ export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage 
       set(name, register) {
         const place = !head.registers.has(name) && paged && page(name).registers.has(name) ? page(name) : head
         place.touched = true
-        // What says nothing any more need not be kept.
+        // Drop registers that hold neither stamp.
         if (register.done === undefined && register.open === undefined) place.registers.delete(name)
         else place.registers.set(name, register)
       },
@@ -221,53 +203,12 @@ export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage 
     return listed.filter(([, register]) => counts(register, nowMs, settings)).slice(0, atMost)
   }
 
-  function readEvent(event: string, nowMs: number): EventRow | undefined {
-    const [row] = sql.exec(
-      'SELECT stamp, at_ms, done, until_ms FROM relay_event WHERE event = ? AND until_ms >= ?',
-      event,
-      nowMs,
-    )
-    return row === undefined ? undefined : eventOf(row)
-  }
-
-  function writeEvent(
-    event: string,
-    { stamp, atMs, done, rejected }: EventRecord,
-    keptUntilMs: number,
-    nowMs: number,
-  ): void {
-    const flag = rejected === true ? rejectedFlag : done ? 1 : 0
-    const until = wholeHour(nowMs + eventLifetimeMs(settings))
-    if (until === keptUntilMs) {
-      sql.exec('UPDATE relay_event SET stamp = ?, at_ms = ?, done = ? WHERE event = ?', stamp, atMs, flag, event)
-      return
-    }
-    sql.exec(
-      'INSERT OR REPLACE INTO relay_event (event, stamp, at_ms, done, until_ms) VALUES (?, ?, ?, ?, ?)',
-      event,
-      stamp,
-      atMs,
-      flag,
-      until,
-    )
-  }
-
   function sweep(requests: number, nowMs: number): void {
-    // One lifetime later than they end: a clock that ran ahead for a moment has made nothing forgotten.
-    const overMs = { visitor: nowMs - registerLifeMs(settings), event: nowMs - eventLifetimeMs(settings) }
+    const beforeMs = nowMs - registerLifeMs(settings)
     const rows = sweptPerRequest * requests
-    sweepTable('relay_visitor', 'hash', overMs.visitor, rows)
-    sweepTable('relay_page', 'hash, page', overMs.visitor, rows + sweptPerRequest * pagesAdded)
-    sweepTable('relay_event', 'event', overMs.event, rows)
+    sweepTable(sql, 'relay_visitor', 'hash', beforeMs, rows)
+    sweepTable(sql, 'relay_page', 'hash, page', beforeMs, rows + sweptPerRequest * pagesAdded)
     pagesAdded = 0
-  }
-
-  function sweepTable(table: string, key: string, beforeMs: number, rows: number): void {
-    sql.exec(
-      `DELETE FROM ${table} WHERE (${key}) IN (SELECT ${key} FROM ${table} WHERE until_ms < ? LIMIT ?)`,
-      beforeMs,
-      rows,
-    )
   }
 
   function headFrom({ hash, taken }: RegisterPlace, nowMs: number): RegisterRow | undefined {
@@ -288,28 +229,6 @@ export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage 
     )
     return row === undefined ? undefined : registerRow(row)
   }
-
-  function eventsFrom(after: string, limit: number, nowMs: number): readonly (EventRow & { readonly event: string })[] {
-    return sql
-      .exec(
-        'SELECT event, stamp, at_ms, done, until_ms FROM relay_event WHERE event > ? AND until_ms >= ? ORDER BY event LIMIT ?',
-        after,
-        nowMs,
-        limit,
-      )
-      .map((row) => ({ event: String(row['event']), ...eventOf(row) }))
-  }
-}
-
-function eventOf(row: Record<string, unknown>): EventRow {
-  const flag = Number(row['done'])
-  return {
-    stamp: String(row['stamp']),
-    atMs: Number(row['at_ms']),
-    done: flag > 0,
-    ...(flag === rejectedFlag ? { rejected: true } : {}),
-    keptUntilMs: Number(row['until_ms']),
-  }
 }
 
 function storedOf(row: Record<string, unknown> | undefined): Stored {
@@ -325,8 +244,4 @@ function registerRow(row: Record<string, unknown>): RegisterRow {
     erasedMs,
     keptUntilMs: Number(row['until_ms']),
   }
-}
-
-function wholeHour(ms: number): number {
-  return Math.ceil(ms / untilGrainMs) * untilGrainMs
 }

@@ -7,9 +7,10 @@
  * limit. It is removed one window later: a clock that was ahead for a moment, or a longer window, finds it again.
  */
 
-import { type LedgerSettings, wholeAccount } from '../port.ts'
+import type { Sql } from '../../store/sql.ts'
 import { jumpToleranceMs } from '../rules/clock-watch.ts'
-import type { Sql } from './ledger.ts'
+import type { LedgerSettings } from '../rules/settings.ts'
+import { wholeAccount } from '../rules/settings.ts'
 
 /** `bucket`: the last millisecond at which a unit of it may have been granted, epoch ms. */
 export type Taken = { readonly ok: true; readonly bucket: number } | { readonly ok: false; readonly retryAtMs?: number }

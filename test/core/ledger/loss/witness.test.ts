@@ -1,8 +1,8 @@
 /** The witness of the `LEDGER` object, in KV: whatever fails in between, an epoch that began is never forgotten (G1). */
 import { describe, expect, it } from 'vitest'
-import type { Kv } from '../../../../src/core/backlog/kv.ts'
 import type { Testimony } from '../../../../src/core/ledger/loss/epoch.ts'
 import { kvWitness } from '../../../../src/core/ledger/loss/witness.ts'
+import type { Kv } from '../../../../src/core/store/kv.ts'
 import { fakeClock, seededRandom } from '../../../support/clock.ts'
 import { fakeKv } from '../../../support/fake-kv.ts'
 

@@ -123,7 +123,7 @@ describe('both ledgers answer alike', () => {
         const prefix = `d${process.pid}-${++serial}`
         return (settings) => ledgerOn(clock, { settings, limits: { ...tiny, ...denying }, prefix })
       },
-      { nameCount: 12, settings: { retentionMs: 5_000, youngMs: 1_000 } },
+      { nameCount: 12, settings: { retentionMs: 5_000, inFlightMs: 1_000 } },
     )
   }, 60_000)
 })

@@ -2,8 +2,9 @@
 
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
+import { ClockJumped } from '../../../../src/core/ledger/errors.ts'
 import { newEpochMemory } from '../../../../src/core/ledger/loss/epoch.ts'
-import { ClockJumped, watchClock } from '../../../../src/core/ledger/rules/clock-watch.ts'
+import { watchClock } from '../../../../src/core/ledger/rules/clock-watch.ts'
 import { sqlLedger } from '../../../../src/core/ledger/sql/ledger.ts'
 import { nodeSqlite } from '../../../../src/core/store/sqlite-node.ts'
 import { makeStamp } from '../../../../src/core/update/stamp.ts'
@@ -125,7 +126,7 @@ describe('processes on one store', () => {
     expect(rows()).toBe(2)
 
     await one.confirmClock()
-    state.trueMs += settings.longestYoungMs + 1
+    state.trueMs += settings.longestInFlightMs + 1
     for (const ledger of [one, other])
       expect(await ledger.admit([request(clock.now())], 'live')).toMatchObject([{ verdicts: ['send'] }])
     expect(await other.summary()).not.toHaveProperty('clock')
@@ -138,7 +139,7 @@ describe('processes on one store', () => {
     await ledger.admit([sent], 'live')
     state.offMs = hourMs
     await ledger.confirmClock()
-    state.trueMs += settings.longestYoungMs
+    state.trueMs += settings.longestInFlightMs
     const newer = { ...request(startMs + 1), visitorHash: sent.visitorHash }
     await expect(ledger.admit([newer], 'live')).rejects.toThrow('confirmed')
     state.trueMs += 1
@@ -153,7 +154,7 @@ describe('processes on one store', () => {
     await ledger.confirmClock()
     const confirmedMs = clock.now()
     const verdict = async () => (await ledger.admit([request(clock.now())], 'live'))[0]
-    state.trueMs += settings.longestYoungMs + 1
+    state.trueMs += settings.longestInFlightMs + 1
     expect(await verdict()).toMatchObject({ verdicts: ['quota'] })
     state.trueMs += confirmedMs + settings.quotaWindowMs + settings.quotaSlackMs + settings.quotaBucketMs - clock.now()
     expect(await verdict()).toMatchObject({ verdicts: ['send'] })

@@ -1,16 +1,14 @@
 /** The rules of PROTOCOL.md on plain data, line by line, and what they are there for (G3, G4). */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { LedgerSettings, Outcome } from '../../../../src/core/ledger/port.ts'
 import { jumpToleranceMs } from '../../../../src/core/ledger/rules/clock-watch.ts'
+import { type EventRecord, firstStampOf, judgeEvent } from '../../../../src/core/ledger/rules/event.ts'
+import type { Outcome } from '../../../../src/core/ledger/rules/register.ts'
 import {
   admitted,
   counts,
-  type EventRecord,
-  firstStampOf,
   isOver,
   judge,
-  judgeEvent,
   maxBelow,
   movedIn,
   type OpenAttempt,
@@ -20,6 +18,7 @@ import {
   registerLivesUntilMs,
   settled,
 } from '../../../../src/core/ledger/rules/register.ts'
+import type { LedgerSettings } from '../../../../src/core/ledger/rules/settings.ts'
 import { futureToleranceMs, makeStamp } from '../../../../src/core/update/stamp.ts'
 
 const nowMs = 1_790_000_000_000
@@ -30,8 +29,8 @@ const settings: LedgerSettings = {
   quotaSlackMs: 1_500,
   replayReserve: 0.1,
   retentionMs: 3_600_000,
-  youngMs: 10_000,
-  longestYoungMs: 10_300,
+  inFlightMs: 10_000,
+  longestInFlightMs: 10_300,
 }
 const at = (ms: number) => makeStamp(nowMs + ms, nowMs + ms, '0123456789abcdef')
 const open = (stamp: string, ageMs: number, more: Partial<OpenAttempt> = {}): OpenAttempt => ({
@@ -40,10 +39,10 @@ const open = (stamp: string, ageMs: number, more: Partial<OpenAttempt> = {}): Op
   token: 'token',
   ...more,
 })
-const young = settings.youngMs
-const aged = young + 1
+const inFlightMs = settings.inFlightMs
+const aged = inFlightMs + 1
 const event = 'e'.repeat(32)
-const attempt = { atMs: nowMs, lifeMs: young, token: 'new', bucket: nowMs + 99 }
+const attempt = { atMs: nowMs, lifeMs: inFlightMs, token: 'new', bucket: nowMs + 99 }
 
 describe('admit: the first line that fits', () => {
   const due = { attempts: 1, notBeforeMs: nowMs }
@@ -67,10 +66,15 @@ describe('admit: the first line that fits', () => {
     ['an older one delivered', { done: at(-1) }, at(0), 'send'],
     ['a newer one open', { open: open(at(1), 0) }, at(0), 'waits'],
     ['a newer one open, however old its attempt', { open: open(at(1), nowMs) }, at(0), 'waits'],
-    ['itself open and young', { open: open(at(0), young) }, at(0), 'contended'],
-    ['an older one open and young', { open: open(at(-1), young) }, at(0), 'contended'],
-    ['young by its own times, which are longer', { open: open(at(0), aged, { lifeMs: aged }) }, at(0), 'contended'],
-    ['aged by its own times, which are shorter', { open: open(at(0), young, { lifeMs: young - 1 }) }, at(0), 'send'],
+    ['itself open and in flight', { open: open(at(0), inFlightMs) }, at(0), 'contended'],
+    ['an older one open and in flight', { open: open(at(-1), inFlightMs) }, at(0), 'contended'],
+    ['in flight by its own times, which are longer', { open: open(at(0), aged, { lifeMs: aged }) }, at(0), 'contended'],
+    [
+      'aged by its own times, which are shorter',
+      { open: open(at(0), inFlightMs, { lifeMs: inFlightMs - 1 }) },
+      at(0),
+      'send',
+    ],
     ['admitted in a future that a clock stepping back left', { open: open(at(0), -5_000) }, at(0), 'contended'],
     ['itself open and aged', { open: open(at(0), aged) }, at(0), 'send'],
     ['an older one open and aged', { open: open(at(-1), aged) }, at(0), 'send'],
@@ -146,7 +150,7 @@ describe('admit: the first line that fits', () => {
     expect(judge({ open: open(at(1), aged) }, at(0), nowMs, { lane: 'replay', backoff: notDue }, settings)).toBe(
       'waits',
     )
-    expect(judge({ open: open(at(0), young) }, at(0), nowMs, { lane: 'replay', backoff: notDue }, settings)).toBe(
+    expect(judge({ open: open(at(0), inFlightMs) }, at(0), nowMs, { lane: 'replay', backoff: notDue }, settings)).toBe(
       'contended',
     )
   })
@@ -339,9 +343,9 @@ describe('event ids (G4)', () => {
     ['not seen', undefined, { kind: 'open', record: { stamp: at(0), atMs: nowMs, done: false } }],
     ['done', seen(0, true), { kind: 'duplicate' }],
     ['done long ago', seen(nowMs, true), { kind: 'duplicate' }],
-    ['young', seen(young), { kind: 'in_flight' }],
+    ['in flight', seen(inFlightMs), { kind: 'in_flight' }],
     ['refused by Target', { ...seen(0, true), rejected: true }, { kind: 'rejected' }],
-    ['other content, young', other({}), { kind: 'id_reused' }],
+    ['other content, in flight', other({}), { kind: 'id_reused' }],
     ['other content, done', other({ done: true }), { kind: 'id_reused' }],
     [
       'other content than what Target refused: it is tried',
@@ -385,7 +389,7 @@ describe('event ids (G4)', () => {
 })
 
 describe('lifetime', () => {
-  const lifeMs = settings.retentionMs + settings.quotaSlackMs + settings.youngMs
+  const lifeMs = settings.retentionMs + settings.quotaSlackMs + settings.inFlightMs
   it('counts from now for a stamp of the past, and from the stamp for one of the future, which would outlive it else', () => {
     expect(registerLivesUntilMs(at(-1_000), nowMs, settings)).toBe(nowMs + lifeMs)
     expect(registerLivesUntilMs(at(1_000), nowMs, settings)).toBe(nowMs + 1_000 + lifeMs)
@@ -408,7 +412,7 @@ describe('a register ends', () => {
   })
 
   it('after the retention, the slack and what may be under way', () => {
-    expect(lifeMs).toBe(settings.retentionMs + settings.quotaSlackMs + settings.youngMs)
+    expect(lifeMs).toBe(settings.retentionMs + settings.quotaSlackMs + settings.inFlightMs)
   })
 })
 

@@ -7,16 +7,11 @@ import { DatabaseSync } from 'node:sqlite'
 import { URL } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
-import {
-  type AdmitRequest,
-  eventLifetimeMs,
-  type Ledger,
-  type LedgerSettings,
-  maxBatch,
-  type Settlement,
-} from '../../../../src/core/ledger/port.ts'
-import { type Sql, sqlLedger } from '../../../../src/core/ledger/sql/ledger.ts'
+import type { AdmitRequest, Ledger, Settlement } from '../../../../src/core/ledger/port.ts'
+import { eventLifetimeMs, type LedgerSettings, maxBatch } from '../../../../src/core/ledger/rules/settings.ts'
+import { sqlLedger } from '../../../../src/core/ledger/sql/ledger.ts'
 import { defaultLimits, type Limits } from '../../../../src/core/limits.ts'
+import type { Sql } from '../../../../src/core/store/sql.ts'
 import { nodeSqlite } from '../../../../src/core/store/sqlite-node.ts'
 import { at, contractSettings, type LedgerMaker, ledgerContract } from '../../../contract/ledger.ts'
 import { ledgerClockContract } from '../../../contract/ledger-clock.ts'
@@ -136,8 +131,8 @@ describe('against the plain model', () => {
   const { denialsThatJudge, denialsLastMs } = denying
   it.each([
     ['a dozen names in pages of two', tiny, {}],
-    ['registers that soon count no more', defaultLimits, { retentionMs: 5_000, youngMs: 1_000 }],
-    ['both', tiny, { retentionMs: 5_000, youngMs: 1_000 }],
+    ['registers that soon count no more', defaultLimits, { retentionMs: 5_000, inFlightMs: 1_000 }],
+    ['both', tiny, { retentionMs: 5_000, inFlightMs: 1_000 }],
   ])(
     'answers alike: %s',
     async (_, limits, settings) => {
@@ -328,7 +323,7 @@ describe('rows that are over', () => {
     const rows = (table: string) => Number(database.prepare(`SELECT COUNT(*) AS n FROM ${table}`).get()?.['n'])
     return { state, ledger, rows }
   }
-  const lifeMs = contractSettings.retentionMs + contractSettings.quotaSlackMs + contractSettings.youngMs
+  const lifeMs = contractSettings.retentionMs + contractSettings.quotaSlackMs + contractSettings.inFlightMs
 
   it('an event is remembered for its lifetime and little longer', async () => {
     const { state, ledger } = setUp()

@@ -3,7 +3,6 @@ import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { jumpToleranceMs } from '../../../../src/core/ledger/rules/clock-watch.ts'
-import type { Sql } from '../../../../src/core/ledger/sql/ledger.ts'
 import {
   lastOf,
   openWindow,
@@ -11,6 +10,7 @@ import {
   type WindowSettings,
   windowSchema,
 } from '../../../../src/core/ledger/sql/window.ts'
+import type { Sql } from '../../../../src/core/store/sql.ts'
 import { nodeSqlite } from '../../../../src/core/store/sqlite-node.ts'
 
 const settings: WindowSettings = { quotaBucketMs: 60_000, quotaWindowMs: 3_600_000, quotaSlackMs: 15_000 }

@@ -28,7 +28,7 @@ local function gate(traits, failedBefore, lastResort)
 end
 
 -- One of a future that the clock has left is not under way any more: its jump was waited out.
-local function isYoung(at, life) return now - at <= life and at - now <= input.toleranceMs end
+local function isInFlight(at, life) return now - at <= life and at - now <= input.toleranceMs end
 
 local function judge(r, stamp, backoff, erased)
   if stampTime(stamp) < now - window:retentionAt(stampTime(stamp)) then
@@ -43,7 +43,7 @@ local function judge(r, stamp, backoff, erased)
   if stampArrival(stamp) <= erased then return 'erased' end
   if stampTime(stamp) <= window.lost then return 'lost' end
   if r.open and r.open > stamp then return 'waits' end
-  if r.open and isYoung(r.at, r.life or input.youngMs) then return 'contended' end
+  if r.open and isInFlight(r.at, r.life or input.inFlightMs) then return 'contended' end
   if input.lane == 'replay' and backoff and backoff.notBefore > now then return 'backoff' end
   return 'send'
 end
@@ -51,7 +51,7 @@ end
 local function admitted(r, stamp, token, bucket)
   local again = r.open == stamp
   local below = again and r.below or (r.open and with(r.open, r.below) or {})
-  return { done = r.done, open = stamp, at = now, life = input.youngMs, token = token, bucket = bucket, again = again, below = openBelow(below, r.done) }
+  return { done = r.done, open = stamp, at = now, life = input.inFlightMs, token = token, bucket = bucket, again = again, below = openBelow(below, r.done) }
 end
 
 local function isLastTry(visitor, hash)
@@ -74,7 +74,7 @@ for index, request in ipairs(input.requests) do
       answer.event = 'id_reused'
     elseif seen and seen.done then
       answer.event = seen.rejected and 'rejected' or 'duplicate'
-    elseif seen and isYoung(seen.at, input.youngMs) then
+    elseif seen and isInFlight(seen.at, input.inFlightMs) then
       answer.event = 'in_flight'
     else
       first = seen and seen.stamp or own

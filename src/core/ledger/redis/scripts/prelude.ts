@@ -13,7 +13,7 @@ export const prelude = window
  * version takes all three for the token, and keeps what it does not know.
  */
 export const registers = `
-local lifeMs = input.retentionMs + input.slackMs + input.youngMs
+local lifeMs = input.retentionMs + input.slackMs + input.inFlightMs
 local function stampTime(stamp) return tonumber(string.sub(stamp, 2, 14)) end
 local function stampArrival(stamp) return tonumber(string.sub(stamp, 15, 27)) end
 local function pageKey(visitor, name)

@@ -76,7 +76,7 @@ local function openWindow(key)
   local window = openAccount(key)
   if now < window.seen - input.toleranceMs then
     window.jumpedBy, now = now - window.seen, window.seen
-  elseif now <= window.confirmed + input.longestYoungMs then
+  elseif now <= window.confirmed + input.longestInFlightMs then
     window.jumpedBy = 0
   end
   window:count()

@@ -1,0 +1,101 @@
+/**
+ * One step of the ledger on SQL: a transaction that reads the time first, and with it the accounts of quota, the health and
+ * the last loss, and writes last what has changed of them.
+ */
+import type { Sql } from '../../store/sql.ts'
+import { type ClockReading, type LedgerClock, watchClock } from '../rules/clock-watch.ts'
+import type { Health } from '../rules/health.ts'
+import { type Retentions, retentionSet } from '../rules/retention.ts'
+import { type LedgerSettings, wholeAccount } from '../rules/settings.ts'
+import type { SqlEpoch } from './epoch.ts'
+import { type OwnState, openFormat, readOwn, readSeenMs, writeOwn } from './format.ts'
+import { readHealth, writeHealth } from './health.ts'
+import { openWindow, type SqlWindow } from './window.ts'
+
+/** The time of one step, and what the ledger knows of itself. */
+export interface Time extends ClockReading {
+  readonly own: OwnState
+}
+
+export interface Step extends Time {
+  readonly whole: SqlWindow
+  /** A source's own account. */
+  account(name: string): SqlWindow
+  /** What is assigned here is written when the step ends. */
+  health: Health
+  /** When the ledger last lost state, epoch ms; 0 where it never did. */
+  readonly lostMs: number
+}
+
+export interface Steps {
+  /** A transaction that needs the time alone. */
+  atomically<T>(work: (nowMs: number, time: Time) => T): Promise<T>
+  stepping<T>(work: (step: Step) => T): Promise<T>
+}
+
+export interface StepParts {
+  readonly sql: Sql
+  readonly settings: LedgerSettings
+  readonly clock: LedgerClock
+  readonly epochs: Pick<SqlEpoch, 'read'>
+}
+
+/**
+ * Opens the store.
+ *
+ * @param schema the statements that make all tables
+ * @throws NewerFormat
+ */
+export function openSteps({ sql, settings, clock, epochs }: StepParts, schema: readonly string[]): Steps {
+  const watch = watchClock(clock)
+  sql.transaction(() => {
+    openFormat(sql, schema, settings, clock.now())
+    readTime()
+  })
+  const atomically: Steps['atomically'] = async (work) =>
+    sql.inTurn(() =>
+      sql.transaction(() => {
+        const time = readTime()
+        return work(time.nowMs, time)
+      }),
+    )
+  return {
+    atomically,
+    stepping: (work) =>
+      atomically((_, time) => {
+        const { step, save } = openStep(time)
+        const result = work(step)
+        save()
+        return result
+      }),
+  }
+
+  function openStep(time: Time): { readonly step: Step; save(): void } {
+    const accounts = new Map<string, SqlWindow>()
+    const account = (name: string) => {
+      const window = accounts.get(name) ?? openWindow(sql, settings, name, time.nowMs)
+      accounts.set(name, window)
+      return window
+    }
+    const health = readHealth(sql)
+    const lostMs = epochs.read()?.lostMs ?? 0
+    const step: Step = { ...time, whole: account(wholeAccount), account, health, lostMs }
+    const save = () => {
+      for (const window of accounts.values()) window.save()
+      if (step.health !== health) writeHealth(sql, step.health)
+    }
+    return { step, save }
+  }
+
+  /** Also notes a retention that was set anew. */
+  function readTime(): Time {
+    const kept = readOwn(sql)
+    const { confirms, confirmedMs, retentions: before } = kept ?? { confirms: 0, confirmedMs: 0, retentions: [] }
+    const reading = watch({ seenMs: Math.max(readSeenMs(sql, wholeAccount), confirmedMs), confirms })
+    const retentions: Retentions = retentionSet(before, settings.retentionMs, reading.nowMs)
+    const own = { confirms, confirmedMs, retentions }
+    if (kept === undefined || retentions !== before) writeOwn(sql, own)
+    const justConfirmed = reading.jumpedByMs === undefined && reading.nowMs <= confirmedMs + settings.longestInFlightMs
+    return { ...reading, own, ...(justConfirmed ? { jumpedByMs: 0 } : {}) }
+  }
+}

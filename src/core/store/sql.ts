@@ -1,0 +1,13 @@
+/** All that is asked of a SQL store. A Durable Object refuses BEGIN, hence `transaction`. */
+export interface Sql {
+  exec(query: string, ...params: (string | number | null)[]): Record<string, unknown>[]
+  transaction<T>(work: () => T): T
+  /**
+   * Does a step once the store is free, waiting without blocking; rejects with the store's own error where it does not
+   * become free within seconds, and with whatever else `work` throws. `work` is begun anew each time: it must have done
+   * nothing where it throws, as a transaction has.
+   */
+  inTurn<T>(work: () => T): Promise<T>
+  /** Leaves nothing on the disk of what was deleted; throws as a store that is not free does. For a step of its own. */
+  purge?(): void
+}
