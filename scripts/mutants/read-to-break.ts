@@ -32,9 +32,9 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a settle that fails is not tried again',
     breaks: 'G7',
-    file: 'src/core/delivery/deliver.ts',
-    find: 'own.length === 0 || settle(own, alone ? counts : {}, alone ? leads : {}, 2)',
-    replace: 'own.length === 0',
+    file: 'src/core/delivery/settle.ts',
+    find: 'settlement === undefined || settle([settlement], alone ? counts : {}, alone ? leads : {}, 2)',
+    replace: 'settlement === undefined',
     tests: fates,
   },
   {
@@ -48,7 +48,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'what waits was first seen when it happened',
     breaks: 'G3',
-    file: 'src/core/delivery/deliver.ts',
+    file: 'src/core/delivery/keep.ts',
     find: '    source: update.source,\n    firstSeenMs: stampArrivalMs(update.stamp),\n    ...given({ event',
     replace: '    source: update.source,\n    firstSeenMs: Number(update.stamp.slice(1, 14)),\n    ...given({ event',
     tests: fates,
@@ -56,7 +56,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'an update that was refused in part was not refused',
     breaks: 'G2',
-    file: 'src/core/delivery/deliver.ts',
+    file: 'src/core/delivery/receipt.ts',
     find: "if (fates.some(isRefused)) return { status: 'rejected'",
     replace: "if (fates.every(isRefused)) return { status: 'rejected'",
     tests: fates,
@@ -72,7 +72,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'units of calls without a yes are given back',
     breaks: 'G1',
-    file: 'src/core/delivery/door.ts',
+    file: 'src/core/delivery/passage.ts',
     find: 'const unused = units - started.reduce(',
     replace: "const unused = units - started.filter(({ sent }) => sent.kind === 'delivered').reduce(",
     tests: fates,
@@ -80,23 +80,23 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'units of a call that was never made stay spent',
     breaks: 'G7',
-    file: 'src/core/delivery/door.ts',
+    file: 'src/core/delivery/passage.ts',
     find: 'const unused = units - started.reduce(',
-    replace: 'const unused = units - results.reduce(',
+    replace: 'const unused = units - tries.reduce(',
     tests: live,
   },
   {
     name: 'what is given back is on nobody’s account',
     breaks: 'G7',
-    file: 'src/core/delivery/door.ts',
-    find: 'units: unused, ...accountName(accountOf(attempt))',
+    file: 'src/core/delivery/passage.ts',
+    find: 'units: unused, ...given({ source: account?.name })',
     replace: 'units: unused',
     tests: fates,
   },
   {
     name: 'of a poisoned merge always the same one is tried alone',
     breaks: 'G7',
-    file: 'src/core/delivery/door.ts',
+    file: 'src/core/delivery/attempt.ts',
     find: 'stamps[admission.attempts % stamps.length]',
     replace: 'stamps[0]',
     tests: failure,
@@ -104,9 +104,9 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a failed try does not count',
     breaks: 'G7',
-    file: 'src/core/delivery/door.ts',
-    find: 'nextTry(admission.attempts + 1, started)',
-    replace: 'nextTry(Math.max(1, admission.attempts), started)',
+    file: 'src/core/delivery/passage.ts',
+    find: 'nextTry(admission.attempts + 1, started, waitOf)',
+    replace: 'nextTry(Math.max(1, admission.attempts), started, waitOf)',
     tests: failure,
   },
   {

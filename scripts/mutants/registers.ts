@@ -52,7 +52,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'what Target refused is told as a duplicate',
     breaks: 'G2',
-    file: 'src/core/delivery/deliver.ts',
+    file: 'src/core/delivery/settle.ts',
     find: 'const verdict = rejected ? { eventRejected: true as const } : {}',
     replace: 'const verdict = {}',
     tests: ['test/core/delivery/deliver.test.ts'],

@@ -11,8 +11,9 @@
  */
 import type { Backlog, Entry, KeptEntry, Unreadable } from '../core/backlog/port.ts'
 import type { Random } from '../core/clock.ts'
-import type { Door, Passage } from '../core/delivery/door.ts'
+import type { Door } from '../core/delivery/door.ts'
 import { deadReason } from '../core/delivery/fate.ts'
+import type { Passage } from '../core/delivery/passage.ts'
 import { errorName } from '../core/errors.ts'
 import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
