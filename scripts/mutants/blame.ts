@@ -125,8 +125,8 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'where all failed before there is no probe',
     breaks: 'G7',
-    file: 'src/core/delivery/door.ts',
-    find: "...(attempt.round === 'last resort' ? { lastResort: true as const } : {}),",
+    file: 'src/core/delivery/attempt.ts',
+    find: "lastResort: attempt.round === 'last resort' || undefined,",
     replace: '',
     tests: blame,
   },
@@ -197,7 +197,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'a refusal while everybody is refused is a verdict, beside the probe',
     breaks: 'G2',
-    file: 'src/core/delivery/door.ts',
+    file: 'src/core/delivery/passage.ts',
     find: 'const systemic = admission.systemic === true',
     replace: 'const systemic = false',
     tests: ['test/core/delivery/failure.test.ts'],

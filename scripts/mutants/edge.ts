@@ -232,8 +232,8 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'what nobody asked Target about is rejected',
     breaks: 'G2',
-    file: 'src/core/delivery/deliver.ts',
-    find: 'if (fates.some(isRefused))\n    return { status:',
+    file: 'src/core/delivery/receipt.ts',
+    find: 'if (fates.some(isRefused)) return { status:',
     replace: "if (fates.some((fate) => standing(fate) === 'dead')) return { status:",
     tests: live,
   },
@@ -272,7 +272,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'the last lead counts, not the largest',
     breaks: 'G3',
-    file: 'src/core/delivery/deliver.ts',
+    file: 'src/core/delivery/settle.ts',
     find: 'leads[source] = Math.max(leadMs, leads[source] ?? 0)',
     replace: 'leads[source] = leadMs',
     tests: copies,

@@ -50,7 +50,7 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'a differently cut repeat has a stamp of its own',
     breaks: 'G3',
-    file: 'src/core/delivery/deliver.ts',
+    file: 'src/core/delivery/parts.ts',
     find: '{ ...part, event } : { ...part, stamp }',
     replace: '{ ...part, event } : part',
     tests: parts,
@@ -58,7 +58,7 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'an entry has the key of its part',
     breaks: 'G3',
-    file: 'src/core/delivery/deliver.ts',
+    file: 'src/core/delivery/keep.ts',
     find: 'function entryOf({ whole: update }: Part,',
     replace: 'function entryOf(update: Part,',
     tests: parts,
@@ -91,16 +91,16 @@ export const flushMutants: readonly Mutant[] = [
     name: 'a slow retry is kept under its own stamp',
     breaks: 'G3',
     file: 'src/core/delivery/deliver.ts',
-    find: 'put(update, open, admission.firstStamp ?? update.stamp)',
-    replace: 'put(update, open, update.stamp)',
+    find: 'keep.put(part, open, admission.firstStamp ?? part.stamp)',
+    replace: 'keep.put(part, open, part.stamp)',
     tests: live,
   },
   {
     name: 'one settlement that is refused costs its batch',
     breaks: 'G4',
-    file: 'src/core/delivery/deliver.ts',
-    find: 'if (settled[index] === true) return undefined',
-    replace: '',
+    file: 'src/core/delivery/settle.ts',
+    find: 'const unsettled = passed.filter((_, index) => settled[index] !== true)',
+    replace: 'const unsettled = settled.length === 0 ? [] : passed',
     tests: live,
   },
   {
@@ -266,7 +266,7 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'the shortest of several Retry-After',
     breaks: 'G7',
-    file: 'src/core/delivery/door.ts',
+    file: 'src/core/delivery/passage.ts',
     find: 'Math.max(...asked)',
     replace: 'Math.min(...asked)',
     tests: ['test/core/delivery/failure.test.ts'],

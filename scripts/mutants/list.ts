@@ -2,6 +2,7 @@
 import { backlogMutants } from './backlog.ts'
 import { blameMutants } from './blame.ts'
 import { cliMutants } from './cli.ts'
+import { deliveryMutants } from './delivery.ts'
 import { doorsMutants } from './doors.ts'
 import { edgeMutants } from './edge.ts'
 import { flushMutants } from './flush.ts'
@@ -37,26 +38,25 @@ const own: readonly Mutant[] = [
     name: 'fail open when the ledger is silent',
     breaks: 'G1',
     file: 'src/core/delivery/deliver.ts',
-    find: "return keepBlind(updates, 'ledger_unavailable')",
+    find: "return keepBlind(together, 'ledger_unavailable')",
     replace:
-      "admitted = updates.map((update) => ({ attempt: attemptOf(update), admission: { event: 'open' as const, verdicts: update.attributes.map(() => 'send' as const), attempts: 0 }, token: 't', units: 1, requestedAtMs: clock.now() }))",
+      "admitted = together.map((part) => ({ attempt: attemptOf(part, 0), unfit: [], calls: part.encoding?.calls ?? [], admission: { event: 'open' as const, verdicts: part.attributes.map(() => 'send' as const), attempts: 0 }, token: 't', units: 1, requestedAtMs: clock.now() }))",
     tests: live,
   },
   {
     name: 'answer before the put',
     breaks: 'G2',
     file: 'src/core/delivery/deliver.ts',
-    find: 'const kept = await Promise.all(passages.map((passage, index) => keepRest(at(updates, index), passage)))',
-    replace:
-      'const kept = passages.map((passage, index) => { void keepRest(at(updates, index), passage); return true })',
+    find: 'const kept = await keep.rest(part, passage)',
+    replace: 'void keep.rest(part, passage)\n        const kept = true',
     tests: live,
   },
   {
     name: 'mark the event before its put resolved',
     breaks: 'G2',
-    file: 'src/core/delivery/deliver.ts',
-    find: 'const eventDone = kept && update.event',
-    replace: 'const eventDone = update.event',
+    file: 'src/core/delivery/settle.ts',
+    find: 'const eventDone = kept && part.event',
+    replace: 'const eventDone = part.event',
     tests: live,
   },
   {
@@ -222,16 +222,16 @@ const own: readonly Mutant[] = [
   {
     name: 'forget an update whose settle failed',
     breaks: 'G2',
-    file: 'src/core/delivery/deliver.ts',
-    find: 'return delivered.length === 0 ? undefined : put(update, delivered, passage.attributes[0]?.stamp ?? update.stamp)',
-    replace: 'return delivered.length === 0 || update.source !== "" ? undefined : put(update, delivered, update.stamp)',
+    file: 'src/core/delivery/keep.ts',
+    find: 'return delivered.length === 0 || put(',
+    replace: 'return true || put(',
     tests: live,
   },
   {
     name: 'keep an entry without attributes after a settle that failed',
     breaks: 'G7',
-    file: 'src/core/delivery/deliver.ts',
-    find: 'return delivered.length === 0 ? undefined : put(',
+    file: 'src/core/delivery/keep.ts',
+    find: 'return delivered.length === 0 || put(',
     replace: 'return put(',
     tests: live,
   },
@@ -239,8 +239,8 @@ const own: readonly Mutant[] = [
     name: 'mark the event of a slow call done before its put',
     breaks: 'G2',
     file: 'src/core/delivery/deliver.ts',
-    find: 'kept[index] === true || delivered)',
-    replace: 'true)',
+    find: 'settlementOf(part, passage, kept || delivered)',
+    replace: 'settlementOf(part, passage, true)',
     tests: live,
   },
   {
@@ -303,7 +303,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a poisoned update is sent with its neighbours for ever',
     breaks: 'G7',
-    file: 'src/core/delivery/door.ts',
+    file: 'src/core/delivery/attempt.ts',
     find: 'const triesTogether = 3',
     replace: 'const triesTogether = 3_000_000',
     tests: failure,
@@ -609,8 +609,8 @@ const own: readonly Mutant[] = [
     name: 'log what Target was asked',
     breaks: 'G8',
     file: 'src/core/delivery/deliver.ts',
-    find: "log('ledger_unavailable', { updates: updates.length, error: errorName(error) })",
-    replace: "log('ledger_unavailable', { updates: JSON.stringify(updates), error: errorName(error) })",
+    find: "log('ledger_unavailable', { updates: together.length, error: errorName(error) })",
+    replace: "log('ledger_unavailable', { updates: JSON.stringify(together), error: errorName(error) })",
     tests: live,
   },
   {
@@ -794,16 +794,16 @@ const own: readonly Mutant[] = [
     name: 'what is held back is sent at once',
     breaks: 'G7',
     file: 'src/core/delivery/deliver.ts',
-    find: 'hold: (update.notBeforeMs ?? 0) > nowMs',
+    find: 'hold: (part.notBeforeMs ?? 0) > nowMs',
     replace: 'hold: false',
     tests: hooks,
   },
   {
     name: 'what is held back is forgotten to be',
     breaks: 'G7',
-    file: 'src/core/delivery/deliver.ts',
-    find: '...(update.notBeforeMs === undefined ? {} : { notBeforeMs: update.notBeforeMs }),',
-    replace: '',
+    file: 'src/core/delivery/keep.ts',
+    find: '...given({ event: update.event, notBeforeMs: update.notBeforeMs }),',
+    replace: '...given({ event: update.event }),',
     tests: hooks,
   },
   {
@@ -1073,7 +1073,7 @@ const own: readonly Mutant[] = [
   {
     name: 'what fits no call goes to the door',
     breaks: 'G7',
-    file: 'src/core/delivery/door.ts',
+    file: 'src/core/delivery/attempt.ts',
     find: 'unfit: attributes.filter(({ name }) => tooLarge.has(name)),',
     replace: 'unfit: [],',
     tests: flush,
@@ -1101,6 +1101,7 @@ export const mutants: readonly Mutant[] = [
   ...backlogMutants,
   ...blameMutants,
   ...cliMutants,
+  ...deliveryMutants,
   ...doorsMutants,
   ...edgeMutants,
   ...flushMutants,

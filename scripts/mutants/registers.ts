@@ -52,7 +52,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'what Target refused is told as a duplicate',
     breaks: 'G2',
-    file: 'src/core/delivery/deliver.ts',
+    file: 'src/core/delivery/settle.ts',
     find: 'const verdict = rejected ? { eventRejected: true as const } : {}',
     replace: 'const verdict = {}',
     tests: ['test/core/delivery/deliver.test.ts'],
@@ -237,8 +237,8 @@ export const registersMutants: readonly Mutant[] = [
     name: 'a list of attributes that was cut looks whole',
     breaks: 'G8',
     file: 'src/core/operator/find-visitor.ts',
-    find: 'known.length < limits.attributesListed ? {}',
-    replace: 'known.length >= 0 ? {}',
+    find: 'more: known.length >= limits.attributesListed || undefined',
+    replace: 'more: undefined',
     tests: stored,
   },
   {

@@ -1,14 +1,15 @@
 /** One visitor's entries in a run: in which order, under which stamps, as which attempts, and where they stand behind them. */
 import type { KeptEntry } from '../core/backlog/port.ts'
-import type { Attempt, Passage, StampedAttribute } from '../core/delivery/door.ts'
+import type { Attempt } from '../core/delivery/attempt.ts'
 import { type Fate, standing } from '../core/delivery/fate.ts'
 import { cutAttributes } from '../core/delivery/parts.ts'
+import type { Passage } from '../core/delivery/passage.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { type Traits, traitsOf } from '../core/ledger/rules/health.ts'
 import { maxBatch } from '../core/ledger/rules/settings.ts'
 import type { Limits } from '../core/limits.ts'
 import { stampName } from '../core/update/stamp.ts'
-import type { Stamp } from '../core/update/update.ts'
+import type { Stamp, StampedAttribute } from '../core/update/update.ts'
 import { mergeNewest } from './merge.ts'
 
 /** What a run must clean up after one visitor, once it was through the door. */

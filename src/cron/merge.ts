@@ -1,6 +1,5 @@
 /** Many updates of one visitor become one: per attribute the newest. What a flush saves calls with. */
-import type { StampedAttribute } from '../core/delivery/door.ts'
-import type { Attribute, Stamp } from '../core/update/update.ts'
+import type { Attribute, Stamp, StampedAttribute } from '../core/update/update.ts'
 
 export interface Mergeable {
   readonly stamp: Stamp

@@ -7,8 +7,10 @@
  * Known hole: an admission that was given up is cancelled behind the run; what is asked again before is contended until the
  * next one.
  */
-import type { Attempt, Door, Passage } from '../core/delivery/door.ts'
+import type { Attempt } from '../core/delivery/attempt.ts'
+import type { Door } from '../core/delivery/door.ts'
 import { inAdmissions } from '../core/delivery/parts.ts'
+import type { Passage } from '../core/delivery/passage.ts'
 import { errorName, isPlatformLimit } from '../core/errors.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import type { Limits } from '../core/limits.ts'

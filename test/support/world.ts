@@ -7,6 +7,7 @@ import type { Backlog } from '../../src/core/backlog/port.ts'
 import { sqliteBacklog } from '../../src/core/backlog/sqlite.ts'
 import { createDeliver } from '../../src/core/delivery/deliver.ts'
 import { createDoor } from '../../src/core/delivery/door.ts'
+import type { EncodedUpdate } from '../../src/core/delivery/encoded-update.ts'
 import { createPrepare, type Draft, type Prepare } from '../../src/core/delivery/prepare.ts'
 import type { Receipt } from '../../src/core/delivery/receipt.ts'
 import type { Ledger } from '../../src/core/ledger/port.ts'
@@ -86,7 +87,11 @@ export interface World {
   readonly backlog: Backlog
   readonly logged: string[]
   readonly prepare: Prepare
-  update(draft: Omit<Draft, 'visitor'> & { visitor?: unknown }, source?: string, delayMs?: number): Promise<Update>
+  update(
+    draft: Omit<Draft, 'visitor'> & { visitor?: unknown },
+    source?: string,
+    delayMs?: number,
+  ): Promise<EncodedUpdate>
   deliver(updates: readonly Update[], lane?: Lane): Promise<readonly Receipt[]>
   /** Work that went on behind answers. */
   settled(): Promise<void>
@@ -139,7 +144,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     const limits = { ...defaultLimits, ...options.limits, ...ports.limits }
     const door = createDoor({
       ...own,
-      wire: { ...wire, method: ports.method ?? wire.method },
+      wire: ports.method === undefined ? wire : { ...wire, method: ports.method },
       clock,
       random,
       backoffBaseMs: 5_000,

@@ -2,7 +2,7 @@
 import type { DeadReason } from '../backlog/port.ts'
 import type { Outcome, Verdict } from '../ledger/rules/register.ts'
 import type { Target } from '../wire/port.ts'
-import type { DeferReason, SetAsideReason } from './receipt.ts'
+import type { DeferReason, SetAsideReason } from './reasons.ts'
 
 /** What came of one call. */
 export type Sent = Awaited<ReturnType<Target['send']>>

@@ -7,15 +7,18 @@
  * stand under the first stamp of their event.
  */
 
+import { maxBatch } from '../ledger/rules/settings.ts'
 import type { Limits } from '../limits.ts'
 import type { Hasher } from '../update/hash.ts'
-import type { Attribute, Update, Visitor } from '../update/update.ts'
+import type { Attribute, Stamp, Visitor } from '../update/update.ts'
 import { attributeBytes, idBytes, maxPostBodyBytes } from '../wire/calls.ts'
+import { zip } from '../zip.ts'
+import type { EncodedUpdate } from './encoded-update.ts'
 
 /** What passes the door as one attempt. Its `event` is a key of its own where the update was cut. */
-export interface Part extends Update {
+export interface Part extends EncodedUpdate {
   /** The update as its sender gave it. */
-  readonly whole: Update
+  readonly whole: EncodedUpdate
 }
 
 /**
@@ -46,13 +49,20 @@ export function cutAttributes<T extends Attribute>(
 }
 
 /** An update that fits stays as it is. */
-export async function partsOf(update: Update, hasher: Pick<Hasher, 'part'>, limits: Limits): Promise<readonly Part[]> {
-  const { event } = update
+export async function partsOf(
+  update: EncodedUpdate,
+  hasher: Pick<Hasher, 'part'>,
+  limits: Limits,
+): Promise<readonly Part[]> {
+  if (isOneCall(update) && update.attributes.length <= limits.attributesPerAttempt)
+    return [{ ...update, whole: update }]
   const slices = cutAttributes(update.visitor, update.attributes, limits)
   if (slices.length <= 1) return [{ ...update, whole: update }]
+  // The calls of the whole are not those of a part.
+  const { event, encoding: _, ...own } = update
   return Promise.all(
     slices.map(async (attributes) => ({
-      ...update,
+      ...own,
       attributes,
       ...(event === undefined
         ? {}
@@ -65,6 +75,43 @@ export async function partsOf(update: Update, hasher: Pick<Hasher, 'part'>, limi
       whole: update,
     })),
   )
+}
+
+/** What fits in one call of any method fits in one POST: it needs no measuring. */
+function isOneCall({ encoding }: EncodedUpdate): boolean {
+  return encoding?.calls.length === 1
+}
+
+/**
+ * Puts updates that were cut under the first stamps of their events. The keys of parts are new wherever the cut is, so
+ * what orders such an event is the first stamp of the whole: its register then knows each attribute, whichever part it
+ * came in before.
+ *
+ * @param cut the parts of each update
+ * @param ask the ledger; a rejection of it rejects
+ */
+export async function underFirstStamps(
+  cut: readonly (readonly Part[])[],
+  ask: Ledger['firstStamps'],
+): Promise<readonly (readonly Part[])[]> {
+  const asked = cut.flatMap(([part, ...others]) =>
+    part?.whole.event === undefined || others.length === 0
+      ? []
+      : [{ event: part.whole.event, stamp: part.whole.stamp }],
+  )
+  const firsts = new Map<string, Stamp | null>()
+  for (let start = 0; start < asked.length; start += maxBatch) {
+    const some = asked.slice(start, start + maxBatch)
+    for (const [{ event }, stamp] of zip(some, await ask(some))) firsts.set(event, stamp)
+  }
+  const under = (part: Part): Part => {
+    const { event } = part.whole
+    if (event === undefined) return part
+    const stamp = firsts.get(event) ?? null
+    // Its id came with other content: the ledger says so to each part that asks by the whole's key.
+    return stamp === null ? { ...part, event } : { ...part, stamp }
+  }
+  return cut.map((parts) => (parts.length === 1 ? parts : parts.map(under)))
 }
 
 /** Parts or attempts, in order, as many to an admission as it may hold; one at least. */

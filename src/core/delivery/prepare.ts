@@ -3,12 +3,14 @@
  * Target's calls, all before any quota is spent.
  */
 
+import { given } from '../given.ts'
 import { readTime, timeForms } from '../time.ts'
 import type { Hasher } from '../update/hash.ts'
 import { eventTime, makeStamp } from '../update/stamp.ts'
-import type { Attribute, Update } from '../update/update.ts'
+import type { Attribute } from '../update/update.ts'
 import { eventIdProblem, flattenAttributes, noId, type Problem, validateVisitor } from '../update/validate.ts'
 import { encodeCalls, type Wire } from '../wire/calls.ts'
+import type { EncodedUpdate } from './encoded-update.ts'
 
 /** One update as a sender or a mapping gives it, not yet believed. */
 export interface Draft {
@@ -21,7 +23,7 @@ export interface Draft {
 }
 
 export type Prepared =
-  | { readonly ok: true; readonly update: Update }
+  | { readonly ok: true; readonly update: EncodedUpdate }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
 export interface PrepareContext {
@@ -100,9 +102,12 @@ export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: 
         stamp: makeStamp(time.timeMs, arrivalMs, name, place),
         source,
         visitorHash,
-        ...(event === undefined ? {} : { event }),
-        ...(delayMs === 0 ? {} : { notBeforeMs: arrivalMs + delayMs }),
-        ...(leadMs > clockLeadMs ? { leadMs } : {}),
+        encoding: { wire, calls: encoded.calls },
+        ...given({
+          event,
+          notBeforeMs: delayMs === 0 ? undefined : arrivalMs + delayMs,
+          leadMs: leadMs > clockLeadMs ? leadMs : undefined,
+        }),
       },
     }
   }

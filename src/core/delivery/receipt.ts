@@ -1,24 +1,11 @@
 /** What became of one update that was taken in: the data behind the answer to its sender. */
-
-export const deferReasons = [
-  'quota',
-  'contended',
-  'target_unavailable',
-  'ledger_unavailable',
-  'paused',
-  'slow',
-  'delayed',
-  'clock',
-] as const
-export type DeferReason = (typeof deferReasons)[number]
-
-/**
- * Why an update lies in the dead letters though nobody asked Target: it is older than the retention; the ledger lost its
- * state since; a newer value, of which nobody knows whether it got there, kept it waiting until it expired; or it fits no
- * call.
- */
-export const setAsideReasons = ['expired', 'ledger_lost', 'overtaken_unconfirmed', 'unfit'] as const
-export type SetAsideReason = (typeof setAsideReasons)[number]
+import { given } from '../given.ts'
+import type { Counters } from '../ledger/port.ts'
+import type { Lane } from '../update/update.ts'
+import type { EncodedUpdate } from './encoded-update.ts'
+import { deferReason, isRefused, setAsideReason, standing } from './fate.ts'
+import type { Passage } from './passage.ts'
+import type { DeferReason, SetAsideReason } from './reasons.ts'
 
 export type Receipt =
   /** Target accepted every attribute that was still worth sending. */
@@ -65,7 +52,27 @@ export function combinedReceipt(receipts: readonly Receipt[]): Receipt {
 }
 
 /** Takes updates in and says what became of each, in order. Never rejects. */
-export type Deliver = (
-  updates: readonly import('../update/update.ts').Update[],
-  lane: import('../update/update.ts').Lane,
-) => Promise<readonly Receipt[]>
+export type Deliver = (updates: readonly EncodedUpdate[], lane: Lane) => Promise<readonly Receipt[]>
+
+/** @param kept whether everything that was not delivered is durably kept */
+export function receiptOf(passage: Passage, kept: boolean): Receipt {
+  if (passage.event !== 'open') return { status: passage.event }
+  if (!kept) return { status: 'unavailable' }
+  const fates = passage.attributes.map(({ fate }) => fate)
+  const open = fates.find((fate) => standing(fate) === 'open')
+  if (open !== undefined) return { status: 'deferred', reason: deferReason(open) }
+  if (fates.some(isRefused)) return { status: 'rejected', ...given({ detail: passage.refusal }) }
+  if (fates.some((fate) => standing(fate) === 'dead')) return { status: 'set_aside', reason: setAsideReason(fates) }
+  if (fates.includes('sent_delivered')) return { status: 'submitted', calls: passage.calls }
+  return { status: fates.includes('superseded') ? 'superseded' : 'duplicate' }
+}
+
+/** For the ledger's counters: updates by what became of them, and calls. */
+export function countsOf(passages: readonly Passage[], receipts: readonly Receipt[]): Counters {
+  const counts: Record<string, number> = {
+    received: receipts.length,
+    calls: passages.reduce((sum, { calls }) => sum + calls, 0),
+  }
+  for (const { status } of receipts) counts[status] = (counts[status] ?? 0) + 1
+  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0))
+}

@@ -19,6 +19,11 @@ export interface Attribute {
  */
 export type Stamp = string
 
+/** A merged update carries a stamp per attribute. */
+export interface StampedAttribute extends Attribute {
+  readonly stamp: Stamp
+}
+
 /**
  * On whose account a call is made. A lane has a ceiling, the share of the quota it may fill; it is granted to a source
  * or a token in configuration, never asked for in a body.

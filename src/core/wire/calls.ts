@@ -38,6 +38,12 @@ export interface Call {
   readonly units: number
 }
 
+/** Calls that were encoded already, and the settings that they were encoded for. */
+export interface Encoding {
+  readonly wire: Wire
+  readonly calls: readonly Call[]
+}
+
 export type Encoded =
   | { readonly ok: true; readonly calls: readonly Call[] }
   /** Names of attributes that fit no call even alone. */

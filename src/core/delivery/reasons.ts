@@ -1,0 +1,20 @@
+/** Why an update was not delivered at once, in the words that its sender is told. */
+
+export const deferReasons = [
+  'quota',
+  'contended',
+  'target_unavailable',
+  'ledger_unavailable',
+  'paused',
+  'slow',
+  'delayed',
+  'clock',
+] as const
+export type DeferReason = (typeof deferReasons)[number]
+
+/**
+ * Why an update lies in the dead letters although Target was not asked: it is older than the retention; the ledger lost
+ * its state since; a newer value whose fate is unknown kept it waiting until it expired; or it fits in no call.
+ */
+export const setAsideReasons = ['expired', 'ledger_lost', 'overtaken_unconfirmed', 'unfit'] as const
+export type SetAsideReason = (typeof setAsideReasons)[number]

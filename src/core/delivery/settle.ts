@@ -1,0 +1,79 @@
+/**
+ * Settles behind the answer.
+ *
+ * Guarantee: a settle that fails is tried once more, each update alone, so that one which the ledger refuses costs the
+ * others nothing. What fails again is put into the backlog, and the flush settles it.
+ */
+import { errorName } from '../errors.ts'
+import type { Counters, Leads, Ledger, Settlement } from '../ledger/port.ts'
+import type { Update } from '../update/update.ts'
+import type { Keep } from './keep.ts'
+import type { Part } from './parts.ts'
+import type { Passage } from './passage.ts'
+
+export interface SettleParts {
+  readonly ledger: Pick<Ledger, 'settle'>
+  readonly keep: Pick<Keep, 'delivered'>
+  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+}
+
+/** A part that passed the door, and what the ledger is to be told of it; undefined where that is nothing. */
+export interface ToSettle {
+  readonly part: Part
+  readonly passage: Passage
+  readonly settlement: Settlement | undefined
+}
+
+/** Never rejects. */
+export type Settle = (passed: readonly ToSettle[], counts: Counters) => Promise<void>
+
+export function createSettle({ ledger, keep, log }: SettleParts): Settle {
+  return async (passed, counts) => {
+    const all = passed.flatMap(({ settlement }) => settlement ?? [])
+    const leads = leadsOf(passed.map(({ part }) => part))
+    if (all.length === 0 || (await settle(all, counts, leads, 1))) return
+    const alone = all.length === 1
+    const isSettled = async ({ settlement }: ToSettle) =>
+      settlement === undefined || settle([settlement], alone ? counts : {}, alone ? leads : {}, 2)
+    const [settled] = await Promise.all([Promise.all(passed.map(isSettled)), alone || settle([], counts, leads, 2)])
+    const unsettled = passed.filter((_, index) => settled[index] !== true)
+    await Promise.all(unsettled.map(({ part, passage }) => keep.delivered(part, passage)))
+  }
+
+  async function settle(
+    settlements: readonly Settlement[],
+    counts: Counters,
+    leads: Leads,
+    tries: number,
+  ): Promise<boolean> {
+    try {
+      await ledger.settle(settlements, counts, leads)
+      return true
+    } catch (error) {
+      log('settle_failed', { tries, error: errorName(error) })
+      return false
+    }
+  }
+}
+
+/**
+ * The event id is done once nothing of it can be lost: delivered, refused and set aside, or durably kept.
+ *
+ * @param kept whether everything that was not delivered is durably kept
+ * @param rejected whether Target refused it, so that a repeat is answered so again
+ */
+export function settlementOf(part: Part, passage: Passage, kept: boolean, rejected = false): Settlement | undefined {
+  if (passage.event !== 'open') return undefined
+  const verdict = rejected ? { eventRejected: true as const } : {}
+  const eventDone = kept && part.event !== undefined ? { eventDone: part.event, ...verdict } : undefined
+  if (passage.settlement !== undefined) return { ...passage.settlement, ...eventDone }
+  return eventDone && { visitorHash: part.visitorHash, token: '', attributes: [], ...eventDone }
+}
+
+/** The largest of each source. */
+export function leadsOf(updates: readonly Pick<Update, 'source' | 'leadMs'>[]): Leads {
+  const leads: Record<string, number> = {}
+  for (const { source, leadMs } of updates)
+    if (leadMs !== undefined) leads[source] = Math.max(leadMs, leads[source] ?? 0)
+  return leads
+}
