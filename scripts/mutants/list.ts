@@ -754,8 +754,8 @@ const own: readonly Mutant[] = [
     name: 'a dry run sends',
     breaks: 'security',
     file: 'src/edge/routes/dry-run.ts',
-    find: "['1', 'yes'],",
-    replace: "['1', 'no'],",
+    find: "text === '1' || text === 'true'",
+    replace: "text === 'true'",
     tests: hooks,
   },
   {
@@ -1090,8 +1090,8 @@ const own: readonly Mutant[] = [
     name: 'a trial that is misspelt is the real thing',
     breaks: 'security',
     file: 'src/edge/routes/hooks.ts',
-    find: "if (dryRun === undefined) return problem(c, 'malformed', { detail: 'The query parameter dry_run is 1 or 0.' })",
-    replace: "if (dryRun === undefined) return problem(c, 'internal')",
+    find: "refuse('malformed', { detail: 'The query parameter dry_run is 1 or 0.' })",
+    replace: "refuse('internal', {})",
     tests: hooks,
   },
 ]

@@ -13,7 +13,7 @@ import { errorName } from '../core/errors.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { ForeignStore } from '../core/operator/owner.ts'
 import { lastRunMemo } from '../cron/flush.ts'
-import type { Readiness } from '../edge/routes/readyz.ts'
+import type { Readiness } from '../edge/routes/parts.ts'
 import { type Source, secretProblemsOf } from '../edge/source/source.ts'
 import type { Settings } from './settings.ts'
 
