@@ -10,6 +10,7 @@
 import type { Clock } from '../clock.ts'
 import { errorName } from '../errors.ts'
 import { LedgerLost } from './loss/epoch.ts'
+import { delegated } from './methods.ts'
 import type { AdmitRequest, Ledger } from './port.ts'
 import { ClockJumped } from './rules/clock-watch.ts'
 
@@ -47,6 +48,7 @@ export function withDeadline(ledger: Ledger, timeoutMs: number, clock: Clock, { 
   }
   return {
     kind: ledger.kind,
+    ...delegated(() => ledger, inTime),
     async admit(requests, lane) {
       const answer = ledger.admit(requests, lane)
       try {
@@ -57,25 +59,7 @@ export function withDeadline(ledger: Ledger, timeoutMs: number, clock: Clock, { 
         throw error
       }
     },
-    cancel: (requests) => inTime(ledger.cancel(requests)),
-    settle: (settlements, counts, leads) => inTime(ledger.settle(settlements, counts, leads)),
-    firstStamps: (events) => inTime(ledger.firstStamps(events)),
-    summary: () => inTime(ledger.summary()),
-    usage: () => inTime(ledger.usage()),
-    confirmClock: () => inTime(ledger.confirmClock()),
-    lease: (name, holder, ttlMs) => inTime(ledger.lease(name, holder, ttlMs)),
-    release: (name, holder) => inTime(ledger.release(name, holder)),
-    recall: (name) => inTime(ledger.recall(name)),
-    remember: (name, value) => inTime(ledger.remember(name, value)),
-    rememberFirst: (name, value) => inTime(ledger.rememberFirst(name, value)),
     check: () => inTime(ledger.check()),
-    pause: (paused) => inTime(ledger.pause(paused)),
-    erase: (visitorHash) => inTime(ledger.erase(visitorHash)),
-    restate: (units) => inTime(ledger.restate(units)),
-    visitor: (visitorHash) => inTime(ledger.visitor(visitorHash)),
-    moveOut: (cursor) => inTime(ledger.moveOut(cursor)),
-    moveIn: (part) => inTime(ledger.moveIn(part)),
-    restored: () => inTime(ledger.restored()),
   }
 
   /** @param late an answer that was given up and may still come */

@@ -1,0 +1,124 @@
+/**
+ * The object that holds the embedded ledger on Workers, and how the Worker calls it: both ends of the RPC.
+ */
+import { DurableObject } from 'cloudflare:workers'
+import { newEpochMemory, type Testimony, type Witness, watchedLedger } from '../core/ledger/loss/epoch.ts'
+import { kvWitness, sqlWitness } from '../core/ledger/loss/witness.ts'
+import { delegated } from '../core/ledger/methods.ts'
+import type { AdmitRequest, Counters, Leads, Ledger, MovedState, Settlement } from '../core/ledger/port.ts'
+import { sqlLedger } from '../core/ledger/sql/ledger.ts'
+import { objectSqlite } from '../core/store/sqlite-object.ts'
+import type { Lane, Stamp } from '../core/update/update.ts'
+import { log, systemClock, systemRandom } from '../relay/runtime.ts'
+import { ledgerSettings, parseSettings } from '../relay/settings.ts'
+
+export interface Env {
+  BACKLOG: KVNamespace
+  LEDGER: DurableObjectNamespace<LedgerObject>
+}
+
+/**
+ * One object for the whole deployment, on SQLite: the embedded ledger, and the witness of the one in Redis. One thread,
+ * and every method one storage transaction, so that each step is atomic.
+ */
+export class LedgerObject extends DurableObject<Env> {
+  readonly #ledger: Ledger
+  readonly #witness: Witness
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env)
+    const settings = parseSettings(env as unknown as Record<string, unknown>)
+    if (!settings.ok) throw new Error(`settings: ${settings.problems.join('; ')}`)
+    const sql = objectSqlite(ctx.storage)
+    this.#witness = sqlWitness(sql)
+    this.#ledger = watchedLedger(sqlLedger(sql, ledgerSettings(settings.settings), systemClock), {
+      witness: kvWitness(env.BACKLOG, { now: systemClock.now, randomHex: systemRandom.hex }),
+      memory: newEpochMemory(),
+      random: systemRandom,
+      log,
+    })
+    // Before anything is admitted: an object that lost its storage starts here, and never without its constructor.
+    if (settings.settings.upstash === undefined) void ctx.blockConcurrencyWhile(() => this.#ledger.check())
+  }
+
+  // Spelled out: RPC finds only methods of the prototype. `Stub` says which there must be.
+  admit(requests: readonly AdmitRequest[], lane: Lane) {
+    return this.#ledger.admit(requests, lane)
+  }
+  cancel(requests: readonly AdmitRequest[]) {
+    return this.#ledger.cancel(requests)
+  }
+  settle(settlements: readonly Settlement[], counts?: Counters, leads?: Leads) {
+    return this.#ledger.settle(settlements, counts, leads)
+  }
+  firstStamps(events: readonly { event: string; stamp: Stamp }[]) {
+    return this.#ledger.firstStamps(events)
+  }
+  summary() {
+    return this.#ledger.summary()
+  }
+  usage() {
+    return this.#ledger.usage()
+  }
+  confirmClock() {
+    return this.#ledger.confirmClock()
+  }
+  lease(name: string, holder: string, ttlMs: number) {
+    return this.#ledger.lease(name, holder, ttlMs)
+  }
+  release(name: string, holder: string) {
+    return this.#ledger.release(name, holder)
+  }
+  recall(name: string) {
+    return this.#ledger.recall(name)
+  }
+  remember(name: string, value: string) {
+    return this.#ledger.remember(name, value)
+  }
+  rememberFirst(name: string, value: string) {
+    return this.#ledger.rememberFirst(name, value)
+  }
+  pause(paused: boolean) {
+    return this.#ledger.pause(paused)
+  }
+  erase(visitorHash: string) {
+    return this.#ledger.erase(visitorHash)
+  }
+  restate(units: number) {
+    return this.#ledger.restate(units)
+  }
+  visitor(visitorHash: string) {
+    return this.#ledger.visitor(visitorHash)
+  }
+  moveOut(cursor?: string) {
+    return this.#ledger.moveOut(cursor)
+  }
+  moveIn(part: MovedState) {
+    return this.#ledger.moveIn(part)
+  }
+  restored() {
+    return this.#ledger.restored()
+  }
+  testimony() {
+    return this.#witness.read()
+  }
+  testify(seen: Testimony | undefined, next: Testimony) {
+    return this.#witness.replace(seen, next)
+  }
+}
+
+export type Stub = Omit<Ledger, 'kind' | 'check'> & {
+  testimony(): Promise<Testimony | undefined>
+  testify(seen: Testimony | undefined, next: Testimony): Promise<Testimony>
+}
+
+/** A stub that saw a failure may stay broken: take a new one each time, it costs nothing. */
+export function stubs(namespace: DurableObjectNamespace<LedgerObject>): () => Stub {
+  return () => namespace.get(namespace.idFromName('ledger')) as unknown as Stub
+}
+
+/** The object's methods as the port; the deadline is the caller's. */
+export function objectLedger(stub: () => Stub): Ledger {
+  // The object checks itself against its witness whenever it starts.
+  return { kind: 'embedded', ...delegated(stub), check: async () => {} }
+}
