@@ -6,6 +6,7 @@ import { doorsMutants } from './doors.ts'
 import { edgeMutants } from './edge.ts'
 import { flushMutants } from './flush.ts'
 import { identityMutants } from './identity.ts'
+import { isolateMutants } from './isolate.ts'
 import type { Mutant } from './mutant.ts'
 import { ownerMutants } from './owner.ts'
 import { readToBreakMutants } from './read-to-break.ts'
@@ -585,8 +586,8 @@ const own: readonly Mutant[] = [
     name: 'an empty list of secrets lets everybody in',
     breaks: 'security',
     file: 'src/edge/auth/tokens.ts',
-    find: 'return found === 1',
-    replace: 'return found === 1 || secrets.length === 0',
+    find: 'return (await placeOf(given, secrets)) !== -1',
+    replace: 'return (await placeOf(given, secrets)) !== -1 || secrets.length === 0',
     tests: edge,
   },
   {
@@ -1105,6 +1106,7 @@ export const mutants: readonly Mutant[] = [
   ...edgeMutants,
   ...flushMutants,
   ...identityMutants,
+  ...isolateMutants,
   ...ownerMutants,
   ...readToBreakMutants,
   ...readingMutants,
