@@ -378,8 +378,8 @@ export const readToBreakMutants: readonly Mutant[] = [
     name: 'only the last secret counts',
     breaks: 'security',
     file: 'src/edge/auth/tokens.ts',
-    find: 'found |= different === 0 ? 1 : 0',
-    replace: 'found = different === 0 ? 1 : 0',
+    find: 'place = different === 0 ? at : place',
+    replace: 'place = different === 0 ? at : -1',
     tests: tokens,
   },
   {
@@ -394,8 +394,8 @@ export const readToBreakMutants: readonly Mutant[] = [
     name: 'every token has the lane of the first',
     breaks: 'G7',
     file: 'src/edge/auth/tokens.ts',
-    find: '(await verifyBearer(header, [token])) ? lane : undefined',
-    replace: '(await verifyBearer(header, [token])) ? tokens[0]?.lane : undefined',
+    find: 'tokens[await placeOf(given, texts)]',
+    replace: 'tokens[Math.min(0, await placeOf(given, texts))]',
     tests: tokens,
   },
   {
