@@ -126,7 +126,7 @@ export const blameMutants: readonly Mutant[] = [
     name: 'where all failed before there is no probe',
     breaks: 'G7',
     file: 'src/core/delivery/door.ts',
-    find: "...(attempt.round === 'last resort' ? { lastResort: true as const } : {}),",
+    find: "lastResort: attempt.round === 'last resort' || undefined,",
     replace: '',
     tests: blame,
   },

@@ -233,7 +233,7 @@ export const edgeMutants: readonly Mutant[] = [
     name: 'what nobody asked Target about is rejected',
     breaks: 'G2',
     file: 'src/core/delivery/deliver.ts',
-    find: 'if (fates.some(isRefused))\n    return { status:',
+    find: 'if (fates.some(isRefused)) return { status:',
     replace: "if (fates.some((fate) => standing(fate) === 'dead')) return { status:",
     tests: live,
   },

@@ -803,8 +803,8 @@ const own: readonly Mutant[] = [
     name: 'what is held back is forgotten to be',
     breaks: 'G7',
     file: 'src/core/delivery/deliver.ts',
-    find: '...(update.notBeforeMs === undefined ? {} : { notBeforeMs: update.notBeforeMs }),',
-    replace: '',
+    find: '...given({ event: update.event, notBeforeMs: update.notBeforeMs }),',
+    replace: '...given({ event: update.event }),',
     tests: hooks,
   },
   {

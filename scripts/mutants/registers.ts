@@ -237,8 +237,8 @@ export const registersMutants: readonly Mutant[] = [
     name: 'a list of attributes that was cut looks whole',
     breaks: 'G8',
     file: 'src/core/operator/find-visitor.ts',
-    find: 'known.length < limits.attributesListed ? {}',
-    replace: 'known.length >= 0 ? {}',
+    find: 'more: known.length >= limits.attributesListed || undefined',
+    replace: 'more: undefined',
     tests: stored,
   },
   {

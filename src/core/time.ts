@@ -38,6 +38,11 @@ export function readIsoTime(text: string): number | undefined {
   return dayMs + clockMs - (sign === '-' ? -offsetMs : offsetMs)
 }
 
+/** ISO 8601 in UTC with milliseconds, of epoch milliseconds. */
+export function isoTime(timeMs: number): string {
+  return new Date(timeMs).toISOString()
+}
+
 function readEpoch(given: number): number | undefined {
   // A double holds the fraction of such seconds only nearly.
   const timeMs = given < leastMs ? Math.floor(Math.round(given * 100_000) / 100) : Math.floor(given)

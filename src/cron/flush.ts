@@ -14,6 +14,7 @@ import type { Random } from '../core/clock.ts'
 import type { Door, Passage } from '../core/delivery/door.ts'
 import { deadReason } from '../core/delivery/fate.ts'
 import { errorName } from '../core/errors.ts'
+import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { jumpToleranceMs } from '../core/ledger/rules/clock-watch.ts'
 import type { Traits } from '../core/ledger/rules/health.ts'
@@ -328,7 +329,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
         await backlog.bury({
           reason,
           source: entry.source,
-          ...(refusal === undefined || !saidByTarget.has(reason) ? {} : { detail: refusal }),
+          ...given({ detail: saidByTarget.has(reason) ? refusal : undefined }),
           atMs: clock.now(),
           firstSeenMs: entry.firstSeenMs,
           attempts: Math.max(0, ...about.map(({ attempts, calls }) => attempts + calls)),

@@ -6,8 +6,10 @@
  * visitor that was not read; only of one visitor with more than a page the rest waits for the next turn. So whoever waits
  * is read within as many runs as the backlog has pages.
  */
+
 import { entryPrefix } from '../core/backlog/entry-format.ts'
 import type { Backlog, KeptEntry, Unreadable } from '../core/backlog/port.ts'
+import { given } from '../core/given.ts'
 
 /** Kept between runs, in the ledger. */
 export interface Place {
@@ -48,7 +50,7 @@ export async function* walkBacklog(
   for (const [index, prefix] of prefixes.entries()) {
     let cursor: string | undefined
     do {
-      if (!known) page = await backlog.list({ prefix, limit: limit(), ...(cursor === undefined ? {} : { cursor }) })
+      if (!known) page = await backlog.list({ prefix, limit: limit(), ...given({ cursor }) })
       known = false
       cursor = page.cursor
       moved(cursor === undefined ? (prefixes[index + 1] ?? position) : behind(page.items, prefix))

@@ -1,5 +1,7 @@
 /** How entries and dead letters are written down. The format carries a version; what can't be read is data, not a throw. */
+
 import * as z from 'zod'
+import { given } from '../given.ts'
 import { isStamp } from '../update/stamp.ts'
 import {
   type DeadHead,
@@ -72,17 +74,16 @@ export function packEntry(entry: Entry): z.input<typeof entryFormat> {
     a: entry.attributes.map(({ name, value }) => [name, value]),
     s: entry.stamp,
     o: entry.source,
-    ...(entry.event === undefined ? {} : { e: entry.event }),
+    ...given({ e: entry.event }),
     f: entry.firstSeenMs,
-    ...(entry.notBeforeMs === undefined ? {} : { n: entry.notBeforeMs }),
-    ...(entry.blind === true ? { b: 1 as const } : {}),
+    ...given({ n: entry.notBeforeMs, b: entry.blind === true ? 1 : undefined }),
   }
 }
 
 /** An entry from its JSON form; undefined where it is none that this version can read. */
 export function unpackEntry(packed: unknown): Entry | undefined {
   const read = entryFormat.safeParse(packed)
-  return read.success ? entryOf(read.data) : undefined
+  return read.success ? entryFrom(read.data) : undefined
 }
 
 export function packDead(dead: DeadLetter): z.input<typeof deadFormat> {
@@ -90,13 +91,13 @@ export function packDead(dead: DeadLetter): z.input<typeof deadFormat> {
     v: 1,
     r: dead.reason,
     o: dead.source,
-    ...(dead.detail === undefined ? {} : { d: dead.detail }),
+    ...given({ d: dead.detail }),
     t: dead.atMs,
     f: dead.firstSeenMs,
     n: dead.attempts,
-    ...(dead.entry === undefined ? {} : { u: packEntry(dead.entry) }),
+    ...given({ u: dead.entry === undefined ? undefined : packEntry(dead.entry) }),
     ...packRaw(dead.raw),
-    ...(dead.eventId === undefined ? {} : { i: dead.eventId }),
+    ...given({ i: dead.eventId }),
   }
 }
 
@@ -109,13 +110,11 @@ export function unpackDead(packed: unknown): DeadLetter | undefined {
   return {
     reason: r,
     source: o,
-    ...(d === undefined ? {} : { detail: d }),
+    ...given({ detail: d }),
     atMs: t,
     firstSeenMs: f,
     attempts: n,
-    ...(u === undefined ? {} : { entry: entryOf(u) }),
-    ...(raw === undefined ? {} : { raw }),
-    ...(i === undefined ? {} : { eventId: i }),
+    ...given({ entry: u === undefined ? undefined : entryFrom(u), raw, eventId: i }),
   }
 }
 
@@ -127,9 +126,7 @@ export function readEntry(key: string, packed: unknown): KeptEntry | Unreadable 
 
 export function readDead(key: string, packed: unknown, head?: DeadHead): KeptDead | Unreadable {
   const dead = unpackDead(packed)
-  return dead === undefined
-    ? { key, unreadable: unknownFormat, ...(head === undefined ? {} : { head }) }
-    : { key, dead }
+  return dead === undefined ? { key, unreadable: unknownFormat, ...given({ head }) } : { key, dead }
 }
 
 export function headOf(dead: DeadLetter): DeadHead {
@@ -140,7 +137,7 @@ export function headOf(dead: DeadLetter): DeadHead {
     atMs,
     firstSeenMs,
     attempts,
-    ...(entry === undefined ? {} : { visitorHash: entry.visitorHash }),
+    ...given({ visitorHash: entry?.visitorHash }),
   }
 }
 
@@ -156,7 +153,7 @@ export function packHead(bytes: number, head?: DeadHead): z.input<typeof headFor
     t: atMs,
     f: firstSeenMs,
     n: attempts,
-    ...(visitorHash === undefined ? {} : { h: visitorHash }),
+    ...given({ h: visitorHash }),
   }
 }
 
@@ -175,7 +172,7 @@ export function unpackHead(packed: unknown): { readonly bytes: number; readonly 
       atMs: t,
       firstSeenMs: f,
       attempts: n,
-      ...(h === undefined ? {} : { visitorHash: h }),
+      ...given({ visitorHash: h }),
     },
   }
 }
@@ -230,16 +227,15 @@ function decodeRaw(base64: string): string | undefined {
   }
 }
 
-function entryOf({ i, h, a, s, o, e, f, n, b }: z.output<typeof entryFormat>): Entry {
+function entryFrom({ i, h, a, s, o, e, f, n, b }: z.output<typeof entryFormat>): Entry {
   return {
     visitor: i,
     visitorHash: h,
     attributes: a.map(([name, value]) => ({ name, value })),
     stamp: s,
     source: o,
-    ...(e === undefined ? {} : { event: e }),
+    ...given({ event: e }),
     firstSeenMs: f,
-    ...(n === undefined ? {} : { notBeforeMs: n }),
-    ...(b === undefined ? {} : { blind: true as const }),
+    ...given({ notBeforeMs: n, blind: b === undefined ? undefined : true }),
   }
 }

@@ -8,6 +8,7 @@
  * Known hole: a value whose size nobody noted (written by an older version) is known only once it is read: a few of them
  * may hold up to 25 MB, where KV refuses.
  */
+import { given } from '../given.ts'
 import type { Limits } from '../limits.ts'
 import { notGiven, parseJson, unpackHead } from './entry-format.ts'
 import type { Kv, KvKey } from './kv.ts'
@@ -58,7 +59,7 @@ export function kvPages(
     const listed = await kv.list({
       prefix,
       limit: Math.min(limit, limits.keysPerPage),
-      ...(from.list === undefined ? {} : { cursor: from.list }),
+      ...given({ cursor: from.list }),
     })
     const keys = listed.keys
       .filter(({ name }) => name > from.shown)
@@ -90,8 +91,7 @@ export function kvPages(
           if (head === undefined) largestUnknown = Math.max(largestUnknown, bytes)
         }
         if (inline !== undefined) items.push(read(name, await seal.open(inline, name)))
-        else if (value === undefined)
-          items.push({ key: name, unreadable: notGiven, ...(head?.dead === undefined ? {} : { head: head.dead }) })
+        else if (value === undefined) items.push({ key: name, unreadable: notGiven, ...given({ head: head?.dead }) })
         // A listed key without a value is one that was deleted: the list is behind.
         else if (value !== null) items.push(read(name, await seal.open(parseJson(value), name), head?.dead))
       }

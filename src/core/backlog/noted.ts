@@ -1,5 +1,7 @@
 /** Wraps a backlog and records when a write last failed, so that `/readyz` can report that the store keeps nothing. */
+
 import type { Clock } from '../clock.ts'
+import { given } from '../given.ts'
 import type { Backlog } from './port.ts'
 
 export interface KeepMemory {
@@ -22,7 +24,7 @@ export function notedBacklog(
     listDead: (options) => backlog.listDead(options),
     readDead: (key) => backlog.readDead(key),
     check: () => backlog.check(),
-    ...(backlog.purge === undefined ? {} : { purge: backlog.purge }),
+    ...given({ purge: backlog.purge }),
   }
 
   async function noted(keeping: Promise<string>): Promise<string> {

@@ -4,6 +4,7 @@
  * Guarantee: a put that resolved is on disk as far as SQLite's own settings go; lists are current, and hold
  * `limits.bytesPerPage` of values at a time.
  */
+import { given } from '../given.ts'
 import type { Sql } from '../ledger/sql/ledger.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
 import {
@@ -93,7 +94,7 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimit
     )
     const items: T[] = []
     for (const { key, value } of rows) items.push(read(key, await seal.open(parseJson(value), key)))
-    return { items, ...(next === undefined ? {} : { cursor: next }) }
+    return { items, ...given({ cursor: next }) }
   }
 
   /** Sizes first, then the values that fit; one that is larger than a page goes alone. */

@@ -7,9 +7,11 @@
  * behind it.
  * Known hole: a process that dies between answer and settle loses the settle (PROTOCOL.md, "What no rule can give").
  */
+
 import type { Backlog, Entry } from '../backlog/port.ts'
 import type { Clock } from '../clock.ts'
 import { errorName } from '../errors.ts'
+import { given } from '../given.ts'
 import { type Counters, type Leads, type Ledger, maxBatch, type Settlement } from '../ledger/port.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
 import type { Hasher } from '../update/hash.ts'
@@ -216,7 +218,7 @@ export function createDeliver(parts: LiveParts): Deliver {
 
   async function put(update: Part, attributes: readonly Attribute[], stamp: Stamp, blind = false): Promise<boolean> {
     try {
-      await backlog.put({ ...entryOf(update, attributes, stamp), ...(blind ? { blind } : {}) })
+      await backlog.put({ ...entryOf(update, attributes, stamp), ...given({ blind: blind || undefined }) })
       return true
     } catch (error) {
       log('backlog_put_failed', { source: update.source, error: errorName(error) })
@@ -234,7 +236,7 @@ export function createDeliver(parts: LiveParts): Deliver {
       await backlog.bury({
         reason: deadReason(attributes.map(({ fate }) => fate)),
         source: update.source,
-        ...(passage.refusal === undefined ? {} : { detail: passage.refusal }),
+        ...given({ detail: passage.refusal }),
         atMs: clock.now(),
         firstSeenMs: stampArrivalMs(update.stamp),
         attempts: passage.attempts + passage.calls,
@@ -321,7 +323,7 @@ function attemptOf(update: Update, nowMs: number): Attempt {
     visitorHash: update.visitorHash,
     attributes: update.attributes.map((attribute) => ({ ...attribute, stamp: update.stamp })),
     sources: [update.source],
-    ...(update.event === undefined ? {} : { event: update.event }),
+    ...given({ event: update.event }),
     hold: (update.notBeforeMs ?? 0) > nowMs,
   }
 }
@@ -335,8 +337,7 @@ function entryOf({ whole: update }: Part, attributes: readonly Attribute[], stam
     stamp,
     source: update.source,
     firstSeenMs: stampArrivalMs(update.stamp),
-    ...(update.event === undefined ? {} : { event: update.event }),
-    ...(update.notBeforeMs === undefined ? {} : { notBeforeMs: update.notBeforeMs }),
+    ...given({ event: update.event, notBeforeMs: update.notBeforeMs }),
   }
 }
 
@@ -355,8 +356,7 @@ function receiptOf(passage: Passage, kept: boolean): Receipt {
   const fates = passage.attributes.map(({ fate }) => fate)
   const open = fates.find((fate) => standing(fate) === 'open')
   if (open !== undefined) return { status: 'deferred', reason: deferReason(open) }
-  if (fates.some(isRefused))
-    return { status: 'rejected', ...(passage.refusal === undefined ? {} : { detail: passage.refusal }) }
+  if (fates.some(isRefused)) return { status: 'rejected', ...given({ detail: passage.refusal }) }
   if (fates.some((fate) => standing(fate) === 'dead')) return { status: 'set_aside', reason: setAsideReason(fates) }
   if (fates.includes('sent_delivered')) return { status: 'submitted', calls: passage.calls }
   return { status: fates.includes('superseded') ? 'superseded' : 'duplicate' }

@@ -10,6 +10,7 @@
  */
 
 import type { Clock, Random } from '../clock.ts'
+import { given } from '../given.ts'
 import type { Admission, AdmitRequest, Ledger, Settlement } from '../ledger/port.ts'
 import type { Signal, Traits } from '../ledger/rules/health.ts'
 import { startWithinMs } from '../ledger/rules/in-flight.ts'
@@ -124,10 +125,12 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
               attributes: attempt.attributes.map(({ name, stamp }) => ({ name, stamp })),
               units,
               token,
-              ...(attempt.event === undefined ? {} : { event: attempt.event }),
-              ...(attempt.hold === true ? { hold: true as const } : {}),
-              ...(attempt.round === 'first tries' ? { firstTry: true as const } : {}),
-              ...(attempt.round === 'last resort' ? { lastResort: true as const } : {}),
+              ...given({
+                event: attempt.event,
+                hold: attempt.hold || undefined,
+                firstTry: attempt.round === 'first tries' || undefined,
+                lastResort: attempt.round === 'last resort' || undefined,
+              }),
               sources: attempt.sources,
               ...accountOf(attempt),
             })),
@@ -159,7 +162,10 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
       }
     }
     await Promise.all(Array.from({ length: Math.min(sendsAtOnce, queue.length) }, worker))
-    return plans.map(({ one, calls }) => ({ ...passage(one, calls, answers), ...(limited ? { limited } : {}) }))
+    return plans.map(({ one, calls }) => ({
+      ...passage(one, calls, answers),
+      ...given({ limited: limited || undefined }),
+    }))
   }
 
   function accountOf({ sources: [source, ...others] }: Attempt): Pick<AdmitRequest, 'source'> {
@@ -242,9 +248,11 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
       ...(failures.length === 0
         ? {}
         : { failure: failures.includes('misconfigured') ? ('misconfigured' as const) : ('unavailable' as const) }),
-      ...(admission.retryAtMs === undefined ? {} : { retryAtMs: admission.retryAtMs }),
-      ...(admission.shutTraits === undefined ? {} : { shutTraits: admission.shutTraits }),
-      ...(admission.failedBefore === undefined ? {} : { failedBefore: admission.failedBefore }),
+      ...given({
+        retryAtMs: admission.retryAtMs,
+        shutTraits: admission.shutTraits,
+        failedBefore: admission.failedBefore,
+      }),
     }
     if (calls.length === 0) return base
 
@@ -260,10 +268,13 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
       ...(unused > 0 && admission.bucket !== undefined
         ? { giveBack: { bucket: admission.bucket, units: unused, ...accountName(accountOf(attempt)) } }
         : {}),
-      ...(failures.length === 0 ? {} : { backoff: nextTry(admission.attempts + 1, started) }),
-      ...(signal === undefined ? {} : { signal, sources: attempt.sources }),
-      ...(admission.probe === undefined ? {} : { probe: true as const }),
-      ...([...fates.values()].includes('sent_denied') ? { judged: true as const } : {}),
+      ...given({
+        backoff: failures.length === 0 ? undefined : nextTry(admission.attempts + 1, started),
+        signal,
+        sources: signal === undefined ? undefined : attempt.sources,
+        probe: admission.probe === undefined ? undefined : true,
+        judged: [...fates.values()].includes('sent_denied') || undefined,
+      }),
     }
     return { ...base, settlement }
   }

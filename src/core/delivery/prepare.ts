@@ -3,6 +3,7 @@
  * Target's calls, all before any quota is spent.
  */
 
+import { given } from '../given.ts'
 import { readTime, timeForms } from '../time.ts'
 import type { Hasher } from '../update/hash.ts'
 import { eventTime, makeStamp } from '../update/stamp.ts'
@@ -100,9 +101,11 @@ export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: 
         stamp: makeStamp(time.timeMs, arrivalMs, name, place),
         source,
         visitorHash,
-        ...(event === undefined ? {} : { event }),
-        ...(delayMs === 0 ? {} : { notBeforeMs: arrivalMs + delayMs }),
-        ...(leadMs > clockLeadMs ? { leadMs } : {}),
+        ...given({
+          event,
+          notBeforeMs: delayMs === 0 ? undefined : arrivalMs + delayMs,
+          leadMs: leadMs > clockLeadMs ? leadMs : undefined,
+        }),
       },
     }
   }

@@ -1,6 +1,8 @@
 /** What an update would send: the very calls, their sizes and what they cost of the quota. Nothing is sent or spent. */
 
+import { given } from '../given.ts'
 import { defaultLimits } from '../limits.ts'
+import { isoTime } from '../time.ts'
 import { stampTimeMs } from '../update/stamp.ts'
 import type { Attribute, Update, Visitor } from '../update/update.ts'
 import { type Call, encodeCalls, maxUnits, type Wire } from '../wire/calls.ts'
@@ -25,8 +27,8 @@ export function previewOf(update: Update, wire: Wire, limits = defaultLimits): P
   return {
     visitor: update.visitor,
     attributes: update.attributes,
-    occurredAt: new Date(stampTimeMs(update.stamp)).toISOString(),
-    ...(update.notBeforeMs === undefined ? {} : { notBefore: new Date(update.notBeforeMs).toISOString() }),
+    occurredAt: isoTime(stampTimeMs(update.stamp)),
+    ...given({ notBefore: update.notBeforeMs === undefined ? undefined : isoTime(update.notBeforeMs) }),
     calls: parts.flat().map(({ names: _, ...call }) => call),
     units: parts.reduce((sum, calls) => sum + maxUnits(calls, wire.method), 0),
   }

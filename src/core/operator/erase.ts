@@ -7,8 +7,10 @@
  * Known hole: an update of the visitor that arrives later is a new one. The ledger keeps the keyed hash, without values,
  * for as long as a register lives. Whose a raw event is can only be told from its text (`mention.ts`).
  */
+
 import type { Backlog, DeadHead, KeptDead, Unreadable } from '../backlog/port.ts'
 import type { Clock } from '../clock.ts'
+import { given } from '../given.ts'
 import type { Ledger } from '../ledger/port.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
 import type { Hasher } from '../update/hash.ts'
@@ -90,7 +92,7 @@ export function createErase({
         }
       const asked = {
         limit: Math.max(1, Math.min(keys, limits.keysPerPage)),
-        ...(place.after === undefined ? {} : { cursor: place.after }),
+        ...given({ cursor: place.after }),
       }
       if (place.part === 'entries') {
         const page = await backlog.list({ ...asked, prefix: `${visitorHash}/` })

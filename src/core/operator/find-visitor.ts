@@ -5,13 +5,16 @@
  * Guarantee: an answer is bounded in time, operations and size, and says where it is not whole.
  * Known hole: of more than it may read it knows the oldest only.
  */
+
 import type { Backlog } from '../backlog/port.ts'
 import type { Clock } from '../clock.ts'
+import { given } from '../given.ts'
 import type { Ledger } from '../ledger/port.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
+import { isoTime } from '../time.ts'
 import type { Hasher } from '../update/hash.ts'
 import { stampTimeMs } from '../update/stamp.ts'
-import type { Visitor } from '../update/update.ts'
+import type { Stamp, Visitor } from '../update/update.ts'
 
 export interface Whereabouts {
   readonly attributes: readonly {
@@ -46,7 +49,6 @@ export function createFind(parts: {
   readonly limits?: Limits
 }): Find {
   const { hasher, ledger, backlog, clock, maxOperations, limits = defaultLimits } = parts
-  const iso = (ms: number) => new Date(ms).toISOString()
   return async (visitor) => {
     const visitorHash = await hasher.visitor(visitor)
     const known = await ledger.visitor(visitorHash)
@@ -60,7 +62,7 @@ export function createFind(parts: {
       backlog.operations - operationsBefore < maxOperations &&
       clock.now() - startedMs < limits.requestMs
     do {
-      const page = await backlog.list({ prefix: `${visitorHash}/`, ...(cursor === undefined ? {} : { cursor }) })
+      const page = await backlog.list({ prefix: `${visitorHash}/`, ...given({ cursor }) })
       for (const item of page.items) {
         entries++
         if (!('entry' in item)) {
@@ -70,7 +72,7 @@ export function createFind(parts: {
         heldUntilMs = Math.max(heldUntilMs, item.entry.notBeforeMs ?? 0)
         for (const { name } of item.entry.attributes.slice(0, limits.timesPerAnswer - times)) {
           const at = waiting.get(name) ?? []
-          at.push(iso(stampTimeMs(item.entry.stamp)))
+          at.push(isoTime(stampTimeMs(item.entry.stamp)))
           waiting.set(name, at)
         }
         times += item.entry.attributes.length
@@ -86,16 +88,19 @@ export function createFind(parts: {
         const { done, open } = registers.get(name) ?? {}
         return {
           name,
-          ...(done === undefined ? {} : { deliveredAt: iso(stampTimeMs(done)) }),
-          ...(open === undefined ? {} : { openAt: iso(stampTimeMs(open)) }),
+          ...given({ deliveredAt: stampIso(done), openAt: stampIso(open) }),
           waitingAt: waiting.get(name) ?? [],
         }
       }),
-      ...(known.length < limits.attributesListed ? {} : { more: true as const }),
+      ...given({ more: known.length >= limits.attributesListed || undefined }),
       entries,
       unreadable,
       complete,
-      ...(heldUntilMs === 0 ? {} : { heldUntil: iso(heldUntilMs) }),
+      ...given({ heldUntil: heldUntilMs === 0 ? undefined : isoTime(heldUntilMs) }),
     }
   }
+}
+
+function stampIso(stamp: Stamp | undefined): string | undefined {
+  return stamp === undefined ? undefined : isoTime(stampTimeMs(stamp))
 }

@@ -11,6 +11,7 @@
  */
 import type { Backlog } from '../backlog/port.ts'
 import { errorName } from '../errors.ts'
+import { given } from '../given.ts'
 import type { Ledger } from '../ledger/port.ts'
 import { type Hasher, hashKeyName } from '../update/hash.ts'
 
@@ -40,7 +41,7 @@ export async function ownerOf(
   hasher: Pick<Hasher, 'content'>,
 ): Promise<Owner> {
   const trial = targetOrigin.startsWith('http:')
-  const account: Account = { client, ...(trial ? { trial } : {}), hashKey: await hashKeyName(hasher) }
+  const account: Account = { client, ...given({ trial: trial || undefined }), hashKey: await hashKeyName(hasher) }
   const mark = await hasher.content(['the mark of an account', client, String(trial)])
   return { memo: JSON.stringify(account), mark: mark.slice(0, markChars) }
 }

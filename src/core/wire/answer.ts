@@ -1,3 +1,4 @@
+import { given } from '../given.ts'
 /**
  * What Target's answer means (DESIGN.md §7). Its envelope is XML, whose content type no page states and which today's
  * documentation prints with the tags lost, so it is read by content and never by header.
@@ -49,7 +50,7 @@ export function readAnswer(
   if ((status >= 300 && status < 400) || status === 401 || status === 403) return { kind: 'misconfigured', status }
   if (status >= 500 || mayPass.has(status)) {
     const retryAfterMs = readRetryAfter(retryAfter, answeredAtMs(date, nowMs), retentionMs)
-    return { kind: 'unavailable', status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
+    return { kind: 'unavailable', status, ...given({ retryAfterMs }) }
   }
   return { kind: 'refused', message: readMessage(body) ?? `status ${status}`, own: readVerdict(body) === 'no' }
 }

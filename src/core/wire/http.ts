@@ -9,6 +9,7 @@
 
 import type { Clock } from '../clock.ts'
 import { isPlatformLimit } from '../errors.ts'
+import { given } from '../given.ts'
 import { readAnswer } from './answer.ts'
 import { guardedBody } from './guarded-body.ts'
 import type { Target } from './port.ts'
@@ -41,7 +42,7 @@ export function httpTarget({
   const auth: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
   return {
     async send({ method, url, body }, startByMs) {
-      const given = new AbortController()
+      const timeout = new AbortController()
       let begun = false
       let late = false
       const mayStart = () => {
@@ -49,7 +50,7 @@ export function httpTarget({
         return !late
       }
       const timer = clock.after(timeoutMs)
-      void timer.elapsed.then(() => given.abort())
+      void timer.elapsed.then(() => timeout.abort())
       try {
         const response = await fetch(url, {
           method,
@@ -61,7 +62,7 @@ export function httpTarget({
             ...(body === undefined || !streamBody ? {} : { 'content-length': String(body.length) }),
           },
           redirect: 'manual',
-          signal: given.signal,
+          signal: timeout.signal,
           ...(body === undefined
             ? {}
             : streamBody
@@ -69,19 +70,19 @@ export function httpTarget({
               : { body }),
         })
         begun = true
-        const retryAfter = response.headers.get('retry-after')
-        const date = response.headers.get('date')
         const answer = {
           status: response.status,
           body: await readStart(response),
-          ...(retryAfter === null ? {} : { retryAfter }),
-          ...(date === null ? {} : { date }),
+          ...given({
+            retryAfter: response.headers.get('retry-after') ?? undefined,
+            date: response.headers.get('date') ?? undefined,
+          }),
         }
         return readAnswer(answer, { strict, nowMs: clock.now(), retentionMs })
       } catch (error) {
         if (late) return { kind: 'unsent', why: 'late' }
         if (!begun && isPlatformLimit(error)) return { kind: 'unsent', why: 'limit' }
-        return { kind: 'unanswered', why: given.signal.aborted ? 'timeout' : 'network' }
+        return { kind: 'unanswered', why: timeout.signal.aborted ? 'timeout' : 'network' }
       } finally {
         timer.cancel()
       }
