@@ -151,7 +151,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'an API token of one word',
     breaks: 'security',
-    file: 'src/relay/settings.ts',
+    file: 'src/relay/settings-fields.ts',
     find: 'if (token.length < minTokenChars) return',
     replace: 'if (token.length < 1) return',
     tests: settings,
@@ -159,7 +159,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'a JSON list is cut at its commas',
     breaks: 'security',
-    file: 'src/relay/settings.ts',
+    file: 'src/relay/settings-fields.ts',
     find: "text.startsWith('[') ? jsonItems(text) :",
     replace: '',
     tests: settings,

@@ -850,7 +850,7 @@ const own: readonly Mutant[] = [
   {
     name: 'what a mapping choked on is told',
     breaks: 'G8',
-    file: 'src/edge/source/source.ts',
+    file: 'src/edge/source/read.ts',
     find: '`the mapping threw $' + '{errorName(error)}`',
     replace: '`the mapping threw $' + '{String(error)}`',
     tests: sourceTests,
@@ -978,7 +978,7 @@ const own: readonly Mutant[] = [
   {
     name: 'every token is live',
     breaks: 'G7',
-    file: 'src/relay/settings.ts',
+    file: 'src/relay/settings-table.ts',
     find: "(lane ?? 'live') as Exclude<Lane, 'replay'>",
     replace: "'live' as Exclude<Lane, 'replay'>",
     tests: ['test/relay/settings.test.ts'],

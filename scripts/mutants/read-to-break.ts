@@ -458,7 +458,7 @@ export const readToBreakMutants: readonly Mutant[] = [
     name: 'an event in quarantine forgets the id of its header',
     breaks: 'G4',
     file: 'src/edge/routes/hooks.ts',
-    find: '...(eventId === undefined ? {} : { eventId }),',
+    find: '...given({ eventId }),',
     replace: '',
     tests: hooks,
   },

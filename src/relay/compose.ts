@@ -1,4 +1,5 @@
 /** The relay put together from its ports. */
+
 import type { Hono } from 'hono'
 import { notedBacklog } from '../core/backlog/noted.ts'
 import type { Backlog } from '../core/backlog/port.ts'
@@ -6,6 +7,7 @@ import type { Clock, Random } from '../core/clock.ts'
 import { createDeliver } from '../core/delivery/deliver.ts'
 import { createDoor } from '../core/delivery/door.ts'
 import { errorName } from '../core/errors.ts'
+import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import { createErase } from '../core/operator/erase.ts'
@@ -22,7 +24,7 @@ import { createUnproven, type UnprovenMemory } from '../edge/auth/unproven.ts'
 import type { AppParts, Operator, Readiness } from '../edge/routes/parts.ts'
 import { createMapAgain } from '../edge/source/map-again.ts'
 import { createQuarantine } from '../edge/source/quarantine.ts'
-import type { Source } from '../edge/source/source.ts'
+import type { Source } from '../edge/source/types.ts'
 import { createBase, type RelayBase } from './base.ts'
 import { createCount } from './count.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
@@ -132,8 +134,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       maxOperations: settings.flushMaxOps,
       maxCalls: settings.flushMaxCalls,
       outageSettleMs: settings.outageSettleMs,
-      ...(ports.stopping === undefined ? {} : { stopping: ports.stopping }),
-      ...(progress === undefined ? {} : { progress }),
+      ...given({ stopping: ports.stopping, progress }),
       log,
       limits,
     })
@@ -166,13 +167,13 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
 
 function targetOf(settings: Settings, { fetch, clock, streamBody }: RelayPorts): Target {
   return httpTarget({
-    ...(settings.targetToken === undefined ? {} : { token: settings.targetToken }),
+    ...given({ token: settings.targetToken }),
     timeoutMs: settings.targetTimeoutMs,
     strict: settings.targetStrictAnswer,
     fetch,
     clock,
     retentionMs: settings.retentionHours * 3_600_000,
-    ...(streamBody === undefined ? {} : { streamBody }),
+    ...given({ streamBody }),
   })
 }
 

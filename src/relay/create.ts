@@ -3,12 +3,15 @@
  *
  * For whoever mounts it in an app or a Worker of their own (docs/library.md); `worker.ts` and `server/index.ts` do the same.
  */
+
 import type { Clock, Random } from '../core/clock.ts'
+import { given } from '../core/given.ts'
 import { lateAnswerMs, withDeadline } from '../core/ledger/deadline.ts'
 import { watchedLedger } from '../core/ledger/loss/epoch.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { upstashLedger } from '../core/ledger/redis/ledger.ts'
-import { checkSources, type Source } from '../edge/source/source.ts'
+import { checkSources } from '../edge/source/check.ts'
+import type { Source } from '../edge/source/types.ts'
 import { createBase, type RelayBase } from './base.ts'
 import { type OpenRelay, openRelay, type Relay, type RelayPorts, withApp } from './compose.ts'
 import { log as logLine, runtimeName, systemClock, systemRandom } from './runtime.ts'
@@ -87,9 +90,9 @@ export function openFrom(base: RelayBase, options: Omit<RelayOptions, 'settings'
     background,
     // No Worker is suspended in the middle of a request, and none sends a POST again.
     streamBody: runtimeName !== 'workers',
-    ...(options.stopping === undefined ? {} : { stopping: options.stopping }),
+    ...given({ stopping: options.stopping }),
     log,
-    ...(storage.relayMemory === undefined ? {} : { memory: storage.relayMemory }),
+    ...given({ memory: storage.relayMemory }),
   })
 }
 

@@ -1,7 +1,7 @@
 /** The relay on Cloudflare Workers: the storage that KV and the object make, and the handlers of a Worker. */
 import { kvBacklog } from '../core/backlog/kv.ts'
 import { newEpochMemory } from '../core/ledger/loss/epoch.ts'
-import type { Source } from '../edge/source/source.ts'
+import type { Source } from '../edge/source/types.ts'
 import { newRelayMemory } from '../relay/compose.ts'
 import { systemRandom } from '../relay/runtime.ts'
 import type { Storage } from '../relay/storage.ts'

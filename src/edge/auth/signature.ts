@@ -6,6 +6,7 @@
  * Known hole: what the description does not sign is not proven. Without a timestamp a copied request stays good: then
  * the event's id must make it a duplicate.
  */
+import { given } from '../../core/given.ts'
 import { readIsoTime } from '../../core/time.ts'
 import { decodeUtf8, parseJsonBody } from '../http/body.ts'
 import { decodeForm, isForm } from '../http/form.ts'
@@ -79,8 +80,7 @@ export function signature(descriptor: SignatureDescriptor, options: SignatureOpt
     takesSecret: async (secret) => (await keyOf(descriptor, secret)) !== undefined,
     ...(timestamp === undefined ? {} : { seesTime: true as const }),
     ...(id === undefined ? {} : { eventId: (headers: Headers) => headers.get(id) ?? undefined }),
-    ...(handshake === undefined ? {} : { handshake }),
-    ...(yes === undefined ? {} : { yes }),
+    ...given({ handshake, yes }),
   }
 }
 

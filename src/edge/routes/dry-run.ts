@@ -1,6 +1,8 @@
 /** `?dry_run=1`: what an event or a call would do, for an authenticated sender. Nothing is sent, kept or recorded. */
+
 import * as z from 'zod'
 import { previewOf } from '../../core/delivery/preview.ts'
+import { given } from '../../core/given.ts'
 import type { Update } from '../../core/update/update.ts'
 import type { Wire } from '../../core/wire/calls.ts'
 import type { MappedEvent } from '../source/mapping.ts'
@@ -21,7 +23,7 @@ export function previewed(
   if (!mapped.ok) return { dryRun: true, status: 'unmappable', reason: mapped.reason }
   const updates = mapped.updates.map((update, index) => {
     const id = mapped.drafts[index]?.id
-    return { ...(id === undefined ? {} : { id }), ...previewOf(update, wire) }
+    return { ...given({ id }), ...previewOf(update, wire) }
   })
   const units = updates.reduce((sum, update) => sum + update.units, 0)
   return { dryRun: true, status: updates.length === 0 ? 'ignored' : 'mapped', updates, units }

@@ -1,9 +1,11 @@
 /** `POST /hooks/{source}`: third-party webhooks. Proven first, on the raw bytes; only then read. */
+
 import { zValidator } from '@hono/zod-validator'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import * as z from 'zod'
 import { toBase64 } from '../../core/backlog/seal.ts'
 import { errorName } from '../../core/errors.ts'
+import { given } from '../../core/given.ts'
 import { failureOf, type Greeting, type Unproven, type Verdict } from '../auth/scheme.ts'
 import { answerMany, answerOne, resultOf } from '../http/answer.ts'
 import { decodeCharset, readBody } from '../http/body.ts'
@@ -11,7 +13,7 @@ import { isEncoded, unfold, unfoldProblem } from '../http/content-encoding.ts'
 import { problem } from '../http/problem.ts'
 import { refuse } from '../http/valid.ts'
 import { charsetOf, type MappedEvent, mapEvent, type ParsedEvent, parseEvent } from '../source/mapping.ts'
-import type { Source } from '../source/source.ts'
+import type { Source } from '../source/types.ts'
 import { dryRun, previewed } from './dry-run.ts'
 import type { AppParts, PartsOf } from './parts.ts'
 
@@ -210,7 +212,7 @@ async function quarantine(
       firstSeenMs: arrivalMs,
       attempts: 0,
       raw: text ?? toBase64(raw),
-      ...(eventId === undefined ? {} : { eventId }),
+      ...given({ eventId }),
     })
   } catch (error) {
     parts.log?.('quarantine_failed', { source: source.name, error: errorName(error) })

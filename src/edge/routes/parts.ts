@@ -11,7 +11,7 @@ import type { Wire } from '../../core/wire/calls.ts'
 import type { ApiToken } from '../auth/tokens.ts'
 import type { TellUnproven } from '../auth/unproven.ts'
 import type { BodyRoom } from '../http/body.ts'
-import type { Source } from '../source/source.ts'
+import type { Source } from '../source/types.ts'
 
 export interface AppParts {
   readonly settings: {

@@ -1,7 +1,9 @@
 /** `POST /v1/updates`: own systems, one update or up to a hundred. */
+
 import { zValidator } from '@hono/zod-validator'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import * as z from 'zod'
+import { given } from '../../core/given.ts'
 import { JsonNumber, readExactJson } from '../../core/json.ts'
 import { timeForms } from '../../core/time.ts'
 import type { Lane, Update } from '../../core/update/update.ts'
@@ -107,7 +109,7 @@ async function takeUpdates(
   const updates: Update[] = []
   const errors: Problem[] = []
   for (const [index, { id, occurredAt, ...rest }] of drafts.entries()) {
-    const draft = { ...rest, ...(id === undefined ? {} : { id }), ...(occurredAt === undefined ? {} : { occurredAt }) }
+    const draft = { ...rest, ...given({ id, occurredAt }) }
     const prepared = await prepare(draft, { source: apiSource, arrivalMs, place: index, idsNameOneUpdate: true })
     const prefix = many ? `updates[${index}].` : ''
     if (prepared.ok) updates.push(prepared.update)

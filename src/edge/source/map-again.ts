@@ -3,7 +3,7 @@ import type { DeadLetter } from '../../core/backlog/port.ts'
 import type { Prepare } from '../../core/delivery/prepare.ts'
 import type { Reading } from '../../core/operator/remap.ts'
 import { mapEvent, parseEvent } from './mapping.ts'
-import type { Source } from './source.ts'
+import type { Source } from './types.ts'
 
 export interface MapAgainParts {
   readonly sources: readonly Source[]
