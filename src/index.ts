@@ -8,16 +8,8 @@ export type { Lane, Visitor } from './core/update/update.ts'
 export type { FlushReport } from './cron/report.ts'
 export * from './edge/auth/index.ts'
 export { eventTime, id, json, text } from './edge/source/schemas.ts'
-export {
-  type AttributeValue,
-  type Format,
-  type Mapped,
-  type MappedUpdate,
-  type Source,
-  type SourceOptions,
-  type Span,
-  source,
-} from './edge/source/source.ts'
+export { source } from './edge/source/source.ts'
+export type { AttributeValue, Format, Mapped, MappedUpdate, Source, SourceOptions, Span } from './edge/source/types.ts'
 export type { Relay } from './relay/compose.ts'
 export { createRelay, type RelayOptions, readSettings, SettingsError } from './relay/create.ts'
 export type { Settings } from './relay/settings.ts'

@@ -6,7 +6,8 @@
 import * as z from 'zod'
 import { bearer, standardWebhooks } from './edge/auth/index.ts'
 import { eventTime, id, text } from './edge/source/schemas.ts'
-import { type Source, source } from './edge/source/source.ts'
+import { source } from './edge/source/source.ts'
+import type { Source } from './edge/source/types.ts'
 
 export const sources: readonly Source[] = [
   source('call-centre', {

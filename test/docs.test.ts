@@ -118,7 +118,9 @@ describe('docs/sources.md', () => {
 
 describe('README', () => {
   const readme = page('README.md')
-  const settings = [...page('src/relay/settings.ts').matchAll(/^ {2}([A-Z][A-Z_]+):/gm)].map(([, name = '']) => name)
+  const settings = [...page('src/relay/settings-table.ts').matchAll(/^ {2}([A-Z][A-Z_]+):/gm)].map(
+    ([, name = '']) => name,
+  )
   it.each(settings)('names the setting %s', (name) => {
     expect(readme).toContain(`\`${name}\``)
   })

@@ -151,7 +151,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'an API token of one word',
     breaks: 'security',
-    file: 'src/relay/settings.ts',
+    file: 'src/relay/settings-fields.ts',
     find: 'if (token.length < minTokenChars) return',
     replace: 'if (token.length < 1) return',
     tests: settings,
@@ -159,7 +159,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'a JSON list is cut at its commas',
     breaks: 'security',
-    file: 'src/relay/settings.ts',
+    file: 'src/relay/settings-fields.ts',
     find: "text.startsWith('[') ? jsonItems(text) :",
     replace: '',
     tests: settings,
@@ -176,8 +176,8 @@ export const doorsMutants: readonly Mutant[] = [
     name: 'a trial on /v1 that sends',
     breaks: 'security',
     file: 'src/edge/routes/updates.ts',
-    find: "if (dryRunOf(c) === 'yes') return",
-    replace: 'if (dryRunOf(c) === undefined) return',
+    find: 'if (isTrial) return',
+    replace: 'if (isTrial === undefined) return',
     tests: app,
   },
   {
@@ -192,8 +192,8 @@ export const doorsMutants: readonly Mutant[] = [
     name: 'an operator’s act that looks like a trial is the real thing',
     breaks: 'security',
     file: 'src/edge/routes/admin.ts',
-    find: "new URL(c.req.url).search === ''",
-    replace: "c.req.method === 'POST'",
+    find: 'z.strictObject({})',
+    replace: 'z.looseObject({})',
     tests: app,
   },
   {

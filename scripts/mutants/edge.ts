@@ -200,7 +200,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'two keys of one id',
     breaks: 'G2',
-    file: 'src/relay/settings.ts',
+    file: 'src/relay/settings-table.ts',
     find: 'items.filter((other) => other.startsWith(`$'.concat('{id}:`)).length > 1'),
     replace: 'items.filter((other) => other === item).length > 1',
     tests: settings,
@@ -208,7 +208,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'an admin token that a sender has as its password',
     breaks: 'security',
-    file: 'src/relay/settings.ts',
+    file: 'src/relay/settings-rules.ts',
     find: '[secret, ownPart(secret)]',
     replace: '[secret]',
     tests: settings,
@@ -216,7 +216,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'a slack shorter than a call',
     breaks: 'G1',
-    file: 'src/relay/settings.ts',
+    file: 'src/relay/settings-rules.ts',
     find: '!isTrial && given.QUOTA_SLACK_MS < flightMs',
     replace: '!isTrial && given.QUOTA_SLACK_MS < flightMs / 2',
     tests: settings,
@@ -224,7 +224,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'a window that lets a day through many times',
     breaks: 'G1',
-    file: 'src/relay/settings.ts',
+    file: 'src/relay/settings-rules.ts',
     find: 'given.QUOTA_LIMIT * Math.ceil(dayMs / windowMs) > adobeQuota',
     replace: 'given.QUOTA_LIMIT > adobeQuota',
     tests: settings,
@@ -248,7 +248,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'a sample without a time will do',
     breaks: 'G3',
-    file: 'src/edge/source/source.ts',
+    file: 'src/edge/source/check.ts',
     find: 'tried.drafts.every(({ occurredAt }) => occurredAt !== undefined)',
     replace: 'tried.drafts.length > 0',
     tests: copies,

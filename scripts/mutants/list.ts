@@ -7,6 +7,7 @@ import { doorsMutants } from './doors.ts'
 import { edgeMutants } from './edge.ts'
 import { flushMutants } from './flush.ts'
 import { identityMutants } from './identity.ts'
+import { isolateMutants } from './isolate.ts'
 import type { Mutant } from './mutant.ts'
 import { ownerMutants } from './owner.ts'
 import { readToBreakMutants } from './read-to-break.ts'
@@ -585,8 +586,8 @@ const own: readonly Mutant[] = [
     name: 'an empty list of secrets lets everybody in',
     breaks: 'security',
     file: 'src/edge/auth/tokens.ts',
-    find: 'return found === 1',
-    replace: 'return found === 1 || secrets.length === 0',
+    find: 'return (await placeOf(given, secrets)) !== -1',
+    replace: 'return (await placeOf(given, secrets)) !== -1 || secrets.length === 0',
     tests: edge,
   },
   {
@@ -754,8 +755,8 @@ const own: readonly Mutant[] = [
     name: 'a dry run sends',
     breaks: 'security',
     file: 'src/edge/routes/dry-run.ts',
-    find: "['1', 'yes'],",
-    replace: "['1', 'no'],",
+    find: "text === '1' || text === 'true'",
+    replace: "text === 'true'",
     tests: hooks,
   },
   {
@@ -849,7 +850,7 @@ const own: readonly Mutant[] = [
   {
     name: 'what a mapping choked on is told',
     breaks: 'G8',
-    file: 'src/edge/source/source.ts',
+    file: 'src/edge/source/read.ts',
     find: '`the mapping threw $' + '{errorName(error)}`',
     replace: '`the mapping threw $' + '{String(error)}`',
     tests: sourceTests,
@@ -977,7 +978,7 @@ const own: readonly Mutant[] = [
   {
     name: 'every token is live',
     breaks: 'G7',
-    file: 'src/relay/settings.ts',
+    file: 'src/relay/settings-table.ts',
     find: "(lane ?? 'live') as Exclude<Lane, 'replay'>",
     replace: "'live' as Exclude<Lane, 'replay'>",
     tests: ['test/relay/settings.test.ts'],
@@ -1090,8 +1091,8 @@ const own: readonly Mutant[] = [
     name: 'a trial that is misspelt is the real thing',
     breaks: 'security',
     file: 'src/edge/routes/hooks.ts',
-    find: "if (dryRun === undefined) return problem(c, 'malformed', { detail: 'The query parameter dry_run is 1 or 0.' })",
-    replace: "if (dryRun === undefined) return problem(c, 'internal')",
+    find: "refuse('malformed', { detail: 'The query parameter dry_run is 1 or 0.' })",
+    replace: "refuse('internal', {})",
     tests: hooks,
   },
 ]
@@ -1106,6 +1107,7 @@ export const mutants: readonly Mutant[] = [
   ...edgeMutants,
   ...flushMutants,
   ...identityMutants,
+  ...isolateMutants,
   ...ownerMutants,
   ...readToBreakMutants,
   ...readingMutants,

@@ -121,8 +121,8 @@ export const ownerMutants: readonly Mutant[] = [
   {
     name: 'a relay keeps updates without its mark',
     breaks: 'G1',
-    file: 'src/relay/create.ts',
-    find: 'createSeal(settings.backlogKeys, randomBytes, mark)',
+    file: 'src/relay/base.ts',
+    find: 'createSeal(settings.backlogKeys, randomBytes, owner.mark)',
     replace: 'createSeal(settings.backlogKeys, randomBytes)',
     tests: servers,
   },

@@ -342,7 +342,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'buckets as narrow as one likes',
     breaks: 'G7',
-    file: 'src/relay/settings.ts',
+    file: 'src/relay/settings-rules.ts',
     find: 'given.QUOTA_BUCKET_MS * maxBucketsPerWindow < windowMs',
     replace: 'given.QUOTA_BUCKET_MS < 1',
     tests: ['test/relay/settings.test.ts'],

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { Source } from '../edge/source/source.ts'
+import type { Source } from '../edge/source/types.ts'
 import { Misuse } from './command.ts'
 
 /** Looked for in the working directory where none is named. */

@@ -1,9 +1,11 @@
 /** `target-relay map`: what an event would change and send, without a server, a secret or a call. */
+
 import { readFile } from 'node:fs/promises'
 import { buffer } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { createPrepare } from '../core/delivery/prepare.ts'
 import { type Preview, previewOf } from '../core/delivery/preview.ts'
+import { given } from '../core/given.ts'
 import { createHasher } from '../core/update/hash.ts'
 import { mapEvent, parseEvent } from '../edge/source/mapping.ts'
 import { parseSettings } from '../relay/settings.ts'
@@ -78,7 +80,7 @@ Exit 1 where the event can't be mapped.`,
     }
     const updates = mapped.updates.map((update, index) => {
       const id = mapped.drafts[index]?.id
-      return { ...(id === undefined ? {} : { id }), ...previewOf(update, wire) }
+      return { ...given({ id }), ...previewOf(update, wire) }
     })
     const oldestMs = Date.now() - retentionHours * 3_600_000
     // A sample is written once: its age says nothing.

@@ -1,9 +1,11 @@
 /**
  * Files of updates, row by row: Adobe's bulk format, CSV, NDJSON. One row is read at a time, however large the file.
  */
+
 import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { parse as csvParser } from 'csv-parse'
+import { given } from '../core/given.ts'
 import { JsonNumber, readExactJson } from '../core/json.ts'
 import { Misuse } from './command.ts'
 import { linesOf } from './files.ts'
@@ -165,8 +167,7 @@ function rowOf(line: number, names: readonly string[], cells: readonly string[],
     update: {
       visitor: { [visitorKind]: who },
       attributes: Object.fromEntries(fields),
-      ...(id === undefined ? {} : { id }),
-      ...(occurredAt === undefined ? {} : { occurredAt }),
+      ...given({ id, occurredAt }),
     },
   }
 }

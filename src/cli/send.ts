@@ -8,12 +8,14 @@
  * Known hole: the relay remembers ids for RETENTION_HOURS + 24 h; what is begun again later is sent again. Two files that
  * are given the same --name share their ids.
  */
+
 import { createHash } from 'node:crypto'
 import type { BigIntStats } from 'node:fs'
 import { basename } from 'node:path'
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { given } from '../core/given.ts'
 import { readTime, timeForms } from '../core/time.ts'
 import { futureToleranceMs } from '../core/update/stamp.ts'
 import { Batches, maxBatchBytes, maxUpdates, type ReadyRow } from './batches.ts'
@@ -95,9 +97,7 @@ known by the file (--name; default its name, size and time of change), line and 
         fromLine,
         giveUpMs,
         stopping: stopping.signal,
-        ...(values.encoding === undefined ? {} : { encoding: values.encoding }),
-        ...(occurredAt === undefined ? {} : { occurredAt }),
-        ...(errors === undefined ? {} : { errors }),
+        ...given({ encoding: values.encoding, occurredAt, errors }),
       })
     } finally {
       await errors?.close()
@@ -248,7 +248,7 @@ function readyRow({ line, update }: Extract<Row, { update: RowUpdate }>, { name,
     update: {
       ...update,
       id: update.id ?? `${name}:${line}:${content}`,
-      ...(at === undefined ? {} : { occurredAt: at }),
+      ...given({ occurredAt: at }),
     },
   }
 }

@@ -1,6 +1,8 @@
 /** `target-relay verify`: what Target holds of a visitor, beside what the relay sent and still holds back. */
+
 import { parseArgs } from 'node:util'
 import * as z from 'zod'
+import { given } from '../core/given.ts'
 import { parseSettings } from '../relay/settings.ts'
 import { type Command, exit, Failed, Misuse } from './command.ts'
 import { adminClient, answered } from './relay-client.ts'
@@ -82,11 +84,11 @@ interface Target {
 }
 
 function targetOf(env: Readonly<Record<string, string | undefined>>): Target {
-  const given = Object.fromEntries(Object.entries(env).filter(([name]) => name.startsWith('TARGET_')))
-  const parsed = parseSettings({ HASH_KEY: 'of no use here, but it must be there', ...given })
+  const own = Object.fromEntries(Object.entries(env).filter(([name]) => name.startsWith('TARGET_')))
+  const parsed = parseSettings({ HASH_KEY: 'of no use here, but it must be there', ...own })
   if (!parsed.ok) throw new Misuse(parsed.problems.join('; '))
   const { targetOrigin: origin, targetClientCode: clientCode, targetToken: token } = parsed.settings
-  return { origin, clientCode, ...(token === undefined ? {} : { token }) }
+  return { origin, clientCode, ...given({ token }) }
 }
 
 /** Undefined where Target knows no such profile. */

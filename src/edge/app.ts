@@ -1,73 +1,43 @@
-/** The routes (DESIGN.md §8). Composition gives the parts; nothing here knows a runtime. */
-import { Hono } from 'hono'
-import type { Backlog } from '../core/backlog/port.ts'
-import type { Clock } from '../core/clock.ts'
-import type { Prepare } from '../core/delivery/prepare.ts'
-import type { Deliver } from '../core/delivery/receipt.ts'
+/** The app: which route answers what. Composition gives the parts; nothing here knows a runtime. */
+import { type Context, Hono } from 'hono'
 import { errorName } from '../core/errors.ts'
-import type { Ledger } from '../core/ledger/port.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
-import type { Erase } from '../core/operator/erase.ts'
-import type { Find } from '../core/operator/find-visitor.ts'
-import type { Wire } from '../core/wire/calls.ts'
-import type { ApiToken } from './auth/tokens.ts'
-import type { TellUnproven } from './auth/unproven.ts'
-import type { BodyRoom } from './http/body.ts'
 import { problem, throwsErrors } from './http/problem.ts'
 import { adminApi } from './routes/admin.ts'
 import { takeDropIn } from './routes/drop-in.ts'
-import { takeHook } from './routes/hooks.ts'
-import { type Readiness, takeReadyz } from './routes/readyz.ts'
-import { provenToken, takeUpdates, trialQuery, updatesBody } from './routes/updates.ts'
-import type { Source } from './source/source.ts'
+import { hooksApi } from './routes/hooks.ts'
+import type { AppParts, Log } from './routes/parts.ts'
+import { takeReadyz } from './routes/readyz.ts'
+import { updatesApi } from './routes/updates.ts'
 
-export interface AppParts {
-  readonly settings: {
-    readonly targetClientCode: string
-    readonly apiTokens: readonly ApiToken[]
-    readonly adminToken?: string
-    readonly hookSecrets: ReadonlyMap<string, readonly string[]>
-  }
-  readonly sources: readonly Source[]
-  readonly prepare: Prepare
-  /** For dry runs. */
-  readonly wire: Wire
-  readonly deliver: Deliver
-  readonly bury: Backlog['bury']
-  readonly ready: () => Promise<Readiness>
-  /** For who proves nothing: may be some seconds old. Default: `ready`. */
-  readonly readyForAnybody?: () => Promise<Readiness>
-  readonly operator: Operator
-  readonly clock: Clock
-  readonly log?: Log
-  /** Told of each failed authentication. */
-  readonly unproven?: TellUnproven
+/**
+ * An app with the parts of one relay.
+ *
+ * @param limits how much memory the bodies of unauthenticated senders may hold together
+ */
+export function createApp(
+  parts: Omit<AppParts, 'room'>,
+  { bytesUnproven }: Pick<Limits, 'bytesUnproven'> = defaultLimits,
+): Hono {
+  const all: AppParts = { ...parts, room: { maxBytes: bytesUnproven, heldBytes: 0 } }
+  return createRoutes(() => all)
 }
 
-type Log = (event: string, details?: Readonly<Record<string, string | number>>) => void
-
-/** What `/admin/api` can do. */
-export interface Operator
-  extends Pick<Ledger, 'usage' | 'pause' | 'restate' | 'confirmClock' | 'moveOut' | 'moveIn' | 'restored'> {
-  /** Names `HASH_KEY` without telling it: under another one, a ledger's state means nothing. */
-  hashKeyName(): Promise<string>
-  /** One run; its report. */
-  flush(): Promise<object>
-  readonly erase: Erase
-  readonly find: Find
-}
-
-export function createApp(parts: AppParts, { bytesUnproven }: Pick<Limits, 'bytesUnproven'> = defaultLimits): Hono {
-  const app = base(parts.log)
-  const room: BodyRoom = { maxBytes: bytesUnproven, heldBytes: 0 }
+/**
+ * The routes alone, for parts that are each request's own: a router is built once, whatever a request brings along.
+ *
+ * @param partsOf the parts of the request, found in its context; the same ones each time for one request
+ */
+export function createRoutes(partsOf: (c: Context) => AppParts): Hono {
+  const app = base((c) => partsOf(c).log)
   for (const path of ['/v1/*', '/hooks/*', '/m2/*'])
     app.use(path, async (c, next) => (c.req.header('origin') === undefined ? next() : problem(c, 'browser')))
 
-  app.post('/v1/updates', provenToken(parts), trialQuery, updatesBody(parts), (c) => takeUpdates(c, parts))
-  app.post('/hooks/:source', (c) => takeHook(c, parts, c.req.param('source'), room))
-  app.on(['GET', 'POST'], '/m2/:client/profile/update', (c) => takeDropIn(c, parts, c.req.param('client')))
-  app.route('/admin/api', adminApi(parts))
-  app.get('/readyz', (c) => takeReadyz(c, parts))
+  app.route('/v1/updates', updatesApi(partsOf))
+  app.route('/hooks', hooksApi(partsOf))
+  app.on(['GET', 'POST'], '/m2/:client/profile/update', (c) => takeDropIn(c, partsOf(c), c.req.param('client')))
+  app.route('/admin/api', adminApi(partsOf))
+  app.get('/readyz', (c) => takeReadyz(c, partsOf(c)))
 
   app.all('/v1/updates', (c) => problem(c, 'method-not-allowed', {}, { allow: 'POST' }))
   app.all('/hooks/:source', (c) => problem(c, 'method-not-allowed', {}, { allow: 'POST' }))
@@ -93,7 +63,7 @@ export async function answerOf(app: Pick<Hono, 'fetch'>, request: Request, log: 
   }
 }
 
-function base(log?: Log): Hono {
+function base(logOf: (c: Context) => Log | undefined = () => undefined): Hono {
   // One slash at the end names the same route.
   const app = new Hono({ strict: false })
   app.use(async (c, next) => {
@@ -107,7 +77,7 @@ function base(log?: Log): Hono {
   app.notFound((c) => problem(c, 'not-found'))
   // What went wrong may quote an id or a value: nothing of it is told.
   app.onError((error, c) => {
-    log?.('request_failed', { error: errorName(error) })
+    logOf(c)?.('request_failed', { error: errorName(error) })
     return problem(c, 'internal')
   })
   return app

@@ -1,34 +1,37 @@
 /** The relay put together from its ports. */
+
 import type { Hono } from 'hono'
 import { notedBacklog } from '../core/backlog/noted.ts'
-import type { Backlog, DeadLetter } from '../core/backlog/port.ts'
+import type { Backlog } from '../core/backlog/port.ts'
 import type { Clock, Random } from '../core/clock.ts'
 import { createDeliver } from '../core/delivery/deliver.ts'
 import { createDoor } from '../core/delivery/door.ts'
-import { createPrepare } from '../core/delivery/prepare.ts'
 import { errorName } from '../core/errors.ts'
-import type { Counters, Ledger } from '../core/ledger/port.ts'
+import { given } from '../core/given.ts'
+import type { Ledger } from '../core/ledger/port.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import { createErase } from '../core/operator/erase.ts'
 import { createFind } from '../core/operator/find-visitor.ts'
-import { type OwnerMemory, ownedStores, ownerOf } from '../core/operator/owner.ts'
-import { createRemap, type Reading, type Remap } from '../core/operator/remap.ts'
-import { createHasher, hashKeyName } from '../core/update/hash.ts'
-import type { Wire } from '../core/wire/calls.ts'
+import { type OwnerMemory, ownedStores } from '../core/operator/owner.ts'
+import { createRemap, type Remap } from '../core/operator/remap.ts'
+import { hashKeyName } from '../core/update/hash.ts'
 import { httpTarget } from '../core/wire/http.ts'
+import type { Target } from '../core/wire/port.ts'
 import { flush } from '../cron/flush.ts'
 import type { FlushReport } from '../cron/report.ts'
-import { createApp, type Operator } from '../edge/app.ts'
+import { createRoutes } from '../edge/app.ts'
 import { createUnproven, type UnprovenMemory } from '../edge/auth/unproven.ts'
-import type { Readiness } from '../edge/routes/readyz.ts'
-import { mapEvent, parseEvent } from '../edge/source/mapping.ts'
-import { type Source, sharesOf } from '../edge/source/source.ts'
+import type { AppParts, Operator, Readiness } from '../edge/routes/parts.ts'
+import { createMapAgain } from '../edge/source/map-again.ts'
+import { createQuarantine } from '../edge/source/quarantine.ts'
+import type { Source } from '../edge/source/types.ts'
+import { createBase, type RelayBase } from './base.ts'
+import { createCount } from './count.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
 import type { Settings } from './settings.ts'
 
-export interface RelayParts {
-  readonly settings: Settings
-  readonly sources: readonly Source[]
+/** What a relay is given by its runtime. On Workers these belong to one request. */
+export interface RelayPorts {
   readonly ledger: Ledger
   readonly backlog: Backlog
   readonly clock: Clock
@@ -44,6 +47,11 @@ export interface RelayParts {
   readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
   /** Where it outlives what is put together here; default: as long as that. */
   readonly memory?: RelayMemory
+}
+
+export interface RelayParts extends RelayPorts {
+  readonly settings: Settings
+  readonly sources: readonly Source[]
 }
 
 /** What a process or an isolate remembers: plain data, which on Workers is all that may outlive a request. */
@@ -66,44 +74,56 @@ export interface Relay {
   readonly remap: Remap
   /** Tells the ledger's witness what was granted, for a process that ends: a run does so when it begins. Never rejects. */
   testify(): Promise<void>
-  /** One run over the backlog. Never rejects: what stopped it stands in the report. */
+  /** One run over the backlog. Never rejects: what stopped it is in the report. */
   flush(progress?: (soFar: Readonly<FlushReport>) => void): Promise<FlushReport>
 }
 
-export async function composeRelay(parts: RelayParts): Promise<Relay> {
-  const { settings, clock, random, log, memory = newRelayMemory() } = parts
-  const hasher = await createHasher(settings.hashKey)
-  const { ledger, backlog } = ownedStores(await ownerOf(settings, hasher), {
-    ledger: parts.ledger,
-    backlog: notedBacklog(parts.backlog, { clock, memory }),
+/** A relay without an app of its own: its parts are given to routes that others share. */
+export interface OpenRelay extends Omit<Relay, 'app'> {
+  readonly parts: AppParts
+}
+
+export async function composeRelay({ settings, sources, ...ports }: RelayParts): Promise<Relay> {
+  return withApp(openRelay(await createBase(settings, sources), ports))
+}
+
+export function withApp({ parts, ...relay }: OpenRelay): Relay {
+  return { ...relay, app: createRoutes(() => parts) }
+}
+
+/** Asks nothing and waits for nothing: cheap enough for each request. */
+export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
+  const { settings, sources, hasher, wire, prepare } = base
+  const { clock, random, log, background, memory = newRelayMemory() } = ports
+  const limits: Limits = { ...defaultLimits, ...ports.limits }
+  const { ledger, backlog } = ownedStores(base.owner, {
+    ledger: ports.ledger,
+    backlog: notedBacklog(ports.backlog, { clock, memory }),
     memory,
     log,
   })
-  const limits: Limits = { ...defaultLimits, ...parts.limits }
-  const wire: Wire = {
-    method: settings.targetMethod,
-    origin: settings.targetOrigin,
-    clientCode: settings.targetClientCode,
-  }
-  const target = httpTarget({
-    ...(settings.targetToken === undefined ? {} : { token: settings.targetToken }),
-    timeoutMs: settings.targetTimeoutMs,
-    strict: settings.targetStrictAnswer,
-    fetch: parts.fetch,
-    clock,
-    retentionMs: settings.retentionHours * 3_600_000,
-    ...(parts.streamBody === undefined ? {} : { streamBody: parts.streamBody }),
-  })
   const door = createDoor({
     ledger,
-    target,
+    target: targetOf(settings, ports),
     wire,
     clock,
     random,
     backoffBaseMs: settings.backoffBaseMs,
-    shares: sharesOf(parts.sources, settings.quotaLimit),
+    shares: base.shares,
   })
-  const run = (progress?: (soFar: Readonly<FlushReport>) => void) =>
+  const deliver = createDeliver({
+    door,
+    ledger,
+    backlog,
+    hasher,
+    clock,
+    answerDeadlineMs: settings.answerDeadlineMs,
+    background,
+    log,
+    leadsLoggedMs: memory.leadsLoggedMs,
+    limits,
+  })
+  const run: Relay['flush'] = (progress) =>
     flush({
       door,
       ledger,
@@ -114,85 +134,70 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
       maxOperations: settings.flushMaxOps,
       maxCalls: settings.flushMaxCalls,
       outageSettleMs: settings.outageSettleMs,
-      ...(parts.stopping === undefined ? {} : { stopping: parts.stopping }),
-      ...(progress === undefined ? {} : { progress }),
+      ...given({ stopping: ports.stopping, progress }),
       log,
       limits,
     })
-  const prepare = createPrepare({ hasher, wire, retentionMs: settings.retentionHours * 3_600_000 })
-  const deliver = createDeliver({
-    door,
+  const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
+  const count = createCount({ ledger, background, log })
+  const operator = operatorOf(base, { ledger, backlog, clock, run })
+  return {
+    operator,
+    ready: ready.fresh,
+    remap: createRemap({ backlog, deliver, map: createMapAgain({ sources, prepare }) }),
+    testify: () => ledger.check().catch((error) => log('witness_not_told', { error: errorName(error) })),
+    flush: run,
+    parts: {
+      settings,
+      sources,
+      prepare,
+      wire,
+      deliver,
+      bury: createQuarantine({ backlog, log, count }),
+      ready: ready.fresh,
+      readyForAnybody: ready.remembered,
+      operator,
+      clock,
+      log,
+      unproven: createUnproven({ clock, memory: memory.unproven, log, count }),
+      room: { maxBytes: limits.bytesUnproven, heldBytes: 0 },
+    },
+  }
+}
+
+function targetOf(settings: Settings, { fetch, clock, streamBody }: RelayPorts): Target {
+  return httpTarget({
+    ...given({ token: settings.targetToken }),
+    timeoutMs: settings.targetTimeoutMs,
+    strict: settings.targetStrictAnswer,
+    fetch,
+    clock,
+    retentionMs: settings.retentionHours * 3_600_000,
+    ...given({ streamBody }),
+  })
+}
+
+function operatorOf(
+  { settings, hasher }: RelayBase,
+  {
     ledger,
     backlog,
-    hasher,
     clock,
-    answerDeadlineMs: settings.answerDeadlineMs,
-    background: parts.background,
-    log,
-    leadsLoggedMs: memory.leadsLoggedMs,
-    limits,
-  })
-  const ready = createReady({ settings, sources: parts.sources, ledger, backlog, clock, memory })
-  const operator: Operator = {
+    run,
+  }: { ledger: Ledger; backlog: Backlog; clock: Clock; run: () => ReturnType<Relay['flush']> },
+): Operator {
+  const maxOperations = settings.flushMaxOps
+  return {
     usage: () => ledger.usage(),
     pause: (paused) => ledger.pause(paused),
     restate: (units) => ledger.restate(units),
     confirmClock: () => ledger.confirmClock(),
     flush: () => run(),
-    erase: createErase({ hasher, ledger, backlog, clock, maxOperations: settings.flushMaxOps }),
-    find: createFind({ hasher, ledger, backlog, clock, maxOperations: settings.flushMaxOps }),
+    erase: createErase({ hasher, ledger, backlog, clock, maxOperations }),
+    find: createFind({ hasher, ledger, backlog, clock, maxOperations }),
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),
     restored: () => ledger.restored(),
     hashKeyName: () => hashKeyName(hasher),
-  }
-  const app = createApp({
-    settings,
-    sources: parts.sources,
-    prepare,
-    wire,
-    deliver,
-    bury: quarantine,
-    ready: ready.fresh,
-    readyForAnybody: ready.remembered,
-    operator,
-    clock,
-    log,
-    unproven: createUnproven({ clock, memory: memory.unproven, log, count }),
-  })
-  const testify = () => ledger.check().catch((error) => log('witness_not_told', { error: errorName(error) }))
-  return {
-    app,
-    operator,
-    ready: ready.fresh,
-    remap: createRemap({ backlog, deliver, map: mapAgain }),
-    testify,
-    flush: run,
-  }
-
-  async function quarantine(dead: DeadLetter): Promise<string> {
-    const key = await backlog.bury(dead)
-    log('quarantined', { source: dead.source })
-    count({ received: 1, quarantined: 1 })
-    return key
-  }
-
-  /** What no admission carries. */
-  function count(counters: Counters): void {
-    parts.background(
-      ledger.settle([], counters).catch((error) => log('settle_failed', { tries: 1, error: errorName(error) })),
-    )
-  }
-
-  async function mapAgain(
-    { source: name, raw, eventId }: DeadLetter & { raw: string },
-    arrivalMs: number,
-  ): Promise<Reading> {
-    const source = parts.sources.find((candidate) => candidate.name === name)
-    if (source === undefined) return { ok: false, reason: `there is no source ${name}` }
-    const parsed = parseEvent(source.format, new TextEncoder().encode(raw))
-    if (!parsed.ok) return parsed
-    const mapped = await mapEvent(source, parsed.event, { eventId, arrivalMs }, prepare)
-    return mapped.ok ? { ok: true, updates: mapped.updates, lane: source.lane } : mapped
   }
 }

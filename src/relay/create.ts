@@ -3,17 +3,18 @@
  *
  * For whoever mounts it in an app or a Worker of their own (docs/library.md); `worker.ts` and `server/index.ts` do the same.
  */
-import { createSeal } from '../core/backlog/seal.ts'
+
 import type { Clock, Random } from '../core/clock.ts'
+import { given } from '../core/given.ts'
 import { lateAnswerMs, withDeadline } from '../core/ledger/deadline.ts'
 import { watchedLedger } from '../core/ledger/loss/epoch.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { upstashLedger } from '../core/ledger/redis/ledger.ts'
-import { ownerOf } from '../core/operator/owner.ts'
-import { createHasher } from '../core/update/hash.ts'
-import { checkSources, type Source } from '../edge/source/source.ts'
-import { composeRelay, type Relay, type RelayParts } from './compose.ts'
-import { log as logLine, randomBytes, runtimeName, systemClock, systemRandom } from './runtime.ts'
+import { checkSources } from '../edge/source/check.ts'
+import type { Source } from '../edge/source/types.ts'
+import { createBase, type RelayBase } from './base.ts'
+import { type OpenRelay, openRelay, type Relay, type RelayPorts, withApp } from './compose.ts'
+import { log as logLine, runtimeName, systemClock, systemRandom } from './runtime.ts'
 import { ledgerSettings, type ParsedSettings, parseSettings, type Settings } from './settings.ts'
 import type { Storage } from './storage.ts'
 
@@ -28,7 +29,7 @@ export interface RelayOptions {
    */
   readonly background?: (work: Promise<unknown>) => void
   readonly fetch?: typeof globalThis.fetch
-  readonly log?: RelayParts['log']
+  readonly log?: RelayPorts['log']
   readonly clock?: Clock
   readonly random?: Random
   readonly stopping?: () => boolean
@@ -65,19 +66,23 @@ export function readSettings(env: Readonly<Record<string, unknown>>): Settings {
 
 /** @throws SettingsError where the sources do not go with the settings or with each other */
 export async function createRelay(options: RelayOptions): Promise<Relay> {
-  const { sources, settings, storage, clock = systemClock, random = systemRandom, log = logLine } = options
+  const { settings, sources } = options
   const problems = checkSources(sources, { retentionMs: settings.retentionHours * 3_600_000 })
   if (problems.length > 0) throw new SettingsError(problems)
+  return withApp(openFrom(await createBase(settings, sources), options))
+}
+
+/** A relay on what it shares with others, with a storage and ports of its own. */
+export function openFrom(base: RelayBase, options: Omit<RelayOptions, 'settings' | 'sources'>): OpenRelay {
+  const { storage, clock = systemClock, random = systemRandom, log = logLine } = options
+  const { settings } = base
   const background = options.background ?? (() => {})
-  const { mark } = await ownerOf(settings, await createHasher(settings.hashKey))
-  return composeRelay({
-    settings,
-    sources,
+  return openRelay(base, {
     ledger: withDeadline(openLedger({ settings, storage, random, log }), settings.ledgerTimeoutMs, clock, {
       background,
       log,
     }),
-    backlog: storage.backlog(await createSeal(settings.backlogKeys, randomBytes, mark)),
+    backlog: storage.backlog(base.seal),
     clock,
     random,
     // Not the function itself: some runtimes want it called as their own.
@@ -85,9 +90,9 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     background,
     // No Worker is suspended in the middle of a request, and none sends a POST again.
     streamBody: runtimeName !== 'workers',
-    ...(options.stopping === undefined ? {} : { stopping: options.stopping }),
+    ...given({ stopping: options.stopping }),
     log,
-    ...(storage.relayMemory === undefined ? {} : { memory: storage.relayMemory }),
+    ...given({ memory: storage.relayMemory }),
   })
 }
 

@@ -6,15 +6,18 @@
  * An operator gets a fresh answer. Everybody else gets one that may be some seconds old, and requests that arrive together
  * share one look at the ledger, so that its cost does not grow with the number of requests.
  */
+
 import type { KeepMemory } from '../core/backlog/noted.ts'
 import type { Backlog } from '../core/backlog/port.ts'
 import type { Clock } from '../core/clock.ts'
 import { errorName } from '../core/errors.ts'
+import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { ForeignStore } from '../core/operator/owner.ts'
 import { lastRunMemo } from '../cron/flush.ts'
-import type { Readiness } from '../edge/routes/readyz.ts'
-import { type Source, secretProblemsOf } from '../edge/source/source.ts'
+import type { Readiness } from '../edge/routes/parts.ts'
+import { secretProblemsOf } from '../edge/source/check.ts'
+import type { Source } from '../edge/source/types.ts'
 import type { Settings } from './settings.ts'
 
 /** A cron that fires every minute and was not seen for this long went silent. */
@@ -95,8 +98,7 @@ export function createReady({ settings, sources, ledger, backlog, clock, memory 
         clocks: leads.length === 0 ? 'ok' : 'warn',
       },
       details: {
-        ...(storeError === undefined ? {} : { storeError }),
-        ...(ledgerError === undefined ? {} : { ledgerError }),
+        ...given({ storeError, ledgerError }),
         ...(atMs === undefined ? {} : { lastFlushAt: new Date(atMs).toISOString() }),
         ...(usage === undefined ? {} : { quotaUsed: usage.used, quotaLimit: usage.limit }),
         ...(breaker === undefined

@@ -3,8 +3,9 @@
  * or a schedule of Deno or Bun. It may run beside live servers and other runs.
  */
 
+import { given } from '../core/given.ts'
 import type { FlushReport, StopReason } from '../cron/report.ts'
-import type { Source } from '../edge/source/source.ts'
+import type { Source } from '../edge/source/types.ts'
 import { createRelay, parseAll, SettingsError } from '../relay/create.ts'
 import { openStorage, type ServerLog, serverDefaults } from './index.ts'
 
@@ -31,7 +32,7 @@ export async function flushOnce({ sources, env, log, stopping, progress }: Flush
       settings: parsed.settings,
       storage,
       log,
-      ...(stopping === undefined ? {} : { stopping }),
+      ...given({ stopping }),
     })
     const report = await relay.flush(progress)
     if (report.calls > 0) await relay.testify()

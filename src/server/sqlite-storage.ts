@@ -14,7 +14,7 @@ import { newEpochMemory, watchedLedger } from '../core/ledger/loss/epoch.ts'
 import { sqlWitness } from '../core/ledger/loss/witness.ts'
 import { sqlLedger } from '../core/ledger/sql/ledger.ts'
 import { nodeSqlite } from '../core/store/sqlite-node.ts'
-import { newRelayMemory, type RelayParts } from '../relay/compose.ts'
+import { newRelayMemory, type RelayPorts } from '../relay/compose.ts'
 import { log as logLine, systemClock, systemRandom } from '../relay/runtime.ts'
 import { ledgerSettings } from '../relay/settings.ts'
 import type { Storage } from '../relay/storage.ts'
@@ -32,7 +32,7 @@ export interface SqliteStorage extends Storage {
  * @param file made where there is none; `:memory:` keeps nothing
  * @throws where the file can't be opened or is no database
  */
-export function sqliteStorage(file: string, { log = logLine }: { log?: RelayParts['log'] } = {}): SqliteStorage {
+export function sqliteStorage(file: string, { log = logLine }: { log?: RelayPorts['log'] } = {}): SqliteStorage {
   // Nothing more is done in either once one of them is gone: without its witness a ledger is not watched.
   const files = file === ':memory:' ? [] : [file, `${file}-witness`]
   for (const one of files) closeSync(openSync(one, 'a', ownerOnly))

@@ -1,5 +1,6 @@
 /** The corpus's relay in this process: the real app on a world's parts. */
-import { type AppParts, createApp } from '../../src/edge/app.ts'
+import { createApp } from '../../src/edge/app.ts'
+import type { AppParts } from '../../src/edge/routes/parts.ts'
 import { testSecrets } from '../support/secrets.ts'
 import type { World } from '../support/world.ts'
 import { type RawRequest, secretsBySource } from './corpus.ts'

@@ -1,7 +1,7 @@
 /** The corpus at a relay in this process, and whether it has what it should. `test/runtimes/corpus.test.ts` sends it over sockets. */
 import { describe, expect, it } from 'vitest'
 import * as presets from '../../src/edge/auth/presets.ts'
-import { checkSources, secretProblem } from '../../src/edge/source/source.ts'
+import { checkSources, secretProblem } from '../../src/edge/source/check.ts'
 import { createWorld } from '../support/world.ts'
 import { appOf } from './app.ts'
 import { cases, folders, requestOf, secretsBySource } from './corpus.ts'

@@ -9,7 +9,7 @@
 import { createHmac } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath, URL } from 'node:url'
-import { secretName } from '../../src/edge/source/source.ts'
+import { secretName } from '../../src/edge/source/check.ts'
 import { senders } from '../edge/auth/senders.ts'
 
 export interface Expected {

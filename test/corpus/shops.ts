@@ -2,7 +2,8 @@
 import * as z from 'zod'
 import * as auth from '../../src/edge/auth/index.ts'
 import { id } from '../../src/edge/source/schemas.ts'
-import { type Source, source } from '../../src/edge/source/source.ts'
+import { source } from '../../src/edge/source/source.ts'
+import type { Source } from '../../src/edge/source/types.ts'
 import { signedUrl as url } from './signed-url.ts'
 
 const text = z.string()

@@ -1,7 +1,8 @@
 /** A source for each sender of the corpus, mapped as a deployer would from the vendor's documentation. */
 import * as z from 'zod'
 import * as auth from '../../src/edge/auth/index.ts'
-import { type Source, source } from '../../src/edge/source/source.ts'
+import { source } from '../../src/edge/source/source.ts'
+import type { Source } from '../../src/edge/source/types.ts'
 import { shops } from './shops.ts'
 import { signedUrl as url } from './signed-url.ts'
 

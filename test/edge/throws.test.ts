@@ -4,13 +4,9 @@ import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { answerOf, createApp } from '../../src/edge/app.ts'
 import { type AuthScheme, github } from '../../src/edge/auth/index.ts'
-import {
-  type MappedUpdate,
-  type Source,
-  type SourceOptions,
-  secretProblem,
-  source,
-} from '../../src/edge/source/source.ts'
+import { secretProblem } from '../../src/edge/source/check.ts'
+import { source } from '../../src/edge/source/source.ts'
+import type { MappedUpdate, Source, SourceOptions } from '../../src/edge/source/types.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { createWorld } from '../support/world.ts'
 

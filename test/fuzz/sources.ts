@@ -1,7 +1,8 @@
 /** The corpus's sources, and two that take whatever there is. */
 import * as z from 'zod'
 import { bearer } from '../../src/edge/auth/index.ts'
-import { type AttributeValue, type Source, source } from '../../src/edge/source/source.ts'
+import { source } from '../../src/edge/source/source.ts'
+import type { AttributeValue, Source } from '../../src/edge/source/types.ts'
 import { sources as corpus } from '../corpus/sources.ts'
 
 const anything = {

@@ -1,7 +1,8 @@
 /** One source for each kind of proof and body, for the relays under test. */
 import * as z from 'zod'
 import { github, jwt, sendgrid, standardWebhooks, twilio } from '../../src/edge/auth/index.ts'
-import { type Source, source } from '../../src/edge/source/source.ts'
+import { source } from '../../src/edge/source/source.ts'
+import type { Source } from '../../src/edge/source/types.ts'
 import { sources as exampleSources } from '../../src/sources.ts'
 
 const schema = z.object({ id: z.string(), customer: z.string(), tier: z.string() })

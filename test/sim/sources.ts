@@ -1,7 +1,8 @@
 /** The sources of the simulated relay: the example ones, and one that holds its updates back. */
 import * as z from 'zod'
 import { bearer } from '../../src/edge/auth/index.ts'
-import { type Source, source } from '../../src/edge/source/source.ts'
+import { source } from '../../src/edge/source/source.ts'
+import type { Source } from '../../src/edge/source/types.ts'
 import { sources } from '../../src/sources.ts'
 import { between, type Night, pick } from './draws.ts'
 

@@ -2,7 +2,7 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Source } from '../../src/edge/source/source.ts'
+import type { Source } from '../../src/edge/source/types.ts'
 import { type Server, serve } from '../../src/server/index.ts'
 import { sources as exampleSources } from '../../src/sources.ts'
 import { settingsFor } from './settings.ts'

@@ -7,6 +7,7 @@
  * stand under the first stamp of their event.
  */
 
+import type { Ledger } from '../ledger/port.ts'
 import { maxBatch } from '../ledger/rules/settings.ts'
 import type { Limits } from '../limits.ts'
 import type { Hasher } from '../update/hash.ts'

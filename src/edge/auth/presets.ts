@@ -1,27 +1,13 @@
 /**
- * The signatures of senders that companies have, each one held against the vendor's own library or published vector
- * (`test/edge/auth/presets.test.ts`). What each proves:
- * - with a timestamp: sender, body, and that it was signed within the tolerance; in it a copy is a duplicate by its id.
+ * The signatures of senders that companies have, each one checked against the vendor's own library or published vector
+ * (`test/edge/auth/presets.test.ts`). What each authenticates:
+ * - with a timestamp: sender, body, and that it was signed within the tolerance; within it a copy is a duplicate by its id.
  * - without: sender and body. A copied request stays good for ever, so the mapping must give the event's `id`.
  */
-import { parseJsonBody } from '../http/body.ts'
 import { encodeHex, encodeUtf8 } from './encodings.ts'
-import { type AuthScheme, eitherOf } from './scheme.ts'
-import { type SignatureDescriptor, type SignatureOptions, signature } from './signature.ts'
+import { eventIn, fields, preset } from './preset.ts'
 
-export type Preset = ((options?: SignatureOptions) => AuthScheme) & {
-  readonly descriptors: readonly SignatureDescriptor[]
-}
-
-function preset(name: string, ...descriptors: readonly Omit<SignatureDescriptor, 'name'>[]): Preset {
-  const named = descriptors.map((descriptor) => ({ name, ...descriptor }))
-  const make = (options?: SignatureOptions): AuthScheme => {
-    const schemes = named.map((descriptor) => signature(descriptor, options))
-    const [only] = schemes
-    return schemes.length === 1 && only !== undefined ? only : eitherOf(name, schemes)
-  }
-  return Object.assign(make, { descriptors: named })
-}
+export type { Preset } from './preset.ts'
 
 const standardWebhooksHmac = (header: string) =>
   ({
@@ -63,7 +49,7 @@ export const github = /* @__PURE__ */ preset('github', {
   id: 'x-github-delivery',
   // The header is not signed: a ping holds what no event does, too.
   handshake: async (event, _secret, headers) => {
-    const { zen, hook_id: hook } = fields(jsonIn(event))
+    const { zen, hook_id: hook } = fields(eventIn(event))
     return headers.get('x-github-event') === 'ping' && typeof zen === 'string' && hook !== undefined
       ? { status: 'pong' }
       : undefined
@@ -294,13 +280,3 @@ export const discord = /* @__PURE__ */ preset('discord', {
     return type === 1 && typeof token === 'string' ? { type: 1 } : undefined
   },
 })
-
-function fields(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
-}
-
-/** The event in a form's `payload`, or else what it is. */
-function jsonIn(event: unknown): unknown {
-  const { payload } = fields(event)
-  return typeof payload === 'string' ? parseJsonBody(encodeUtf8(payload)) : event
-}

@@ -6,6 +6,7 @@
  * Known hole: what the description does not sign is not proven. Without a timestamp a copied request stays good: then
  * the event's id must make it a duplicate.
  */
+import { given } from '../../core/given.ts'
 import { readIsoTime } from '../../core/time.ts'
 import { decodeUtf8, parseJsonBody } from '../http/body.ts'
 import { decodeForm, isForm } from '../http/form.ts'
@@ -72,18 +73,29 @@ const maxSignatures = 8
 export function signature(descriptor: SignatureDescriptor, options: SignatureOptions = {}): AuthScheme {
   checkDescriptor(descriptor)
   const { id, timestamp, handshake, yes } = descriptor
+  const keys: Keys = new Map()
   return {
     name: descriptor.name,
-    verify: (request) => verify(descriptor, options, request),
+    verify: (request) => verify(descriptor, options, request, keys),
     takesSecret: async (secret) => (await keyOf(descriptor, secret)) !== undefined,
     ...(timestamp === undefined ? {} : { seesTime: true as const }),
     ...(id === undefined ? {} : { eventId: (headers: Headers) => headers.get(id) ?? undefined }),
-    ...(handshake === undefined ? {} : { handshake }),
-    ...(yes === undefined ? {} : { yes }),
+    ...given({ handshake, yes }),
   }
 }
 
-async function verify(descriptor: SignatureDescriptor, options: SignatureOptions, request: Unproven): Promise<Verdict> {
+/** Keys that were imported before, by secret: those of the settings are the same with every request. */
+type Keys = Map<string, CryptoKey | undefined>
+
+/** More secrets than any source has; further ones are imported anew each time. */
+const maxKeys = 100
+
+async function verify(
+  descriptor: SignatureDescriptor,
+  options: SignatureOptions,
+  request: Unproven,
+  known: Keys,
+): Promise<Verdict> {
   const { algorithm, signed } = descriptor
   const texts = partsOf(request, descriptor.signature)
   const given = texts.map((text) => signatureBytes(text, descriptor)).filter((bytes) => bytes !== undefined)
@@ -93,7 +105,7 @@ async function verify(descriptor: SignatureDescriptor, options: SignatureOptions
   if (late !== undefined) return late
   const form = signed.includes('{form}') ? await formContent(request) : ''
   if (form === undefined) return 'malformed'
-  const keys = (await Promise.all(request.secrets.map((secret) => keyOf(descriptor, secret)))).filter(
+  const keys = (await Promise.all(request.secrets.map((secret) => knownKeyOf(descriptor, secret, known)))).filter(
     (key) => key !== undefined,
   )
   if (keys.length === 0) return 'no_secret'
@@ -241,6 +253,17 @@ async function formContent({ url, headers, body }: Unproven): Promise<string | u
     .sort()
     .flatMap((name) => [...(values.get(name) ?? [])].sort().map((value) => name + value))
     .join('')
+}
+
+async function knownKeyOf(
+  descriptor: SignatureDescriptor,
+  secret: string,
+  known: Keys,
+): Promise<CryptoKey | undefined> {
+  if (known.has(secret)) return known.get(secret)
+  const key = await keyOf(descriptor, secret)
+  if (known.size < maxKeys) known.set(secret, key)
+  return key
 }
 
 async function keyOf({ algorithm, secret }: SignatureDescriptor, text: string): Promise<CryptoKey | undefined> {

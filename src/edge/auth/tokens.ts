@@ -1,4 +1,4 @@
-/** Secrets that are sent as they are. They prove the sender, not the body, and a copied request can be sent again. */
+/** Secrets that are sent as they are. They authenticate the sender, not the body, and a copied request can be sent again. */
 import type { Lane } from '../../core/update/update.ts'
 import { decodeBase64 } from './encodings.ts'
 import type { AuthFailure, AuthScheme, Verdict } from './scheme.ts'
@@ -49,8 +49,12 @@ export async function verifyBasic(header: string | null, pairs: readonly string[
 
 /** Whether an Authorization header carries one of the tokens; in constant time. */
 export async function verifyBearer(header: string | null, tokens: readonly string[]): Promise<boolean> {
-  const token = /^Bearer +([^\s]+)$/i.exec(header ?? '')?.[1]
+  const token = bearerToken(header)
   return token !== undefined && isOneOf(token, tokens)
+}
+
+function bearerToken(header: string | null): string | undefined {
+  return /^Bearer +([^\s]+)$/i.exec(header ?? '')?.[1]
 }
 
 /** A token of `API_TOKENS`, and the lane that it was granted. */
@@ -66,24 +70,42 @@ export async function laneOfBearer(
 ): Promise<{ readonly lane: Lane } | { readonly why: AuthFailure }> {
   if (tokens.length === 0) return { why: 'no_secret' }
   if (header === null) return { why: 'header_missing' }
-  const lanes = await Promise.all(
-    tokens.map(async ({ token, lane }) => ((await verifyBearer(header, [token])) ? lane : undefined)),
-  )
-  const lane = lanes.find((one) => one !== undefined)
+  const given = bearerToken(header)
+  if (given === undefined) return { why: 'mismatch' }
+  const texts = tokens.map(({ token }) => token)
+  const lane = tokens[await placeOf(given, texts)]?.lane
   return lane === undefined ? { why: 'mismatch' } : { lane }
 }
 
 /** Compares with every secret, so that time tells neither which one fits nor how much of it. */
 export async function isOneOf(given: string, secrets: readonly string[]): Promise<boolean> {
+  return (await placeOf(given, secrets)) !== -1
+}
+
+/** Where a secret is in a list, -1 where it is not in it. Compares with every one. */
+async function placeOf(given: string, secrets: readonly string[]): Promise<number> {
   const digest = await sha256(given)
-  let found = 0
-  for (const secret of secrets) {
-    const other = await sha256(secret)
+  let place = -1
+  for (const [at, secret] of secrets.entries()) {
+    const other = await digestOf(secret)
     let different = 0
     for (let index = 0; index < digest.length; index++) different |= (digest[index] ?? 0) ^ (other[index] ?? 0)
-    found |= different === 0 ? 1 : 0
+    place = different === 0 ? at : place
   }
-  return found === 1
+  return place
+}
+
+/** Digests of the secrets of the settings, which are compared with every request. What a sender gives is never in here. */
+const digests = new Map<string, Uint8Array>()
+/** More than any settings hold: a process that has more of them hashes those anew each time. */
+const maxDigests = 1_000
+
+async function digestOf(secret: string): Promise<Uint8Array> {
+  const known = digests.get(secret)
+  if (known !== undefined) return known
+  const digest = await sha256(secret)
+  if (digests.size < maxDigests) digests.set(secret, digest)
+  return digest
 }
 
 async function sha256(text: string): Promise<Uint8Array> {

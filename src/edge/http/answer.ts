@@ -1,13 +1,15 @@
 /** From what became of an update to what its sender hears (DESIGN.md §8). */
+
 import type { Context } from 'hono'
 import type { Receipt } from '../../core/delivery/receipt.ts'
+import { given } from '../../core/given.ts'
 import { problem } from './problem.ts'
 
 /** One update's result as JSON. */
 export type Result = { readonly id?: string } & (Receipt | { readonly status: 'ignored' | 'quarantined' })
 
 export function resultOf(id: string | undefined, receipt: Receipt): Result {
-  return { ...(id === undefined ? {} : { id }), ...receipt }
+  return { ...given({ id }), ...receipt }
 }
 
 const idReused = 'came before with other content: give each update an id of its own'

@@ -4,18 +4,21 @@
  */
 import type { Context } from 'hono'
 import type { Receipt } from '../../core/delivery/receipt.ts'
-import type { AppParts } from '../app.ts'
 import { laneOfBearer } from '../auth/tokens.ts'
 import { decodeUtf8, readBody } from '../http/body.ts'
 import { decodeForm, isForm } from '../http/form.ts'
 import { comeBackSeconds, type ProblemType, problemStatus, problemTitle } from '../http/problem.ts'
-import { apiSource } from './updates.ts'
+import { type AppParts, apiSource } from './parts.ts'
 
 /** Adobe's limit for a POST; a relay's caller need not stay under it, since the relay splits. */
 const maxFormBytes = 1_048_576
 const prefix = 'profile.'
 
-export async function takeDropIn(c: Context, parts: AppParts, client: string): Promise<Response> {
+export async function takeDropIn(
+  c: Context,
+  parts: Pick<AppParts, 'settings' | 'clock' | 'prepare' | 'deliver' | 'unproven'>,
+  client: string,
+): Promise<Response> {
   if (client !== parts.settings.targetClientCode && client !== 'client')
     return failure(
       c,

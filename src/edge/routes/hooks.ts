@@ -1,29 +1,67 @@
 /** `POST /hooks/{source}`: third-party webhooks. Proven first, on the raw bytes; only then read. */
-import type { Context } from 'hono'
+
+import { zValidator } from '@hono/zod-validator'
+import { type Context, Hono, type MiddlewareHandler } from 'hono'
+import * as z from 'zod'
 import { toBase64 } from '../../core/backlog/seal.ts'
 import { errorName } from '../../core/errors.ts'
-import type { AppParts } from '../app.ts'
+import { given } from '../../core/given.ts'
 import { failureOf, type Greeting, type Unproven, type Verdict } from '../auth/scheme.ts'
 import { answerMany, answerOne, resultOf } from '../http/answer.ts'
-import { type BodyRoom, decodeCharset, readBody } from '../http/body.ts'
+import { decodeCharset, readBody } from '../http/body.ts'
 import { isEncoded, unfold, unfoldProblem } from '../http/content-encoding.ts'
 import { problem } from '../http/problem.ts'
+import { refuse } from '../http/valid.ts'
 import { charsetOf, type MappedEvent, mapEvent, type ParsedEvent, parseEvent } from '../source/mapping.ts'
-import type { Source } from '../source/source.ts'
-import { type DryRun, dryRunOf, previewed } from './dry-run.ts'
+import type { Source } from '../source/types.ts'
+import { dryRun, previewed } from './dry-run.ts'
+import type { AppParts, PartsOf } from './parts.ts'
 
-export async function takeHook(c: Context, parts: AppParts, name: string, room: BodyRoom): Promise<Response> {
-  const source = parts.sources.find((candidate) => candidate.name === name)
-  if (source === undefined) return problem(c, 'not-found')
-  const dryRun = dryRunOf(c)
-  if (dryRun === undefined) return problem(c, 'malformed', { detail: 'The query parameter dry_run is 1 or 0.' })
-  const proven = await prove(c, parts, source, room)
+type HookParts = Pick<
+  AppParts,
+  'settings' | 'sources' | 'clock' | 'prepare' | 'wire' | 'deliver' | 'bury' | 'log' | 'unproven' | 'room'
+>
+
+/** The source that a request is for. */
+interface ForSource {
+  Variables: { source: Source }
+}
+
+export function hooksApi(partsOf: (c: Context) => HookParts): Hono<ForSource> {
+  return new Hono<ForSource>({ strict: false }).post(
+    '/:source',
+    knownSource(partsOf),
+    // Other parameters are the sender's own.
+    zValidator(
+      'query',
+      z.looseObject({ dry_run: dryRun }),
+      refuse('malformed', { detail: 'The query parameter dry_run is 1 or 0.' }),
+    ),
+    (c) => takeHook(c, partsOf(c), { source: c.get('source'), isTrial: c.req.valid('query').dry_run }),
+  )
+}
+
+function knownSource(partsOf: PartsOf<'sources'>): MiddlewareHandler<ForSource> {
+  return async (c, next) => {
+    const source = partsOf(c).sources.find(({ name }) => name === c.req.param('source'))
+    if (source === undefined) return problem(c, 'not-found')
+    c.set('source', source)
+    return next()
+  }
+}
+
+async function takeHook(
+  c: Context,
+  parts: HookParts,
+  { source, isTrial }: { source: Source; isTrial: boolean },
+): Promise<Response> {
+  const proven = await prove(c, parts, source)
   if (proven instanceof Response) return proven
   const parsed = await readEvent(source, proven)
   const greeting = parsed.ok ? await greet(parts, source, parsed.event, proven.request) : undefined
   if (greeting !== undefined) return greeting === 'no_content' ? c.body(null, 204) : c.json(greeting)
-  const answer = await takeEvent(c, parts, source, { proven, parsed, dryRun })
-  return dryRun === 'no' ? inSendersWords(answer, source) : answer
+  const answer = await takeEvent(c, parts, source, { proven, parsed, isTrial })
+  return isTrial ? answer : inSendersWords(answer, source)
 }
 
 interface Proven {
@@ -33,7 +71,12 @@ interface Proven {
 }
 
 /** The request, once its sender is proven; else the answer to it. */
-async function prove(c: Context, parts: AppParts, source: Source, room: BodyRoom): Promise<Proven | Response> {
+async function prove(
+  c: Context,
+  parts: Pick<AppParts, 'settings' | 'clock' | 'log' | 'unproven' | 'room'>,
+  source: Source,
+): Promise<Proven | Response> {
+  const { room } = parts
   const nowMs = parts.clock.now()
   const { headers } = c.req.raw
   const read = await readBody(c.req.raw, source.maxBodyBytes, parts.clock, room)
@@ -81,9 +124,9 @@ async function readEvent(
 
 async function takeEvent(
   c: Context,
-  parts: AppParts,
+  parts: Pick<AppParts, 'prepare' | 'wire' | 'deliver' | 'bury' | 'log'>,
   source: Source,
-  { proven, parsed, dryRun }: { proven: Proven; parsed: ParsedEvent & { readonly raw: Uint8Array }; dryRun: DryRun },
+  { proven, parsed, isTrial }: { proven: Proven; parsed: ParsedEvent & { readonly raw: Uint8Array }; isTrial: boolean },
 ): Promise<Response> {
   const { headers, nowMs: arrivalMs } = proven.request
   const { raw } = parsed
@@ -96,7 +139,7 @@ async function takeEvent(
     // Without its id it would pass for another event: a person decides.
     mapped = { ok: false, reason: `the id of ${source.auth.name} threw ${errorName(error)}` }
   }
-  if (dryRun === 'yes') return c.json(previewed(parts.wire, mapped))
+  if (isTrial) return c.json(previewed(parts.wire, mapped))
   if (!mapped.ok) return quarantine(c, parts, source, { raw, arrivalMs, detail: mapped.reason, eventId })
   const { drafts, updates } = mapped
   if (updates.length === 0) return c.json({ status: 'ignored' }, 200)
@@ -107,7 +150,7 @@ async function takeEvent(
 }
 
 /** A scheme that throws can't judge, and who can't judge refuses nobody: the sender is told to come back. */
-async function verify({ log }: AppParts, { name, auth }: Source, request: Unproven): Promise<Verdict> {
+async function verify({ log }: Pick<AppParts, 'log'>, { name, auth }: Source, request: Unproven): Promise<Verdict> {
   try {
     return auth.needsSecret !== false && request.secrets.length === 0 ? 'no_secret' : await auth.verify(request)
   } catch (error) {
@@ -118,7 +161,7 @@ async function verify({ log }: AppParts, { name, auth }: Source, request: Unprov
 
 /** A sender that only asks whether the address is ours is answered under the secret by which it proved itself. */
 async function greet(
-  parts: AppParts,
+  parts: Pick<AppParts, 'log'>,
   source: Source,
   event: unknown,
   request: Unproven,
@@ -148,7 +191,7 @@ function inSendersWords(answer: Response, { auth: { yes } }: Source): Response {
 /** Authenticated but not readable: kept whole for a person, never refused, since its sender could not fix it. */
 async function quarantine(
   c: Context,
-  parts: AppParts,
+  parts: Pick<AppParts, 'bury' | 'log'>,
   source: Source,
   {
     raw,
@@ -169,7 +212,7 @@ async function quarantine(
       firstSeenMs: arrivalMs,
       attempts: 0,
       raw: text ?? toBase64(raw),
-      ...(eventId === undefined ? {} : { eventId }),
+      ...given({ eventId }),
     })
   } catch (error) {
     parts.log?.('quarantine_failed', { source: source.name, error: errorName(error) })

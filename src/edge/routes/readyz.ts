@@ -1,19 +1,11 @@
-/** `GET /readyz`: may this relay be given work? Details only for who holds the admin token. */
+/** `GET /readyz`: may this relay be given work? Details only for the holder of the admin token. */
 import type { Context } from 'hono'
-import type { AppParts } from '../app.ts'
 import { verifyBearer } from '../auth/tokens.ts'
-
-export interface Readiness {
-  /** Whether this instance's store can keep updates. */
-  readonly ready: boolean
-  readonly ledger: 'upstash' | 'embedded'
-  readonly checks: Readonly<Record<string, 'ok' | 'warn' | 'fail'>>
-  readonly details?: Readonly<Record<string, string | number>>
-}
+import type { AppParts } from './parts.ts'
 
 export async function takeReadyz(
   c: Context,
-  { settings, ready, readyForAnybody = ready }: AppParts,
+  { settings, ready, readyForAnybody = ready }: Pick<AppParts, 'settings' | 'ready' | 'readyForAnybody'>,
 ): Promise<Response> {
   const { adminToken } = settings
   const admin = adminToken !== undefined && (await verifyBearer(c.req.header('authorization') ?? null, [adminToken]))

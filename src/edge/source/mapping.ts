@@ -7,7 +7,7 @@ import type { Update } from '../../core/update/update.ts'
 import { eventIdProblem } from '../../core/update/validate.ts'
 import { decodeCharset } from '../http/body.ts'
 import { decodeForm, isForm } from '../http/form.ts'
-import type { Format, Source } from './source.ts'
+import type { Format, Source } from './types.ts'
 
 export type MappedEvent =
   | { readonly ok: true; readonly drafts: readonly Draft[]; readonly updates: readonly Update[] }

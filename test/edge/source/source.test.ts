@@ -3,15 +3,10 @@ import * as z from 'zod'
 import { createPrepare } from '../../../src/core/delivery/prepare.ts'
 import { createHasher } from '../../../src/core/update/hash.ts'
 import { bearer, standardWebhooks } from '../../../src/edge/auth/index.ts'
+import { checkSources, secretName, secretProblem } from '../../../src/edge/source/check.ts'
 import { mapEvent, parseEvent } from '../../../src/edge/source/mapping.ts'
-import {
-  checkSources,
-  type MappedUpdate,
-  type Source,
-  secretName,
-  secretProblem,
-  source,
-} from '../../../src/edge/source/source.ts'
+import { source } from '../../../src/edge/source/source.ts'
+import type { MappedUpdate, Source } from '../../../src/edge/source/types.ts'
 import { testSecrets } from '../../support/secrets.ts'
 
 const canary = 'canary-4711'

@@ -161,7 +161,7 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     pages: registerPages,
   }
   // Hashed once, before the first command: hashing between two commands would part them into two requests.
-  const hashes = hashAll(scripts)
+  const hashes = hashesOfScripts()
 
   return {
     kind: 'upstash',
@@ -487,6 +487,14 @@ type Run = (script: string, keys: string[], input: object) => Promise<unknown>
 
 async function decode(answer: Promise<unknown>): Promise<unknown> {
   return JSON.parse(String(await answer))
+}
+
+/** By script. Asked for once a process or an isolate; only what is settled outlives the request that asked. */
+let hashed: ReadonlyMap<string, string> | undefined
+
+async function hashesOfScripts(): Promise<ReadonlyMap<string, string>> {
+  hashed ??= await hashAll(scripts)
+  return hashed
 }
 
 async function hashAll(scripts: readonly string[]): Promise<ReadonlyMap<string, string>> {

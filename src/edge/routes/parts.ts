@@ -1,0 +1,67 @@
+/** What the routes need. Composition gives all of it; each route says which of it is its own. */
+import type { Context } from 'hono'
+import type { Backlog } from '../../core/backlog/port.ts'
+import type { Clock } from '../../core/clock.ts'
+import type { Prepare } from '../../core/delivery/prepare.ts'
+import type { Deliver } from '../../core/delivery/receipt.ts'
+import type { Ledger } from '../../core/ledger/port.ts'
+import type { Erase } from '../../core/operator/erase.ts'
+import type { Find } from '../../core/operator/find-visitor.ts'
+import type { Wire } from '../../core/wire/calls.ts'
+import type { ApiToken } from '../auth/tokens.ts'
+import type { TellUnproven } from '../auth/unproven.ts'
+import type { BodyRoom } from '../http/body.ts'
+import type { Source } from '../source/types.ts'
+
+export interface AppParts {
+  readonly settings: {
+    readonly targetClientCode: string
+    readonly apiTokens: readonly ApiToken[]
+    readonly adminToken?: string
+    readonly hookSecrets: ReadonlyMap<string, readonly string[]>
+  }
+  readonly sources: readonly Source[]
+  readonly prepare: Prepare
+  /** For dry runs. */
+  readonly wire: Wire
+  readonly deliver: Deliver
+  readonly bury: Backlog['bury']
+  readonly ready: () => Promise<Readiness>
+  /** For requests without the admin token: may be some seconds old. Default: `ready`. */
+  readonly readyForAnybody?: () => Promise<Readiness>
+  readonly operator: Operator
+  readonly clock: Clock
+  readonly log?: Log
+  /** Told of each failed authentication. */
+  readonly unproven?: TellUnproven
+  /** Memory for the bodies of senders that are not authenticated yet. */
+  readonly room: BodyRoom
+}
+
+export type Log = (event: string, details?: Readonly<Record<string, string | number>>) => void
+
+/** What `/readyz` reports. */
+export interface Readiness {
+  /** Whether this instance's store can keep updates. */
+  readonly ready: boolean
+  readonly ledger: 'upstash' | 'embedded'
+  readonly checks: Readonly<Record<string, 'ok' | 'warn' | 'fail'>>
+  readonly details?: Readonly<Record<string, string | number>>
+}
+
+/** What `/admin/api` can do. */
+export interface Operator
+  extends Pick<Ledger, 'usage' | 'pause' | 'restate' | 'confirmClock' | 'moveOut' | 'moveIn' | 'restored'> {
+  /** Names `HASH_KEY` without revealing it: under another one, a ledger's state means nothing. */
+  hashKeyName(): Promise<string>
+  /** One run; its report. */
+  flush(): Promise<object>
+  readonly erase: Erase
+  readonly find: Find
+}
+
+/** Events of own systems share one scope of ids. */
+export const apiSource = 'api'
+
+/** Finds in a request's context the parts that a route needs. */
+export type PartsOf<Name extends keyof AppParts> = (c: Context) => Pick<AppParts, Name>

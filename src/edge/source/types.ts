@@ -1,0 +1,109 @@
+/** What a deployer writes of a source, and what the relay makes of it. Typed end to end. */
+import type * as z from 'zod'
+import type { Draft } from '../../core/delivery/prepare.ts'
+import type { Lane, Visitor } from '../../core/update/update.ts'
+import type { AuthScheme } from '../auth/scheme.ts'
+
+/**
+ * What an attribute may be given as: numbers and booleans become their JSON form, dates ISO 8601, objects dotted names,
+ * arrays JSON text; `undefined` is left out. There is no `null`: Target cannot clear an attribute.
+ */
+export type AttributeValue =
+  | string
+  | number
+  | bigint
+  | boolean
+  | Date
+  | readonly unknown[]
+  | { readonly [name: string]: AttributeValue }
+  | undefined
+
+/** One update as a mapping gives it. */
+export interface MappedUpdate {
+  /** The event's id; a repeated one is the same event. Else the source's `eventId`, else the one that the scheme carries. */
+  readonly id?: string | undefined
+  readonly visitor: Visitor
+  readonly attributes: Readonly<Record<string, AttributeValue>>
+  /** Else the source's `occurredAt`, else the time of arrival. */
+  readonly occurredAt?: Draft['occurredAt'] | undefined
+}
+
+/** What a mapping gives: one update, several, or nothing to do. */
+export type Mapped = MappedUpdate | readonly MappedUpdate[] | null | undefined
+
+/** A span of time: `90s`, `15m`, `1h`, `2d`. */
+export type Span = `${number}${'s' | 'm' | 'h' | 'd'}`
+
+export interface SourceOptions<Schema extends z.ZodType> {
+  /** Secrets come from `HOOK_SECRET_<SOURCE>`. */
+  readonly auth: AuthScheme
+  readonly schema: Schema
+  readonly map: (event: z.output<Schema>) => Mapped
+  /** How the body is written: JSON (default), or a form, which is read as an object of texts. */
+  readonly format?: Format
+  /** The names that `map` may set, each with the dotted names below it. Default: any. */
+  readonly attributes?: readonly string[]
+  /** The event's id, for mappings that give none themselves. */
+  readonly eventId?: (event: z.output<Schema>) => string | undefined
+  /**
+   * The event's own time, for mappings that give none themselves. Without it, here or in the mapping, a scheme that sees
+   * no time is refused: a copied request would be good for ever.
+   */
+  readonly occurredAt?: (event: z.output<Schema>) => Draft['occurredAt'] | undefined
+  /** Default `live`. */
+  readonly lane?: Exclude<Lane, 'replay'>
+  /**
+   * The share of the quota that this source may take before others, 0..1; default all of it. Over its share its updates
+   * are sent only while the whole is under the ceiling of the `bulk` lane, so that it can't crowd others out.
+   */
+  readonly share?: number
+  /**
+   * Holds its updates back: a profile that was created just now is not yet known to Target, which ignores updates of
+   * unknown visitors silently. Shorter than `RETENTION_HOURS`.
+   */
+  readonly delay?: Span
+  /**
+   * Said where a scheme sees no time and its events have none: whoever got hold of a request may send it again after
+   * `RETENTION_HOURS` + 24 h, and set its old values again over newer ones (docs/sources.md, "Copies").
+   */
+  readonly acceptsCopies?: boolean
+  /** How far the sender's clock is ahead, where that is known: subtracted from the event's time before anything else. */
+  readonly clockAhead?: Span
+  /** Default 1 MiB; at most 3 MiB. */
+  readonly maxBodyBytes?: number
+  /** An event as it comes in, made up: what `npm run lint:sources` and `npm run map -- <source>` try. */
+  readonly sample?: z.input<Schema>
+}
+
+export const formats = ['json', 'form'] as const
+export type Format = (typeof formats)[number]
+
+export interface Source {
+  readonly name: string
+  readonly auth: AuthScheme
+  readonly format: Format
+  readonly lane: Lane
+  readonly share?: number
+  /** 0 where it holds nothing back. */
+  readonly delayMs: number
+  readonly clockAheadMs: number
+  /** Whether each update must have a time of its own: a copied request of its scheme is good for ever. */
+  readonly needsTime: boolean
+  /** Whether its options give the event's time, where its mapping does not. */
+  readonly givesTime: boolean
+  readonly maxBodyBytes: number
+  readonly sample?: unknown
+  /** The names that its mapping may set, where it names them. */
+  readonly attributes?: readonly string[]
+  /** Whether its mapping may set an attribute of this name. */
+  allows(attribute: string): boolean
+  /** Whether an event is what its schema says. */
+  fits(event: unknown): boolean
+  /** @param onThrow told what the mapping threw, for whoever writes it */
+  read(event: unknown, onThrow?: (error: unknown) => void): Read
+}
+
+/** The reason names fields and never repeats a value. */
+export type Read =
+  | { readonly ok: true; readonly drafts: readonly Draft[] }
+  | { readonly ok: false; readonly reason: string }

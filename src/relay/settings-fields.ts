@@ -1,0 +1,98 @@
+/** The kinds of settings: how the text of each is read, and what is said of one that cannot be read. */
+import * as z from 'zod'
+
+/** A random token is as long; a word could be guessed. */
+const minTokenChars = 20
+
+/** Without a default where another setting decides what it is. */
+export const wholeOrNone = (min: number, max: number) => whole(min, max, undefined)
+
+export const whole = <Fallback extends number | undefined>(min: number, max: number, fallback: Fallback) =>
+  z
+    .string()
+    .optional()
+    .transform((text): number | Fallback =>
+      text === undefined || text === '' ? fallback : /^\d{1,15}$/.test(text.trim()) ? Number(text) : Number.NaN,
+    )
+    .refine(
+      (value) => value === undefined || (Number.isInteger(value) && value >= min && value <= max),
+      `must be a whole number from ${min} to ${max}`,
+    )
+
+export const fraction = (max: number, fallback: number) =>
+  z
+    .string()
+    .optional()
+    .transform((text) =>
+      text === undefined || text === ''
+        ? fallback
+        : /^(0|0?\.\d+|0\.\d+)$/.test(text.trim())
+          ? Number(text)
+          : Number.NaN,
+    )
+    .refine((value) => value >= 0 && value <= max, `must be a number from 0 to ${max}`)
+
+export const optional = z
+  .string()
+  .optional()
+  .transform((text) => (text === '' ? undefined : text))
+
+/** Comma-separated, or a JSON list where an item may hold a comma: all are accepted, so that secrets can be rotated. */
+export const list = z
+  .string()
+  .optional()
+  .transform((text, context) => {
+    if (text === undefined || text === '') return []
+    const items = text.startsWith('[') ? jsonItems(text) : text.split(',').map((item) => item.trim())
+    if (items === undefined)
+      context.addIssue(
+        'begins with [ and is no JSON list of texts: write ["…","…"], or without the bracket, with commas between',
+      )
+    else if (items.includes(''))
+      context.addIssue(
+        'has an empty item: remove the extra comma, or write a JSON list, ["…","…"], where a secret holds a comma',
+      )
+    return items ?? []
+  })
+
+function jsonItems(text: string): readonly string[] | undefined {
+  try {
+    const items: unknown = JSON.parse(text)
+    return Array.isArray(items) && items.every((item) => typeof item === 'string')
+      ? items.map((item) => item.trim())
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** What is wrong with a token that an Authorization header is to carry. */
+export function tokenProblem(token: string): string | undefined {
+  if (token.length < minTokenChars) return `must have ${minTokenChars} characters or more`
+  return /^[\x21-\x7e]+$/.test(token) ? undefined : 'must be ASCII without white space: no header could carry it'
+}
+
+/** Which of several it is, and what may have cut it in two. */
+export function perItem(index: number, count: number): string {
+  return count === 1
+    ? ''
+    : `, and item ${index + 1} of ${count} does not (a secret that holds a comma goes into a JSON list: ["…"])`
+}
+
+export const origin = optional.refine(
+  (text) => text === undefined || isOrigin(text),
+  'must be an https:// origin without a path (http:// for loopback only)',
+)
+
+function isOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, hostname, pathname, search, hash, username } = new URL(text)
+  const loopback = hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
+  return (
+    pathname === '/' &&
+    search === '' &&
+    hash === '' &&
+    username === '' &&
+    (protocol === 'https:' || (protocol === 'http:' && loopback))
+  )
+}

@@ -1,0 +1,106 @@
+/** What must hold between settings: defaults that follow from others, values that contradict each other, secrets that are shared. */
+import { inFlightMs, startWithinMs } from '../core/ledger/rules/in-flight.ts'
+import { adobeQuota, dayMs, type Given } from './settings-table.ts'
+
+const defaultSlackMs = 15_000
+const defaultOutageSettleMs = 120_000
+const defaultLedgerTimeoutMs = 1_500
+/** Cloudflare: how long a Worker lives on behind its answer; a server that is asked to stop has about as long. */
+const behindAnswerMs = 30_000
+/** A ledger keeps those of two windows, and reports them all when asked for its usage. */
+const maxBucketsPerWindow = 10_000
+
+export type Times = { readonly [Name in 'OUTAGE_SETTLE_MS' | 'QUOTA_SLACK_MS' | 'LEDGER_TIMEOUT_MS']: number }
+
+/** The defaults that go along with what else is set. */
+export function timesOf(given: Given): Times {
+  const flightMs = inFlightMs(given.TARGET_TIMEOUT_MS)
+  const ledgerMs = given.LEDGER_TIMEOUT_MS ?? Math.min(defaultLedgerTimeoutMs, given.ANSWER_DEADLINE_MS)
+  return {
+    LEDGER_TIMEOUT_MS: ledgerMs,
+    QUOTA_SLACK_MS: given.QUOTA_SLACK_MS ?? Math.max(defaultSlackMs, flightMs),
+    OUTAGE_SETTLE_MS: given.OUTAGE_SETTLE_MS ?? Math.max(defaultOutageSettleMs, flightMs + ledgerMs),
+  }
+}
+
+/** Values that are good alone, and together would break a promise: each is told with the reason. */
+export function contradictions(given: Omit<Given, keyof Times> & Times): readonly string[] {
+  const {
+    TARGET_TIMEOUT_MS: targetMs,
+    LEDGER_TIMEOUT_MS: ledgerMs,
+    OUTAGE_SETTLE_MS: settleMs,
+    QUOTA_WINDOW_MS: windowMs,
+  } = given
+  const flightMs = inFlightMs(targetMs)
+  const retentionMs = given.RETENTION_HOURS * 3_600_000
+  const behindMs = startWithinMs + targetMs + 2 * ledgerMs
+  // A stand-in of Target on this machine has no quota of Adobe's: there days may be tried out in seconds.
+  const isTrial = given.TARGET_ORIGIN?.startsWith('http:') === true
+  const rules: readonly (readonly [broken: boolean, problem: string])[] = [
+    [given.QUOTA_BUCKET_MS * 100 > windowMs, 'QUOTA_BUCKET_MS must be at most a hundredth of QUOTA_WINDOW_MS'],
+    [
+      given.QUOTA_BUCKET_MS * maxBucketsPerWindow < windowMs,
+      'QUOTA_BUCKET_MS must be at least a ten-thousandth of QUOTA_WINDOW_MS: a ledger keeps every bucket',
+    ],
+    [
+      !isTrial && given.QUOTA_LIMIT * Math.ceil(dayMs / windowMs) > adobeQuota,
+      `QUOTA_WINDOW_MS lets QUOTA_LIMIT through ${Math.ceil(dayMs / windowMs)} times in 24 hours, and Adobe allows ${adobeQuota} calls: lower QUOTA_LIMIT or raise QUOTA_WINDOW_MS`,
+    ],
+    [
+      !isTrial && given.QUOTA_SLACK_MS < flightMs,
+      `QUOTA_SLACK_MS must be ${flightMs} or more with TARGET_TIMEOUT_MS ${targetMs}: so long may a call be under way when its unit is counted`,
+    ],
+    [
+      !isTrial && settleMs < flightMs + ledgerMs,
+      `OUTAGE_SETTLE_MS must be ${flightMs + ledgerMs} or more with TARGET_TIMEOUT_MS ${targetMs} and LEDGER_TIMEOUT_MS ${ledgerMs}: so long may an admission without an answer be under way`,
+    ],
+    [settleMs >= retentionMs, 'OUTAGE_SETTLE_MS must be shorter than RETENTION_HOURS, or what waits for it expires'],
+    [
+      given.FLUSH_EVERY_MS >= retentionMs,
+      'FLUSH_EVERY_MS must be shorter than RETENTION_HOURS, or what waits for it expires',
+    ],
+    [
+      ledgerMs > given.ANSWER_DEADLINE_MS,
+      'LEDGER_TIMEOUT_MS must be at most ANSWER_DEADLINE_MS: an answer waits for the ledger first',
+    ],
+    [
+      behindMs > behindAnswerMs,
+      `TARGET_TIMEOUT_MS and twice LEDGER_TIMEOUT_MS must be ${behindAnswerMs - startWithinMs} together at most: a Worker lives ${behindAnswerMs / 1_000} s behind its answer, and a call must be settled by then`,
+    ],
+  ]
+  return rules.filter(([broken]) => broken).map(([, problem]) => problem)
+}
+
+/** The secret part of `label:secret` and `user:password`. */
+export function ownPart(secret: string): string {
+  return secret.slice(secret.indexOf(':') + 1)
+}
+
+/** One secret for two purposes: whoever holds it for the one could do the other. Nothing of it is told. */
+export function sharedSecrets(given: Given, hookSecrets: ReadonlyMap<string, readonly string[]>): readonly string[] {
+  const lanes = new Map<string, string>()
+  const problems: string[] = []
+  for (const { token, lane } of given.API_TOKENS) {
+    if ((lanes.get(token) ?? lane) !== lane)
+      problems.push('API_TOKENS grants one token two lanes: give each lane a token of its own')
+    lanes.set(token, lane)
+  }
+  // `label:secret` and `user:password` are the secret behind the colon, too. Sources may share one: an app of a vendor
+  // that sends to several of them has but one.
+  const ofSources = [...hookSecrets].map(([source, secrets]): Purpose => {
+    const name = `HOOK_SECRET_${source.toUpperCase().replaceAll('-', '_')}`
+    return [name, secrets.flatMap((secret) => [secret, ownPart(secret)])]
+  })
+  const purposes: readonly Purpose[] = [
+    ['ADMIN_TOKEN', given.ADMIN_TOKEN === undefined ? [] : [given.ADMIN_TOKEN]],
+    ['HASH_KEY', [given.HASH_KEY]],
+    ['API_TOKENS', [...lanes.keys()]],
+  ]
+  for (const [index, [name, secrets]] of purposes.entries())
+    for (const [other, others] of [...purposes.slice(index + 1), ...ofSources])
+      if (secrets.some((secret) => others.includes(secret)))
+        problems.push(`${other} holds the same secret as ${name}: each needs its own`)
+  return [...new Set(problems)]
+}
+
+type Purpose = readonly [setting: string, secrets: readonly string[]]

@@ -1,0 +1,93 @@
+/**
+ * The handlers of a Worker that is nothing but a relay.
+ *
+ * Guarantee: what no request owns (settings, keys, hashes, routes) is built once for an `env` and used by every request of
+ * the isolate. All else (the ledger's stub or client, timers, `waitUntil`) is a request's own: workerd lets no request use
+ * another's I/O. Only what is finished is shared: a request never waits for a promise that another one began, which would
+ * not settle if that one were cancelled.
+ */
+import type { Context } from 'hono'
+import { errorName } from '../core/errors.ts'
+import { answerOf, createBrokenApp, createRoutes } from '../edge/app.ts'
+import type { AppParts } from '../edge/routes/parts.ts'
+import type { Source } from '../edge/source/types.ts'
+import { createBase, type RelayBase } from '../relay/base.ts'
+import type { OpenRelay } from '../relay/compose.ts'
+import { openFrom, parseAll } from '../relay/create.ts'
+import { log } from '../relay/runtime.ts'
+import type { Settings } from '../relay/settings.ts'
+import type { Storage } from '../relay/storage.ts'
+
+export interface HandlersOptions<Env extends object> {
+  readonly sources: readonly Source[]
+  readonly storageOf: (env: Env) => Storage
+  /** Builds what requests share; for tests that count how often. */
+  readonly build?: (settings: Settings, sources: readonly Source[]) => Promise<RelayBase>
+}
+
+/** What an isolate knows of one `env`. */
+type Known =
+  | {
+      readonly ok: false
+      readonly problems: readonly string[]
+      readonly app: Pick<ReturnType<typeof createRoutes>, 'fetch'>
+    }
+  | { readonly ok: true; readonly settings: Settings; base?: RelayBase }
+
+type Behind = Pick<ExecutionContext, 'waitUntil'>
+
+export interface Handlers<Env> {
+  fetch(request: Request, env: Env, ctx: Behind): Promise<Response>
+  scheduled(controller: Pick<ScheduledController, 'noRetry'>, env: Env, ctx: Behind): Promise<void>
+}
+
+export function relayHandlers<Env extends object>({
+  sources,
+  storageOf,
+  build = createBase,
+}: HandlersOptions<Env>): Handlers<Env> {
+  const known = new WeakMap<Env, Known>()
+  const routes = createRoutes((c: Context<{ Bindings: AppParts }>) => c.env)
+
+  return {
+    async fetch(request, env, ctx) {
+      const given = knownOf(env)
+      if (!given.ok) return given.app.fetch(request)
+      const { parts } = await open(given, env, ctx)
+      const answer = answerOf({ fetch: (asked) => routes.fetch(asked, parts) }, request, log)
+      // From the start, so that a sender that hangs up cancels nothing.
+      ctx.waitUntil(answer)
+      return answer
+    },
+
+    async scheduled(controller, env, ctx) {
+      // A run that failed is followed by the next one in a minute; a retry would only overlap it.
+      controller.noRetry()
+      const given = knownOf(env)
+      if (!given.ok) {
+        log('settings', { problems: given.problems.join('; ') })
+        return
+      }
+      try {
+        const relay = await open(given, env, ctx)
+        await relay.flush()
+      } catch (error) {
+        log('flush_failed', { error: errorName(error) })
+      }
+    },
+  }
+
+  function knownOf(env: Env): Known {
+    const kept = known.get(env)
+    if (kept !== undefined) return kept
+    const parsed = parseAll(Object.fromEntries(Object.entries(env)), sources)
+    const fresh: Known = parsed.ok ? parsed : { ...parsed, app: createBrokenApp(parsed.problems) }
+    known.set(env, fresh)
+    return fresh
+  }
+
+  async function open(given: Extract<Known, { ok: true }>, env: Env, ctx: Behind): Promise<OpenRelay> {
+    given.base ??= await build(given.settings, sources)
+    return openFrom(given.base, { storage: storageOf(env), background: (work) => ctx.waitUntil(work) })
+  }
+}

@@ -1,0 +1,158 @@
+/** What the requests of an isolate share, and what they do not. */
+import { describe, expect, it } from 'vitest'
+import { createBase, type RelayBase } from '../../src/relay/base.ts'
+import { sqliteStorage } from '../../src/server/sqlite-storage.ts'
+import { relayHandlers } from '../../src/workers/handlers.ts'
+import { startEmulator } from '../emulator/emulator.ts'
+import { testSecrets } from '../support/secrets.ts'
+import { settingsFor } from '../support/settings.ts'
+
+type Bindings = Readonly<Record<string, string>>
+
+/** Handlers on storages in memory, one for each env, that count what is built. */
+function worker(build = createBase) {
+  const built: RelayBase[] = []
+  const storages = new Map<Bindings, ReturnType<typeof sqliteStorage>>()
+  const handlers = relayHandlers<Bindings>({
+    sources: [],
+    storageOf: (env) => {
+      const storage = storages.get(env) ?? sqliteStorage(':memory:')
+      storages.set(env, storage)
+      return storage
+    },
+    build: async (settings, sources) => {
+      const base = await build(settings, sources)
+      built.push(base)
+      return base
+    },
+  })
+  return { ...handlers, built }
+}
+
+/** A request's context: what was put behind its answer, and whether it may still be. */
+function context() {
+  const work: Promise<unknown>[] = []
+  let isOpen = true
+  return {
+    work,
+    waitUntil: (promise: Promise<unknown>) => {
+      if (!isOpen) throw new Error('this request is over')
+      work.push(promise)
+    },
+    async end() {
+      for (let done = 0; done < work.length; done = work.length) await Promise.all(work)
+      isOpen = false
+    },
+  }
+}
+
+const update = (visitor: string, token = testSecrets.apiToken) =>
+  new Request('https://relay.example/v1/updates', {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ visitor: { thirdPartyId: visitor }, attributes: { tier: 'gold' } }),
+  })
+
+describe('the requests of one isolate', () => {
+  it('share what none of them owns: it is built once', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const env = settingsFor(emulator.origin)
+    const { fetch, scheduled, built } = worker()
+    const statuses: number[] = []
+    for (const visitor of ['a', 'b', 'c']) {
+      const ctx = context()
+      statuses.push((await fetch(update(visitor), env, ctx)).status)
+      await ctx.end()
+    }
+    const ctx = context()
+    await scheduled({ noRetry: () => {} }, env, ctx)
+    await ctx.end()
+    expect(statuses).toEqual([200, 200, 200])
+    expect(built).toHaveLength(1)
+  })
+
+  it('that come together each end behind their own answer, and use nothing of one that is over', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const env = settingsFor(emulator.origin)
+    const { fetch } = worker()
+    const rounds = [
+      ['a', 'b', 'c', 'd'],
+      ['e', 'f', 'g', 'h'],
+    ]
+    for (const visitors of rounds) {
+      const asked = visitors.map(async (visitor) => {
+        const ctx = context()
+        const { status } = await fetch(update(visitor), env, ctx)
+        // The answer itself, and the settlement behind it.
+        const promised = ctx.work.length
+        await ctx.end()
+        return { status, promised }
+      })
+      for (const { status, promised } of await Promise.all(asked)) {
+        expect(status).toBe(200)
+        expect(promised).toBeGreaterThanOrEqual(2)
+      }
+    }
+  })
+
+  it('do not wait for what another began to build', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const env = settingsFor(emulator.origin)
+    let builds = 0
+    const never = new Promise<never>(() => {})
+    const { fetch } = worker((settings, sources) => (++builds === 1 ? never : createBase(settings, sources)))
+    // Its sender hung up, and the platform ended it in the middle.
+    void fetch(update('a'), env, context())
+    const ctx = context()
+    expect((await fetch(update('b'), env, ctx)).status).toBe(200)
+    await ctx.end()
+  })
+
+  it('build again what failed to build', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const env = settingsFor(emulator.origin)
+    let builds = 0
+    const { fetch } = worker(async (settings, sources) => {
+      if (++builds === 1) throw new Error('no keys right now')
+      return createBase(settings, sources)
+    })
+    await expect(fetch(update('a'), env, context())).rejects.toThrow('no keys right now')
+    const ctx = context()
+    expect((await fetch(update('a'), env, ctx)).status).toBe(200)
+    await ctx.end()
+  })
+
+  it('with another env have its settings, and nothing of the first', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const otherToken = 'another-token-of-more-than-twenty-characters'
+    const env = settingsFor(emulator.origin)
+    const other = settingsFor(emulator.origin, {
+      API_TOKENS: otherToken,
+      HASH_KEY: 'another-key-of-thirty-two-bytes-x',
+    })
+    const { fetch, built } = worker()
+    const statusOf = async (asked: Request, of: Bindings) => {
+      const ctx = context()
+      const { status } = await fetch(asked, of, ctx)
+      await ctx.end()
+      return status
+    }
+    expect(await statusOf(update('a'), env)).toBe(200)
+    expect(await statusOf(update('a'), other)).toBe(401)
+    expect(await statusOf(update('a', otherToken), other)).toBe(200)
+    expect(await statusOf(update('a', otherToken), env)).toBe(401)
+    const names = await Promise.all(built.map(({ hasher }) => hasher.visitor({ thirdPartyId: 'a' })))
+    expect(new Set(names).size).toBe(2)
+    expect(built).toHaveLength(2)
+  })
+
+  it('whose settings are bad are told so, while another env works', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const bad = settingsFor(emulator.origin, { HASH_KEY: 'short' })
+    const { fetch } = worker()
+    expect((await fetch(update('a'), bad, context())).status).toBe(503)
+    const ctx = context()
+    expect((await fetch(update('a'), settingsFor(emulator.origin), ctx)).status).toBe(200)
+    await ctx.end()
+  })
+})
