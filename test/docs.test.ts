@@ -1,10 +1,11 @@
 /** The documentation names what there is. */
 import { execFile } from 'node:child_process'
-import { existsSync, globSync, readFileSync } from 'node:fs'
-import { dirname, join, normalize } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath, URL } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import { deferReasons, setAsideReasons } from '../src/core/delivery/receipt.ts'
 import * as presets from '../src/edge/auth/presets.ts'
 import { authFailures } from '../src/edge/auth/scheme.ts'
 import { problemStatus, problemTypes } from '../src/edge/http/problem.ts'
@@ -18,7 +19,7 @@ const cells = (text: string) =>
   [...text.matchAll(/^\| (.+) \|$/gm)].map(([, row = '']) => row.split(' | ').map((cell) => cell.trim()))
 
 describe('docs/http.md', () => {
-  const [, problems = '', unproven = ''] = page('docs/http.md').split(/^## (?:Problems|Unproven)$/m)
+  const [, problems = '', failures = ''] = page('docs/http.md').split(/^## (?:Problems|Authentication failures)$/m)
 
   it('has every problem with its status, a cause and what to do, and none else', () => {
     const rows = cells(problems).filter(([name]) => name?.startsWith('`'))
@@ -29,56 +30,27 @@ describe('docs/http.md', () => {
       expect([name, cause.length > 20, cure.length > 10]).toEqual([name, true, true])
   })
 
-  it('has every reason of a failed proof', () => {
-    const rows = cells(unproven).filter(([name]) => name?.startsWith('`'))
+  it('has every reason of a deferral and of what is set aside', () => {
+    const http = page('docs/http.md')
+    const [, reasons = ''] = http.split('### Reasons of a deferral\n')
+    const rows = cells(reasons.split('\n## ')[0] ?? '').filter(([name]) => name?.startsWith('`'))
+    expect(rows.slice(1).map(([name]) => name)).toEqual(deferReasons.map((reason) => `\`${reason}\``))
+    for (const reason of setAsideReasons) expect(http).toContain(`\`${reason}\``)
+  })
+
+  it('has every reason of a failed authentication', () => {
+    const rows = cells(failures).filter(([name]) => name?.startsWith('`'))
     expect(rows.map(([name]) => name).sort()).toEqual(authFailures.map((why) => `\`${why}\``).sort())
   })
 })
 
-describe('what the package brings', () => {
-  const { files } = JSON.parse(page('package.json')) as { files: string[] }
-  const left = files.filter((one) => one.startsWith('!')).map((one) => one.slice(1))
-  const packed = [
-    'README.md',
-    'LICENSE',
-    ...files.filter((one) => !one.startsWith('!')).flatMap((one) => globSync(one, { cwd: root })),
-  ].filter((one) => !left.includes(one))
-  /** As GitHub and npm name a heading. */
-  const anchorsOf = (text: string) =>
-    [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
-      heading
-        .toLowerCase()
-        .replace(/[^\p{L}\p{N}_ -]/gu, '')
-        .replaceAll(' ', '-'),
-    )
-
-  it.each(packed.filter((one) => one.endsWith('.md')))('%s links to nothing that it lacks', (file) => {
-    const links = [
-      ...page(file)
-        .replace(/```[\s\S]*?```/g, '')
-        .matchAll(/\]\(([^)\s]+)\)/g),
-    ].map(([, link = '']) => link)
-    const dead = links
-      .filter((link) => !/^[a-z]+:/.test(link))
-      .filter((link) => {
-        const [path = '', anchor] = link.split('#')
-        const target = path === '' ? file : normalize(join(dirname(file), path))
-        const isPacked = packed.some((one) => target === one || target.startsWith(`${one}/`))
-        return (
-          !isPacked ||
-          !existsSync(join(root, target)) ||
-          (anchor !== undefined && !anchorsOf(page(target)).includes(anchor))
-        )
-      })
-    expect(dead).toEqual([])
-  })
-
+describe('what the documentation shows', () => {
   it('the Kubernetes example asks /readyz, and longer than a silent ledger takes', () => {
     const [, path = '', seconds = ''] =
       /readinessProbe:\s+httpGet: \{ path: (\S+), port: 8787 \}\s+timeoutSeconds: (\d+)/.exec(
         page('docs/examples/kubernetes.yaml'),
       ) ?? []
-    const ledgerMs = Number(/^\| `LEDGER_TIMEOUT_MS` +\| (\d+)/m.exec(page('README.md'))?.[1])
+    const ledgerMs = Number(/^\| `LEDGER_TIMEOUT_MS` +\| (\d+)/m.exec(page('docs/settings.md'))?.[1])
     expect([path, Number(seconds) * 1_000 > 2 * ledgerMs]).toEqual(['/readyz', true])
   })
 
@@ -116,14 +88,14 @@ describe('docs/sources.md', () => {
   )
 })
 
-describe('README', () => {
-  const readme = page('README.md')
+describe('docs/settings.md and docs/cli.md', () => {
+  const [settingsPage, cli] = [page('docs/settings.md'), page('docs/cli.md')]
   const settings = [...page('src/relay/settings.ts').matchAll(/^ {2}([A-Z][A-Z_]+):/gm)].map(([, name = '']) => name)
   it.each(settings)('names the setting %s', (name) => {
-    expect(readme).toContain(`\`${name}\``)
+    expect(settingsPage).toContain(`\`${name}\``)
   })
 
   it.each(['serve', 'flush', 'map', 'lint', 'send', 'verify', 'status', 'ledger'])('names the command %s', (name) => {
-    expect(readme).toMatch(new RegExp(`^\\| \`${name}\\b`, 'm'))
+    expect(cli).toMatch(new RegExp(`^\\| \`target-relay ${name}\\b`, 'm'))
   })
 })
