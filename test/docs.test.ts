@@ -64,13 +64,36 @@ describe('what the documentation shows', () => {
     expect(JSON.parse(stdout)).toMatchObject({ status: 'submitted' })
   })
 
-  it('the line to try of the README has the token of `npm run dev`', () => {
-    const token = /apiToken = '([^']+)'/.exec(page('scripts/dev.ts'))?.[1] ?? ''
-    expect(page('README.md')).toContain(`Bearer ${token}'`)
+  it('what the README has one try sends an update, sees it arrive, and finds it in order', async () => {
+    const [, block = ''] = /## Try it[\s\S]*?```sh\n([\s\S]*?)```/.exec(page('README.md')) ?? []
+    const dev = page('scripts/dev.ts')
+    const setting = (name: string) => new RegExp(`${name}(?:: | = )'([^']+)'`).exec(dev)?.[1] ?? ''
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin, {
+      settings: {
+        TARGET_CLIENT_CODE: setting('TARGET_CLIENT_CODE'),
+        API_TOKENS: setting('apiToken'),
+        ADMIN_TOKEN: setting('ADMIN_TOKEN'),
+      },
+    })
+    const script = block
+      .replaceAll('http://127.0.0.1:8787', server.url)
+      .replaceAll('http://127.0.0.1:8788', emulator.origin)
+    const { stdout } = await promisify(execFile)('sh', ['-ec', script], {
+      cwd: root,
+      env: { ...process.env, RELAY_URL: server.url },
+    })
+    expect(stdout).toContain('{"id":"evt_1","status":"submitted","calls":1}')
+    expect(stdout).toContain('{"loanStatus":"funded"}')
+    expect(stdout).toMatch(/loanStatus +there +"funded"/)
   })
 })
 
 describe('docs/sources.md', () => {
+  it('has as many presets as the README says', () => {
+    expect(page('README.md')).toContain(`presets for ${Object.keys(presets).length} senders`)
+  })
+
   const rows = page('docs/sources.md').split('\n')
   it.each(Object.entries(presets).map(([name, preset]) => [name, preset] as const))(
     'has a row for %s that says the truth',
