@@ -1,6 +1,6 @@
 /** The documentation names what there is. */
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, URL } from 'node:url'
 import { promisify } from 'node:util'
@@ -10,6 +10,7 @@ import * as presets from '../src/edge/auth/presets.ts'
 import { authFailures } from '../src/edge/auth/scheme.ts'
 import { problemStatus, problemTypes } from '../src/edge/http/problem.ts'
 import { startEmulator } from './emulator/emulator.ts'
+import { ownLinks, relativeLinks } from './support/pages.ts'
 import { startServer } from './support/server.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -109,6 +110,14 @@ describe('docs/sources.md', () => {
       expect(proves.includes('URL')).toBe(/\{url\}/.test(descriptor?.signed ?? ''))
     },
   )
+})
+
+describe('README', () => {
+  it('leads to every page', () => {
+    const readme = page('README.md')
+    const linked = [...relativeLinks(readme, 'README.md'), ...ownLinks(readme)].map(({ path }) => path)
+    expect(globSync('docs/*.md', { cwd: root }).filter((one) => !linked.includes(one))).toEqual([])
+  })
 })
 
 describe('docs/settings.md and docs/cli.md', () => {
