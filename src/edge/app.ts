@@ -1,4 +1,4 @@
-/** The routes (DESIGN.md §8). Composition gives the parts; nothing here knows a runtime. */
+/** The routes (docs/http.md, "Routes"). Composition gives the parts; nothing here knows a runtime. */
 import { Hono } from 'hono'
 import type { Backlog } from '../core/backlog/port.ts'
 import type { Clock } from '../core/clock.ts'

@@ -1,6 +1,6 @@
 /**
- * Settings (DESIGN.md §9), parsed once. A bad one stops the start with a message that names it and what it may be, and
- * never repeats a secret.
+ * Settings (docs/settings.md), parsed once. A bad one stops the start with a message that names it and what it may be,
+ * and never repeats a secret.
  */
 import * as z from 'zod'
 import { keyBytes, type RingKey } from '../core/backlog/seal.ts'

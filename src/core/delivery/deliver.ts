@@ -5,7 +5,7 @@
  * accepted by Target, is superseded, or lies durably in the backlog or the dead letters. A put that fails says
  * `unavailable`, and marks no event id. Nothing else holds the answer back once Target has replied: the settle runs
  * behind it.
- * Known hole: a process that dies between answer and settle loses the settle (PROTOCOL.md, "What no rule can give").
+ * Known hole: a process that dies between answer and settle loses the settle (docs/rules.md, "What no rule can give").
  */
 import type { Backlog, Entry } from '../backlog/port.ts'
 import type { Clock } from '../clock.ts'

@@ -1,7 +1,7 @@
 /**
  * The ledger: the strongly consistent memory. Quota spent, the register of every (visitor, attribute), event ids seen,
  * leases, counters. Two implementations (`redis/ledger.ts`, `sql/ledger.ts`) answer this port alike; `test/contract/ledger.ts` holds
- * both to it, and PROTOCOL.md has the rules.
+ * both to it, and docs/rules.md has the rules.
  *
  * Every method is one atomic step per request and rejects when the ledger can't answer within its deadline. The caller
  * then sends nothing (G1): a rejected `admit` may have taken effect all the same.
@@ -21,7 +21,7 @@ export interface LedgerSettings {
   /** The share of the quota that only replay may fill, 0..1. */
   readonly replayReserve: number
   readonly retentionMs: number
-  /** How long an open attempt keeps others away: START + TIMEOUT + LATE (PROTOCOL.md). */
+  /** How long an open attempt keeps others away: START + TIMEOUT + LATE (docs/rules.md, "In flight"). */
   readonly youngMs: number
   /** The longest that one may keep others away by the settings of any relay that is allowed. */
   readonly longestYoungMs: number
@@ -55,7 +55,7 @@ export interface SourceShare {
 }
 
 /**
- * What becomes of one attribute, the first that fits (PROTOCOL.md, "Admit"):
+ * What becomes of one attribute, the first that fits (docs/rules.md, "Admit"):
  * - `expired`: older than the retention. `overtaken`: the same, while a newer attempt's fate is open.
  * - `delivered`: this very stamp was delivered. `superseded`: a newer one was. `erased`: its visitor was erased since.
  * - `ahead`: its event time is further ahead of the ledger's clock than a clock may be, or its visitor's erasure is.
@@ -318,7 +318,10 @@ export interface LedgerStore extends Omit<Ledger, 'admit' | 'check' | 'restored'
 /** Requests or settlements in one call to the ledger. */
 export const maxBatch = 100
 
-/** The share of the quota that each lane may fill (DESIGN.md §4), as a ceiling in units on the same total. */
+/**
+ * The share of the quota that each lane may fill (docs/rules.md, "Lanes and shares"), as a ceiling in units on the same
+ * total.
+ */
 export function laneCeiling(settings: Pick<LedgerSettings, 'quotaLimit' | 'replayReserve'>, lane: Lane): number {
   const share = {
     replay: 1,

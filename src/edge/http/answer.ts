@@ -1,4 +1,4 @@
-/** From what became of an update to what its sender hears (DESIGN.md §8). */
+/** From what became of an update to what its sender hears (docs/http.md, "Answers"). */
 import type { Context } from 'hono'
 import type { Receipt } from '../../core/delivery/receipt.ts'
 import { problem } from './problem.ts'

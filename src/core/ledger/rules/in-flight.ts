@@ -1,4 +1,4 @@
-/** How long an attempt under way keeps others from its attributes (PROTOCOL.md, "Register"). */
+/** How long an attempt under way keeps others from its attributes (docs/rules.md, "In flight"). */
 
 /** A call must start within this of the moment its admission was asked for, else it counts as unsent. */
 export const startWithinMs = 2_000

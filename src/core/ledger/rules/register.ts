@@ -1,6 +1,7 @@
 /**
- * The rules of PROTOCOL.md as functions on plain data: registers of (visitor, attribute), event ids, settling. The SQL
- * ledger runs them as they stand here; the Redis scripts say the same in Lua, and a differential test holds both alike.
+ * The rules of docs/rules.md as functions on plain data: registers of (visitor, attribute), event ids, settling. The
+ * SQL ledger runs them as they stand here; the Redis scripts say the same in Lua, and a differential test holds both
+ * alike.
  */
 import { futureToleranceMs, stampArrivalMs, stampName, stampTimeMs } from '../../update/stamp.ts'
 import type { Lane, Stamp } from '../../update/update.ts'
@@ -69,7 +70,7 @@ export type EventVerdict =
   /** Go on under `stamp`, and keep `record`. */
   | { readonly kind: 'open'; readonly record: EventRecord }
 
-/** PROTOCOL.md, "Event ids", for live traffic. */
+/** docs/rules.md, "Event ids", for live traffic. */
 export function judgeEvent(
   seen: EventRecord | undefined,
   { event, stamp }: NamedEvent,
@@ -115,7 +116,7 @@ function isAnother(seen: EventRecord, { event, stamp }: NamedEvent): boolean {
   return name !== '' && name !== stampName(stamp) && name !== stampName(event)
 }
 
-/** PROTOCOL.md, "Admit": the first line that fits. `send` means: if there is quota. */
+/** docs/rules.md, "Admit": the first line that fits. `send` means: if there is quota. */
 export function judge(
   register: Register | undefined,
   stamp: Stamp,
