@@ -15,6 +15,8 @@ const generated = ['docs/guarantees.md', 'docs/mutation.md']
 const pages = found('*.md', 'docs/**/*.md')
 const written = pages.filter((page) => !generated.includes(page))
 const code = found('src/**/*.ts', 'test/**/*.ts', 'scripts/**/*.{ts,cjs}')
+// What this file cites is made up.
+const citing = [...code.filter((file) => file !== 'test/citations.test.ts'), ...written]
 const files = [...code, ...found('docs/**/*.*', 'test/**/*.json', '*.{md,ts,toml,json}')]
 const sectionsOf = new Map(pages.map((page) => [page, headingsOf(read(page))]))
 
@@ -55,7 +57,7 @@ describe('citations', () => {
   })
 
   it('lead to pages and sections that exist', () => {
-    const dead = written.flatMap((file) =>
+    const dead = citing.flatMap((file) =>
       citationsIn(read(file)).flatMap(({ page, sections }) => {
         const named = pageNamed(page)
         if (named === undefined) return [`${file}: ${page}`]
@@ -90,5 +92,19 @@ describe('citations', () => {
         .map((name) => `${file}: ${name}`)
     })
     expect(dead).toEqual([])
+  })
+
+  it('of decisions lead to one', () => {
+    const dead = citing.flatMap((file) =>
+      [...read(file).matchAll(/docs\/adr\/(\d{4})/g)]
+        .filter(([, number = '']) => !pages.some((page) => page.startsWith(`docs/adr/${number}-`)))
+        .map(([cited]) => `${file}: ${cited}`),
+    )
+    expect(dead).toEqual([])
+  })
+
+  it('never name a page that only its authors have', () => {
+    const theirs = /\b(?:DESIGN|PROTOCOL)(?:\.md\b| §)/
+    expect(citing.filter((file) => theirs.test(read(file)))).toEqual([])
   })
 })
