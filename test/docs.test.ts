@@ -1,14 +1,16 @@
 /** The documentation names what there is. */
 import { execFile } from 'node:child_process'
-import { existsSync, globSync, readFileSync } from 'node:fs'
-import { dirname, join, normalize } from 'node:path'
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath, URL } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import { deferReasons, setAsideReasons } from '../src/core/delivery/reasons.ts'
 import * as presets from '../src/edge/auth/presets.ts'
 import { authFailures } from '../src/edge/auth/scheme.ts'
 import { problemStatus, problemTypes } from '../src/edge/http/problem.ts'
 import { startEmulator } from './emulator/emulator.ts'
+import { ownLinks, relativeLinks } from './support/pages.ts'
 import { startServer } from './support/server.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -18,7 +20,7 @@ const cells = (text: string) =>
   [...text.matchAll(/^\| (.+) \|$/gm)].map(([, row = '']) => row.split(' | ').map((cell) => cell.trim()))
 
 describe('docs/http.md', () => {
-  const [, problems = '', unproven = ''] = page('docs/http.md').split(/^## (?:Problems|Unproven)$/m)
+  const [, problems = '', failures = ''] = page('docs/http.md').split(/^## (?:Problems|Authentication failures)$/m)
 
   it('has every problem with its status, a cause and what to do, and none else', () => {
     const rows = cells(problems).filter(([name]) => name?.startsWith('`'))
@@ -29,56 +31,27 @@ describe('docs/http.md', () => {
       expect([name, cause.length > 20, cure.length > 10]).toEqual([name, true, true])
   })
 
-  it('has every reason of a failed proof', () => {
-    const rows = cells(unproven).filter(([name]) => name?.startsWith('`'))
+  it('has every reason of a deferral and of what is set aside', () => {
+    const http = page('docs/http.md')
+    const [, reasons = ''] = http.split('### Reasons of a deferral\n')
+    const rows = cells(reasons.split('\n## ')[0] ?? '').filter(([name]) => name?.startsWith('`'))
+    expect(rows.slice(1).map(([name]) => name)).toEqual(deferReasons.map((reason) => `\`${reason}\``))
+    for (const reason of setAsideReasons) expect(http).toContain(`\`${reason}\``)
+  })
+
+  it('has every reason of a failed authentication', () => {
+    const rows = cells(failures).filter(([name]) => name?.startsWith('`'))
     expect(rows.map(([name]) => name).sort()).toEqual(authFailures.map((why) => `\`${why}\``).sort())
   })
 })
 
-describe('what the package brings', () => {
-  const { files } = JSON.parse(page('package.json')) as { files: string[] }
-  const left = files.filter((one) => one.startsWith('!')).map((one) => one.slice(1))
-  const packed = [
-    'README.md',
-    'LICENSE',
-    ...files.filter((one) => !one.startsWith('!')).flatMap((one) => globSync(one, { cwd: root })),
-  ].filter((one) => !left.includes(one))
-  /** As GitHub and npm name a heading. */
-  const anchorsOf = (text: string) =>
-    [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
-      heading
-        .toLowerCase()
-        .replace(/[^\p{L}\p{N}_ -]/gu, '')
-        .replaceAll(' ', '-'),
-    )
-
-  it.each(packed.filter((one) => one.endsWith('.md')))('%s links to nothing that it lacks', (file) => {
-    const links = [
-      ...page(file)
-        .replace(/```[\s\S]*?```/g, '')
-        .matchAll(/\]\(([^)\s]+)\)/g),
-    ].map(([, link = '']) => link)
-    const dead = links
-      .filter((link) => !/^[a-z]+:/.test(link))
-      .filter((link) => {
-        const [path = '', anchor] = link.split('#')
-        const target = path === '' ? file : normalize(join(dirname(file), path))
-        const isPacked = packed.some((one) => target === one || target.startsWith(`${one}/`))
-        return (
-          !isPacked ||
-          !existsSync(join(root, target)) ||
-          (anchor !== undefined && !anchorsOf(page(target)).includes(anchor))
-        )
-      })
-    expect(dead).toEqual([])
-  })
-
+describe('what the documentation shows', () => {
   it('the Kubernetes example asks /readyz, and longer than a silent ledger takes', () => {
     const [, path = '', seconds = ''] =
       /readinessProbe:\s+httpGet: \{ path: (\S+), port: 8787 \}\s+timeoutSeconds: (\d+)/.exec(
         page('docs/examples/kubernetes.yaml'),
       ) ?? []
-    const ledgerMs = Number(/^\| `LEDGER_TIMEOUT_MS` +\| (\d+)/m.exec(page('README.md'))?.[1])
+    const ledgerMs = Number(/^\| `LEDGER_TIMEOUT_MS` +\| (\d+)/m.exec(page('docs/settings.md'))?.[1])
     expect([path, Number(seconds) * 1_000 > 2 * ledgerMs]).toEqual(['/readyz', true])
   })
 
@@ -92,13 +65,36 @@ describe('what the package brings', () => {
     expect(JSON.parse(stdout)).toMatchObject({ status: 'submitted' })
   })
 
-  it('the line to try of the README has the token of `npm run dev`', () => {
-    const token = /apiToken = '([^']+)'/.exec(page('scripts/dev.ts'))?.[1] ?? ''
-    expect(page('README.md')).toContain(`Bearer ${token}'`)
+  it('what the README has one try sends an update, sees it arrive, and finds it in order', async () => {
+    const [, block = ''] = /## Try it[\s\S]*?```sh\n([\s\S]*?)```/.exec(page('README.md')) ?? []
+    const dev = page('scripts/dev.ts')
+    const setting = (name: string) => new RegExp(`${name}(?:: | = )'([^']+)'`).exec(dev)?.[1] ?? ''
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin, {
+      settings: {
+        TARGET_CLIENT_CODE: setting('TARGET_CLIENT_CODE'),
+        API_TOKENS: setting('apiToken'),
+        ADMIN_TOKEN: setting('ADMIN_TOKEN'),
+      },
+    })
+    const script = block
+      .replaceAll('http://127.0.0.1:8787', server.url)
+      .replaceAll('http://127.0.0.1:8788', emulator.origin)
+    const { stdout } = await promisify(execFile)('sh', ['-ec', script], {
+      cwd: root,
+      env: { ...process.env, RELAY_URL: server.url },
+    })
+    expect(stdout).toContain('{"id":"evt_1","status":"submitted","calls":1}')
+    expect(stdout).toContain('{"loanStatus":"funded"}')
+    expect(stdout).toMatch(/loanStatus +there +"funded"/)
   })
 })
 
 describe('docs/sources.md', () => {
+  it('has as many presets as the README says', () => {
+    expect(page('README.md')).toContain(`presets for ${Object.keys(presets).length} senders`)
+  })
+
   const rows = page('docs/sources.md').split('\n')
   it.each(Object.entries(presets).map(([name, preset]) => [name, preset] as const))(
     'has a row for %s that says the truth',
@@ -117,15 +113,23 @@ describe('docs/sources.md', () => {
 })
 
 describe('README', () => {
-  const readme = page('README.md')
+  it('leads to every page', () => {
+    const readme = page('README.md')
+    const linked = [...relativeLinks(readme, 'README.md'), ...ownLinks(readme)].map(({ path }) => path)
+    expect(globSync('docs/*.md', { cwd: root }).filter((one) => !linked.includes(one))).toEqual([])
+  })
+})
+
+describe('docs/settings.md and docs/cli.md', () => {
+  const [settingsPage, cli] = [page('docs/settings.md'), page('docs/cli.md')]
   const settings = [...page('src/relay/settings-table.ts').matchAll(/^ {2}([A-Z][A-Z_]+):/gm)].map(
     ([, name = '']) => name,
   )
   it.each(settings)('names the setting %s', (name) => {
-    expect(readme).toContain(`\`${name}\``)
+    expect(settingsPage).toContain(`\`${name}\``)
   })
 
   it.each(['serve', 'flush', 'map', 'lint', 'send', 'verify', 'status', 'ledger'])('names the command %s', (name) => {
-    expect(readme).toMatch(new RegExp(`^\\| \`${name}\\b`, 'm'))
+    expect(cli).toMatch(new RegExp(`^\\| \`target-relay ${name}\\b`, 'm'))
   })
 })

@@ -1,12 +1,13 @@
 /** What `npm pack` packs, as a stranger has it: installed in an empty folder, run, compiled against, mounted. */
 import { execFile, execFileSync, spawn } from 'node:child_process'
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, URL } from 'node:url'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { startEmulator } from './emulator/emulator.ts'
+import { anchorsOf, ownLinks, relativeLinks } from './support/pages.ts'
 import { freePort } from './support/redis.ts'
 import { testSecrets } from './support/secrets.ts'
 import { sendHook, signedHook } from './support/sender.ts'
@@ -48,9 +49,55 @@ describe('the package', () => {
       'package.json',
     ])
     // What the README and the commands point to is there.
-    for (const page of ['architecture', 'deploy', 'library', 'sources', 'storage'])
+    for (const page of [
+      'architecture',
+      'costs',
+      'deploy',
+      'http',
+      'library',
+      'rules',
+      'settings',
+      'sources',
+      'storage',
+    ])
       expect(others).toContain(`docs/${page}.md`)
     expect(packed.unpackedSize).toBeLessThan(1_300_000)
+  })
+
+  it('names its repository', () => {
+    const { repository, homepage, bugs } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      repository: { url: string }
+      homepage: string
+      bugs: string
+    }
+    expect(repository.url).toMatch(/^git\+https:\/\/github\.com\/[\w-]+\/[\w-]+\.git$/)
+    const address = repository.url.slice('git+'.length, -'.git'.length)
+    expect([homepage, bugs]).toEqual([`${address}#readme`, `${address}/issues`])
+  })
+
+  it('holds every page and section that its pages link to', () => {
+    const paths = packed.files.map(({ path }) => path)
+    const installed = (path: string) => readFileSync(join(folder, 'node_modules/target-relay', path), 'utf8')
+    const pages = paths.filter((path) => path.endsWith('.md'))
+    expect(pages.length).toBeGreaterThan(10)
+    const dead = pages.flatMap((page) =>
+      relativeLinks(installed(page), page)
+        .filter(({ path, anchor }) =>
+          anchor === undefined
+            ? !paths.some((one) => one === path || one.startsWith(`${path}/`))
+            : !pages.includes(path) || !anchorsOf(installed(path)).includes(anchor),
+        )
+        .map(({ path, anchor = '' }) => `${page}: ${path}#${anchor}`),
+    )
+    expect(dead).toEqual([])
+  })
+
+  it('links to what it lacks by the address of the repository, which has it', () => {
+    const links = packed.files
+      .filter(({ path }) => path.endsWith('.md'))
+      .flatMap(({ path }) => ownLinks(readFileSync(join(root, path), 'utf8')))
+    expect(links.length).toBeGreaterThan(0)
+    expect(links.filter(({ path }) => !existsSync(join(root, path)))).toEqual([])
   })
 
   it('is a command: help, and the exact calls of an event of a source of one’s own', async () => {

@@ -1,7 +1,7 @@
 /** A deliberate bug: a small patch, and the tests that must notice it. */
 export interface Mutant {
   readonly name: string
-  /** The guarantee it breaks (DESIGN.md §3), or `security` (SECURITY.md). */
+  /** The guarantee it breaks (README, "What it promises"), or `security` (SECURITY.md). */
   readonly breaks: string
   readonly file: string
   /** Exact text that occurs once, and what stands there instead. */

@@ -97,7 +97,7 @@ export function guaranteesPage(
   return `# Guarantees and what holds them
 
 Made by \`npm run mutants -- --write\`; do not edit. The guarantees are stated in the README; the rules behind G1 to G4
-are in [architecture.md](architecture.md). Beside the tests that name a guarantee, the simulator (\`npm run sim\`) checks
+are in [rules.md](rules.md). Beside the tests that name a guarantee, the simulator (\`npm run sim\`) checks
 it in every step of every run, and the soak (\`npm run soak\`) checks G1, G2 and G3 on real parts that are killed,
 \`npm run faults\` G1 to G4 on real servers whose disk, file, Redis and senders fail.
 

@@ -1,4 +1,4 @@
-/** Deliberate bugs in how what comes in is read: numbers, texts, files, times, ids (DESIGN.md §13). */
+/** Deliberate bugs in how what comes in is read: numbers, texts, files, times, ids (docs/sources.md, "Ids, numbers and times"). */
 import type { Mutant } from './mutant.ts'
 
 const json = ['test/core/json.test.ts']

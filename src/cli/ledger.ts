@@ -21,7 +21,10 @@ import { wantFile } from './files.ts'
 import { type Counts, count, noCounts, readLedgerFile, writeLedgerFile } from './ledger-file.ts'
 import { adminClient, type RelayClient } from './relay-client.ts'
 
-/** START, the longest time-out that can be set, and LATE (PROTOCOL.md): then every call that was under way is settled. */
+/**
+ * START, the longest time-out that can be set, and LATE (docs/rules.md, "In flight"): then every call that was under
+ * way is settled.
+ */
 const settleMs = 30_000
 const importTimeoutMs = 60_000
 const exportIdBytes = 12

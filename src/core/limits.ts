@@ -17,7 +17,10 @@ export interface Limits {
   readonly registersPerPart: number
   /** Attributes of one visitor that the ledger lists at most. */
   readonly attributesListed: number
-  /** Denials of one visitor in a row, and how long they must go on, until one more is a verdict (PROTOCOL.md, "blame"). */
+  /**
+   * Denials of one visitor in a row, and how long they must go on, until one more is a verdict (docs/rules.md, "One
+   * update that is denied again and again").
+   */
   readonly denialsThatJudge: number
   readonly denialsLastMs: number
   /** Keys in one list page of the backlog. KV: 1,000 at most. */

@@ -8,7 +8,7 @@ export interface Mergeable {
 
 /**
  * Folds updates of one visitor, per attribute the newest stamp. The losers are not forgotten: the caller still holds
- * `updates`, and a loser may only leave with a winner that was delivered (PROTOCOL.md, "Flush").
+ * `updates`, and a loser may only leave with a winner that was delivered (docs/rules.md, "Flush").
  *
  * @returns the winners, in the order of their stamps and then of their update's attributes
  */

@@ -46,7 +46,7 @@ export class SettingsError extends Error {
 }
 
 /**
- * Settings from the environment (README, "Settings"), held against the sources.
+ * Settings from the environment (docs/settings.md), held against the sources.
  *
  * @param env names and values, as `process.env` or a Worker's `env` has them
  */

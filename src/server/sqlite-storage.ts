@@ -3,8 +3,8 @@
  *
  * Guarantee: what was acknowledged is on disk. The witness of the embedded ledger lies in a second file beside it
  * (`<file>-witness`): where the first is gone, or an older copy of it came back, that is noticed and nothing is sent
- * (docs/architecture.md); where the second is gone, it can't be told, and the first counts as an older copy. Of files that
- * are removed under a running process nothing more is acknowledged (one-file.ts).
+ * (docs/rules.md, "Loss of the ledger's state"); where the second is gone, it can't be told, and the first counts as an
+ * older copy. Of files that are removed under a running process nothing more is acknowledged (one-file.ts).
  * Known hole: who removes both has a first start; who puts both back must say so (`target-relay ledger restored`).
  */
 import { closeSync, openSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
  * The ledger as plainly as it can be said: every unit in a log, every register and event in a map, nothing indexed,
- * nothing removed but the units that a ledger may forget. Written from PROTOCOL.md and DESIGN.md alone, sharing no rule with `src`, so that the ledgers can
+ * nothing removed but the units that a ledger may forget. It follows docs/rules.md and shares no rule with `src`, so that the ledgers can
  * be held against it. Slow on purpose.
  */
 

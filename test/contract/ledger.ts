@@ -1,4 +1,4 @@
-/** What every ledger must answer, rule by rule of PROTOCOL.md. Run against each implementation. */
+/** What every ledger must answer, rule by rule of docs/rules.md. Run against each implementation. */
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Admission, AdmitRequest, Ledger, Settlement } from '../../src/core/ledger/port.ts'
 import { deniedThatOpen, failuresThatOpen } from '../../src/core/ledger/rules/health.ts'

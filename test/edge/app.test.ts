@@ -92,7 +92,7 @@ describe('ties (G3)', () => {
   })
 })
 
-describe('POST /v1/updates: what became of it (DESIGN §8)', () => {
+describe('POST /v1/updates: what became of it', () => {
   it.each<[Receipt, number, unknown]>([
     [{ status: 'submitted', calls: 1 }, 200, { id: 'evt_1', status: 'submitted', calls: 1 }],
     [{ status: 'deferred', reason: 'quota' }, 202, { id: 'evt_1', status: 'deferred', reason: 'quota' }],

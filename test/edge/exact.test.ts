@@ -1,4 +1,4 @@
-/** What comes through a door is what was sent (DESIGN.md §13): numbers to the last digit, times, and ids that are ids. */
+/** What comes through a door is what was sent (docs/sources.md, "Ids, numbers and times"): numbers to the last digit, times, and ids that are ids. */
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'

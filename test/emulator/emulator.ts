@@ -1,5 +1,5 @@
 /**
- * An Adobe Target to develop and test against (DESIGN.md §12): the update endpoint, the profile fetch, and a control API
+ * An Adobe Target to develop and test against: the update endpoint, the profile fetch, and a control API
  * under `/__emulator/`. It counts what it receives by itself and shares no code with the relay, so that the relay's
  * claims can be held against it.
  */

@@ -1,4 +1,4 @@
-/** Every answer that the docs list (README, docs): what else comes is a fault. The one place that a new answer is written into. */
+/** Every answer that docs/http.md lists: what else comes is a fault. The one place that a new answer is written into. */
 
 /** Problem types, and the status of each. `internal` is a fault of ours, so it is none of them. */
 export const problems: Readonly<Record<string, number>> = {

@@ -7,8 +7,8 @@ const good = { TARGET_CLIENT_CODE: 'demo', HASH_KEY: 'k'.repeat(32) }
 /** Long enough for a token. */
 const long = (number: number) => `a-made-up-token-number-${number}`
 
-describe('settings (DESIGN §9)', () => {
-  it('has the defaults that the README states', () => {
+describe('settings', () => {
+  it('has the defaults that docs/settings.md states', () => {
     expect(parseSettings(good)).toMatchObject({
       ok: true,
       settings: {

@@ -4,8 +4,8 @@
  * What may still be demanded then (the oracle holds it): quota (G1), nothing lost (G2) and once (G4) always, by real
  * time. Order (G3) for events with a time of their own that the relay could keep: one that arrives at a clock that is
  * behind its own time is clamped to that clock, and one without a time is ordered by the clock that took it in; where
- * that clock is off by more than the gap between two such events, their attributes' order is not checked (known holes,
- * docs/architecture.md). But an event that a fast clock put more than the tolerance ahead must not be sent before its
+ * that clock is off by more than the gap between two such events, their attributes' order is not checked (docs/rules.md,
+ * "What no rule can give"). But an event that a fast clock put more than the tolerance ahead must not be sent before its
  * time, or it would hold back everybody else's.
  */
 import type { Random } from '../../src/core/clock.ts'

@@ -35,7 +35,7 @@ interface Sent {
 }
 
 const plantedOfEach = 3
-/** How far ahead a stamp may be and still be sent (PROTOCOL.md), and what clocks differ by besides. */
+/** How far ahead a stamp may be and still be sent (docs/rules.md, "Clocks"), and what clocks differ by besides. */
 const aheadToleranceMs = 5 * 60_000 + 2_000
 
 export class Violation extends Error {
@@ -56,7 +56,7 @@ export class Oracle {
   readonly violations: string[] = []
   readonly callsMs: { atMs: number; units: number }[] = []
   readonly #planted: string[] = []
-  /** While a ledger that went back has not been noticed yet, its order is void (PROTOCOL.md). */
+  /** While a ledger that went back has not been noticed yet, its order is void (docs/rules.md, "What no rule can give"). */
   voidedUntilNoticed = false
   #voided = new Set<string>()
   /** Attributes whose order a wrong clock may have changed (`clocks.ts`), and whether Target has applied anything of them. */
@@ -136,7 +136,7 @@ export class Oracle {
     }
     return (ownVerdict) => {
       for (const one of started) one.refused = true
-      // A verdict on one event's content is one on its earlier tries too (PROTOCOL.md, "Settle").
+      // A verdict on one event's content is one on its earlier tries too (docs/rules.md, "Settle").
       if (ownVerdict && this.eventsIn(pairs) === 1)
         for (const [name] of pairs)
           for (const one of this.#sent.get(`${visitor} ${name}`) ?? [])

@@ -1,7 +1,7 @@
 /**
  * The ledger: the strongly consistent memory. Quota spent, the register of every (visitor, attribute), event ids seen,
  * leases, counters. Two implementations (`redis/ledger.ts`, `sql/ledger.ts`) answer this port alike; `test/contract/ledger.ts` holds
- * both to it, and PROTOCOL.md has the rules.
+ * both to it, and docs/rules.md has the rules.
  *
  * Every method is one atomic step per request and rejects when the ledger can't answer within its deadline. The caller
  * then sends nothing (G1): a rejected `admit` may have taken effect all the same.

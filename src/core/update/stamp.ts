@@ -1,5 +1,5 @@
 /**
- * Stamps: an update's place in time as text (PROTOCOL.md, "Stamps").
+ * Stamps: an update's place in time as text (docs/rules.md, "Stamps").
  *
  * `t` + event time in ms (13 digits) + first arrival in ms (13 digits) + the place in its batch or event (2 digits of base
  * 36), so that of two updates of one moment the later one in the batch is the newer + 14 hex digits that name the update. Letter-led
@@ -17,7 +17,10 @@ export const maxPlaces = 36 ** placeDigits
 const idDigits = 14
 const stampPattern = /^t\d{26}[0-9a-z]{2}[0-9a-f]{14}$/
 
-/** An event time up to this far ahead of arrival is a clock that runs fast, and is clamped to arrival (PROTOCOL.md). */
+/**
+ * An event time up to this far ahead of arrival is a clock that runs fast, and is clamped to arrival (docs/rules.md,
+ * "Stamps").
+ */
 export const futureToleranceMs = 5 * 60_000
 
 /**

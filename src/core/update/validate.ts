@@ -1,6 +1,6 @@
 /**
- * Which visitors and attributes may go to Target (DESIGN.md §8; limits from facts of Adobe's documentation). Problems
- * name fields and never repeat a value.
+ * Which visitors and attributes may go to Target (docs/http.md, "An update"; limits from facts of Adobe's
+ * documentation). Problems name fields and never repeat a value.
  */
 import { JsonNumber, rawJson } from '../json.ts'
 import type { Attribute, Visitor } from './update.ts'

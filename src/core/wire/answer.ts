@@ -1,7 +1,7 @@
 import { given } from '../given.ts'
 /**
- * What Target's answer means (DESIGN.md §7). Its envelope is XML, whose content type no page states and which today's
- * documentation prints with the tags lost, so it is read by content and never by header.
+ * What Target's answer means (docs/rules.md, "When Target fails"). Its envelope is XML, whose content type no page
+ * states and which today's documentation prints with the tags lost, so it is read by content and never by header.
  */
 
 export type Answer =

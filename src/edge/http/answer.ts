@@ -1,4 +1,4 @@
-/** From what became of an update to what its sender hears (DESIGN.md §8). */
+/** From what became of an update to what its sender hears (docs/http.md). */
 
 import type { Context } from 'hono'
 import type { Receipt } from '../../core/delivery/receipt.ts'

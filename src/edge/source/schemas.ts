@@ -19,7 +19,9 @@ export function id() {
   return z.custom<string | number | bigint>(isId, idForms).transform(String)
 }
 
-/** A time in any of the forms that the relay takes (docs/sources.md, "Times"), as epoch milliseconds. */
+/**
+ * A time in any of the forms that the relay takes (docs/sources.md, "Ids, numbers and times"), as epoch milliseconds.
+ */
 export function eventTime() {
   return z
     .custom<string | number | bigint | Date>((given) => readTime(given) !== undefined, timeForms)

@@ -1,4 +1,4 @@
-/** What an update costs in operations: the figures of the README's cost table are these. */
+/** What an update costs in operations: the figures of docs/costs.md are these. */
 import { DatabaseSync } from 'node:sqlite'
 import { expect, it } from 'vitest'
 import { nodeSqlite } from '../../../src/core/store/sqlite-node.ts'

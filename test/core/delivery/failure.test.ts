@@ -1,4 +1,4 @@
-/** How Target's failures, a silent ledger and a crowded quota are borne (DESIGN §7, G1, G2, G7). */
+/** How Target's failures, a silent ledger and a crowded quota are borne (G1, G2, G7). */
 import { describe, expect, it } from 'vitest'
 import { failuresThatOpen, firstProbeMs, lastProbeMs, refusalsThatOpen } from '../../../src/core/ledger/rules/health.ts'
 import { createWorld, type TargetAnswer, type World } from '../../support/world.ts'

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { JsonNumber } from '../../../src/core/json.ts'
 import { eventIdProblem, flattenAttributes, noId, validateVisitor } from '../../../src/core/update/validate.ts'
 
-describe('attributes as Target takes them (DESIGN §8)', () => {
+describe('attributes as Target takes them', () => {
   it('flattens objects to dotted names, writes numbers and booleans as JSON, arrays as JSON text', () => {
     expect(flattenAttributes({ a: 'x', n: 1.5, t: true, o: { p: { q: 'deep' } }, l: [1, { b: 2 }] })).toEqual({
       ok: true,

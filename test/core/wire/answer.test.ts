@@ -6,7 +6,7 @@ const envelope = (success: string, message = '') =>
 const nowMs = Date.UTC(2026, 10, 24, 12)
 const retentionMs = 24 * 3_600_000
 
-describe('what Target’s answer means (DESIGN §7)', () => {
+describe('what Target’s answer means', () => {
   const table: [status: number, body: string, strict: boolean, kind: Answer['kind']][] = [
     [200, envelope('true', 'Request successfully submitted'), true, 'delivered'],
     [200, envelope(' TRUE '), true, 'delivered'],

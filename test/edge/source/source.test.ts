@@ -117,7 +117,7 @@ describe('types, from schema to map (checked by the compiler)', () => {
 describe('what a mapping gives', () => {
   const of = (given: unknown) => source('a', { auth: bearer(), schema: z.unknown(), map: () => given as MappedUpdate })
 
-  it('values become text as DESIGN §8 says', async () => {
+  it('values become the text that Target takes', async () => {
     const result = await mapped(
       of(
         update({

@@ -1,6 +1,6 @@
 /**
- * Lost state must not look like an unused quota (DESIGN.md §4). The ledger lives in an epoch, and a witness kept in
- * another store knows which, and how many units it had granted.
+ * Lost state must not look like an unused quota (docs/rules.md, "Loss of the ledger's state"). The ledger lives in an
+ * epoch, and a witness kept in another store knows which, and how many units it had granted.
  *
  * Guarantee: a ledger that is empty where the witness knows a life of it, that lives in another epoch, or that has
  * granted fewer units than it had, admits nothing under its old account. Where it is empty it begins a new epoch with

@@ -5,7 +5,7 @@
  * behind it decides and takes from that grant; where the grant is missing nothing is touched. No command is sent twice
  * by itself. At the deadline the promise rejects, and the caller sends nothing.
  * Known hole: Upstash replicates asynchronously; a failover may forget the last writes (hence `QUOTA_LIMIT` a little
- * under Target's, PROTOCOL.md "What no rule can give").
+ * under Target's, docs/rules.md, "What no rule can give").
  */
 import { Ratelimit } from '@upstash/ratelimit'
 import { Redis } from '@upstash/redis/cloudflare'

@@ -21,7 +21,7 @@ export type EventVerdict =
   /** Go on under `stamp`, and keep `record`. */
   | { readonly kind: 'open'; readonly record: EventRecord }
 
-/** PROTOCOL.md, "Event ids", for live traffic. */
+/** docs/rules.md, "Event ids", for live traffic. */
 export function judgeEvent(
   seen: EventRecord | undefined,
   { event, stamp }: NamedEvent,

@@ -1,7 +1,7 @@
 /**
  * Whether calls to Target may go at all: the operator's pause, and a breaker that all isolates share.
  *
- * The breaker is a small state machine on plain data (docs/architecture.md, "Who is blamed for a failure", has its table).
+ * The breaker is a small state machine on plain data (docs/rules.md, "Who is blamed for a failure", has its table).
  * What an attempt ended with is evidence, and evidence is about what all the attempts behind it had in common: their
  * visitor, their source, their attributes. The breaker holds back what shares all of that, and nothing else, so that no
  * single visitor, source or attribute can keep another's update from going; and whatever else fails widens it, until an

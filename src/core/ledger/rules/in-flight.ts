@@ -1,4 +1,4 @@
-/** How long an attempt in flight keeps others from its attributes (PROTOCOL.md, "Register"). */
+/** How long an attempt in flight keeps others from its attributes (docs/rules.md, "In flight"). */
 import { jumpToleranceMs } from './clock-watch.ts'
 
 /** A call must start within this of the moment its admission was asked for, else it counts as unsent. */

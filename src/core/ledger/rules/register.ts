@@ -1,5 +1,5 @@
 /**
- * The rules of PROTOCOL.md as functions on plain data: registers of (visitor, attribute).
+ * The rules of docs/rules.md as functions on plain data: registers of (visitor, attribute).
  * The SQL ledger runs them as they stand here; `redis/scripts/registers.ts` says the same in Lua, under the same names, and
  * a differential test keeps both alike.
  */
@@ -10,7 +10,7 @@ import { isInFlight } from './in-flight.ts'
 import type { LedgerSettings } from './settings.ts'
 
 /**
- * What becomes of one attribute, the first that fits (PROTOCOL.md, "Admit"):
+ * What becomes of one attribute, the first that fits (docs/rules.md, "Admit"):
  * - `expired`: older than the retention. `overtaken`: the same, while a newer attempt's fate is open.
  * - `delivered`: this very stamp was delivered. `superseded`: a newer one was. `erased`: its visitor was erased since.
  * - `ahead`: its event time is further ahead of the ledger's clock than a clock may be, or its visitor's erasure is.
@@ -88,7 +88,7 @@ export interface Surroundings {
 
 type Rules = Pick<LedgerSettings, 'retentionMs' | 'inFlightMs'>
 
-/** PROTOCOL.md, "Admit": the first line that fits. `send` means: if there is quota. */
+/** docs/rules.md, "Admit": the first line that fits. `send` means: if there is quota. */
 export function judge(
   register: Register | undefined,
   stamp: Stamp,

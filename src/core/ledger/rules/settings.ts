@@ -27,7 +27,7 @@ export function checkBatch(size: number): void {
   if (size > maxBatch) throw new RangeError(`a batch for the ledger has at most ${maxBatch} items`)
 }
 
-/** The share of the quota that each lane may fill (DESIGN.md §4), as a ceiling in units on the same total. */
+/** The share of the quota that each lane may fill (docs/rules.md, "Lanes and shares"), as a ceiling in units on the same total. */
 export function laneCeiling(settings: Pick<LedgerSettings, 'quotaLimit' | 'replayReserve'>, lane: Lane): number {
   const share = {
     replay: 1,

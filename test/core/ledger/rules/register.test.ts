@@ -1,4 +1,4 @@
-/** The rules of PROTOCOL.md on plain data, line by line, and what they are there for (G3, G4). */
+/** The rules of docs/rules.md on plain data, line by line, and what they are there for (G3, G4). */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { jumpToleranceMs } from '../../../../src/core/ledger/rules/clock-watch.ts'
