@@ -38,6 +38,8 @@ export interface Sql {
    * nothing where it throws, as a transaction has.
    */
   inTurn<T>(work: () => T): Promise<T>
+  /** As `inTurn`, in a transaction, which may share its commit with others (`store/group-commit.ts`). On disk when it resolves. */
+  atomically<T>(work: () => T): Promise<T>
   /** Leaves nothing on the disk of what was deleted; throws as a store that is not free does. For a step of its own. */
   purge?(): void
 }
@@ -68,12 +70,10 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
   const { readEvent, writeEvent, sweep } = rows
   const attempts = openAttempts(rows, settings, limits)
   const atomically = async <T>(work: (nowMs: number, time: Time) => T): Promise<T> =>
-    sql.inTurn(() =>
-      sql.transaction(() => {
-        const time = readTime()
-        return work(time.nowMs, time)
-      }),
-    )
+    sql.atomically(() => {
+      const time = readTime()
+      return work(time.nowMs, time)
+    })
   const stepping = <T>(work: (step: Step) => T): Promise<T> =>
     atomically((nowMs, time) => {
       const accounts = new Map<string, SqlWindow>()

@@ -17,6 +17,7 @@ import {
 } from '../../../../src/core/ledger/port.ts'
 import { type Sql, sqlLedger } from '../../../../src/core/ledger/sql/ledger.ts'
 import { defaultLimits, type Limits } from '../../../../src/core/limits.ts'
+import { groupCommits } from '../../../../src/core/store/group-commit.ts'
 import { nodeSqlite } from '../../../../src/core/store/sqlite-node.ts'
 import { at, contractSettings, type LedgerMaker, ledgerContract } from '../../../contract/ledger.ts'
 import { ledgerClockContract } from '../../../contract/ledger-clock.ts'
@@ -67,6 +68,17 @@ const settlementOf = (
 const maker: LedgerMaker = { make: async (settings, clock) => sqlWatched(nodeSqlite(open()), settings, clock) }
 ledgerContract('SQL on node:sqlite', maker)
 ledgerClockContract('SQL on node:sqlite', maker)
+
+const sharing: LedgerMaker = {
+  make: async (settings, clock) =>
+    sqlWatched(
+      groupCommits(nodeSqlite(open()), (run) => void setImmediate(run)),
+      settings,
+      clock,
+    ),
+}
+ledgerContract('SQL on node:sqlite, commits shared', sharing)
+ledgerClockContract('SQL on node:sqlite, commits shared', sharing)
 
 ledgerContract('SQL on node:sqlite, pages of two', {
   make: async (settings, clock) => sqlWatched(nodeSqlite(open()), settings, clock, tiny),
@@ -232,6 +244,7 @@ describe('transactions', () => {
       },
       transaction: (work) => sql.transaction(work),
       inTurn: (work) => sql.inTurn(work),
+      atomically: (work) => sql.atomically(work),
     }
     const ledger = sqlWatched(failing, contractSettings, { now: () => startMs })
     const batch = ['v1', 'v2'].map((visitor) => request(visitor, { event: `event of ${visitor}` }))
@@ -264,6 +277,7 @@ describe('fits a Durable Object', () => {
       },
       transaction: (work) => sql.transaction(work),
       inTurn: (work) => sql.inTurn(work),
+      atomically: (work) => sql.atomically(work),
     }
     const ledger = sqlWatched(counting, contractSettings, { now: () => startMs })
     const batch = Array.from({ length: maxBatch }, (_, index) =>
@@ -298,6 +312,7 @@ it('a summary reads a handful of rows, however many buckets there are', async ()
     },
     transaction: (work) => sql.transaction(work),
     inTurn: (work) => sql.inTurn(work),
+    atomically: (work) => sql.atomically(work),
   }
   let nowMs = startMs
   const ledger = sqlWatched(
