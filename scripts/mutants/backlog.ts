@@ -5,6 +5,7 @@ const kv = ['test/core/backlog/kv.test.ts']
 const erase = ['test/core/operator/erase.test.ts']
 const mention = ['test/core/operator/mention.test.ts']
 const locked = ['test/core/store/sqlite-node.test.ts']
+const grouped = ['test/core/store/group-commit.test.ts']
 
 export const backlogMutants: readonly Mutant[] = [
   {
@@ -190,5 +191,30 @@ export const backlogMutants: readonly Mutant[] = [
     find: 'await (before ?? clock.after(shortestPauseMs).elapsed)',
     replace: 'await clock.after(shortestPauseMs).elapsed',
     tests: locked,
+  },
+  {
+    name: 'a step is answered before the commit that it shares',
+    breaks: 'G2',
+    file: 'src/core/store/group-commit.ts',
+    find: 'group.map(({ work }) => inSavepoint(work))',
+    replace:
+      'group.map(({ work, resolve }) => { const outcome = inSavepoint(work); if ("result" in outcome) resolve(outcome.result); return outcome })',
+    tests: grouped,
+  },
+  {
+    name: 'a step that fails is not undone in the commit that it shares',
+    breaks: 'G2',
+    file: 'src/core/store/group-commit.ts',
+    find: "sql.exec('ROLLBACK TO step')",
+    replace: '',
+    tests: grouped,
+  },
+  {
+    name: 'what SQLite undid with a failing step is not done again',
+    breaks: 'G7',
+    file: 'src/core/store/group-commit.ts',
+    find: 'if (error instanceof GroupBroken) return alone(group)',
+    replace: '',
+    tests: grouped,
   },
 ]

@@ -26,18 +26,18 @@ export function ofOneFile(sql: Sql, files: readonly string[]): Sql {
   const look = () => {
     if (files.some((file, index) => identityOf(file) !== opened[index])) throw new FileReplaced()
   }
-  return {
-    ...sql,
-    async inTurn(work) {
-      const result = await sql.inTurn(() => {
+  const looked =
+    (how: Sql['inTurn']): Sql['inTurn'] =>
+    async (work) => {
+      const result = await how(() => {
         look()
         return work()
       })
       // Behind the work, too, which may have been done in a file that went meanwhile.
       look()
       return result
-    },
-  }
+    }
+  return { ...sql, inTurn: looked(sql.inTurn), atomically: looked(sql.atomically) }
 }
 
 /** Undefined where there is none. */

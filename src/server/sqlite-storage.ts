@@ -9,10 +9,12 @@
  */
 import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { setImmediate } from 'node:timers'
 import { sqliteBacklog } from '../core/backlog/sqlite.ts'
 import { newEpochMemory, watchedLedger } from '../core/ledger/loss/epoch.ts'
 import { sqlWitness } from '../core/ledger/loss/witness.ts'
 import { sqlLedger } from '../core/ledger/sql/ledger.ts'
+import { groupCommits } from '../core/store/group-commit.ts'
 import { nodeSqlite } from '../core/store/sqlite-node.ts'
 import { newRelayMemory, type RelayPorts } from '../relay/compose.ts'
 import { log as logLine, systemClock, systemRandom } from '../relay/runtime.ts'
@@ -38,7 +40,7 @@ export function sqliteStorage(file: string, { log = logLine }: { log?: RelayPort
   for (const one of files) closeSync(openSync(one, 'a', ownerOnly))
   const database = new DatabaseSync(file)
   const witnessed = new DatabaseSync(file === ':memory:' ? file : `${file}-witness`)
-  const sql = ofOneFile(nodeSqlite(database), files)
+  const sql = groupCommits(ofOneFile(nodeSqlite(database), files), (run) => void setImmediate(run))
   const witness = sqlWitness(ofOneFile(nodeSqlite(witnessed), files))
   const memory = newEpochMemory()
   return {

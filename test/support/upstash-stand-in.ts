@@ -1,7 +1,8 @@
 /**
  * Upstash's REST face over a stock Redis, as the real `@upstash/redis` client uses it: authorization, single commands,
- * pipelines, base64. It counts what it is asked, and can hang, refuse, do half of what it is asked, or lose its replies.
+ * pipelines, base64, and the one flag of a script that only Upstash knows. It counts what it is asked, and can hang, refuse, do half of what it is asked, or lose its replies.
  */
+import { createHash } from 'node:crypto'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type RedisOptions, startRedis } from './redis.ts'
@@ -34,6 +35,7 @@ export async function startUpstashStandIn(options: RedisOptions = {}): Promise<U
   let connection = await connectRedis(redis.host, redis.port)
   const token = 'upstash-token-for-tests-only'
   const counts = { requests: 0, commands: 0, names: [] as string[] }
+  const plainScript = withoutUpstashFlag()
 
   const server = createServer((request, response) => {
     const chunks: Buffer[] = []
@@ -47,7 +49,7 @@ export async function startUpstashStandIn(options: RedisOptions = {}): Promise<U
       if (fault?.kind === 'refuse') return answer(response, fault.status, { error: 'refused' })
       const body = JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown[]
       const many = request.url === '/pipeline' || request.url === '/multi-exec'
-      const commands = (many ? body : [body]).map((command) => (command as unknown[]).map(String))
+      const commands = (many ? body : [body]).map((command) => plainScript((command as unknown[]).map(String)))
       counts.commands += commands.length
       counts.names.push(...commands.map(([name]) => String(name).toLowerCase()))
       const base64 = request.headers['upstash-encoding'] === 'base64'
@@ -97,6 +99,23 @@ export async function startUpstashStandIn(options: RedisOptions = {}): Promise<U
     },
   }
   return standIn
+}
+
+/** A stock Redis refuses a script with this head, and knows it without by another hash. */
+function withoutUpstashFlag(): (command: string[]) => string[] {
+  const head = '#!lua flags=allow-key-locking\n'
+  const sha1 = (text: string) => createHash('sha1').update(text).digest('hex')
+  const plainHashes = new Map<string, string>()
+  return (command) => {
+    const [name = '', script = '', ...rest] = command
+    if (/^eval$/i.test(name) && script.startsWith(head)) {
+      const plain = script.slice(head.length)
+      plainHashes.set(sha1(script), sha1(plain))
+      return [name, plain, ...rest]
+    }
+    const hash = /^evalsha$/i.test(name) ? plainHashes.get(script) : undefined
+    return hash === undefined ? command : [name, hash, ...rest]
+  }
 }
 
 function encode(reply: Reply, base64: boolean): unknown {

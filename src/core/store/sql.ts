@@ -8,6 +8,8 @@ export interface Sql {
    * nothing where it throws, as a transaction has.
    */
   inTurn<T>(work: () => T): Promise<T>
+  /** As `inTurn`, in a transaction, which may share its commit with others (`group-commit.ts`). On disk when it resolves. */
+  atomically<T>(work: () => T): Promise<T>
   /** Leaves nothing on the disk of what was deleted; throws as a store that is not free does. For a step of its own. */
   purge?(): void
 }

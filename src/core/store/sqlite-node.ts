@@ -68,43 +68,48 @@ export function nodeSqlite(database: DatabaseSync, { clock, fraction }: Patience
     exec(query, ...params) {
       return prepared(query).all(...params)
     },
-    transaction(work) {
-      database.exec('BEGIN IMMEDIATE')
-      try {
-        const result = work()
-        database.exec('COMMIT')
-        return result
-      } catch (error) {
-        rollBack()
-        throw error
-      }
-    },
+    transaction,
     purge() {
       // The log holds older pages until it is emptied, which wants the file for itself for a moment.
       const [row] = prepared('PRAGMA wal_checkpoint(TRUNCATE)').all()
       if (Number(row?.['busy'] ?? 0) !== 0) throw new Error(busyMessage)
     },
-    async inTurn(work) {
-      // With the first step the opening is over, and from then on nothing blocks for long.
-      if (opening) database.exec(`PRAGMA busy_timeout = ${tryMs}`)
-      opening = false
-      if (last === undefined) {
-        const done = tryOnce(work)
-        if (done !== undefined) return done.result
-      }
-      const before = last
-      const mine = waitFor(work, before)
-      const settled = mine.then(
-        () => {},
-        () => {},
-      )
-      last = settled
-      try {
-        return await mine
-      } finally {
-        if (last === settled) last = undefined
-      }
-    },
+    inTurn,
+    atomically: (work) => inTurn(() => transaction(work)),
+  }
+
+  function transaction<T>(work: () => T): T {
+    database.exec('BEGIN IMMEDIATE')
+    try {
+      const result = work()
+      database.exec('COMMIT')
+      return result
+    } catch (error) {
+      rollBack()
+      throw error
+    }
+  }
+
+  async function inTurn<T>(work: () => T): Promise<T> {
+    // With the first step the opening is over, and from then on nothing blocks for long.
+    if (opening) database.exec(`PRAGMA busy_timeout = ${tryMs}`)
+    opening = false
+    if (last === undefined) {
+      const done = tryOnce(work)
+      if (done !== undefined) return done.result
+    }
+    const before = last
+    const mine = waitFor(work, before)
+    const settled = mine.then(
+      () => {},
+      () => {},
+    )
+    last = settled
+    try {
+      return await mine
+    } finally {
+      if (last === settled) last = undefined
+    }
   }
 
   /** One at a time tries, or every waiting step would block the thread in turn; each has its own patience. */

@@ -13,5 +13,7 @@ export function objectSqlite(storage: ObjectStorage): Sql {
     transaction: (work) => storage.transactionSync(work),
     // An object has its storage to itself.
     inTurn: async (work) => work(),
+    // It answers nothing before what was written is on disk, and writes what comes together at once.
+    atomically: async (work) => storage.transactionSync(work),
   }
 }

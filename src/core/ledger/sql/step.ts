@@ -53,12 +53,10 @@ export function openSteps({ sql, settings, clock, epochs }: StepParts, schema: r
     readTime()
   })
   const atomically: Steps['atomically'] = async (work) =>
-    sql.inTurn(() =>
-      sql.transaction(() => {
-        const time = readTime()
-        return work(time.nowMs, time)
-      }),
-    )
+    sql.atomically(() => {
+      const time = readTime()
+      return work(time.nowMs, time)
+    })
   return {
     atomically,
     stepping: (work) =>

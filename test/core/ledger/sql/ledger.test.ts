@@ -11,6 +11,7 @@ import type { AdmitRequest, Ledger, Settlement } from '../../../../src/core/ledg
 import { eventLifetimeMs, type LedgerSettings, maxBatch } from '../../../../src/core/ledger/rules/settings.ts'
 import { sqlLedger } from '../../../../src/core/ledger/sql/ledger.ts'
 import { defaultLimits, type Limits } from '../../../../src/core/limits.ts'
+import { groupCommits } from '../../../../src/core/store/group-commit.ts'
 import type { Sql } from '../../../../src/core/store/sql.ts'
 import { nodeSqlite } from '../../../../src/core/store/sqlite-node.ts'
 import { at, contractSettings, type LedgerMaker, ledgerContract } from '../../../contract/ledger.ts'
@@ -62,6 +63,17 @@ const settlementOf = (
 const maker: LedgerMaker = { make: async (settings, clock) => sqlWatched(nodeSqlite(open()), settings, clock) }
 ledgerContract('SQL on node:sqlite', maker)
 ledgerClockContract('SQL on node:sqlite', maker)
+
+const sharing: LedgerMaker = {
+  make: async (settings, clock) =>
+    sqlWatched(
+      groupCommits(nodeSqlite(open()), (run) => void setImmediate(run)),
+      settings,
+      clock,
+    ),
+}
+ledgerContract('SQL on node:sqlite, commits shared', sharing)
+ledgerClockContract('SQL on node:sqlite, commits shared', sharing)
 
 ledgerContract('SQL on node:sqlite, pages of two', {
   make: async (settings, clock) => sqlWatched(nodeSqlite(open()), settings, clock, tiny),
@@ -227,6 +239,7 @@ describe('transactions', () => {
       },
       transaction: (work) => sql.transaction(work),
       inTurn: (work) => sql.inTurn(work),
+      atomically: (work) => sql.atomically(work),
     }
     const ledger = sqlWatched(failing, contractSettings, { now: () => startMs })
     const batch = ['v1', 'v2'].map((visitor) => request(visitor, { event: `event of ${visitor}` }))
@@ -259,6 +272,7 @@ describe('fits a Durable Object', () => {
       },
       transaction: (work) => sql.transaction(work),
       inTurn: (work) => sql.inTurn(work),
+      atomically: (work) => sql.atomically(work),
     }
     const ledger = sqlWatched(counting, contractSettings, { now: () => startMs })
     const batch = Array.from({ length: maxBatch }, (_, index) =>
@@ -293,6 +307,7 @@ it('a summary reads a handful of rows, however many buckets there are', async ()
     },
     transaction: (work) => sql.transaction(work),
     inTurn: (work) => sql.inTurn(work),
+    atomically: (work) => sql.atomically(work),
   }
   let nowMs = startMs
   const ledger = sqlWatched(

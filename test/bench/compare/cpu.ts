@@ -1,0 +1,38 @@
+/** What processes took of the CPU, from Linux's /proc. */
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+
+interface Stat {
+  readonly pid: number
+  readonly parent: number
+  readonly ticks: number
+}
+
+const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }))
+
+/** Milliseconds of user and system time that the process and all that descend from it took so far. */
+export function cpuMsOf(pid: number): number {
+  const stats = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => readStat(Number(name)) ?? [])
+  const tree = new Set([pid])
+  // A child may have a lower number than its parent: until nothing more is found.
+  for (let before = 0; before !== tree.size; ) {
+    before = tree.size
+    for (const stat of stats) if (tree.has(stat.parent)) tree.add(stat.pid)
+  }
+  const ticks = stats.filter((stat) => tree.has(stat.pid)).reduce((sum, stat) => sum + stat.ticks, 0)
+  return (ticks * 1_000) / ticksPerSecond
+}
+
+/** Undefined for a process that has just ended. */
+function readStat(pid: number): Stat | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The name in parentheses may hold anything; of what follows, the parent is the second field, the times are 12 and 13.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    return { pid, parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) }
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,18 @@
+/** What the benchmark and its senders tell each other. */
+
+export interface LoadOrder {
+  readonly port: number
+  readonly senders: number
+  readonly ms: number
+  /** Goes into each update's id, so that none is known already. */
+  readonly name: string
+}
+
+export interface LoadResult {
+  readonly updates: number
+  /** Answers other than 200. */
+  readonly refused: number
+  readonly tookMs: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+}
