@@ -198,7 +198,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'Redis: a stamp a day ahead goes',
     breaks: 'G3',
-    file: 'src/core/ledger/redis/scripts/admit.ts',
+    file: 'src/core/ledger/redis/scripts/registers.ts',
     find: 'stampTime(stamp) > now + input.futureMs or ',
     replace: '',
     tests: redisClocks,
