@@ -927,6 +927,14 @@ const own: readonly Mutant[] = [
     tests: moving,
   },
   {
+    name: 'Redis: registers that move in take the units of an attempt in flight',
+    breaks: 'G7',
+    file: 'src/core/ledger/redis/scripts/registers.ts',
+    find: 'bucket = attempt.bucket, ',
+    replace: '',
+    tests: moving,
+  },
+  {
     name: 'Redis: a delivery that moves in hides a newer one',
     breaks: 'G3',
     file: 'src/core/ledger/redis/scripts/registers.ts',

@@ -75,7 +75,7 @@ local function movedIn(r, moved)
   local newest = table.remove(left, 1)
   if not newest then return { done = done, below = {} } end
   local attempt = newest == r.open and r or { at = 0 }
-  return { done = done, open = newest, at = attempt.at, life = attempt.life, token = attempt.token, again = attempt.again,
+  return { done = done, open = newest, at = attempt.at, life = attempt.life, token = attempt.token, bucket = attempt.bucket, again = attempt.again,
     below = openBelow(left, done) }
 end
 `
