@@ -45,7 +45,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'Redis: a visitor’s denials are never forgotten',
     breaks: 'G2',
-    file: 'src/core/ledger/redis/scripts/settle.ts',
+    file: 'src/core/ledger/redis/scripts/rows.ts',
     find: "redis.call('HDEL', visitor, 'd')",
     replace: '',
     tests: bothLedgers,
@@ -53,7 +53,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'Redis: others are always taken for delivered',
     breaks: 'G2',
-    file: 'src/core/ledger/redis/scripts/prelude.ts',
+    file: 'src/core/ledger/redis/scripts/denials.ts',
     find: 'if one == hash then return false end',
     replace: '',
     tests: bothLedgers,
@@ -165,7 +165,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'Redis: the breaker is about everybody at once',
     breaks: 'G7',
-    file: 'src/core/ledger/redis/scripts/settle.ts',
+    file: 'src/core/ledger/redis/scripts/health.ts',
     find: 'probes = 0, traits = evidence.traits }',
     replace: 'probes = 0, traits = {} }',
     tests: bothLedgers,
@@ -173,7 +173,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'Redis: what failed before says that Target is down',
     breaks: 'G7',
-    file: 'src/core/ledger/redis/scripts/settle.ts',
+    file: 'src/core/ledger/redis/scripts/health.ts',
     find: "if signal == 'down' and failedBefore and not probe then return end",
     replace: '',
     tests: bothLedgers,

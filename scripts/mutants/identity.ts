@@ -26,7 +26,7 @@ export const identityMutants: readonly Mutant[] = [
     name: 'Redis: a ledger that moved in has granted what still counts',
     breaks: 'G7',
     file: 'src/core/ledger/redis/scripts/move.ts',
-    find: 'math.max(whole.granted, input.life.granted), true',
+    find: 'math.max(whole.granted, life.granted), true',
     replace: 'whole.granted, true',
     tests: moving,
   },

@@ -3,7 +3,7 @@ import type { Mutant } from './mutant.ts'
 
 const rows = 'src/core/ledger/sql/rows.ts'
 const moving = 'src/core/ledger/sql/move.ts'
-const prelude = 'src/core/ledger/redis/scripts/prelude.ts'
+const redisRows = 'src/core/ledger/redis/scripts/rows.ts'
 const stored = ['test/core/ledger/registers.test.ts']
 const sql = [...stored, 'test/core/ledger/sql/ledger.test.ts']
 const redis = [...stored, 'test/core/ledger/redis/ledger.test.ts']
@@ -20,7 +20,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'Redis: an id that comes with other content is a duplicate',
     breaks: 'G2',
-    file: 'src/core/ledger/redis/scripts/prelude.ts',
+    file: 'src/core/ledger/redis/scripts/events.ts',
     find: "return name ~= '' and name ~= stampName(stamp) and name ~= stampName(key)",
     replace: 'return false',
     tests: ['test/core/ledger/redis/ledger.test.ts'],
@@ -44,9 +44,9 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'Redis: what Target refused is told as a duplicate',
     breaks: 'G2',
-    file: 'src/core/ledger/redis/scripts/admit.ts',
-    find: "answer.event = seen.rejected and 'rejected' or 'duplicate'",
-    replace: "answer.event = 'duplicate'",
+    file: 'src/core/ledger/redis/scripts/events.ts',
+    find: "return seen.rejected and 'rejected' or 'duplicate'",
+    replace: "return 'duplicate'",
     tests: ['test/core/ledger/redis/ledger.test.ts'],
   },
   {
@@ -84,9 +84,9 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'Redis: a refusal before the first yes is a verdict',
     breaks: 'G2',
-    file: 'src/core/ledger/redis/scripts/admit.ts',
-    find: 'if not h.saidYes or (h.breaker',
-    replace: 'if (h.breaker',
+    file: 'src/core/ledger/redis/scripts/health.ts',
+    find: 'return not h.saidYes or (h.breaker',
+    replace: 'return (h.breaker',
     tests: ['test/core/ledger/redis/ledger.test.ts'],
   },
   {
@@ -108,7 +108,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'Redis: an attempt in flight is judged by its reader’s times',
     breaks: 'G3',
-    file: 'src/core/ledger/redis/scripts/admit.ts',
+    file: 'src/core/ledger/redis/scripts/registers.ts',
     find: 'r.life or input.inFlightMs',
     replace: 'input.inFlightMs',
     tests: ['test/core/ledger/knobs.test.ts'],
@@ -116,7 +116,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'Redis: what a version before kept has no end',
     breaks: 'G3',
-    file: prelude,
+    file: redisRows,
     find: "string.match(token, '^([^~]*)~?(%d*)~?(%d*)$')",
     replace: "string.match(token, '^([^~]*)~(%d*)~(%d*)$')",
     tests: ['test/core/ledger/knobs.test.ts'],
@@ -244,7 +244,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'Redis: a hash takes any number of registers',
     breaks: 'G7',
-    file: prelude,
+    file: redisRows,
     find: "if not key and (not full or redis.call('HLEN', visitor) < input.perPage) then key = visitor end",
     replace: 'if not key then key = visitor end',
     tests: redis,
@@ -252,7 +252,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'Redis: what lies in a page is not known',
     breaks: 'G3',
-    file: prelude,
+    file: redisRows,
     find: 'if not head[2] then return nil end',
     replace: 'if head then return nil end',
     tests: redis,
@@ -260,7 +260,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'Redis: a head ends before its pages',
     breaks: 'G3',
-    file: prelude,
+    file: redisRows,
     find: '  extend(visitor, ttl)\n',
     replace: '  if not key or key == visitor then extend(visitor, ttl) end\n',
     tests: redis,
@@ -268,7 +268,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'Redis: what is too much for a head is dropped',
     breaks: 'G3',
-    file: prelude,
+    file: redisRows,
     find: "redis.call('HSET', page, field, kept)",
     replace: '',
     tests: redis,
@@ -276,7 +276,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'Redis: what moved to a page never ends',
     breaks: 'G7',
-    file: prelude,
+    file: redisRows,
     find: "extend(page, redis.call('PTTL', key))",
     replace: '',
     tests: redis,
@@ -284,7 +284,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'Redis: a full hash keeps what is over',
     breaks: 'G7',
-    file: prelude,
+    file: redisRows,
     find: 'local over = not isWithin(kept, input.livesKept)',
     replace: 'local over = false',
     tests: redis,
@@ -292,9 +292,9 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'Redis: an erasure leaves the pages',
     breaks: 'G8',
-    file: 'src/core/ledger/redis/scripts/small.ts',
-    find: "if redis.call('HEXISTS', KEYS[2], 'p') == 1 then",
-    replace: "if redis.call('HEXISTS', KEYS[2], 'p') == 2 then",
+    file: 'src/core/ledger/redis/scripts/visitor.ts',
+    find: "if redis.call('HEXISTS', KEYS[2], 'p') == 1 then\n",
+    replace: "if redis.call('HEXISTS', KEYS[2], 'p') == 2 then\n",
     tests: redis,
   },
   {

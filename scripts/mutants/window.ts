@@ -126,8 +126,8 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'Redis: an erasure is dated by a clock that is off',
     breaks: 'G2',
-    file: 'src/core/ledger/redis/scripts/small.ts',
-    find: "if window.jumpedBy then return 'false' end",
+    file: 'src/core/ledger/redis/scripts/visitor.ts',
+    find: "if openWindow(KEYS[1]).jumpedBy then return 'false' end",
     replace: '',
     tests: clocks,
   },
@@ -222,7 +222,7 @@ export const windowMutants: readonly Mutant[] = [
   {
     name: 'Redis: a stamp a day ahead goes',
     breaks: 'G3',
-    file: 'src/core/ledger/redis/scripts/admit.ts',
+    file: 'src/core/ledger/redis/scripts/registers.ts',
     find: 'stampTime(stamp) > now + input.futureMs or ',
     replace: '',
     tests: redisClocks,

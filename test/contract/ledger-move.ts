@@ -99,6 +99,17 @@ export function ledgerMoveContract(
       expect((await other.usage()).used).toBe(0)
     })
 
+    it('an attempt in flight there can be cancelled still: its units are given back (G7)', async () => {
+      const { one, other, wait } = start()
+      await ask(one, request('v1', at(3)))
+      wait(1_000)
+      const mine = request('v1', at(5), { units: 7 })
+      expect(await verdict(other, mine)).toBe('send')
+      await move(one, other)
+      expect(await other.cancel([mine])).toBe(7)
+      expect((await other.usage()).used).toBe(1)
+    })
+
     it('delivered, superseded and erased stay so; what was open waits and is sent again (G3)', async () => {
       const { one, other, wait } = start()
       const settle = async (asked: AdmitRequest, outcome: Outcome) => {

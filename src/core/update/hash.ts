@@ -45,6 +45,7 @@ export function hashKeyName(hasher: Pick<Hasher, 'content'>): Promise<string> {
   return hasher.content(['the name of the hash key'])
 }
 
-function hex(bytes: Uint8Array): string {
+/** Lower case, two digits a byte. */
+export function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

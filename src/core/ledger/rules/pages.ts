@@ -13,7 +13,7 @@ export const registerPages = 4_093
 
 const encoder = new TextEncoder()
 
-/** A name's page, 0 to `registerPages` - 1. `redis/scripts/prelude.ts` says the same in Lua. */
+/** A name's page, 0 to `registerPages` - 1. `pageKey` of `redis/scripts/rows.ts` says the same in Lua. */
 export function pageOf(name: string): number {
   let page = 0
   for (const byte of encoder.encode(name)) page = (page * 31 + byte) % registerPages

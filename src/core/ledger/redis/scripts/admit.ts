@@ -1,13 +1,22 @@
-/**
- * The registers' half of an admission. KEYS: quota, grant, health, then for each request a visitor, an event and a source's
- * quota key (the visitor's key again where there is no event or no source). Opens the grant and takes from the window what each request in its turn
- * really needs, so that a request that sends nothing costs nothing.
- * Answers, having touched nothing, false where the grant is missing, { cancelled } where it was cancelled, null where the
- * ledger lives in another epoch, and { jumpedBy } while the clock is off.
- */
-import { health, prelude, registers } from './prelude.ts'
+import { denials } from './denials.ts'
+import { events } from './events.ts'
+import { health } from './health.ts'
+import { registers } from './registers.ts'
+import { rows } from './rows.ts'
+import { window } from './window.ts'
 
-export const admitScript = `${prelude}${registers}${health}
+/**
+ * The registers' half of an admission (`sql/admit.ts` on SQL): opens the grant that `reserve.ts` has left, and takes from
+ * the window what each request in its turn really needs, so that one that sends nothing costs nothing.
+ *
+ * KEYS: quota, grant, health, then for each request a visitor, an event and a source's quota (the visitor again where there
+ * is no event or no source).
+ * Input: epoch, requests, ceiling, lane.
+ * Answers { granted, admissions, unknown? }, `granted` of the epoch; or, having touched nothing, false where the grant is
+ * missing, { cancelled } where it was cancelled, null where the ledger lives in another epoch, and { jumpedBy } while the
+ * clock is off.
+ */
+export const admitScript = /* lua */ `${window}${registers}${rows}${events}${health}${denials}
 local window = openWindow(KEYS[1])
 if window.epoch ~= input.epoch then return 'null' end
 if window.jumpedBy then return cjson.encode({ jumpedBy = window.jumpedBy }) end
@@ -20,130 +29,96 @@ granted, unknown = tonumber(granted), tonumber(unknown)
 if granted > 0 then window:giveBack(tonumber(grantBucket), granted) end
 local h = readHealth(KEYS[3])
 local sources = {}
-local function gate(traits, failedBefore, lastResort)
-  if h.paused then return 'paused' end
-  if not h.breaker or not hasAll(traits, h.breaker.traits) then return 'go' end
-  if now >= h.breaker.untilMs and (not failedBefore or lastResort) then return 'probe' end
-  return 'shut'
+
+-- Records the event of a request that has one. The first stamp where it differs from the request's.
+local function openEvent(request, key)
+  if not request.event then return 'open' end
+  local own = request.attributes[1].stamp
+  local verdict, record = judgeEvent(readEvent(key), key, own)
+  if not record then return verdict end
+  writeEvent(key, record)
+  return verdict, record.stamp ~= own and record.stamp or nil
 end
-
--- One of a future that the clock has left is not under way any more: its jump was waited out.
-local function isInFlight(at, life) return now - at <= life and at - now <= input.toleranceMs end
-
-local function judge(r, stamp, backoff, erased)
-  if stampTime(stamp) < now - window:retentionAt(stampTime(stamp)) then
-    if r.open and r.open > stamp then return 'overtaken' end
-    return 'expired'
+-- All verdicts, and the attributes that may go.
+local function judgeEach(wanted, visitor, backoff)
+  local around = { backoff = backoff, erased = readErased(visitor) or 0, lost = window.lost }
+  local verdicts, going = {}, {}
+  for place, one in ipairs(wanted) do
+    verdicts[place] = judge(readRegister(visitor, one.name), one.stamp, around, window:retentionAt(stampTime(one.stamp)))
+    if verdicts[place] == 'send' then going[#going + 1] = one end
   end
-  if r.done and r.done >= stamp then
-    if r.done == stamp then return 'delivered' end
-    return 'superseded'
+  return verdicts, going
+end
+-- The bucket; or nil, and the time when there will be room.
+local function takeUnits(request, source)
+  local own, ceiling = nil, input.ceiling
+  if request.source then
+    sources[source] = sources[source] or openSource(source)
+    own = sources[source]
+    if own.total + request.units > request.source.units then ceiling = math.min(ceiling, input.bulkCeiling) end
   end
-  if stampTime(stamp) > now + input.futureMs or erased > now + input.toleranceMs then return 'ahead' end
-  if stampArrival(stamp) <= erased then return 'erased' end
-  if stampTime(stamp) <= window.lost then return 'lost' end
-  if r.open and r.open > stamp then return 'waits' end
-  if r.open and isInFlight(r.at, r.life or input.inFlightMs) then return 'contended' end
-  if input.lane == 'replay' and backoff and backoff.notBefore > now then return 'backoff' end
-  return 'send'
+  local bucket, retryAt = window:take(request.units, ceiling)
+  if not bucket then return nil, retryAt end
+  -- A refused reservation stays refused, whatever freed itself in between.
+  if granted == 0 then
+    window:giveBack(bucket, request.units)
+    return nil
+  end
+  window:grant(request.units)
+  if own then own:charge(request.units) end
+  return bucket
+end
+local function openRegisters(going, visitor, token, bucket)
+  for _, one in ipairs(going) do
+    local r = admitted(readRegister(visitor, one.name), one.stamp, token, bucket)
+    writeRegister(visitor, one.name, r, registerLivesFor(one.stamp))
+  end
+end
+local function admitOne(request, visitor, event, source)
+  local verdict, firstStamp = openEvent(request, event)
+  if verdict ~= 'open' then return { event = verdict } end
+  local wanted = {}
+  for place, one in ipairs(request.attributes) do wanted[place] = { name = one.name, stamp = firstStamp or one.stamp } end
+  local backoff = readBackoff(visitor)
+  local attempts = backoff and backoff.attempts or 0
+  local verdicts, going = judgeEach(wanted, visitor, backoff)
+  local answer = { event = 'open', firstStamp = firstStamp, attempts = attempts, verdicts = verdicts }
+  if #going == 0 then return answer end
+  local function stopped(by)
+    for place, verdict in ipairs(verdicts) do
+      if verdict == 'send' then verdicts[place] = by end
+    end
+    return answer
+  end
+
+  if request.hold then return stopped('held') end
+  if request.firstTry and attempts > 0 then
+    answer.failedBefore = true
+    return stopped('backoff')
+  end
+  local gate = gateOf(h, traitsOf(request.visitorHash, request.sources, going), attempts > 0, request.lastResort)
+  if gate == 'paused' then return stopped(gate) end
+  if gate == 'shut' then
+    answer.shutTraits = h.breaker.traits
+    return stopped(gate)
+  end
+  answer.bucket, answer.retryAtMs = takeUnits(request, source)
+  if not answer.bucket then return stopped('quota') end
+
+  if isDoubtful(h) then answer.systemic = true end
+  if input.lane == 'replay' and isLastTry(readDenials(visitor), h, request.visitorHash) then answer.lastTry = true end
+  if gate == 'probe' then
+    answer.probe = h.breaker.cause
+    probed(h)
+    writeHealth(KEYS[3], h)
+  end
+  openRegisters(going, visitor, request.token, answer.bucket)
+  return answer
 end
 
-local function admitted(r, stamp, token, bucket)
-  local again = r.open == stamp
-  local below = again and r.below or (r.open and with(r.open, r.below) or {})
-  return { done = r.done, open = stamp, at = now, life = input.inFlightMs, token = token, bucket = bucket, again = again, below = openBelow(below, r.done) }
-end
-
-local function isLastTry(visitor, hash)
-  local denials = input.lane == 'replay' and readDenials(visitor)
-  if not denials or denials.count + 1 < input.denialsThatJudge or now - denials.since < input.denialsLastMs then return false end
-  return othersAreDelivered(h, hash)
-end
-
-local answers = {}
+local admissions = {}
 for index, request in ipairs(input.requests) do
-  local visitor, event, source = KEYS[1 + 3 * index], KEYS[2 + 3 * index], KEYS[3 + 3 * index]
-  local answer = { event = 'open' }
-  local first = nil
-  if request.event then
-    local own = request.attributes[1].stamp
-    local seen = readEvent(event)
-    local another = seen and isAnother(seen, event, own)
-    if another and seen.rejected then seen, another = nil, false end
-    if another then
-      answer.event = 'id_reused'
-    elseif seen and seen.done then
-      answer.event = seen.rejected and 'rejected' or 'duplicate'
-    elseif seen and isInFlight(seen.at, input.inFlightMs) then
-      answer.event = 'in_flight'
-    else
-      first = seen and seen.stamp or own
-      writeEvent(event, { stamp = first, at = now, done = false })
-      if first ~= own then answer.firstStamp = first end
-    end
-  end
-  if answer.event == 'open' then
-    local backoff = readBackoff(visitor)
-    local erased = tonumber(redis.call('HGET', visitor, 'x')) or 0
-    answer.attempts = backoff and backoff.attempts or 0
-    answer.verdicts = {}
-    local wanted, names = false, {}
-    for position, attribute in ipairs(request.attributes) do
-      local verdict = judge(readRegister(visitor, attribute.name), first or attribute.stamp, backoff, erased)
-      answer.verdicts[position] = verdict
-      if verdict == 'send' then wanted, names[#names + 1] = true, attribute.name end
-    end
-    if wanted then
-      local instead, bucket, retryAt = nil, nil, nil
-      if request.hold then
-        instead = 'held'
-      elseif request.firstTry and answer.attempts > 0 then
-        instead, answer.failedBefore = 'backoff', true
-      else
-        instead = gate(traitsOf(request.visitorHash, request.sources, names), answer.attempts > 0, request.lastResort)
-        if instead == 'shut' then answer.shutTraits = h.breaker.traits end
-      end
-      if instead == 'go' or instead == 'probe' then
-        local own, ceiling = nil, input.ceiling
-        if request.source then
-          sources[source] = sources[source] or openSource(source)
-          own = sources[source]
-          if own.total + request.units > request.source.units then ceiling = math.min(ceiling, input.bulkCeiling) end
-        end
-        bucket, retryAt = window:take(request.units, ceiling)
-        -- A refused reservation stays refused, whatever freed itself in between.
-        if bucket and granted == 0 then
-          window:giveBack(bucket, request.units)
-          bucket = nil
-        end
-        if bucket then
-          window:grant(request.units)
-          if own then own:charge(request.units) end
-          if not h.saidYes or (h.breaker and h.breaker.cause == 'systemic') then answer.systemic = true end
-          if isLastTry(visitor, request.visitorHash) then answer.lastTry = true end
-          if instead == 'probe' then
-            answer.probe = h.breaker.cause
-            h.breaker.untilMs = now + input.probeLivesMs
-            writeHealth(KEYS[3], h)
-          end
-        else
-          instead = 'quota'
-        end
-      end
-      answer.bucket, answer.retryAtMs = bucket, retryAt
-      for position, attribute in ipairs(request.attributes) do
-        if answer.verdicts[position] == 'send' then
-          if bucket then
-            local stamp = first or attribute.stamp
-            writeRegister(visitor, attribute.name, admitted(readRegister(visitor, attribute.name), stamp, request.token, bucket), livesFor(stamp))
-          else
-            answer.verdicts[position] = instead
-          end
-        end
-      end
-    end
-  end
-  answers[index] = answer
+  admissions[index] = admitOne(request, KEYS[1 + 3 * index], KEYS[2 + 3 * index], KEYS[3 + 3 * index])
 end
 for _, own in pairs(sources) do
   own:forget()
@@ -152,5 +127,5 @@ for _, own in pairs(sources) do
 end
 window:forget()
 window:save()
-return cjson.encode({ granted = window.granted, admissions = answers, unknown = unknown > 0 and unknown or nil })
+return cjson.encode({ granted = window.granted, admissions = admissions, unknown = unknown > 0 and unknown or nil })
 `

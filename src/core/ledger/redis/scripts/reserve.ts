@@ -1,11 +1,15 @@
-/**
- * The quota's half of an admission, run by `Ratelimit`: sets units aside under a grant. KEYS: quota, grant.
- * Input: want, least, ceiling. As much of `want` as the ceiling leaves, if that is `least` or more, else nothing.
- * Answers { granted, total, retryAt? }; nothing is granted in another epoch than `epoch`, under a grant that was cancelled, nor while the clock is off. Asked again for the same grant it answers the same: nothing is taken twice.
- */
-import { prelude } from './prelude.ts'
+import { window } from './window.ts'
 
-export const reserveScript = `${prelude}
+/**
+ * The quota's half of an admission, run by `Ratelimit`: sets units aside under a grant. As much of `want` as the ceiling
+ * leaves, if that is `least` or more, else nothing. Nothing is granted in another epoch than `epoch`, under a grant that was
+ * cancelled, nor while the clock is off. Asked again for the same grant it answers the same: nothing is taken twice.
+ *
+ * KEYS: quota, grant.
+ * Input: epoch, want, least, ceiling.
+ * Answers { granted, total, retryAt? }.
+ */
+export const reserveScript = /* lua */ `${window}
 local kept = redis.call('GET', KEYS[2])
 local window = openWindow(KEYS[1])
 local granted, retryAt = 0, nil

@@ -13,7 +13,7 @@
  *
  * ARGV[1] is JSON: { now?, bucketMs, keptMs, ... }. Without `now` (it is given in tests only) the server's clock decides.
  */
-export const window = `
+export const window = /* lua */ `
 local input = cjson.decode(ARGV[1])
 local now = input.now
 if not now then

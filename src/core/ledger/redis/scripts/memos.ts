@@ -1,0 +1,23 @@
+/** Leases on Redis (`sql/memos.ts` on SQL); memos need no script. */
+import { window } from './window.ts'
+
+/**
+ * Takes or renews a lease. The value keeps the end by the ledger's own clock.
+ *
+ * KEYS: the lease. Input: holder, ttlMs. Answers whether the holder has it.
+ */
+export const leaseScript = /* lua */ `${window}
+local holder, untilMs = string.match(redis.call('GET', KEYS[1]) or '', '^([^|]*)|(%d+)$')
+untilMs = tonumber(untilMs)
+-- One that would live longer than a lease does was taken by a clock that was ahead.
+if holder and holder ~= input.holder and untilMs > now and untilMs <= now + input.ttlMs + input.toleranceMs then return 'false' end
+redis.call('SET', KEYS[1], input.holder .. '|' .. text(now + input.ttlMs), 'PX', text(input.ttlMs + 60000))
+return 'true'
+`
+
+/** KEYS: the lease. Input: holder. Answers null. */
+export const releaseScript = /* lua */ `${window}
+local holder = string.match(redis.call('GET', KEYS[1]) or '', '^([^|]*)|')
+if holder == input.holder then redis.call('DEL', KEYS[1]) end
+return 'null'
+`

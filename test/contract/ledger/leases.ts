@@ -1,0 +1,108 @@
+/** Leases, memos, counters. */
+import { describe, expect, it } from 'vitest'
+import type { Settlement } from '../../../src/core/ledger/port.ts'
+import { maxBatch } from '../../../src/core/ledger/rules/settings.ts'
+import { at, type Bench, unique } from './bench.ts'
+
+export function leasesContract(bench: Bench): void {
+  const { request, verdict, sent } = bench
+
+  describe('leases, memos, counters', () => {
+    it('a lease has one holder, who may renew it, until it ends or is given back', async () => {
+      const name = unique()
+      expect(await bench.ledger.lease(name, 'one', 1_000)).toBe(true)
+      expect(await bench.ledger.lease(name, 'two', 1_000)).toBe(false)
+      bench.nowMs += 900
+      expect(await bench.ledger.lease(name, 'one', 1_000)).toBe(true)
+      bench.nowMs += 999
+      expect(await bench.ledger.lease(name, 'two', 1_000)).toBe(false)
+      bench.nowMs += 1
+      expect(await bench.ledger.lease(name, 'two', 1_000)).toBe(true)
+      await bench.ledger.release(name, 'one')
+      expect(await bench.ledger.lease(name, 'one', 1_000)).toBe(false)
+      await bench.ledger.release(name, 'two')
+      expect(await bench.ledger.lease(name, 'one', 1_000)).toBe(true)
+    })
+
+    it('remembers', async () => {
+      const name = unique()
+      expect(await bench.ledger.recall(name)).toBeUndefined()
+      for (const value of ['1763892000000123', '{"at":1}', 'ä😀']) {
+        await bench.ledger.remember(name, value)
+        expect(await bench.ledger.recall(name)).toBe(value)
+      }
+    })
+
+    it('remembers the first of several values for good, alike for all who ask at once', async () => {
+      const name = unique()
+      const values = ['{"client":"one"}', '1763892000000123', 'ä😀']
+      const kept = await Promise.all(values.map((value) => bench.ledger.rememberFirst(name, value)))
+      expect(values).toContain(kept[0])
+      expect(new Set(kept).size).toBe(1)
+      expect(await bench.ledger.rememberFirst(name, 'later')).toBe(kept[0])
+      expect(await bench.ledger.recall(name)).toBe(kept[0])
+      // What was remembered otherwise is the first, too.
+      await bench.ledger.remember(name, 'set')
+      expect(await bench.ledger.rememberFirst(name, 'later')).toBe('set')
+    })
+
+    it.each(['__proto__', 'constructor', 'a b:c', '"quoted"', '😀'])(
+      'takes %s for a name like any other',
+      async (odd) => {
+        expect(await bench.ledger.recall(odd)).toBeUndefined()
+        await bench.ledger.remember(odd, 'kept')
+        expect(await bench.ledger.recall(odd)).toBe('kept')
+        expect(await bench.ledger.lease(odd, 'one', 1_000)).toBe(true)
+        expect(await bench.ledger.lease(odd, 'two', 1_000)).toBe(false)
+        await bench.ledger.settle([], Object.fromEntries([[odd, 2]]))
+        const { counters } = await bench.ledger.usage()
+        expect(Object.entries(counters)).toEqual([[odd, 2]])
+      },
+    )
+
+    it('counts', async () => {
+      await bench.ledger.settle([], { calls: 2, received: 1 })
+      await bench.ledger.settle([], { calls: 3 })
+      expect((await bench.ledger.usage()).counters).toEqual({ calls: 5, received: 1 })
+    })
+
+    it('an empty batch is nothing', async () => {
+      expect(await bench.ledger.admit([], 'live')).toEqual([])
+      expect(await bench.ledger.firstStamps([])).toEqual([])
+      await bench.ledger.settle([])
+      expect(await bench.ledger.usage()).toMatchObject({ used: 0, counters: {} })
+    })
+
+    it('refuses more than a batch of settlements or events, and touches nothing', async () => {
+      const many = <T>(one: T) => Array.from({ length: maxBatch + 1 }, () => one)
+      const one = await sent(at(0))
+      const settlement: Settlement = {
+        visitorHash: bench.visitor,
+        token: one.token,
+        attributes: [{ name: 'tier', stamp: at(0), outcome: 'delivered' }],
+      }
+      await expect(bench.ledger.settle(many(settlement), { calls: 1 })).rejects.toThrow(RangeError)
+      expect(await verdict(at(0))).toBe('contended')
+      const event = unique()
+      await expect(bench.ledger.firstStamps(many({ event, stamp: at(0) }))).rejects.toThrow(RangeError)
+      expect(await bench.ledger.firstStamps([{ event, stamp: at(1) }])).toEqual([at(1)])
+    })
+
+    it('refuses more than a batch', async () => {
+      await expect(
+        bench.ledger.admit(
+          Array.from({ length: maxBatch + 1 }, () => request(at(0))),
+          'live',
+        ),
+      ).rejects.toThrow(RangeError)
+    })
+
+    it('takes a whole batch', async () => {
+      const answers = await bench.ledger.admit(
+        Array.from({ length: maxBatch }, () => request(at(0), { visitorHash: unique() })),
+        'replay',
+      )
+      expect(answers.filter((answer) => answer.event === 'open' && answer.verdicts[0] === 'send')).toHaveLength(100)
+    })
+  })
+}
