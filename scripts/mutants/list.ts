@@ -110,15 +110,15 @@ const own: readonly Mutant[] = [
   {
     name: 'send what never met the ledger at once',
     breaks: 'G3',
-    file: 'src/cron/flush.ts',
-    find: 'settles ? firstSeenMs + parts.outageSettleMs : 0',
+    file: 'src/cron/page.ts',
+    find: 'settles ? firstSeenMs + outageSettleMs : 0',
     replace: '0',
     tests: flush,
   },
   {
     name: 'what a clock far ahead took in without the ledger waits by it',
     breaks: 'G7',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/page.ts',
     find: 'blind === true && firstSeenMs <= nowMs + jumpToleranceMs',
     replace: 'blind === true',
     tests: ['test/cron/flush.test.ts'],
@@ -134,7 +134,7 @@ const own: readonly Mutant[] = [
   {
     name: 'drop what is expired',
     breaks: 'G2',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/clean-up.ts',
     find: 'if (dead.length > 0) {',
     replace: 'if (dead.length > 99) {',
     tests: flush,
@@ -327,7 +327,7 @@ const own: readonly Mutant[] = [
   {
     name: 'delete without putting back what still waits',
     breaks: 'G2',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/clean-up.ts',
     find: 'await backlog.put({ ...rest, attributes: open })',
     replace: '',
     tests: flush,
@@ -343,10 +343,10 @@ const own: readonly Mutant[] = [
   {
     name: 'delete before the put-back',
     breaks: 'G2',
-    file: 'src/cron/flush.ts',
-    find: "    await budget.ask('backlog_unavailable', async () => {\n      if (dead.length > 0) {",
+    file: 'src/cron/clean-up.ts',
+    find: "  await budget.ask('backlog_unavailable', async () => {\n    if (dead.length > 0) {",
     replace:
-      "    await budget.ask('backlog_unavailable', async () => {\n      await backlog.delete(key)\n      if (dead.length > 0) {",
+      "  await budget.ask('backlog_unavailable', async () => {\n    await backlog.delete(key)\n    if (dead.length > 0) {",
     tests: flush,
   },
   {
@@ -360,7 +360,7 @@ const own: readonly Mutant[] = [
   {
     name: 'go on when the quota is spent',
     breaks: 'G7',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/refusals.ts',
     find: "throw new Stop('quota')",
     replace: 'return',
     tests: flush,

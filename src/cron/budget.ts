@@ -117,3 +117,14 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
     leasedAtMs = askedAtMs
   }
 }
+
+/** The `Stop` that ended `work`; undefined where it came to its end. Any other error is thrown. */
+export async function stopOf(work: () => Promise<void>): Promise<Stop | undefined> {
+  try {
+    await work()
+    return undefined
+  } catch (error) {
+    if (error instanceof Stop) return error
+    throw error
+  }
+}
