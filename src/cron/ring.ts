@@ -10,6 +10,7 @@
 import { entryPrefix } from '../core/backlog/entry-format.ts'
 import type { Backlog, KeptEntry, Unreadable } from '../core/backlog/port.ts'
 import { given } from '../core/given.ts'
+import { pagesOf } from '../core/pages.ts'
 
 /** Kept between runs, in the ledger. */
 export interface Place {
@@ -39,23 +40,25 @@ export async function* walkBacklog(
   limit: () => number,
   moved: (position: string) => void,
 ): AsyncGenerator<readonly (KeptEntry | Unreadable)[]> {
-  let page = await backlog.list({ limit: limit() })
-  if (page.cursor === undefined) {
-    yield page.items
+  const first = await backlog.list({ limit: limit() })
+  if (first.cursor === undefined) {
+    yield first.items
     return
   }
-  let known = position === ''
-  if (!known) yield []
+  /** The first page of the first prefix, where that is the whole ring. */
+  let known = position === '' ? first : undefined
+  if (known === undefined) yield []
   const prefixes = prefixesFrom(position)
   for (const [index, prefix] of prefixes.entries()) {
-    let cursor: string | undefined
-    do {
-      if (!known) page = await backlog.list({ prefix, limit: limit(), ...given({ cursor }) })
-      known = false
-      cursor = page.cursor
-      moved(cursor === undefined ? (prefixes[index + 1] ?? position) : behind(page.items, prefix))
-      yield page.items
-    } while (cursor !== undefined)
+    const ask = async (cursor: string | undefined) => {
+      const page = known ?? (await backlog.list({ prefix, limit: limit(), ...given({ cursor }) }))
+      known = undefined
+      return page
+    }
+    for await (const { items, cursor } of pagesOf(ask)) {
+      moved(cursor === undefined ? (prefixes[index + 1] ?? position) : behind(items, prefix))
+      yield items
+    }
   }
 }
 

@@ -8,7 +8,7 @@ import { errorName } from '../core/errors.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import type { Erase } from '../core/operator/erase.ts'
-import type { Find } from '../core/operator/find-visitor.ts'
+import type { FindVisitor } from '../core/operator/find-visitor.ts'
 import type { Wire } from '../core/wire/calls.ts'
 import type { ApiToken } from './auth/tokens.ts'
 import type { TellUnproven } from './auth/unproven.ts'
@@ -54,7 +54,7 @@ export interface Operator
   /** One run; its report. */
   flush(): Promise<object>
   readonly erase: Erase
-  readonly find: Find
+  readonly find: FindVisitor
 }
 
 export function createApp(parts: AppParts, { bytesUnproven }: Pick<Limits, 'bytesUnproven'> = defaultLimits): Hono {

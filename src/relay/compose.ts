@@ -139,7 +139,7 @@ export async function composeRelay(parts: RelayParts): Promise<Relay> {
     restate: (units) => ledger.restate(units),
     confirmClock: () => ledger.confirmClock(),
     flush: () => run(),
-    erase: createErase({ hasher, ledger, backlog, clock, maxOperations: settings.flushMaxOps }),
+    erase: createErase({ hasher, ledger, backlog, clock, maxOperations: settings.flushMaxOps, log }),
     find: createFind({ hasher, ledger, backlog, clock, maxOperations: settings.flushMaxOps }),
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),
