@@ -40,7 +40,7 @@ const own: readonly Mutant[] = [
     file: 'src/core/delivery/deliver.ts',
     find: "return keepBlind(together, 'ledger_unavailable')",
     replace:
-      "admitted = together.map((part) => ({ attempt: attemptOf(part, 0), unfit: [], calls: part.encoding?.calls ?? [], admission: { event: 'open' as const, verdicts: part.attributes.map(() => 'send' as const), attempts: 0 }, token: 't', units: 1, requestedAtMs: clock.now() }))",
+      "admitted = together.map((part) => ({ attempt: liveAttempt(part, 0), unfit: [], calls: part.encoding?.calls ?? [], admission: { event: 'open' as const, verdicts: part.attributes.map(() => 'send' as const), attempts: 0 }, token: 't', units: 1, requestedAtMs: clock.now() }))",
     tests: live,
   },
   {

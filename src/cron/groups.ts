@@ -133,10 +133,14 @@ export function askedAgain(group: Group, passages: readonly Passage[], closed: b
 
 /** Per attribute the newest of all entries, in attempts of bounded size. */
 export function merged(group: Group, limits: Limits): MergedGroup {
-  return { ...group, attempts: attemptsOf(group, mergeNewest(group.entries.map(({ entry }) => entry)), limits) }
+  return { ...group, attempts: replayAttempts(group, mergeNewest(group.entries.map(({ entry }) => entry)), limits) }
 }
 
-export function attemptsOf(group: Group, attributes: readonly StampedAttribute[], limits: Limits): readonly Attempt[] {
+export function replayAttempts(
+  group: Group,
+  attributes: readonly StampedAttribute[],
+  limits: Limits,
+): readonly Attempt[] {
   const [first] = group.entries
   if (first === undefined) return []
   const sources = [...new Set(group.entries.map(({ entry }) => entry.source))]

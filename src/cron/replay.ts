@@ -10,10 +10,10 @@ import { type Budget, stopOf } from './budget.ts'
 import { type CleanUpParts, cleanUp } from './clean-up.ts'
 import {
   askedAgain,
-  attemptsOf,
   type Group,
   type MergedGroup,
   nextNewest,
+  replayAttempts,
   type Standings,
   standingsOf,
   standNext,
@@ -107,7 +107,7 @@ export function createReplay(parts: ReplayParts): Replay {
       const attributes = entry.attributes.filter(({ name }) => refused.has(name))
       if (attributes.length === 0) continue
       const alone = attributes.map((attribute) => ({ ...attribute, stamp: entry.stamp }))
-      const passed = await passMore(attemptsOf(group, alone, limits), passages, (more) => {
+      const passed = await passMore(replayAttempts(group, alone, limits), passages, (more) => {
         for (const { name, fate } of more.flatMap((passage) => passage.attributes))
           standings.get(key)?.set(name, { fate, loser: false })
       })
@@ -124,7 +124,7 @@ export function createReplay(parts: ReplayParts): Replay {
     for (;;) {
       const next = nextNewest(group, standings)
       if (next.length === 0) return
-      const passed = await passMore(attemptsOf(group, next, limits), passages, (more) =>
+      const passed = await passMore(replayAttempts(group, next, limits), passages, (more) =>
         standNext(group, standings, more),
       )
       if (passed.length === 0 || passed.some(({ failure }) => failure !== undefined)) return

@@ -101,7 +101,7 @@ export function createDeliver(parts: DeliverParts): Deliver {
     try {
       const nowMs = clock.now()
       admitted = await door.admit(
-        together.map((part) => attemptOf(part, nowMs)),
+        together.map((part) => liveAttempt(part, nowMs)),
         lane,
       )
     } catch (error) {
@@ -192,7 +192,7 @@ function receiptsOfUpdates(
   })
 }
 
-function attemptOf(part: Part, nowMs: number): Attempt {
+function liveAttempt(part: Part, nowMs: number): Attempt {
   return {
     visitor: part.visitor,
     visitorHash: part.visitorHash,
