@@ -2,10 +2,10 @@
  * The flush: one run of the batch runner over the backlog. Lease, list, merge, and through the same door as live
  * traffic: admit, send, settle; then dead letters, put-backs, and only then deletes.
  *
- * Guarantee (G2): a key is deleted only when each of its attributes is delivered, superseded, in a dead letter, or under
- * a new key whose put resolved, and the settle was confirmed. Runs may overlap, lists may be stale, a run may die
- * anywhere: order (G3) rests on the ledger's registers, not on the lease. A run ends soon after its budget does, whatever
- * it met, with what it did cleaned up as far as that goes; the next run goes on there.
+ * Guarantee (G2): a key is deleted only when each of its attributes is delivered, superseded, in a dead letter, or
+ * under a new key whose put resolved, and the settle was confirmed. Runs may overlap, lists may be stale, a run may die
+ * anywhere: order (G3) rests on the ledger's registers, not on the lease. A run ends soon after its budget does,
+ * whatever it met, with what it did cleaned up as far as that goes; the next run goes on there.
  * Known hole: two overlapping runs may both put back one entry; the second copy costs list operations until it is found
  * delivered, never a value.
  */

@@ -89,8 +89,8 @@ export function createReplay(parts: ReplayParts): Replay {
   }
 
   /**
-   * A merged call that Target refused: each event alone, the oldest first, one call each, so that one bad event does not
-   * condemn its neighbours, and a loser does not leave with a refused winner. Adds what passed to `passages`.
+   * A merged call that Target refused: each event alone, the oldest first, one call each, so that one bad event does
+   * not condemn its neighbours, and a loser does not leave with a refused winner. Adds what passed to `passages`.
    */
   async function takeApart(
     group: Group,

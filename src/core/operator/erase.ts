@@ -1,11 +1,11 @@
 /**
  * Erases one visitor from everything the relay keeps: registers, backlog, dead letters.
  *
- * Guarantee: the ledger knows first that the visitor is erased, so that an entry which a stale list still shows, or a put
- * under way, is never sent afterwards. However much there is, each call ends within its bounds and says where the next
- * one goes on; nothing that it could not read is passed over in silence.
- * Known hole: an update of the visitor that arrives later is a new one. The ledger keeps the keyed hash, without values,
- * for as long as a register lives. Whose a raw event is can only be told from its text (`mention.ts`).
+ * Guarantee: the ledger knows first that the visitor is erased, so that an entry which a stale list still shows, or a
+ * put under way, is never sent afterwards. However much there is, each call ends within its bounds and says where the
+ * next one goes on; nothing that it could not read is skipped silently.
+ * Known hole: an update of the visitor that arrives later is a new one. The ledger keeps the keyed hash, without
+ * values, for as long as a register lives. Whose a raw event is can only be told from its text (`mention.ts`).
  */
 
 import type { Backlog, DeadHead, KeptDead, Unreadable } from '../backlog/port.ts'
@@ -27,8 +27,8 @@ export interface Erased {
   /** Raw events that hold the id, though not as a value of their own: left, for a person to look at. */
   readonly mentioned: number
   /**
-   * Dead letters that could not be read, in this call and those before it: no key opens them, or the store does not give
-   * them. They may be this visitor's.
+   * Dead letters that could not be read, in this call and those before it: no key opens them, or the store does not
+   * give them. They may be this visitor's.
    */
   readonly unreadable: number
   /** False where there is a `cursor` or something `todo`. */
@@ -136,7 +136,7 @@ function mayBeOf(hash: string): (head: DeadHead) => boolean {
   return ({ visitorHash }) => visitorHash === undefined || visitorHash === hash
 }
 
-/** What its head says needs no opening. */
+/** What its head says needs no decryption. */
 function relationOf(item: KeptDead | Unreadable, visitorHash: string, id: string) {
   if (!('dead' in item)) return item.head?.visitorHash === visitorHash ? 'about' : 'unreadable'
   const { entry, raw } = item.dead
@@ -162,8 +162,8 @@ function writeCursor({ part, unreadable, after = '' }: Place, visitorHash: strin
 }
 
 /**
- * Undefined for a cursor of another visitor's erasure: it would skip what comes before it, and the answer would say that
- * all was erased.
+ * Undefined for a cursor of another visitor's erasure: it would skip what comes before it, and the answer would say
+ * that all was erased.
  */
 function readCursor(cursor: string, visitorHash: string): Place | undefined {
   const [, part, hash, unreadable, after] = cursorShape.exec(cursor) ?? []

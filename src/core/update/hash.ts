@@ -1,6 +1,6 @@
 /**
- * Names for visitors and events that reveal nothing (G8): HMAC-SHA-256 under `HASH_KEY`, so that customer numbers cannot
- * be guessed from a key. The same in every runtime, through WebCrypto.
+ * Names for visitors and events that reveal nothing (G8): HMAC-SHA-256 under `HASH_KEY`, so that customer numbers
+ * cannot be guessed from a key. The same in every runtime, through WebCrypto.
  */
 import { encodeHex } from '../hex.ts'
 import type { Visitor } from './update.ts'
@@ -10,7 +10,10 @@ const hashBytes = 16
 
 export interface Hasher {
   visitor(visitor: Visitor): Promise<string>
-  /** `event` is the sender's event id, scoped to its source; `content` what came under it, where that makes it another event. */
+  /**
+   * `event` is the sender's event id, scoped to its source; `content` what came under it, where that makes it another
+   * event.
+   */
   event(source: string, event: string, content?: readonly string[]): Promise<string>
   /** A slice of an event, by the names of its attributes in any order. `event` is the event's own hash. */
   part(event: string, names: readonly string[]): Promise<string>

@@ -144,14 +144,15 @@ describe.each(kinds)('erase on %s', (_, make) => {
     for (const cursor of [
       '',
       'x',
-      `dead.${(await hasher.visitor(other)).slice(0, 16)}.`,
+      `dead.${(await hasher.visitor(other)).slice(0, 16)}.0.`,
       `entries.${ownHash}`,
-      `both.${ownHash}.`,
+      `entries.${ownHash}.x.`,
+      `both.${ownHash}.0.`,
     ])
       expect(await erase(visitor, cursor)).toBe('unknown_cursor')
     expect(told).toEqual([])
     // One of this visitor leads nowhere else, whatever stands in it.
-    await erase(visitor, `entries.${ownHash}.a`)
+    expect(await erase(visitor, `entries.${ownHash}.0.a`)).toMatchObject({ entries: 0, complete: true })
     expect(await allEntries(backlog)).toMatchObject([{ entry }])
   })
 
