@@ -239,7 +239,7 @@ export const blameMutants: readonly Mutant[] = [
     breaks: 'G7',
     file: 'src/cron/flush.ts',
     find: 'budget.pageRead(budget.elapsedMs() - (pagesWorkedOn === 0 ? 0 : askedAtMs))',
-    replace: 'if (pagesWorkedOn === 0 && page.value.length > 0) budget.pageRead(budget.elapsedMs() - askedAtMs)',
+    replace: 'if (pagesWorkedOn === 0 && read.value.length > 0) budget.pageRead(budget.elapsedMs() - askedAtMs)',
     tests: bounds,
   },
   {
@@ -262,7 +262,7 @@ export const blameMutants: readonly Mutant[] = [
     name: 'a page for which nothing was left is passed over',
     breaks: 'G7',
     file: 'src/cron/flush.ts',
-    find: 'if (chunks === chunksBefore && pagesRead > 0 && spent.has(stop.reason)) position = before',
+    find: 'if (replay.chunks === chunksBefore && pagesRead > 0 && spent.has(stop.reason)) place.position = before',
     replace: '',
     tests: bounds,
   },

@@ -240,8 +240,8 @@ export const doorsMutants: readonly Mutant[] = [
     name: 'an erasure that could not read a letter is complete',
     breaks: 'G9',
     file: 'src/core/operator/erase.ts',
-    find: '...(erased.unreadable === 0\n',
-    replace: '...(erased.unreadable >= 0\n',
+    find: 'if (erased.unreadable > 0)',
+    replace: 'if (erased.unreadable > 1_000)',
     tests: erase,
   },
   {

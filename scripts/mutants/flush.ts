@@ -162,7 +162,7 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'clean-up beyond its operations',
     breaks: 'G7',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/clean-up.ts',
     find: 'await budget.cleanUp(1 + Math.min(dead.length, 1) + Math.min(open.length, 1))',
     replace: 'await budget.cleanUp(0)',
     tests: bounds,
@@ -178,7 +178,7 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'what a run did is left when it ends in a merge that is taken apart',
     breaks: 'G7',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/replay.ts',
     find: 'stop = await stopOf(() => takeApart(group, standings, passages))',
     replace: 'await takeApart(group, standings, passages)',
     tests: bounds,
@@ -186,7 +186,7 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'one of a visitor that expired is set aside a run',
     breaks: 'G7',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/replay.ts',
     find: 'if (stop === undefined) stop = await stopOf(() => passNext(group, standings, passages))',
     replace: '',
     tests: ['test/cron/flush.test.ts'],
@@ -211,7 +211,7 @@ export const flushMutants: readonly Mutant[] = [
     name: 'a page that was begun is read again in each run',
     breaks: 'G7',
     file: 'src/cron/ring.ts',
-    find: 'moved(cursor === undefined ? (prefixes[index + 1] ?? position) : behind(page.items, prefix))',
+    find: 'moved(cursor === undefined ? (prefixes[index + 1] ?? position) : behind(items, prefix))',
     replace: 'if (cursor === undefined) moved(prefixes[index + 1] ?? position)',
     tests: ring,
   },

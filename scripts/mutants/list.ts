@@ -41,7 +41,7 @@ const own: readonly Mutant[] = [
     file: 'src/core/delivery/deliver.ts',
     find: "return keepBlind(together, 'ledger_unavailable')",
     replace:
-      "admitted = together.map((part) => ({ attempt: attemptOf(part, 0), unfit: [], calls: part.encoding?.calls ?? [], admission: { event: 'open' as const, verdicts: part.attributes.map(() => 'send' as const), attempts: 0 }, token: 't', units: 1, requestedAtMs: clock.now() }))",
+      "admitted = together.map((part) => ({ attempt: liveAttempt(part, 0), unfit: [], calls: part.encoding?.calls ?? [], admission: { event: 'open' as const, verdicts: part.attributes.map(() => 'send' as const), attempts: 0 }, token: 't', units: 1, requestedAtMs: clock.now() }))",
     tests: live,
   },
   {
@@ -111,15 +111,15 @@ const own: readonly Mutant[] = [
   {
     name: 'send what never met the ledger at once',
     breaks: 'G3',
-    file: 'src/cron/flush.ts',
-    find: 'settles ? firstSeenMs + parts.outageSettleMs : 0',
+    file: 'src/cron/page.ts',
+    find: 'settles ? firstSeenMs + outageSettleMs : 0',
     replace: '0',
     tests: flush,
   },
   {
     name: 'what a clock far ahead took in without the ledger waits by it',
     breaks: 'G7',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/page.ts',
     find: 'blind === true && firstSeenMs <= nowMs + jumpToleranceMs',
     replace: 'blind === true',
     tests: ['test/cron/flush.test.ts'],
@@ -135,7 +135,7 @@ const own: readonly Mutant[] = [
   {
     name: 'drop what is expired',
     breaks: 'G2',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/clean-up.ts',
     find: 'if (dead.length > 0) {',
     replace: 'if (dead.length > 99) {',
     tests: flush,
@@ -328,7 +328,7 @@ const own: readonly Mutant[] = [
   {
     name: 'delete without putting back what still waits',
     breaks: 'G2',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/clean-up.ts',
     find: 'await backlog.put({ ...rest, attributes: open })',
     replace: '',
     tests: flush,
@@ -344,10 +344,10 @@ const own: readonly Mutant[] = [
   {
     name: 'delete before the put-back',
     breaks: 'G2',
-    file: 'src/cron/flush.ts',
-    find: "    await budget.ask('backlog_unavailable', async () => {\n      if (dead.length > 0) {",
+    file: 'src/cron/clean-up.ts',
+    find: "  await budget.ask('backlog_unavailable', async () => {\n    if (dead.length > 0) {",
     replace:
-      "    await budget.ask('backlog_unavailable', async () => {\n      await backlog.delete(key)\n      if (dead.length > 0) {",
+      "  await budget.ask('backlog_unavailable', async () => {\n    await backlog.delete(key)\n    if (dead.length > 0) {",
     tests: flush,
   },
   {
@@ -361,7 +361,7 @@ const own: readonly Mutant[] = [
   {
     name: 'go on when the quota is spent',
     breaks: 'G7',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/refusals.ts',
     find: "throw new Stop('quota')",
     replace: 'return',
     tests: flush,

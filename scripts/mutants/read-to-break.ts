@@ -362,8 +362,8 @@ export const readToBreakMutants: readonly Mutant[] = [
     name: 'of what waits only the first page is told',
     breaks: 'G8',
     file: 'src/core/operator/find-visitor.ts',
-    find: 'cursor = page.cursor',
-    replace: 'cursor = undefined',
+    find: 'if (spent || times >= timesPerAnswer) break',
+    replace: 'break',
     tests: whereabouts,
   },
   {

@@ -3,7 +3,7 @@
 export interface Clock {
   /** Epoch milliseconds. */
   now(): number
-  /** Milliseconds since some moment, by a clock that nobody sets; absent where a runtime has none. */
+  /** Milliseconds since some moment, by a monotonic clock; absent where a runtime has none. */
   elapsed?(): number
   /** A timer: `elapsed` resolves after `ms`, unless it was cancelled first (then it never does). */
   after(ms: number): { readonly elapsed: Promise<void>; cancel(): void }

@@ -8,7 +8,8 @@ export type Given<T> = {
 }
 
 /**
- * Leaves out the properties that are undefined: `given({ event: update.event })` is `{}` for an update without an event.
+ * Leaves out the properties that are undefined: `given({ event: update.event })` is `{}` for an update without an
+ * event.
  *
  * @returns a new object with the properties in the same order; `null`, `false`, `0` and `''` are values and stay
  */

@@ -7,7 +7,7 @@ import { defaultLimits } from './limits.ts'
 
 export type ReadJson =
   | { readonly ok: true; readonly value: unknown }
-  /** What is wrong and where; nothing of what stands there is in it. */
+  /** What is wrong and where, without any of the text. */
   | { readonly ok: false; readonly reason: string }
 
 /** A number that keeps its JSON text, digit by digit; `JSON.stringify` writes that text again. */
@@ -27,13 +27,16 @@ export class JsonNumber {
   }
 }
 
-/** What `JSON.stringify` writes as it is: in each runtime, and not yet in TypeScript's own types. */
+/** Text that `JSON.stringify` writes verbatim: every runtime has it, TypeScript's types do not yet. */
 export const { rawJSON: rawJson } = JSON as unknown as { readonly rawJSON: (text: string) => unknown }
 
-/** The third argument says how a number is written (ECMAScript's source text access), which is not in those types either. */
+/**
+ * The third argument says how a number is written (ECMAScript's source text access), which is not in those types
+ * either.
+ */
 type Reviver = (this: unknown, key: string, value: unknown, context: { readonly source?: string }) => unknown
 
-/** More of them name nothing, and take time to read. */
+/** More digits name nothing, and are slow to parse. */
 const mostDigits = 1_000
 /** No integer of fewer digits is unsafe. */
 const mayBeUnsafe = /\d{16}/
@@ -63,7 +66,7 @@ function read(text: string, reviver: Reviver | undefined): ReadJson {
     if (ambiguous !== undefined) return { ok: false, reason: ambiguous }
     return { ok: true, value: JSON.parse(text, reviver as Parameters<typeof JSON.parse>[1]) }
   } catch (error) {
-    // The parser's own words repeat what stands there.
+    // The parser's own message quotes the text.
     return { ok: false, reason: error instanceof TooLong ? error.message : notJson }
   }
 }
@@ -89,7 +92,7 @@ function ambiguityOf(text: string): string | undefined {
     } else if (char === '}' || char === ']') open.pop()
     else if (char === ':') {
       const names = open.at(-1)
-      // A colon stands behind the name of a field, once: all else is no JSON, and not worth reading on.
+      // A colon follows the name of a field, once: anything else is not JSON, and not worth reading further.
       if (names === undefined || name === undefined) return notJson
       // Escapes undone: "a" and "\u0061" are one name.
       const plain = JSON.parse(name) as string

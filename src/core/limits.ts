@@ -1,8 +1,8 @@
 /**
  * The bounds that are not settings, in one place (docs/bounds.md says what happens at each and which test holds it).
  *
- * Whoever works within a bound takes it as a parameter whose default stands here, so that tests and the simulator can
- * draw small ones: what happens at a bound is then met a thousand times a night, and not first in production.
+ * Code that works within a bound takes it as a parameter whose default is here, so that tests and the simulator can use
+ * small ones: what happens at a bound is then tested all the time, and not first in production.
  */
 export interface Limits {
   /** Attributes in one attempt at the door. An update of more travels as several. */
@@ -11,16 +11,13 @@ export interface Limits {
   readonly attemptsTogether: number
   /** Attributes of all the attempts in one admission, so that one step of the ledger stays short. */
   readonly attributesTogether: number
-  /** Registers in one row or hash of a visitor. One with more has its registers in several. */
+  /** Registers in one row or hash of a visitor. A visitor with more has several of them. */
   readonly registersPerPage: number
-  /** Registers in one part of a ledger's state that moves, and in one step that takes it in. */
+  /** Registers in one part of a ledger's state that is exported, and in one step that imports it. */
   readonly registersPerPart: number
   /** Attributes of one visitor that the ledger lists at most. */
   readonly attributesListed: number
-  /**
-   * Denials of one visitor in a row, and how long they must go on, until one more is a verdict (docs/rules.md, "One
-   * update that is denied again and again").
-   */
+  /** Denials of one visitor in a row, and how long they must go on, until one more is a verdict. */
   readonly denialsThatJudge: number
   readonly denialsLastMs: number
   /** Keys in one list page of the backlog. KV: 1,000 at most. */
@@ -31,9 +28,9 @@ export interface Limits {
   readonly keysPerRead: number
   /** Bytes in one bulk read of KV. KV refuses more than 25 MB. */
   readonly bytesPerRead: number
-  /** What a value of KV whose size nobody noted is taken for, until some were read. */
+  /** The assumed size of a value of KV whose size was not recorded, until some were read. */
   readonly bytesOfUnknown: number
-  /** Values that can't be read, behind which a page of the backlog ends, so that its reader's budget has a say. */
+  /** Unreadable values after which a page of the backlog ends, so that its reader can check its budget. */
   readonly unreadablePerPage: number
   /** How long an operator's request works through the backlog before it answers that there is more. */
   readonly requestMs: number
@@ -41,7 +38,10 @@ export interface Limits {
   readonly timesPerAnswer: number
   /** Bytes of bodies that a process reads at once from senders that have not authenticated yet. */
   readonly bytesUnproven: number
-  /** Nesting of JSON, from anybody. Deeper than any event, and shallow enough for every recursion behind it. */
+  /**
+   * Nesting of JSON, from anybody: deeper than any event, and shallow enough for every recursive function that reads
+   * it.
+   */
   readonly jsonDepth: number
 }
 

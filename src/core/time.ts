@@ -1,6 +1,6 @@
-/** Times as senders write them: read by one function wherever one is taken, so that all of them are checked alike. */
+/** Times as senders write them, read by one function everywhere, so that all of them are checked alike. */
 
-/** What is said where it is none of them. */
+/** The problem to report for what is in none of these forms. */
 export const timeForms =
   'must be a time: ISO 8601 with an offset (2026-11-24T10:00:00Z, 2026-11-24T11:00+01:00), or epoch seconds or milliseconds'
 
@@ -9,10 +9,15 @@ const isoForm =
   /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?(?:[Zz]|([+-])(\d{2}):?(\d{2})?)$/
 /** Seconds up to the year 5138; as milliseconds it is the spring of 1973, when nobody sent events. */
 const leastMs = 100_000_000_000
-/** The end of the year 9999, the last that ISO 8601 has. Microseconds and nanoseconds of our days are far behind it. */
+/**
+ * The end of the year 9999, the last that ISO 8601 has. Today's time in microseconds or nanoseconds is far beyond it.
+ */
 const mostMs = 253_402_300_799_999
 
-/** Epoch milliseconds; undefined where it is in none of the forms. Whether it is too far away is for its reader to say. */
+/**
+ * Epoch milliseconds; undefined where it is in none of the forms. Whether it is too far away is for the caller to
+ * decide.
+ */
 export function readTime(given: unknown): number | undefined {
   if (given instanceof Date) return Number.isNaN(given.getTime()) ? undefined : given.getTime()
   if (typeof given === 'number') return readEpoch(given)
@@ -21,13 +26,16 @@ export function readTime(given: unknown): number | undefined {
   return /^\d+(\.\d+)?$/.test(given) ? readEpoch(Number(given)) : readIsoTime(given)
 }
 
-/** Epoch milliseconds of a time in ISO 8601; undefined where it is none, or names no moment: a local time, the 30th of February. */
+/**
+ * Epoch milliseconds of a time in ISO 8601; undefined where it is none, or names no moment: a local time, the 30th of
+ * February.
+ */
 export function readIsoTime(text: string): number | undefined {
   const [matched, year, month, day, hour, minute, second = '0', fraction = '', sign, hours = '0', minutes = '0'] =
     isoForm.exec(text) ?? []
   if (matched === undefined) return undefined
   const dayMs = Date.UTC(Number(year), Number(month) - 1, Number(day))
-  // The calendar moves on what it does not have.
+  // `Date.UTC` rolls over a day that does not exist.
   if (!new Date(dayMs).toISOString().startsWith(matched.slice(0, 10))) return undefined
   // 60 is a leap second. The day ends at 24:00.
   const clockMs =
@@ -44,7 +52,7 @@ export function isoTime(timeMs: number): string {
 }
 
 function readEpoch(given: number): number | undefined {
-  // A double holds the fraction of such seconds only nearly.
+  // A double holds such a fraction of seconds only approximately.
   const timeMs = given < leastMs ? Math.floor(Math.round(given * 100_000) / 100) : Math.floor(given)
   return timeMs >= 0 && timeMs <= mostMs ? timeMs : undefined
 }

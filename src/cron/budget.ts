@@ -1,10 +1,11 @@
 /**
  * What a run may spend: time, operations on the backlog's store, calls to Target, and the lease under which it does.
  *
- * Guarantee: every step of a run asks here before it starts, so that no loop of it lasts longer than its bound and one
- * step: `maxMs` for what is new, half of that more for cleaning up what was done, and half of it again where reading one page took all of it,
- * whichever that is: it would never be worked on. The lease is renewed wherever time passes.
- * Known hole: a step under way is waited for: a call as long as `TARGET_TIMEOUT_MS`, the ledger as long as its deadline.
+ * Guarantee: every step of a run asks here before it starts, so that no loop exceeds its bound by more than one step:
+ * `maxMs` for new work, half as long again for cleaning up, and half as long again where reading one page took all of
+ * it, since that page would never be worked on. The lease is renewed wherever time passes.
+ * Known hole: a step under way is waited for: a call as long as `TARGET_TIMEOUT_MS`, the ledger as long as its
+ * deadline.
  */
 import type { Clock } from '../core/clock.ts'
 import { errorName, isPlatformLimit } from '../core/errors.ts'
@@ -12,7 +13,7 @@ import type { Ledger } from '../core/ledger/port.ts'
 import { ForeignStore } from '../core/operator/owner.ts'
 import type { StopReason } from './report.ts'
 
-/** Ends a run at a point where nothing is under way. */
+/** Ends a run at a point where nothing is in flight. */
 export class Stop extends Error {
   override readonly name = 'Stop'
   readonly reason: StopReason
@@ -32,7 +33,7 @@ export interface BudgetParts {
   readonly maxOperations: number
   /** Calls to Target that one run may make. */
   readonly maxCalls: number
-  /** True once its process is to end: the run ends at the next point where nothing is under way. */
+  /** True once its process is to end: the run ends at the next point where nothing is in flight. */
   readonly stopping?: () => boolean
   readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
 }
@@ -40,11 +41,11 @@ export interface BudgetParts {
 export interface Budget {
   /** Takes the lease. */
   begin(): Promise<void>
-  /** Before something new is started that takes so many operations. */
+  /** To be asked before new work that takes this many operations. */
   next(operations?: number): Promise<void>
-  /** Before what was done is cleaned up. */
+  /** To be asked before cleaning up. */
   cleanUp(operations?: number): Promise<void>
-  /** A page was read, and that took so long: where it is most of a run, there is half of one to go on all the same. */
+  /** Told how long a page took to read: where that is most of a run, half a run is left to work on it all the same. */
   pageRead(tookMs: number): void
   operationsLeft(): number
   callsLeft(): number
@@ -64,7 +65,7 @@ const cleanUpShare = 1.5
 /** Every method that waits throws a `Stop` where the run must end. */
 export function createBudget(parts: BudgetParts, holder: string): Budget {
   const { ledger, backlog, clock, log } = parts
-  // A clock that is set while a run lasts makes it neither longer nor shorter.
+  // Setting the clock during a run makes it neither longer nor shorter.
   const tickMs = () => clock.elapsed?.() ?? clock.now()
   const startedMs = tickMs()
   const operationsBefore = backlog.operations
@@ -115,5 +116,16 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
     if (!(await budget.ask('ledger_unavailable', () => ledger.lease('flush', holder, leaseMs))))
       throw new Stop('leased')
     leasedAtMs = askedAtMs
+  }
+}
+
+/** The `Stop` that ended `work`; undefined where it came to its end. Any other error is thrown. */
+export async function stopOf(work: () => Promise<void>): Promise<Stop | undefined> {
+  try {
+    await work()
+    return undefined
+  } catch (error) {
+    if (error instanceof Stop) return error
+    throw error
   }
 }

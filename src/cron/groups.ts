@@ -1,4 +1,4 @@
-/** One visitor's entries in a run: in which order, under which stamps, as which attempts, and where they stand behind them. */
+/** One visitor's entries in a run: their order, their stamps, their attempts, and where they stand after those. */
 import type { KeptEntry } from '../core/backlog/port.ts'
 import type { Attempt } from '../core/delivery/attempt.ts'
 import { type Fate, standing } from '../core/delivery/fate.ts'
@@ -12,7 +12,7 @@ import { stampName } from '../core/update/stamp.ts'
 import type { Stamp, StampedAttribute } from '../core/update/update.ts'
 import { mergeNewest } from './merge.ts'
 
-/** What a run must clean up after one visitor, once it was through the door. */
+/** The entries of one visitor, which a run cleans up once their attempts were through the door. */
 export interface Group {
   readonly visitorHash: string
   readonly entries: readonly KeptEntry[]
@@ -20,7 +20,7 @@ export interface Group {
   readonly failures: number
 }
 
-/** With what it comes to the door as. */
+/** With the attempts that go to the door. */
 export interface MergedGroup extends Group {
   readonly attempts: readonly Attempt[]
 }
@@ -33,8 +33,8 @@ interface Standing {
 }
 
 /**
- * Who has waited longest goes first, or with little quota the end of the alphabet would wait for ever (G7); behind all of
- * them those of `last`, in its order.
+ * Who has waited longest goes first, or with little quota the end of the alphabet would wait for ever (G7); after all
+ * of them those of `last`, in its order.
  */
 export function groupByVisitor(entries: readonly KeptEntry[], last: ReadonlySet<string>): readonly Group[] {
   const groups = new Map<string, KeptEntry[]>()
@@ -56,9 +56,9 @@ export function groupByVisitor(entries: readonly KeptEntry[], last: ReadonlySet<
 }
 
 /**
- * Puts entries under the stamps that order them: the same event under its earliest, and what never met the ledger under its
- * event's first. Other content under an id is another event, which has been acknowledged: it stays under its own. The ledger
- * is asked in batches, and only when a group that is about to be sent needs the answer.
+ * Puts entries under the stamps that order them: the same event under its earliest, and what never met the ledger under
+ * its event's first. Other content under an id is another event, which has been acknowledged: it stays under its own.
+ * The ledger is asked in batches, and only when a group that is about to be sent needs the answer.
  *
  * @param groups in the order in which they will be given
  */
@@ -94,12 +94,12 @@ export function firstStamps(groups: readonly Group[], ask: Ledger['firstStamps']
   }
 }
 
-/** Alike for the same content under the same id. */
+/** The same for the same content under the same id. */
 function eventName({ event = '', stamp }: { readonly event?: string; readonly stamp: Stamp }): string {
   return `${event} ${stampName(stamp)}`
 }
 
-/** What of it the breaker is not about; undefined where that is nothing. */
+/** The entries that the breaker is not about; undefined where there are none. */
 export function without(group: Group, shut: Traits | undefined): Group | undefined {
   if (shut === undefined) return group
   const entries = group.entries.filter(({ entry }) => {
@@ -116,9 +116,9 @@ export function without(group: Group, shut: Traits | undefined): Group | undefin
 }
 
 /**
- * What of a group is to be asked about once more, behind the others: all of it where a try failed before; where the breaker
- * held it back, what alone it is not about, or all of it where the breaker was closed since. Undefined where its passages
- * are the answer.
+ * What of a group is to be asked about once more, after the others: all of it if a try failed before; if the breaker
+ * held it back, the entries that the breaker is not about, or all of it if the breaker was closed since. Undefined if
+ * its passages are final.
  */
 export function askedAgain(group: Group, passages: readonly Passage[], closed: boolean): readonly Group[] | undefined {
   const failed = passages.find(({ failedBefore }) => failedBefore === true)
@@ -134,10 +134,14 @@ export function askedAgain(group: Group, passages: readonly Passage[], closed: b
 
 /** Per attribute the newest of all entries, in attempts of bounded size. */
 export function merged(group: Group, limits: Limits): MergedGroup {
-  return { ...group, attempts: attemptsOf(group, mergeNewest(group.entries.map(({ entry }) => entry)), limits) }
+  return { ...group, attempts: replayAttempts(group, mergeNewest(group.entries.map(({ entry }) => entry)), limits) }
 }
 
-export function attemptsOf(group: Group, attributes: readonly StampedAttribute[], limits: Limits): readonly Attempt[] {
+export function replayAttempts(
+  group: Group,
+  attributes: readonly StampedAttribute[],
+  limits: Limits,
+): readonly Attempt[] {
   const [first] = group.entries
   if (first === undefined) return []
   const sources = [...new Set(group.entries.map(({ entry }) => entry.source))]
@@ -151,8 +155,8 @@ export function attemptsOf(group: Group, attributes: readonly StampedAttribute[]
 }
 
 /**
- * Where each entry's attributes stand, by its key: an attribute stands where the newest of its name stands. One that has
- * not passed is missing.
+ * Where each entry's attributes stand, by its key: an attribute stands where the newest of its name stands. One that
+ * has not passed is missing.
  */
 export function standingsOf(group: Group, passages: readonly Passage[]): ReadonlyMap<string, Standings> {
   const winners = new Map(
@@ -183,7 +187,7 @@ export function nextNewest({ entries }: Group, standings: ReadonlyMap<string, St
   )
 }
 
-/** Puts those in their place that lost to what was set aside. */
+/** Records where those stand that had lost to what was set aside. */
 export function standNext(
   { entries }: Group,
   standings: ReadonlyMap<string, Standings>,

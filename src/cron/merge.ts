@@ -1,4 +1,4 @@
-/** Many updates of one visitor become one: per attribute the newest. What a flush saves calls with. */
+/** Many updates of one visitor become one: per attribute the newest. This is how a flush saves calls. */
 import type { Attribute, Stamp, StampedAttribute } from '../core/update/update.ts'
 
 export interface Mergeable {
@@ -8,7 +8,7 @@ export interface Mergeable {
 
 /**
  * Folds updates of one visitor, per attribute the newest stamp. The losers are not forgotten: the caller still holds
- * `updates`, and a loser may only leave with a winner that was delivered (docs/rules.md, "Flush").
+ * `updates`, and a loser may only leave with a winner that was delivered.
  *
  * @returns the winners, in the order of their stamps and then of their update's attributes
  */

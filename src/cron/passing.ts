@@ -4,8 +4,8 @@
  * Guarantee: one attempt that the ledger can't admit or settle stops none of its neighbours. What several ask together
  * and the ledger rejects is asked again by halves; what it rejects alone is skipped, and counted. Only an attempt whose
  * settle was confirmed is handed on.
- * Known hole: an admission that was given up is cancelled behind the run; what is asked again before is contended until the
- * next one.
+ * Known hole: an admission that was given up is cancelled behind the run; what is asked again before is contended until
+ * the next one.
  */
 import type { Attempt } from '../core/delivery/attempt.ts'
 import type { Door } from '../core/delivery/door.ts'
@@ -29,10 +29,12 @@ export interface PassingParts {
   readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
 }
 
-/** So many rejected alone, with nothing taken in between, say that the ledger is not well, though it answers. */
+/** This many rejected alone, with none accepted in between, mean that the ledger is not healthy although it answers. */
 const rejectionsThatStop = 3
 
-/** Adds what passed, and was settled, to `passed`. Throws a `Stop` where the run must end; what passed by then is there. */
+/**
+ * Adds what passed, and was settled, to `passed`. Throws a `Stop` where the run must end; what passed by then is there.
+ */
 export type Pass = (attempts: readonly Attempt[], passed: Passage[]) => Promise<void>
 
 export function createPass({ door, ledger, budget, limits, report, suspects, log }: PassingParts): Pass {
@@ -58,7 +60,7 @@ export function createPass({ door, ledger, budget, limits, report, suspects, log
     const calls = callsOf(passages)
     report.calls += calls
     budget.called(calls)
-    // Of one visitor's attempts, a failure is told last: a delivery clears its backoff.
+    // Of one visitor's attempts, a failure is reported last: a delivery clears its backoff.
     await settle(
       [...passages].sort((a, b) => Number(a.failure !== undefined) - Number(b.failure !== undefined)),
       passed,
@@ -88,7 +90,7 @@ export function createPass({ door, ledger, budget, limits, report, suspects, log
     if (done === true) passed.push(...passages)
   }
 
-  /** What was asked for all, or undefined where it was rejected, and then done by halves or skipped. */
+  /** The answer for all of them; undefined where it was rejected, and they were then asked by halves or skipped. */
   async function orByHalves<T, R>(
     step: 'admit' | 'settle',
     items: readonly T[],
@@ -112,7 +114,7 @@ export function createPass({ door, ledger, budget, limits, report, suspects, log
       suspects.delete(visitor)
       suspects.add(visitor)
     }
-    // A ledger that is silent answers nothing: that is found out by one question, and not by each attempt.
+    // One question finds out whether the ledger is silent, instead of one for each attempt.
     await budget.ask('ledger_unavailable', () => ledger.recall(placeMemo))
     if (items.length > 1) {
       const middle = items.length >> 1

@@ -3,13 +3,14 @@
  * last run stopped, so that nobody at the end of the alphabet starves.
  *
  * Guarantee: the position moves on with every page that was read, also where a run ends inside of it, and never past a
- * visitor that was not read; only of one visitor with more than a page the rest waits for the next turn. So whoever waits
- * is read within as many runs as the backlog has pages.
+ * visitor that was not read; only of one visitor with more than a page the rest waits for the next turn. So whoever
+ * waits is read within as many runs as the backlog has pages.
  */
 
 import { entryPrefix } from '../core/backlog/entry-format.ts'
 import type { Backlog, KeptEntry, Unreadable } from '../core/backlog/port.ts'
 import { given } from '../core/given.ts'
+import { pagesOf } from '../core/pages.ts'
 
 /** Kept between runs, in the ledger. */
 export interface Place {
@@ -20,7 +21,7 @@ export interface Place {
 }
 
 export const placeMemo = 'flush-place'
-/** 32 bits: two visitors share so many digits in a backlog of billions. */
+/** 32 bits: two visitors share that many digits only in a backlog of billions. */
 const maxDigits = 8
 /** A memo stays short. */
 const maxSuspects = 100
@@ -39,27 +40,32 @@ export async function* walkBacklog(
   limit: () => number,
   moved: (position: string) => void,
 ): AsyncGenerator<readonly (KeptEntry | Unreadable)[]> {
-  let page = await backlog.list({ limit: limit() })
-  if (page.cursor === undefined) {
-    yield page.items
+  const first = await backlog.list({ limit: limit() })
+  if (first.cursor === undefined) {
+    yield first.items
     return
   }
-  let known = position === ''
-  if (!known) yield []
+  /** The first page of the first prefix, where that is the whole ring. */
+  let known = position === '' ? first : undefined
+  if (known === undefined) yield []
   const prefixes = prefixesFrom(position)
   for (const [index, prefix] of prefixes.entries()) {
-    let cursor: string | undefined
-    do {
-      if (!known) page = await backlog.list({ prefix, limit: limit(), ...given({ cursor }) })
-      known = false
-      cursor = page.cursor
-      moved(cursor === undefined ? (prefixes[index + 1] ?? position) : behind(page.items, prefix))
-      yield page.items
-    } while (cursor !== undefined)
+    const ask = async (cursor: string | undefined) => {
+      const page = known ?? (await backlog.list({ prefix, limit: limit(), ...given({ cursor }) }))
+      known = undefined
+      return page
+    }
+    for await (const { items, cursor } of pagesOf(ask)) {
+      moved(cursor === undefined ? (prefixes[index + 1] ?? position) : behind(items, prefix))
+      yield items
+    }
   }
 }
 
-/** The prefix, then all others once round the ring, as long as they may be: 'a7' .. 'af', 'b' .. 'f', '0' .. '9', 'a0' .. 'a6'. */
+/**
+ * The prefix, then all others once round the ring, as long as they may be: 'a7' .. 'af', 'b' .. 'f', '0' .. '9', 'a0'
+ * .. 'a6'.
+ */
 export function prefixesFrom(position: string): readonly string[] {
   const before = [...position].flatMap((digit, at) =>
     [...hexDigits].filter((other) => other < digit).map((other) => position.slice(0, at) + other),
@@ -72,9 +78,9 @@ export function prefixesFrom(position: string): readonly string[] {
 }
 
 /**
- * The position behind a page that is not its prefix's last: where its last visitor is, told with as few digits as tell it
- * from the first; where all are in one such position, the next one. Of a page without items only that the prefix is too
- * long is known: it is narrowed.
+ * The position after a page that is not the last of its prefix: that of its last visitor, in as few digits as
+ * distinguish it from the first; where these share all digits, the next position. A page without items only shows that
+ * the prefix holds too much: it is narrowed.
  */
 function behind(items: readonly { readonly key: string }[], prefix: string): string {
   const [first, last] = [hashOf(items[0]), hashOf(items.at(-1))]

@@ -140,7 +140,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     })
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const count = createCount({ ledger, background, log })
-  const operator = operatorOf(base, { ledger, backlog, clock, run })
+  const operator = operatorOf(base, { ledger, backlog, clock, log, run })
   return {
     operator,
     ready: ready.fresh,
@@ -183,8 +183,9 @@ function operatorOf(
     ledger,
     backlog,
     clock,
+    log,
     run,
-  }: { ledger: Ledger; backlog: Backlog; clock: Clock; run: () => ReturnType<Relay['flush']> },
+  }: { ledger: Ledger; backlog: Backlog; clock: Clock; log: RelayPorts['log']; run: () => ReturnType<Relay['flush']> },
 ): Operator {
   const maxOperations = settings.flushMaxOps
   return {
@@ -193,7 +194,7 @@ function operatorOf(
     restate: (units) => ledger.restate(units),
     confirmClock: () => ledger.confirmClock(),
     flush: () => run(),
-    erase: createErase({ hasher, ledger, backlog, clock, maxOperations }),
+    erase: createErase({ hasher, ledger, backlog, clock, maxOperations, log }),
     find: createFind({ hasher, ledger, backlog, clock, maxOperations }),
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),

@@ -1,5 +1,6 @@
 /** The ports that every runtime fills alike: its clock, its randomness, its log. */
 import type { Clock, Random } from '../core/clock.ts'
+import { encodeHex } from '../core/hex.ts'
 
 export type RuntimeName = 'workers' | 'node' | 'deno' | 'bun'
 
@@ -27,8 +28,7 @@ export const systemClock: Clock = {
 }
 
 export const systemRandom: Random = {
-  hex: (bytes) =>
-    Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, '0')).join(''),
+  hex: (bytes) => encodeHex(randomBytes(bytes)),
   fraction: () => Math.random(),
 }
 

@@ -1,4 +1,4 @@
-/** How entries and dead letters are written down. The format carries a version; what can't be read is data, not a throw. */
+/** How entries and dead letters are stored. The format has a version; what cannot be read is returned, not thrown. */
 
 import * as z from 'zod'
 import { given } from '../given.ts'
@@ -48,8 +48,8 @@ const deadFormat = z.object({
 })
 
 /**
- * What stands in the metadata of a key whose content lies in its value: its size, and of a dead letter what can be told
- * without reading it. In the clear also where the content is sealed: it names nobody.
+ * The metadata of a key whose content is in its value: its size, and for a dead letter what can be known without
+ * reading it. Not encrypted, even where the content is sealed: it names nobody.
  */
 const headFormat = z.object({
   v: z.literal(3),
@@ -80,7 +80,7 @@ export function packEntry(entry: Entry): z.input<typeof entryFormat> {
   }
 }
 
-/** An entry from its JSON form; undefined where it is none that this version can read. */
+/** An entry from its JSON form; undefined where this version cannot read it. */
 export function unpackEntry(packed: unknown): Entry | undefined {
   const read = entryFormat.safeParse(packed)
   return read.success ? entryFrom(read.data) : undefined
@@ -118,7 +118,7 @@ export function unpackDead(packed: unknown): DeadLetter | undefined {
   }
 }
 
-/** What stands under a key of the backlog, once it is opened. */
+/** The content of a key of the backlog, once it is decrypted. */
 export function readEntry(key: string, packed: unknown): KeptEntry | Unreadable {
   const entry = unpackEntry(packed)
   return entry === undefined ? { key, unreadable: unknownFormat } : { key, entry }
@@ -141,7 +141,7 @@ export function headOf(dead: DeadLetter): DeadHead {
   }
 }
 
-/** @param bytes of the value that it stands beside */
+/** @param bytes of the value that it is stored beside */
 export function packHead(bytes: number, head?: DeadHead): z.input<typeof headFormat> | z.input<typeof deadHeadFormat> {
   if (head === undefined) return { v: 3, b: bytes }
   const { reason, source, atMs, firstSeenMs, attempts, visitorHash } = head
@@ -157,7 +157,9 @@ export function packHead(bytes: number, head?: DeadHead): z.input<typeof headFor
   }
 }
 
-/** Undefined where it is no head. `dead` is absent where it is none of a dead letter, or of a reason that is not known. */
+/**
+ * Undefined where it is not a head. `dead` is absent where it is not one of a dead letter, or has an unknown reason.
+ */
 export function unpackHead(packed: unknown): { readonly bytes: number; readonly dead?: DeadHead } | undefined {
   const read = headFormat.safeParse(packed)
   if (!read.success) return undefined
@@ -200,14 +202,14 @@ export const entryPrefix = 'b1/'
 export const deadPrefix = 'd1/'
 /** Another version's format, another ring's key, another account's, or changed. */
 export const unknownFormat = 'not a format, a key or an account that this relay has'
-/** The store gives everything around it. */
+/** The store gives the keys around it, but not this one. */
 export const notGiven = 'the store does not give it'
-/** Enough that no two keys of one stamp meet. */
+/** Enough that no two keys of one stamp collide. */
 export const keyRandomBytes = 8
 
 /**
- * JSON writes a control character in six bytes; base64 writes anything in 4/3. So no body of 3 MiB takes more than 11.2 MB
- * (a part of it bytes that are no UTF-8, three for one once they are read), and 15 MB sealed: within KV's 25 MiB.
+ * JSON writes a control character in six bytes; base64 writes anything in 4/3. So no body of 3 MiB takes more than 11.2
+ * MB (a part of it bytes that are no UTF-8, three for one once they are read), and 15 MB sealed: within KV's 25 MiB.
  */
 function packRaw(raw: string | undefined): { w?: string; y?: string } {
   if (raw === undefined) return {}

@@ -5,7 +5,7 @@
  * Guarantee: one value that KV does not give is shown as unreadable, alone, and its neighbours are read. A store that
  * gives nothing throws after two reads. A page asks for a list, a read for each hundred keys or 16 MB, and for each
  * value that can't be read about twenty reads more, of which it shows `limits.unreadablePerPage` at most.
- * Known hole: a value whose size nobody noted (written by an older version) is known only once it is read: a few of them
+ * Known hole: the size of a value that was written by an older version is known only once it is read: a few of them
  * may hold up to 25 MB, where KV refuses.
  */
 import { given } from '../given.ts'
@@ -18,11 +18,11 @@ import type { Seal } from './seal.ts'
 export interface KvPageAsked {
   readonly cursor: string | undefined
   readonly limit: number | undefined
-  /** What it refuses, by a head, is neither read nor shown. */
+  /** Decides by a head: what it refuses is neither read nor shown. */
   readonly wanted?: (head: DeadHead) => boolean
 }
 
-/** @param read makes an item of what stands under a key, once it is opened */
+/** @param read makes an item of the content of a key, once it is decrypted */
 export type ReadKvPage = <T>(
   prefix: string,
   asked: KvPageAsked,
@@ -36,10 +36,10 @@ interface Listed {
   readonly head: ReturnType<typeof unpackHead>
 }
 
-/** Nobody's key, and a new one each time: no cache answers for it, so that an answer is the store's. */
+/** A key that does not exist, a new one each time: no cache knows it, so that an answer comes from the store. */
 const probePrefix = 'p1/'
 const probeBytes = 8
-/** The platform's budget for one invocation is used up: no fault of any key, and no read will do better. */
+/** The platform's budget for one invocation is used up: no key is at fault, and no other read would succeed. */
 const budgetSpent = /too many .*by single worker invocation/i
 
 export function kvPages(
@@ -72,7 +72,7 @@ export function kvPages(
 
     while (shown < keys.length) {
       const { end, asked } = nextRead(keys, shown, keysAtOnce, heldBytes)
-      // The page ends before KV's does: whoever goes on lists the same one again, and begins behind what was shown.
+      // The page ends before KV's does: the next call lists the same one again, and begins after what was shown.
       if (end === shown || notRead >= limits.unreadablePerPage)
         return { items, cursor: writeCursor({ list: from.list, shown: keys[shown - 1]?.name ?? from.shown }) }
       const values = await readValues(asked)
@@ -101,7 +101,7 @@ export function kvPages(
     return listed.list_complete ? { items } : { items, cursor: writeCursor({ list: listed.cursor, shown: '' }) }
   }
 
-  /** Up to where one read takes the page: nowhere, where the page is full. What is inline costs no read. */
+  /** The keys of the next read, and where it ends: at `start` if the page is full. Inline content needs no read. */
   function nextRead(keys: readonly Listed[], start: number, keysAtOnce: number, heldBytes: number) {
     const asked: string[] = []
     let bytes = 0

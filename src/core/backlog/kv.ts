@@ -75,7 +75,7 @@ export function kvBacklog(kv: Kv, { randomHex, seal, limits = defaultLimits }: K
 
     async listDead({ cursor, limit, wanted = () => true } = {}) {
       const page = await readPage(deadPrefix, { cursor, limit, wanted }, readDead)
-      // Of those that were written without a head one is told only now.
+      // What was written without a head can be filtered only now.
       return { ...page, items: page.items.filter((item) => !('dead' in item) || wanted(headOf(item.dead))) }
     },
 

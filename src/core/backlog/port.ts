@@ -1,6 +1,6 @@
 /**
- * The backlog: the durable store of deferred updates and of dead letters. `kv.ts` (Workers KV) and `sqlite.ts` answer
- * this port; `test/contract/backlog.ts` holds both to it.
+ * The backlog: the durable store of deferred updates and of dead letters. `kv.ts` (Workers KV) and `sqlite.ts`
+ * implement this port; `test/contract/backlog.ts` tests both against it.
  *
  * The port promises no more than KV gives: a put that resolved is durable, but a list may miss it for a minute or more,
  * and may still show a key that was deleted. Entries are immutable; a key is never written twice.
@@ -19,7 +19,7 @@ export interface Entry {
   readonly firstSeenMs: number
   /** Not to be sent before, epoch ms. */
   readonly notBeforeMs?: number
-  /** Deferred without contact to the ledger: its event's first stamp must be asked for before it is sent. */
+  /** Deferred while the ledger was silent: its event's first stamp must be asked for before it is sent. */
   readonly blind?: true
 }
 
@@ -49,7 +49,9 @@ export interface DeadLetter {
   readonly atMs: number
   readonly firstSeenMs: number
   readonly attempts: number
-  /** The update, or the raw body of an event that could not be read, with the id that its sender gave it outside of it. */
+  /**
+   * The update, or the raw body of an event that could not be read, with the id that its sender gave it outside of it.
+   */
   readonly entry?: Entry
   readonly raw?: string
   readonly eventId?: string
@@ -60,7 +62,10 @@ export interface KeptDead {
   readonly dead: DeadLetter
 }
 
-/** What is known of a dead letter without reading it, where it was written with a head. Nothing personal, and no secret. */
+/**
+ * What is known of a dead letter without reading it, where it was written with a head. It holds nothing personal, and
+ * no secret.
+ */
 export interface DeadHead {
   readonly reason: DeadReason
   readonly source: string
@@ -105,8 +110,8 @@ export interface Backlog {
   delete(key: string): Promise<void>
   bury(dead: DeadLetter): Promise<string>
   /**
-   * One page in the order of time. `wanted`: leaves out what it refuses, by its head, and does not read it where the
-   * head stands beside it; what nobody can tell a head of is always shown.
+   * One page in the order of time. `wanted`: decides by the head; what it refuses is left out, and is not even read
+   * where its head is stored beside it. What has no readable head is always shown.
    */
   listDead(options?: {
     cursor?: string
@@ -115,9 +120,12 @@ export interface Backlog {
   }): Promise<Page<KeptDead | Unreadable>>
   /** Undefined where there is none under this key (any more). */
   readDead(key: string): Promise<KeptDead | Unreadable | undefined>
-  /** Rejects where it is known that nothing can be kept. Costs next to nothing: a store that bills what is asked is not asked. */
+  /** Rejects where it is known that nothing can be kept. Cheap: a store that bills each operation is not asked. */
   check(): Promise<void>
-  /** Leaves nothing on the disk of what was deleted. Rejects where somebody else holds it there. Absent where that is the platform's own. */
+  /**
+   * Removes from the disk what was deleted. Rejects where another process holds it there. Absent where the platform
+   * does it.
+   */
   purge?(): Promise<void>
   /** Operations that this instance has asked of its store so far: what a flush's budget counts. */
   readonly operations: number

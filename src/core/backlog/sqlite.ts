@@ -65,7 +65,7 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimit
       )
       return key
     },
-    // A read of one's own file costs next to nothing: there are no heads, and each letter is read for its own.
+    // Reading a local file is cheap: no heads are stored, and each letter is read for its head.
     async listDead({ cursor, limit, wanted = () => true } = {}) {
       const page = await readPage(deadPrefix, cursor, limit, readDead)
       return { ...page, items: page.items.filter((item) => !('dead' in item) || wanted(headOf(item.dead))) }
@@ -82,7 +82,10 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimit
     },
   }
 
-  /** The cursor is the last key shown: what is put or deleted meanwhile shifts nothing. None leads out of the prefix. */
+  /**
+   * The cursor is the last key shown: what is put or deleted meanwhile shifts nothing. No cursor leads out of the
+   * prefix.
+   */
   async function readPage<T>(
     prefix: string,
     cursor = prefix,

@@ -1,10 +1,10 @@
 /**
  * Delivers an update that just came in: it goes through the door, what cannot go is kept, and its sender is told.
  *
- * Guarantee (G2): `submitted`, `superseded`, `duplicate`, `deferred`, `rejected` and `set_aside` are said only once each
- * attribute was accepted by Target, is superseded, or lies durably in the backlog or the dead letters. If a put fails the
- * answer is `unavailable`, and no event id is marked as done. Nothing else delays the answer once Target has replied: the
- * settle runs behind it.
+ * Guarantee (G2): `submitted`, `superseded`, `duplicate`, `deferred`, `rejected` and `set_aside` are said only once
+ * each attribute was accepted by Target, is superseded, or lies durably in the backlog or the dead letters. If a put
+ * fails the answer is `unavailable`, and no event id is marked as done. Nothing else delays the answer once Target has
+ * replied: the settle runs behind it.
  * Known hole: a process that dies between answer and settle loses the settle.
  */
 import type { Backlog } from '../backlog/port.ts'
@@ -101,7 +101,7 @@ export function createDeliver(parts: DeliverParts): Deliver {
     try {
       const nowMs = clock.now()
       admitted = await door.admit(
-        together.map((part) => attemptOf(part, nowMs)),
+        together.map((part) => liveAttempt(part, nowMs)),
         lane,
       )
     } catch (error) {
@@ -192,7 +192,7 @@ function receiptsOfUpdates(
   })
 }
 
-function attemptOf(part: Part, nowMs: number): Attempt {
+function liveAttempt(part: Part, nowMs: number): Attempt {
   return {
     visitor: part.visitor,
     visitorHash: part.visitorHash,

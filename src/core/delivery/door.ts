@@ -3,8 +3,8 @@
  * admission" (G1) is written once.
  *
  * Guarantee: a call is started only for attributes that the ledger answered `send` for, within START of the moment the
- * admission was asked for, and every started call has its units. If `admit` rejects, the ledger is silent, and the caller
- * sends nothing.
+ * admission was asked for, and every started call has its units. If `admit` rejects, the ledger is silent, and the
+ * caller sends nothing.
  * Known hole: a process that dies between Target's answer and `settle` leaves the attempt open; it is sent again under
  * the same stamp.
  */

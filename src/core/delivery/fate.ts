@@ -4,7 +4,7 @@ import type { Outcome, Verdict } from '../ledger/rules/register.ts'
 import type { Target } from '../wire/port.ts'
 import type { DeferReason, SetAsideReason } from './reasons.ts'
 
-/** What came of one call. */
+/** The result of one call. */
 export type Sent = Awaited<ReturnType<Target['send']>>
 
 /** What became of one attribute: its verdict where it was not sent, else the outcome of its call. */
@@ -18,13 +18,14 @@ export type Fate =
   | 'sent_denied'
   /** In a call that carried several events: no verdict on any one of them. */
   | 'refused_together'
-  /** Fits no call: it came in under another way of speaking to Target (`TARGET_METHOD`). */
+  /** Fits in no call: it was accepted under another `TARGET_METHOD`. */
   | 'unfit'
   | 'sent_unknown'
   | 'unsent'
 
 /**
- * Only Target's own yes is a delivery and only its no to the content a refusal; of all else the fate is open.
+ * Only Target's own yes is a delivery, and only its no to the content is a refusal. In every other case the fate is
+ * open.
  *
  * @param systemic while Target refuses everybody, its no is no verdict on this one
  * @param together whether the call carried several events
@@ -49,7 +50,7 @@ export function fateOf(sent: Sent, systemic: boolean, together: boolean, lastTry
   }
 }
 
-/** Target failed in a way that may pass, or that says our address or token is wrong. */
+/** Target failed in a way that may be temporary, or that means our address or token is wrong. */
 export type Failure = 'unavailable' | 'misconfigured'
 
 export function failureOf(sent: Sent, systemic: boolean): Failure | undefined {
@@ -67,7 +68,8 @@ export function outcomeOf(fate: Fate): Outcome | undefined {
       return 'refused'
     case 'sent_unknown':
       return 'unknown'
-    // An earlier try of one of them may have got there all the same: clearing it would let an older value overtake.
+    // An earlier try of one of them may have reached Target all the same: clearing it would let an older value
+    // overtake.
     case 'refused_together':
     case 'sent_turned_away':
     case 'sent_denied':
@@ -78,10 +80,13 @@ export function outcomeOf(fate: Fate): Outcome | undefined {
   }
 }
 
-/** Where an attribute stands once the door is behind it. */
+/** What an attribute's fate means to the caller. */
 export type Standing = 'done' | 'dead' | 'open'
 
-/** `done`: Target has it or something newer, or its visitor was erased. `dead`: for a person to see. `open`: still to be sent. */
+/**
+ * `done`: Target has it or something newer, or its visitor was erased. `dead`: for a person to look at. `open`: still
+ * to be sent.
+ */
 export function standing(fate: Fate): Standing {
   switch (fate) {
     case 'sent_delivered':
@@ -112,7 +117,7 @@ export function standing(fate: Fate): Standing {
   }
 }
 
-/** Why what is open is. */
+/** Why an attribute that is still open was not delivered. */
 export function deferReason(fate: Fate): DeferReason {
   switch (fate) {
     case 'quota':
@@ -133,23 +138,23 @@ export function deferReason(fate: Fate): DeferReason {
   }
 }
 
-/** Why a dead letter is one, from the fates of its attributes. */
+/** The reason of a dead letter, from the fates of its attributes. */
 export function deadReason(fates: readonly Fate[]): DeadReason {
   if (fates.some(isRefused)) return 'rejected'
   if (fates.includes('sent_denied')) return 'refused_repeatedly'
   const reason = setAsideReason(fates)
-  // With what is wrong as its detail.
+  // Its detail says what is wrong.
   return reason === 'unfit' ? 'rejected' : reason
 }
 
-/** Why what nobody asked Target about is a dead letter. */
+/** The reason of a dead letter for which Target was not asked. */
 export function setAsideReason(fates: readonly Fate[]): SetAsideReason {
   if (fates.includes('unfit')) return 'unfit'
   if (fates.includes('lost')) return 'ledger_lost'
   return fates.includes('overtaken') ? 'overtaken_unconfirmed' : 'expired'
 }
 
-/** Whether Target itself, or what stands before it, said no to it. */
+/** Whether Target, or a proxy in front of it, refused it. */
 export function isRefused(fate: Fate): boolean {
   return fate === 'sent_refused' || fate === 'sent_turned_away'
 }

@@ -1,4 +1,7 @@
-/** Puts what was not delivered where it survives: what is still to be sent into the backlog, the rest into the dead letters. */
+/**
+ * Puts what was not delivered where it survives: what is still to be sent into the backlog, the rest into the dead
+ * letters.
+ */
 import type { Backlog, Entry } from '../backlog/port.ts'
 import type { Clock } from '../clock.ts'
 import { errorName } from '../errors.ts'

@@ -1,10 +1,10 @@
 /**
- * Work of bounded size. An update of very many attributes, or of more than one call carries, travels as several parts;
+ * Work of bounded size. An update of very many attributes, or of more than one call carries, is sent as several parts;
  * attempts go to the ledger in admissions of bounded size.
  *
  * The cut depends on no setting: between two tries of an event only another version of the relay cuts it differently.
- * Even then a part's key names its attributes, so that it counts as done only where exactly these were, and all parts
- * stand under the first stamp of their event.
+ * Even then a part's key names its attributes, so that it counts as done only if exactly these were, and all parts
+ * have the first stamp of their event.
  */
 
 import type { Ledger } from '../ledger/port.ts'
@@ -16,15 +16,15 @@ import { attributeBytes, idBytes, maxPostBodyBytes } from '../wire/calls.ts'
 import { zip } from '../zip.ts'
 import type { EncodedUpdate } from './encoded-update.ts'
 
-/** What passes the door as one attempt. Its `event` is a key of its own where the update was cut. */
+/** What goes through the door as one attempt. If the update was cut, its `event` is a key of its own. */
 export interface Part extends EncodedUpdate {
   /** The update as its sender gave it. */
   readonly whole: EncodedUpdate
 }
 
 /**
- * Cuts greedily, in order: each slice has at most `attributesPerAttempt` attributes and fits one POST. An attribute that
- * fits none has a slice of its own.
+ * Cuts greedily, in order: each slice has at most `attributesPerAttempt` attributes and fits one POST. An attribute
+ * that fits in no POST gets a slice of its own.
  */
 export function cutAttributes<T extends Attribute>(
   visitor: Visitor,
@@ -115,7 +115,7 @@ export async function underFirstStamps(
   return cut.map((parts) => (parts.length === 1 ? parts : parts.map(under)))
 }
 
-/** Parts or attempts, in order, as many to an admission as it may hold; one at least. */
+/** Groups parts or attempts, in order, into admissions: as many as one may hold, at least one. */
 export function inAdmissions<T extends { readonly attributes: readonly unknown[] }>(
   items: readonly T[],
   { attemptsTogether, attributesTogether }: Pick<Limits, 'attemptsTogether' | 'attributesTogether'>,

@@ -1,5 +1,5 @@
 /**
- * From what a sender gave to an update that may pass the door: validated, stamped, named by hashes, and known to fit
+ * Turns what a sender gave into an update that may pass the door: validated, stamped, named by hashes, and known to fit
  * Target's calls, all before any quota is spent.
  */
 
@@ -12,7 +12,7 @@ import { eventIdProblem, flattenAttributes, noId, type Problem, validateVisitor 
 import { encodeCalls, type Wire } from '../wire/calls.ts'
 import type { EncodedUpdate } from './encoded-update.ts'
 
-/** One update as a sender or a mapping gives it, not yet believed. */
+/** One update as a sender or a mapping gives it, not yet validated. */
 export interface Draft {
   /** The event's id at its source; a repeated one is the same event. 1..256 characters. */
   readonly id?: string
@@ -30,20 +30,20 @@ export interface PrepareContext {
   readonly source: string
   /** When the relay first saw it, epoch ms. */
   readonly arrivalMs: number
-  /** How long from then it is held back. */
+  /** How long after that it is held back, ms. */
   readonly delayMs?: number
-  /** Which update of its batch or event it is, from 0 on: of two of one moment the later one is the newer. */
+  /** Its place in its batch or event, from 0: of two updates of the same time the later one is newer. */
   readonly place?: number
-  /** How far the source's clock is known to be ahead: subtracted from the event's own time before anything else. */
+  /** How far the source's clock is known to be ahead, ms: subtracted from the event's own time before anything else. */
   readonly clockAheadMs?: number
-  /** Other content under an id is refused (`id_reused`), where it is another event otherwise. */
+  /** Whether other content under the same id is refused (`id_reused`); otherwise it is another event. */
   readonly idsNameOneUpdate?: boolean
 }
 
 /** Bound to the settings by `createPrepare`; pure but for the hashing. */
 export type Prepare = (draft: Draft, context: PrepareContext) => Promise<Prepared>
 
-/** An event time further ahead of its arrival than this is told: clocks that are kept in step differ by less. */
+/** An event time further ahead of its arrival than this is reported: synchronized clocks differ by less. */
 const clockLeadMs = 2_000
 
 export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: number }): Prepare {
@@ -91,7 +91,7 @@ export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: 
     const content = [visitorHash, String(saidMs ?? ''), ...pairsOf(attributes.attributes)]
     const event =
       draft.id === undefined ? undefined : await hasher.event(source, draft.id, idsNameOneUpdate ? [] : content)
-    // What it is, not when it came: the ledger tells by it whether an id comes again with other content.
+    // By its content, not its arrival: the ledger recognizes by it an id that comes again with other content.
     const name =
       event === undefined || idsNameOneUpdate ? await hasher.content([source, draft.id ?? '', ...content]) : event
     return {
@@ -113,7 +113,7 @@ export function createPrepare(parts: { hasher: Hasher; wire: Wire; retentionMs: 
   }
 }
 
-/** In the order of their names: which way round a sender gives them says nothing. */
+/** Sorted by name: the order in which a sender gives them has no meaning. */
 function pairsOf(attributes: readonly Attribute[]): readonly string[] {
   return [...attributes].sort((a, b) => (a.name < b.name ? -1 : 1)).flatMap(({ name, value }) => [name, value])
 }

@@ -18,16 +18,16 @@ export type Receipt =
   | { readonly status: 'superseded' }
   /** Target refused it, at least in part; it lies in the dead letters. `detail`: Target's own words. */
   | { readonly status: 'rejected'; readonly detail?: string }
-  /** Nobody asked Target; it lies in the dead letters, for a person. */
+  /** Target was not asked; it lies in the dead letters, for a person. */
   | { readonly status: 'set_aside'; readonly reason: SetAsideReason }
   /** Its id came before with other content: nothing of it was recorded or kept. */
   | { readonly status: 'id_reused' }
-  /** A first attempt of this event is still under way: come back. */
+  /** The first attempt of this event is still in flight: the sender tries again later. */
   | { readonly status: 'in_flight' }
-  /** It could be neither delivered nor kept. Nothing was acknowledged: come back. */
+  /** It could be neither delivered nor kept. Nothing was acknowledged: the sender tries again later. */
   | { readonly status: 'unavailable' }
 
-/** What came of an update that travelled in parts, from what came of each: the first of these that any part met. */
+/** The receipt of an update that was sent in parts has the first of these that any part has. */
 const worstFirst = [
   'unavailable',
   'in_flight',

@@ -1,18 +1,20 @@
 /**
  * Erases one visitor from everything the relay keeps: registers, backlog, dead letters.
  *
- * Guarantee: the ledger knows first that the visitor is erased, so that an entry which a stale list still shows, or a put
- * under way, is never sent afterwards. However much there is, each call ends within its bounds and says where the next
- * one goes on; nothing that it could not read is passed over in silence.
- * Known hole: an update of the visitor that arrives later is a new one. The ledger keeps the keyed hash, without values,
- * for as long as a register lives. Whose a raw event is can only be told from its text (`mention.ts`).
+ * Guarantee: the ledger knows first that the visitor is erased, so that an entry which a stale list still shows, or a
+ * put under way, is never sent afterwards. However much there is, each call ends within its bounds and says where the
+ * next one goes on; nothing that it could not read is skipped silently.
+ * Known hole: an update of the visitor that arrives later is a new one. The ledger keeps the keyed hash, without
+ * values, for as long as a register lives. Whose a raw event is can only be told from its text (`mention.ts`).
  */
 
 import type { Backlog, DeadHead, KeptDead, Unreadable } from '../backlog/port.ts'
 import type { Clock } from '../clock.ts'
+import { errorName } from '../errors.ts'
 import { given } from '../given.ts'
 import type { Ledger } from '../ledger/port.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
+import { pagesOf } from '../pages.ts'
 import type { Hasher } from '../update/hash.ts'
 import type { Visitor } from '../update/update.ts'
 import { mentionOf } from './mention.ts'
@@ -25,8 +27,8 @@ export interface Erased {
   /** Raw events that hold the id, though not as a value of their own: left, for a person to look at. */
   readonly mentioned: number
   /**
-   * Dead letters that could not be read, in this call and those before it: no key opens them, or the store does not give
-   * them. They may be this visitor's.
+   * Dead letters that could not be read, in this call and those before it: no key opens them, or the store does not
+   * give them. They may be this visitor's.
    */
   readonly unreadable: number
   /** False where there is a `cursor` or something `todo`. */
@@ -44,6 +46,8 @@ export interface EraseParts {
   readonly clock: Pick<Clock, 'now'>
   /** Operations on the store that one call may ask for. */
   readonly maxOperations: number
+  /** A line for the log, without ids or values. */
+  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
   readonly limits?: Limits
 }
 
@@ -53,7 +57,7 @@ export interface EraseParts {
  */
 export type Erase = (visitor: Visitor, cursor?: string) => Promise<Erased | 'unknown_cursor'>
 
-/** By a clock that is behind, what the visitor did before it was erased would count as done afterwards. */
+/** By a clock that is behind, what the visitor did before the erasure would count as done after it. */
 const clockIsOff =
   'the clock of the ledger is off, so nothing was erased: wait until it is right, or confirm it, and erase again'
 
@@ -61,81 +65,66 @@ const clockIsOff =
 const deletesAtOnce = 4
 
 /** Rejects where the ledger or the store does not answer; what was removed by then stays removed. */
-export function createErase({
-  hasher,
-  ledger,
-  backlog,
-  clock,
-  maxOperations,
-  limits = defaultLimits,
-}: EraseParts): Erase {
+export function createErase(parts: EraseParts): Erase {
+  const { hasher, ledger, backlog, clock, maxOperations, limits = defaultLimits } = parts
   return async (visitor, cursor) => {
     const visitorHash = await hasher.visitor(visitor)
     const id = 'pcId' in visitor ? visitor.pcId : visitor.thirdPartyId
-    let place =
-      cursor === undefined
-        ? { part: 'entries' as const, unreadable: 0, after: undefined }
-        : readCursor(cursor, visitorHash)
-    if (place === undefined) return 'unknown_cursor'
-    const erased = { entries: 0, deadLetters: 0, mentioned: 0, unreadable: place.unreadable }
+    const from = cursor === undefined ? beginning : readCursor(cursor, visitorHash)
+    if (from === undefined) return 'unknown_cursor'
+    const erased = { entries: 0, deadLetters: 0, mentioned: 0, unreadable: from.unreadable }
     // Once: what the visitor does from then on is new. (An object of the version before answers nothing.)
     if (cursor === undefined && (await ledger.erase(visitorHash)) === false)
       return { ...erased, complete: false, todo: clockIsOff }
 
     const [operationsBefore, startedMs] = [backlog.operations, clock.now()]
-    for (let first = true; ; first = false) {
-      // A page is done whole, or what a stale list shows again would be begun anew for ever: so as few keys as the budget
-      // lets be read and deleted, and one at least.
-      const keys = Math.floor((maxOperations - (backlog.operations - operationsBefore) - 1) / 2)
-      if (!first && (keys < 1 || clock.now() - startedMs >= limits.requestMs))
-        return {
-          ...erased,
-          complete: false,
-          cursor: writeCursor({ ...place, unreadable: erased.unreadable }, visitorHash),
-        }
-      const asked = {
-        limit: Math.max(1, Math.min(keys, limits.keysPerPage)),
-        ...given({ cursor: place.after }),
-      }
-      if (place.part === 'entries') {
-        const page = await backlog.list({ ...asked, prefix: `${visitorHash}/` })
+    // A page is done whole, or what a stale list shows again would be begun anew for ever: so as few keys as the budget
+    // allows to be read and deleted.
+    const keysLeft = () => Math.floor((maxOperations - (backlog.operations - operationsBefore) - 1) / 2)
+    const asked = (after: string | undefined) => ({
+      limit: Math.max(1, Math.min(keysLeft(), limits.keysPerPage)),
+      ...given({ cursor: after }),
+    })
+    const isSpent = () => keysLeft() < 1 || clock.now() - startedMs >= limits.requestMs
+    const unfinished = (part: Place['part'], after: string | undefined): Erased => ({
+      ...erased,
+      complete: false,
+      cursor: writeCursor({ part, unreadable: erased.unreadable, after }, visitorHash),
+    })
+
+    if (from.part === 'entries') {
+      const list = (after: string | undefined) => backlog.list({ ...asked(after), prefix: `${visitorHash}/` })
+      for await (const page of pagesOf(list, from.after)) {
         erased.entries += await remove(page.items)
-        place = {
-          ...place,
-          ...(page.cursor === undefined ? { part: 'dead', after: undefined } : { after: page.cursor }),
-        }
-      } else {
-        const page = await backlog.listDead({ ...asked, wanted: mayBeOf(visitorHash) })
-        const relations = page.items.map((item) => ({ item, relation: relationOf(item, visitorHash, id) }))
-        const count = (wanted: string) => relations.filter(({ relation }) => relation === wanted).length
-        erased.deadLetters += await remove(
-          relations.flatMap(({ item, relation }) => (relation === 'about' ? [item] : [])),
-        )
-        erased.mentioned += count('mentioned')
-        erased.unreadable += count('unreadable')
-        if (page.cursor === undefined) return ended(erased)
-        place = { ...place, after: page.cursor }
+        if (isSpent()) return unfinished(page.cursor === undefined ? 'dead' : 'entries', page.cursor)
       }
     }
+    const listDead = (after: string | undefined) => backlog.listDead({ ...asked(after), wanted: mayBeOf(visitorHash) })
+    for await (const page of pagesOf(listDead, from.part === 'dead' ? from.after : undefined)) {
+      const relations = page.items.map((item) => ({ item, relation: relationOf(item, visitorHash, id) }))
+      const count = (wanted: string) => relations.filter(({ relation }) => relation === wanted).length
+      erased.deadLetters += await remove(relations.flatMap(({ item, relation }) => (relation === 'about' ? item : [])))
+      erased.mentioned += count('mentioned')
+      erased.unreadable += count('unreadable')
+      if (page.cursor !== undefined && isSpent()) return unfinished('dead', page.cursor)
+    }
+    return ended(erased)
   }
 
   async function ended(erased: Omit<Erased, 'complete'>): Promise<Erased> {
-    const purged = await backlog.purge?.().then(
-      () => true,
-      () => false,
-    )
-    const todo = [
-      ...(erased.unreadable === 0
-        ? []
-        : [
-            `${erased.unreadable} dead letters cannot be read: set the key that sealed them in BACKLOG_KEYS again, behind the others, or wait until the store answers, and erase again`,
-          ]),
-      ...(purged === false
-        ? [
-            'what was deleted still stands in the log of the SQLite file: end whatever else reads the file (a backup, a shell), and erase again',
-          ]
-        : []),
-    ]
+    const todo: string[] = []
+    if (erased.unreadable > 0)
+      todo.push(
+        `${erased.unreadable} dead letters cannot be read: set the key that sealed them in BACKLOG_KEYS again, behind the others, or wait until the store answers, and erase again`,
+      )
+    try {
+      await backlog.purge?.()
+    } catch (error) {
+      parts.log('purge_failed', { error: errorName(error) })
+      todo.push(
+        'what was deleted still stands in the log of the SQLite file: end whatever else reads the file (a backup, a shell), and erase again',
+      )
+    }
     return todo.length === 0 ? { ...erased, complete: true } : { ...erased, complete: false, todo: todo.join('; ') }
   }
 
@@ -150,7 +139,7 @@ function mayBeOf(hash: string): (head: DeadHead) => boolean {
   return ({ visitorHash }) => visitorHash === undefined || visitorHash === hash
 }
 
-/** What its head says needs no opening. */
+/** What its head says needs no decryption. */
 function relationOf(item: KeptDead | Unreadable, visitorHash: string, id: string) {
   if (!('dead' in item)) return item.head?.visitorHash === visitorHash ? 'about' : 'unreadable'
   const { entry, raw } = item.dead
@@ -166,7 +155,8 @@ interface Place {
   readonly after: string | undefined
 }
 
-/** Of the visitor's hash, enough that a cursor of another erasure is told. */
+const beginning: Place = { part: 'entries', unreadable: 0, after: undefined }
+/** Digits of the visitor's hash that tell the cursor of another erasure. */
 const hashDigits = 16
 const cursorShape = new RegExp(`^(entries|dead)\\.([0-9a-f]{${hashDigits}})\\.(\\d{1,9})\\.(.*)$`, 's')
 
@@ -174,7 +164,10 @@ function writeCursor({ part, unreadable, after = '' }: Place, visitorHash: strin
   return `${part}.${visitorHash.slice(0, hashDigits)}.${unreadable}.${after}`
 }
 
-/** Taken from another visitor's erasure it would pass over what comes before it, and say that all was erased. */
+/**
+ * Undefined for a cursor of another visitor's erasure: it would skip what comes before it, and the answer would say
+ * that all was erased.
+ */
 function readCursor(cursor: string, visitorHash: string): Place | undefined {
   const [, part, hash, unreadable, after] = cursorShape.exec(cursor) ?? []
   if ((part !== 'entries' && part !== 'dead') || hash !== visitorHash.slice(0, hashDigits)) return undefined

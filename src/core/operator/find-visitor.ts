@@ -1,9 +1,9 @@
 /**
  * Where one visitor's attributes are: what Target was given, whose fate is open, what waits. Names and times only; no
- * value leaves the backlog by this way.
+ * value leaves the backlog this way.
  *
- * Guarantee: an answer is bounded in time, operations and size, and says where it is not whole.
- * Known hole: of more than it may read it knows the oldest only.
+ * Guarantee: an answer is bounded in time, operations and size, and says where it is not complete.
+ * Known hole: if more waits than it may read, it knows only the oldest.
  */
 
 import type { Backlog } from '../backlog/port.ts'
@@ -11,6 +11,7 @@ import type { Clock } from '../clock.ts'
 import { given } from '../given.ts'
 import type { Ledger } from '../ledger/port.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
+import { pagesOf } from '../pages.ts'
 import { isoTime } from '../time.ts'
 import type { Hasher } from '../update/hash.ts'
 import { stampTimeMs } from '../update/stamp.ts'
@@ -29,17 +30,16 @@ export interface Whereabouts {
   readonly more?: true
   /** Entries in the backlog, and until when at least the last of them waits (ISO 8601) where one is held back. */
   readonly entries: number
-  /** Those of them that can't be read: what they change is not told above. */
+  /** Those of them that cannot be read: what they change is not in the list above. */
   readonly unreadable: number
-  /** False where more waits than was read: the oldest were. */
+  /** False where more waits than was read: only the oldest was. */
   readonly complete: boolean
   readonly heldUntil?: string
 }
 
-export type Find = (visitor: Visitor) => Promise<Whereabouts>
+export type FindVisitor = (visitor: Visitor) => Promise<Whereabouts>
 
-/** Rejects where the ledger or the store does not answer. */
-export function createFind(parts: {
+export interface FindVisitorParts {
   readonly hasher: Hasher
   readonly ledger: Pick<Ledger, 'visitor'>
   readonly backlog: Pick<Backlog, 'list' | 'operations'>
@@ -47,49 +47,34 @@ export function createFind(parts: {
   /** Operations on the store that one question may ask for. */
   readonly maxOperations: number
   readonly limits?: Limits
-}): Find {
-  const { hasher, ledger, backlog, clock, maxOperations, limits = defaultLimits } = parts
+}
+
+/** What was read of the entries of one visitor. */
+interface Waiting {
+  readonly entries: number
+  readonly unreadable: number
+  readonly complete: boolean
+  readonly heldUntilMs: number
+  /** ISO 8601, by the name of the attribute. */
+  readonly times: ReadonlyMap<string, readonly string[]>
+}
+
+/** Rejects where the ledger or the store does not answer. */
+export function createFind(parts: FindVisitorParts): FindVisitor {
+  const { hasher, ledger, limits = defaultLimits } = parts
   return async (visitor) => {
     const visitorHash = await hasher.visitor(visitor)
     const known = await ledger.visitor(visitorHash)
-    const waiting = new Map<string, string[]>()
-    const [operationsBefore, startedMs] = [backlog.operations, clock.now()]
-    let [entries, unreadable, times, heldUntilMs] = [0, 0, 0, 0]
-    let cursor: string | undefined
-    let complete = false
-    const goesOn = () =>
-      times < limits.timesPerAnswer &&
-      backlog.operations - operationsBefore < maxOperations &&
-      clock.now() - startedMs < limits.requestMs
-    do {
-      const page = await backlog.list({ prefix: `${visitorHash}/`, ...given({ cursor }) })
-      for (const item of page.items) {
-        entries++
-        if (!('entry' in item)) {
-          unreadable++
-          continue
-        }
-        heldUntilMs = Math.max(heldUntilMs, item.entry.notBeforeMs ?? 0)
-        for (const { name } of item.entry.attributes.slice(0, limits.timesPerAnswer - times)) {
-          const at = waiting.get(name) ?? []
-          at.push(isoTime(stampTimeMs(item.entry.stamp)))
-          waiting.set(name, at)
-        }
-        times += item.entry.attributes.length
-        if (times > limits.timesPerAnswer) break
-      }
-      cursor = page.cursor
-      complete = cursor === undefined && times <= limits.timesPerAnswer
-    } while (cursor !== undefined && goesOn())
+    const { entries, unreadable, complete, heldUntilMs, times } = await readWaiting(parts, visitorHash, limits)
     const registers = new Map(known.map((one) => [one.name, one]))
-    const names = [...new Set([...registers.keys(), ...waiting.keys()])].sort()
+    const names = [...new Set([...registers.keys(), ...times.keys()])].sort()
     return {
       attributes: names.map((name) => {
         const { done, open } = registers.get(name) ?? {}
         return {
           name,
           ...given({ deliveredAt: stampIso(done), openAt: stampIso(open) }),
-          waitingAt: waiting.get(name) ?? [],
+          waitingAt: times.get(name) ?? [],
         }
       }),
       ...given({ more: known.length >= limits.attributesListed || undefined }),
@@ -99,6 +84,39 @@ export function createFind(parts: {
       ...given({ heldUntil: heldUntilMs === 0 ? undefined : isoTime(heldUntilMs) }),
     }
   }
+}
+
+/** Reads oldest first, until all is read or a bound is met. */
+async function readWaiting(
+  { backlog, clock, maxOperations }: Pick<FindVisitorParts, 'backlog' | 'clock' | 'maxOperations'>,
+  visitorHash: string,
+  { timesPerAnswer, requestMs }: Pick<Limits, 'timesPerAnswer' | 'requestMs'>,
+): Promise<Waiting> {
+  const waiting = new Map<string, string[]>()
+  const [operationsBefore, startedMs] = [backlog.operations, clock.now()]
+  let [entries, unreadable, times, heldUntilMs] = [0, 0, 0, 0]
+  let complete = false
+  for await (const page of pagesOf((cursor) => backlog.list({ prefix: `${visitorHash}/`, ...given({ cursor }) }))) {
+    for (const item of page.items) {
+      entries++
+      if (!('entry' in item)) {
+        unreadable++
+        continue
+      }
+      heldUntilMs = Math.max(heldUntilMs, item.entry.notBeforeMs ?? 0)
+      for (const { name } of item.entry.attributes.slice(0, timesPerAnswer - times)) {
+        const at = waiting.get(name) ?? []
+        at.push(isoTime(stampTimeMs(item.entry.stamp)))
+        waiting.set(name, at)
+      }
+      times += item.entry.attributes.length
+      if (times > timesPerAnswer) break
+    }
+    complete = page.cursor === undefined && times <= timesPerAnswer
+    const spent = backlog.operations - operationsBefore >= maxOperations || clock.now() - startedMs >= requestMs
+    if (spent || times >= timesPerAnswer) break
+  }
+  return { entries, unreadable, complete, heldUntilMs, times: waiting }
 }
 
 function stampIso(stamp: Stamp | undefined): string | undefined {

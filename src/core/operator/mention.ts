@@ -1,12 +1,12 @@
 /**
- * Whether a raw event is about a visitor. It could not be mapped, so that only its text can tell.
+ * Whether a raw event is about a visitor. It could not be mapped, so only its text can tell.
  *
- * It is about them where their id is a whole value in it. What holds the id in a longer text, as the name of a field, or
- * in other letters may be somebody else's (`42` stands in many an amount, `A1` is not `a1`): that is for a person to see.
+ * It is about them where their id is a whole value in it. An id within a longer text, as the name of a field, or in
+ * other case may be somebody else's (`42` is part of many amounts, `A1` is not `a1`): that is for a person to decide.
  * Known hole: a number that happens to be the id is taken for it; an id that only the mapping makes is not found.
  */
 
-/** `about`: a whole value is the id. `mentioned`: it stands in it in another way. */
+/** `about`: a whole value is the id. `mentioned`: the id occurs in another way. */
 export type Mention = 'about' | 'mentioned' | 'none'
 
 /** JSON in a text in JSON, and so on: as deep as any sender has been seen to wrap it. */

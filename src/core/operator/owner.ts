@@ -3,11 +3,11 @@
  * registers; so the first relay on a ledger writes down whose it is, and another one is refused.
  *
  * Guarantee: nothing is asked of a ledger that is known to be another's, and nothing is kept beside it. What waits in a
- * backlog bears the account's mark of its own (`backlog/seal.ts`), since Workers KV can't be marked as a whole: two relays
- * that share one never read each other's updates.
- * Known hole: a ledger that does not answer can't be told; meanwhile updates are kept under their own mark. A relay that
- * found its ledger its own notices only at its next start that it was emptied and given to another one. To erase a visitor
- * removes what waits of it for any account under the same `HASH_KEY`.
+ * backlog bears the account's mark of its own (`backlog/seal.ts`), since Workers KV can't be marked as a whole: two
+ * relays that share one never read each other's updates.
+ * Known hole: a ledger that does not answer can't be told; meanwhile updates are kept under their own mark. A relay
+ * that found its ledger its own notices only at its next start that it was emptied and given to another one. To erase a
+ * visitor removes what waits of it for any account under the same `HASH_KEY`.
  */
 import type { Backlog } from '../backlog/port.ts'
 import { errorName } from '../errors.ts'
@@ -32,7 +32,7 @@ export interface Owner {
 }
 
 export const ownerMemo = 'owner'
-/** 64 bits: they tell apart, and must withstand nobody. */
+/** 64 bits: enough to distinguish accounts; no attacker gains by a collision. */
 const markChars = 16
 
 /** @param settings those that make an account */
@@ -94,8 +94,9 @@ export interface OwnedParts {
 }
 
 /**
- * Ledger and backlog that reject with `ForeignStore` where the ledger is another account's. Once it is known to be one's own it
- * is not asked again. While it is another's it is asked each time, so that the relay recovers without a restart.
+ * Ledger and backlog that reject with `ForeignStore` where the ledger is another account's. Once it is known to be
+ * one's own it is not asked again. While it is another's it is asked each time, so that the relay recovers without a
+ * restart.
  */
 export function ownedStores(
   { memo }: Owner,
@@ -158,7 +159,7 @@ export function ownedStores(
       get operations() {
         return backlog.operations
       },
-      // An update is put behind the question whether it may go: it need not wait for a silent ledger twice.
+      // An update is put after its admission was asked for: it need not wait for a silent ledger twice.
       put: async (entry) => {
         unlessForeign()
         return backlog.put(entry)

@@ -1,5 +1,5 @@
 /**
- * An event that its source's mapping could not read is mapped again, once the mapping is mended.
+ * An event that its source's mapping could not read is mapped again, once the mapping is fixed.
  *
  * Guarantee (G2): its dead letter goes only when every update that it gave was delivered, superseded, refused and set
  * aside, or lies durably in the backlog. It keeps its first arrival, and so its place in time: what came later stays
@@ -17,7 +17,7 @@ export type Reading =
   | { readonly ok: false; readonly reason: string }
 
 export type Remapped =
-  /** Nothing under this key (any more), or something that is no event that could not be mapped. */
+  /** Nothing is left under this key, it cannot be read, or it is not an event that could not be mapped. */
   | { readonly status: 'gone' | 'unreadable' | 'not_unmappable' }
   | { readonly status: 'unmappable'; readonly reason: string }
   /** `removed` is false where an update was neither delivered nor kept: the letter stays, ask again. */
@@ -25,7 +25,7 @@ export type Remapped =
 
 export interface RemapParts {
   readonly backlog: Pick<Backlog, 'readDead' | 'delete'>
-  /** @param arrivalMs when the event counts as come in, epoch ms */
+  /** @param arrivalMs when the event counts as received, epoch ms */
   readonly map: (letter: DeadLetter & { readonly raw: string }, arrivalMs: number) => Promise<Reading>
   readonly deliver: Deliver
 }

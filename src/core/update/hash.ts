@@ -1,7 +1,8 @@
 /**
- * Names for visitors and events that give nothing away (G8): HMAC-SHA-256 under `HASH_KEY`, so that customer numbers
- * can't be guessed back from a key. The same in every runtime, through WebCrypto.
+ * Names for visitors and events that reveal nothing (G8): HMAC-SHA-256 under `HASH_KEY`, so that customer numbers
+ * cannot be guessed from a key. The same in every runtime, through WebCrypto.
  */
+import { encodeHex } from '../hex.ts'
 import type { Visitor } from './update.ts'
 
 /** 128 bits: no two visitors of one company share a hash. */
@@ -9,7 +10,10 @@ const hashBytes = 16
 
 export interface Hasher {
   visitor(visitor: Visitor): Promise<string>
-  /** `event` is the sender's event id, scoped to its source; `content` what came under it, where that makes it another event. */
+  /**
+   * `event` is the sender's event id, scoped to its source; `content` what came under it, where that makes it another
+   * event.
+   */
   event(source: string, event: string, content?: readonly string[]): Promise<string>
   /** A slice of an event, by the names of its attributes in any order. `event` is the event's own hash. */
   part(event: string, names: readonly string[]): Promise<string>
@@ -17,20 +21,17 @@ export interface Hasher {
   content(parts: readonly string[]): Promise<string>
 }
 
-/** @param key `HASH_KEY`, 32 bytes or more; a store refuses another one (`operator/owner.ts`). */
+/** @param key `HASH_KEY`, 32 bytes or more; a store refuses a different one (`operator/owner.ts`) */
 export async function createHasher(key: string): Promise<Hasher> {
   const utf8 = new TextEncoder()
   const hmac = await crypto.subtle.importKey('raw', utf8.encode(key), { name: 'HMAC', hash: 'SHA-256' }, false, [
     'sign',
   ])
   // JSON keeps the parts apart: no choice of ids can make two lists alike.
-  const hash = async (kind: string, parts: readonly string[]) =>
-    hex(
-      new Uint8Array(await crypto.subtle.sign('HMAC', hmac, utf8.encode(JSON.stringify([kind, ...parts])))).subarray(
-        0,
-        hashBytes,
-      ),
-    )
+  const hash = async (kind: string, parts: readonly string[]) => {
+    const signed = await crypto.subtle.sign('HMAC', hmac, utf8.encode(JSON.stringify([kind, ...parts])))
+    return encodeHex(new Uint8Array(signed, 0, hashBytes))
+  }
   return {
     visitor: (visitor) =>
       'pcId' in visitor ? hash('pcId', [visitor.pcId]) : hash('thirdPartyId', [visitor.thirdPartyId]),
@@ -40,12 +41,7 @@ export async function createHasher(key: string): Promise<Hasher> {
   }
 }
 
-/** Names the key itself, and gives nothing of it away. */
+/** Names the key itself, and reveals nothing of it. */
 export function hashKeyName(hasher: Pick<Hasher, 'content'>): Promise<string> {
   return hasher.content(['the name of the hash key'])
-}
-
-/** Lower case, two digits a byte. */
-export function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

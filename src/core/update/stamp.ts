@@ -1,10 +1,10 @@
 /**
- * Stamps: an update's place in time as text (docs/rules.md, "Stamps").
+ * Stamps: an update's place in time as text.
  *
- * `t` + event time in ms (13 digits) + first arrival in ms (13 digits) + the place in its batch or event (2 digits of base
- * 36), so that of two updates of one moment the later one in the batch is the newer + 14 hex digits that name the update. Letter-led
- * because the Redis client turns a string of digits into a number; only digits and lower-case letters, because Lua
- * compares strings by the server's collation, which orders those as bytes do.
+ * `t` + event time in ms (13 digits) + first arrival in ms (13 digits) + the place in its batch or event (2 digits of
+ * base 36), so that of two updates of one moment the later one in the batch is the newer + 14 hex digits that name the
+ * update. Letter-led because the Redis client turns a string of digits into a number; only digits and lower-case
+ * letters, because Lua compares strings by the server's collation, which orders those as bytes do.
  */
 import type { Stamp } from './update.ts'
 
@@ -17,10 +17,7 @@ export const maxPlaces = 36 ** placeDigits
 const idDigits = 14
 const stampPattern = /^t\d{26}[0-9a-z]{2}[0-9a-f]{14}$/
 
-/**
- * An event time up to this far ahead of arrival is a clock that runs fast, and is clamped to arrival (docs/rules.md,
- * "Stamps").
- */
+/** An event time up to this far ahead of arrival is a clock that runs fast, and is clamped to arrival. */
 export const futureToleranceMs = 5 * 60_000
 
 /**
@@ -28,7 +25,7 @@ export const futureToleranceMs = 5 * 60_000
  *
  * @param eventTimeMs, arrivalMs epoch ms
  * @param id at least 14 lower-case hex digits, of which the last 14 name the update
- * @param place of the update in its batch or event, from 0 on; all from the last of the places on count as that one
+ * @param place of the update in its batch or event, from 0; places beyond the last one count as the last one
  */
 export function makeStamp(eventTimeMs: number, arrivalMs: number, id: string, place = 0): Stamp {
   const position = Math.min(place, maxPlaces - 1)
@@ -37,7 +34,7 @@ export function makeStamp(eventTimeMs: number, arrivalMs: number, id: string, pl
   return `t${digits(eventTimeMs)}${digits(arrivalMs)}${position}${id.slice(-idDigits)}`
 }
 
-/** What names the update in its stamp: alike in all stamps of one update, whenever it came. */
+/** The part of a stamp that names the update: the same in all stamps of one update, whenever it came. */
 export function stampName(stamp: Stamp): string {
   return stamp.slice(-idDigits)
 }

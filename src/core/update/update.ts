@@ -45,6 +45,8 @@ export interface Update {
   readonly visitorHash: string
   /** Held back in the backlog until then, epoch ms: a profile that was created just now is not yet known to Target. */
   readonly notBeforeMs?: number
-  /** How far the event's own time was ahead of its arrival, ms, where that is worth telling; its stamp was clamped. */
+  /**
+   * How far the event's own time was ahead of its arrival, ms, where that is worth reporting; its stamp was clamped.
+   */
   readonly leadMs?: number
 }

@@ -1,6 +1,6 @@
 /**
- * Which visitors and attributes may go to Target (docs/http.md, "An update"; limits from facts of Adobe's
- * documentation). Problems name fields and never repeat a value.
+ * Which visitors and attributes may go to Target (limits from Adobe's documentation). Problems
+ * name fields and never repeat a value.
  */
 import { JsonNumber, rawJson } from '../json.ts'
 import type { Attribute, Visitor } from './update.ts'
@@ -18,13 +18,17 @@ const maxPcIdChars = 128
 /** Adobe: profile parameter names up to 128 characters. */
 const maxNameChars = 128
 const maxEventIdChars = 256
-/** What JavaScript writes for a value that is not there, or that is no text: in one such "id" everybody's data would meet. */
+/**
+ * What JavaScript writes for a value that is missing or not text: under such an "id" everybody's data would be mixed.
+ */
 const noIds = /^(undefined|null|NaN|-?Infinity|Invalid Date|\[object [^\]]*\])$/
 /** Deeper than any real event; a bound on recursion. */
 const maxDepth = 16
 const controlCharacter = /\p{Cc}/u
 
-/** Names that Adobe reserves: refused rather than lost or colliding (`user.*` are scripts, `crs.*` customer attributes). */
+/**
+ * Names that Adobe reserves: refused rather than lost or colliding (`user.*` are scripts, `crs.*` customer attributes).
+ */
 const reservedNames = new Set([
   'orderId',
   'orderTotal',
@@ -77,7 +81,7 @@ export function validateVisitor(input: unknown): CheckedVisitor {
   return { ok: true, visitor: { thirdPartyId } }
 }
 
-/** What is wrong with an id, of a visitor or an event, that is text and names nobody and nothing; undefined where it may be one. */
+/** What is wrong with the id of a visitor or an event that names nobody or nothing; undefined where it may be an id. */
 export function noId(id: string): string | undefined {
   const word = id.trim()
   if (word === '') return 'is blank: give an id, or leave the update out'
@@ -93,8 +97,9 @@ export function eventIdProblem(id: string): string | undefined {
 }
 
 /**
- * Attributes as Target takes them: strings as they are, numbers with the digits that they came with, booleans as JSON, dates in
- * ISO 8601, nested objects as dotted names, arrays as JSON text. What a mapping left `undefined` is left out, as JSON does.
+ * Attributes as Target takes them: strings as they are, numbers with the digits that they came with, booleans as JSON,
+ * dates in ISO 8601, nested objects as dotted names, arrays as JSON text. What a mapping left `undefined` is left out,
+ * as JSON does.
  */
 export function flattenAttributes(input: unknown): CheckedAttributes {
   if (!isRecord(input)) return refused('attributes', 'must be an object of names and values')
@@ -169,7 +174,7 @@ function isoText(date: Date): string | undefined {
   return Number.isNaN(date.getTime()) ? undefined : date.toISOString()
 }
 
-/** Undefined where JSON has no form for it: a mapping may give anything, in circles too. */
+/** Undefined where JSON has no form for it: a mapping may return anything, circular objects too. */
 function jsonText(value: unknown): string | undefined {
   try {
     return JSON.stringify(value, (_, inner) => (typeof inner === 'bigint' ? rawJson(String(inner)) : inner))

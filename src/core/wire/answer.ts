@@ -1,7 +1,7 @@
 import { given } from '../given.ts'
 /**
- * What Target's answer means (docs/rules.md, "When Target fails"). Its envelope is XML, whose content type no page
- * states and which today's documentation prints with the tags lost, so it is read by content and never by header.
+ * What Target's answer means. Its envelope is XML, whose content type no page states and which today's
+ * documentation prints with the tags lost, so it is read by content and never by header.
  */
 
 export type Answer =
@@ -10,21 +10,24 @@ export type Answer =
   | {
       readonly kind: 'refused'
       readonly message: string
-      /** Whether Target itself says no. A bare 4xx may come from a wrong address as well, and says nothing of earlier tries. */
+      /**
+       * Whether Target itself says no. A bare 4xx may come from a wrong address as well, and says nothing of earlier
+       * tries.
+       */
       readonly own: boolean
     }
-  /** A 2xx that does not say what Target says: not taken for a yes. */
+  /** A 2xx without Target's own answer in it: not taken for a yes. */
   | { readonly kind: 'disbelieved' }
-  /** Our address or our token is wrong. */
+  /** The address or the token of this relay is wrong. */
   | { readonly kind: 'misconfigured'; readonly status: number }
-  /** A failure that may pass. */
+  /** A failure that may be temporary. */
   | { readonly kind: 'unavailable'; readonly status: number; readonly retryAfterMs?: number }
 
 export interface RawAnswer {
   readonly status: number
   /** The beginning of the body. */
   readonly body: string
-  /** The Retry-After header as it stands. */
+  /** The Retry-After header, unparsed. */
   readonly retryAfter?: string
   /** The answer's own `Date`: a Retry-After given as a date is counted from it. */
   readonly date?: string
@@ -36,7 +39,7 @@ const maxMessageChars = 200
 /**
  * @param strict whether a 2xx must carry Target's own yes (`TARGET_STRICT_ANSWER`)
  * @param nowMs for a Retry-After that is a date, epoch ms
- * @param retentionMs as far as a Retry-After is followed
+ * @param retentionMs the longest Retry-After that is honoured
  */
 export function readAnswer(
   { status, body, retryAfter, date }: RawAnswer,
@@ -71,7 +74,7 @@ function readMessage(body: string): string | undefined {
 }
 
 /**
- * When an answer was given, by the clock that a Retry-After as a date is of: ours may be wrong.
+ * When an answer was given, by the clock that a date in its Retry-After was written by: ours may be wrong.
  *
  * @param date the answer's `Date`
  * @returns epoch ms; `nowMs` where there is no `Date` that can be read
@@ -81,8 +84,8 @@ export function answeredAtMs(date: string | undefined, nowMs: number): number {
 }
 
 /**
- * Retry-After in both forms of RFC 9110 §10.2.3, strictly. What asks for more than the retention is followed to its end,
- * where the update becomes a dead letter.
+ * Retry-After in both forms of RFC 9110 §10.2.3, strictly. A longer wait than the retention is cut to it: then the
+ * update becomes a dead letter.
  *
  * @returns milliseconds from now; undefined where there is none, or none that can be read
  */

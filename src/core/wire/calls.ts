@@ -2,7 +2,8 @@
  * The wire codec: one visitor's attributes become calls to Target (G5, G6).
  *
  * Names, values and the id are percent-encoded UTF-8, everything but RFC 3986's unreserved characters, so that nothing
- * in them can add a parameter, a header or a path segment, and so that a form decoder and a query decoder read the same.
+ * in them can add a parameter, a header or a path segment, and so that a form decoder and a query decoder read the
+ * same.
  */
 import type { Attribute, Visitor } from '../update/update.ts'
 
@@ -10,7 +11,9 @@ import type { Attribute, Visitor } from '../update/update.ts'
 export const maxGetUrlBytes = 8_000
 /** Adobe: "60 KB for POST". The body, 60 * 1,000 bytes. */
 export const maxPostBodyBytes = 60_000
-/** Runtimes send a GET once more when a kept-alive connection closes on them: it may arrive twice, so it counts twice. */
+/**
+ * Runtimes send a GET once more when a kept-alive connection closes on them: it may arrive twice, so it counts twice.
+ */
 const unitsPerGet = 2
 const unitsPerPost = 1
 
@@ -85,12 +88,12 @@ export function maxUnits(calls: readonly Call[], method: WireMethod): number {
   return method === 'auto' ? Math.max(units, unitsPerGet) : units
 }
 
-/** What the visitor takes of a body, in bytes. */
+/** How much of a body the visitor takes, in bytes. */
 export function idBytes(visitor: Visitor): number {
   return idText(visitor).length
 }
 
-/** What one attribute takes of a body, in bytes. */
+/** How much of a body one attribute takes, in bytes. */
 export function attributeBytes(attribute: Attribute): number {
   return attributeText(attribute).length
 }

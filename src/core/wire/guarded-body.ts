@@ -1,13 +1,13 @@
 /**
- * A request body that looks at the clock once more when the connection stands.
+ * A request body that checks the clock once more when the connection is open.
  *
- * A process that is suspended while it connects (a laptop asleep, a paused machine, a frozen container) would send its old
- * value when it wakes, long after a newer one was delivered. A body is asked for only as the connection takes it: so its
- * first byte goes, and before all others the clock is read; when it is too late the body breaks off, and a request whose
- * body is not whole is none.
+ * A process that is suspended while it connects (a laptop asleep, a paused machine, a frozen container) would send its
+ * old value when it wakes, long after a newer one was delivered. A body is read only as the connection takes it: its
+ * first byte goes, and the clock is read before all others. When it is too late the body ends with an error, and a
+ * request whose body is incomplete is not processed.
  *
- * Known hole: Deno asks for the whole body before it connects, and a GET has no body; there the last look is before the
- * call. A process that is suspended between this look and the write behind it is not noticed either.
+ * Known hole: Deno asks for the whole body before it connects, and a GET has no body; there the last check is before
+ * the call. A process that is suspended between this check and the write after it is not noticed either.
  */
 
 /**

@@ -2,7 +2,7 @@
  * Target over HTTP.
  *
  * Guarantee: one `fetch` a call, within the time-out, never following a redirect; it never rejects. A `fetch` that the
- * platform did not start is told from a call that failed.
+ * platform did not start is distinguished from a call that failed.
  * Known hole: a runtime may send a GET again by itself when a kept-alive connection closes (a GET counts two units for
  * that), and Deno a POST with a string body (hence `streamBody`); what `guarded-body.ts` says.
  */
@@ -24,9 +24,9 @@ export interface HttpTargetOptions {
   readonly strict: boolean
   readonly fetch: typeof globalThis.fetch
   readonly clock: Clock
-  /** As far as a Retry-After is followed. */
+  /** The longest Retry-After that is honoured, ms. */
   readonly retentionMs: number
-  /** Sends the body as a stream that looks at the clock when the connection stands, and that no runtime sends again. */
+  /** Sends the body as a stream that checks the clock once the connection is open, and that no runtime sends again. */
   readonly streamBody?: boolean
 }
 

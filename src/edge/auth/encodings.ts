@@ -30,9 +30,7 @@ export function encodeUtf8(text: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(new TextEncoder().encode(text))
 }
 
-export function encodeHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
-}
+export { encodeHex } from '../../core/hex.ts'
 
 /** An ECDSA signature on P-256 from DER (`SEQUENCE { r, s }`, strictly) to the 64 bytes that WebCrypto takes. */
 export function derToP1363(der: Uint8Array): Uint8Array<ArrayBuffer> | undefined {

@@ -6,7 +6,7 @@ import type { Prepare } from '../../core/delivery/prepare.ts'
 import type { Deliver } from '../../core/delivery/receipt.ts'
 import type { Ledger } from '../../core/ledger/port.ts'
 import type { Erase } from '../../core/operator/erase.ts'
-import type { Find } from '../../core/operator/find-visitor.ts'
+import type { FindVisitor } from '../../core/operator/find-visitor.ts'
 import type { Wire } from '../../core/wire/calls.ts'
 import type { ApiToken } from '../auth/tokens.ts'
 import type { TellUnproven } from '../auth/unproven.ts'
@@ -57,7 +57,7 @@ export interface Operator
   /** One run; its report. */
   flush(): Promise<object>
   readonly erase: Erase
-  readonly find: Find
+  readonly find: FindVisitor
 }
 
 /** Events of own systems share one scope of ids. */

@@ -34,7 +34,9 @@ function erasing(backlog: Backlog, more: Partial<Parameters<typeof createErase>[
       return true
     },
   }
-  const erase = createErase({ hasher, ledger, backlog, clock: fakeClock(), maxOperations: 900, ...more })
+  const logged: string[] = []
+  const log = (event: string, details = {}) => logged.push(JSON.stringify({ event, ...details }))
+  const erase = createErase({ hasher, ledger, backlog, clock: fakeClock(), maxOperations: 900, log, ...more })
   /** Calls until it is complete. */
   const whole = async (who: Visitor = visitor) => {
     const calls: Erased[] = []
@@ -49,7 +51,7 @@ function erasing(backlog: Backlog, more: Partial<Parameters<typeof createErase>[
   }
   const sum = (calls: readonly Erased[], count: 'entries' | 'deadLetters' | 'mentioned' | 'unreadable') =>
     calls.reduce((total, erased) => total + erased[count], 0)
-  return { erase, whole, sum, told }
+  return { erase, whole, sum, told, logged }
 }
 
 const kinds: [string, () => { backlog: Backlog; kv?: FakeKv }][] = [
@@ -156,14 +158,15 @@ describe.each(kinds)('erase on %s', (_, make) => {
     for (const cursor of [
       '',
       'x',
-      `dead.${(await hasher.visitor(other)).slice(0, 16)}.`,
+      `dead.${(await hasher.visitor(other)).slice(0, 16)}.0.`,
       `entries.${ownHash}`,
-      `both.${ownHash}.`,
+      `entries.${ownHash}.x.`,
+      `both.${ownHash}.0.`,
     ])
       expect(await erase(visitor, cursor)).toBe('unknown_cursor')
     expect(told).toEqual([])
     // One of this visitor leads nowhere else, whatever stands in it.
-    await erase(visitor, `entries.${ownHash}.a`)
+    expect(await erase(visitor, `entries.${ownHash}.0.a`)).toMatchObject({ entries: 0, complete: true })
     expect(await allEntries(backlog)).toMatchObject([{ entry }])
   })
 
@@ -281,6 +284,21 @@ describe('erase of very much', () => {
     },
     120_000,
   )
+})
+
+describe('an erasure whose store cannot remove what was deleted from its disk', () => {
+  it('says what to do, and logs why', async () => {
+    const backlog = sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), { randomHex, seal: plainSeal })
+    await backlog.put(mine())
+    const purge = async () => {
+      throw new TypeError('held by c-42')
+    }
+    const { erase, logged } = erasing({ ...backlog, operations: 0, purge })
+    const erased = await erase(visitor)
+    expect(erased).toMatchObject({ entries: 1, complete: false, todo: expect.stringContaining('erase again') })
+    expect(erased).not.toHaveProperty('cursor')
+    expect(logged).toEqual([JSON.stringify({ event: 'purge_failed', error: 'TypeError' })])
+  })
 })
 
 describe('finding a visitor', () => {

@@ -39,7 +39,7 @@ async function admin(world: World, adminToken: string | null = testSecrets.admin
       confirmClock: () => ledger.confirmClock(),
       restate: (units) => ledger.restate(units),
       flush: () => world.flush(),
-      erase: createErase({ hasher, ledger, backlog, clock: world.clock, maxOperations }),
+      erase: createErase({ hasher, ledger, backlog, clock: world.clock, maxOperations, log: () => undefined }),
       find: createFind({ hasher, ledger, backlog, clock: world.clock, maxOperations }),
       moveOut: (cursor) => ledger.moveOut(cursor),
       moveIn: (part) => ledger.moveIn(part),

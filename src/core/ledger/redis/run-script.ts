@@ -1,6 +1,6 @@
 /** How scripts are run: by their hash, and with their text only where Redis does not have them. */
 import type { Redis } from '@upstash/redis/cloudflare'
-import { hex } from '../../update/hash.ts'
+import { encodeHex } from '../../hex.ts'
 import { NewerFormat } from '../errors.ts'
 import { admitScript } from './scripts/admit.ts'
 import { cancelScript } from './scripts/cancel.ts'
@@ -81,7 +81,7 @@ async function hashAll(): Promise<ReadonlyMap<string, string>> {
   const utf8 = new TextEncoder()
   const hashed = scripts.map(async (script) => {
     const digest = new Uint8Array(await crypto.subtle.digest('SHA-1', utf8.encode(script)))
-    return [script, hex(digest)] as const
+    return [script, encodeHex(digest)] as const
   })
   return new Map(await Promise.all(hashed))
 }

@@ -1,0 +1,80 @@
+/**
+ * What becomes of an entry once it was through the door.
+ *
+ * Guarantee (G2): dead letter, put-back, delete, in this order. If any of them fails the entry stays where it is.
+ */
+import type { Backlog, DeadReason, Entry, KeptEntry } from '../core/backlog/port.ts'
+import type { Clock } from '../core/clock.ts'
+import { deadReason } from '../core/delivery/fate.ts'
+import type { Passage } from '../core/delivery/passage.ts'
+import { given } from '../core/given.ts'
+import type { Attribute } from '../core/update/update.ts'
+import type { Budget } from './budget.ts'
+import { type Standings, standingOf } from './groups.ts'
+import type { FlushReport } from './report.ts'
+
+export interface CleanUpParts {
+  readonly backlog: Pick<Backlog, 'put' | 'bury' | 'delete'>
+  readonly budget: Pick<Budget, 'cleanUp' | 'ask'>
+  readonly clock: Pick<Clock, 'now'>
+  readonly report: FlushReport
+}
+
+/** Dead letters for which Target, or a proxy in front of it, gave the reason. */
+const saidByTarget: ReadonlySet<DeadReason> = new Set(['rejected', 'refused_repeatedly'])
+
+/** Throws a `Stop` where the run must end. */
+export async function cleanUp(
+  { backlog, budget, clock, report }: CleanUpParts,
+  { key, entry }: KeptEntry,
+  standings: Standings,
+  passages: readonly Passage[],
+): Promise<void> {
+  const at = (wanted: string) => entry.attributes.filter(({ name }) => standingOf(standings.get(name)) === wanted)
+  const [dead, open] = [at('dead'), at('open')]
+  if (open.length === entry.attributes.length) {
+    report.deferredAgain++
+    return
+  }
+  await budget.cleanUp(1 + Math.min(dead.length, 1) + Math.min(open.length, 1))
+  await budget.ask('backlog_unavailable', async () => {
+    if (dead.length > 0) {
+      await backlog.bury(deadLetterOf(entry, dead, standings, passages, clock.now()))
+      report.dead++
+    }
+    if (open.length > 0) {
+      const { blind: _met, ...rest } = entry
+      await backlog.put({ ...rest, attributes: open })
+      report.deferredAgain++
+    }
+    await backlog.delete(key)
+  })
+  if (open.length > 0 || dead.length > 0) return
+  if ([...standings.values()].some(({ fate, loser }) => fate === 'sent_delivered' && !loser)) report.replayed++
+  else report.superseded++
+}
+
+/** @param passages of its visitor */
+function deadLetterOf(
+  entry: Entry,
+  dead: readonly Attribute[],
+  standings: Standings,
+  passages: readonly Passage[],
+  nowMs: number,
+) {
+  const reason = deadReason(dead.flatMap(({ name }) => standings.get(name)?.fate ?? []))
+  const names = new Set(dead.map(({ name }) => name))
+  const about = passages.filter(({ attributes }) =>
+    attributes.some(({ name, stamp }) => names.has(name) && stamp === entry.stamp),
+  )
+  const refusal = about.findLast((passage) => passage.refusal !== undefined)?.refusal
+  return {
+    reason,
+    source: entry.source,
+    ...given({ detail: saidByTarget.has(reason) ? refusal : undefined }),
+    atMs: nowMs,
+    firstSeenMs: entry.firstSeenMs,
+    attempts: Math.max(0, ...about.map(({ attempts, calls }) => attempts + calls)),
+    entry: { ...entry, attributes: dead },
+  }
+}

@@ -1,0 +1,89 @@
+/** One page of the backlog: what is due of it, by visitor, in chunks that one admission and one clean-up can hold. */
+import type { Entry, KeptEntry, Unreadable } from '../core/backlog/port.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Ledger } from '../core/ledger/port.ts'
+import { jumpToleranceMs } from '../core/ledger/rules/clock-watch.ts'
+import type { Limits } from '../core/limits.ts'
+import type { Budget } from './budget.ts'
+import { firstStamps, type Group, groupByVisitor, type MergedGroup, merged, without } from './groups.ts'
+import type { Refusals } from './refusals.ts'
+import type { Replay } from './replay.ts'
+import type { FlushReport } from './report.ts'
+
+export interface PageParts {
+  readonly ledger: Pick<Ledger, 'firstStamps'>
+  readonly budget: Pick<Budget, 'next' | 'ask' | 'callsLeft' | 'operationsLeft'>
+  readonly replay: Pick<Replay, 'chunk'>
+  readonly refusals: Pick<Refusals, 'shut'>
+  readonly clock: Pick<Clock, 'now'>
+  /** Entries deferred without contact to the ledger wait this long. */
+  readonly outageSettleMs: number
+  readonly suspects: ReadonlySet<string>
+  readonly limits: Limits
+  readonly report: FlushReport
+}
+
+/** First tries, what is left of those that the breaker held back, and what failed before. */
+const rounds = 3
+
+/** Throws a `Stop` where the run must end. */
+export async function flushPage(parts: PageParts, items: readonly (KeptEntry | Unreadable)[]): Promise<void> {
+  const { ledger, budget, clock, suspects, report } = parts
+  const entries = items.filter((item): item is KeptEntry => 'entry' in item)
+  report.listed += items.length
+  report.unreadable += items.length - entries.length
+  const nowMs = clock.now()
+  const due = entries.filter(({ entry }) => isDue(entry, nowMs, parts.outageSettleMs))
+  report.deferredAgain += entries.length - due.length
+  const groups = groupByVisitor(due, suspects)
+  const under = firstStamps(groups, async (asked) => {
+    await budget.next()
+    return budget.ask('ledger_unavailable', () => ledger.firstStamps(asked))
+  })
+  let open: readonly Group[] = groups
+  // What failed before goes last, the fewest failures first: it must keep nobody else from being tried.
+  for (let round = 0; open.length > 0 && round < rounds; round++)
+    open = (await flushGroups(parts, open, under)).toSorted((a, b) => a.failures - b.failures)
+  for (const { entries } of open) report.deferredAgain += entries.length
+}
+
+/** Answers what is to be asked about once more in this run. */
+async function flushGroups(
+  parts: PageParts,
+  groups: readonly Group[],
+  under: (group: Group) => Promise<Group>,
+): Promise<readonly Group[]> {
+  const { replay, refusals, limits, report } = parts
+  const again: Group[] = []
+  let chunk: MergedGroup[] = []
+  for (const group of groups) {
+    const open = without(group, refusals.shut)
+    report.deferredAgain += group.entries.length - (open?.entries.length ?? 0)
+    if (open === undefined) continue
+    const next = merged(await under(open), limits)
+    if (chunk.length > 0 && !fitTogether(parts, [...chunk, next])) {
+      again.push(...(await replay.chunk(chunk)))
+      chunk = []
+    }
+    chunk.push(next)
+  }
+  if (chunk.length > 0) again.push(...(await replay.chunk(chunk)))
+  return again
+}
+
+function isDue({ notBeforeMs = 0, blind, firstSeenMs }: Entry, nowMs: number, outageSettleMs: number): boolean {
+  // An entry that a clock far ahead took in would wait by that clock until it is too old.
+  const settles = blind === true && firstSeenMs <= nowMs + jumpToleranceMs
+  return nowMs >= Math.max(notBeforeMs, settles ? firstSeenMs + outageSettleMs : 0)
+}
+
+/** Whether one admission may hold these groups, and all their entries can be cleaned up. */
+function fitTogether({ suspects, limits, budget }: PageParts, groups: readonly MergedGroup[]): boolean {
+  const attempts = groups.flatMap((group) => group.attempts)
+  return (
+    !groups.some(({ visitorHash }) => suspects.has(visitorHash)) &&
+    attempts.length <= Math.min(limits.attemptsTogether, budget.callsLeft()) &&
+    attempts.reduce((sum, { attributes }) => sum + attributes.length, 0) <= limits.attributesTogether &&
+    groups.reduce((sum, { entries }) => sum + entries.length, 0) <= budget.operationsLeft()
+  )
+}

@@ -1,0 +1,152 @@
+/**
+ * Visitors whose entries were merged, through the door together, and cleaned up behind it.
+ *
+ * Guarantee (G2): what went through the door is cleaned up, also where the run must end behind it.
+ */
+import type { Attempt } from '../core/delivery/attempt.ts'
+import type { Passage } from '../core/delivery/passage.ts'
+import type { Limits } from '../core/limits.ts'
+import { type Budget, stopOf } from './budget.ts'
+import { type CleanUpParts, cleanUp } from './clean-up.ts'
+import {
+  askedAgain,
+  type Group,
+  type MergedGroup,
+  nextNewest,
+  replayAttempts,
+  type Standings,
+  standingsOf,
+  standNext,
+} from './groups.ts'
+import type { Pass } from './passing.ts'
+import type { Refusals } from './refusals.ts'
+import type { FlushReport } from './report.ts'
+
+export interface ReplayParts extends CleanUpParts {
+  readonly pass: Pass
+  readonly budget: Pick<Budget, 'next' | 'cleanUp' | 'ask'>
+  readonly refusals: Pick<Refusals, 'stopIfRefused'>
+  readonly limits: Limits
+  /** Told after each chunk how far the run is. */
+  readonly progress?: (soFar: Readonly<FlushReport>) => void
+}
+
+export interface Replay {
+  /** Chunks that were worked on to their end. */
+  readonly chunks: number
+  /**
+   * Sends groups in one admission. Throws a `Stop` where the run must end.
+   *
+   * @returns what is to be asked about once more in this run
+   */
+  chunk(groups: readonly MergedGroup[]): Promise<readonly Group[]>
+}
+
+export function createReplay(parts: ReplayParts): Replay {
+  const { pass, budget, refusals, limits, report, progress } = parts
+  let chunks = 0
+
+  return {
+    get chunks() {
+      return chunks
+    },
+    async chunk(groups) {
+      await budget.next(1)
+      const passed: Passage[] = []
+      const again: Group[] = []
+      const attempts = groups.flatMap((group) => group.attempts)
+      let stop = await stopOf(() => pass(attempts, passed))
+      // A yes has closed the breaker, whatever that was about.
+      const yes = hasFate(passed, 'sent_delivered')
+      for (const group of groups) {
+        const passages = passed.filter(({ attempt }) => attempt.visitorHash === group.visitorHash)
+        if (passages.length === 0) continue
+        const later = askedAgain(group, passages, yes)
+        if (later !== undefined) {
+          again.push(...later)
+          report.deferredAgain += group.entries.length - later.reduce((sum, { entries }) => sum + entries.length, 0)
+          continue
+        }
+        const standings = standingsOf(group, passages)
+        countMerged(group, passages)
+        if (stop === undefined && hasFate(passages, 'refused_together'))
+          stop = await stopOf(() => takeApart(group, standings, passages))
+        if (stop === undefined) stop = await stopOf(() => passNext(group, standings, passages))
+        for (const kept of group.entries) await cleanUp(parts, kept, standings.get(kept.key) ?? new Map(), passages)
+      }
+      progress?.(report)
+      if (stop !== undefined) throw stop
+      chunks++
+      refusals.stopIfRefused(passed)
+      return again
+    },
+  }
+
+  function countMerged(group: Group, passages: readonly Passage[]): void {
+    const calls = passages.reduce((sum, passage) => sum + passage.calls, 0)
+    report.merged += Math.max(0, group.entries.length - 1)
+    if (calls > 0) report.callsSaved += Math.max(0, group.entries.length - calls)
+  }
+
+  /**
+   * A merged call that Target refused: each event alone, the oldest first, one call each, so that one bad event does
+   * not condemn its neighbours, and a loser does not leave with a refused winner. Adds what passed to `passages`.
+   */
+  async function takeApart(
+    group: Group,
+    standings: ReadonlyMap<string, Standings>,
+    passages: Passage[],
+  ): Promise<void> {
+    const refused = new Set(
+      [...standings.values()].flatMap((byName) =>
+        [...byName].flatMap(([name, { fate }]) => (fate === 'refused_together' ? [name] : [])),
+      ),
+    )
+    const oldestFirst = [...group.entries].sort((a, b) => (a.entry.stamp < b.entry.stamp ? -1 : 1))
+    for (const { key, entry } of oldestFirst) {
+      const attributes = entry.attributes.filter(({ name }) => refused.has(name))
+      if (attributes.length === 0) continue
+      const alone = attributes.map((attribute) => ({ ...attribute, stamp: entry.stamp }))
+      const passed = await passMore(replayAttempts(group, alone, limits), passages, (more) => {
+        for (const { name, fate } of more.flatMap((passage) => passage.attributes))
+          standings.get(key)?.set(name, { fate, loser: false })
+      })
+      // This visitor is to be left alone for a while.
+      if (passed.some(({ failure }) => failure !== undefined)) return
+    }
+  }
+
+  /**
+   * If the newest value is set aside the next newest takes its place, and so on: left for the next run, hundreds of one
+   * visitor would take as many runs. Adds what passed to `passages`.
+   */
+  async function passNext(group: Group, standings: ReadonlyMap<string, Standings>, passages: Passage[]): Promise<void> {
+    for (;;) {
+      const next = nextNewest(group, standings)
+      if (next.length === 0) return
+      const passed = await passMore(replayAttempts(group, next, limits), passages, (more) =>
+        standNext(group, standings, more),
+      )
+      if (passed.length === 0 || passed.some(({ failure }) => failure !== undefined)) return
+    }
+  }
+
+  /** What went through counts, also where the run must end behind it. */
+  async function passMore(
+    attempts: readonly Attempt[],
+    passages: Passage[],
+    stand: (passed: readonly Passage[]) => void,
+  ): Promise<readonly Passage[]> {
+    const passed: Passage[] = []
+    const stop = await stopOf(() => pass(attempts, passed))
+    passages.push(...passed)
+    stand(passed)
+    if (stop !== undefined) throw stop
+    refusals.stopIfRefused(passed)
+    return passed
+  }
+}
+
+function hasFate(passages: readonly Passage[], wanted: 'sent_delivered' | 'refused_together'): boolean {
+  return passages.some(({ attributes }) => attributes.some(({ fate }) => fate === wanted))
+}
