@@ -112,7 +112,7 @@ export type Stub = Omit<Ledger, 'kind' | 'check'> & {
   testify(seen: Testimony | undefined, next: Testimony): Promise<Testimony>
 }
 
-/** A stub that saw a failure may stay broken: take a new one each time, it costs nothing. */
+/** A stub that saw a failure may stay broken: a new one for each call costs nothing. */
 export function stubs(namespace: DurableObjectNamespace<LedgerObject>): () => Stub {
   return () => namespace.get(namespace.idFromName('ledger')) as unknown as Stub
 }

@@ -1,11 +1,12 @@
 /**
  * A ledger that answers in time or is given up: the caller then defers (G1), it never waits for a yes.
  *
- * Guarantee: an admission without an answer (too late, lost, cut, half of it failed) is cancelled: units and registers are
- * as if it had never been, and where it only comes later it is void. Nothing was sent on it, and nothing will be.
- * Known hole: where the ledger stays silent beyond the tries to cancel, or the process ends before, an admission that has
- * taken effect keeps its units, and its attributes are contended until the attempt is old. At most those under way when the
- * ledger fell silent: kept with each deferral and asked about by the flush, they would cost each of its runs another step.
+ * Guarantee: an admission without an answer (too late, lost, cut, half of it failed) is cancelled: units and registers
+ * are as if it had never been, and where it only comes later it is void. Nothing was sent on it, and nothing will be.
+ * Known hole: where the ledger stays silent beyond the tries to cancel, or the process ends before, an admission that
+ * has taken effect keeps its units, and its attributes are contended until the attempt is old. At most those in flight
+ * when the ledger fell silent: kept with each deferral and asked about by the flush, they would cost each of its runs
+ * another step.
  */
 import type { Clock } from '../clock.ts'
 import { errorName } from '../errors.ts'
@@ -13,7 +14,7 @@ import { ClockJumped, LedgerLost, LedgerSilent } from './errors.ts'
 import { delegated } from './methods.ts'
 import type { AdmitRequest, Ledger } from './port.ts'
 
-/** How long behind the deadline an answer is still waited for, behind the answer to the sender. */
+/** How long after the deadline a late answer is still waited for, in the background. */
 export const lateAnswerMs = 10_000
 /** The waits between the tries to cancel. Together they end before a Worker's work behind an answer does (30 s). */
 const cancelAgainMs: readonly number[] = [1_000, 5_000]

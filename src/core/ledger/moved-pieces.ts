@@ -2,8 +2,9 @@
 import type { MovedState, MovedVisitor } from './port.ts'
 
 /**
- * Each with at most so many registers and events, and so many visitors; a visitor with more is in several, since
- * registers join what is known. The first piece carries what is to be taken in once. A part within the bound is one piece.
+ * Each holds at most `registersTogether` registers, events and visitors; a visitor with more is in several, since
+ * registers join what is known. The first piece carries what is to be taken in once. A part within the bound is one
+ * piece.
  */
 export function* piecesOf(
   { units, visitors, events, ...alone }: MovedState,

@@ -8,7 +8,10 @@ import type { MovedState } from './port.ts'
 
 /** 13 digits of milliseconds, as in a stamp. */
 const maxTimeMs = 9_999_999_999_999
-/** What happened may be so far ahead of the reader's clock; a loss or an erasure in the future would hold everything back until then. */
+/**
+ * How far ahead of the reader's clock a past event may be dated; a loss or an erasure in the future would hold
+ * everything back until then.
+ */
 const clockToleranceMs = 24 * 3_600_000
 const maxNameChars = 1_024
 

@@ -1,7 +1,7 @@
 /**
  * The ledger: the strongly consistent memory. Quota spent, the register of every (visitor, attribute), event ids seen,
- * leases, counters. Two implementations (`redis/ledger.ts`, `sql/ledger.ts`) answer this port alike; `test/contract/ledger.ts` holds
- * both to it, and docs/rules.md has the rules.
+ * leases, counters. Two implementations (`redis/ledger.ts`, `sql/ledger.ts`) answer this port alike;
+ * `test/contract/ledger.ts` holds both to it, and docs/rules.md has the rules.
  *
  * Every method is one atomic step per request and rejects when the ledger can't answer within its deadline. The caller
  * then sends nothing (G1): a rejected `admit` may have taken effect all the same.
@@ -39,8 +39,8 @@ export interface SourceShare {
 
 export type Admission =
   /**
-   * The event was settled before: `duplicate`, or `rejected` where Target refused it. `in_flight`: its first attempt is still
-   * under way. `id_reused`: its id came before with other content.
+   * The event was settled before: `duplicate`, or `rejected` where Target refused it. `in_flight`: its first attempt is
+   * still in flight. `id_reused`: its id came before with other content.
    */
   | { readonly event: 'duplicate' | 'rejected' | 'in_flight' | 'id_reused' }
   | {
@@ -49,11 +49,14 @@ export type Admission =
       readonly verdicts: readonly Verdict[]
       /** The event's first stamp where it differs from the request's. */
       readonly firstStamp?: Stamp
-      /** Where the units were taken from, when any attribute is to be sent: the last millisecond of the bucket, epoch ms. */
+      /**
+       * Where the units were taken from, when any attribute is to be sent: the last millisecond of the bucket, epoch
+       * ms.
+       */
       readonly bucket?: number
       /** When `units` will be free, epoch ms, where the quota refused. */
       readonly retryAtMs?: number
-      /** How many failed tries this visitor has behind it. */
+      /** How many tries of this visitor have failed in a row. */
       readonly attempts: number
       /** Let through an open breaker to see whether Target is well again; the breaker's cause. */
       readonly probe?: BreakerCause
@@ -61,7 +64,10 @@ export type Admission =
       readonly systemic?: true
       /** What the breaker is about, where a verdict is `shut`. */
       readonly shutTraits?: Traits
-      /** Replay only: denied so often, so long, and while others were delivered, that one more denial is a verdict (`rules/denials.ts`). */
+      /**
+       * Replay only: denied so often, so long, and while others were delivered, that one more denial is a verdict
+       * (`rules/denials.ts`).
+       */
       readonly lastTry?: true
       /** It is due, and `backoff` only because first tries were asked for. */
       readonly failedBefore?: true
@@ -80,11 +86,14 @@ export interface Settlement {
    * attempt of its token, so that a repeated settlement gives nothing back.
    */
   readonly giveBack?: { readonly bucket: number; readonly units: number; readonly source?: string }
-  /** After a failed try: for how long replay leaves this visitor alone, counted by the ledger's clock. A delivery clears it. */
+  /**
+   * After a failed try: for how long replay leaves this visitor alone, counted by the ledger's clock. A delivery clears
+   * it.
+   */
   readonly backoff?: { readonly attempts: number; readonly waitMs: number }
   /** Whose updates the attempt carried, as in its request. */
   readonly sources?: readonly string[]
-  /** Its denial was a verdict: its visitor's denials are counted anew. */
+  /** Its denial was a verdict: its visitor's denials are counted from zero. */
   readonly judged?: true
   /** What the attempt says of Target, and whether it was a probe. */
   readonly signal?: Signal
@@ -119,8 +128,8 @@ export interface Usage extends Summary {
 }
 
 /**
- * A part of a ledger's state, as it moves into another ledger: quota spent, registers, event ids. What was under way in
- * the old one counts as open and aged. Backoffs, leases, counters and health stay behind.
+ * A part of a ledger's state, as it moves into another ledger: quota spent, registers, event ids. What was in flight in
+ * the old one counts as open and no longer in flight. Backoffs, leases, counters and health stay behind.
  */
 export interface MovedState {
   /** Names the part: its units are taken in once, however often it comes. */
@@ -129,7 +138,10 @@ export interface MovedState {
   readonly lostMs?: number
   /** Who it is: a ledger that has no life yet, or this one, takes it over. */
   readonly life?: Life
-  /** By account (`wholeAccount`, or a source with a share), and by the last moment at which a unit may have been granted, epoch ms. */
+  /**
+   * By account (`wholeAccount`, or a source with a share), and by the last moment at which a unit may have been
+   * granted, epoch ms.
+   */
   readonly units: readonly { readonly account: string; readonly lastMs: number; readonly units: number }[]
   readonly visitors: readonly MovedVisitor[]
   readonly events: readonly {
@@ -168,12 +180,14 @@ export interface KnownAttribute {
 export interface Ledger {
   /** `upstash` or `embedded`: what `/readyz` and the log say. */
   readonly kind: 'upstash' | 'embedded'
-  /** At most `maxBatch` requests, decided in order, one answer each. Rejects with `ClockJumped` while its clock is off. */
+  /**
+   * At most `maxBatch` requests, decided in order, one answer each. Rejects with `ClockJumped` while its clock is off.
+   */
   admit(requests: readonly AdmitRequest[], lane: Lane): Promise<readonly Admission[]>
   /**
    * Undoes an admission whose caller has given up: returns its units and its reservation, and settles its registers as
-   * `unsent`. If the admission arrives only afterwards, within `cancelledLivesMs`, it is rejected. Idempotent. Nothing may
-   * have been sent on it.
+   * `unsent`. If the admission arrives only afterwards, within `cancelledLivesMs`, it is rejected. Idempotent. Nothing
+   * may have been sent on it.
    *
    * @param requests as they were given to `admit`
    * @returns the units that were given back
@@ -189,8 +203,8 @@ export interface Ledger {
   summary(): Promise<Summary>
   usage(): Promise<Usage>
   /**
-   * An operator's word that the ledger's clock is right as it is: what is dated in the future counts as granted now, and
-   * nothing is admitted until what may be under way has ended. G1 rests on it.
+   * An operator's word that the ledger's clock is right as it is: what is dated in the future counts as granted now,
+   * and nothing is admitted until what may be in flight has ended. G1 rests on it.
    */
   confirmClock(): Promise<void>
   /** Takes or renews a lease. False where another holder has it. */
@@ -202,7 +216,7 @@ export interface Ledger {
   remember(name: string, value: string): Promise<void>
   /** Keeps `value` where nothing is kept under this name; answers what is kept then, alike to all who ask at once. */
   rememberFirst(name: string, value: string): Promise<string>
-  /** Holds the ledger against its witness (`loss/epoch.ts`), and tells the witness how far it is. */
+  /** Checks the ledger against its witness (`loss/epoch.ts`), and tells the witness how much was granted. */
   check(): Promise<void>
   /** Stops or resumes all calls to Target; updates are deferred meanwhile. */
   pause(paused: boolean): Promise<void>
@@ -214,7 +228,10 @@ export interface Ledger {
   erase(visitorHash: string): Promise<boolean>
   /** States how many units were really spent in the window that ends now, after a loss. An operator's word: G1 rests on it. */
   restate(units: number): Promise<void>
-  /** What is known of a visitor's attributes, by name; at most `attributesListed` of `Limits`, and then maybe not of all. */
+  /**
+   * What is known of a visitor's attributes, by name; at most `attributesListed` of `Limits`, and then maybe not of
+   * all.
+   */
   visitor(visitorHash: string): Promise<readonly KnownAttribute[]>
   /** One part of the state, and where the next one begins; pause before, or it is not one moment's. */
   moveOut(cursor?: string): Promise<{ readonly part: MovedState; readonly cursor?: string }>
@@ -238,8 +255,8 @@ export function grantOf(requests: readonly AdmitRequest[]): string {
 /** What an implementation provides; `watchedLedger` makes a `Ledger` of it. */
 export interface LedgerStore extends Omit<Ledger, 'admit' | 'check' | 'restored'> {
   /**
-   * As `Ledger.admit`; undefined, having touched nothing, where the store does not live in `epoch`. `granted`: so far in
-   * it. `unknown`: units that now count as spent, since more of the past counts than is still known.
+   * As `Ledger.admit`; undefined, having touched nothing, where the store does not live in `epoch`. `granted`: so far
+   * in it. `unknown`: units that now count as spent, since more of the past counts than is still known.
    */
   admit(
     epoch: string,
@@ -251,7 +268,7 @@ export interface LedgerStore extends Omit<Ledger, 'admit' | 'check' | 'restored'
   /** Undefined where no epoch was begun. */
   life(): Promise<Life | undefined>
   /**
-   * Begins an epoch and answers the life that stands. A first start leaves an epoch that is there alone. After a loss the
+   * Begins an epoch and answers the current life. A first start leaves an epoch that is there alone. After a loss the
    * epoch is replaced once: the whole quota counts as spent, and what is no newer than now is `lost`. One that already
    * replaced `after` is left alone: another machine, with a witness of its own, has noticed the same loss.
    *

@@ -4,12 +4,12 @@ export interface Sql {
   transaction<T>(work: () => T): T
   /**
    * Does a step once the store is free, waiting without blocking; rejects with the store's own error where it does not
-   * become free within seconds, and with whatever else `work` throws. `work` is begun anew each time: it must have done
-   * nothing where it throws, as a transaction has.
+   * become free within seconds, and with whatever else `work` throws. `work` is started again each time: if it
+   * throws it must have done nothing, as a transaction has.
    */
   inTurn<T>(work: () => T): Promise<T>
   /** As `inTurn`, in a transaction, which may share its commit with others (`group-commit.ts`). On disk when it resolves. */
   atomically<T>(work: () => T): Promise<T>
-  /** Leaves nothing on the disk of what was deleted; throws as a store that is not free does. For a step of its own. */
+  /** Leaves nothing of what was deleted on the disk; throws if the store is busy. For a step of its own. */
   purge?(): void
 }

@@ -2,11 +2,11 @@
  * `node:sqlite` behind the SQL port; Deno and Bun have it too. Several processes may share one file: WAL, and a
  * transaction takes its write lock at once, so that none reads what another is about to change.
  *
- * Guarantee: a file that somebody else holds locked stops nobody but the steps that need it. SQLite's own waiting blocks
- * the thread, and with it every request of the process; so a step waits here, without blocking, and one at a time.
- * Known hole: while a reader holds an old state (a backup, a forgotten shell) the log of writes grows with what is written;
- * nobody may cut it. Opening a file waits as SQLite does, up to `openingMs`. A caller that gave a step up does not end it: it
- * may still be done until `patienceMs` are over.
+ * Guarantee: a file that another process has locked delays only the steps that need it. SQLite's own waiting blocks the
+ * thread, and with it every request of the process; so a step waits here, without blocking, and one at a time.
+ * Known hole: while a reader holds an old state (a backup, a forgotten shell) the log of writes grows with what is
+ * written; it cannot be truncated. Opening a file waits as SQLite does, up to `openingMs`. A caller that gave a step up
+ * does not end it: it may still be done until `patienceMs` are over.
  */
 import type { DatabaseSync } from 'node:sqlite'
 import type { Clock } from '../clock.ts'
@@ -16,12 +16,14 @@ import type { Sql } from './sql.ts'
 const openingMs = 5_000
 /** How long one try of a step may block the thread. */
 const tryMs = 20
-/** How long a step waits in all for others to let go of the file, as its pauses add up. */
+/** How long a step waits in all for the file to be unlocked. */
 export const patienceMs = 5_000
-/** Pauses between tries double up to this, each cut at random by up to a half, so that two processes do not keep step. */
+/**
+ * Pauses between tries double up to this, each cut at random by up to a half, so that two processes do not keep step.
+ */
 const longestPauseMs = 100
 const shortestPauseMs = 5
-/** The texts of today are constants, and far fewer; who makes texts as it goes takes no more memory than this. */
+/** Today's queries are constants, and far fewer; queries that are built at run time must not fill the memory. */
 export const preparedAtMost = 256
 
 /** The log of writes (WAL) grows while somebody reads an old state; once that is over, it is cut to this. */
@@ -61,7 +63,7 @@ export function nodeSqlite(database: DatabaseSync, { clock, fraction }: Patience
   )
   let opening = true
   const statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
-  /** The last of those who wait; whoever comes now waits behind it. */
+  /** The last step that waits; the next one queues behind it. */
   let last: Promise<unknown> | undefined
 
   return {

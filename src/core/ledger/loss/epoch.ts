@@ -6,15 +6,16 @@
  * granted fewer units than it had, admits nothing under its old account. Where it is empty it begins a new epoch with
  * the whole quota counted as spent, so that nothing is sent until a window has passed or an operator has stated what
  * was really spent; where it went back, what it forgot is charged. In both cases whatever is no newer than the loss is
- * answered `lost`: its order can't be known any more.
+ * answered `lost`: its order is unknown.
  *
- * A store that lives in an epoch which the witness replaced, and has granted no less than was heard of it then, is itself
- * again: it was another database that answered for a while. What that one granted is charged as what a ledger forgot is.
+ * A store that lives in an epoch which the witness replaced, and has granted no less than was heard of it then, is
+ * itself again: it was another database that answered for a while. What that one granted is charged as what a ledger
+ * forgot is.
  * Known hole: grants that a failover forgot before anybody asked again, at most those of the time between two answers
- * (hence the margin in `QUOTA_LIMIT`), and the order of what was admitted in that time; alike, but for the first of them,
- * those of another database since the last check. Where several machines have a witness each, one that starts for the
- * very first time knows of no loss: until another one asks, within a minute, it takes an empty ledger for a new one. Of a
- * store that was put back together with its witness neither knows: an operator says so (`restored`).
+ * (hence the margin in `QUOTA_LIMIT`), and the order of what was admitted in that time; alike, but for the first of
+ * them, those of another database since the last check. Where several machines have a witness each, one that starts for
+ * the very first time knows of no loss: until another one asks, within a minute, it takes an empty ledger for a new
+ * one. Of a store that was put back together with its witness neither knows: an operator says so (`restored`).
  */
 import type { Random } from '../../clock.ts'
 import { ClockJumped, LedgerLost } from '../errors.ts'
@@ -28,9 +29,11 @@ export interface Testimony {
   readonly granted: number
   /** The epoch whose loss began this one, until it is steady. */
   readonly after?: string
-  /** How much of `granted` is not to be added to what was heard of in earlier epochs. Absent, as in older versions: 0. */
+  /**
+   * How much of `granted` is not to be added to what was heard of in earlier epochs. Absent, as in older versions: 0.
+   */
   readonly base?: number
-  /** Epochs that lost their place, the latest last, as they stood then: at most `maxReplaced`. */
+  /** Epochs that were replaced, the latest last, as they were then: at most `maxReplaced`. */
   readonly replaced?: readonly Replaced[]
 }
 
@@ -41,7 +44,7 @@ export const maxReplaced = 6
 
 export interface Witness {
   read(): Promise<Testimony | undefined>
-  /** Puts `next` where `seen` still stands; answers what stands then. */
+  /** Compare and swap: writes `next` if the testimony is still `seen`; answers what is kept then. */
   replace(seen: Testimony | undefined, next: Testimony): Promise<Testimony>
 }
 
@@ -58,7 +61,7 @@ export const newEpochMemory = (): EpochMemory => ({ granted: 0 })
 export interface EpochParts {
   readonly witness: Witness
   readonly memory: EpochMemory
-  /** Nobody else has a witness of this store: where it lives and the witness knows nothing, it was put back. */
+  /** This is the store's only witness: if the store lives and the witness knows nothing, it was put back. */
   readonly alone?: boolean
   readonly random: Pick<Random, 'hex'>
   readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
@@ -104,7 +107,8 @@ export function watchedLedger(store: LedgerStore, { witness, memory, alone = fal
     },
     async restored() {
       log('ledger_restored')
-      // Nothing of before can be relied on, so no store is itself again by it; and `after` might be replaced there already.
+      // Nothing of before can be relied on, so no store is itself again by it; and `after` might be replaced there
+      // already.
       const next: Testimony = { epoch: random.hex(epochBytes), state: 'lost', granted: 0 }
       let current: Testimony
       do current = await witness.replace(await witness.read(), next)
@@ -168,7 +172,7 @@ export function watchedLedger(store: LedgerStore, { witness, memory, alone = fal
     return witness.replace(seen, { epoch, state: 'lost', granted: 0, after: seen.epoch, base: -heard, replaced })
   }
 
-  /** Where the store lives in an epoch that was replaced, that epoch stands again. */
+  /** If the store lives in an epoch that was replaced, that epoch becomes the current one again. */
   async function returned(seen: Testimony): Promise<Testimony | undefined> {
     const life = await store.life()
     const before = seen.replaced?.find(({ epoch, granted }) => epoch === life?.epoch && granted <= life.granted)
@@ -189,7 +193,7 @@ export function watchedLedger(store: LedgerStore, { witness, memory, alone = fal
     })
   }
 
-  /** What stays known of the epoch that stands, once it has lost its place. */
+  /** What is remembered of the current epoch once it is replaced. */
   function leave(seen: Testimony): { readonly heard: number; readonly replaced: readonly Replaced[] } {
     const { epoch, base = 0, replaced = [] } = seen
     const left = { epoch, base, granted: Math.max(seen.granted, memory.epoch === epoch ? memory.granted : 0) }
@@ -199,7 +203,9 @@ export function watchedLedger(store: LedgerStore, { witness, memory, alone = fal
     }
   }
 
-  /** Before the first grant in an epoch is used: a ledger that comes back must learn that something was sent elsewhere. */
+  /**
+   * Before the first grant in an epoch is used: a ledger that comes back must learn that something was sent elsewhere.
+   */
   async function tell(epoch: string, granted: number): Promise<void> {
     const seen = await witness.read()
     const news = seen?.epoch === epoch && seen.granted < granted

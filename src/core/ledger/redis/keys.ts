@@ -33,7 +33,9 @@ export function keysUnder(prefix: string): Keys {
   }
 }
 
-/** Those of one attempt: its visitor, its event, its source's quota; the visitor again in the place of what it has not. */
+/**
+ * Those of one attempt: its visitor, its event, its source's quota; the visitor again in the place of what it has not.
+ */
 export function attemptKeys(
   keys: Keys,
   { visitorHash, event, source }: { visitorHash: string; event: string | undefined; source: string | undefined },

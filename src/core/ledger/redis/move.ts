@@ -27,7 +27,8 @@ interface Found {
 /**
  * As `Ledger.moveOut`.
  *
- * @param cursor where SCAN goes on, and behind it the large hashes that are still to be moved: where HSCAN goes on, and whose
+ * @param cursor where SCAN goes on, and behind it the large hashes that are still to be moved: where HSCAN goes on, and
+ * whose
  */
 export async function moveOut(
   { scripts, keys, limits }: UpstashParts,

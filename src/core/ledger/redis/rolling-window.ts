@@ -21,7 +21,9 @@ export interface RollingWindowOptions {
   readonly reserve: (grantKey: string, want: number) => Promise<Reserved>
 }
 
-/** `limit(grant, { rate })` sets up to `rate` units aside under `grant`, for the admission that follows to take from. */
+/**
+ * `limit(grant, { rate })` sets up to `rate` units aside under `grant`, for the admission that follows to take from.
+ */
 export function rollingWindow({ ceiling, reserve }: RollingWindowOptions): Algorithm {
   const answer = (granted: number, { total, retryAt }: Reserved): Awaited<ReturnType<Limiter['limit']>> => ({
     success: granted > 0,

@@ -42,7 +42,7 @@ export type Run = (script: string, keys: readonly string[], input: object) => Pr
 export interface Scripts {
   readonly call: Run
   /**
-   * Runs scripts by their hash; where Redis does not have one (yet, or any more), all of them once more with their text.
+   * Runs scripts by their hash. If Redis does not have one of them, all are run again with their text.
    *
    * @param work starts its scripts at once, so that they travel in one request
    */

@@ -1,5 +1,5 @@
 /**
- * Jumps of the ledger's clock. While one stands nothing is admitted and nothing forgotten: a clock that ran a day ahead
+ * Jumps of the ledger's clock. During one nothing is admitted and nothing forgotten: a clock that ran a day ahead
  * for a moment would free the whole quota, and one that went back would hold everything for a day.
  *
  * Guarantee: a jump of more than the tolerance, forward or back, is noticed by a process whose clock has a monotonic
@@ -10,9 +10,9 @@
  */
 import type { Clock } from '../../clock.ts'
 
-/** A clock may be off by this much, and be set right again, without a word. */
+/** A clock may be off by this much, and be corrected, without a report. */
 export const jumpToleranceMs = 5 * 60_000
-/** A steady clock is trusted anew this often, so that a monotonic clock of another pace adds up to no jump. */
+/** A steady clock is anchored again this often, so that the drift between it and the monotonic clock is no jump. */
 const anchorLivesMs = 3_600_000
 
 export type LedgerClock = Pick<Clock, 'now' | 'elapsed'>
@@ -45,7 +45,8 @@ export function watchClock(clock: LedgerClock): (seen: SeenClock) => ClockReadin
     const clockMs = clock.now()
     const expectedMs = anchor === undefined ? clockMs : Math.round(anchor.clockMs + elapsedMs() - anchor.elapsedMs)
     if (expectedMs < seenMs - jumpToleranceMs) {
-      // This process started with a clock that was behind what the store has seen: it knows no old time line to compare with.
+      // This process started with a clock that was behind what the store has seen: it knows no old time line to compare
+      // with.
       if (clockMs < seenMs - jumpToleranceMs) return { nowMs: seenMs, clockMs, jumpedByMs: clockMs - seenMs }
       anchor = anchorNow()
       return { nowMs: clockMs, clockMs }

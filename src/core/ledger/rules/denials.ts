@@ -1,9 +1,10 @@
 /**
- * One visitor's update that is denied (401, 403, 3xx) again and again while others are delivered: something about it, such
- * as markup that a firewall before Target lets nobody send. It would be tried until it is too old.
+ * An update of one visitor that is denied (401, 403, 3xx) again and again while others are delivered: it contains
+ * something, such as markup, that a firewall in front of Target blocks. Without this rule it would be tried until it is
+ * too old.
  *
- * The SQL ledger runs these rules as they stand here; the Redis scripts say the same in Lua, and a differential test holds
- * both alike.
+ * The SQL ledger runs these rules as they stand here; the Redis scripts say the same in Lua, and a differential test
+ * holds both alike.
  */
 import type { Limits } from '../../limits.ts'
 import type { Health, Signal } from './health.ts'
@@ -15,7 +16,10 @@ export interface Denials {
   readonly sinceMs: number
 }
 
-/** One attempt as it is settled. `judged`: its denial was a verdict, and what comes next of its visitor is tried as often. */
+/**
+ * One attempt as it is settled. `judged`: its denial was a verdict, so that its visitor's denials are counted from
+ * zero.
+ */
 export interface Tried {
   readonly signal: Signal
   readonly visitorHash: string

@@ -1,6 +1,6 @@
 /**
- * The rules of event ids, as functions on plain data. The SQL ledger runs them as they stand here; `redis/scripts/events.ts`
- * says the same in Lua, under the same names, and a differential test keeps both alike.
+ * The rules of event ids, as functions on plain data. The SQL ledger runs them as they stand here;
+ * `redis/scripts/events.ts` says the same in Lua, under the same names, and a differential test keeps both alike.
  */
 import { stampName } from '../../update/stamp.ts'
 import type { Stamp } from '../../update/update.ts'
@@ -44,7 +44,7 @@ interface NamedEvent {
 }
 
 /**
- * The stamp under which an event first came, and the record where it is to be kept anew; undefined where its id was used
+ * The stamp under which an event first came, and the record where it must be written; undefined where its id was used
  * for other content before.
  */
 export function firstStampOf(
@@ -59,8 +59,8 @@ export function firstStampOf(
 }
 
 /**
- * Whether other content came under the id. An older version named stamps by the event's key, which says nothing of it; nor
- * does a record that was settled and never admitted, which has none.
+ * Whether other content came under the id. An older version named stamps by the event's key, which says nothing of it;
+ * nor does a record that was settled and never admitted, which has none.
  */
 function isAnother(seen: EventRecord, { event, stamp }: NamedEvent): boolean {
   const name = stampName(seen.stamp)

@@ -1,4 +1,6 @@
-/** The format of what a ledger keeps, in SQL and in Redis. An older one is taken over on opening, a newer one refused. */
+/**
+ * The format of what a ledger keeps, in SQL and in Redis. An older one is taken over on opening, a newer one refused.
+ */
 
 /**
  * 1: a bucket of quota by its number (in SQL `relay_units` and `relay_account`), unmarked.

@@ -1,21 +1,23 @@
 /**
  * Whether calls to Target may go at all: the operator's pause, and a breaker that all isolates share.
  *
- * The breaker is a small state machine on plain data (docs/rules.md, "Who is blamed for a failure", has its table).
- * What an attempt ended with is evidence, and evidence is about what all the attempts behind it had in common: their
- * visitor, their source, their attributes. The breaker holds back what shares all of that, and nothing else, so that no
- * single visitor, source or attribute can keep another's update from going; and whatever else fails widens it, until an
- * outage of Target itself holds back everybody.
+ * The breaker is a small state machine on plain data (docs/rules.md, "Who is blamed for a failure", has its
+ * table). What an attempt ended with is evidence, and evidence is about what all the attempts behind it had in common:
+ * their visitor, their source, their attributes. The breaker holds back what shares all of that, and nothing else, so
+ * that no single visitor, source or attribute can keep another's update from going; and whatever else fails widens it,
+ * until an outage of Target itself holds back everybody.
  *
- * The SQL ledger runs these rules as they stand here; the Redis scripts say the same in Lua, and a differential test holds
- * both alike.
+ * The SQL ledger runs these rules as they stand here; the Redis scripts say the same in Lua, and a differential test
+ * holds both alike.
  */
 
 /** What one settled attempt says of Target: `refused` counts a rejection or a 2xx that is not believed. */
 export const signals = ['up', 'refused', 'down', 'wrong'] as const
 export type Signal = (typeof signals)[number]
 
-/** `unavailable`: it fails. `misconfigured`: it says our address or token is wrong. `systemic`: it refuses everybody. */
+/**
+ * `unavailable`: it fails. `misconfigured`: it says our address or token is wrong. `systemic`: it refuses everybody.
+ */
 export type BreakerCause = 'unavailable' | 'misconfigured' | 'systemic'
 
 /** What an attempt is about, as texts that can be compared: its visitor, its sources, its attributes' names. */
@@ -37,14 +39,16 @@ export interface Health {
   /** Failures in a row, first tries only, and what they had in common. */
   readonly failures: number
   readonly failedTraits: Traits
-  /** Refusals in a row, whose they were, as far as it takes to tell a pattern, and what they had in common. */
+  /** Refusals in a row, the visitors they concerned (at most `visitorsThatOpen`), and what they had in common. */
   readonly refusals: number
   readonly refused: readonly string[]
   readonly refusedTraits: Traits
   /** Whose attempts were denied (401, 403, 3xx) in a row, and what they had in common. */
   readonly denied: readonly string[]
   readonly deniedTraits: Traits
-  /** Whether Target ever said yes to this relay: before, one denial or refusal is enough to doubt our address and token. */
+  /**
+   * Whether Target ever said yes to this relay: before, one denial or refusal is enough to doubt our address and token.
+   */
   readonly saidYes: boolean
   /** Present while open. */
   readonly breaker?: Breaker
@@ -62,17 +66,19 @@ export const healthy: Health = {
   saidYes: false,
 }
 
-/** So many failures in a row open the breaker. */
+/** Consecutive failures that open the breaker. */
 export const failuresThatOpen = 5
-/** So many refusals in a row, of so many visitors, are no verdict on their content. */
+/** Consecutive refusals, of at least this many visitors, that are no verdict on their content. */
 export const refusalsThatOpen = 20
 export const visitorsThatOpen = 5
-/** 401, 403 or 3xx to so many visitors in a row say that our address or token is wrong; to one, that its update is. */
+/**
+ * Visitors denied (401, 403, 3xx) in a row that say our address or token is wrong; fewer say that their updates are.
+ */
 export const deniedThatOpen = 3
 /** The wait before the first probe; it doubles up to the longest. */
 export const firstProbeMs = 5_000
 export const lastProbeMs = 60_000
-/** A probe that nobody settled (its isolate died) makes room for the next after this long. */
+/** After this long a probe that was never settled (its isolate died) makes room for the next. */
 export const probeLivesMs = 30_000
 
 /** What decides at the gate about one attempt, besides the health. */
@@ -87,8 +93,8 @@ export interface AtGate {
 export type Gate = 'go' | 'probe' | 'shut' | 'paused'
 
 /**
- * What an admission finds. What the breaker is not about goes. Of the rest exactly one goes as the `probe`, and never one
- * that failed before while another waits.
+ * What an admission finds. What the breaker is not about goes. Of the rest exactly one goes as the `probe`, and never
+ * one that failed before while another waits.
  */
 export function gateOf({ paused, breaker }: Health, { traits, failedBefore, lastResort }: AtGate, nowMs: number): Gate {
   if (paused) return 'paused'
@@ -218,7 +224,7 @@ function opened({ cause, traits }: Evidence, nowMs: number): Breaker {
   return { cause, sinceMs: nowMs, untilMs: nowMs + waitMs(cause, 0), probes: 0, traits }
 }
 
-/** A Target that is down comes back by itself; a wrong token does not, so nobody asks often. */
+/** A Target that is down recovers by itself; a wrong token does not, so it is probed rarely. */
 function waitMs(cause: BreakerCause, probes: number): number {
   return cause === 'unavailable' ? Math.min(lastProbeMs, firstProbeMs * 2 ** Math.min(probes, 10)) : lastProbeMs
 }

@@ -14,7 +14,7 @@ export function inFlightMs(targetTimeoutMs: number): number {
   return startWithinMs + targetTimeoutMs + lateMs
 }
 
-/** For what may be under way by any relay's settings: another one's may differ while they roll out. */
+/** By the settings of any relay: those of others may differ while new ones roll out. */
 export const longestInFlightMs = inFlightMs(maxTargetTimeoutMs)
 
 /** Whether an attempt may be in flight. One of a future that the clock has left is not: its jump was waited out. */

@@ -1,7 +1,7 @@
 /**
- * The rules of docs/rules.md as functions on plain data: registers of (visitor, attribute).
- * The SQL ledger runs them as they stand here; `redis/scripts/registers.ts` says the same in Lua, under the same names, and
- * a differential test keeps both alike.
+ * The rules of docs/rules.md as functions on plain data: registers of (visitor, attribute). The SQL ledger runs them as
+ * they stand here; `redis/scripts/registers.ts` says the same in Lua, under the same names, and a differential test
+ * keeps both alike.
  */
 import { futureToleranceMs, stampArrivalMs, stampTimeMs } from '../../update/stamp.ts'
 import type { Lane, Stamp } from '../../update/update.ts'
@@ -15,7 +15,7 @@ import type { LedgerSettings } from './settings.ts'
  * - `delivered`: this very stamp was delivered. `superseded`: a newer one was. `erased`: its visitor was erased since.
  * - `ahead`: its event time is further ahead of the ledger's clock than a clock may be, or its visitor's erasure is.
  * - `lost`: no newer than a loss of the ledger's state, so that its order can't be known.
- * - `waits`: a newer attempt's fate is open. `contended`: an attempt is under way.
+ * - `waits`: a newer attempt's fate is open. `contended`: an attempt is in flight.
  * - `backoff`: replay only, the visitor's next try is not due, or one failed and first tries were asked for.
  * - `held`: the request asked for it. `paused`: an operator said stop. `shut`: the breaker is open. `quota`: no units.
  * - `send`: go.
@@ -50,13 +50,13 @@ export interface Register {
 
 export interface OpenAttempt {
   stamp: Stamp
-  /** When it was admitted, epoch ms; 0 where it is known to be under way no more. */
+  /** When it was admitted, epoch ms; 0 once it is known not to be in flight. */
   atMs: number
-  /** For how long from then on it may be under way, by the settings of its writer; absent where an older version wrote it. */
+  /** How long from then on it may be in flight, by its writer's settings; absent where an older version wrote it. */
   lifeMs?: number
   /** Where its units were taken from, as in its admission; absent where an older version wrote it. */
   bucket?: number
-  /** Names the attempt; empty where it is nobody's any more. */
+  /** Names the attempt; empty once no attempt owns it. */
   token: string
   /** An earlier attempt under this very stamp may have got there: unsent now does not mean never sent. */
   again?: true
@@ -68,7 +68,7 @@ export interface OpenAttempt {
   below?: readonly Stamp[]
 }
 
-/** So many older attempts of open fate are told apart; those beyond count as the oldest of them, which holds more back. */
+/** Older attempts of open fate that are kept apart. Those beyond count as the oldest of them, which holds more back. */
 export const maxBelow = 8
 
 export interface Backoff {
@@ -126,12 +126,12 @@ export function admitted(
   return { ...kept, open: { ...mine, ...(open?.stamp === stamp ? { again: true as const } : {}), ...below } }
 }
 
-/** Older stamps of open fate, as far as none newer was delivered. */
+/** Older stamps of open fate, without those that a newer delivery has settled. */
 function openBelow(stamps: readonly Stamp[] = [], done: Stamp | undefined): { below?: readonly Stamp[] } {
   const open = stamps.filter((stamp) => done === undefined || stamp > done)
   if (open.length === 0) return {}
   const last = open[maxBelow - 2]
-  // The oldest twice: whoever refuses it once still finds it open.
+  // The oldest twice: after one refusal it must still be open.
   return { below: open.length > maxBelow && last !== undefined ? [...open.slice(0, maxBelow - 1), last] : open }
 }
 
@@ -155,7 +155,7 @@ export function settled(
   }
 }
 
-/** The newest attempt whose fate is still open, and which is known to be under way no more. */
+/** The newest attempt whose fate is still open; it is known not to be in flight. */
 function reopened(
   { stamp, again, below = [] }: OpenAttempt,
   outcome: Outcome,
@@ -191,14 +191,14 @@ export function registerLivesUntilMs(stamp: Stamp, nowMs: number, settings: Ledg
   return Math.max(nowMs, stampTimeMs(stamp)) + registerLifeMs(settings)
 }
 
-/** One lifetime of a register: the longest time behind its newest stamp in which it can hold anything back. */
+/** One lifetime of a register, counted from its newest stamp: it can hold nothing back after that. */
 export function registerLifeMs({ retentionMs, quotaSlackMs, inFlightMs }: Lifetimes): number {
   return retentionMs + quotaSlackMs + inFlightMs
 }
 
 type Lifetimes = Pick<LedgerSettings, 'retentionMs' | 'quotaSlackMs' | 'inFlightMs'>
 
-/** So many lifetimes behind its newest stamp a register counts: in the second it still tells `overtaken` from `expired`. */
+/** Lifetimes during which a register counts: in the second it still tells `overtaken` from `expired`. */
 export const livesCounted = 2
 /** One more until it is removed: a clock that ran ahead for a moment has made nothing forgotten. */
 export const livesKept = livesCounted + 1

@@ -8,7 +8,10 @@
 /** From when on, epoch ms, which retention counts for a stamp of that time; both grow from each to the next. */
 export type Retentions = readonly (readonly [sinceMs: number, retentionMs: number])[]
 
-/** So many lengthenings are told apart, the oldest of them by the shortest retention, which lets less pass. */
+/**
+ * Lengthenings that are kept apart. Beyond them the second oldest is dropped: the shorter one then counts, which lets
+ * less pass.
+ */
 export const maxRetentions = 8
 
 /** The retentions once `retentionMs` is set, at `nowMs`; the same object where it was set already. */

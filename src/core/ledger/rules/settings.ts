@@ -33,7 +33,8 @@ export function laneCeiling(settings: Pick<LedgerSettings, 'quotaLimit' | 'repla
     replay: 1,
     high: 1 - settings.replayReserve / 2,
     live: 1 - settings.replayReserve,
-    // Never nothing, whatever the reserve: a source over its share has this ceiling, and must get through in the end (G7).
+    // Never nothing, whatever the reserve: a source over its share has this ceiling, and must get through in the end
+    // (G7).
     bulk: Math.max((1 - settings.replayReserve) / 2, 1 - 4 * settings.replayReserve),
   }[lane]
   return Math.floor(settings.quotaLimit * share)
@@ -47,7 +48,7 @@ export function eventLifetimeMs(settings: Pick<LedgerSettings, 'retentionMs'>): 
 /** A lead is remembered for this long, about. */
 export const leadLivesMs = 24 * 3_600_000
 
-/** How long an admission that was cancelled before it came stays void; no request is under way for longer. */
+/** How long an admission that was cancelled before it arrived stays void; no request travels for longer. */
 export const cancelledLivesMs = 10 * 60_000
 
 /** The account of all units. */

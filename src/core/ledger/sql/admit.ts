@@ -23,7 +23,9 @@ export interface AttemptParts {
 
 type Wanted = AdmitRequest['attributes']
 
-/** Decides on one attempt: its event, its registers, the gate, the quota. What is to be sent is charged and recorded. */
+/**
+ * Decides on one attempt: its event, its registers, the gate, the quota. What is to be sent is charged and recorded.
+ */
 export function admitOne(request: AdmitRequest, lane: Lane, step: Step, parts: AttemptParts): Admission {
   const { nowMs } = step
   const event = openEvent(request, nowMs, parts)

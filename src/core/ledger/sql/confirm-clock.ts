@@ -1,4 +1,7 @@
-/** An operator's word that the clock is right as it is (`redis/scripts/confirm-clock.ts` on Redis). Within a transaction. */
+/**
+ * An operator's word that the clock is right as it is (`redis/scripts/confirm-clock.ts` on Redis). Within a
+ * transaction.
+ */
 import type { Sql } from '../../store/sql.ts'
 import { retentionsConfirmed } from '../rules/retention.ts'
 import { type LedgerSettings, wholeAccount } from '../rules/settings.ts'
@@ -15,7 +18,8 @@ export function confirmClock(sql: Sql, settings: LedgerSettings, { nowMs, clockM
   whole.redate()
   if (counted > whole.total) whole.charge(counted - whole.total)
   whole.save()
-  // A loss stays when it was found, also where that is ahead now: what came before it must not seem to come after it (G3).
+  // A loss stays when it was found, also where that is ahead now: what came before it must not seem to come after it
+  // (G3).
   const health = readHealth(sql)
   // A breaker that opened in the future would stay open until then.
   if (health.breaker !== undefined)

@@ -1,6 +1,6 @@
 /**
- * The epoch a SQL ledger lives in (`loss/epoch.ts`), and what it says of losses (`redis/scripts/epoch.ts` is the same on
- * Redis). Within a transaction.
+ * The epoch a SQL ledger lives in (`loss/epoch.ts`), and what it says of losses (`redis/scripts/epoch.ts` is the same
+ * on Redis). Within a transaction.
  */
 
 import type { Sql } from '../../store/sql.ts'

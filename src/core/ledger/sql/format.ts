@@ -24,7 +24,7 @@ export interface OwnState {
 const ownSchema =
   'CREATE TABLE IF NOT EXISTS relay_ledger (id INTEGER PRIMARY KEY, format INTEGER NOT NULL, confirms INTEGER NOT NULL, confirmed_ms INTEGER NOT NULL, retentions TEXT NOT NULL)'
 
-/** What a version of format 1 that is started on this store meets: it can write nothing, and so sends nothing. */
+/** Stops a version of format 1 that is started on this store: it can write nothing, and so sends nothing. */
 const barrier =
   'CREATE VIEW IF NOT EXISTS relay_units AS SELECT account, last_ms AS bucket, units FROM relay_unit WHERE 0'
 

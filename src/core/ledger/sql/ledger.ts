@@ -2,7 +2,8 @@
  * The embedded ledger on SQLite: in a Durable Object on Workers, through `node:sqlite` on Node, Deno and Bun.
  *
  * Guarantee: every method is one transaction of a strongly consistent store.
- * Known hole: its clock is the clock of the machine it runs on; `rules/clock-watch.ts` says which of its jumps are noticed.
+ * Known hole: its clock is the clock of the machine it runs on; `rules/clock-watch.ts` says which of its jumps are
+ * noticed.
  */
 import { defaultLimits } from '../../limits.ts'
 import type { Sql } from '../../store/sql.ts'

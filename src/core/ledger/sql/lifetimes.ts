@@ -1,12 +1,12 @@
 /**
- * When rows end. The end is rounded up to the hour, so that a settle finds a row as the admission left it and the index of
- * its end is untouched: a Durable Object bills every row written, those of an index too.
+ * When rows end. The end is rounded up to the hour, so that a settle finds a row as the admission left it and the index
+ * of its end is untouched: a Durable Object bills every row written, those of an index too.
  */
 import type { Sql } from '../../store/sql.ts'
 
 /**
- * Rows whose life is over are removed a few at a time, so that no call pays for all of them; more of them than a request
- * can add, so that they never pile up.
+ * Rows whose life is over are removed a few at a time, so that no call pays for all of them; more of them than a
+ * request can add, so that they never pile up.
  */
 export const sweptPerRequest = 2
 const untilGrainMs = 3_600_000

@@ -1,4 +1,6 @@
-/** A SQL ledger's state, out and in: parts in the order of their keys (`MovedState` in `port.ts`). Within a transaction. */
+/**
+ * A SQL ledger's state, out and in: parts in the order of their keys (`MovedState` in `port.ts`). Within a transaction.
+ */
 import type { Limits } from '../../limits.ts'
 import type { Sql } from '../../store/sql.ts'
 import type { MovedState, MovedVisitor } from '../port.ts'

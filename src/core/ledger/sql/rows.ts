@@ -4,8 +4,8 @@
  * A Durable Object bills every row written, those of an index too. Hence one row a visitor, not one an attribute.
  *
  * Guarantee: no row holds more than `registersPerPage` registers, but for a page of a visitor with about a million
- * (`rules/pages.ts`). At worst (names of 128 escaped characters, eight older stamps each) 256 registers are 350 KB; a Durable
- * Object's row holds 2 MB. A row of an older version that holds more is read, and split when it is written.
+ * (`rules/pages.ts`). At worst (names of 128 escaped characters, eight older stamps each) 256 registers are 350 KB; a
+ * Durable Object's row holds 2 MB. A row of an older version that holds more is read, and split when it is written.
  */
 import { defaultLimits, type Limits } from '../../limits.ts'
 import type { Sql } from '../../store/sql.ts'
@@ -50,7 +50,7 @@ export interface RegisterRow {
   readonly keptUntilMs: number
 }
 
-/** How far a state that moves is out: all before a row, and of that row so many registers; 0 where it is out too. */
+/** How far a move has come: all rows before this one, and `taken` registers of it; 0 where all of it is out. */
 export interface RegisterPlace {
   readonly hash: string
   readonly page: number
@@ -61,7 +61,7 @@ export interface SqlRows {
   openVisitor(hash: string, nowMs: number): VisitorRows
   /** Forgets all of a visitor but that it was erased now. */
   eraseVisitor(hash: string, nowMs: number): void
-  /** The attributes of a visitor that count, at most so many. */
+  /** The attributes of a visitor that count, `atMost` of them. */
   listVisitor(hash: string, atMost: number, nowMs: number): readonly (readonly [name: string, register: Register])[]
   /** The next row that lives, in the order of their keys. */
   headFrom(place: RegisterPlace, nowMs: number): RegisterRow | undefined
@@ -73,7 +73,7 @@ export interface SqlRows {
 /** A row of registers in memory: those that are not over. */
 interface Page {
   readonly registers: Map<string, Register>
-  /** What is stored of it, until when; undefined where no row is. */
+  /** The row as it is stored; undefined without one. */
   readonly stored: { readonly text: string; readonly untilMs: number } | undefined
   touched: boolean
 }

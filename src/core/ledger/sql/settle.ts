@@ -10,7 +10,9 @@ import type { Step } from './step.ts'
 
 export type SettleParts = Pick<AttemptParts, 'rows' | 'events' | 'settings'>
 
-/** Settles one attempt: its registers and units, its visitor's backoff and denials, what it says of Target, its event. */
+/**
+ * Settles one attempt: its registers and units, its visitor's backoff and denials, what it says of Target, its event.
+ */
 export function settleOne(settlement: Settlement, step: Step, parts: SettleParts): void {
   const { visitorHash, attributes, giveBack, eventDone, eventRejected, backoff, signal } = settlement
   let failedBefore = false

@@ -1,6 +1,6 @@
 /**
- * One step of the ledger on SQL: a transaction that reads the time first, and with it the accounts of quota, the health and
- * the last loss, and writes last what has changed of them.
+ * One step of the ledger on SQL: a transaction that reads the time first, and with it the accounts of quota, the health
+ * and the last loss, and writes last what has changed of them.
  */
 import type { Sql } from '../../store/sql.ts'
 import { type ClockReading, type LedgerClock, watchClock } from '../rules/clock-watch.ts'
@@ -85,7 +85,7 @@ export function openSteps({ sql, settings, clock, epochs }: StepParts, schema: r
     return { step, save }
   }
 
-  /** Also notes a retention that was set anew. */
+  /** Also notes a retention that has changed. */
   function readTime(): Time {
     const kept = readOwn(sql)
     const { confirms, confirmedMs, retentions: before } = kept ?? { confirms: 0, confirmedMs: 0, retentions: [] }

@@ -2,9 +2,10 @@
  * The exact rolling window on SQL: one row a bucket, and one with the total, how far it has been counted, the newest
  * bucket and all units ever granted. One account is everybody's; a source with a share of its own has one besides.
  *
- * A bucket is named by the last millisecond at which a unit of it may have been granted, so that it means the same under
- * any width. It counts until that moment is older than window plus slack, so that no rolling window holds more than the
- * limit. It is removed one window later: a clock that was ahead for a moment, or a longer window, finds it again.
+ * A bucket is named by the last millisecond at which a unit of it may have been granted, so that it means the same
+ * under any width. It counts until that moment is older than window plus slack, so that no rolling window holds more
+ * than the limit. It is removed one window later: a clock that was ahead for a moment, or a longer window, finds it
+ * again.
  */
 
 import type { Sql } from '../../store/sql.ts'
@@ -75,7 +76,7 @@ export function openWindow(sql: Sql, settings: WindowSettings, account: string, 
   const { quotaBucketMs, quotaWindowMs } = settings
   const keptMs = quotaWindowMs + settings.quotaSlackMs
   const frontierMs = nowMs - keptMs
-  // A small window, too, lasts longer than a clock may be set back without a word.
+  // Also with a small window, later than a clock may be set back unnoticed.
   const removedMs = frontierMs - Math.max(quotaWindowMs, jumpToleranceMs)
   const nowLastMs = lastOf(nowMs, quotaBucketMs)
   const saved = readAccount()
@@ -238,7 +239,10 @@ export function openWindow(sql: Sql, settings: WindowSettings, account: string, 
     changed = true
   }
 
-  /** When `needed` units will have left, counted from the oldest, if there are as many. The running sum ends at the first bucket that does. */
+  /**
+   * When `needed` units will have left, counted from the oldest, if there are as many. The running sum ends at the
+   * first bucket that does.
+   */
   function freeAtMs(needed: number): number | undefined {
     const [row] = sql.exec(
       'SELECT last_ms FROM (SELECT last_ms, SUM(units) OVER (ORDER BY last_ms) AS freed FROM relay_unit WHERE account = ? AND last_ms >= ?) WHERE freed >= ? LIMIT 1',

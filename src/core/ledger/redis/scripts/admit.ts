@@ -6,15 +6,15 @@ import { rows } from './rows.ts'
 import { window } from './window.ts'
 
 /**
- * The registers' half of an admission (`sql/admit.ts` on SQL): opens the grant that `reserve.ts` has left, and takes from
- * the window what each request in its turn really needs, so that one that sends nothing costs nothing.
+ * The registers' half of an admission (`sql/admit.ts` on SQL): opens the grant that `reserve.ts` has left, and takes
+ * from the window what each request in its turn really needs, so that one that sends nothing costs nothing.
  *
- * KEYS: quota, grant, health, then for each request a visitor, an event and a source's quota (the visitor again where there
- * is no event or no source).
+ * KEYS: quota, grant, health, then for each request a visitor, an event and a source's quota (the visitor again where
+ * there is no event or no source).
  * Input: epoch, requests, ceiling, lane.
- * Answers { granted, admissions, unknown? }, `granted` of the epoch; or, having touched nothing, false where the grant is
- * missing, { cancelled } where it was cancelled, null where the ledger lives in another epoch, and { jumpedBy } while the
- * clock is off.
+ * Answers { granted, admissions, unknown? }, `granted` of the epoch; or, having touched nothing, false where the grant
+ * is missing, { cancelled } where it was cancelled, null where the ledger lives in another epoch, and { jumpedBy }
+ * while the clock is off.
  */
 export const admitScript = /* lua */ `${window}${registers}${rows}${events}${health}${denials}
 local window = openWindow(KEYS[1])
@@ -44,7 +44,8 @@ local function judgeEach(wanted, visitor, backoff)
   local around = { backoff = backoff, erased = readErased(visitor) or 0, lost = window.lost }
   local verdicts, going = {}, {}
   for place, one in ipairs(wanted) do
-    verdicts[place] = judge(readRegister(visitor, one.name), one.stamp, around, window:retentionAt(stampTime(one.stamp)))
+    verdicts[place] = judge(readRegister(visitor, one.name), one.stamp, around,
+      window:retentionAt(stampTime(one.stamp)))
     if verdicts[place] == 'send' then going[#going + 1] = one end
   end
   return verdicts, going
@@ -78,7 +79,9 @@ local function admitOne(request, visitor, event, source)
   local verdict, firstStamp = openEvent(request, event)
   if verdict ~= 'open' then return { event = verdict } end
   local wanted = {}
-  for place, one in ipairs(request.attributes) do wanted[place] = { name = one.name, stamp = firstStamp or one.stamp } end
+  for place, one in ipairs(request.attributes) do
+    wanted[place] = { name = one.name, stamp = firstStamp or one.stamp }
+  end
   local backoff = readBackoff(visitor)
   local attempts = backoff and backoff.attempts or 0
   local verdicts, going = judgeEach(wanted, visitor, backoff)

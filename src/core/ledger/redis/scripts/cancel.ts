@@ -3,10 +3,11 @@ import { rows } from './rows.ts'
 import { window } from './window.ts'
 
 /**
- * Cancels an admission (`sql/cancel.ts` on SQL): what was reserved under its grant and what its attempts took goes back, and
- * the grant is void from then on.
+ * Cancels an admission (`sql/cancel.ts` on SQL): what was reserved under its grant and what its attempts took goes
+ * back, and the grant is void from then on.
  *
- * KEYS: quota, grant, then for each request a visitor and a source's quota (the visitor again where there is no source).
+ * KEYS: quota, grant, then for each request a visitor and a source's quota (the visitor again where there is no
+ * source).
  * Input: requests.
  * Answers the units that were given back.
  */

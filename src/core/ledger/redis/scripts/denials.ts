@@ -13,7 +13,9 @@ local function afterTry(denials, signal, hash, judged, h)
   return { count = (denials and denials.count or 0) + 1, since = denials and denials.since or now }
 end
 local function isLastTry(denials, h, hash)
-  if not denials or denials.count + 1 < input.denialsThatJudge or now - denials.since < input.denialsLastMs then return false end
+  if not denials or denials.count + 1 < input.denialsThatJudge or now - denials.since < input.denialsLastMs then
+    return false
+  end
   return othersAreDelivered(h, hash)
 end
 `

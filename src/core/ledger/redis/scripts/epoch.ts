@@ -1,6 +1,6 @@
 /**
- * The epoch that a ledger on Redis lives in (`sql/epoch.ts` on SQL), in the hash of the quota: `e` the epoch, `l` when state
- * was lost, `r` the epochs that were replaced.
+ * The epoch that a ledger on Redis lives in (`sql/epoch.ts` on SQL), in the hash of the quota: `e` the epoch, `l` when
+ * state was lost, `r` the epochs that were replaced.
  */
 import { window } from './window.ts'
 
@@ -31,7 +31,8 @@ end
 for _, epoch in ipairs({ input.after or '', window.epoch or '' }) do
   if epoch ~= '' then replaced = replaced .. epoch .. ',' end
 end
-redis.call('HSET', KEYS[1], 'v', text(input.format), 'e', input.epoch, 'l', text(input.lost and now + input.slackMs or window.lost), 'r', replaced)
+redis.call('HSET', KEYS[1], 'v', text(input.format), 'e', input.epoch,
+  'l', text(input.lost and now + input.slackMs or window.lost), 'r', replaced)
 if input.lost then window:charge(math.max(0, input.limit - window.total)) end
 window:save()
 return cjson.encode({ epoch = input.epoch, granted = window.granted })

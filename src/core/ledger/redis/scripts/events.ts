@@ -1,6 +1,6 @@
 /**
- * The rules of `rules/event.ts` in Lua, under the same names, and how an event is kept on Redis (`sql/events.ts` on SQL):
- * a string `stamp|at|done`, of which `done` is 0 (open), 1 (done) or 2 (done and rejected).
+ * The rules of `rules/event.ts` in Lua, under the same names, and how an event is kept on Redis (`sql/events.ts` on
+ * SQL): a string `stamp|at|done`, of which `done` is 0 (open), 1 (done) or 2 (done and rejected).
  *
  * After `registers.ts`.
  */
@@ -12,7 +12,8 @@ local function readEvent(key)
   return { stamp = stamp, at = tonumber(at), done = done ~= '0', rejected = done == '2' }
 end
 local function writeEvent(key, e)
-  redis.call('SET', key, e.stamp .. '|' .. text(e.at) .. '|' .. (e.rejected and '2' or e.done and '1' or '0'), 'PX', text(input.eventMs))
+  local done = e.rejected and '2' or e.done and '1' or '0'
+  redis.call('SET', key, e.stamp .. '|' .. text(e.at) .. '|' .. done, 'PX', text(input.eventMs))
 end
 local function stampName(stamp) return string.sub(stamp, -14) end
 local function isAnother(seen, key, stamp)
@@ -31,7 +32,7 @@ local function judgeEvent(seen, key, stamp)
   if isInFlight(seen.at, input.inFlightMs) then return 'in_flight' end
   return 'open', { stamp = seen.stamp, at = now, done = false }
 end
--- Nil where its id was used for other content; the record where it is to be kept anew.
+-- Nil where its id was used for other content; the record where it must be written.
 local function firstStampOf(seen, key, stamp)
   local another = seen and isAnother(seen, key, stamp)
   if another and not seen.rejected then return nil end
@@ -42,7 +43,8 @@ local function settledEvent(seen, stamp, rejected)
   return { stamp = seen and seen.stamp or stamp, at = seen and seen.at or now, done = true, rejected = rejected }
 end
 local function movedInEvent(seen, moved)
-  return { stamp = (seen and seen.stamp < moved.stamp) and seen.stamp or moved.stamp, at = seen and seen.at or moved.atMs,
+  return { stamp = (seen and seen.stamp < moved.stamp) and seen.stamp or moved.stamp,
+    at = seen and seen.at or moved.atMs,
     done = moved.done or (seen and seen.done), rejected = moved.rejected or (seen and seen.rejected) }
 end
 `

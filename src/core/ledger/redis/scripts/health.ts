@@ -2,8 +2,9 @@
  * The rules of `rules/health.ts` in Lua, under the same names, and how the pause and the breaker are kept on Redis
  * (`sql/health.ts` on SQL). A health is a table, which `probed` and `afterSignal` change.
  *
- * Fields of the hash, lists with a line for each: `p` paused, `f` and `ft` failures, `r`, `v` and `rt` refusals, `d` and `dt`
- * denials, `y` whether Target ever said yes, and of the breaker `c` cause, `s` since, `u` until, `n` probes, `bt` traits.
+ * Fields of the hash, lists with a line for each: `p` paused, `f` and `ft` failures, `r`, `v` and `rt` refusals, `d`
+ * and `dt` denials, `y` whether Target ever said yes, and of the breaker `c` cause, `s` since, `u` until, `n` probes,
+ * `bt` traits.
  */
 export const health = /* lua */ `
 local function listed(text)
@@ -13,19 +14,23 @@ local function listed(text)
 end
 local function readHealth(key)
   local kept = redis.call('HMGET', key, 'p', 'f', 'ft', 'r', 'v', 'rt', 'd', 'dt', 'c', 's', 'u', 'n', 'bt', 'y')
-  local h = { paused = kept[1] == '1', failures = tonumber(kept[2]) or 0, failedTraits = listed(kept[3]), refusals = tonumber(kept[4]) or 0,
-    refused = listed(kept[5] and string.gsub(kept[5], ',', '\\n')), refusedTraits = listed(kept[6]), denied = listed(kept[7]), deniedTraits = listed(kept[8]), saidYes = kept[14] == '1' }
+  local h = { paused = kept[1] == '1', failures = tonumber(kept[2]) or 0, failedTraits = listed(kept[3]),
+    refusals = tonumber(kept[4]) or 0, refused = listed(kept[5] and string.gsub(kept[5], ',', '\\n')),
+    refusedTraits = listed(kept[6]), denied = listed(kept[7]), deniedTraits = listed(kept[8]),
+    saidYes = kept[14] == '1' }
   if kept[9] and kept[9] ~= '' then
-    h.breaker = { cause = kept[9], since = tonumber(kept[10]), untilMs = tonumber(kept[11]), probes = tonumber(kept[12]), traits = listed(kept[13]) }
+    h.breaker = { cause = kept[9], since = tonumber(kept[10]), untilMs = tonumber(kept[11]),
+      probes = tonumber(kept[12]), traits = listed(kept[13]) }
   end
   return h
 end
 local function writeHealth(key, h)
   local b = h.breaker
   local function lines(list) return table.concat(list, '\\n') end
-  redis.call('HSET', key, 'p', h.paused and '1' or '0', 'f', text(h.failures), 'ft', lines(h.failedTraits), 'r', text(h.refusals),
-    'v', lines(h.refused), 'rt', lines(h.refusedTraits), 'd', lines(h.denied), 'dt', lines(h.deniedTraits), 'c', b and b.cause or '',
-    's', b and text(b.since) or '', 'u', b and text(b.untilMs) or '', 'n', b and text(b.probes) or '', 'bt', b and lines(b.traits) or '',
+  redis.call('HSET', key, 'p', h.paused and '1' or '0', 'f', text(h.failures), 'ft', lines(h.failedTraits),
+    'r', text(h.refusals), 'v', lines(h.refused), 'rt', lines(h.refusedTraits), 'd', lines(h.denied),
+    'dt', lines(h.deniedTraits), 'c', b and b.cause or '', 's', b and text(b.since) or '',
+    'u', b and text(b.untilMs) or '', 'n', b and text(b.probes) or '', 'bt', b and lines(b.traits) or '',
     'y', h.saidYes and '1' or '0')
 end
 local function setOf(list)
@@ -89,12 +94,19 @@ local function withEvidence(h, signal, visitor, traits)
   end
 end
 local function evidenceOf(h, signal)
-  if signal == 'down' then return { cause = 'unavailable', traits = h.failedTraits, opens = h.failures >= input.failuresThatOpen } end
-  if signal == 'wrong' then return { cause = 'misconfigured', traits = h.deniedTraits, opens = #h.denied >= (h.saidYes and input.deniedThatOpen or 1) } end
-  return { cause = 'systemic', traits = h.refusedTraits, opens = not h.saidYes or (h.refusals >= input.refusalsThatOpen and #h.refused >= input.visitorsThatOpen) }
+  if signal == 'down' then
+    return { cause = 'unavailable', traits = h.failedTraits, opens = h.failures >= input.failuresThatOpen }
+  end
+  if signal == 'wrong' then
+    local enough = h.saidYes and input.deniedThatOpen or 1
+    return { cause = 'misconfigured', traits = h.deniedTraits, opens = #h.denied >= enough }
+  end
+  local opens = not h.saidYes or (h.refusals >= input.refusalsThatOpen and #h.refused >= input.visitorsThatOpen)
+  return { cause = 'systemic', traits = h.refusedTraits, opens = opens }
 end
 local function opened(evidence)
-  return { cause = evidence.cause, since = now, untilMs = now + waitMs(evidence.cause, 0), probes = 0, traits = evidence.traits }
+  return { cause = evidence.cause, since = now, untilMs = now + waitMs(evidence.cause, 0),
+    probes = 0, traits = evidence.traits }
 end
 local function afterSignal(h, signal, visitor, traits, failedBefore, probe)
   if signal == 'up' then

@@ -10,7 +10,9 @@ export const leaseScript = /* lua */ `${window}
 local holder, untilMs = string.match(redis.call('GET', KEYS[1]) or '', '^([^|]*)|(%d+)$')
 untilMs = tonumber(untilMs)
 -- One that would live longer than a lease does was taken by a clock that was ahead.
-if holder and holder ~= input.holder and untilMs > now and untilMs <= now + input.ttlMs + input.toleranceMs then return 'false' end
+if holder and holder ~= input.holder and untilMs > now and untilMs <= now + input.ttlMs + input.toleranceMs then
+  return 'false'
+end
 redis.call('SET', KEYS[1], input.holder .. '|' .. text(now + input.ttlMs), 'PX', text(input.ttlMs + 60000))
 return 'true'
 `

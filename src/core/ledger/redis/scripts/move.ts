@@ -5,9 +5,9 @@ import { rows } from './rows.ts'
 import { window } from './window.ts'
 
 /**
- * Steps of SCAN over all that the ledger keeps, until about `count` keys were looked at or `together` registers found: the
- * keys are found, not given. It may show a key twice while keys come and go; a ledger that is paused stands still. A hash
- * with more registers than a page holds (of an older version) is only named, in `large`.
+ * Steps of SCAN over all that the ledger keeps, until about `count` keys were looked at or `together` registers found:
+ * the keys are found, not given. It may show a key twice while keys come and go; a ledger that is paused stands still.
+ * A hash with more registers than a page holds (of an older version) is only named, in `large`.
  *
  * KEYS: none.
  * Input: prefix, cursor, count, together; or prefix, large, scan, together: one step of HSCAN over that hash.
@@ -42,7 +42,8 @@ local function moveVisitor(rest, key, fields)
 end
 local function moveEvent(event, key)
   local e = readEvent(key)
-  events[#events + 1] = { event = event, stamp = e.stamp, atMs = e.at, done = e.done, rejected = e.rejected or nil, keptUntilMs = keptUntil(key) }
+  events[#events + 1] = { event = event, stamp = e.stamp, atMs = e.at, done = e.done, rejected = e.rejected or nil,
+    keptUntilMs = keptUntil(key) }
 end
 -- How many registers it has.
 local function moveKey(key)
@@ -73,7 +74,8 @@ repeat
   cursor, looked = found[1], looked + 10
   for _, key in ipairs(found[2]) do taken = taken + moveKey(key) end
 until cursor == '0' or looked >= input.count or taken >= input.together
-return cjson.encode({ cursor = cursor, large = large, units = units, visitors = visitors, events = events, lostMs = lost, life = life })
+return cjson.encode({ cursor = cursor, large = large, units = units, visitors = visitors, events = events,
+  lostMs = lost, life = life })
 `
 
 /**

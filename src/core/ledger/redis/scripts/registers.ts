@@ -49,8 +49,8 @@ local function judge(r, stamp, around, retentionMs)
 end
 local function admitted(r, stamp, token, bucket)
   local again = r.open == stamp
-  return { done = r.done, open = stamp, at = now, life = input.inFlightMs, token = token, bucket = bucket, again = again,
-    below = openBelow(again and r.below or openStamps(r), r.done) }
+  return { done = r.done, open = stamp, at = now, life = input.inFlightMs, token = token, bucket = bucket,
+    again = again, below = openBelow(again and r.below or openStamps(r), r.done) }
 end
 local function reopened(r, outcome, done)
   local left = {}
@@ -75,7 +75,8 @@ local function movedIn(r, moved)
   local newest = table.remove(left, 1)
   if not newest then return { done = done, below = {} } end
   local attempt = newest == r.open and r or { at = 0 }
-  return { done = done, open = newest, at = attempt.at, life = attempt.life, token = attempt.token, bucket = attempt.bucket, again = attempt.again,
+  return { done = done, open = newest, at = attempt.at, life = attempt.life, token = attempt.token,
+    bucket = attempt.bucket, again = attempt.again,
     below = openBelow(left, done) }
 end
 `

@@ -1,9 +1,10 @@
 import { window } from './window.ts'
 
 /**
- * The quota's half of an admission, run by `Ratelimit`: sets units aside under a grant. As much of `want` as the ceiling
- * leaves, if that is `least` or more, else nothing. Nothing is granted in another epoch than `epoch`, under a grant that was
- * cancelled, nor while the clock is off. Asked again for the same grant it answers the same: nothing is taken twice.
+ * The quota's half of an admission, run by `Ratelimit`: sets units aside under a grant. As much of `want` as the
+ * ceiling leaves, if that is `least` or more, else nothing. Nothing is granted in another epoch than `epoch`, under a
+ * grant that was cancelled, nor while the clock is off. Asked again for the same grant it answers the same: nothing is
+ * taken twice.
  *
  * KEYS: quota, grant.
  * Input: epoch, want, least, ceiling.
@@ -13,7 +14,9 @@ export const reserveScript = /* lua */ `${window}
 local kept = redis.call('GET', KEYS[2])
 local window = openWindow(KEYS[1])
 local granted, retryAt = 0, nil
-if window.epoch ~= input.epoch or window.jumpedBy or kept == 'cancelled' then return cjson.encode({ granted = 0, total = 0 }) end
+if window.epoch ~= input.epoch or window.jumpedBy or kept == 'cancelled' then
+  return cjson.encode({ granted = 0, total = 0 })
+end
 if kept then
   granted = tonumber(string.match(kept, '^%d+|(%d+)'))
 else

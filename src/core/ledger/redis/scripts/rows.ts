@@ -1,11 +1,11 @@
 /**
- * How a visitor is kept on Redis (`sql/rows.ts` on SQL): its head is a hash, and the keys of its pages are made from the
- * head's, since only the head tells whether there are any (field `p`). No hash holds more than `perPage` registers, but for
- * a page of a visitor with about a million (`rules/pages.ts`); a head of an older version that does gives them to its pages,
- * some at each write.
+ * How a visitor is kept on Redis (`sql/rows.ts` on SQL): its head is a hash, and the keys of its pages are made from
+ * the head's, since only the head tells whether there are any (field `p`). No hash holds more than `perPage` registers,
+ * but for a page of a visitor with about a million (`rules/pages.ts`); a head of an older version that does gives them
+ * to its pages, some at each write.
  *
- * A register is `done|open|at|token~life~bucket|again|below,below`. Life and bucket stand behind the token because an older
- * version takes all three for the token, and keeps what it does not know.
+ * A register is `done|open|at|token~life~bucket|again|below,below`. Life and bucket stand behind the token because an
+ * older version takes all three for the token, and keeps what it does not know.
  *
  * After `registers.ts`.
  */
@@ -15,13 +15,13 @@ local function pageKey(visitor, name)
   for place = 1, #name do page = (page * 31 + string.byte(name, place)) % input.pages end
   return visitor .. ':' .. text(page)
 end
--- Whether the newest stamp of a register, as it is kept, is no older than so many lifetimes.
+-- Whether the newest stamp of a register, as it is kept, is at most so many lifetimes old.
 local function isWithin(kept, lives)
   local done, open = string.match(kept, '^([^|]*)|([^|]*)|')
   local newest = done > open and done or open
   return newest ~= '' and stampTime(newest) >= now - lives * lifeMs
 end
--- Nil where it counts no more.
+-- Nil once it no longer counts.
 local function parseRegister(kept)
   if not isWithin(kept, input.livesCounted) then return nil end
   local done, open, at, token, again, rest = string.match(kept, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)$')
@@ -40,7 +40,7 @@ local function eachRegister(fields, work)
     if r then work(string.sub(fields[index], 3), r) end
   end
 end
--- The hash that has a name's register, and what it has; nil where none has.
+-- The hash that holds a name's register, and its text; nil where there is none.
 local function findRegister(visitor, name)
   local field = 'a:' .. name
   local head = redis.call('HMGET', visitor, field, 'p')
@@ -54,7 +54,7 @@ local function readRegister(visitor, name)
   local _, kept = findRegister(visitor, name)
   return kept and parseRegister(kept) or { below = {} }
 end
--- Of a hash that is full: drops what is over, and moves to the pages what is too much for a head. So many fields at once.
+-- Tidies a full hash, some fields at a time: drops what is over, and moves to the pages what a head cannot hold.
 local tidied = {}
 local function tidy(key, visitor)
   if tidied[key] then return end
@@ -95,7 +95,8 @@ local function writeRegister(visitor, name, r, ttl)
       redis.call('HSET', visitor, 'p', '1')
       if redis.call('HLEN', key) >= input.perPage then tidy(key, visitor) end
     end
-    local parts = { r.done or '', r.open or '', r.at and text(r.at) or '', attemptText(r), r.again and '1' or '', table.concat(r.below or {}, ',') }
+    local parts = { r.done or '', r.open or '', r.at and text(r.at) or '', attemptText(r), r.again and '1' or '',
+      table.concat(r.below or {}, ',') }
     redis.call('HSET', key, field, table.concat(parts, '|'))
     if key ~= visitor then extend(key, ttl) end
   elseif key then

@@ -8,8 +8,8 @@ import { window } from './window.ts'
 /**
  * Settles attempts (`sql/settle.ts` on SQL).
  *
- * KEYS: quota, counters, health, then for each settlement a visitor, an event and a source's quota (the visitor again where
- * there is no event or no source); at the end the leads.
+ * KEYS: quota, counters, health, then for each settlement a visitor, an event and a source's quota (the visitor again
+ * where there is no event or no source); at the end the leads.
  * Input: settlements, counts, leads.
  * Answers null.
  */
@@ -19,7 +19,8 @@ local h = readHealth(KEYS[3])
 -- What a signal can change. The health of a steady day is never rewritten.
 local function fingerprint()
   local b = h.breaker
-  return table.concat({ text(h.failures), #h.failedTraits, text(h.refusals), #h.refused, #h.refusedTraits, #h.denied, #h.deniedTraits, h.saidYes and 1 or 0,
+  return table.concat({ text(h.failures), #h.failedTraits, text(h.refusals), #h.refused, #h.refusedTraits, #h.denied,
+    #h.deniedTraits, h.saidYes and 1 or 0,
     b and b.cause or '', b and text(b.untilMs) or '', b and #b.traits or '' }, ' ')
 end
 local healthBefore = fingerprint()

@@ -10,7 +10,8 @@ for index = 1, #kept, 2 do
   local ms, at = string.match(kept[index + 1], '^(%d+)|(%d+)$')
   if math.abs(now - tonumber(at)) <= input.leadLivesMs then leads[#leads + 1] = { kept[index], tonumber(ms) } end
 end
-local answer = { total = window.total, health = readHealth(KEYS[2]), lost = window.lost, leads = leads, jumpedBy = window.jumpedBy }
+local answer = { total = window.total, health = readHealth(KEYS[2]), lost = window.lost, leads = leads,
+  jumpedBy = window.jumpedBy }
 `
 
 /**

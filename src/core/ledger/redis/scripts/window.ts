@@ -1,17 +1,19 @@
 /**
  * What all scripts share: the clock, and the exact rolling window in one Redis hash with a sorted set beside it
- * (`<key>|ends`). Fields: `t` the total, `f` from where on it has been counted, `n` the newest bucket, `s` the latest time
- * seen, `d` before which units may have been removed, `g` all units ever granted, `v` the format, and one field a bucket;
- * that of all units also has `e` the epoch, `l` when state was lost, `k` the retentions that were set and since when, `c`
- * when an operator last confirmed the time.
+ * (`<key>|ends`). Fields: `t` the total, `f` from where on it has been counted, `n` the newest bucket, `s` the latest
+ * time seen, `d` before which units may have been removed, `g` all units ever granted, `v` the format, and one field a
+ * bucket; that of all units also has `e` the epoch, `l` when state was lost, `k` the retentions that were set and since
+ * when, `c` when an operator last confirmed the time.
  *
- * A bucket is named by the last millisecond at which a unit of it may have been granted, so that it means the same under
- * any width; the sorted set finds it by that. It counts until that moment is older than window plus slack, and is removed
- * one window later; a clock that steps back can't reopen the past. The hash does not expire: its absence is a loss.
+ * A bucket is named by the last millisecond at which a unit of it may have been granted, so that it means the same
+ * under any width; the sorted set finds it by that. It counts until that moment is older than window plus slack, and is
+ * removed one window later; a clock that steps back can't reopen the past. The hash does not expire: its absence is a
+ * loss.
  *
  * While the clock is behind what was seen by more than the tolerance, `now` is the latest time seen.
  *
- * ARGV[1] is JSON: { now?, bucketMs, keptMs, ... }. Without `now` (it is given in tests only) the server's clock decides.
+ * ARGV[1] is JSON: { now?, bucketMs, keptMs, ... }. Without `now` (it is given in tests only) the server's clock
+ * decides.
  */
 export const window = /* lua */ `
 local input = cjson.decode(ARGV[1])
@@ -36,7 +38,8 @@ local function takeOver(key, total, newest)
     end
   end
   local frontier, counted, last = now - input.keptMs, 0, 0
-  local plausible = newest * input.bucketMs <= now + input.toleranceMs and (newest + 1) * input.bucketMs > now - 2 * input.keptMs
+  local plausible = newest * input.bucketMs <= now + input.toleranceMs
+    and (newest + 1) * input.bucketMs > now - 2 * input.keptMs
   if not plausible then old = { { math.floor(now / input.bucketMs), total } } end
   for _, bucket in ipairs(old) do
     local ends = lastOf(bucket[1] * input.bucketMs)
@@ -49,7 +52,8 @@ local function takeOver(key, total, newest)
   end
   redis.call('HDEL', key, 'o')
   -- What had left its window then is gone.
-  redis.call('HSET', key, 't', text(counted), 'f', text(frontier), 'n', text(last), 's', text(plausible and newest * input.bucketMs or now),
+  redis.call('HSET', key, 't', text(counted), 'f', text(frontier), 'n', text(last),
+    's', text(plausible and newest * input.bucketMs or now),
     'd', text(frontier - input.toleranceMs), 'v', text(input.format))
   local ttl = redis.call('PTTL', key)
   if ttl > 0 then redis.call('PEXPIRE', key .. '|ends', text(ttl + 60000)) end
@@ -67,9 +71,11 @@ local function openAccount(key)
     takeOver(key, tonumber(kept[1]), tonumber(kept[3]) or 0)
     kept = read()
   end
-  return setmetatable({ key = key, ends = key .. '|ends', total = tonumber(kept[1]) or 0, frontier = tonumber(kept[2]), newest = tonumber(kept[3]) or 0,
-    seen = tonumber(kept[4]) or 0, forgotten = tonumber(kept[5]) or 0, granted = tonumber(kept[6]) or 0, epoch = kept[8] or nil,
-    lost = tonumber(kept[9]) or 0, knobs = kept[10] or '', confirmed = tonumber(kept[11]) or 0, changed = false }, Window)
+  return setmetatable({ key = key, ends = key .. '|ends', total = tonumber(kept[1]) or 0,
+    frontier = tonumber(kept[2]), newest = tonumber(kept[3]) or 0,
+    seen = tonumber(kept[4]) or 0, forgotten = tonumber(kept[5]) or 0, granted = tonumber(kept[6]) or 0,
+    epoch = kept[8] or nil, lost = tonumber(kept[9]) or 0, knobs = kept[10] or '',
+    confirmed = tonumber(kept[11]) or 0, changed = false }, Window)
 end
 -- That of all units: it comes first, since it says what time it is.
 local function openWindow(key)
@@ -115,12 +121,12 @@ function Window:count()
 end
 function Window:save()
   if not self.changed then return end
-  redis.call('HSET', self.key, 't', text(self.total), 'f', text(self.frontier), 'n', text(self.newest), 's', text(self.seen),
+  redis.call('HSET', self.key, 't', text(self.total), 'f', text(self.frontier), 'n', text(self.newest),
+    's', text(self.seen),
     'd', text(self.forgotten), 'g', text(self.granted), 'v', text(input.format))
   self.changed = false
 end
--- Removes what has long ceased to count, some of it at a time. A small window, too, lasts longer than a clock may be set
--- back without a word.
+-- Removes what has long ceased to count, some of it at a time: later than a clock may be set back unnoticed.
 function Window:removedBefore() return self.frontier - math.max(input.windowMs, input.toleranceMs) end
 function Window:forget()
   local gone = redis.call('ZRANGEBYSCORE', self.ends, '-inf', text(self:removedBefore() - 1), 'LIMIT', 0, 1000)
@@ -149,7 +155,9 @@ function Window:freeAt(needed)
 end
 function Window:put(last, units)
   local bucket = text(last)
-  if redis.call('HINCRBY', self.key, bucket, text(units)) == units then redis.call('ZADD', self.ends, bucket, bucket) end
+  if redis.call('HINCRBY', self.key, bucket, text(units)) == units then
+    redis.call('ZADD', self.ends, bucket, bucket)
+  end
   if last >= self.frontier then self.total = self.total + units end
   self.changed = true
 end
