@@ -946,8 +946,8 @@ const own: readonly Mutant[] = [
   {
     name: 'rows of one visitor are sent at once',
     breaks: 'G3',
-    file: 'src/cli/send.ts',
-    find: '||\n      batch.some(({ visitor }) => visitor === ready.visitor)',
+    file: 'src/cli/packing.ts',
+    find: '||\n      this.#batch.some(({ visitor }) => visitor === row.visitor)',
     replace: '',
     tests: operators,
   },
