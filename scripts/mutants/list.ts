@@ -642,8 +642,8 @@ const own: readonly Mutant[] = [
     name: 'only the first signature counts',
     breaks: 'security',
     file: 'src/edge/auth/signature.ts',
-    find: 'for (const bytes of given)\n        proven',
-    replace: 'for (const bytes of given.slice(0, 1)) proven',
+    find: 'for (const bytes of given) fits',
+    replace: 'for (const bytes of given.slice(0, 1)) fits',
     tests: proofs,
   },
   {

@@ -6,7 +6,7 @@
  */
 import * as z from 'zod'
 import { answeredAtMs, readRetryAfter } from '../core/wire/answer.ts'
-import { Failed, Misuse } from './command.ts'
+import { Failed, Misuse } from './errors.ts'
 import { answered, problemOf } from './relay-client.ts'
 import type { RowUpdate } from './rows.ts'
 

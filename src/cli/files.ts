@@ -1,7 +1,7 @@
 /** Files that a command reads: what can't be read is said before anything is done. */
 import { type BigIntStats, constants } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
-import { Misuse } from './command.ts'
+import { Misuse } from './errors.ts'
 import { textOf } from './text.ts'
 
 /** Of a file that a command makes: it holds what persons are, or names them. */

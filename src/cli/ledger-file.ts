@@ -12,7 +12,7 @@ import { open } from 'node:fs/promises'
 import * as z from 'zod'
 import { movedStateReader } from '../core/ledger/moved-state.ts'
 import { type MovedState, wholeAccount } from '../core/ledger/port.ts'
-import { Misuse } from './command.ts'
+import { Misuse } from './errors.ts'
 import { linesOf, ownerOnly } from './files.ts'
 
 const newest = 2

@@ -7,7 +7,7 @@ import { Readable } from 'node:stream'
 import { parse as csvParser } from 'csv-parse'
 import { given } from '../core/given.ts'
 import { JsonNumber, readExactJson } from '../core/json.ts'
-import { Misuse } from './command.ts'
+import { Misuse } from './errors.ts'
 import { linesOf } from './files.ts'
 import { beginningOf, textOf } from './text.ts'
 

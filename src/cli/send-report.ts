@@ -1,6 +1,7 @@
 /** What `send` tells its user: the progress of a run, and its end. */
 import type { Batches } from './batches.ts'
-import { type Exit, exit, Failed, type Io, Misuse, reasonOf } from './command.ts'
+import { type Exit, exit, type Io } from './command.ts'
+import { Failed, Misuse, reasonOf } from './errors.ts'
 import type { OwnIds } from './own-ids.ts'
 import type { RefusedRows } from './packing.ts'
 

@@ -6,7 +6,7 @@
  */
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { isFromOutside, Misuse } from './command.ts'
+import { isFromOutside, Misuse } from './errors.ts'
 
 const marks: readonly (readonly [label: string, mark: readonly number[]])[] = [
   ['utf-8', [0xef, 0xbb, 0xbf]],

@@ -4,7 +4,8 @@ import { parseArgs } from 'node:util'
 import * as z from 'zod'
 import { given } from '../core/given.ts'
 import { parseSettings } from '../relay/settings.ts'
-import { type Command, exit, Failed, Misuse } from './command.ts'
+import { type Command, exit } from './command.ts'
+import { Failed, Misuse } from './errors.ts'
 import { adminClient, answered } from './relay-client.ts'
 
 const isObject = (given: unknown): given is object =>

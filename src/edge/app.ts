@@ -17,9 +17,9 @@ import { updatesApi } from './routes/updates.ts'
  */
 export function createApp(
   parts: Omit<AppParts, 'room'>,
-  { bytesUnproven }: Pick<Limits, 'bytesUnproven'> = defaultLimits,
+  { bytesUnauthenticated }: Pick<Limits, 'bytesUnauthenticated'> = defaultLimits,
 ): Hono {
-  const all: AppParts = { ...parts, room: { maxBytes: bytesUnproven, heldBytes: 0 } }
+  const all: AppParts = { ...parts, room: { maxBytes: bytesUnauthenticated, heldBytes: 0 } }
   return createRoutes(() => all)
 }
 

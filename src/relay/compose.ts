@@ -20,7 +20,7 @@ import type { Target } from '../core/wire/port.ts'
 import { flush } from '../cron/flush.ts'
 import type { FlushReport } from '../cron/report.ts'
 import { createRoutes } from '../edge/app.ts'
-import { createUnproven, type UnprovenMemory } from '../edge/auth/unproven.ts'
+import { type AuthFailureMemory, createAuthFailed } from '../edge/auth/failed-authentications.ts'
 import type { AppParts, Operator, Readiness } from '../edge/routes/parts.ts'
 import { createMapAgain } from '../edge/source/map-again.ts'
 import { createQuarantine } from '../edge/source/quarantine.ts'
@@ -58,11 +58,11 @@ export interface RelayParts extends RelayPorts {
 export interface RelayMemory extends ReadinessMemory, OwnerMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
-  readonly unproven: UnprovenMemory
+  readonly authFailures: AuthFailureMemory
 }
 
 export function newRelayMemory(): RelayMemory {
-  return { leadsLoggedMs: new Map(), owners: new Map(), unproven: new Map() }
+  return { leadsLoggedMs: new Map(), owners: new Map(), authFailures: new Map() }
 }
 
 export interface Relay {
@@ -159,8 +159,8 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       operator,
       clock,
       log,
-      unproven: createUnproven({ clock, memory: memory.unproven, log, count }),
-      room: { maxBytes: limits.bytesUnproven, heldBytes: 0 },
+      authFailed: createAuthFailed({ clock, memory: memory.authFailures, log, count }),
+      room: { maxBytes: limits.bytesUnauthenticated, heldBytes: 0 },
     },
   }
 }

@@ -14,6 +14,7 @@ import { checkSources } from '../edge/source/check.ts'
 import type { Source } from '../edge/source/types.ts'
 import { createBase, type RelayBase } from './base.ts'
 import { type OpenRelay, openRelay, type Relay, type RelayPorts, withApp } from './compose.ts'
+import { SettingsError } from './errors.ts'
 import { log as logLine, runtimeName, systemClock, systemRandom } from './runtime.ts'
 import { ledgerSettings, type ParsedSettings, parseSettings, type Settings } from './settings.ts'
 import type { Storage } from './storage.ts'
@@ -33,16 +34,6 @@ export interface RelayOptions {
   readonly clock?: Clock
   readonly random?: Random
   readonly stopping?: () => boolean
-}
-
-/** Settings that can't be, each named with what it may be; never with a secret. */
-export class SettingsError extends Error {
-  override readonly name = 'SettingsError'
-  readonly problems: readonly string[]
-  constructor(problems: readonly string[], options?: ErrorOptions) {
-    super(problems.join('; '), options)
-    this.problems = problems
-  }
 }
 
 /**

@@ -6,7 +6,8 @@
 import { given } from '../core/given.ts'
 import type { FlushReport, StopReason } from '../cron/report.ts'
 import type { Source } from '../edge/source/types.ts'
-import { createRelay, parseAll, SettingsError } from '../relay/create.ts'
+import { createRelay, parseAll } from '../relay/create.ts'
+import { SettingsError } from '../relay/errors.ts'
 import { openStorage, type ServerLog, serverDefaults } from './index.ts'
 
 export interface FlushOnceOptions {

@@ -9,13 +9,7 @@
  */
 import { statSync } from 'node:fs'
 import type { Sql } from '../core/ledger/sql/ledger.ts'
-
-export class FileReplaced extends Error {
-  override readonly name = 'FileReplaced'
-  constructor() {
-    super('a file is no longer the one that was opened: restart')
-  }
-}
+import { FileReplaced } from './errors.ts'
 
 /**
  * @param sql a database in one of them

@@ -1,9 +1,9 @@
 /**
- * A JSON Web Token as bearer, under keys that its issuer publishes (JWKS). It proves the sender, not the body.
+ * A JSON Web Token as bearer, under keys that its issuer publishes (JWKS). It authenticates the sender, not the body.
  *
  * Guarantee: only algorithms of the list, only asymmetric ones; issuer, audience and expiry must be there and fit. Keys
  * are fetched from the one address given, never from one that a token names, and kept for ten minutes. Where they can't
- * be had, nobody is taken for a stranger: the sender is told to come back.
+ * be fetched, nobody is refused: the sender is told to come back.
  * Known hole: a key that its issuer revoked is good until it is fetched anew, up to an hour where the address is down.
  */
 import { verifyWithJwks } from 'hono/jwt'

@@ -196,7 +196,7 @@ export const zendesk = /* @__PURE__ */ preset('zendesk', {
 })
 
 /**
- * Mailgun signs a time and a token, not the event: it proves that the sender is Mailgun only as long as nobody else saw a
+ * Mailgun signs a time and a token, not the event: the sender is known to be Mailgun only as long as nobody else saw a
  * webhook of the last five minutes. It repeats an event on whatever is not 200 (or 406, on which it drops it).
  */
 export const mailgun = /* @__PURE__ */ preset('mailgun', {

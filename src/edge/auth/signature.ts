@@ -1,9 +1,9 @@
 /**
  * Webhook signatures of every kind, from one description. On WebCrypto, on the raw bytes, without a dependency.
  *
- * Guarantee: a request is proven only where the content as described was signed under one of the secrets, and its
+ * Guarantee: a request is authenticated only where the content as described was signed under one of the secrets, and its
  * timestamp, where there is one, is near. All secrets are tried, so that time does not tell which one fits.
- * Known hole: what the description does not sign is not proven. Without a timestamp a copied request stays good: then
+ * Known hole: what the description does not sign is not authenticated. Without a timestamp a copied request stays good: then
  * the event's id must make it a duplicate.
  */
 import { given } from '../../core/given.ts'
@@ -11,7 +11,7 @@ import { readIsoTime } from '../../core/time.ts'
 import { decodeUtf8, parseJsonBody } from '../http/body.ts'
 import { decodeForm, isForm } from '../http/form.ts'
 import { decodeBase64, decodeBase64url, decodeHex, derToP1363, encodeHex, encodeUtf8 } from './encodings.ts'
-import type { AuthScheme, Unproven, Verdict } from './scheme.ts'
+import type { AuthRequest, AuthScheme, Verdict } from './scheme.ts'
 import { urlForms } from './url-forms.ts'
 
 export type Algorithm = 'HMAC-SHA-1' | 'HMAC-SHA-256' | 'HMAC-SHA-512' | 'Ed25519' | 'ECDSA-P-256'
@@ -93,7 +93,7 @@ const maxKeys = 100
 async function verify(
   descriptor: SignatureDescriptor,
   options: SignatureOptions,
-  request: Unproven,
+  request: AuthRequest,
   known: Keys,
 ): Promise<Verdict> {
   const { algorithm, signed } = descriptor
@@ -112,16 +112,15 @@ async function verify(
   for (const url of signed.includes('{url}') ? urlForms(request.url, options.url) : [request.url]) {
     const content = signedContent(descriptor, url, form, request)
     if (content === undefined) return 'header_missing'
-    let proven = false
+    let fits = false
     for (const key of keys)
-      for (const bytes of given)
-        proven = (await crypto.subtle.verify(verifyWith(algorithm), key, bytes, content)) || proven
-    if (proven) return true
+      for (const bytes of given) fits = (await crypto.subtle.verify(verifyWith(algorithm), key, bytes, content)) || fits
+    if (fits) return true
   }
   return 'mismatch'
 }
 
-function partsOf(request: Unproven, part: Part): readonly string[] {
+function partsOf(request: AuthRequest, part: Part): readonly string[] {
   const { separator, prefix = '' } = part
   const text = textAt(request, part)
   if (text === null) return []
@@ -131,11 +130,11 @@ function partsOf(request: Unproven, part: Part): readonly string[] {
     .map((item) => item.slice(prefix.length))
 }
 
-function isThere(request: Unproven, part: Part): boolean {
+function isThere(request: AuthRequest, part: Part): boolean {
   return (textAt(request, part) ?? '') !== ''
 }
 
-function textAt({ headers, body }: Unproven, part: Part): string | null {
+function textAt({ headers, body }: AuthRequest, part: Part): string | null {
   return 'header' in part ? headers.get(part.header) : fieldOf(parseJsonBody(body), part.field)
 }
 
@@ -175,7 +174,11 @@ function decode(text: string, encoding: 'utf8' | 'hex' | 'base64' | 'base64url')
 }
 
 /** Why a timestamp is none that may be taken; undefined where it is. */
-function lateness({ timestamp, toleranceSeconds }: SignatureDescriptor, options: SignatureOptions, request: Unproven) {
+function lateness(
+  { timestamp, toleranceSeconds }: SignatureDescriptor,
+  options: SignatureOptions,
+  request: AuthRequest,
+) {
   if (timestamp === undefined) return undefined
   const [text, ...others] = partsOf(request, timestamp)
   if (text === undefined) return isThere(request, timestamp) ? 'malformed' : 'header_missing'
@@ -198,7 +201,7 @@ function signedContent(
   descriptor: SignatureDescriptor,
   url: string,
   form: string,
-  request: Unproven,
+  request: AuthRequest,
 ): Uint8Array<ArrayBuffer> | undefined {
   const parts: Uint8Array<ArrayBuffer>[] = []
   for (const [index, piece] of descriptor.signed.split(placeholder).entries()) {
@@ -223,7 +226,7 @@ function textOf(
   name: string,
   url: string,
   { id, nonce, timestamp }: SignatureDescriptor,
-  request: Unproven,
+  request: AuthRequest,
 ): string | undefined {
   switch (name) {
     case 'timestamp':
@@ -239,12 +242,12 @@ function textOf(
   }
 }
 
-async function formContent({ url, headers, body }: Unproven): Promise<string | undefined> {
+async function formContent({ url, headers, body }: AuthRequest): Promise<string | undefined> {
   if (!isForm(headers.get('content-type'))) {
     const hash = new URL(url).searchParams.get('bodySHA256')?.toLowerCase()
     return hash === encodeHex(new Uint8Array(await crypto.subtle.digest('SHA-256', body))) ? '' : undefined
   }
-  // As the event will be read, or what is proven and what is mapped could differ.
+  // As the event will be read, or what is authenticated and what is mapped could differ.
   const pairs = decodeForm(decodeUtf8(body) ?? '%')
   if (pairs === undefined) return undefined
   const values = new Map<string, Set<string>>()
@@ -280,7 +283,7 @@ async function keyOf({ algorithm, secret }: SignatureDescriptor, text: string): 
       'verify',
     ])
   } catch {
-    // A secret that is no key of this kind proves nobody.
+    // A secret that is no key of this kind authenticates nobody.
     return undefined
   }
 }
@@ -298,6 +301,6 @@ function checkDescriptor({ name, signed, timestamp, nonce, id, bodyUnsigned }: S
   if (signed.includes('{nonce}') !== (nonce !== undefined))
     throw new TypeError(`${name}: {nonce} and where it stands go together`)
   if (signed.includes('{timestamp}') !== (timestamp !== undefined))
-    throw new TypeError(`${name}: a timestamp proves something only where it is signed`)
+    throw new TypeError(`${name}: a timestamp counts only where it is signed`)
   if (signed.includes('{id}') && id === undefined) throw new TypeError(`${name}: {id} needs the header of the id`)
 }

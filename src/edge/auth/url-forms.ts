@@ -2,7 +2,7 @@
  * The forms of one address that a sender may have signed: with and without the default port, with a slash at its end or
  * none, escaped more or less, and as https where a proxy in front made http of it.
  *
- * All name the same resource, so that none proves more than another.
+ * All name the same resource, so none authenticates more than another.
  */
 
 const parts = /^(https?):\/\/((?:[^/?#@]*@)?)(\[[^\]]*\]|[^/?#:]*)(:\d+)?([^?#]*)(\?[^#]*)?/i

@@ -27,7 +27,7 @@ const firstBufferBytes = 4_096
  * However small the chunks are, nothing of one is kept but its bytes: they are copied into one buffer, and one timer for
  * the whole body cancels the reader.
  *
- * @param room shared with the bodies of other senders that proved nothing yet
+ * @param room shared with the bodies of other senders that are not authenticated yet
  */
 export async function readBody(
   request: Request,

@@ -21,7 +21,7 @@ export function isEncoded(contentEncoding: string | null): boolean {
 
 /**
  * @param maxBytes of the body once it is unfolded
- * @param room shared with the bodies of other senders that proved nothing yet
+ * @param room shared with the bodies of other senders that are not authenticated yet
  */
 export async function unfold(
   bytes: Uint8Array<ArrayBuffer>,

@@ -16,7 +16,7 @@ const prefix = 'profile.'
 
 export async function takeDropIn(
   c: Context,
-  parts: Pick<AppParts, 'settings' | 'clock' | 'prepare' | 'deliver' | 'unproven'>,
+  parts: Pick<AppParts, 'settings' | 'clock' | 'prepare' | 'deliver' | 'authFailed'>,
   client: string,
 ): Promise<Response> {
   if (client !== parts.settings.targetClientCode && client !== 'client')
@@ -27,7 +27,7 @@ export async function takeDropIn(
     )
   const granted = await laneOfBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens)
   if ('why' in granted) {
-    parts.unproven?.(apiSource, granted.why)
+    parts.authFailed?.(apiSource, granted.why)
     // Who can't judge refuses nobody.
     return failure(c, granted.why === 'no_secret' ? 'unavailable' : 'unauthenticated')
   }

@@ -54,7 +54,7 @@ function sampleHasTime({ sample, read }: Source): boolean {
   return tried.ok && tried.drafts.length > 0 && tried.drafts.every(({ occurredAt }) => occurredAt !== undefined)
 }
 
-/** What is wrong with a source's secrets: nobody can prove anything under them. */
+/** What is wrong with a source's secrets, so that no sender can be authenticated; undefined where they are good. */
 export async function secretProblem(source: Source, secrets: readonly string[]): Promise<string | undefined> {
   if (source.auth.needsSecret === false) return undefined
   if (secrets.length === 0) return `${secretName(source.name)} is not set: the source accepts nobody`

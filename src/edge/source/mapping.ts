@@ -1,4 +1,4 @@
-/** From a proven event to updates, or to the reason why not: for webhooks, for dry runs, and for what is mapped again. */
+/** From an authenticated event to updates, or to the reason why not: for webhooks, for dry runs, and for what is mapped again. */
 
 import type { Draft, Prepare } from '../../core/delivery/prepare.ts'
 import { errorName } from '../../core/errors.ts'
@@ -26,8 +26,8 @@ export type ParsedEvent =
   | { readonly ok: false; readonly reason: string }
 
 /**
- * The event in a body, read as the source says, whatever its content type calls it: its sender is proven, and can't mend a
- * label. The reason names what is wrong, and nothing of the body.
+ * The event in a body, read as the source says, whatever its content type calls it: its sender is authenticated, and can't
+ * fix a label. The reason names what is wrong, and nothing of the body.
  */
 export function parseEvent(format: Format, bytes: Uint8Array, contentType: string | null = null): ParsedEvent {
   const text = decodeCharset(bytes, charsetOf(contentType))

@@ -8,20 +8,20 @@ import type { Counters } from '../../core/ledger/port.ts'
 import type { AuthFailure } from './scheme.ts'
 
 /** By source and reason: when it was last told, epoch ms, and how many there were since. */
-export type UnprovenMemory = Map<string, { readonly toldMs: number; readonly count: number }>
+export type AuthFailureMemory = Map<string, { readonly toldMs: number; readonly count: number }>
 
-export interface UnprovenParts {
+export interface AuthFailedParts {
   readonly clock: Pick<Clock, 'now'>
-  readonly memory: UnprovenMemory
+  readonly memory: AuthFailureMemory
   readonly log: (event: string, details: Readonly<Record<string, string | number>>) => void
   readonly count: (counters: Counters) => void
 }
 
 const toldEveryMs = 60_000
 
-export type TellUnproven = (source: string, why: AuthFailure) => void
+export type AuthFailed = (source: string, why: AuthFailure) => void
 
-export function createUnproven({ clock, memory, log, count }: UnprovenParts): TellUnproven {
+export function createAuthFailed({ clock, memory, log, count }: AuthFailedParts): AuthFailed {
   return (source, why) => {
     const nowMs = clock.now()
     const key = `${source} ${why}`
