@@ -93,7 +93,9 @@ export class Batches {
     await Promise.all(this.#underWay.keys())
   }
 
-  /** @throws Failed where the relay is away for too long or answers what can't be, Misuse where it takes no such token */
+  /**
+   * @throws Failed where the relay is away for too long or answers what can't be, Misuse where it takes no such token
+   */
   async #deliver(batch: readonly ReadyRow[]): Promise<void> {
     const { giveUpMs, stopping, now = () => performance.now() } = this.#options
     const giveUpAtMs = now() + giveUpMs

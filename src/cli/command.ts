@@ -1,8 +1,8 @@
 /** What every command has in common: what it is given, and how it ends. */
 
 /**
- * Exit statuses (docs/cli.md): it did all that it was asked for; it could not do all of it; it was asked wrongly (arguments,
- * settings, files); it has a fault of its own.
+ * Exit statuses (docs/cli.md): it did all that it was asked for; it could not do all of it; it was asked wrongly
+ * (arguments, settings, files); it has a fault of its own.
  */
 export const exit = { ok: 0, failed: 1, misused: 2, broken: 70 } as const
 export type Exit = (typeof exit)[keyof typeof exit]

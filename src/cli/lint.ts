@@ -1,4 +1,6 @@
-/** `target-relay lint`: whether the sources can do what they are there for, before a sender finds out that they can't. */
+/**
+ * `target-relay lint`: whether the sources can do what they are there for, before a sender finds out that they can't.
+ */
 import { parseArgs } from 'node:util'
 import { createPrepare } from '../core/delivery/prepare.ts'
 import { createHasher } from '../core/update/hash.ts'

@@ -5,7 +5,9 @@ import type { RefusedFile } from './refused-file.ts'
 const shownRefused = 20
 const utf8 = new TextEncoder()
 
-/** The rows that were refused: how many, the first of them to show, and all of them in a file where one is asked for. */
+/**
+ * The rows that were refused: how many, the first of them to show, and all of them in a file where one is asked for.
+ */
 export class RefusedRows {
   count = 0
   /** One line each, by its place in the file. */

@@ -1,12 +1,12 @@
 /**
  * `target-relay send`: a file of updates to a relay, in batches.
  *
- * Guarantee: every row is sent until the relay has acknowledged it, or is named as refused. A row's id comes from the file
- * (its name, size and time of change), line and content, so that a run that is begun again repeats nothing at Target, and
- * tomorrow's export of the same name is another one. Rows of one visitor are sent one after
- * the other, so that the later line wins. Memory does not grow with the file.
- * Known hole: the relay remembers ids for RETENTION_HOURS + 24 h; what is begun again later is sent again. Two files that
- * are given the same --name share their ids.
+ * Guarantee: every row is sent until the relay has acknowledged it, or is named as refused. A row's id comes from the
+ * file (its name, size and time of change), line and content, so that a run that is begun again repeats nothing at
+ * Target, and tomorrow's export of the same name is another one. Rows of one visitor are sent one after the other, so
+ * that the later line wins. Memory does not grow with the file.
+ * Known hole: the relay remembers ids for RETENTION_HOURS + 24 h; what is begun again later is sent again. Two files
+ * that are given the same --name share their ids.
  */
 
 import { createHash } from 'node:crypto'
@@ -165,7 +165,10 @@ interface Sending {
   readonly warn: (message: string) => void
 }
 
-/** Reads the file and sends its rows, until its end or until something stops the run. What is on its way is not waited for. */
+/**
+ * Reads the file and sends its rows, until its end or until something stops the run. What is on its way is not waited
+ * for.
+ */
 async function sendRows(
   file: string,
   options: SendOptions,

@@ -1,8 +1,9 @@
 /**
  * Text out of files.
  *
- * Guarantee (G6): what comes out is what was written, in what a byte order mark says, else in what the user says, else in
- * UTF-8. Bytes that are no text in it are refused with their line, and never replaced: Müller and Möller would become one.
+ * Guarantee (G6): what comes out is what was written, in what a byte order mark says, else in what the user says, else
+ * in UTF-8. Bytes that are no text in it are refused with their line, and never replaced: Müller and Möller would
+ * become one.
  */
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'

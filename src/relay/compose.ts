@@ -45,7 +45,7 @@ export interface RelayPorts {
   /** Bounds other than the default ones. */
   readonly limits?: Partial<Limits>
   readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
-  /** Where it outlives what is put together here; default: as long as that. */
+  /** Given if it outlives this relay. Default: a memory of the relay's own. */
   readonly memory?: RelayMemory
 }
 
@@ -72,13 +72,15 @@ export interface Relay {
   ready(): Promise<Readiness>
   /** Maps an event again that could not be mapped, by the key of its dead letter. */
   readonly remap: Remap
-  /** Tells the ledger's witness what was granted, for a process that ends: a run does so when it begins. Never rejects. */
+  /**
+   * Tells the ledger's witness what was granted, before a process ends; a flush does so when it begins. Never rejects.
+   */
   testify(): Promise<void>
   /** One run over the backlog. Never rejects: what stopped it is in the report. */
   flush(progress?: (soFar: Readonly<FlushReport>) => void): Promise<FlushReport>
 }
 
-/** A relay without an app of its own: its parts are given to routes that others share. */
+/** A relay without an app of its own: its parts are passed to routes that requests share. */
 export interface OpenRelay extends Omit<Relay, 'app'> {
   readonly parts: AppParts
 }

@@ -2,7 +2,7 @@
 
 export interface AuthRequest {
   readonly method: string
-  /** As it came in; a scheme that signs it may be told another (`url` of its options). */
+  /** As received; a scheme that signs it may be given another (`url` of its options). */
   readonly url: string
   readonly headers: Headers
   readonly body: Uint8Array<ArrayBuffer>
@@ -28,7 +28,7 @@ export function failureOf(verdict: unknown): AuthFailure {
   return authFailures.find((failure) => failure === verdict) ?? 'mismatch'
 }
 
-/** What a handshake is answered: an object as JSON with 200, or 204 without a body. */
+/** The answer to a handshake: an object as JSON with 200, or 204 without a body. */
 export type Greeting = object | 'no_content'
 
 export interface AuthScheme {
@@ -36,35 +36,35 @@ export interface AuthScheme {
   /** False where no secret is needed. */
   readonly needsSecret?: false
   /**
-   * Without secrets, where they are needed, nobody is authenticated. On `unavailable` the sender is told to come back, and
-   * so it is where this throws or rejects.
+   * Without secrets, where they are needed, nobody is authenticated. On `unavailable` the sender is told to come back,
+   * and so it is where this throws or rejects.
    */
   verify(request: AuthRequest): Promise<Verdict>
-  /** Whether a text can be a secret of this scheme at all. */
+  /** Whether a text can be a secret of this scheme. */
   takesSecret?(secret: string): Promise<boolean>
   /** True where a copied request is refused after a while. Where it is not, the mapping must give the event's `id`. */
   readonly seesTime?: true
-  /** True where the secret itself travels in the request: who has a copy has the secret, and need not copy. */
+  /** True if the secret itself is in the request: whoever has a copy has the secret anyway. */
   readonly carriesSecret?: true
-  /** The event's id as the scheme itself carries it, where a mapping gives none. */
+  /** The event's id in the scheme's own header, used if a mapping gives none. */
   eventId?(headers: Headers): string | undefined
   /**
-   * The answer to an event by which a sender only asks whether the address is ours; undefined where it is no such event.
-   * Asked of authenticated requests only, with the secret that authenticated them.
+   * The answer to an event by which a sender only asks whether the address is ours; undefined where it is no such
+   * event. Asked of authenticated requests only, with the secret that authenticated them.
    */
   handshake?(event: unknown, secret: string, headers: Headers): Promise<Greeting | undefined>
   /** The only status that its sender takes for success, where it repeats an event on any other. Default: any 2xx. */
   readonly yes?: 200 | 204
 }
 
-/** Whether a copied request of this scheme is good for ever, in the hands of somebody who could make none. */
+/** Whether a copied request of this scheme stays good for ever, for somebody who could not make one. */
 export function takesCopies({ seesTime, carriesSecret }: Pick<AuthScheme, 'seesTime' | 'carriesSecret'>): boolean {
   return seesTime !== true && carriesSecret !== true
 }
 
 /**
- * Several schemes, any of which authenticates the sender: while it moves from one to the other. Each secret names its scheme, so
- * that none is ever tried as another's (a public key is no password): `HOOK_SECRET_CRM=hubspot:…,bearer:…`.
+ * Several schemes, any of which authenticates the sender: while it moves from one to the other. Each secret names its
+ * scheme, so that none is ever tried as another's (a public key is no password): `HOOK_SECRET_CRM=hubspot:…,bearer:…`.
  *
  * @param schemes by the label that their secrets carry before a colon
  */

@@ -1,10 +1,10 @@
 /**
  * Webhook signatures of every kind, from one description. On WebCrypto, on the raw bytes, without a dependency.
  *
- * Guarantee: a request is authenticated only where the content as described was signed under one of the secrets, and its
- * timestamp, where there is one, is near. All secrets are tried, so that time does not tell which one fits.
- * Known hole: what the description does not sign is not authenticated. Without a timestamp a copied request stays good: then
- * the event's id must make it a duplicate.
+ * Guarantee: a request is authenticated only where the content as described was signed under one of the secrets, and
+ * its timestamp, where there is one, is near. All secrets are tried, so that time does not tell which one fits.
+ * Known hole: what the description does not sign is not authenticated. Without a timestamp a copied request stays good:
+ * then the event's id must make it a duplicate.
  */
 import { given } from '../../core/given.ts'
 import { readIsoTime } from '../../core/time.ts'
@@ -17,8 +17,8 @@ import { urlForms } from './url-forms.ts'
 export type Algorithm = 'HMAC-SHA-1' | 'HMAC-SHA-256' | 'HMAC-SHA-512' | 'Ed25519' | 'ECDSA-P-256'
 
 /**
- * Where a text stands: in a header, or in a field of a JSON body (names, with dots between them). The whole of it, or the
- * items that begin with `prefix` where a `separator` parts it.
+ * Where a text is: in a header, or in a field of a JSON body (names joined by dots). The whole text, or, with a
+ * `separator`, its items that begin with `prefix`.
  */
 export type Part = ({ readonly header: string } | { readonly field: string }) & {
   readonly separator?: string
@@ -31,22 +31,24 @@ export interface SignatureDescriptor {
   /** One signature or several; one that fits is enough. ECDSA signatures are DER. */
   readonly signature: Part & { readonly encoding: 'hex' | 'base64' | 'base64url' }
   /**
-   * What is signed. Placeholders: `{body}` the raw bytes; `{timestamp}`, `{nonce}` and `{id}` as they stand in the request;
-   * `{method}`; `{url}`; `{form}` the names and values of a form, sorted and run together, as Twilio has it (of another
-   * body the hash must stand in the URL's `bodySHA256`).
+   * What is signed. Placeholders: `{body}` the raw bytes; `{timestamp}`, `{nonce}` and `{id}` as they stand in the
+   * request; `{method}`; `{url}`; `{form}` the names and values of a form, sorted and run together, as Twilio has it
+   * (of another body the hash must stand in the URL's `bodySHA256`).
    */
   readonly signed: string
   /** Seconds or milliseconds since 1970 as digits, or ISO 8601. */
   readonly timestamp?: Part & { readonly unit: 's' | 'ms' | 'iso' }
   /** How far the timestamp may be from now, either way. Default 300. */
   readonly toleranceSeconds?: number
-  /** A text that is never used twice. */
+  /** A text that is used only once. */
   readonly nonce?: Part
   /** The header of the event's id. */
   readonly id?: string
-  /** Said where a sender signs no body, so that whoever saw one request can send another body under its signature. */
+  /** Set if the sender does not sign the body: whoever saw one request can send another body under its signature. */
   readonly bodyUnsigned?: true
-  /** How a secret (or public key) is written. Default UTF-8. Others than those with a required prefix are passed over. */
+  /**
+   * How a secret (or public key) is written. Default UTF-8. Others than those with a required prefix are passed over.
+   */
   readonly secret?: {
     readonly encoding: 'utf8' | 'base64' | 'hex'
     readonly prefix?: string
@@ -59,17 +61,18 @@ export interface SignatureDescriptor {
 export interface SignatureOptions {
   readonly toleranceSeconds?: number
   /**
-   * The URL as the sender knows it, without a query, where a proxy in front changes its host or path. The request's query is
-   * put behind it. Ports, escaping, a slash at the end and http in place of https need no mention (`url-forms.ts`).
+   * The URL as the sender knows it, without a query, where a proxy in front changes its host or path. The request's
+   * query is put behind it. Ports, escaping, a slash at the end and http in place of https need no mention
+   * (`url-forms.ts`).
    */
   readonly url?: string
 }
 
 const defaultToleranceSeconds = 300
-/** More than any rotation needs; each costs a verification. */
+/** More than any rotation of secrets needs; each costs a verification. */
 const maxSignatures = 8
 
-/** @throws where the description cannot be */
+/** @throws TypeError if the description contradicts itself */
 export function signature(descriptor: SignatureDescriptor, options: SignatureOptions = {}): AuthScheme {
   checkDescriptor(descriptor)
   const { id, timestamp, handshake, yes } = descriptor
@@ -173,7 +176,7 @@ function decode(text: string, encoding: 'utf8' | 'hex' | 'base64' | 'base64url')
   }
 }
 
-/** Why a timestamp is none that may be taken; undefined where it is. */
+/** Why a timestamp is not accepted; undefined if it is. */
 function lateness(
   { timestamp, toleranceSeconds }: SignatureDescriptor,
   options: SignatureOptions,

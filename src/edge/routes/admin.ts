@@ -2,8 +2,8 @@
  * `/admin/api/*`: what an operator does. Authenticated by `ADMIN_TOKEN`, as bearer or, for a browser, as basic with the
  * user `admin`; without that setting these routes answer 404.
  *
- * A browser sends basic credentials by itself, also for a page of somebody else. So a request that changes something must
- * be JSON and come from this very origin.
+ * A browser sends basic credentials by itself, also for a page of somebody else. So a request that changes something
+ * must be JSON and come from this very origin.
  */
 import { zValidator } from '@hono/zod-validator'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'

@@ -192,7 +192,7 @@ function inSendersWords(answer: Response, { auth: { yes } }: Source): Response {
   return new Response(yes === 204 ? null : answer.body, { status: yes, headers })
 }
 
-/** Authenticated but not readable: kept whole for a person, never refused, since its sender could not fix it. */
+/** Authenticated but not readable: kept whole for an operator, never refused, since its sender could not fix it. */
 async function quarantine(
   c: Context,
   parts: Pick<AppParts, 'bury' | 'log'>,
