@@ -1,5 +1,5 @@
 /**
- * target-relay as a library: sources and ways of proof, and the relay to mount in an app or a Worker of your own
+ * target-relay as a library: sources and authentication schemes, and the relay to mount in an app or a Worker of your own
  * (docs/library.md). Runtime-neutral; storages are in `target-relay/sqlite` and `target-relay/workers`, the server in
  * `target-relay/server`.
  */
@@ -11,6 +11,7 @@ export { eventTime, id, json, text } from './edge/source/schemas.ts'
 export { source } from './edge/source/source.ts'
 export type { AttributeValue, Format, Mapped, MappedUpdate, Source, SourceOptions, Span } from './edge/source/types.ts'
 export type { Relay } from './relay/compose.ts'
-export { createRelay, type RelayOptions, readSettings, SettingsError } from './relay/create.ts'
+export { createRelay, type RelayOptions, readSettings } from './relay/create.ts'
+export { SettingsError } from './relay/errors.ts'
 export type { Settings } from './relay/settings.ts'
 export type { Storage } from './relay/storage.ts'

@@ -139,7 +139,7 @@ export const cliMutants: readonly Mutant[] = [
   {
     name: 'print the command that Redis refused',
     breaks: 'G8',
-    file: 'src/cli/command.ts',
+    file: 'src/cli/errors.ts',
     find: 'why.split(/, command was:|[\\r\\n]/)',
     replace: 'why.split(/[\\r\\n]/)',
     tests: ledgerFile,
@@ -187,7 +187,7 @@ export const cliMutants: readonly Mutant[] = [
   {
     name: 'take a database that somebody holds for a bad setting',
     breaks: 'G7',
-    file: 'src/cli/command.ts',
+    file: 'src/cli/errors.ts',
     find: 'isLocked(error.cause) ? new Failed(problems) : new Misuse(problems)',
     replace: 'new Misuse(problems)',
     tests: codes,

@@ -79,7 +79,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'a flood of failed proofs fills the log',
     breaks: 'security',
-    file: 'src/edge/auth/unproven.ts',
+    file: 'src/edge/auth/failed-authentications.ts',
     find: 'Math.abs(nowMs - toldMs) < toldEveryMs',
     replace: 'toldMs > nowMs',
     tests: handshakes,

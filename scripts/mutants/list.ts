@@ -642,8 +642,8 @@ const own: readonly Mutant[] = [
     name: 'only the first signature counts',
     breaks: 'security',
     file: 'src/edge/auth/signature.ts',
-    find: 'for (const bytes of given)\n        proven',
-    replace: 'for (const bytes of given.slice(0, 1)) proven',
+    find: 'for (const bytes of given) fits',
+    replace: 'for (const bytes of given.slice(0, 1)) fits',
     tests: proofs,
   },
   {
@@ -954,8 +954,8 @@ const own: readonly Mutant[] = [
   {
     name: 'rows of one visitor are sent at once',
     breaks: 'G3',
-    file: 'src/cli/send.ts',
-    find: '||\n      batch.some(({ visitor }) => visitor === ready.visitor)',
+    file: 'src/cli/packing.ts',
+    find: '||\n      this.#batch.some(({ visitor }) => visitor === row.visitor)',
     replace: '',
     tests: operators,
   },

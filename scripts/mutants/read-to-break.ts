@@ -593,9 +593,9 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a batch is one update too large',
     breaks: 'G7',
-    file: 'src/cli/send.ts',
-    find: 'batch.length >= maxUpdates',
-    replace: 'batch.length > maxUpdates',
+    file: 'src/cli/packing.ts',
+    find: 'this.#batch.length >= maxUpdates',
+    replace: 'this.#batch.length > maxUpdates',
     tests: operators,
   },
   {
@@ -609,8 +609,8 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a row of one visitor overtakes what is still under way',
     breaks: 'G3',
-    file: 'src/cli/send.ts',
-    find: 'await batches.without(ready.visitor)',
+    file: 'src/cli/packing.ts',
+    find: 'await this.#batches.without(row.visitor)',
     replace: '',
     tests: operators,
   },

@@ -6,7 +6,7 @@
  */
 import * as z from 'zod'
 import { answeredAtMs, readRetryAfter } from '../core/wire/answer.ts'
-import { Failed, Misuse } from './command.ts'
+import { Failed, Misuse } from './errors.ts'
 import { answered, problemOf } from './relay-client.ts'
 import type { RowUpdate } from './rows.ts'
 
@@ -93,7 +93,9 @@ export class Batches {
     await Promise.all(this.#underWay.keys())
   }
 
-  /** @throws Failed where the relay is away for too long or answers what can't be, Misuse where it takes no such token */
+  /**
+   * @throws Failed where the relay is away for too long or answers what can't be, Misuse where it takes no such token
+   */
   async #deliver(batch: readonly ReadyRow[]): Promise<void> {
     const { giveUpMs, stopping, now = () => performance.now() } = this.#options
     const giveUpAtMs = now() + giveUpMs

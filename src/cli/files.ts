@@ -1,7 +1,7 @@
 /** Files that a command reads: what can't be read is said before anything is done. */
 import { type BigIntStats, constants } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
-import { Misuse } from './command.ts'
+import { Misuse } from './errors.ts'
 import { textOf } from './text.ts'
 
 /** Of a file that a command makes: it holds what persons are, or names them. */
@@ -36,8 +36,8 @@ export function isSame(one: BigIntStats, other: BigIntStats): boolean {
 }
 
 /**
- * A text file's lines. Only a line feed ends one: Node's own reader also takes U+2028, which may stand within a value. A
- * read that fails is thrown where the lines are read.
+ * A text file's lines. Only a line feed ends one: Node's own reader also takes U+2028, which may stand within a value.
+ * A read that fails is thrown where the lines are read.
  *
  * @param end what ends a line in files of a looser kind
  * @throws Misuse where it is no text

@@ -4,7 +4,8 @@ import { parseArgs } from 'node:util'
 import type { FlushReport } from '../cron/report.ts'
 import { flushOnce, wentWell } from '../server/flush-once.ts'
 import type { ServerLog } from '../server/index.ts'
-import { type Command, exit, toldAs } from './command.ts'
+import { type Command, exit } from './command.ts'
+import { toldAs } from './errors.ts'
 import { loadSources } from './load-sources.ts'
 
 export const flush: Command = {

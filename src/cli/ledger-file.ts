@@ -13,7 +13,7 @@ import * as z from 'zod'
 import { movedStateReader } from '../core/ledger/moved-state.ts'
 import type { MovedState } from '../core/ledger/port.ts'
 import { wholeAccount } from '../core/ledger/rules/settings.ts'
-import { Misuse } from './command.ts'
+import { Misuse } from './errors.ts'
 import { linesOf, ownerOnly } from './files.ts'
 
 const newest = 2

@@ -1,4 +1,6 @@
-/** `target-relay lint`: whether the sources can do what they are there for, before a sender finds out that they can't. */
+/**
+ * `target-relay lint`: whether the sources can do what they are there for, before a sender finds out that they can't.
+ */
 import { parseArgs } from 'node:util'
 import { createPrepare } from '../core/delivery/prepare.ts'
 import { createHasher } from '../core/update/hash.ts'
@@ -7,7 +9,8 @@ import { checkSources, secretName, secretProblem } from '../edge/source/check.ts
 import { mapEvent } from '../edge/source/mapping.ts'
 import type { Source } from '../edge/source/types.ts'
 import { parseSettings } from '../relay/settings.ts'
-import { type Command, exit, Misuse } from './command.ts'
+import { type Command, exit } from './command.ts'
+import { Misuse } from './errors.ts'
 import { loadSources } from './load-sources.ts'
 
 const settings = parseSettings({ TARGET_CLIENT_CODE: 'lint', HASH_KEY: 'only names what is checked and thrown away' })

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Source } from '../edge/source/types.ts'
-import { Misuse } from './command.ts'
+import { Misuse } from './errors.ts'
 
 /** Looked for in the working directory where none is named. */
 const usualPlaces = ['sources.ts', 'sources.js', 'sources.mjs', 'src/sources.ts']

@@ -1,6 +1,7 @@
 /** `target-relay <command>`: what needs no Worker. */
 import process from 'node:process'
-import { type Command, type Exit, exit, Failed, type Io, isFromOutside, Misuse, reasonOf } from './command.ts'
+import { type Command, type Exit, exit, type Io } from './command.ts'
+import { Failed, isFromOutside, Misuse, reasonOf } from './errors.ts'
 import { flush } from './flush.ts'
 import { ledger } from './ledger.ts'
 import { lint } from './lint.ts'

@@ -1,6 +1,6 @@
 /**
- * Whether the ids that a file brings along name events. The relay takes what comes under an id once: a customer's number
- * there makes tomorrow's file nothing but duplicates, and nobody would hear of it.
+ * Whether the ids that a file brings along name events. The relay takes what comes under an id once: a customer's
+ * number there makes tomorrow's file nothing but duplicates, and nobody would hear of it.
  */
 import type { RowUpdate } from './rows.ts'
 

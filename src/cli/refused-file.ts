@@ -8,7 +8,7 @@
 import { type BigIntStats, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import * as z from 'zod'
-import { Failed, Misuse, reasonOf } from './command.ts'
+import { Failed, Misuse, reasonOf } from './errors.ts'
 import { fileAt, isSame, linesOf, ownerOnly } from './files.ts'
 
 const refusedLine = z.object({ line: z.int().min(0), message: z.string() })

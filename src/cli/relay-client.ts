@@ -1,6 +1,7 @@
 /** A relay over HTTP, as a command asks it. */
 import type * as z from 'zod'
-import { Failed, type Io, Misuse, reasonOf } from './command.ts'
+import type { Io } from './command.ts'
+import { Failed, Misuse, reasonOf } from './errors.ts'
 
 export interface RelayClient {
   /** Without a trailing slash. */

@@ -7,7 +7,7 @@ import { Readable } from 'node:stream'
 import { parse as csvParser } from 'csv-parse'
 import { given } from '../core/given.ts'
 import { JsonNumber, readExactJson } from '../core/json.ts'
-import { Misuse } from './command.ts'
+import { Misuse } from './errors.ts'
 import { linesOf } from './files.ts'
 import { beginningOf, textOf } from './text.ts'
 
@@ -37,7 +37,10 @@ const anyLineEnd = /\r\n|\n|\r/
 const separatorLine = /^"?sep=([^"\r\n])"?(\r\n|\n|\r)/i
 const headerStart = /^\s*"?(?:pcId|thirdPartyId)"?\s*([,;\t|])/
 
-/** What kind of file it is (one that can be read): by its beginning, else by its name. @throws Misuse where neither tells */
+/**
+ * What kind of file it is (one that can be read): by its beginning, else by its name. @throws Misuse where neither
+ * tells
+ */
 export async function formatOf(file: string, encoding?: string): Promise<FileFormat> {
   const start = (await beginningOf(file, encoding)).trimStart()
   if (start.startsWith(bulkMark)) return 'bulk'
@@ -65,8 +68,8 @@ export function readRows(file: string, format: FileFormat, encoding?: string): A
 }
 
 /**
- * `batch=` and the names, in one line or two; then rows of URL-encoded cells. Rows may be short, and empty cells are passed
- * over: they never clear anything.
+ * `batch=` and the names, in one line or two; then rows of URL-encoded cells. Rows may be short, and empty cells are
+ * passed over: they never clear anything.
  */
 async function* bulkRows(file: string, encoding?: string): AsyncGenerator<Row> {
   let names: readonly string[] | undefined

@@ -1,12 +1,12 @@
 /**
  * `target-relay send`: a file of updates to a relay, in batches.
  *
- * Guarantee: every row is sent until the relay has acknowledged it, or is named as refused. A row's id comes from the file
- * (its name, size and time of change), line and content, so that a run that is begun again repeats nothing at Target, and
- * tomorrow's export of the same name is another one. Rows of one visitor are sent one after
- * the other, so that the later line wins. Memory does not grow with the file.
- * Known hole: the relay remembers ids for RETENTION_HOURS + 24 h; what is begun again later is sent again. Two files that
- * are given the same --name share their ids.
+ * Guarantee: every row is sent until the relay has acknowledged it, or is named as refused. A row's id comes from the
+ * file (its name, size and time of change), line and content, so that a run that is begun again repeats nothing at
+ * Target, and tomorrow's export of the same name is another one. Rows of one visitor are sent one after the other, so
+ * that the later line wins. Memory does not grow with the file.
+ * Known hole: the relay remembers ids for RETENTION_HOURS + 24 h; what is begun again later is sent again. Two files
+ * that are given the same --name share their ids.
  */
 
 import { createHash } from 'node:crypto'
@@ -18,23 +18,23 @@ import { parseArgs } from 'node:util'
 import { given } from '../core/given.ts'
 import { readTime, timeForms } from '../core/time.ts'
 import { futureToleranceMs } from '../core/update/stamp.ts'
-import { Batches, maxBatchBytes, maxUpdates, type ReadyRow } from './batches.ts'
-import { type Command, type Exit, exit, Failed, type Io, isFromOutside, Misuse, reasonOf } from './command.ts'
+import { Batches, type ReadyRow } from './batches.ts'
+import type { Command, Exit, Io } from './command.ts'
+import { Failed, isFromOutside, Misuse } from './errors.ts'
 import { wantFile } from './files.ts'
 import { OwnIds } from './own-ids.ts'
+import { Packing, RefusedRows } from './packing.ts'
 import { openRefused, type RefusedFile } from './refused-file.ts'
 import { relayUrl, tokenOf } from './relay-client.ts'
 import { estimateRows, type FileFormat, fileFormats, formatOf, type Row, type RowUpdate, readRows } from './rows.ts'
+import { progressLine, type Run, report } from './send-report.ts'
 import { wantEncoding, wantText } from './text.ts'
 
-/** One call a row: above this, Adobe's Bulk API (500,000 rows a file, no daily limit) is the better road. */
+/** One call a row: above this, Adobe's Bulk API (500,000 rows a file, no daily limit) serves better. */
 const rowsForBulk = 100_000
-const shownErrors = 20
 const defaultGiveUpMinutes = 60
-const barChars = 24
 /** A longer one goes off at once. */
 const longestTimerMs = 2_147_483_647
-const utf8 = new TextEncoder()
 
 export const send: Command = {
   summary: 'send a file of updates to a relay',
@@ -107,7 +107,7 @@ known by the file (--name; default its name, size and time of change), line and 
 }
 
 interface SendOptions {
-  /** The arguments of this run, but for where it began. */
+  /** The arguments of this run, without the line where it began. */
   readonly again: readonly string[]
   readonly url: string
   readonly token: string
@@ -123,7 +123,7 @@ interface SendOptions {
 }
 
 async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exit> {
-  const { format, fromLine, stopping } = options
+  const { stopping, again } = options
   const startMs = Date.now()
   // An unreadable file is reported when its rows are read.
   const expected = await estimateRows(file).catch(() => 0)
@@ -131,106 +131,84 @@ async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exi
     io.err(
       `about ${expected} rows: each is one call of the day's 1,000,000. Adobe's Bulk Profile Update API takes 500,000 rows a file without that limit (but creates profiles, and its consecutive batches may override each other)`,
     )
-  let rows = 0
-  let refused = 0
-  const shown: string[] = []
-  const refuse = (line: number, message: string) => {
-    refused++
-    if (shown.length < shownErrors) shown.push(`line ${line}: ${message}`)
-    options.errors?.write(line, message)
-  }
-  const acknowledged = () => Object.values(batches.counts).reduce((sum, count) => sum + count, 0)
+  const refused = new RefusedRows(options.errors)
+  const ids = new OwnIds()
   const batches: Batches = new Batches({
     ...options,
     sleep: (ms) => sleep(Math.min(ms, longestTimerMs), undefined, { signal: stopping }).catch(() => undefined),
-    onRefused: refuse,
-    onTaken: () =>
-      io.progress?.(
-        `${bar(acknowledged() + refused, expected)} ${countsOf(batches.counts, refused)}${slowness(batches.waitMs)}`,
-      ),
+    onRefused: (line, message) => refused.add(line, message),
+    onTaken: () => io.progress?.(progressLine(batches, refused.count, expected)),
   })
-  const broken = () => stopping.aborted || batches.failure !== undefined
-  const ids = new OwnIds()
+  const read = await sendRows(file, options, { batches, refused, ids, warn: (message) => io.err(message) })
+  await batches.over()
+  io.progress?.('')
+  return report(
+    {
+      ...read,
+      file,
+      batches,
+      refused,
+      ids,
+      wasStopped: stopping.aborted,
+      durationMs: Date.now() - startMs,
+      again,
+      writesErrors: options.errors !== undefined,
+    },
+    io,
+  )
+}
 
+interface Sending {
+  readonly batches: Batches
+  readonly refused: RefusedRows
+  readonly ids: OwnIds
+  readonly warn: (message: string) => void
+}
+
+/**
+ * Reads the file and sends its rows, until its end or until something stops the run. What is on its way is not waited
+ * for.
+ */
+async function sendRows(
+  file: string,
+  options: SendOptions,
+  { batches, refused, ids, warn }: Sending,
+): Promise<Pick<Run, 'rows' | 'stoppedAt' | 'failure'>> {
+  const { format, fromLine, encoding, stopping } = options
+  const isBroken = () => stopping.aborted || batches.failure !== undefined
+  const packing = new Packing(batches, refused)
+  let rows = 0
   let stoppedAt: number | undefined
-  let batch: ReadyRow[] = []
-  let bytes = 0
-  const flush = async () => {
-    if (batch.length > 0) await batches.start(batch)
-    batch = []
-    bytes = 0
-  }
-  const takeRow = async (row: Row) => {
-    rows++
-    if (!('update' in row)) {
-      // What comes behind it can't be told apart any more.
-      if (row.ends === true) stoppedAt = row.line
-      return refuse(row.line, row.error)
-    }
-    const warning = ids.see(row.update)
-    if (warning !== undefined) io.err(warning)
-    const ready = readyRow(row, options)
-    const size = utf8.encode(JSON.stringify(ready.update)).byteLength
-    if (size > maxBatchBytes) return refuse(row.line, 'is larger than the relay takes')
-    // Rows of one visitor go one after the other, or the later line could be overtaken.
-    if (
-      batch.length >= maxUpdates ||
-      bytes + size > maxBatchBytes ||
-      batch.some(({ visitor }) => visitor === ready.visitor)
-    )
-      await flush()
-    await batches.without(ready.visitor)
-    batch.push(ready)
-    bytes += size
-  }
-
   let failure: unknown
   let at = fromLine
   try {
-    for await (const row of readRows(file, format, options.encoding)) {
+    for await (const row of readRows(file, format, encoding)) {
       if (row.line !== 0 && row.line < fromLine) continue
       at = row.line
-      if (broken()) {
+      if (isBroken()) {
         stoppedAt = row.line
         break
       }
-      await takeRow(row)
+      rows++
+      if (!('update' in row)) {
+        // The rows after this one cannot be parsed.
+        if (row.ends === true) stoppedAt = row.line
+        refused.add(row.line, row.error)
+        continue
+      }
+      const warning = ids.see(row.update)
+      if (warning !== undefined) warn(warning)
+      await packing.add(readyRow(row, options))
     }
   } catch (error) {
     if (error instanceof Misuse || !(error instanceof Failed || isFromOutside(error))) throw error
-    // The file or that of the refused could not be read or written: what was read before goes on its way.
+    // The file, or that of the refused rows, failed: what was read before is sent all the same.
     failure = error
     stoppedAt = at
   }
-  if (broken()) stoppedAt = batch[0]?.line ?? stoppedAt
-  else await flush()
-  await batches.over()
-  io.progress?.('')
-
-  const left = [stoppedAt, batches.firstLeft].filter((line) => line !== undefined)
-  const resumeFrom = left.length === 0 ? {} : { resumeFrom: Math.min(...left) }
-  const durationMs = Date.now() - startMs
-  io.out(
-    io.isTerminal
-      ? `${rows} rows in ${(durationMs / 1_000).toFixed(1)} s: ${countsOf(batches.counts, refused)}`
-      : JSON.stringify({ rows, ...batches.counts, refused, durationMs, ...resumeFrom }),
-  )
-  for (const line of shown) io.err(line)
-  if (refused > shown.length)
-    io.err(
-      `and ${refused - shown.length} more${options.errors === undefined ? '; --errors <file> writes all of them down' : ''}`,
-    )
-  for (const warning of ids.end(batches.counts)) io.err(warning)
-  if (batches.failure !== undefined) io.err(batches.failure.message)
-  if (failure !== undefined) io.err(failure instanceof Failed ? failure.message : `${file}: ${reasonOf(failure)}`)
-  if (resumeFrom.resumeFrom !== undefined)
-    io.err(
-      `not finished. Go on with: target-relay send ${options.again.map(quoted).join(' ')} --from-line ${resumeFrom.resumeFrom}`,
-    )
-  if (batches.failure instanceof Misuse) return exit.misused
-  // What Target refused, or the relay set aside, is taken in and no success.
-  const { rejected = 0, set_aside: setAside = 0 } = batches.counts
-  return broken() || refused > 0 || stoppedAt !== undefined || rejected + setAside > 0 ? exit.failed : exit.ok
+  if (isBroken()) stoppedAt = packing.firstLine ?? stoppedAt
+  else await packing.flush()
+  return { rows, stoppedAt, failure }
 }
 
 /** Another export of the same name is another file. */
@@ -258,27 +236,6 @@ function wantTime(occurredAt: string): void {
   const atMs = readTime(occurredAt)
   if (atMs === undefined) throw new Misuse(`--occurred-at ${timeForms}`)
   if (atMs > Date.now() + futureToleranceMs) throw new Misuse('--occurred-at is more than 5 minutes ahead')
-}
-
-function quoted(argument: string): string {
-  return /^[\w./:=@%+,-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`
-}
-
-function bar(done: number, expected: number): string {
-  // What is expected is an estimate: it is not full before the end.
-  const share = Math.min(0.99, done / Math.max(1, expected))
-  const full = Math.floor(share * barChars)
-  return `[${'#'.repeat(full)}${'-'.repeat(barChars - full)}] ${Math.floor(100 * share)} %`
-}
-
-function countsOf(counts: Readonly<Record<string, number>>, refused: number): string {
-  return [...Object.entries(counts), ['refused', refused] as const]
-    .map(([status, count]) => `${count} ${status}`)
-    .join(', ')
-}
-
-function slowness(waitMs: number): string {
-  return waitMs === 0 ? '' : `; the relay defers: ${waitMs / 1_000} s between batches`
 }
 
 function whole(option: string, text: string): number {

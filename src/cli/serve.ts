@@ -2,7 +2,8 @@
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { serveUntilStopped } from '../server/index.ts'
-import { type Command, exit, toldAs } from './command.ts'
+import { type Command, exit } from './command.ts'
+import { toldAs } from './errors.ts'
 import { loadSources } from './load-sources.ts'
 
 export const serve: Command = {

@@ -1,12 +1,13 @@
 /**
  * Text out of files.
  *
- * Guarantee (G6): what comes out is what was written, in what a byte order mark says, else in what the user says, else in
- * UTF-8. Bytes that are no text in it are refused with their line, and never replaced: Müller and Möller would become one.
+ * Guarantee (G6): what comes out is what was written, in what a byte order mark says, else in what the user says, else
+ * in UTF-8. Bytes that are no text in it are refused with their line, and never replaced: Müller and Möller would
+ * become one.
  */
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { isFromOutside, Misuse } from './command.ts'
+import { isFromOutside, Misuse } from './errors.ts'
 
 const marks: readonly (readonly [label: string, mark: readonly number[]])[] = [
   ['utf-8', [0xef, 0xbb, 0xbf]],

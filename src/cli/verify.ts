@@ -4,12 +4,16 @@ import { parseArgs } from 'node:util'
 import * as z from 'zod'
 import { given } from '../core/given.ts'
 import { parseSettings } from '../relay/settings.ts'
-import { type Command, exit, Failed, Misuse } from './command.ts'
+import { type Command, exit } from './command.ts'
+import { Failed, Misuse } from './errors.ts'
 import { adminClient, answered } from './relay-client.ts'
 
 const isObject = (given: unknown): given is object =>
   typeof given === 'object' && given !== null && !Array.isArray(given)
-/** Target's profile, as its fetch API has it; attribute names without `profile.`. Zod's own record leaves `__proto__` out. */
+/**
+ * Target's profile, as its fetch API has it; attribute names without `profile.`. Zod's own record leaves `__proto__`
+ * out.
+ */
 const profile = z.looseObject({ profileAttributes: z.custom<Record<string, unknown>>(isObject).nullish() })
 type Held = Readonly<Record<string, { readonly value?: unknown; readonly modifiedAt?: unknown }>>
 

@@ -37,7 +37,7 @@ export interface Limits {
   /** Times of waiting values in one answer about a visitor. */
   readonly timesPerAnswer: number
   /** Bytes of bodies that a process reads at once from senders that have not authenticated yet. */
-  readonly bytesUnproven: number
+  readonly bytesUnauthenticated: number
   /**
    * Nesting of JSON, from anybody: deeper than any event, and shallow enough for every recursive function that reads
    * it.
@@ -62,6 +62,6 @@ export const defaultLimits: Limits = {
   unreadablePerPage: 3,
   requestMs: 20_000,
   timesPerAnswer: 10_000,
-  bytesUnproven: 64_000_000,
+  bytesUnauthenticated: 64_000_000,
   jsonDepth: 32,
 }

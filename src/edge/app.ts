@@ -17,9 +17,9 @@ import { updatesApi } from './routes/updates.ts'
  */
 export function createApp(
   parts: Omit<AppParts, 'room'>,
-  { bytesUnproven }: Pick<Limits, 'bytesUnproven'> = defaultLimits,
+  { bytesUnauthenticated }: Pick<Limits, 'bytesUnauthenticated'> = defaultLimits,
 ): Hono {
-  const all: AppParts = { ...parts, room: { maxBytes: bytesUnproven, heldBytes: 0 } }
+  const all: AppParts = { ...parts, room: { maxBytes: bytesUnauthenticated, heldBytes: 0 } }
   return createRoutes(() => all)
 }
 
@@ -46,14 +46,14 @@ export function createRoutes(partsOf: (c: Context) => AppParts): Hono {
   return app
 }
 
-/** Where settings are missing or bad: every route but `/healthz` says which. */
+/** The app of a relay whose settings are missing or bad: every route but `/healthz` says which. */
 export function createBrokenApp(problems: readonly string[]): Hono {
   const app = base()
   app.all('*', (c) => problem(c, 'misconfigured', { detail: problems.join('; ') }))
   return app
 }
 
-/** An app's answer to a request. Never rejects: where all else failed, the sender may come back. */
+/** An app's answer to a request. Never rejects: if the app fails, the sender gets a 500 and may send again. */
 export async function answerOf(app: Pick<Hono, 'fetch'>, request: Request, log: Log): Promise<Response> {
   try {
     return await app.fetch(request)
@@ -64,7 +64,7 @@ export async function answerOf(app: Pick<Hono, 'fetch'>, request: Request, log: 
 }
 
 function base(logOf: (c: Context) => Log | undefined = () => undefined): Hono {
-  // One slash at the end names the same route.
+  // A trailing slash names the same route.
   const app = new Hono({ strict: false })
   app.use(async (c, next) => {
     await next()
@@ -75,7 +75,7 @@ function base(logOf: (c: Context) => Log | undefined = () => undefined): Hono {
   app.get('/healthz', (c) => c.json({ status: 'ok' }))
   app.all('/healthz', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
   app.notFound((c) => problem(c, 'not-found'))
-  // What went wrong may quote an id or a value: nothing of it is told.
+  // The error may quote an id or a value: only its name is logged, and the sender gets neither.
   app.onError((error, c) => {
     logOf(c)?.('request_failed', { error: errorName(error) })
     return problem(c, 'internal')

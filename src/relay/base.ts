@@ -2,8 +2,8 @@
  * What a relay has that belongs to no request: keys, names, rules, checked sources. Built once a process or an isolate,
  * since it costs more than all else that an update needs.
  *
- * Guarantee: nothing in it has to do with I/O. On Workers it may therefore be used by every request of an isolate, while
- * stubs, connections, timers and `waitUntil` stay with the request that they belong to.
+ * Guarantee: nothing in it has to do with I/O. On Workers it may therefore be used by every request of an isolate,
+ * while stubs, connections, timers and `waitUntil` stay with the request that they belong to.
  */
 import { createSeal, type Seal } from '../core/backlog/seal.ts'
 import { createPrepare, type Prepare } from '../core/delivery/prepare.ts'

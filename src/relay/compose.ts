@@ -20,7 +20,7 @@ import type { Target } from '../core/wire/port.ts'
 import { flush } from '../cron/flush.ts'
 import type { FlushReport } from '../cron/report.ts'
 import { createRoutes } from '../edge/app.ts'
-import { createUnproven, type UnprovenMemory } from '../edge/auth/unproven.ts'
+import { type AuthFailureMemory, createAuthFailed } from '../edge/auth/failed-authentications.ts'
 import type { AppParts, Operator, Readiness } from '../edge/routes/parts.ts'
 import { createMapAgain } from '../edge/source/map-again.ts'
 import { createQuarantine } from '../edge/source/quarantine.ts'
@@ -45,7 +45,7 @@ export interface RelayPorts {
   /** Bounds other than the default ones. */
   readonly limits?: Partial<Limits>
   readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
-  /** Where it outlives what is put together here; default: as long as that. */
+  /** Given if it outlives this relay. Default: a memory of the relay's own. */
   readonly memory?: RelayMemory
 }
 
@@ -58,11 +58,11 @@ export interface RelayParts extends RelayPorts {
 export interface RelayMemory extends ReadinessMemory, OwnerMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
-  readonly unproven: UnprovenMemory
+  readonly authFailures: AuthFailureMemory
 }
 
 export function newRelayMemory(): RelayMemory {
-  return { leadsLoggedMs: new Map(), owners: new Map(), unproven: new Map() }
+  return { leadsLoggedMs: new Map(), owners: new Map(), authFailures: new Map() }
 }
 
 export interface Relay {
@@ -72,13 +72,15 @@ export interface Relay {
   ready(): Promise<Readiness>
   /** Maps an event again that could not be mapped, by the key of its dead letter. */
   readonly remap: Remap
-  /** Tells the ledger's witness what was granted, for a process that ends: a run does so when it begins. Never rejects. */
+  /**
+   * Tells the ledger's witness what was granted, before a process ends; a flush does so when it begins. Never rejects.
+   */
   testify(): Promise<void>
   /** One run over the backlog. Never rejects: what stopped it is in the report. */
   flush(progress?: (soFar: Readonly<FlushReport>) => void): Promise<FlushReport>
 }
 
-/** A relay without an app of its own: its parts are given to routes that others share. */
+/** A relay without an app of its own: its parts are passed to routes that requests share. */
 export interface OpenRelay extends Omit<Relay, 'app'> {
   readonly parts: AppParts
 }
@@ -159,8 +161,8 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       operator,
       clock,
       log,
-      unproven: createUnproven({ clock, memory: memory.unproven, log, count }),
-      room: { maxBytes: limits.bytesUnproven, heldBytes: 0 },
+      authFailed: createAuthFailed({ clock, memory: memory.authFailures, log, count }),
+      room: { maxBytes: limits.bytesUnauthenticated, heldBytes: 0 },
     },
   }
 }

@@ -1,7 +1,8 @@
 /**
- * The relay from settings, sources and a storage: which ledger it has is decided here, and nowhere else.
+ * The relay from settings, sources and a storage. Only here is it decided which ledger it has.
  *
- * For whoever mounts it in an app or a Worker of their own (docs/library.md); `worker.ts` and `server/index.ts` do the same.
+ * For whoever mounts it in an app or a Worker of their own (docs/library.md); `worker.ts` and `server/index.ts` do the
+ * same.
  */
 
 import type { Clock, Random } from '../core/clock.ts'
@@ -14,6 +15,7 @@ import { checkSources } from '../edge/source/check.ts'
 import type { Source } from '../edge/source/types.ts'
 import { createBase, type RelayBase } from './base.ts'
 import { type OpenRelay, openRelay, type Relay, type RelayPorts, withApp } from './compose.ts'
+import { SettingsError } from './errors.ts'
 import { log as logLine, runtimeName, systemClock, systemRandom } from './runtime.ts'
 import { ledgerSettings, type ParsedSettings, parseSettings, type Settings } from './settings.ts'
 import type { Storage } from './storage.ts'
@@ -25,7 +27,7 @@ export interface RelayOptions {
   readonly storage: Storage
   /**
    * Keeps work alive behind an answer: `(work) => ctx.waitUntil(work)` in a Worker. The promise never rejects. Default:
-   * nothing, for processes that live on.
+   * nothing, for processes that go on.
    */
   readonly background?: (work: Promise<unknown>) => void
   readonly fetch?: typeof globalThis.fetch
@@ -35,18 +37,8 @@ export interface RelayOptions {
   readonly stopping?: () => boolean
 }
 
-/** Settings that can't be, each named with what it may be; never with a secret. */
-export class SettingsError extends Error {
-  override readonly name = 'SettingsError'
-  readonly problems: readonly string[]
-  constructor(problems: readonly string[], options?: ErrorOptions) {
-    super(problems.join('; '), options)
-    this.problems = problems
-  }
-}
-
 /**
- * Settings from the environment (docs/settings.md), held against the sources.
+ * Settings from the environment (docs/settings.md), checked against the sources.
  *
  * @param env names and values, as `process.env` or a Worker's `env` has them
  */
@@ -72,7 +64,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   return withApp(openFrom(await createBase(settings, sources), options))
 }
 
-/** A relay on what it shares with others, with a storage and ports of its own. */
+/** A relay with a storage and ports of its own, on what it shares with others. Synchronous and cheap. */
 export function openFrom(base: RelayBase, options: Omit<RelayOptions, 'settings' | 'sources'>): OpenRelay {
   const { storage, clock = systemClock, random = systemRandom, log = logLine } = options
   const { settings } = base
@@ -96,7 +88,7 @@ export function openFrom(base: RelayBase, options: Omit<RelayOptions, 'settings'
   })
 }
 
-/** The ledger that the settings name, watched by the storage's witness; nothing bounds how long it takes. */
+/** The ledger that the settings name, watched by the storage's witness. Without a deadline. */
 export function openLedger({
   settings,
   storage,
@@ -107,7 +99,7 @@ export function openLedger({
   const store = upstashLedger({
     ...settings.upstash,
     settings: ledgerSettings(settings),
-    // Longer than the caller waits: a late answer says when the admission can be cancelled (deadline.ts).
+    // Longer than the caller waits: once a late answer is there, the admission can be cancelled (deadline.ts).
     timeoutMs: settings.ledgerTimeoutMs + lateAnswerMs,
   })
   return watchedLedger(store, { witness: storage.witness, memory: storage.memory, random, log })

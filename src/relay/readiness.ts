@@ -1,10 +1,10 @@
 /**
- * Should this instance receive traffic? Yes, unless its store can't keep updates. While Target, the quota or the ledger lets
- * nothing through, updates wait in the backlog; taking the instance out of service would only lose them. Such trouble is
- * reported in the body as `warn` or `fail`.
+ * Whether this instance should receive traffic: unless its store can't keep updates. While Target, the quota or the
+ * ledger lets nothing through, updates wait in the backlog; taking the instance out of service would only lose them.
+ * Such trouble is reported in the body as `warn` or `fail`.
  *
- * An operator gets a fresh answer. Everybody else gets one that may be some seconds old, and requests that arrive together
- * share one look at the ledger, so that its cost does not grow with the number of requests.
+ * An operator gets a fresh answer. Everybody else gets one that may be some seconds old, and requests that arrive
+ * together share one look at the ledger, so that its cost does not grow with the number of requests.
  */
 
 import type { KeepMemory } from '../core/backlog/noted.ts'
@@ -22,14 +22,17 @@ import type { Settings } from './settings.ts'
 
 /** A cron that fires every minute and was not seen for this long went silent. */
 const cronSilentMs = 5 * 60_000
-/** Time enough to get a new token through a change board. */
+/** Enough time to get a new token through a change board. */
 const tokenWarnMs = 14 * 86_400_000
-/** Shorter than any prober's patience; a Worker has one such answer an isolate. */
+/** Shorter than the interval of a usual health check; a Worker keeps one such answer for each isolate. */
 const rememberedMs = 5_000
-/** A store that failed to keep is given nothing for so long; then the next update tries it. Three looks of a usual prober. */
+/**
+ * After a store failed to keep an update the instance is not ready for this long: three checks of a usual load
+ * balancer.
+ */
 const keepFailedMs = 30_000
 
-/** What a process or an isolate remembers of it: plain data, which on Workers is all that may outlive a request. */
+/** What a process or an isolate remembers of it: plain data, which may outlive a request on Workers. */
 export interface ReadinessMemory extends KeepMemory {
   last?: { readonly atMs: number; readonly readiness: Readiness }
 }
@@ -56,7 +59,7 @@ export function createReady({ settings, sources, ledger, backlog, clock, memory 
 
   async function remembered(): Promise<Readiness> {
     const { last } = memory
-    // A clock that was set back makes nothing last for ever.
+    // Also if the clock was set back, the answer does not last longer.
     if (last !== undefined && Math.abs(clock.now() - last.atMs) < rememberedMs) return last.readiness
     flight ??= fresh().finally(() => {
       flight = undefined
@@ -80,7 +83,7 @@ export function createReady({ settings, sources, ledger, backlog, clock, memory 
     const atMs = readAtMs(lastRun)
     const secretProblems = await secretProblemsOf(sources, settings.hookSecrets)
     const breaker = usage?.health.breaker
-    // What does not pass by itself: a wrong address, a wrong token, or everything refused.
+    // What an operator must fix: a wrong address, a wrong token, or everything refused.
     const wrong = breaker !== undefined && breaker.cause !== 'unavailable'
     const lost = usage?.lostAtMs !== undefined && nowMs - usage.lostAtMs <= settings.quotaWindowMs
     const leads = Object.entries(usage?.leads ?? {})
@@ -113,7 +116,7 @@ export function createReady({ settings, sources, ledger, backlog, clock, memory 
     }
   }
 
-  /** A clock that was set back makes nothing fail for ever. */
+  /** If the clock was set back, the failure is not reported for longer. */
   function keepError(nowMs: number): string | undefined {
     const { keepFailedAtMs } = memory
     return keepFailedAtMs !== undefined && Math.abs(nowMs - keepFailedAtMs) < keepFailedMs ? 'KeepFailed' : undefined
@@ -125,7 +128,7 @@ export function createReady({ settings, sources, ledger, backlog, clock, memory 
   }
 }
 
-/** Only an operator is told. */
+/** For operators only. */
 function told(error: unknown): string {
   return error instanceof ForeignStore ? error.message : errorName(error)
 }

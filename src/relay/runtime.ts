@@ -16,7 +16,7 @@ export const runtimeName: RuntimeName =
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  // On Workers `performance.now()` is `Date.now()` from another beginning: it explains no jump.
+  // On Workers `performance.now()` is `Date.now()` with another origin: it cannot show a jump of the clock.
   ...(runtimeName === 'workers' ? {} : { elapsed: () => performance.now() }),
   after: (ms) => {
     let timer: ReturnType<typeof setTimeout> | undefined
@@ -36,7 +36,7 @@ export function randomBytes(bytes: number): Uint8Array<ArrayBuffer> {
   return crypto.getRandomValues(new Uint8Array(bytes))
 }
 
-/** One line of JSON an event, for whatever collects the runtime's log. */
+/** Logs one line of JSON for each event, without times: the runtime's log adds them. */
 export function log(event: string, details: Readonly<Record<string, string | number>> = {}): void {
   console.log(JSON.stringify({ event, ...details }))
 }

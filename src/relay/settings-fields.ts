@@ -4,7 +4,7 @@ import * as z from 'zod'
 /** A random token is as long; a word could be guessed. */
 const minTokenChars = 20
 
-/** Without a default where another setting decides what it is. */
+/** For settings whose default depends on another setting. */
 export const wholeOrNone = (min: number, max: number) => whole(min, max, undefined)
 
 export const whole = <Fallback extends number | undefined>(min: number, max: number, fallback: Fallback) =>
@@ -37,7 +37,7 @@ export const optional = z
   .optional()
   .transform((text) => (text === '' ? undefined : text))
 
-/** Comma-separated, or a JSON list where an item may hold a comma: all are accepted, so that secrets can be rotated. */
+/** Comma-separated, or a JSON list if an item holds a comma. All items are accepted, so that secrets can be rotated. */
 export const list = z
   .string()
   .optional()
@@ -66,13 +66,13 @@ function jsonItems(text: string): readonly string[] | undefined {
   }
 }
 
-/** What is wrong with a token that an Authorization header is to carry. */
+/** What is wrong with a token for an Authorization header; undefined if it is good. */
 export function tokenProblem(token: string): string | undefined {
   if (token.length < minTokenChars) return `must have ${minTokenChars} characters or more`
   return /^[\x21-\x7e]+$/.test(token) ? undefined : 'must be ASCII without white space: no header could carry it'
 }
 
-/** Which of several it is, and what may have cut it in two. */
+/** Names an item of several, and what may have split it. */
 export function perItem(index: number, count: number): string {
   return count === 1
     ? ''

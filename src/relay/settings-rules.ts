@@ -1,4 +1,7 @@
-/** What must hold between settings: defaults that follow from others, values that contradict each other, secrets that are shared. */
+/**
+ * What must hold between settings: defaults that follow from others, values that contradict each other, secrets that
+ * are shared.
+ */
 import { inFlightMs, startWithinMs } from '../core/ledger/rules/in-flight.ts'
 import { adobeQuota, dayMs, type Given } from './settings-table.ts'
 
@@ -12,7 +15,7 @@ const maxBucketsPerWindow = 10_000
 
 export type Times = { readonly [Name in 'OUTAGE_SETTLE_MS' | 'QUOTA_SLACK_MS' | 'LEDGER_TIMEOUT_MS']: number }
 
-/** The defaults that go along with what else is set. */
+/** The defaults that follow from other settings. */
 export function timesOf(given: Given): Times {
   const flightMs = inFlightMs(given.TARGET_TIMEOUT_MS)
   const ledgerMs = given.LEDGER_TIMEOUT_MS ?? Math.min(defaultLedgerTimeoutMs, given.ANSWER_DEADLINE_MS)
@@ -23,7 +26,7 @@ export function timesOf(given: Given): Times {
   }
 }
 
-/** Values that are good alone, and together would break a promise: each is told with the reason. */
+/** Values that are valid alone and break a promise together: each is reported with the reason. */
 export function contradictions(given: Omit<Given, keyof Times> & Times): readonly string[] {
   const {
     TARGET_TIMEOUT_MS: targetMs,
@@ -34,7 +37,7 @@ export function contradictions(given: Omit<Given, keyof Times> & Times): readonl
   const flightMs = inFlightMs(targetMs)
   const retentionMs = given.RETENTION_HOURS * 3_600_000
   const behindMs = startWithinMs + targetMs + 2 * ledgerMs
-  // A stand-in of Target on this machine has no quota of Adobe's: there days may be tried out in seconds.
+  // A stand-in of Target on this machine has no quota: a day can be tried out in seconds.
   const isTrial = given.TARGET_ORIGIN?.startsWith('http:') === true
   const rules: readonly (readonly [broken: boolean, problem: string])[] = [
     [given.QUOTA_BUCKET_MS * 100 > windowMs, 'QUOTA_BUCKET_MS must be at most a hundredth of QUOTA_WINDOW_MS'],
@@ -76,7 +79,7 @@ export function ownPart(secret: string): string {
   return secret.slice(secret.indexOf(':') + 1)
 }
 
-/** One secret for two purposes: whoever holds it for the one could do the other. Nothing of it is told. */
+/** One secret for two purposes: whoever holds it for one could do the other. The messages hold nothing of it. */
 export function sharedSecrets(given: Given, hookSecrets: ReadonlyMap<string, readonly string[]>): readonly string[] {
   const lanes = new Map<string, string>()
   const problems: string[] = []
@@ -85,8 +88,8 @@ export function sharedSecrets(given: Given, hookSecrets: ReadonlyMap<string, rea
       problems.push('API_TOKENS grants one token two lanes: give each lane a token of its own')
     lanes.set(token, lane)
   }
-  // `label:secret` and `user:password` are the secret behind the colon, too. Sources may share one: an app of a vendor
-  // that sends to several of them has but one.
+  // Of `label:secret` and `user:password` the part after the colon counts too. Sources may share a secret: a vendor's
+  // app that sends to several of them has only one.
   const ofSources = [...hookSecrets].map(([source, secrets]): Purpose => {
     const name = `HOOK_SECRET_${source.toUpperCase().replaceAll('-', '_')}`
     return [name, secrets.flatMap((secret) => [secret, ownPart(secret)])]

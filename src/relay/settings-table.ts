@@ -13,7 +13,10 @@ export const dayMs = 86_400_000
 const minHashKeyBytes = 32
 /** Cloudflare: about 1,000 operations on KV in one invocation. */
 const defaultFlushMaxOps = 900
-/** With less a run can't get past a page that is hard to read, and its backlog would not drain (G7): found by the simulator. */
+/**
+ * With less a run can't get past a page that is slow to read, and the backlog would not drain (G7; found by the
+ * simulator).
+ */
 const leastFlushMs = 5_000
 const leastFlushOps = 40
 
@@ -74,7 +77,7 @@ export const table = z.object({
         context.addIssue(
           `must be a ring of id:base64 keys, each of ${keyBytes} bytes, separated by commas; the first encrypts`,
         )
-      // What one of them encrypted would be decrypted with the other, and read as damaged.
+      // A text encrypted with one would be decrypted with the other, and read as damaged.
       else if (items.filter((other) => other.startsWith(`${id}:`)).length > 1)
         context.addIssue('has two keys of one id: each needs its own')
       return { id, bytes }

@@ -1,6 +1,6 @@
 /**
- * Settings, parsed once (docs/settings.md). A bad one stops the start with a message that names it and what it may be, and
- * never repeats a secret.
+ * Settings, parsed once (docs/settings.md). A bad one stops the start with a message that names it and what it may be,
+ * and never repeats a secret.
  */
 
 import type { RingKey } from '../core/backlog/seal.ts'
@@ -12,7 +12,7 @@ import { list, perItem } from './settings-fields.ts'
 import { contradictions, ownPart, sharedSecrets, type Times, timesOf } from './settings-rules.ts'
 import { type Given, table } from './settings-table.ts'
 
-/** What senders let one choose is shorter at times. */
+/** Some senders allow only short secrets. */
 const minHookSecretChars = 8
 
 export interface Settings {
@@ -148,7 +148,7 @@ function settingsOf(
   }
 }
 
-/** What the ledger needs of the settings. */
+/** The part of the settings that a ledger needs. */
 export function ledgerSettings(settings: Settings): LedgerSettings {
   return {
     quotaLimit: settings.quotaLimit,

@@ -10,13 +10,13 @@ import type { RelayMemory } from './compose.ts'
 import type { Settings } from './settings.ts'
 
 export interface Storage {
-  /** The ledger that needs nothing else, where no Upstash is configured. */
+  /** The ledger of this storage, for deployments without Upstash. */
   embeddedLedger(settings: Settings): Ledger
   /** Knows the epoch and the grants of a ledger in Redis. */
   readonly witness: Witness
   /** What this process or isolate remembers of the ledger's epoch; outlives a request. */
   readonly memory: EpochMemory
-  /** What it remembers besides; default: as long as what `createRelay` gives. */
+  /** What else it remembers; default: for as long as the relay that `createRelay` returns. */
   readonly relayMemory?: RelayMemory
   backlog(seal: Seal): Backlog
 }

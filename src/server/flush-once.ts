@@ -1,12 +1,13 @@
 /**
- * The cron batch runner as a command: one run over the backlog of a SQLite file, for a system cron, a Kubernetes CronJob
- * or a schedule of Deno or Bun. It may run beside live servers and other runs.
+ * The cron batch runner as a command: one run over the backlog of a SQLite file, for a system cron, a Kubernetes
+ * CronJob or a schedule of Deno or Bun. It may run beside live servers and other runs.
  */
 
 import { given } from '../core/given.ts'
 import type { FlushReport, StopReason } from '../cron/report.ts'
 import type { Source } from '../edge/source/types.ts'
-import { createRelay, parseAll, SettingsError } from '../relay/create.ts'
+import { createRelay, parseAll } from '../relay/create.ts'
+import { SettingsError } from '../relay/errors.ts'
 import { openStorage, type ServerLog, serverDefaults } from './index.ts'
 
 export interface FlushOnceOptions {
@@ -15,9 +16,9 @@ export interface FlushOnceOptions {
   /** Settings by name. */
   readonly env: Readonly<Record<string, string | undefined>>
   readonly log: ServerLog
-  /** True once the run is to end where nothing is under way. */
+  /** True once the run is to end between two calls. */
   readonly stopping?: () => boolean
-  /** Told how far it is, now and then. */
+  /** Told now and then how far it is. */
   readonly progress?: (soFar: Readonly<FlushReport>) => void
 }
 
@@ -37,7 +38,7 @@ export async function flushOnce({ sources, env, log, stopping, progress }: Flush
     const report = await relay.flush(progress)
     if (report.calls > 0) await relay.testify()
     if (report.stopped !== 'foreign_store') return report
-    // It says what differs.
+    // The readiness names what differs.
     const { details } = await relay.ready()
     throw new SettingsError([String(details?.['ledgerError'])])
   } finally {
@@ -45,7 +46,7 @@ export async function flushOnce({ sources, env, log, stopping, progress }: Flush
   }
 }
 
-/** Whether a run did what it could: it was not kept from its work. */
+/** Whether a run did what it could: neither ledger, backlog nor Target prevented it. */
 export function wentWell({ stopped }: FlushReport): boolean {
   const kept: readonly StopReason[] = ['target_unavailable', 'ledger_unavailable', 'backlog_unavailable']
   return !kept.includes(stopped)

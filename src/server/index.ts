@@ -1,10 +1,10 @@
 /**
- * The relay as a process on Node, Deno and Bun: settings from the environment, backlog and embedded ledger in one SQLite
- * file, a flush every minute.
+ * The relay as a process on Node, Deno and Bun: settings from the environment, backlog and embedded ledger in one
+ * SQLite file, a flush every minute.
  *
- * Guarantee: told to stop, it takes nothing new, answers what it took, ends a running flush where nothing is under way,
- * and lets what goes on behind answers finish; only then is the file closed.
- * Known hole: what is not over after `stopWithinMs` is left as a crash would leave it, which loses nothing either.
+ * Guarantee: when told to stop, it accepts no new requests, answers those it has, ends a running flush between two
+ * calls, and lets the work behind answers finish; only then is the file closed.
+ * Known hole: work that takes longer than `stopWithinMs` is left as a crash would leave it, which loses nothing either.
  */
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,7 +13,8 @@ import { answerOf } from '../edge/app.ts'
 import { secretProblemsOf } from '../edge/source/check.ts'
 import type { Source } from '../edge/source/types.ts'
 import type { Relay } from '../relay/compose.ts'
-import { createRelay, parseAll, SettingsError } from '../relay/create.ts'
+import { createRelay, parseAll } from '../relay/create.ts'
+import { SettingsError } from '../relay/errors.ts'
 import { runtimeName } from '../relay/runtime.ts'
 import type { Settings } from '../relay/settings.ts'
 import { type Handler, type Listening, listen } from './listen.ts'
@@ -32,14 +33,14 @@ export interface Server {
   /** Without a trailing slash. */
   readonly url: string
   readonly relay: Relay
-  /** Resolves to whether everything came to its end in time. */
+  /** Resolves to whether everything ended in time. */
   stop(): Promise<boolean>
 }
 
 /** SQLite counts no operations: a run is bounded by its time. */
 export const serverDefaults = { FLUSH_MAX_OPS: '100000' }
 
-/** Kubernetes kills a pod 30 s after it asked it to stop. */
+/** Kubernetes kills a pod 30 s after asking it to stop. */
 const stopWithinMs = 25_000
 
 /** One line of JSON an event, with its time, for whatever collects a process's output. */
@@ -71,7 +72,7 @@ export async function serve({ sources, env, log = logWithTime }: ServerOptions):
     log,
     stopping: () => stopping.signal.aborted,
   })
-  // What a deployer's code leaves behind and nobody waits for: one stray promise must not end the process (G2).
+  // A promise that a deployer's code leaves behind and nobody awaits must not end the process (G2).
   const stray = (error: unknown) => log('unhandled_rejection', { error: errorName(error) })
   process.on('unhandledRejection', stray)
   let listening: Listening
@@ -96,7 +97,7 @@ export async function serve({ sources, env, log = logWithTime }: ServerOptions):
     sources: sources.length,
     encrypted: settings.backlogKeys.length > 0 ? 'yes' : 'no',
   })
-  // So that the log says at once whether the ledger is another account's, and not only with the first event.
+  // So that the log says at once whether the ledger is another account's, and not only at the first event.
   keep(relay.ready())
   if (sources.length === 0) log('warning', { about: 'there are no sources: every webhook is answered 404' })
   for (const about of await secretProblemsOf(sources, settings.hookSecrets)) log('warning', { about })
@@ -108,9 +109,9 @@ export async function serve({ sources, env, log = logWithTime }: ServerOptions):
       stopping.abort()
       const end = async () => {
         await Promise.all([listening.close(), flushing])
-        // What ends may leave something behind itself.
+        // Work that ends may have started more.
         while (behind.size > 0) await Promise.all(behind)
-        // Or a copy of a minute ago, put back while nothing runs, would not be known for older.
+        // Otherwise an older copy of the file, restored while nothing runs, would not be recognized as older.
         await relay.testify()
         return true
       }
@@ -124,7 +125,7 @@ export async function serve({ sources, env, log = logWithTime }: ServerOptions):
     },
   }
 
-  /** A sender that hangs up cancels nothing: its answer is worked on to the end. */
+  /** A sender that hangs up cancels nothing: its request is handled to the end. */
   function answered(request: Request): Promise<Response> {
     const answer = answerOf(relay.app, request, log)
     keep(answer)
@@ -132,7 +133,7 @@ export async function serve({ sources, env, log = logWithTime }: ServerOptions):
   }
 }
 
-/** Opens the SQLite file that the settings name. @throws SettingsError where it can't be */
+/** Opens the SQLite file that the settings name. @throws SettingsError if it can't be opened */
 export function openStorage({ relayDb }: Settings, log: ServerLog) {
   try {
     return sqliteStorage(relayDb, { log })
@@ -169,19 +170,19 @@ async function keepFlushing(
     try {
       await relay.flush()
     } catch (error) {
-      // A mistake of ours in one run must not end all that would follow (G7).
+      // A bug in one run must not prevent the runs after it (G7).
       log('flush_failed', { error: errorName(error) })
     }
   }
 }
 
-/** One line a request: what was asked and how it ended, without ids or values. */
+/** Logs one line for each request: its route and status, without ids or values. */
 function logged(handler: Handler, log: ServerLog, sources: readonly Source[]): Handler {
   const routes = new Set(['/v1/updates', '/healthz', '/readyz', ...sources.map(({ name }) => `/hooks/${name}`)])
   const routeOf = ({ url }: Request) => {
     const pathname = new URL(url).pathname.replace(/(.)\/$/, '$1')
     if (routes.has(pathname)) return pathname
-    // What else stands in a path may be anything.
+    // The rest of a path may be anything, also an id.
     return ['/m2/', '/admin/', '/hooks/'].find((prefix) => pathname.startsWith(prefix)) ?? 'other'
   }
   return async (request) => {

@@ -1,11 +1,11 @@
-/** HTTP in, on whichever runtime this is: each with its own server, so that what it is good at stays. */
+/** The HTTP server, on whichever runtime this is: each uses its own. */
 import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 export interface Listening {
   /** Without a trailing slash. */
   readonly url: string
-  /** Takes nothing new, and resolves once what was under way is answered. */
+  /** Accepts nothing new, and resolves once all requests in flight are answered. */
   close(): Promise<void>
 }
 
@@ -31,25 +31,25 @@ interface Bun {
 }
 const { Deno, Bun } = globalThis as { Deno?: Deno; Bun?: Bun }
 
-/** Bun closes a connection on which nothing came for so long, also while an answer is worked on. Its longest. */
+/** Bun closes a connection that is idle for this long, also while a request is handled. The longest that it allows. */
 const bunIdleSeconds = 255
 const idleCheckMs = 20
-/** Time enough for the last answer to be written. */
+/** Enough time to write the last answer. */
 const quietMs = 1_000
-/** A sender that takes longer with its headers holds a connection for nothing. */
+/** A sender that takes longer with its headers is cut off: it only holds a connection. */
 const maxHeadersMs = 10_000
-/** Longer than the 60 s for which a usual proxy keeps a connection: who closes first must be the one that asks. */
+/** Longer than the 60 s for which a usual proxy keeps a connection: the client must close first. */
 const keptAliveMs = 75_000
-/** Of a request that names no host: HTTP/1.0, as a plain health check of HAProxy speaks it. */
+/** The host of a request that names none (HTTP/1.0, as in HAProxy's plain health check). */
 const unnamedHost = 'localhost'
 /** Longer than any body may take (`edge/http/body.ts`), which is then answered. */
 const maxRequestMs = 30_000
-/** Node counts the bytes of what waits to be read and not the objects, of which each byte may be one. */
+/** Node counts the bytes that wait to be read and not the chunks, and each chunk may have one byte. */
 const maxUnreadBytes = 4_096
-/** Each holds some kilobytes even where it sends nothing; more wait in the system's queue or are refused. */
+/** Each takes some kilobytes even if it sends nothing; further ones wait in the system's queue or are refused. */
 const maxConnections = 4_096
 
-/** Rejects where the port is taken or the host is none of this machine's. */
+/** Rejects if the port is in use or the host is not one of this machine's. */
 export async function listen(handler: Handler, { host, port }: ListenOptions): Promise<Listening> {
   const at = (taken: number) => `http://${host.includes(':') ? `[${host}]` : host}:${taken}`
   if (Deno !== undefined) {
@@ -61,7 +61,7 @@ export async function listen(handler: Handler, { host, port }: ListenOptions): P
       hostname: host,
       port,
       idleTimeout: bunIdleSeconds,
-      // What went wrong is told to nobody outside.
+      // Errors are not shown to senders.
       development: false,
       fetch: (request) =>
         handler(URL.canParse(request.url) ? request : new Request(`http://${unnamedHost}${request.url}`, request)),
@@ -99,8 +99,8 @@ export async function listen(handler: Handler, { host, port }: ListenOptions): P
     url: at((server.address() as AddressInfo).port),
     close: () =>
       new Promise((resolve) => {
-        // Connections that are kept alive would hold it open once their last answer is given; so would one on which a request
-        // never came to its end, and of which nothing was taken.
+        // Kept-alive connections would hold the server open after their last answer; so would one on which a request
+        // never arrived completely.
         const idle = setInterval(() => {
           if (!('closeIdleConnections' in server)) return
           if (underWay === 0 && performance.now() - quietSinceMs > quietMs) server.closeAllConnections()

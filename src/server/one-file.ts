@@ -1,21 +1,15 @@
 /**
- * A SQLite file that stays the one that was opened, and so do the files that belong to it.
+ * Makes sure that a SQLite file, and those that belong to it, are still the ones that were opened.
  *
- * Guarantee: no step is said to be done in a file that its name no longer leads to: removed, renamed or replaced under a
- * running process, it would take everything and be gone with the process. Nor is a step begun in one: where only the file
- * was removed, and not its log of writes (`-wal`), that log is the new file's too, and what is written here would spoil what a
- * process that was started again keeps there. Known hole: one that is removed behind the step; what was acknowledged is lost
- * with it, as with the disk.
+ * Guarantee: no step is reported as done in a file that its name no longer leads to: a file that was removed, renamed
+ * or replaced under a running process would take everything and be gone with the process. Nor is a step begun in one:
+ * where only the file was removed, and not its log of writes (`-wal`), that log is the new file's too, and what is
+ * written here would spoil what a process that was started again keeps there. Known hole: one that is removed behind
+ * the step; what was acknowledged is lost with it, as with the disk.
  */
 import { statSync } from 'node:fs'
 import type { Sql } from '../core/store/sql.ts'
-
-export class FileReplaced extends Error {
-  override readonly name = 'FileReplaced'
-  constructor() {
-    super('a file is no longer the one that was opened: restart')
-  }
-}
+import { FileReplaced } from './errors.ts'
 
 /**
  * @param sql a database in one of them
@@ -33,14 +27,14 @@ export function ofOneFile(sql: Sql, files: readonly string[]): Sql {
         look()
         return work()
       })
-      // Behind the work, too, which may have been done in a file that went meanwhile.
+      // After the work too: the file may have gone meanwhile.
       look()
       return result
     }
   return { ...sql, inTurn: looked(sql.inTurn), atomically: looked(sql.atomically) }
 }
 
-/** Undefined where there is none. */
+/** Undefined if there is no such file. */
 function identityOf(file: string): string | undefined {
   const found = statSync(file, { bigint: true, throwIfNoEntry: false })
   return found && `${found.dev}:${found.ino}`

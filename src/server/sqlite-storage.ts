@@ -22,20 +22,23 @@ import { ledgerSettings } from '../relay/settings.ts'
 import type { Storage } from '../relay/storage.ts'
 import { ofOneFile } from './one-file.ts'
 
-/** What persons are, nobody else on the machine reads. SQLite makes its other files alike; a file that is there stays as it is. */
+/**
+ * Personal data: no other user of the machine reads it. SQLite creates its other files alike; an existing file keeps
+ * its mode.
+ */
 const ownerOnly = 0o600
 
 export interface SqliteStorage extends Storage {
-  /** Behind it nothing may be asked of the storage any more. */
+  /** After this the storage must not be used. */
   close(): void
 }
 
 /**
- * @param file made where there is none; `:memory:` keeps nothing
- * @throws where the file can't be opened or is no database
+ * @param file created if there is none; `:memory:` keeps nothing
+ * @throws if the file can't be opened or is not a database
  */
 export function sqliteStorage(file: string, { log = logLine }: { log?: RelayPorts['log'] } = {}): SqliteStorage {
-  // Nothing more is done in either once one of them is gone: without its witness a ledger is not watched.
+  // Once one of them is gone neither is used: without its witness a ledger is not watched.
   const files = file === ':memory:' ? [] : [file, `${file}-witness`]
   for (const one of files) closeSync(openSync(one, 'a', ownerOnly))
   const database = new DatabaseSync(file)

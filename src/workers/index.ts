@@ -14,7 +14,7 @@ export { type Env, LedgerObject } from './ledger-object.ts'
 const epochMemory = newEpochMemory()
 const relayMemory = newRelayMemory()
 
-/** What must outlive a request lies in KV and in the object. Asks for nothing until it is used. */
+/** What must outlive a request is in KV and in the object. Makes no request until it is used. */
 export function workersStorage(env: Env): Storage {
   const stub = stubs(env.LEDGER)
   return {

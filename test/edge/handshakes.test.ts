@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { createApp } from '../../src/edge/app.ts'
+import { createAuthFailed } from '../../src/edge/auth/failed-authentications.ts'
 import {
   type AuthScheme,
   anyOf,
@@ -20,7 +21,6 @@ import {
   zoom,
 } from '../../src/edge/auth/index.ts'
 import { eitherOf } from '../../src/edge/auth/scheme.ts'
-import { createUnproven } from '../../src/edge/auth/unproven.ts'
 import { source } from '../../src/edge/source/source.ts'
 import { createWorld, type World } from '../support/world.ts'
 import { senders } from './auth/senders.ts'
@@ -52,7 +52,7 @@ function relayFor(world: World, auth: AuthScheme, secrets: readonly string[]) {
     ready: () => Promise.reject(new Error('not here')),
     operator: {} as never,
     clock: world.clock,
-    unproven: (name, why) => void told.push([name, why]),
+    authFailed: (name, why) => void told.push([name, why]),
   })
   const post = async (body: string, headers: Readonly<Record<string, string>>, path = '/hooks/desk') => {
     const answer = await app.fetch(
@@ -267,7 +267,7 @@ describe('who proves nothing', () => {
     const lines: object[] = []
     const counted: object[] = []
     let nowMs = 0
-    const tell = createUnproven({
+    const tell = createAuthFailed({
       clock: { now: () => nowMs },
       memory: new Map(),
       log: (name, details) => lines.push({ name, ...details }),

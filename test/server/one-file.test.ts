@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { nodeSqlite } from '../../src/core/store/sqlite-node.ts'
-import { FileReplaced, ofOneFile } from '../../src/server/one-file.ts'
+import { FileReplaced } from '../../src/server/errors.ts'
+import { ofOneFile } from '../../src/server/one-file.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'target-relay-one-file-'))
 let file = ''

@@ -1,25 +1,25 @@
 /** Strict decoders: each sequence of bytes has exactly one encoding, except that hex digits may be of either case. */
 
-/** Canonical base64 (RFC 4648 §4), padded; undefined where it is not. */
+/** Canonical base64 (RFC 4648 §4), padded; undefined for anything else. */
 export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
   if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return undefined
   try {
     const binary = atob(text)
-    // Bits that the last character has to spare must be zero.
+    // The unused bits of the last character must be zero.
     return btoa(binary) === text ? Uint8Array.from(binary, (char) => char.charCodeAt(0)) : undefined
   } catch {
     return undefined
   }
 }
 
-/** Canonical base64url (RFC 4648 §5), without padding; undefined where it is not. */
+/** Canonical base64url (RFC 4648 §5), without padding; undefined for anything else. */
 export function decodeBase64url(text: string): Uint8Array<ArrayBuffer> | undefined {
   if (!/^[A-Za-z0-9_-]*$/.test(text)) return undefined
   const padding = '='.repeat((4 - (text.length % 4)) % 4)
   return decodeBase64(text.replaceAll('-', '+').replaceAll('_', '/') + padding)
 }
 
-/** Hex in either case; undefined where it is not. */
+/** Hex in either case; undefined for anything else. */
 export function decodeHex(text: string): Uint8Array<ArrayBuffer> | undefined {
   if (text.length % 2 !== 0 || !/^[0-9a-f]*$/i.test(text)) return undefined
   return Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
@@ -42,7 +42,7 @@ export function derToP1363(der: Uint8Array): Uint8Array<ArrayBuffer> | undefined
     const number = der.subarray(at + 2, at + 2 + size)
     if (der[at] !== 0x02 || size === 0 || number.byteLength !== size) return undefined
     const [first = 0, second = 0] = number
-    // Neither negative nor longer than it need be.
+    // Neither negative nor padded with zeros.
     if (first > 0x7f || (first === 0 && size > 1 && second <= 0x7f)) return undefined
     const magnitude = first === 0 ? number.subarray(1) : number
     if (magnitude.byteLength > 32) return undefined

@@ -1,4 +1,4 @@
-/** All ways in which a sender can prove itself, for `src/sources.ts`. */
+/** All authentication schemes, for `src/sources.ts`. */
 export * from './jwt.ts'
 export * from './presets.ts'
 export { type AuthFailure, type AuthScheme, anyOf, type Greeting, type Verdict } from './scheme.ts'

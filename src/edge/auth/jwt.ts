@@ -1,9 +1,9 @@
 /**
- * A JSON Web Token as bearer, under keys that its issuer publishes (JWKS). It proves the sender, not the body.
+ * A JSON Web Token as bearer, under keys that its issuer publishes (JWKS). It authenticates the sender, not the body.
  *
  * Guarantee: only algorithms of the list, only asymmetric ones; issuer, audience and expiry must be there and fit. Keys
  * are fetched from the one address given, never from one that a token names, and kept for ten minutes. Where they can't
- * be had, nobody is taken for a stranger: the sender is told to come back.
+ * be fetched, nobody is refused: the sender is told to come back.
  * Known hole: a key that its issuer revoked is good until it is fetched anew, up to an hour where the address is down.
  */
 import { verifyWithJwks } from 'hono/jwt'
@@ -28,17 +28,17 @@ export interface JwtOptions {
   readonly jwksUrl: string
   /** Default RS256 and ES256. */
   readonly algorithms?: readonly JwtAlgorithm[]
-  /** Who may, where the issuer vouches for many. */
+  /** The only subject accepted, where the issuer signs for many. */
   readonly subject?: string
   readonly fetch?: typeof globalThis.fetch
 }
 
 type Key = JsonWebKey & { kid?: string }
 
-/** Fetched anew after this long; where that fails they are used on, but not for ever. */
+/** Keys are fetched again after this long; if that fails the old ones stay in use, but not for ever. */
 const freshMs = 10 * 60_000
 const usableMs = 60 * 60_000
-/** A token that names an unknown key asks again, but nobody asks more often than this; sooner where it failed. */
+/** A token with an unknown key makes them be fetched again, but never more often than this; sooner after a failure. */
 const askedAgainMs = 30_000
 const triedAgainMs = 5_000
 const timeoutMs = 3_000
@@ -46,7 +46,7 @@ const maxJwksBytes = 262_144
 /** Clocks differ. */
 const leewaySeconds = 30
 
-/** @throws where the address of the keys cannot be, or issuer or audience are empty */
+/** @throws TypeError if `jwksUrl` is invalid, or issuer or audience are empty */
 export function jwt({
   issuer,
   audience,
@@ -55,7 +55,7 @@ export function jwt({
   subject,
   fetch,
 }: JwtOptions): AuthScheme {
-  // An empty one would not be looked at.
+  // An empty one would not be checked.
   if (!issuer || !audience) throw new TypeError('jwt needs an issuer and an audience')
   const address = new URL(jwksUrl)
   const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(address.hostname)
@@ -64,7 +64,10 @@ export function jwt({
   let kept: { readonly keys: readonly Key[]; readonly atMs: number } | undefined
   let askedAtMs = Number.NEGATIVE_INFINITY
 
-  /** Undefined where they can't be had, or where nobody may ask for an unknown one just now: it may be a new one. */
+  /**
+   * Undefined if they can't be fetched, or if the key is unknown and it is too early to fetch again: it may be a new
+   * one.
+   */
   async function keysFor(kid: string, nowMs: number): Promise<readonly Key[] | undefined> {
     const isKnown = () => kept?.keys.some((key) => key.kid === kid) === true
     const mayAsk = nowMs - askedAtMs > askedAgainMs
@@ -80,7 +83,7 @@ export function jwt({
   return {
     name: 'jwt',
     needsSecret: false,
-    // A token without an expiry, or behind it, is refused below.
+    // A token without an expiry, or past it, is refused below.
     seesTime: true,
     async verify({ headers, nowMs }) {
       const header = headers.get('authorization') ?? ''
@@ -94,7 +97,7 @@ export function jwt({
         const claims = await verifyWithJwks(token, {
           keys: [...keys] as never,
           allowedAlgorithms: [...algorithms] as never,
-          // By the clock that the relay was given, below.
+          // Checked below, by the relay's own clock.
           verification: { iss: issuer, aud: audience, exp: false, nbf: false, iat: false },
         })
         const seconds = nowMs / 1_000
@@ -120,7 +123,7 @@ function kidOf(token: string): string | undefined {
   }
 }
 
-/** Undefined where they can't be had. */
+/** Undefined if they can't be fetched. */
 async function fetchKeys(fetch: typeof globalThis.fetch, url: string): Promise<readonly Key[] | undefined> {
   try {
     const response = await fetch(url, {

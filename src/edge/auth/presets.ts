@@ -1,7 +1,8 @@
 /**
  * The signatures of senders that companies have, each one checked against the vendor's own library or published vector
  * (`test/edge/auth/presets.test.ts`). What each authenticates:
- * - with a timestamp: sender, body, and that it was signed within the tolerance; within it a copy is a duplicate by its id.
+ * - with a timestamp: sender, body, and that it was signed within the tolerance; within it a copy is a duplicate by its
+ *   id.
  * - without: sender and body. A copied request stays good for ever, so the mapping must give the event's `id`.
  */
 import { encodeHex, encodeUtf8 } from './encodings.ts'
@@ -41,7 +42,9 @@ export const stripe = /* @__PURE__ */ preset('stripe', {
   timestamp: { header: 'stripe-signature', separator: ',', prefix: 't=', unit: 's' },
 })
 
-/** No timestamp; the id of the delivery is not signed, but makes an honest repeat a duplicate. Answers GitHub's ping. */
+/**
+ * No timestamp; the id of the delivery is not signed, but makes an honest repeat a duplicate. Answers GitHub's ping.
+ */
 export const github = /* @__PURE__ */ preset('github', {
   algorithm: 'HMAC-SHA-256',
   signature: { header: 'x-hub-signature-256', prefix: 'sha256=', encoding: 'hex' },
@@ -64,7 +67,10 @@ export const shopify = /* @__PURE__ */ preset('shopify', {
   id: 'x-shopify-webhook-id',
 })
 
-/** Events and, with `format: 'form'`, commands. Answers Slack's URL verification, and its look at a command's certificate. */
+/**
+ * Events and, with `format: 'form'`, commands. Answers Slack's URL verification, and its look at a command's
+ * certificate.
+ */
 export const slack = /* @__PURE__ */ preset('slack', {
   algorithm: 'HMAC-SHA-256',
   signature: { header: 'x-slack-signature', prefix: 'v0=', encoding: 'hex' },
@@ -135,7 +141,10 @@ export const gocardless = /* @__PURE__ */ preset('gocardless', {
   signed: '{body}',
 })
 
-/** Adyen's platform, transfer and management webhooks: the key in hex. The items of its payment webhooks are signed otherwise. No timestamp. */
+/**
+ * Adyen's platform, transfer and management webhooks: the key in hex. The items of its payment webhooks are signed
+ * otherwise. No timestamp.
+ */
 export const adyen = /* @__PURE__ */ preset('adyen', {
   algorithm: 'HMAC-SHA-256',
   signature: { header: 'hmacsignature', encoding: 'base64' },
@@ -196,7 +205,7 @@ export const zendesk = /* @__PURE__ */ preset('zendesk', {
 })
 
 /**
- * Mailgun signs a time and a token, not the event: it proves that the sender is Mailgun only as long as nobody else saw a
+ * Mailgun signs a time and a token, not the event: the sender is known to be Mailgun only as long as nobody else saw a
  * webhook of the last five minutes. It repeats an event on whatever is not 200 (or 406, on which it drops it).
  */
 export const mailgun = /* @__PURE__ */ preset('mailgun', {
@@ -225,7 +234,10 @@ export const paddle = /* @__PURE__ */ preset('paddle', {
   yes: 200,
 })
 
-/** No timestamp; the event carries `webhookEventId`. Answers LINE's trial, which has no events; LINE takes 200 for a yes. */
+/**
+ * No timestamp; the event carries `webhookEventId`. Answers LINE's trial, which has no events; LINE takes 200 for a
+ * yes.
+ */
 export const line = /* @__PURE__ */ preset('line', {
   algorithm: 'HMAC-SHA-256',
   signature: { header: 'x-line-signature', encoding: 'base64' },
@@ -263,8 +275,9 @@ export const workos = /* @__PURE__ */ preset('workos', {
 })
 
 /**
- * The secret is the application's public key. Discord sends webhook events (type 1, with an `event`) behind a ping of type 0,
- * and takes 204 for a yes to both; an interactions endpoint is pinged by a type 1 with a `token`, and wants it back.
+ * The secret is the application's public key. Discord sends webhook events (type 1, with an `event`) behind a ping of
+ * type 0, and takes 204 for a yes to both; an interactions endpoint is pinged by a type 1 with a `token`, and wants it
+ * back.
  */
 export const discord = /* @__PURE__ */ preset('discord', {
   algorithm: 'Ed25519',

@@ -1,8 +1,8 @@
-/** Proof of the sender, on the raw bytes, before anything is decoded. */
+/** How a sender is authenticated: by its request's raw bytes, before anything is decoded. */
 
-export interface Unproven {
+export interface AuthRequest {
   readonly method: string
-  /** As it came in; a scheme that signs it may be told another (`url` of its options). */
+  /** As received; a scheme that signs it may be given another (`url` of its options). */
   readonly url: string
   readonly headers: Headers
   readonly body: Uint8Array<ArrayBuffer>
@@ -12,22 +12,23 @@ export interface Unproven {
   readonly nowMs: number
 }
 
-/** Why a request proves nothing, by how near it came; for the log, and never for the sender. */
+/** Why a request is not authenticated, from the farthest off to the nearest; for the log, never for the sender. */
 export const authFailures = ['header_missing', 'malformed', 'no_secret', 'stale', 'mismatch'] as const
 export type AuthFailure = (typeof authFailures)[number]
 
 /**
- * `true`: proven. `unavailable`: it can't be told right now. Else it is not, and why; `false` is a `mismatch`.
- * `no_secret`: none of the secrets is one of this scheme, so that nobody can be judged.
+ * `true`: authenticated. `unavailable`: the keys cannot be fetched right now. Otherwise why it is not; `false` is a
+ * `mismatch`.
+ * `no_secret`: none of the secrets is one of this scheme, so nobody can be judged.
  */
 export type Verdict = boolean | 'unavailable' | AuthFailure
 
-/** Whatever a scheme of a deployer's own may give. */
+/** A scheme of a deployer's own may return anything; what is not a failure's name is a `mismatch`. */
 export function failureOf(verdict: unknown): AuthFailure {
   return authFailures.find((failure) => failure === verdict) ?? 'mismatch'
 }
 
-/** What a handshake is answered: an object as JSON with 200, or 204 without a body. */
+/** The answer to a handshake: an object as JSON with 200, or 204 without a body. */
 export type Greeting = object | 'no_content'
 
 export interface AuthScheme {
@@ -35,35 +36,35 @@ export interface AuthScheme {
   /** False where no secret is needed. */
   readonly needsSecret?: false
   /**
-   * Without secrets, where they are needed, nobody is proven. `unavailable`: it can't be told right now, and the sender is
-   * told to come back; so it is where this throws or rejects, with whatever.
+   * Without secrets, where they are needed, nobody is authenticated. On `unavailable` the sender is told to come back,
+   * and so it is where this throws or rejects.
    */
-  verify(request: Unproven): Promise<Verdict>
-  /** Whether a text can be a secret of this scheme at all. */
+  verify(request: AuthRequest): Promise<Verdict>
+  /** Whether a text can be a secret of this scheme. */
   takesSecret?(secret: string): Promise<boolean>
   /** True where a copied request is refused after a while. Where it is not, the mapping must give the event's `id`. */
   readonly seesTime?: true
-  /** True where the secret itself travels in the request: who has a copy has the secret, and need not copy. */
+  /** True if the secret itself is in the request: whoever has a copy has the secret anyway. */
   readonly carriesSecret?: true
-  /** The event's id as the scheme itself carries it, where a mapping gives none. */
+  /** The event's id in the scheme's own header, used if a mapping gives none. */
   eventId?(headers: Headers): string | undefined
   /**
-   * The answer to an event by which a sender only asks whether the address is ours; undefined where it is no such event.
-   * Asked of proven requests only, with the secret that proved them.
+   * The answer to an event by which a sender only asks whether the address is ours; undefined where it is no such
+   * event. Asked of authenticated requests only, with the secret that authenticated them.
    */
   handshake?(event: unknown, secret: string, headers: Headers): Promise<Greeting | undefined>
-  /** The only status that its sender takes for a yes, where it repeats an event on any other. Default: any 2xx. */
+  /** The only status that its sender takes for success, where it repeats an event on any other. Default: any 2xx. */
   readonly yes?: 200 | 204
 }
 
-/** Whether a copied request of this scheme is good for ever, in the hands of somebody who could make none. */
+/** Whether a copied request of this scheme stays good for ever, for somebody who could not make one. */
 export function takesCopies({ seesTime, carriesSecret }: Pick<AuthScheme, 'seesTime' | 'carriesSecret'>): boolean {
   return seesTime !== true && carriesSecret !== true
 }
 
 /**
- * Several schemes, any of which proves the sender: while it moves from one to the other. Each secret names its scheme, so
- * that none is ever tried as another's (a public key is no password): `HOOK_SECRET_CRM=hubspot:…,bearer:…`.
+ * Several schemes, any of which authenticates the sender: while it moves from one to the other. Each secret names its
+ * scheme, so that none is ever tried as another's (a public key is no password): `HOOK_SECRET_CRM=hubspot:…,bearer:…`.
  *
  * @param schemes by the label that their secrets carry before a colon
  */
@@ -94,7 +95,7 @@ export function anyOf(name: string, schemes: Readonly<Record<string, AuthScheme>
   }
 }
 
-/** Which of them proved the sender is not told: 200 with a body is a yes for most. */
+/** Which of them authenticated the sender is not known here: most senders accept 200 with a body. */
 function yesOf(schemes: readonly AuthScheme[]): Pick<AuthScheme, 'yes'> {
   const [first, ...others] = new Set(schemes.map(({ yes }) => yes))
   if (others.length === 0) return first === undefined ? {} : { yes: first }
@@ -118,7 +119,7 @@ export function eitherOf(name: string, schemes: readonly AuthScheme[]): AuthSche
     ...(schemes.every(({ needsSecret }) => needsSecret === false) ? { needsSecret: false as const } : {}),
     ...(schemes.every(({ seesTime }) => seesTime === true)
       ? { seesTime: true as const }
-      : // Of some the one, of the others the other.
+      : // Some see the time, the others carry the secret.
         schemes.some(takesCopies)
         ? {}
         : { carriesSecret: true as const }),

@@ -1,24 +1,24 @@
 /**
  * Webhook signatures of every kind, from one description. On WebCrypto, on the raw bytes, without a dependency.
  *
- * Guarantee: a request is proven only where the content as described was signed under one of the secrets, and its
- * timestamp, where there is one, is near. All secrets are tried, so that time does not tell which one fits.
- * Known hole: what the description does not sign is not proven. Without a timestamp a copied request stays good: then
- * the event's id must make it a duplicate.
+ * Guarantee: a request is authenticated only where the content as described was signed under one of the secrets, and
+ * its timestamp, where there is one, is near. All secrets are tried, so that time does not tell which one fits.
+ * Known hole: what the description does not sign is not authenticated. Without a timestamp a copied request stays good:
+ * then the event's id must make it a duplicate.
  */
 import { given } from '../../core/given.ts'
 import { readIsoTime } from '../../core/time.ts'
 import { decodeUtf8, parseJsonBody } from '../http/body.ts'
 import { decodeForm, isForm } from '../http/form.ts'
 import { decodeBase64, decodeBase64url, decodeHex, derToP1363, encodeHex, encodeUtf8 } from './encodings.ts'
-import type { AuthScheme, Unproven, Verdict } from './scheme.ts'
+import type { AuthRequest, AuthScheme, Verdict } from './scheme.ts'
 import { urlForms } from './url-forms.ts'
 
 export type Algorithm = 'HMAC-SHA-1' | 'HMAC-SHA-256' | 'HMAC-SHA-512' | 'Ed25519' | 'ECDSA-P-256'
 
 /**
- * Where a text stands: in a header, or in a field of a JSON body (names, with dots between them). The whole of it, or the
- * items that begin with `prefix` where a `separator` parts it.
+ * Where a text is: in a header, or in a field of a JSON body (names joined by dots). The whole text, or, with a
+ * `separator`, its items that begin with `prefix`.
  */
 export type Part = ({ readonly header: string } | { readonly field: string }) & {
   readonly separator?: string
@@ -31,22 +31,24 @@ export interface SignatureDescriptor {
   /** One signature or several; one that fits is enough. ECDSA signatures are DER. */
   readonly signature: Part & { readonly encoding: 'hex' | 'base64' | 'base64url' }
   /**
-   * What is signed. Placeholders: `{body}` the raw bytes; `{timestamp}`, `{nonce}` and `{id}` as they stand in the request;
-   * `{method}`; `{url}`; `{form}` the names and values of a form, sorted and run together, as Twilio has it (of another
-   * body the hash must stand in the URL's `bodySHA256`).
+   * What is signed. Placeholders: `{body}` the raw bytes; `{timestamp}`, `{nonce}` and `{id}` as they stand in the
+   * request; `{method}`; `{url}`; `{form}` the names and values of a form, sorted and run together, as Twilio has it
+   * (of another body the hash must stand in the URL's `bodySHA256`).
    */
   readonly signed: string
   /** Seconds or milliseconds since 1970 as digits, or ISO 8601. */
   readonly timestamp?: Part & { readonly unit: 's' | 'ms' | 'iso' }
   /** How far the timestamp may be from now, either way. Default 300. */
   readonly toleranceSeconds?: number
-  /** A text that is never used twice. */
+  /** A text that is used only once. */
   readonly nonce?: Part
   /** The header of the event's id. */
   readonly id?: string
-  /** Said where a sender signs no body, so that whoever saw one request can send another body under its signature. */
+  /** Set if the sender does not sign the body: whoever saw one request can send another body under its signature. */
   readonly bodyUnsigned?: true
-  /** How a secret (or public key) is written. Default UTF-8. Others than those with a required prefix are passed over. */
+  /**
+   * How a secret (or public key) is written. Default UTF-8. Others than those with a required prefix are passed over.
+   */
   readonly secret?: {
     readonly encoding: 'utf8' | 'base64' | 'hex'
     readonly prefix?: string
@@ -59,17 +61,18 @@ export interface SignatureDescriptor {
 export interface SignatureOptions {
   readonly toleranceSeconds?: number
   /**
-   * The URL as the sender knows it, without a query, where a proxy in front changes its host or path. The request's query is
-   * put behind it. Ports, escaping, a slash at the end and http in place of https need no mention (`url-forms.ts`).
+   * The URL as the sender knows it, without a query, where a proxy in front changes its host or path. The request's
+   * query is put behind it. Ports, escaping, a slash at the end and http in place of https need no mention
+   * (`url-forms.ts`).
    */
   readonly url?: string
 }
 
 const defaultToleranceSeconds = 300
-/** More than any rotation needs; each costs a verification. */
+/** More than any rotation of secrets needs; each costs a verification. */
 const maxSignatures = 8
 
-/** @throws where the description cannot be */
+/** @throws TypeError if the description contradicts itself */
 export function signature(descriptor: SignatureDescriptor, options: SignatureOptions = {}): AuthScheme {
   checkDescriptor(descriptor)
   const { id, timestamp, handshake, yes } = descriptor
@@ -93,7 +96,7 @@ const maxKeys = 100
 async function verify(
   descriptor: SignatureDescriptor,
   options: SignatureOptions,
-  request: Unproven,
+  request: AuthRequest,
   known: Keys,
 ): Promise<Verdict> {
   const { algorithm, signed } = descriptor
@@ -112,16 +115,15 @@ async function verify(
   for (const url of signed.includes('{url}') ? urlForms(request.url, options.url) : [request.url]) {
     const content = signedContent(descriptor, url, form, request)
     if (content === undefined) return 'header_missing'
-    let proven = false
+    let fits = false
     for (const key of keys)
-      for (const bytes of given)
-        proven = (await crypto.subtle.verify(verifyWith(algorithm), key, bytes, content)) || proven
-    if (proven) return true
+      for (const bytes of given) fits = (await crypto.subtle.verify(verifyWith(algorithm), key, bytes, content)) || fits
+    if (fits) return true
   }
   return 'mismatch'
 }
 
-function partsOf(request: Unproven, part: Part): readonly string[] {
+function partsOf(request: AuthRequest, part: Part): readonly string[] {
   const { separator, prefix = '' } = part
   const text = textAt(request, part)
   if (text === null) return []
@@ -131,11 +133,11 @@ function partsOf(request: Unproven, part: Part): readonly string[] {
     .map((item) => item.slice(prefix.length))
 }
 
-function isThere(request: Unproven, part: Part): boolean {
+function isThere(request: AuthRequest, part: Part): boolean {
   return (textAt(request, part) ?? '') !== ''
 }
 
-function textAt({ headers, body }: Unproven, part: Part): string | null {
+function textAt({ headers, body }: AuthRequest, part: Part): string | null {
   return 'header' in part ? headers.get(part.header) : fieldOf(parseJsonBody(body), part.field)
 }
 
@@ -174,8 +176,12 @@ function decode(text: string, encoding: 'utf8' | 'hex' | 'base64' | 'base64url')
   }
 }
 
-/** Why a timestamp is none that may be taken; undefined where it is. */
-function lateness({ timestamp, toleranceSeconds }: SignatureDescriptor, options: SignatureOptions, request: Unproven) {
+/** Why a timestamp is not accepted; undefined if it is. */
+function lateness(
+  { timestamp, toleranceSeconds }: SignatureDescriptor,
+  options: SignatureOptions,
+  request: AuthRequest,
+) {
   if (timestamp === undefined) return undefined
   const [text, ...others] = partsOf(request, timestamp)
   if (text === undefined) return isThere(request, timestamp) ? 'malformed' : 'header_missing'
@@ -198,7 +204,7 @@ function signedContent(
   descriptor: SignatureDescriptor,
   url: string,
   form: string,
-  request: Unproven,
+  request: AuthRequest,
 ): Uint8Array<ArrayBuffer> | undefined {
   const parts: Uint8Array<ArrayBuffer>[] = []
   for (const [index, piece] of descriptor.signed.split(placeholder).entries()) {
@@ -223,7 +229,7 @@ function textOf(
   name: string,
   url: string,
   { id, nonce, timestamp }: SignatureDescriptor,
-  request: Unproven,
+  request: AuthRequest,
 ): string | undefined {
   switch (name) {
     case 'timestamp':
@@ -239,12 +245,12 @@ function textOf(
   }
 }
 
-async function formContent({ url, headers, body }: Unproven): Promise<string | undefined> {
+async function formContent({ url, headers, body }: AuthRequest): Promise<string | undefined> {
   if (!isForm(headers.get('content-type'))) {
     const hash = new URL(url).searchParams.get('bodySHA256')?.toLowerCase()
     return hash === encodeHex(new Uint8Array(await crypto.subtle.digest('SHA-256', body))) ? '' : undefined
   }
-  // As the event will be read, or what is proven and what is mapped could differ.
+  // As the event will be read, or what is authenticated and what is mapped could differ.
   const pairs = decodeForm(decodeUtf8(body) ?? '%')
   if (pairs === undefined) return undefined
   const values = new Map<string, Set<string>>()
@@ -280,7 +286,7 @@ async function keyOf({ algorithm, secret }: SignatureDescriptor, text: string): 
       'verify',
     ])
   } catch {
-    // A secret that is no key of this kind proves nobody.
+    // A secret that is no key of this kind authenticates nobody.
     return undefined
   }
 }
@@ -298,6 +304,6 @@ function checkDescriptor({ name, signed, timestamp, nonce, id, bodyUnsigned }: S
   if (signed.includes('{nonce}') !== (nonce !== undefined))
     throw new TypeError(`${name}: {nonce} and where it stands go together`)
   if (signed.includes('{timestamp}') !== (timestamp !== undefined))
-    throw new TypeError(`${name}: a timestamp proves something only where it is signed`)
+    throw new TypeError(`${name}: a timestamp counts only where it is signed`)
   if (signed.includes('{id}') && id === undefined) throw new TypeError(`${name}: {id} needs the header of the id`)
 }

@@ -1,4 +1,7 @@
-/** Secrets that are sent as they are. They authenticate the sender, not the body, and a copied request can be sent again. */
+/**
+ * Secrets that are sent as they are. They authenticate the sender, not the body, and a copied request can be sent
+ * again.
+ */
 import type { Lane } from '../../core/update/update.ts'
 import { decodeBase64 } from './encodings.ts'
 import type { AuthFailure, AuthScheme, Verdict } from './scheme.ts'
@@ -95,7 +98,9 @@ async function placeOf(given: string, secrets: readonly string[]): Promise<numbe
   return place
 }
 
-/** Digests of the secrets of the settings, which are compared with every request. What a sender gives is never in here. */
+/**
+ * Digests of the secrets of the settings, which are compared with every request. What a sender gives is never in here.
+ */
 const digests = new Map<string, Uint8Array>()
 /** More than any settings hold: a process that has more of them hashes those anew each time. */
 const maxDigests = 1_000

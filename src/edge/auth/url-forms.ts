@@ -2,12 +2,15 @@
  * The forms of one address that a sender may have signed: with and without the default port, with a slash at its end or
  * none, escaped more or less, and as https where a proxy in front made http of it.
  *
- * All name the same resource, so that none proves more than another.
+ * All name the same resource, so none authenticates more than another.
  */
 
 const parts = /^(https?):\/\/((?:[^/?#@]*@)?)(\[[^\]]*\]|[^/?#:]*)(:\d+)?([^?#]*)(\?[^#]*)?/i
 
-/** @param known the address as the sender knows it, where the deployer says so: its scheme is the only one, and the query is the request's */
+/**
+ * @param known the address as the sender knows it, if the deployer gives it: only its scheme is tried, with the
+ * request's query
+ */
 export function urlForms(requested: string, known?: string): readonly string[] {
   const url = known === undefined ? requested : known + new URL(requested).search
   const [, scheme = '', userInfo = '', host = '', port = '', path = '', query = ''] = parts.exec(url) ?? []
@@ -24,7 +27,10 @@ export function urlForms(requested: string, known?: string): readonly string[] {
 /** HubSpot signs these as they are, and escapes all others. */
 const plainAtHubspot = /%(3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)/gi
 
-/** As it came; with what HubSpot leaves plain; with what a URL parser escapes plain; all plain; and a query escaped throughout. */
+/**
+ * As received; unescaped as HubSpot does it; unescaped as a URL parser does it; fully unescaped; and with a fully
+ * escaped query.
+ */
 function escapings(path: string, query: string): readonly string[] {
   const came = path + query
   const ways = [
@@ -37,12 +43,12 @@ function escapings(path: string, query: string): readonly string[] {
   return [came, ...ways.map((way) => tried(way, came))]
 }
 
-/** As Twilio's own library tries it for senders that do. */
+/** As Twilio's own library tries it. */
 function escapedThroughout(query: string): string {
   return query.replace(/[^?&=]+/g, (text) => encodeURIComponent(decodeURIComponent(text.replaceAll('+', ' '))))
 }
 
-/** What is no escaped UTF-8 was signed as it came, or not at all. */
+/** A text that is not escaped UTF-8 was signed as received, or not at all. */
 function tried(way: (text: string) => string, text: string): string {
   try {
     return way(text)

@@ -1,4 +1,4 @@
-/** From what became of an update to what its sender hears (docs/http.md). */
+/** From an update's receipt to the answer that its sender gets (docs/http.md). */
 
 import type { Context } from 'hono'
 import type { Receipt } from '../../core/delivery/receipt.ts'
@@ -33,7 +33,10 @@ export function answerOne(c: Context, result: Result, inFlightIs: 409 | 503): Re
   }
 }
 
-/** One result each, in order. What was not kept makes the whole answer one that is sent again; what was kept is then known. */
+/**
+ * One result each, in order. If one update was not kept, the sender is asked to send all again; those kept are
+ * duplicates then.
+ */
 export function answerMany(c: Context, results: readonly Result[], inFlightIs: 409 | 503): Response {
   const statuses = new Set(results.map(({ status }) => status))
   if (statuses.has('unavailable')) return problem(c, 'unavailable', { results })

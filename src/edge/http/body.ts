@@ -9,25 +9,28 @@ export type BodyRead =
   | { readonly ok: true; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly ok: false; readonly problem: 'too-large' | 'too-slow' | 'malformed' | 'unavailable' }
 
-/** What the bodies of all that is being read may hold in memory together; full, a further one is told to come back. */
+/**
+ * How much memory the bodies that are being read may hold together; when it is full, further senders are told to come
+ * back.
+ */
 export interface BodyRoom {
   readonly maxBytes: number
   heldBytes: number
 }
 
-/** A sender that takes longer with its body holds a connection for nothing. */
+/** A sender that takes longer with its body is cut off: it only holds a connection. */
 const maxBodyMs = 10_000
 
-/** At first, so that a small body costs little; doubled whenever it is full. */
+/** The buffer's size at first, so that a small body costs little; doubled whenever it is full. */
 const firstBufferBytes = 4_096
 
 /**
- * Reads a body up to a limit, counted on what really arrives: a missing or wrong Content-Length changes nothing.
+ * Reads a body up to a limit, counted on the bytes that arrive: a missing or wrong Content-Length changes nothing.
  *
- * However small the chunks are, nothing of one is kept but its bytes: they are copied into one buffer, and one timer for
- * the whole body cancels the reader.
+ * However small the chunks are, nothing of one is kept but its bytes: they are copied into one buffer, and one timer
+ * for the whole body cancels the reader.
  *
- * @param room shared with the bodies of other senders that proved nothing yet
+ * @param room shared with the bodies of other senders that are not authenticated yet
  */
 export async function readBody(
   request: Request,
@@ -45,7 +48,7 @@ export async function readBody(
   let isLate = false
   void timer.elapsed.then(() => {
     isLate = true
-    // Ends the read that is under way.
+    // Ends the read in flight.
     reader.cancel().catch(() => {})
   })
   let buffer = new Uint8Array()
@@ -89,12 +92,12 @@ export function isJson(contentType: string | null): boolean {
   return /^application\/([a-z0-9.+-]+\+)?json\s*(;|$)/i.test(contentType ?? '')
 }
 
-/** Strict UTF-8; undefined where it is not. */
+/** Strict UTF-8; undefined for anything else. */
 export function decodeUtf8(bytes: Uint8Array): string | undefined {
   return decodeCharset(bytes, 'utf-8')
 }
 
-/** Strictly in a charset by its name; undefined where it is not, or where the runtime has no such charset. */
+/** Decodes strictly in a charset by its name; undefined if the bytes are not in it or the runtime does not have it. */
 export function decodeCharset(bytes: Uint8Array, charset: string): string | undefined {
   try {
     return new TextDecoder(charset, { fatal: true, ignoreBOM: false }).decode(bytes)
@@ -103,13 +106,13 @@ export function decodeCharset(bytes: Uint8Array, charset: string): string | unde
   }
 }
 
-/** JSON of bounded depth in UTF-8, in which no object gives a name twice; undefined where it is not. (JSON `undefined` does not exist.) */
+/** JSON of bounded depth in UTF-8, in which no object gives a name twice; undefined for anything else. */
 export function parseJsonBody(bytes: Uint8Array): unknown {
   const read = readJsonBody(bytes)
   return read.ok ? read.value : undefined
 }
 
-/** The same, with what is wrong where it is not. */
+/** The same, with the reason why it is not. */
 export function readJsonBody(bytes: Uint8Array, readText = readEventJson): ReadJson {
   const text = decodeUtf8(bytes)
   return text === undefined ? { ok: false, reason: 'is not UTF-8' } : readText(text)

@@ -1,5 +1,5 @@
 /**
- * Bodies that were compressed on their way, within a bound: what a few bytes unfold to must not fill the memory.
+ * Compressed bodies, decompressed within a bound: a few bytes must not expand until the memory is full.
  */
 import type { BodyRoom } from './body.ts'
 
@@ -20,8 +20,8 @@ export function isEncoded(contentEncoding: string | null): boolean {
 }
 
 /**
- * @param maxBytes of the body once it is unfolded
- * @param room shared with the bodies of other senders that proved nothing yet
+ * @param maxBytes of the decompressed body
+ * @param room shared with the bodies of other senders that are not authenticated yet
  */
 export async function unfold(
   bytes: Uint8Array<ArrayBuffer>,
@@ -54,7 +54,7 @@ export async function unfold(
   }
 }
 
-/** What is wrong with a body that could not be unfolded, in words that follow "The body". */
+/** Why a body could not be decompressed, in words that follow "The body". */
 export function unfoldProblem(why: Exclude<Unfolded, { ok: true }>['why'], maxBytes: number): string {
   switch (why) {
     case 'unknown_encoding':

@@ -1,6 +1,9 @@
-/** Forms (`application/x-www-form-urlencoded`), strictly: a malformed escape or malformed UTF-8 is refused, not repaired. */
+/**
+ * Forms (`application/x-www-form-urlencoded`), strictly: a malformed escape or malformed UTF-8 is refused, not
+ * repaired.
+ */
 
-/** Names and values in their order; undefined where it is no form in UTF-8. */
+/** Names and values in their order; undefined if it is not a form in UTF-8. */
 export function decodeForm(form: string): readonly (readonly [name: string, value: string])[] | undefined {
   try {
     return form

@@ -1,4 +1,4 @@
-/** Errors to the outside: `application/problem+json` (RFC 9457), one table of what there is. */
+/** Errors to the outside: `application/problem+json` (RFC 9457), one table of all types. */
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Problem as FieldProblem } from '../../core/update/validate.ts'
 
@@ -7,7 +7,7 @@ export const comeBackSeconds = 10
 
 const problems = {
   malformed: [400, 'The request cannot be read'],
-  unauthenticated: [401, 'The sender is not proven'],
+  unauthenticated: [401, 'The sender is not authenticated'],
   browser: [403, 'This API is server to server: requests from a web page are refused'],
   'not-found': [404, 'There is nothing here'],
   'method-not-allowed': [405, 'This method is not for this route'],
@@ -24,10 +24,10 @@ const problems = {
 
 export type ProblemType = keyof typeof problems
 
-/** All there are; docs/http.md has a cause and a cure for each. */
+/** All problem types; docs/http.md has a cause and a cure for each. */
 export const problemTypes = Object.keys(problems) as readonly ProblemType[]
 
-/** Anything may be thrown, and hono gives only errors to `onError`: the rest would end the process. */
+/** Anything may be thrown, and hono passes only errors to `onError`: anything else would end the process. */
 export const throwsErrors: MiddlewareHandler = async (_c, next) => {
   try {
     await next()

@@ -1,6 +1,6 @@
 /**
- * Queries and JSON bodies checked against a schema: queries by `zValidator`, bodies by `jsonBody`, whose results a handler
- * reads alike (`c.req.valid`) and which share one hook, `refuse`.
+ * Queries and JSON bodies checked against a schema: queries by `zValidator`, bodies by `jsonBody`, whose results a
+ * handler reads alike (`c.req.valid`) and which share one hook, `refuse`.
  *
  * `zValidator('json')` is not used: it reads a body of any size through `Request.json`, which rounds long numbers and
  * takes the last of two equal names.

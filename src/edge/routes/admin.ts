@@ -2,12 +2,13 @@
  * `/admin/api/*`: what an operator does. Authenticated by `ADMIN_TOKEN`, as bearer or, for a browser, as basic with the
  * user `admin`; without that setting these routes answer 404.
  *
- * A browser sends basic credentials by itself, also for a page of somebody else. So a request that changes something must
- * be JSON and come from this very origin.
+ * A browser sends basic credentials by itself, also for a page of somebody else. So a request that changes something
+ * must be JSON and come from this very origin.
  */
 import { zValidator } from '@hono/zod-validator'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import * as z from 'zod'
+import { errorName } from '../../core/errors.ts'
 import { movedStateReader } from '../../core/ledger/moved-state.ts'
 import { ForeignStore } from '../../core/operator/owner.ts'
 import { validateVisitor } from '../../core/update/validate.ts'
@@ -33,7 +34,7 @@ const notAVisitor = refuse('invalid', () => {
   return { errors: checked.ok ? [] : checked.problems }
 })
 
-export function adminApi(partsOf: PartsOf<'settings' | 'operator' | 'clock' | 'unproven'>): Hono {
+export function adminApi(partsOf: PartsOf<'settings' | 'operator' | 'clock' | 'authFailed' | 'log'>): Hono {
   const app = new Hono({ strict: false })
   const clockOf = (c: Context) => partsOf(c).clock
   const operatorOf = (c: Context) => partsOf(c).operator
@@ -101,10 +102,12 @@ export function adminApi(partsOf: PartsOf<'settings' | 'operator' | 'clock' | 'u
     },
   )
   app.route('/ledger', ledgerApi({ clockOf, operatorOf }))
-  // The ledger or the store did not answer. Why is not told, except where an operator must fix it.
-  app.onError((error, c) =>
-    error instanceof ForeignStore ? problem(c, 'misconfigured', { detail: error.message }) : problem(c, 'unavailable'),
-  )
+  // The ledger or the store did not answer. Only the log says why, except where an operator must fix it.
+  app.onError((error, c) => {
+    if (error instanceof ForeignStore) return problem(c, 'misconfigured', { detail: error.message })
+    partsOf(c).log?.('request_failed', { error: errorName(error) })
+    return problem(c, 'unavailable')
+  })
   return app
 }
 
@@ -157,13 +160,13 @@ function ledgerApi({
   return app
 }
 
-function operatorOnly(partsOf: PartsOf<'settings' | 'unproven'>): MiddlewareHandler {
+function operatorOnly(partsOf: PartsOf<'settings' | 'authFailed'>): MiddlewareHandler {
   return async (c, next) => {
-    const { settings, unproven } = partsOf(c)
+    const { settings, authFailed } = partsOf(c)
     if (settings.adminToken === undefined) return problem(c, 'not-found')
     const header = c.req.header('authorization') ?? null
     if (!(await isOperator(header, settings.adminToken))) {
-      unproven?.('admin', header === null ? 'header_missing' : 'mismatch')
+      authFailed?.('admin', header === null ? 'header_missing' : 'mismatch')
       return problem(c, 'unauthenticated', {}, { 'www-authenticate': 'Basic realm="target-relay", charset="UTF-8"' })
     }
     return next()

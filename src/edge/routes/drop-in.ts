@@ -10,13 +10,13 @@ import { decodeForm, isForm } from '../http/form.ts'
 import { comeBackSeconds, type ProblemType, problemStatus, problemTitle } from '../http/problem.ts'
 import { type AppParts, apiSource } from './parts.ts'
 
-/** Adobe's limit for a POST; a relay's caller need not stay under it, since the relay splits. */
+/** As large as Adobe's limit for a POST. A larger update than Target takes in one call is split by the relay. */
 const maxFormBytes = 1_048_576
 const prefix = 'profile.'
 
 export async function takeDropIn(
   c: Context,
-  parts: Pick<AppParts, 'settings' | 'clock' | 'prepare' | 'deliver' | 'unproven'>,
+  parts: Pick<AppParts, 'settings' | 'clock' | 'prepare' | 'deliver' | 'authFailed'>,
   client: string,
 ): Promise<Response> {
   if (client !== parts.settings.targetClientCode && client !== 'client')
@@ -27,11 +27,11 @@ export async function takeDropIn(
     )
   const granted = await laneOfBearer(c.req.header('authorization') ?? null, parts.settings.apiTokens)
   if ('why' in granted) {
-    parts.unproven?.(apiSource, granted.why)
-    // Who can't judge refuses nobody.
+    parts.authFailed?.(apiSource, granted.why)
+    // A relay that has no tokens cannot tell who asks: nobody is refused for good.
     return failure(c, granted.why === 'no_secret' ? 'unavailable' : 'unauthenticated')
   }
-  // A HEAD asks, and a GET here writes.
+  // A HEAD only reads, and a GET here writes.
   if (c.req.method === 'HEAD') return failure(c, 'method-not-allowed')
   const arrivalMs = parts.clock.now()
   const forms: (string | undefined)[] = [new URL(c.req.url).search.slice(1)]
@@ -79,7 +79,7 @@ function answer(c: Context, receipt: Receipt): Response {
       return xml(c, 202, false, `The update was set aside, Target was not asked: ${receipt.reason}`)
     case 'in_flight':
       return failure(c, 'in-flight')
-    // It has no ids.
+    // These updates have no ids.
     case 'id_reused':
     case 'unavailable':
       return failure(c, 'unavailable')

@@ -1,4 +1,4 @@
-/** `POST /hooks/{source}`: third-party webhooks. Proven first, on the raw bytes; only then read. */
+/** `POST /hooks/{source}`: third-party webhooks. Authenticated first, on the raw bytes; only then read. */
 
 import { zValidator } from '@hono/zod-validator'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
@@ -6,7 +6,7 @@ import * as z from 'zod'
 import { toBase64 } from '../../core/backlog/seal.ts'
 import { errorName } from '../../core/errors.ts'
 import { given } from '../../core/given.ts'
-import { failureOf, type Greeting, type Unproven, type Verdict } from '../auth/scheme.ts'
+import { type AuthRequest, failureOf, type Greeting, type Verdict } from '../auth/scheme.ts'
 import { answerMany, answerOne, resultOf } from '../http/answer.ts'
 import { decodeCharset, readBody } from '../http/body.ts'
 import { isEncoded, unfold, unfoldProblem } from '../http/content-encoding.ts'
@@ -19,7 +19,7 @@ import type { AppParts, PartsOf } from './parts.ts'
 
 type HookParts = Pick<
   AppParts,
-  'settings' | 'sources' | 'clock' | 'prepare' | 'wire' | 'deliver' | 'bury' | 'log' | 'unproven' | 'room'
+  'settings' | 'sources' | 'clock' | 'prepare' | 'wire' | 'deliver' | 'bury' | 'log' | 'authFailed' | 'room'
 >
 
 /** The source that a request is for. */
@@ -55,33 +55,33 @@ async function takeHook(
   parts: HookParts,
   { source, isTrial }: { source: Source; isTrial: boolean },
 ): Promise<Response> {
-  const proven = await prove(c, parts, source)
-  if (proven instanceof Response) return proven
-  const parsed = await readEvent(source, proven)
-  const greeting = parsed.ok ? await greet(parts, source, parsed.event, proven.request) : undefined
+  const authenticated = await authenticate(c, parts, source)
+  if (authenticated instanceof Response) return authenticated
+  const parsed = await readEvent(source, authenticated)
+  const greeting = parsed.ok ? await greet(parts, source, parsed.event, authenticated.request) : undefined
   if (greeting !== undefined) return greeting === 'no_content' ? c.body(null, 204) : c.json(greeting)
-  const answer = await takeEvent(c, parts, source, { proven, parsed, isTrial })
+  const answer = await takeEvent(c, parts, source, { authenticated, parsed, isTrial })
   return isTrial ? answer : inSendersWords(answer, source)
 }
 
-interface Proven {
-  readonly request: Unproven
+interface Authenticated {
+  readonly request: AuthRequest
   /** The body that was signed: as it came, or as it was before it was compressed. */
   readonly unfolded?: Uint8Array<ArrayBuffer>
 }
 
-/** The request, once its sender is proven; else the answer to it. */
-async function prove(
+/** The request once its sender is authenticated, otherwise the answer to it. */
+async function authenticate(
   c: Context,
-  parts: Pick<AppParts, 'settings' | 'clock' | 'log' | 'unproven' | 'room'>,
+  parts: Pick<AppParts, 'settings' | 'clock' | 'log' | 'authFailed' | 'room'>,
   source: Source,
-): Promise<Proven | Response> {
+): Promise<Authenticated | Response> {
   const { room } = parts
   const nowMs = parts.clock.now()
   const { headers } = c.req.raw
   const read = await readBody(c.req.raw, source.maxBodyBytes, parts.clock, room)
   if (!read.ok) return problem(c, read.problem)
-  const request: Unproven = {
+  const request: AuthRequest = {
     method: c.req.method,
     url: c.req.url,
     headers,
@@ -90,27 +90,27 @@ async function prove(
     nowMs,
   }
   let verdict = await verify(parts, source, request)
-  // Whatever else a scheme may give, only a yes is one.
+  // A scheme of a deployer's own may return anything: only `true` authenticates.
   if (verdict === true) return { request }
   const encoding = headers.get('content-encoding')
   if (verdict !== 'unavailable' && verdict !== 'no_secret' && isEncoded(encoding)) {
-    // Some sign what they send, some what they had before they compressed it.
+    // Some senders sign the compressed body, some the body before compression.
     const before = await unfold(read.bytes, encoding, source.maxBodyBytes, room)
     if (!before.ok && before.why === 'no_room') return problem(c, 'unavailable')
     if (before.ok) verdict = await verify(parts, source, { ...request, body: before.bytes })
     if (before.ok && verdict === true) return { request: { ...request, body: before.bytes }, unfolded: before.bytes }
   }
-  if (verdict !== 'unavailable') parts.unproven?.(source.name, failureOf(verdict))
-  // Who can't judge refuses nobody.
+  if (verdict !== 'unavailable') parts.authFailed?.(source.name, failureOf(verdict))
+  // A scheme that cannot judge refuses nobody.
   return verdict === 'unavailable' || verdict === 'no_secret'
     ? problem(c, 'unavailable', { detail: 'Whether it is the sender cannot be told right now.' })
     : problem(c, 'unauthenticated')
 }
 
-/** What its sender can't mend is read as far as it can be; what can't is kept, with the reason. */
+/** Reads the event. What cannot be read is kept with the reason, since its sender could not fix it. */
 async function readEvent(
   source: Source,
-  { request, unfolded }: Proven,
+  { request, unfolded }: Authenticated,
 ): Promise<ParsedEvent & { readonly raw: Uint8Array }> {
   const { headers, body } = request
   const encoding = headers.get('content-encoding')
@@ -126,9 +126,13 @@ async function takeEvent(
   c: Context,
   parts: Pick<AppParts, 'prepare' | 'wire' | 'deliver' | 'bury' | 'log'>,
   source: Source,
-  { proven, parsed, isTrial }: { proven: Proven; parsed: ParsedEvent & { readonly raw: Uint8Array }; isTrial: boolean },
+  {
+    authenticated,
+    parsed,
+    isTrial,
+  }: { authenticated: Authenticated; parsed: ParsedEvent & { readonly raw: Uint8Array }; isTrial: boolean },
 ): Promise<Response> {
-  const { headers, nowMs: arrivalMs } = proven.request
+  const { headers, nowMs: arrivalMs } = authenticated.request
   const { raw } = parsed
   let eventId: string | undefined
   let mapped: MappedEvent
@@ -136,7 +140,7 @@ async function takeEvent(
     eventId = source.auth.eventId?.(headers)
     mapped = parsed.ok ? await mapEvent(source, parsed.event, { eventId, arrivalMs }, parts.prepare) : parsed
   } catch (error) {
-    // Without its id it would pass for another event: a person decides.
+    // Without its id it would be taken for another event: an operator decides.
     mapped = { ok: false, reason: `the id of ${source.auth.name} threw ${errorName(error)}` }
   }
   if (isTrial) return c.json(previewed(parts.wire, mapped))
@@ -149,8 +153,8 @@ async function takeEvent(
   return results.length === 1 && only !== undefined ? answerOne(c, only, 503) : answerMany(c, results, 503)
 }
 
-/** A scheme that throws can't judge, and who can't judge refuses nobody: the sender is told to come back. */
-async function verify({ log }: Pick<AppParts, 'log'>, { name, auth }: Source, request: Unproven): Promise<Verdict> {
+/** A scheme that throws cannot judge, and then refuses nobody: the sender is told to come back. */
+async function verify({ log }: Pick<AppParts, 'log'>, { name, auth }: Source, request: AuthRequest): Promise<Verdict> {
   try {
     return auth.needsSecret !== false && request.secrets.length === 0 ? 'no_secret' : await auth.verify(request)
   } catch (error) {
@@ -159,28 +163,28 @@ async function verify({ log }: Pick<AppParts, 'log'>, { name, auth }: Source, re
   }
 }
 
-/** A sender that only asks whether the address is ours is answered under the secret by which it proved itself. */
+/** A sender that only asks whether the address is ours is answered under the secret that authenticates it. */
 async function greet(
   parts: Pick<AppParts, 'log'>,
   source: Source,
   event: unknown,
-  request: Unproven,
+  request: AuthRequest,
 ): Promise<Greeting | undefined> {
   const { auth } = source
   for (const secret of request.secrets) {
-    // Hardly any event is one: which secret it was need not be found out for the others.
+    // Handshakes are rare, so which secret matched is worked out only for them.
     try {
       const greeting = await auth.handshake?.(event, secret, request.headers)
       if (greeting !== undefined && (await auth.verify({ ...request, secrets: [secret] })) === true) return greeting
     } catch (error) {
-      // Then it is an event like others: what its mapping makes of it decides.
+      // Then it is handled as an event: its mapping decides.
       parts.log?.('handshake_failed', { source: source.name, error: errorName(error) })
     }
   }
   return undefined
 }
 
-/** A yes in the one status that the sender takes for one. */
+/** A success in the only status that the sender takes for one. */
 function inSendersWords(answer: Response, { auth: { yes } }: Source): Response {
   if (yes === undefined || !answer.ok || answer.status === yes) return answer
   const headers = new Headers(answer.headers)
@@ -188,7 +192,7 @@ function inSendersWords(answer: Response, { auth: { yes } }: Source): Response {
   return new Response(yes === 204 ? null : answer.body, { status: yes, headers })
 }
 
-/** Authenticated but not readable: kept whole for a person, never refused, since its sender could not fix it. */
+/** Authenticated but not readable: kept whole for an operator, never refused, since its sender could not fix it. */
 async function quarantine(
   c: Context,
   parts: Pick<AppParts, 'bury' | 'log'>,
@@ -206,7 +210,7 @@ async function quarantine(
     await parts.bury({
       reason: 'unmappable',
       source: source.name,
-      // Whole, whatever it is: bytes that are no text as base64.
+      // Kept whole: bytes that are not text as base64.
       detail: text === undefined ? `${detail} (kept as base64)` : detail,
       atMs: arrivalMs,
       firstSeenMs: arrivalMs,

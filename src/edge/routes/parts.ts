@@ -8,8 +8,8 @@ import type { Ledger } from '../../core/ledger/port.ts'
 import type { Erase } from '../../core/operator/erase.ts'
 import type { FindVisitor } from '../../core/operator/find-visitor.ts'
 import type { Wire } from '../../core/wire/calls.ts'
+import type { AuthFailed } from '../auth/failed-authentications.ts'
 import type { ApiToken } from '../auth/tokens.ts'
-import type { TellUnproven } from '../auth/unproven.ts'
 import type { BodyRoom } from '../http/body.ts'
 import type { Source } from '../source/types.ts'
 
@@ -33,7 +33,7 @@ export interface AppParts {
   readonly clock: Clock
   readonly log?: Log
   /** Told of each failed authentication. */
-  readonly unproven?: TellUnproven
+  readonly authFailed?: AuthFailed
   /** Memory for the bodies of senders that are not authenticated yet. */
   readonly room: BodyRoom
 }

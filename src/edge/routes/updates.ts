@@ -52,7 +52,7 @@ interface Granted {
 
 /** Whoever is not authenticated learns nothing about shapes: the token is checked first. */
 export function updatesApi(
-  partsOf: PartsOf<'settings' | 'clock' | 'prepare' | 'wire' | 'deliver' | 'unproven'>,
+  partsOf: PartsOf<'settings' | 'clock' | 'prepare' | 'wire' | 'deliver' | 'authFailed'>,
 ): Hono<Granted> {
   return new Hono<Granted>({ strict: false }).post(
     '/',
@@ -82,12 +82,12 @@ export function updatesApi(
   )
 }
 
-function apiToken(partsOf: PartsOf<'settings' | 'unproven'>): MiddlewareHandler<Granted> {
+function apiToken(partsOf: PartsOf<'settings' | 'authFailed'>): MiddlewareHandler<Granted> {
   return async (c, next) => {
-    const { settings, unproven } = partsOf(c)
+    const { settings, authFailed } = partsOf(c)
     const granted = await laneOfBearer(c.req.header('authorization') ?? null, settings.apiTokens)
     if ('why' in granted) {
-      unproven?.(apiSource, granted.why)
+      authFailed?.(apiSource, granted.why)
       // A relay that has no tokens cannot tell who asks: nobody is refused for good.
       return granted.why === 'no_secret'
         ? problem(c, 'unavailable', { detail: 'Whether it is the sender cannot be told right now.' })

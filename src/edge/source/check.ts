@@ -2,14 +2,14 @@
 import { errorName } from '../../core/errors.ts'
 import type { Source } from './types.ts'
 
-/** Shorter ones are taken, and warned of. */
+/** Shorter secrets are accepted with a warning. */
 const goodSecretChars = 16
 /** The environment variable that holds a source's secrets. */
 export function secretName(source: string): string {
   return `HOOK_SECRET_${source.toUpperCase().replaceAll('-', '_')}`
 }
 
-/** What is wrong with the sources as a whole, where they meet the settings. */
+/** What is wrong with the sources as a whole and with these settings; each problem names its source. */
 export function checkSources(sources: readonly Source[], { retentionMs }: { retentionMs: number }): readonly string[] {
   const names = sources.map(({ name }) => name)
   return [
@@ -33,10 +33,10 @@ export function checkSources(sources: readonly Source[], { retentionMs }: { rete
   ]
 }
 
-/** Tried once in a source's life: a Worker is put together for each request. */
+/** Checked once for each source: the check runs the mapping on the sample. */
 const copiesProblems = new WeakMap<Source, { readonly problem: string | undefined }>()
 
-/** A source whose requests can be copied must know how old an event is, or say that it takes copies. */
+/** A source whose requests can be copied must know how old an event is, or say that it accepts copies. */
 function copiesProblem(source: Source): string | undefined {
   const known = copiesProblems.get(source)
   if (known !== undefined) return known.problem
@@ -54,7 +54,7 @@ function sampleHasTime({ sample, read }: Source): boolean {
   return tried.ok && tried.drafts.length > 0 && tried.drafts.every(({ occurredAt }) => occurredAt !== undefined)
 }
 
-/** What is wrong with a source's secrets: nobody can prove anything under them. */
+/** What is wrong with a source's secrets, so that no sender can be authenticated; undefined where they are good. */
 export async function secretProblem(source: Source, secrets: readonly string[]): Promise<string | undefined> {
   if (source.auth.needsSecret === false) return undefined
   if (secrets.length === 0) return `${secretName(source.name)} is not set: the source accepts nobody`
@@ -65,13 +65,13 @@ export async function secretProblem(source: Source, secrets: readonly string[]):
     return `${secretName(source.name)} cannot be checked: ${source.auth.name} threw ${errorName(error)}`
   }
   if (taken.includes(false)) return `${secretName(source.name)} holds a secret that is none for ${source.auth.name}`
-  // Of `label:secret` and `user:password` what is secret.
+  // The secret part of `label:secret` and `user:password`.
   return secrets.some((secret) => secret.slice(secret.indexOf(':') + 1).length < goodSecretChars)
     ? `${secretName(source.name)} holds a secret of fewer than ${goodSecretChars} characters: a longer one, made at random, can't be guessed`
     : undefined
 }
 
-/** What is wrong with the secrets of all sources, and secrets that are no source's: a name that was mistyped. */
+/** What is wrong with the secrets of all sources, and which secrets belong to no source (a mistyped name). */
 export async function secretProblemsOf(
   sources: readonly Source[],
   secrets: ReadonlyMap<string, readonly string[]>,

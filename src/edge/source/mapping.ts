@@ -1,4 +1,7 @@
-/** From a proven event to updates, or to the reason why not: for webhooks, for dry runs, and for what is mapped again. */
+/**
+ * From an authenticated event to updates, or to the reason why not: for webhooks, for dry runs, and for what is mapped
+ * again.
+ */
 
 import type { Draft, Prepare } from '../../core/delivery/prepare.ts'
 import { errorName } from '../../core/errors.ts'
@@ -26,8 +29,8 @@ export type ParsedEvent =
   | { readonly ok: false; readonly reason: string }
 
 /**
- * The event in a body, read as the source says, whatever its content type calls it: its sender is proven, and can't mend a
- * label. The reason names what is wrong, and nothing of the body.
+ * The event in a body, read as the source says, whatever its content type calls it: its sender is authenticated, and
+ * can't fix a label. The reason names what is wrong, and nothing of the body.
  */
 export function parseEvent(format: Format, bytes: Uint8Array, contentType: string | null = null): ParsedEvent {
   const text = decodeCharset(bytes, charsetOf(contentType))
@@ -47,18 +50,21 @@ export function parseEvent(format: Format, bytes: Uint8Array, contentType: strin
   const fields = new Map<string, string | string[]>()
   for (const [name, value] of pairs) {
     const held = fields.get(name)
-    // Of a name that is given twice none is lost, and none passes for the only one.
+    // A name given twice becomes a list: no value is lost, and none is taken for the only one.
     fields.set(name, held === undefined ? value : [held, value].flat())
   }
   return { ok: true, event: Object.fromEntries(fields) }
 }
 
-/** As a content type says it; UTF-8 where it says none. */
+/** The charset of a content type; UTF-8 if it names none. */
 export function charsetOf(contentType: string | null): string {
   return /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(contentType ?? '')?.[1]?.toLowerCase() ?? 'utf-8'
 }
 
-/** What an event changes. Nothing is sent or kept. Never rejects: what a deployer's code gives may throw wherever it is touched. */
+/**
+ * What an event changes. Nothing is sent or kept. Never rejects, though what a mapping returns may throw wherever it is
+ * read.
+ */
 export async function mapEvent(
   source: Source,
   event: unknown,
@@ -83,7 +89,7 @@ async function mapUnguarded(
   const nameless = read.drafts.find(({ id }) => id !== undefined && typeof id !== 'string')
   if (nameless !== undefined)
     return { ok: false, reason: 'id must be text: write id() in the schema where it may be a number' }
-  // Before those that share one are numbered: `undefined#0` looks like an id.
+  // Checked before shared ids are numbered: `undefined#0` looks like an id.
   for (const id of new Set(read.drafts.map((draft) => draft.id ?? eventId))) {
     const problem = id === undefined ? undefined : eventIdProblem(id)
     if (problem !== undefined) return { ok: false, reason: `id ${problem}` }
@@ -113,7 +119,7 @@ async function mapUnguarded(
   return { ok: true, drafts, updates }
 }
 
-/** The mapping's ids, or the scheme's; where several updates share one, each gets its own. */
+/** The mapping's ids, or the scheme's; updates that share one get a number each. */
 function withIds(drafts: readonly Draft[], schemeId: string | undefined): readonly Draft[] {
   const ids = drafts.map(({ id }) => id ?? schemeId)
   const taken = new Set(ids)
@@ -124,7 +130,7 @@ function withIds(drafts: readonly Draft[], schemeId: string | undefined): readon
     if (id === undefined) return draft
     if (!shared(id)) return { ...draft, id }
     let number = next.get(id) ?? 0
-    // Somebody may have named an update so already.
+    // The sender may already use this id.
     while (taken.has(`${id}#${number}`)) number++
     next.set(id, number + 1)
     return { ...draft, id: `${id}#${number}` }

@@ -20,7 +20,7 @@ export function readEvent<Schema extends z.ZodType>(
     if (!parsed.ok) return parsed
     const mapped = map(parsed.data)
     if (isPromise(mapped)) {
-      // Whatever comes of it, nobody waits for it.
+      // Nobody waits for it: its rejection must not end the process.
       mapped.then(undefined, () => {})
       return { ok: false, reason: 'the mapping is asynchronous: it must give its updates at once' }
     }
@@ -31,14 +31,14 @@ export function readEvent<Schema extends z.ZodType>(
     return { ok: true, drafts: updates.map((update) => draftOf(update, id, at)) }
   } catch (error) {
     onThrow?.(error)
-    // Its message may hold what it choked on.
+    // Its message may hold a value of the event.
     return { ok: false, reason: `the mapping threw ${errorName(error)}` }
   }
 }
 
 function draftOf(update: MappedUpdate, eventId: string | undefined, eventTime: Draft['occurredAt']): Draft {
   const { visitor, attributes, occurredAt = eventTime } = update
-  // Whatever a mapping gives that was never compiled.
+  // A mapping in plain JavaScript may return anything.
   const id = update.id ?? eventId ?? undefined
   return {
     visitor,
@@ -47,7 +47,7 @@ function draftOf(update: MappedUpdate, eventId: string | undefined, eventTime: D
   }
 }
 
-/** In a mapping that was never compiled. */
+/** A mapping in plain JavaScript may be asynchronous. */
 function isPromise(mapped: unknown): mapped is PromiseLike<unknown> {
   return typeof mapped === 'object' && mapped !== null && 'then' in mapped && typeof mapped.then === 'function'
 }

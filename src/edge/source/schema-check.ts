@@ -1,6 +1,6 @@
 /**
- * An event held against its source's schema, and what is said of one that does not fit (G8): it reaches senders, dead
- * letters and logs, so that only the schema's own names and zod's own words are in it, and nothing that the event held.
+ * An event checked against its source's schema, and the reason if it does not fit (G8). The reason reaches senders,
+ * dead letters and logs, so it holds only the schema's own names and zod's own words, and no value of the event.
  */
 import * as z from 'zod'
 import { schemaWords } from './schemas.ts'
@@ -9,10 +9,10 @@ export type CheckedEvent<Event> =
   | { readonly ok: true; readonly data: Event }
   | { readonly ok: false; readonly reason: string }
 
-/** Of what does not fit a schema, so much is told. */
+/** At most this many schema issues are reported. */
 const maxIssues = 5
 const noMessage = 'is refused by its schema'
-/** Behind zod's words where a schema has a number and the event an integer that no number holds. */
+/** Follows zod's message where the schema has a number and the event an integer too long for one. */
 const useId = ' (its digits are more than a number holds: write id() or z.bigint() in the schema)'
 
 /** @throws what the schema's own code throws */
@@ -25,14 +25,14 @@ export function checkEvent<Schema extends z.ZodType>(schema: Schema, event: unkn
 
 interface OwnMessages {
   readonly error: z.core.$ZodErrorMap
-  /** Those that were given since. */
+  /** The messages that `error` has returned. */
   readonly messages: ReadonlySet<string>
 }
 
 /**
- * Zod's own messages say what was expected and of which type the rest was, never what it held. Those of a schema's author
- * may hold anything, and so may the bounds in what a check of theirs raises: neither comes through here. Those of the
- * relay's own schemas are known.
+ * Zod's own messages say what was expected and of which type the value was, never the value. Messages of a schema's
+ * author may hold anything, and so may the bounds in an issue that the author's own check raises: neither is passed on.
+ * The messages of the relay's own schemas are known.
  */
 function ownMessages(): OwnMessages {
   const messages = new Set<string>(schemaWords)
@@ -48,7 +48,7 @@ function ownMessages(): OwnMessages {
   return { error, messages }
 }
 
-/** Only names that the schema itself has: a record's keys and the paths that a check makes up are data. */
+/** Names only the fields that the schema has: a record's keys and the paths that a check invents are data. */
 function reasonOf(
   issues: readonly z.core.$ZodIssue[],
   messages: ReadonlySet<string>,

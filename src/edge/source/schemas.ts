@@ -1,6 +1,6 @@
 /**
- * Schemas for what every source has: ids, times, texts, and JSON in a text. With them the right thing is the short thing:
- * a long number keeps its digits, a time is read however its sender writes it, and what is missing is no id.
+ * Schemas for what every source has: ids, times, texts, and JSON in a text. A long number keeps its digits, a time is
+ * read in any form that senders use, and a missing value is not taken for an id.
  */
 import * as z from 'zod'
 import { readEventJson } from '../../core/json.ts'
@@ -11,7 +11,7 @@ const idForms =
   'must be an id: a whole number, or text that is not blank and not what JavaScript writes for a missing value'
 const jsonForms = 'must be text that is JSON, in which no object gives a name twice'
 
-/** What these schemas say, and nothing of an event: the only messages of a check that senders and dead letters may hear. */
+/** The messages of these schemas. They hold no value: the only messages of custom checks that are passed on. */
 export const schemaWords: ReadonlySet<string> = new Set([idForms, timeForms, jsonForms])
 
 /** An id as text, whether it comes as text, a number or a bigint. A number that rounds is refused. */
@@ -28,12 +28,12 @@ export function eventTime() {
     .transform((given) => Number(readTime(given)))
 }
 
-/** Text without the blanks around it, of which something must be left. */
+/** Text, trimmed; not empty. */
 export function text() {
   return z.string().trim().min(1)
 }
 
-/** JSON in a text (a field of a form), read as exactly as a body: what `schema` says of it. */
+/** JSON in a text (a field of a form), read as exactly as a body and checked by `schema`. */
 export function json<Schema extends z.ZodType>(schema: Schema) {
   return z
     .string()

@@ -7,13 +7,13 @@ import { readEvent } from './read.ts'
 import { formats, type Source, type SourceOptions, type Span } from './types.ts'
 
 /**
- * What can't be mapped is kept whole: in KV's 25 MiB a value, as JSON (in which a byte may take six), encrypted, in base64
- * (four thirds): 3 MiB become 24.
+ * A body that can't be mapped is kept whole. In KV a value has at most 25 MiB, and a byte may take six in JSON and a
+ * third more in base64 once it is encrypted: 3 MiB become 24.
  */
 const mostBodyBytes = 3 * 1_048_576
 const spanMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-/** @throws where the name or an option cannot be */
+/** @throws TypeError for an invalid name or option */
 export function source<Schema extends z.ZodType>(name: string, options: SourceOptions<Schema>): Source {
   const {
     auth,

@@ -20,7 +20,10 @@ export type AttributeValue =
 
 /** One update as a mapping gives it. */
 export interface MappedUpdate {
-  /** The event's id; a repeated one is the same event. Else the source's `eventId`, else the one that the scheme carries. */
+  /**
+   * The event's id; a repeated one is the same event. Else the source's `eventId`, else the one that the scheme
+   * carries.
+   */
   readonly id?: string | undefined
   readonly visitor: Visitor
   readonly attributes: Readonly<Record<string, AttributeValue>>
@@ -46,8 +49,8 @@ export interface SourceOptions<Schema extends z.ZodType> {
   /** The event's id, for mappings that give none themselves. */
   readonly eventId?: (event: z.output<Schema>) => string | undefined
   /**
-   * The event's own time, for mappings that give none themselves. Without it, here or in the mapping, a scheme that sees
-   * no time is refused: a copied request would be good for ever.
+   * The event's own time, for mappings that give none themselves. Without it, here or in the mapping, a scheme that
+   * sees no time is refused: a copied request would be good for ever.
    */
   readonly occurredAt?: (event: z.output<Schema>) => Draft['occurredAt'] | undefined
   /** Default `live`. */
@@ -63,11 +66,11 @@ export interface SourceOptions<Schema extends z.ZodType> {
    */
   readonly delay?: Span
   /**
-   * Said where a scheme sees no time and its events have none: whoever got hold of a request may send it again after
+   * Accepts that neither the scheme nor the events have a time: whoever got hold of a request may send it again after
    * `RETENTION_HOURS` + 24 h, and set its old values again over newer ones (docs/sources.md, "Copies").
    */
   readonly acceptsCopies?: boolean
-  /** How far the sender's clock is ahead, where that is known: subtracted from the event's time before anything else. */
+  /** How far the sender's clock is known to be ahead: subtracted from the event's time before anything else. */
   readonly clockAhead?: Span
   /** Default 1 MiB; at most 3 MiB. */
   readonly maxBodyBytes?: number
@@ -87,9 +90,9 @@ export interface Source {
   /** 0 where it holds nothing back. */
   readonly delayMs: number
   readonly clockAheadMs: number
-  /** Whether each update must have a time of its own: a copied request of its scheme is good for ever. */
+  /** Whether each update must have a time of its own, since a copied request of its scheme stays good for ever. */
   readonly needsTime: boolean
-  /** Whether its options give the event's time, where its mapping does not. */
+  /** Whether its options give the event's time if its mapping does not. */
   readonly givesTime: boolean
   readonly maxBodyBytes: number
   readonly sample?: unknown

@@ -17,6 +17,8 @@ const basic = (user: string, password: string) => ({
   authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
 })
 
+const logged: unknown[] = []
+
 async function admin(world: World, adminToken: string | null = testSecrets.adminToken, maxOperations = 900) {
   const hasher = await createHasher('a-hash-key-of-32-bytes-for-tests-only')
   const { ledger, backlog } = world
@@ -47,6 +49,7 @@ async function admin(world: World, adminToken: string | null = testSecrets.admin
       hashKeyName: async () => 'a-key',
     },
     clock: systemClock,
+    log: (event, details) => logged.push([event, details]),
   })
   return async (
     path: string,
@@ -279,4 +282,13 @@ describe('erase', () => {
     const ask = await admin(await createWorld())
     expect((await ask('/erase', { body })).status).toBe(422)
   })
+})
+
+it('an operator is not told why the ledger is silent, and the log has the name of the error', async () => {
+  const world = await createWorld()
+  const silent = Object.assign(new Error('what was asked'), { name: 'LedgerSilent' })
+  const ask = await admin({ ...world, ledger: { ...world.ledger, usage: () => Promise.reject(silent) } })
+  logged.length = 0
+  expect((await ask('/status', { method: 'GET' })).status).toBe(503)
+  expect(logged).toEqual([['request_failed', { error: 'LedgerSilent' }]])
 })

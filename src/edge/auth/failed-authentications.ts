@@ -1,27 +1,28 @@
 /**
- * Failed authentications, by source and reason: for the log and the counters, and never for who failed.
+ * Failed authentications, by source and reason: for the log and the counters, never for the sender.
  *
- * The first is told at once, then one line a minute says how many there were: a flood fills neither the log nor the ledger.
+ * The first is logged at once, later ones at most once a minute with their number: a flood fills neither the log nor
+ * the ledger.
  */
 import type { Clock } from '../../core/clock.ts'
 import type { Counters } from '../../core/ledger/port.ts'
 import type { AuthFailure } from './scheme.ts'
 
-/** By source and reason: when it was last told, epoch ms, and how many there were since. */
-export type UnprovenMemory = Map<string, { readonly toldMs: number; readonly count: number }>
+/** By source and reason: when it was last logged (epoch ms), and how many there were since. */
+export type AuthFailureMemory = Map<string, { readonly toldMs: number; readonly count: number }>
 
-export interface UnprovenParts {
+export interface AuthFailedParts {
   readonly clock: Pick<Clock, 'now'>
-  readonly memory: UnprovenMemory
+  readonly memory: AuthFailureMemory
   readonly log: (event: string, details: Readonly<Record<string, string | number>>) => void
   readonly count: (counters: Counters) => void
 }
 
 const toldEveryMs = 60_000
 
-export type TellUnproven = (source: string, why: AuthFailure) => void
+export type AuthFailed = (source: string, why: AuthFailure) => void
 
-export function createUnproven({ clock, memory, log, count }: UnprovenParts): TellUnproven {
+export function createAuthFailed({ clock, memory, log, count }: AuthFailedParts): AuthFailed {
   return (source, why) => {
     const nowMs = clock.now()
     const key = `${source} ${why}`
