@@ -3,8 +3,8 @@
  *
  * Guarantee: what was acknowledged is on disk. The witness of the embedded ledger lies in a second file beside it
  * (`<file>-witness`): if the first is lost or replaced by an older copy, that is noticed and nothing is sent
- * (docs/architecture.md); if the second is lost, the first counts as an older copy, since nothing can tell. Once one of them
- * is removed under a running process, nothing more is acknowledged (one-file.ts).
+ * (docs/architecture.md); if the second is lost, the first counts as an older copy, since nothing can tell. Once one of
+ * them is removed under a running process, nothing more is acknowledged (one-file.ts).
  * Known hole: removing both makes a first start; who restores both must say so (`target-relay ledger restored`).
  */
 import { closeSync, openSync } from 'node:fs'

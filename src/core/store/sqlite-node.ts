@@ -1,12 +1,13 @@
 /**
- * `node:sqlite` as the SQL port; Deno and Bun have it too. Several processes may share one file: the file is in WAL mode, and
- * a transaction takes the write lock when it begins, so that none reads what another is about to change.
+ * `node:sqlite` as the SQL port; Deno and Bun have it too. Several processes may share one file: the file is in WAL
+ * mode, and a transaction takes the write lock when it begins, so that none reads what another is about to change.
  *
- * Guarantee: a file that another process holds locked delays only the steps that need the lock. SQLite's own busy timeout
- * blocks the thread, and with it every request of the process; so a step waits here, without blocking, and one at a time.
- * Known hole: while a reader holds an old snapshot (a backup, a forgotten shell) the WAL grows with each write and cannot be
- * truncated. Opening a file waits as SQLite does, up to `openingMs`. A step whose caller gave up is not cancelled: it may
- * still be done until `patienceMs` are over.
+ * Guarantee: a file that another process holds locked delays only the steps that need the lock. SQLite's own busy
+ * timeout blocks the thread, and with it every request of the process; so a step waits here, without blocking, and one
+ * at a time.
+ * Known hole: while a reader holds an old snapshot (a backup, a forgotten shell) the WAL grows with each write and
+ * cannot be truncated. Opening a file waits as SQLite does, up to `openingMs`. A step whose caller gave up is not
+ * cancelled: it may still be done until `patienceMs` are over.
  */
 import type { DatabaseSync } from 'node:sqlite'
 import type { Clock } from '../clock.ts'
@@ -18,10 +19,15 @@ const openingMs = 5_000
 const tryMs = 20
 /** The longest that a step waits in all until others release the file. */
 export const patienceMs = 5_000
-/** Pauses between attempts double up to this; each is shortened at random by up to a half, so that two processes do not stay in step. */
+/**
+ * Pauses between attempts double up to this; each is shortened at random by up to a half, so that two processes do not
+ * stay in step.
+ */
 const longestPauseMs = 100
 const shortestPauseMs = 5
-/** Prepared statements kept. The queries of today are constants and far fewer; this bounds queries that are generated. */
+/**
+ * Prepared statements kept. The queries of today are constants and far fewer; this bounds queries that are generated.
+ */
 export const preparedAtMost = 256
 
 /** The WAL grows while somebody reads an old snapshot; after that it is truncated to this. */
@@ -56,8 +62,14 @@ const usualPatience: Patience = {
 export function nodeSqlite(database: DatabaseSync, { clock, fraction }: Patience = usualPatience): Sql {
   // The timeout first: the change to WAL mode needs an exclusive lock.
   database.exec(
-    // Deleted rows are overwritten, so that personal data does not stay in free pages.
-    `PRAGMA busy_timeout = ${openingMs}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA journal_size_limit = ${keptLogBytes}`,
+    [
+      `PRAGMA busy_timeout = ${openingMs}`,
+      'PRAGMA journal_mode = WAL',
+      'PRAGMA synchronous = FULL',
+      // Deleted rows are overwritten, so that personal data does not stay in free pages.
+      'PRAGMA secure_delete = ON',
+      `PRAGMA journal_size_limit = ${keptLogBytes}`,
+    ].join('; '),
   )
   let opening = true
   const statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()

@@ -1,9 +1,10 @@
 /**
  * `npm run bench:compare`: what the relay costs beside the least that a Worker with a quota can do, and beside what one
- * writes in an afternoon. All in one run on one machine: each round measures every variant once, and what is shown is the
- * median of the rounds. Linux only.
+ * writes in an afternoon. All in one run on one machine: each round measures every variant once, and what is shown is
+ * the median of the rounds. Linux only.
  *
- * `--seconds 5 --rounds 5 --senders 8,32`: how long and how often each is measured. `--only floor,node-sqlite`: these alone.
+ * `--seconds 5 --rounds 5 --senders 8,32`: how long and how often each is measured. `--only floor,node-sqlite`: these
+ * alone.
  * `--beside <folder>`: the relays of another version's tree, too, as `node-sqlite-beside`. `--miniflare`: Workers as
  * `wrangler dev` runs them, with Workers of its own in their way. `--write`: makes docs/benchmarks.md.
  */

@@ -104,7 +104,9 @@ async function settingsOn(stage: Stage, onUpstash: boolean) {
   return { settings, upstashPid: child.pid ?? 0 }
 }
 
-/** A module of this folder as a process with a channel to its parent: it ends where the channel does, and not by Ctrl-C. */
+/**
+ * A module of this folder as a process with a channel to its parent: it ends where the channel does, and not by Ctrl-C.
+ */
 export async function startModule(module: string, args: readonly string[]) {
   const child = fork(fileURLToPath(new URL(module, import.meta.url)), args, {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
