@@ -2,10 +2,10 @@
  * One SQLite file for backlog and embedded ledger, on Node, Deno and Bun. Several processes may share it.
  *
  * Guarantee: what was acknowledged is on disk. The witness of the embedded ledger lies in a second file beside it
- * (`<file>-witness`): where the first is gone, or an older copy of it came back, that is noticed and nothing is sent
- * (docs/rules.md, "Loss of the ledger's state"); where the second is gone, it can't be told, and the first counts as an
- * older copy. Of files that are removed under a running process nothing more is acknowledged (one-file.ts).
- * Known hole: who removes both has a first start; who puts both back must say so (`target-relay ledger restored`).
+ * (`<file>-witness`): if the first is lost or replaced by an older copy, that is noticed and nothing is sent
+ * (docs/rules.md, "Loss of the ledger's state"); if the second is lost, the first counts as an older copy, since nothing can tell. Once one of
+ * them is removed under a running process, nothing more is acknowledged (one-file.ts).
+ * Known hole: removing both makes a first start; who restores both must say so (`target-relay ledger restored`).
  */
 import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
@@ -22,10 +22,7 @@ import { ledgerSettings } from '../relay/settings.ts'
 import type { Storage } from '../relay/storage.ts'
 import { ofOneFile } from './one-file.ts'
 
-/**
- * Personal data: no other user of the machine reads it. SQLite creates its other files alike; an existing file keeps
- * its mode.
- */
+/** The file holds personal data. SQLite gives its other files the same mode; a file that exists keeps its own. */
 const ownerOnly = 0o600
 
 export interface SqliteStorage extends Storage {
@@ -34,11 +31,11 @@ export interface SqliteStorage extends Storage {
 }
 
 /**
- * @param file created if there is none; `:memory:` keeps nothing
- * @throws if the file can't be opened or is not a database
+ * @param file created if it does not exist; `:memory:` keeps nothing
+ * @throws if the file cannot be opened or is not a database
  */
-export function sqliteStorage(file: string, { log = logLine }: { log?: RelayPorts['log'] } = {}): SqliteStorage {
-  // Once one of them is gone neither is used: without its witness a ledger is not watched.
+export function sqliteStorage(file: string, { log = logLine }: { log?: RelayParts['log'] } = {}): SqliteStorage {
+  // Neither is used once one of them is gone: without its witness, a loss of the ledger would not be noticed.
   const files = file === ':memory:' ? [] : [file, `${file}-witness`]
   for (const one of files) closeSync(openSync(one, 'a', ownerOnly))
   const database = new DatabaseSync(file)

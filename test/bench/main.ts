@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: codec, admission and merge at 1, 10, 100 and 1,000 attributes or entries. Times on shared machines are
- * noise; what counts is how they grow from size to size in one run. Linear is a growth of about 10 a step.
+ * `npm run bench`: codec, admission and merge at 1, 10, 100 and 1,000 attributes or entries. Times on shared machines
+ * are noise; what matters is how they grow from size to size in one run. Linear growth is about 10 a step.
  */
 import { DatabaseSync } from 'node:sqlite'
 import { nodeSqlite } from '../../src/core/store/sqlite-node.ts'
@@ -61,7 +61,7 @@ const work: Record<string, (size: number) => () => unknown> = {
   },
 }
 
-/** Median microseconds of one go, of as many as fit some tens of milliseconds. */
+/** The median time of one call, in microseconds, over at least five calls and 150 ms. */
 async function median(go: () => unknown): Promise<number> {
   const times: number[] = []
   const untilMs = performance.now() + 150

@@ -1,6 +1,6 @@
 /**
- * Transactions of one moment share one commit: on a file, each commit waits for the disk, and a server under load spends
- * a third of its time there.
+ * Transactions of one moment share one commit: on a file, each commit waits for the disk, and a server under load
+ * spends a third of its time there.
  *
  * Guarantee: each step is atomic by itself. One that throws is undone alone and fails alone; none resolves before the
  * commit that it is part of; where the commit fails, each of them fails and nothing of them is kept.

@@ -1,32 +1,36 @@
 /**
- * `node:sqlite` behind the SQL port; Deno and Bun have it too. Several processes may share one file: WAL, and a
- * transaction takes its write lock at once, so that none reads what another is about to change.
+ * `node:sqlite` as the SQL port; Deno and Bun have it too. Several processes may share one file: the file is in WAL
+ * mode, and a transaction takes the write lock when it begins, so that none reads what another is about to change.
  *
- * Guarantee: a file that another process has locked delays only the steps that need it. SQLite's own waiting blocks the
- * thread, and with it every request of the process; so a step waits here, without blocking, and one at a time.
- * Known hole: while a reader holds an old state (a backup, a forgotten shell) the log of writes grows with what is
- * written; it cannot be truncated. Opening a file waits as SQLite does, up to `openingMs`. A caller that gave a step up
- * does not end it: it may still be done until `patienceMs` are over.
+ * Guarantee: a file that another process holds locked delays only the steps that need the lock. SQLite's own busy
+ * timeout blocks the thread, and with it every request of the process; so a step waits here, without blocking, and one
+ * at a time.
+ * Known hole: while a reader holds an old snapshot (a backup, a forgotten shell) the WAL grows with each write and
+ * cannot be truncated. Opening a file waits as SQLite does, up to `openingMs`. A step whose caller gave up is not
+ * cancelled: it may still be done until `patienceMs` are over.
  */
 import type { DatabaseSync } from 'node:sqlite'
 import type { Clock } from '../clock.ts'
 import type { Sql } from './sql.ts'
 
-/** How long opening may block: the change to WAL, and the schema, want the file to themselves for a moment. */
+/** How long opening may block: the change to WAL mode and the schema need an exclusive lock for a moment. */
 const openingMs = 5_000
-/** How long one try of a step may block the thread. */
+/** How long one attempt at a step may block the thread. */
 const tryMs = 20
-/** How long a step waits in all for the file to be unlocked. */
+/** The longest that a step waits in all until others release the file. */
 export const patienceMs = 5_000
 /**
- * Pauses between tries double up to this, each cut at random by up to a half, so that two processes do not keep step.
+ * Pauses between attempts double up to this; each is shortened at random by up to a half, so that two processes do not
+ * stay in step.
  */
 const longestPauseMs = 100
 const shortestPauseMs = 5
-/** Today's queries are constants, and far fewer; queries that are built at run time must not fill the memory. */
+/**
+ * Prepared statements kept. The queries of today are constants and far fewer; this bounds queries that are generated.
+ */
 export const preparedAtMost = 256
 
-/** The log of writes (WAL) grows while somebody reads an old state; once that is over, it is cut to this. */
+/** The WAL grows while somebody reads an old snapshot; after that it is truncated to this. */
 export const keptLogBytes = 16_000_000
 
 /** The primary code SQLITE_BUSY; its extended codes (BUSY_RECOVERY, BUSY_SNAPSHOT) carry it in the lowest byte. */
@@ -35,13 +39,13 @@ const busyCode = 5
 const busyMessage = 'database is locked'
 
 export interface Patience {
-  /** How long steps wait, and who measures it. */
+  /** Measures how long a step waits. */
   readonly clock: Pick<Clock, 'after'>
   /** Uniform in [0, 1). */
   readonly fraction: () => number
 }
 
-/** This adapter lives where there are timers and randomness; a test brings its own. */
+/** Real timers and randomness; tests pass their own. */
 const usualPatience: Patience = {
   clock: {
     after: (ms) => {
@@ -56,14 +60,20 @@ const usualPatience: Patience = {
 }
 
 export function nodeSqlite(database: DatabaseSync, { clock, fraction }: Patience = usualPatience): Sql {
-  // The time-out first: the change to WAL needs the file to itself.
+  // The timeout first: the change to WAL mode needs an exclusive lock.
   database.exec(
-    // What is deleted is overwritten: the bodies of persons do not stay in free pages.
-    `PRAGMA busy_timeout = ${openingMs}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA journal_size_limit = ${keptLogBytes}`,
+    [
+      `PRAGMA busy_timeout = ${openingMs}`,
+      'PRAGMA journal_mode = WAL',
+      'PRAGMA synchronous = FULL',
+      // Deleted rows are overwritten, so that personal data does not stay in free pages.
+      'PRAGMA secure_delete = ON',
+      `PRAGMA journal_size_limit = ${keptLogBytes}`,
+    ].join('; '),
   )
   let opening = true
   const statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
-  /** The last step that waits; the next one queues behind it. */
+  /** The last step that waits; the next one waits for it. */
   let last: Promise<unknown> | undefined
 
   return {
@@ -72,7 +82,7 @@ export function nodeSqlite(database: DatabaseSync, { clock, fraction }: Patience
     },
     transaction,
     purge() {
-      // The log holds older pages until it is emptied, which wants the file for itself for a moment.
+      // The WAL holds older pages until it is truncated, which needs an exclusive lock for a moment.
       const [row] = prepared('PRAGMA wal_checkpoint(TRUNCATE)').all()
       if (Number(row?.['busy'] ?? 0) !== 0) throw new Error(busyMessage)
     },
@@ -93,7 +103,7 @@ export function nodeSqlite(database: DatabaseSync, { clock, fraction }: Patience
   }
 
   async function inTurn<T>(work: () => T): Promise<T> {
-    // With the first step the opening is over, and from then on nothing blocks for long.
+    // The first step ends the opening: from now on nothing blocks the thread for long.
     if (opening) database.exec(`PRAGMA busy_timeout = ${tryMs}`)
     opening = false
     if (last === undefined) {
@@ -114,7 +124,7 @@ export function nodeSqlite(database: DatabaseSync, { clock, fraction }: Patience
     }
   }
 
-  /** One at a time tries, or every waiting step would block the thread in turn; each has its own patience. */
+  /** One step tries at a time, or each waiting step would block the thread in turn; each has its own deadline. */
   async function waitFor<T>(work: () => T, before: Promise<unknown> | undefined): Promise<T> {
     const patience = clock.after(patienceMs)
     let over = false
@@ -124,7 +134,7 @@ export function nodeSqlite(database: DatabaseSync, { clock, fraction }: Patience
     try {
       await (before ?? clock.after(shortestPauseMs).elapsed)
       for (let pauseMs = shortestPauseMs; ; pauseMs = Math.min(longestPauseMs, 2 * pauseMs)) {
-        // The last try is the one that says why.
+        // The error of the last attempt is the one that is thrown.
         if (over) return work()
         const done = tryOnce(work)
         if (done !== undefined) return done.result
@@ -149,12 +159,12 @@ export function nodeSqlite(database: DatabaseSync, { clock, fraction }: Patience
     try {
       database.exec('ROLLBACK')
     } catch {
-      // SQLite rolls back by itself on a full disk and the like; the first error is the one to know.
+      // SQLite may have rolled back by itself, on a full disk for example; the first error is the one to report.
     }
   }
 }
 
-/** Undefined where somebody else holds the file: then nothing was done. */
+/** Undefined if another process holds the file: then nothing was done. */
 function tryOnce<T>(work: () => T): { readonly result: T } | undefined {
   try {
     return { result: work() }

@@ -29,7 +29,8 @@ export function cpuMsOf(pid: number): number {
 function readStat(pid: number): Stat | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The name in parentheses may hold anything; of what follows, the parent is the second field, the times are 12 and 13.
+    // The name in parentheses may hold anything; of what follows, the parent is the second field, the times are 12 and
+    // 13.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
     return { pid, parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) }
   } catch {

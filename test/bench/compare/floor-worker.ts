@@ -1,6 +1,7 @@
 /**
  * The floor: the least that a Worker with a quota in Redis can do for an update. One question to Upstash, one POST to
- * Target, and one more question to Upstash behind the answer. It authenticates nobody, validates nothing and keeps nothing.
+ * Target, and one more question to Upstash behind the answer. It authenticates nobody, validates nothing and keeps
+ * nothing.
  */
 import { Redis } from '@upstash/redis/cloudflare'
 import { Hono } from 'hono'

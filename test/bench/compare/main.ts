@@ -1,8 +1,12 @@
 /**
- * `npm run bench:compare [-- --seconds 5] [--rounds 5] [--senders 8,32] [--only floor,node-sqlite] [--beside <folder>]
- * [--write]`: what the relay costs beside the least that a Worker with a quota can do, and beside what one writes in an
- * afternoon. All in one run on one machine: each round measures every variant once, and what is shown is the median of the
- * rounds. `--beside` measures the relays of another version's tree too; `--write` makes docs/benchmarks.md. Linux only.
+ * `npm run bench:compare`: what the relay costs beside the least that a Worker with a quota can do, and beside what one
+ * writes in an afternoon. All in one run on one machine: each round measures every variant once, and what is shown is
+ * the median of the rounds. Linux only.
+ *
+ * `--seconds 5 --rounds 5 --senders 8,32`: how long and how often each is measured. `--only floor,node-sqlite`: these
+ * alone.
+ * `--beside <folder>`: the relays of another version's tree, too, as `node-sqlite-beside`. `--miniflare`: Workers as
+ * `wrangler dev` runs them, with Workers of its own in their way. `--write`: makes docs/benchmarks.md.
  */
 import type { ChildProcess } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -17,8 +21,10 @@ import { type Page, pageOf } from './page.ts'
 import { type Round, summarize, tableOf } from './summary.ts'
 import { floorName, type Stage, type Started, startModule, type Variant, variantsOn } from './variants.ts'
 
-/** Before the first round, unmeasured: compiled code, open connections, scripts that Redis knows. */
-const warmMs = 5_000
+/** Before the first round, unmeasured: until hot code is compiled, which takes thousands of updates. */
+const warmUpdates = 4_000
+const warmAtMostMs = 20_000
+const warmStepMs = 2_000
 /** Before each round, so that connections are open and nothing of the round before is left. */
 const rampMs = 300
 /** Behind each round: what goes on behind the last answers is part of what an update costs. */
@@ -31,6 +37,7 @@ const { values: options } = parseArgs({
     senders: { type: 'string', default: '8,32' },
     only: { type: 'string' },
     beside: { type: 'string' },
+    miniflare: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
   },
 })
@@ -38,6 +45,12 @@ const roundMs = Number(options.seconds) * 1_000
 const senderCounts = options.senders.split(',').map(Number)
 /** Left out unless named: the servers' usual ledger is their file. */
 const usual = ({ name }: Variant) => !/^(node|deno|bun)-upstash/.test(name)
+
+interface Bench {
+  readonly target: ChildProcess
+  readonly senders: ChildProcess
+  readonly started: ReadonlyMap<string, Started>
+}
 
 const stops: (() => unknown)[] = []
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -61,6 +74,7 @@ async function compare(): Promise<void> {
   const stage: Stage = {
     targetOrigin: `http://127.0.0.1:${String(targetPort)}`,
     folder,
+    workersOn: options.miniflare ? 'miniflare-process.ts' : 'workerd-process.ts',
     startProcess,
     atEnd: (stop) => stops.push(stop),
   }
@@ -70,7 +84,7 @@ async function compare(): Promise<void> {
   for (const variant of variants) started.set(variant.name, await variant.start())
 
   const bench = { target, senders, started }
-  for (const { name } of variants) await measure(bench, name, Math.max(...senderCounts), warmMs)
+  for (const { name } of variants) await warm(bench, name, Math.max(...senderCounts))
   const tables: Page['tables'][number][] = []
   const busiest = new Map<string, number>()
   for (const count of senderCounts) {
@@ -95,18 +109,26 @@ async function compare(): Promise<void> {
     const file = fileURLToPath(new URL('../../../docs/benchmarks.md', import.meta.url))
     writeFileSync(
       file,
-      pageOf({ variants, tables, helpers, seconds: Number(options.seconds), rounds: Number(options.rounds) }),
+      pageOf({
+        miniflare: options.miniflare,
+        variants,
+        tables,
+        helpers,
+        seconds: Number(options.seconds),
+        rounds: Number(options.rounds),
+      }),
     )
   }
 }
 
+async function warm(bench: Bench, name: string, count: number): Promise<void> {
+  const untilMs = performance.now() + warmAtMostMs
+  for (let updates = 0; updates < warmUpdates && performance.now() < untilMs; )
+    updates += (await measure(bench, name, count, warmStepMs)).updates
+}
+
 /** @throws where an update was not answered 200, or Target was not called for each */
-async function measure(
-  { target, senders, started }: { target: ChildProcess; senders: ChildProcess; started: ReadonlyMap<string, Started> },
-  name: string,
-  count: number,
-  ms: number,
-) {
+async function measure({ target, senders, started }: Bench, name: string, count: number, ms: number) {
   const { port, pid, upstashPid } = started.get(name) ?? { port: 0, pid: 0 }
   const order = { port, senders: count, name: `${name}-${process.pid}` }
   await ask<LoadResult>(senders, { ...order, ms: rampMs } satisfies LoadOrder)
@@ -134,6 +156,7 @@ async function measure(
     ]),
   )
   return {
+    updates: result.updates,
     measured: {
       perSecond: (result.updates * 1_000) / result.tookMs,
       p50Ms: result.p50Ms,

@@ -26,6 +26,8 @@ export interface Stage {
   readonly targetOrigin: string
   /** For the state of the variants. */
   readonly folder: string
+  /** The module that runs Workers. */
+  readonly workersOn: 'workerd-process.ts' | 'miniflare-process.ts'
   /** Starts a module of this folder; resolves to it and its first message. */
   startProcess(module: string, ...args: string[]): Promise<{ readonly child: ChildProcess; readonly told: unknown }>
   /** Called once, at the end. */
@@ -76,7 +78,7 @@ async function workerd(stage: Stage, entry: string, onUpstash: boolean, withStor
   const { settings, upstashPid } = await settingsOn(stage, onUpstash)
   const port = await freePort()
   const { child } = await stage.startProcess(
-    'workerd-process.ts',
+    stage.workersOn,
     String(port),
     mkdtempSync(join(stage.folder, 'workerd-')),
     JSON.stringify(settings),
@@ -102,10 +104,13 @@ async function settingsOn(stage: Stage, onUpstash: boolean) {
   return { settings, upstashPid: child.pid ?? 0 }
 }
 
-/** A module of this folder as a process with a channel to its parent: it ends where the channel does. */
+/**
+ * A module of this folder as a process with a channel to its parent: it ends where the channel does, and not by Ctrl-C.
+ */
 export async function startModule(module: string, args: readonly string[]) {
   const child = fork(fileURLToPath(new URL(module, import.meta.url)), args, {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    detached: true,
   })
   const told = await new Promise<unknown>((resolve, reject) =>
     child.once('message', resolve).once('exit', (code) => reject(new Error(`${module} ended with ${code}`))),
