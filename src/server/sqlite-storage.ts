@@ -34,7 +34,7 @@ export interface SqliteStorage extends Storage {
  * @param file created if it does not exist; `:memory:` keeps nothing
  * @throws if the file cannot be opened or is not a database
  */
-export function sqliteStorage(file: string, { log = logLine }: { log?: RelayParts['log'] } = {}): SqliteStorage {
+export function sqliteStorage(file: string, { log = logLine }: { log?: RelayPorts['log'] } = {}): SqliteStorage {
   // Neither is used once one of them is gone: without its witness, a loss of the ledger would not be noticed.
   const files = file === ':memory:' ? [] : [file, `${file}-witness`]
   for (const one of files) closeSync(openSync(one, 'a', ownerOnly))

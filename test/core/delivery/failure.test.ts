@@ -158,20 +158,24 @@ describe('refused by all', () => {
 })
 
 describe('a poison update', () => {
-  it('on which Target fails each time holds back neither its neighbours nor others (G7)', async () => {
+  it.each([
+    ['oldest', ['b', 'a', 'c']],
+    ['second', ['a', 'b', 'c']],
+    ['newest', ['a', 'c', 'b']],
+  ])('on which Target fails each time holds back neither its neighbours nor others (G7): the %s', async (_, names) => {
     const world = await createWorld()
     await world.ledger.pause(true)
-    for (const [name, value] of [
-      ['a', 'good'],
-      ['b', 'poison'],
-      ['c', 'good'],
-    ] as const)
-      await world.deliver([await world.update({ id: name, attributes: { [name]: value } })])
+    for (const name of names) {
+      await world.clock.advance(1_000)
+      await world.deliver([await world.update({ id: name, attributes: { [name]: name === 'b' ? 'poison' : 'good' } })])
+    }
     await send(world, 'other')
     await world.ledger.pause(false)
     world.target.behave = (_, pairs) => ([...pairs.values()].includes('poison') ? down : undefined)
     for (let run = 0; run < 60; run++) {
       await world.clock.advance(60_000)
+      // The breaker, which could tell the poison from its neighbours, stays closed.
+      await send(world, `other-${run}`)
       await world.flush()
     }
     expect(world.profile()).toEqual({ a: 'good', c: 'good' })
