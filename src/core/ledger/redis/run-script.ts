@@ -77,11 +77,16 @@ async function decode(answer: Promise<unknown>): Promise<unknown> {
   return JSON.parse(String(await answer))
 }
 
+/** Of all scripts, once they are there. Never a promise: on Workers a request must not wait for another one's. */
+let known: ReadonlyMap<string, string> | undefined
+
 async function hashAll(): Promise<ReadonlyMap<string, string>> {
+  if (known !== undefined) return known
   const utf8 = new TextEncoder()
   const hashed = scripts.map(async (script) => {
     const digest = new Uint8Array(await crypto.subtle.digest('SHA-1', utf8.encode(script)))
     return [script, encodeHex(digest)] as const
   })
-  return new Map(await Promise.all(hashed))
+  known = new Map(await Promise.all(hashed))
+  return known
 }
