@@ -14,7 +14,7 @@ import type { RowUpdate } from './rows.ts'
 export const maxUpdates = 100
 export const maxBatchBytes = 900_000
 const mayPass = new Set([0, 408, 409, 429])
-/** Results that acknowledge nothing: come back. */
+/** Results that acknowledge nothing: the update is sent again. */
 const comeBack = new Set(['unavailable', 'in_flight'])
 const firstAtOnce = 2
 const mostAtOnce = 8
@@ -23,7 +23,7 @@ const longestWaitMs = 60_000
 
 export interface ReadyRow {
   readonly line: number
-  /** Whose it is, as text that is equal for the same visitor. */
+  /** The visitor, as text that is equal for the same visitor. */
   readonly visitor: string
   readonly update: RowUpdate
 }
@@ -32,14 +32,14 @@ export interface BatchesOptions {
   /** Of `POST /v1/updates`. */
   readonly url: string
   readonly token: string
-  /** How long the relay may be away. */
+  /** How long to wait for a relay that does not answer. */
   readonly giveUpMs: number
-  /** Milliseconds from any moment on, never back. Default: the process's own. */
+  /** Monotonic clock, ms. Default: the process's own. */
   readonly now?: () => number
   readonly stopping: AbortSignal
-  /** Resolves after so many ms, or when it is to stop. */
+  /** Resolves after `ms`, or when the run is to stop. */
   readonly sleep: (ms: number) => Promise<void>
-  /** Told of each update that the relay refuses, and whenever something was acknowledged. */
+  /** Called for each update that the relay refuses, and whenever some were acknowledged. */
   readonly onRefused: (line: number, message: string) => void
   readonly onTaken: () => void
 }
@@ -64,7 +64,7 @@ export class Batches {
   /** Sends a batch as soon as there is room for it. */
   async start(batch: readonly ReadyRow[]): Promise<void> {
     while (this.#underWay.size >= this.#atOnce) await Promise.race(this.#underWay.keys())
-    // What the relay holds back already need not become more.
+    // While the relay defers, do not add to its backlog.
     if (this.waitMs > 0) {
       await this.over()
       await this.#options.sleep(this.waitMs)
@@ -79,7 +79,7 @@ export class Batches {
     this.#underWay.set(work, new Set(batch.map(({ visitor }) => visitor)))
   }
 
-  /** Resolves once nothing of this visitor is under way. */
+  /** Resolves once nothing of this visitor is in flight. */
   async without(visitor: string): Promise<void> {
     for (;;) {
       const [sent] = [...this.#underWay].find(([, visitors]) => visitors.has(visitor)) ?? []
@@ -88,19 +88,19 @@ export class Batches {
     }
   }
 
-  /** Resolves once nothing is under way. */
+  /** Resolves once nothing is in flight. */
   async over(): Promise<void> {
     await Promise.all(this.#underWay.keys())
   }
 
   /**
-   * @throws Failed where the relay is away for too long or answers what can't be, Misuse where it takes no such token
+   * @throws Failed if the relay is away for too long or its answer makes no sense, Misuse if it rejects the token
    */
   async #deliver(batch: readonly ReadyRow[]): Promise<void> {
     const { giveUpMs, stopping, now = () => performance.now() } = this.#options
     const giveUpAtMs = now() + giveUpMs
     let waitMs = firstWaitMs
-    // Each round ends it, leaves less of it, or waits.
+    // Each round ends, shrinks the batch, or waits.
     for (let left = batch; left.length > 0; ) {
       const { status, body, retryAfter, date } = await this.#post(left)
       if (status === 200 || status === 202) {
@@ -138,7 +138,7 @@ export class Batches {
     }
   }
 
-  /** Status 0 where nobody answers. */
+  /** Status 0 if nobody answers. */
   async #post(batch: readonly ReadyRow[]): ReturnType<typeof answered> {
     const { url, token } = this.#options
     try {
@@ -153,7 +153,7 @@ export class Batches {
     }
   }
 
-  /** What was deferred says how fast to go on. */
+  /** Adjusts the pace to how much was deferred. */
   #take(results: readonly Result[]): void {
     let held = 0
     for (const { status, reason } of results) {
@@ -170,7 +170,7 @@ export class Batches {
     this.#options.onTaken()
   }
 
-  /** The relay names what is wrong by its place in the batch; the rest is sent again. */
+  /** What is left of a batch without the updates that the relay refuses by their place in it; it is sent again. */
   #withoutRefused(batch: readonly ReadyRow[], body: unknown): readonly ReadyRow[] {
     const parsed = refusal.safeParse(body)
     const wrong = new Map<number, string>()
@@ -183,7 +183,7 @@ export class Batches {
     }
     if (wrong.size === 0) throw new Failed(`the relay answered 422 ${problemOf(body)}`.trim())
     for (const [index, message] of wrong) this.#options.onRefused(batch[index]?.line ?? 0, message)
-    // Nothing was taken of a batch with an invalid update; where an id was used before, the others were.
+    // A batch with an invalid update was not taken at all; if an id was used before, the others were taken.
     const results = answer.safeParse(body)
     if (!results.success) return batch.filter((_, index) => !wrong.has(index))
     const others = resultsOf(body, batch.length).map((result, index) => (wrong.has(index) ? undefined : result))
@@ -197,7 +197,7 @@ const refusal = z.looseObject({ errors: z.array(z.looseObject({ path: z.string()
 const answer = z.looseObject({ results: z.array(z.looseObject({ status: z.string(), reason: z.string().optional() })) })
 type Result = z.output<typeof answer>['results'][number]
 
-/** @throws Failed where it is no relay that says yes */
+/** @throws Failed if the answer is not a relay's */
 function resultsOf(body: unknown, expected: number): readonly Result[] {
   const parsed = answer.safeParse(body)
   if (!parsed.success || parsed.data.results.length !== expected) throw new Failed(noRelay)

@@ -1,8 +1,8 @@
 /** What every command has in common: what it is given, and how it ends. */
 
 /**
- * Exit statuses (docs/cli.md): it did all that it was asked for; it could not do all of it; it was asked wrongly
- * (arguments, settings, files); it has a fault of its own.
+ * Exit statuses (docs/cli.md): all was done; not all could be done; it was used wrongly (arguments, settings, files);
+ * it has a bug.
  */
 export const exit = { ok: 0, failed: 1, misused: 2, broken: 70 } as const
 export type Exit = (typeof exit)[keyof typeof exit]
@@ -11,12 +11,12 @@ export interface Io {
   readonly args: readonly string[]
   /** Settings by name. */
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Results, and what is said beside them. */
+  /** Results on standard output; everything else on standard error. */
   out(line: string): void
   err(line: string): void
-  /** Whether results are for a person's eyes. */
+  /** Whether a person reads the results. */
   readonly isTerminal: boolean
-  /** Rewrites one line beside the results; absent where nobody looks. */
+  /** Rewrites one line of progress; absent if standard error is not a terminal. */
   readonly progress?: (line: string) => void
 }
 

@@ -1,12 +1,12 @@
 /** What a command throws, and how an error from outside is told in one line. */
 import { SettingsError } from '../relay/errors.ts'
 
-/** A command was asked for something that can't be: told to its user in one line, with exit 2. */
+/** A command was used wrongly: its user is told in one line, with exit 2. */
 export class Misuse extends Error {
   override readonly name = 'Misuse'
 }
 
-/** Something outside kept a command from its work: told in one line, with exit 1. */
+/** Something outside (network, disk, a store) failed: told in one line, with exit 1. */
 export class Failed extends Error {
   override readonly name = 'Failed'
 }
@@ -14,13 +14,13 @@ export class Failed extends Error {
 const reasonChars = 200
 
 /**
- * Why something outside (network, disk, store) did not do what it was asked for, in one line, and without what it was
- * asked: Upstash's client repeats the whole command.
+ * Why something outside (network, disk, store) failed, in one line and without the request: Upstash's client repeats
+ * the whole command.
  */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'no reason given'
   const { cause } = error
-  // What fetch throws says why in its cause; where several addresses were tried, that has a code alone.
+  // An error of fetch has the reason in its cause, and only a code there if several addresses were tried.
   const why =
     cause instanceof Error
       ? cause.message || ('code' in cause ? String(cause.code) : '') || error.message
@@ -32,14 +32,14 @@ export function reasonOf(error: unknown): string {
 
 const sqliteBusy = 5
 
-/** Whether SQLite waited for another process in vain. */
+/** Whether SQLite gave up waiting for another process. */
 export function isLocked(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const code = 'errcode' in error ? Number(error.errcode) & 0xff : undefined
   return code === undefined ? error.message.startsWith('database is locked') : code === sqliteBusy
 }
 
-/** Whether something outside threw this (the system, the network, a store), and not a mistake in this program. */
+/** Whether this comes from outside (the system, the network, a store) and is not a bug in this program. */
 export function isFromOutside(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const code = 'code' in error ? String(error.code) : ''
@@ -50,7 +50,7 @@ export function isFromOutside(error: unknown): boolean {
   )
 }
 
-/** What a storage or the settings refuse, as a command tells it; anything else is thrown on. */
+/** The error of a command for bad settings or a storage that cannot be opened; any other error unchanged. */
 export function toldAs(error: unknown): unknown {
   if (!(error instanceof SettingsError)) return error
   const problems = error.problems.join('\n')

@@ -1,19 +1,19 @@
-/** Files that a command reads: what can't be read is said before anything is done. */
+/** Files that a command reads: an unreadable one is reported before anything is done. */
 import { type BigIntStats, constants } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
 import { Misuse } from './errors.ts'
 import { textOf } from './text.ts'
 
-/** Of a file that a command makes: it holds what persons are, or names them. */
+/** The mode of files that a command creates: they hold personal data. */
 export const ownerOnly = 0o600
 
-/** @throws Misuse where it is no file that can be read, and read again */
+/** @throws Misuse if it is not a regular file that can be read more than once */
 export async function wantFile(file: string): Promise<BigIntStats> {
   const found = await stat(file, { bigint: true }).catch((error: unknown) => {
     throw new Misuse(isMissing(error) ? `there is no file ${file}` : `${file} cannot be read`)
   })
   if (found.isDirectory()) throw new Misuse(`${file} is a directory`)
-  // It is read more than once, and again after a run that broke off.
+  // It is read more than once, and again when a run is resumed.
   if (!found.isFile())
     throw new Misuse(`${file} is no file but a pipe or a device: write what it gives to a file first`)
   await access(file, constants.R_OK).catch(() => {
@@ -22,7 +22,7 @@ export async function wantFile(file: string): Promise<BigIntStats> {
   return found
 }
 
-/** Undefined where there is nothing of this name. @throws Misuse where it can't be told */
+/** Undefined if there is no such file. @throws Misuse if that can't be found out */
 export async function fileAt(file: string): Promise<BigIntStats | undefined> {
   return stat(file, { bigint: true }).catch((error: unknown) => {
     if (isMissing(error)) return undefined
@@ -30,7 +30,7 @@ export async function fileAt(file: string): Promise<BigIntStats | undefined> {
   })
 }
 
-/** Whether two names, links or not, lead to one file. */
+/** Whether two names, links or not, are one file. */
 export function isSame(one: BigIntStats, other: BigIntStats): boolean {
   return one.dev === other.dev && one.ino === other.ino
 }

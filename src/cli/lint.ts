@@ -1,6 +1,4 @@
-/**
- * `target-relay lint`: whether the sources can do what they are there for, before a sender finds out that they can't.
- */
+/** `target-relay lint`: checks the sources before a sender runs into what is wrong with them. */
 import { parseArgs } from 'node:util'
 import { createPrepare } from '../core/delivery/prepare.ts'
 import { createHasher } from '../core/update/hash.ts'
@@ -57,7 +55,7 @@ HOOK_SECRET_<SOURCE> is checked where it is set; with --secrets it must be set. 
   },
 }
 
-/** @param secretsRequired whether a secret that is not set is an error */
+/** @param secretsRequired whether a missing secret is an error */
 export async function lintSource(
   source: Source,
   secrets: readonly string[],
@@ -75,7 +73,7 @@ export async function lintSource(
     const checked = flattenAttributes({ [name]: 'x' })
     if (!checked.ok) error(checked.problems.map(({ path, message }) => `${path} ${message}`).join('; '))
   }
-  // What takes everything checks nothing: the mapping would meet whatever a sender makes up.
+  // A schema that accepts anything checks nothing: the mapping would get whatever a sender makes up.
   if ([null, 0, 'x', [], true].every((event) => source.fits(event)))
     error('its schema takes anything: say what the event looks like')
 
@@ -89,7 +87,7 @@ export async function lintSource(
     ),
   )
   const { targetMethod: method, targetOrigin: origin, targetClientCode: clientCode } = defaults()
-  // A sample has a time of its own, and is as old as it is: it need not be within the retention.
+  // A sample's time may be older than the retention.
   const prepare = createPrepare({
     hasher: await createHasher('lint'),
     wire: { method, origin, clientCode },

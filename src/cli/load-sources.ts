@@ -1,17 +1,17 @@
-/** Where a command finds the sources: a file that exports them. */
+/** Loads the sources from the file that exports them. */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Source } from '../edge/source/types.ts'
 import { Misuse } from './errors.ts'
 
-/** Looked for in the working directory where none is named. */
+/** Tried in the working directory if no file is named. */
 const usualPlaces = ['sources.ts', 'sources.js', 'sources.mjs', 'src/sources.ts']
 
 /**
  * @param named a file, from `--sources` or `RELAY_SOURCES`; it exports `sources`, or has them as its default export
- * @returns none where no file is named and none lies in the usual places
- * @throws Misuse where the file can't be loaded or exports no sources
+ * @returns none if no file is named and none is in the usual places
+ * @throws Misuse if the file can't be loaded or exports no sources
  */
 export async function loadSources(named: string | undefined): Promise<readonly Source[]> {
   const file = named ?? usualPlaces.find((place) => existsSync(place))

@@ -1,4 +1,4 @@
-/** `target-relay <command>`: what needs no Worker. */
+/** `target-relay <command>`: everything that runs outside a Worker. */
 import process from 'node:process'
 import { type Command, type Exit, exit, type Io } from './command.ts'
 import { Failed, isFromOutside, Misuse, reasonOf } from './errors.ts'
@@ -30,7 +30,7 @@ export async function main(io: Io): Promise<Exit> {
   }
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (command === undefined) {
-    io.err(`there is no command ${name}\n\n${overview}`)
+    io.err(`unknown command ${name}\n\n${overview}`)
     return exit.misused
   }
   if (args.includes('--help')) {
@@ -40,7 +40,7 @@ export async function main(io: Io): Promise<Exit> {
   try {
     return await command.run({ ...io, args })
   } catch (error) {
-    // parseArgs throws with a code of its own for what it does not know.
+    // parseArgs throws with a code of its own for unknown options.
     if (
       error instanceof Misuse ||
       (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'))
@@ -60,20 +60,20 @@ export async function main(io: Io): Promise<Exit> {
   }
 }
 
-/** The command that this process was asked for. */
+/** Runs the command that this process was started with. */
 export async function runHere(): Promise<void> {
   const [name] = process.argv.slice(2)
   let unwritten = false
   process.stdout.on('error', (error: Error & { code?: string }) => {
     if (unwritten) return
-    // A reader that closed the pipe has read enough, and the work goes on. A server must not lose its log silently.
+    // A reader that closed the pipe has read enough, and the work continues. A server must not lose its log silently.
     const closed = error.code === 'EPIPE'
     if (!closed || name === 'serve')
       process.stderr.write(`${name}: standard output cannot be written (${error.code ?? error.name})\n`)
     unwritten = true
     if (!closed && (process.exitCode ?? exit.ok) === exit.ok) process.exitCode = exit.failed
   })
-  // There is nowhere left to say so.
+  // There is nowhere left to report it.
   process.stderr.on('error', () => {})
   const ended = await main({
     args: process.argv.slice(2),

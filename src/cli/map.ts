@@ -14,7 +14,7 @@ import { Misuse } from './errors.ts'
 import { loadSources } from './load-sources.ts'
 import { decodeText, wantEncoding } from './text.ts'
 
-/** Nothing is stored, so that nothing must be kept secret. */
+/** Nothing is stored, so the key need not be secret. */
 const nobodysHashKey = 'only names what is shown and thrown away'
 
 export const map: Command = {
@@ -68,7 +68,7 @@ Exit 1 where the event can't be mapped.`,
     source.read(event, (error) =>
       err(`the mapping threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
     )
-    // An event that was kept for trying out may be old: it is shown all the same.
+    // An event that was kept as an example may be old: it is shown all the same.
     const prepare = createPrepare({
       hasher: await createHasher(nobodysHashKey),
       wire,
@@ -84,7 +84,7 @@ Exit 1 where the event can't be mapped.`,
       return { ...given({ id }), ...previewOf(update, wire) }
     })
     const oldestMs = Date.now() - retentionHours * 3_600_000
-    // A sample is written once: its age says nothing.
+    // A sample's age means nothing.
     if (file !== undefined && updates.some(({ occurredAt }) => Date.parse(occurredAt) < oldestMs))
       err(`it is older than ${retentionHours} hours (RETENTION_HOURS): as it is, it would not be sent`)
     const units = updates.reduce((sum, update) => sum + update.units, 0)

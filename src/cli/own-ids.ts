@@ -6,7 +6,7 @@ import type { RowUpdate } from './rows.ts'
 
 /** Rows with ids of their own before the ids are judged. */
 const judgedRows = 100
-/** The share of them, 0..1, from which on it is no coincidence. */
+/** The share of them, 0..1, from which it is not a coincidence. */
 const nearlyAll = 0.9
 
 const advice =

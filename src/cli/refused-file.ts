@@ -1,9 +1,9 @@
 /**
  * The file of refused rows (`send --errors`), one JSON object a line.
  *
- * Guarantee: it is never the file that is sent, by whatever name, nor a file of anything else; a run that goes on where
- * another broke off adds to what that one wrote.
- * Known hole: what was under way when a run broke off may be named again by the next.
+ * Guarantee: it never overwrites the file that is sent, by whatever name, nor a file with other content; a run that
+ * resumes another one appends to its file.
+ * Known hole: rows that were in flight when a run was interrupted may be named again by the next.
  */
 import { type BigIntStats, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
@@ -22,7 +22,7 @@ export interface RefusedFile {
 
 /**
  * @param sent the file that is sent
- * @param goesOn whether it adds to what is there
+ * @param goesOn whether it appends to the file
  * @throws Misuse before anything was changed
  */
 export async function openRefused(file: string, sent: BigIntStats, goesOn: boolean): Promise<RefusedFile> {
@@ -35,7 +35,7 @@ export async function openRefused(file: string, sent: BigIntStats, goesOn: boole
   const handle = await open(file, full && !goesOn ? 'w' : 'a', ownerOnly).catch(() => {
     throw new Misuse(`${file} cannot be written`)
   })
-  // The last line of a run that was killed while it wrote.
+  // A run that was killed may have left half a line.
   let lead = full && goesOn && !(await endsInLine(file)) ? '\n' : ''
   return {
     write(line, message) {
@@ -54,7 +54,7 @@ async function holdsRefused(file: string): Promise<boolean> {
   try {
     for await (const line of linesOf(file)) return refusedLine.safeParse(JSON.parse(line)).success
   } catch {
-    // No JSON, or not to be read: nothing that may be overwritten.
+    // Not JSON, or unreadable: not to be overwritten.
   }
   return false
 }

@@ -1,4 +1,4 @@
-/** A relay over HTTP, as a command asks it. */
+/** A command's client of a relay, over HTTP. */
 import type * as z from 'zod'
 import type { Io } from './command.ts'
 import { Failed, Misuse, reasonOf } from './errors.ts'
@@ -6,7 +6,7 @@ import { Failed, Misuse, reasonOf } from './errors.ts'
 export interface RelayClient {
   /** Without a trailing slash. */
   readonly url: string
-  /** @throws Failed where nobody answers, or something that has not this shape */
+  /** @throws Failed if nobody answers, or the answer does not have this shape */
   get<T>(path: string, shape: z.ZodType<T>): Promise<T>
   post(path: string, body?: unknown): Promise<unknown>
   post<T>(path: string, body: unknown, shape: z.ZodType<T>): Promise<T>
@@ -14,7 +14,7 @@ export interface RelayClient {
 
 export interface Answered {
   readonly status: number
-  /** Undefined where it is no JSON. */
+  /** Undefined if it is not JSON. */
   readonly body: unknown
   readonly retryAfter: string | null
   readonly date: string | null
@@ -22,7 +22,7 @@ export interface Answered {
 
 const timeoutMs = 120_000
 
-/** Where a relay is: `--relay`, or `RELAY_URL`. @throws Misuse where a token would travel in clear */
+/** Where a relay is: `--relay`, or `RELAY_URL`. @throws Misuse if a token would be sent unencrypted */
 export function relayUrl(env: Io['env'], named: string | undefined): string {
   const text = named ?? env['RELAY_URL'] ?? 'http://127.0.0.1:8787'
   if (!URL.canParse(text)) throw new Misuse(`${text} is no URL`)
@@ -33,24 +33,24 @@ export function relayUrl(env: Io['env'], named: string | undefined): string {
   return origin + pathname.replace(/\/$/, '')
 }
 
-/** A token from the environment. @throws Misuse where there is none, or none that a header can carry */
+/** A token from the environment. @throws Misuse if it is missing or no header can carry it */
 export function tokenOf(env: Io['env'], name: string): string {
   const token = env[name]
   if (token === undefined || token === '') throw new Misuse(`set ${name}`)
-  // What fetch says of it would repeat it.
+  // The error of fetch would repeat the token.
   if (!/^[\x21-\x7e]+$/.test(token))
     throw new Misuse(`${name} holds a space, a line break or another character that no token has`)
   return token
 }
 
-/** @throws Misuse where there is no `ADMIN_TOKEN` */
+/** @throws Misuse if `ADMIN_TOKEN` is missing */
 export function adminClient({ env }: Pick<Io, 'env'>, named: string | undefined): RelayClient {
   const url = relayUrl(env, named)
   const authorization = `Bearer ${tokenOf(env, 'ADMIN_TOKEN')}`
   const ask = async <T>(path: string, init: RequestInit, shape?: z.ZodType<T>): Promise<unknown> => {
     const { status, body } = await answered(`${url}${path}`, init)
     if (status === 401) throw new Misuse('the relay does not take this ADMIN_TOKEN')
-    // /readyz says that it is not ready with a 503, and in what.
+    // /readyz answers 503 if the relay is not ready, with the reasons.
     const parsed = shape?.safeParse(body)
     if (status >= 400 && !(path === '/readyz' && parsed?.success === true))
       throw new Failed(`${path}: ${status} ${problemOf(body)}`.trim())
@@ -75,7 +75,7 @@ export function adminClient({ env }: Pick<Io, 'env'>, named: string | undefined)
   return client
 }
 
-/** One request, its answer read as JSON where it is. @throws Failed where nobody answers */
+/** One request, its answer read as JSON where it is. @throws Failed if nobody answers */
 export async function answered(url: string, init: RequestInit): Promise<Answered> {
   try {
     const response = await fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.timeout(timeoutMs) })
@@ -91,10 +91,10 @@ export async function answered(url: string, init: RequestInit): Promise<Answered
   }
 }
 
-/** As long as what is said of a store of another account. */
+/** Enough for the longest one, about a store of another account. */
 const problemChars = 300
 
-/** What a problem says of itself, in one line. */
+/** The title and detail of a problem, in one line. */
 export function problemOf(body: unknown): string {
   const { title, detail } = (typeof body === 'object' && body !== null ? body : {}) as {
     title?: unknown

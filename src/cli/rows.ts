@@ -14,7 +14,7 @@ import { beginningOf, textOf } from './text.ts'
 /** One update as `POST /v1/updates` takes it, or what is wrong with its line. */
 export type Row =
   | { readonly line: number; readonly update: RowUpdate }
-  /** `ends`: no row behind it can be told apart. */
+  /** `ends`: the rows after it cannot be parsed. */
   | { readonly line: number; readonly error: string; readonly ends?: true }
 
 export interface RowUpdate {
@@ -38,8 +38,7 @@ const separatorLine = /^"?sep=([^"\r\n])"?(\r\n|\n|\r)/i
 const headerStart = /^\s*"?(?:pcId|thirdPartyId)"?\s*([,;\t|])/
 
 /**
- * What kind of file it is (one that can be read): by its beginning, else by its name. @throws Misuse where neither
- * tells
+ * The format of a readable file: by its beginning, otherwise by its name. @throws Misuse if neither tells
  */
 export async function formatOf(file: string, encoding?: string): Promise<FileFormat> {
   const start = (await beginningOf(file, encoding)).trimStart()
@@ -49,7 +48,7 @@ export async function formatOf(file: string, encoding?: string): Promise<FileFor
   throw new Misuse(`${file}: neither Adobe's bulk format nor CSV nor NDJSON; say which with --format`)
 }
 
-/** About how many rows a file has, by its size and the lines of its beginning. Rejects where it can't be read. */
+/** Estimates a file's rows by its size and the lines at its beginning. Rejects if it can't be read. */
 export async function estimateRows(file: string): Promise<number> {
   const handle = await open(file)
   try {
@@ -62,7 +61,7 @@ export async function estimateRows(file: string): Promise<number> {
   }
 }
 
-/** @throws Misuse where the header can't be; what is wrong with a row is in the row */
+/** @throws Misuse for an invalid header; what is wrong with a row is in the row */
 export function readRows(file: string, format: FileFormat, encoding?: string): AsyncGenerator<Row> {
   return { bulk: bulkRows, csv: csvRows, ndjson: jsonRows }[format](file, encoding)
 }
@@ -94,7 +93,7 @@ async function* csvRows(file: string, encoding?: string): AsyncGenerator<Row> {
   // An unreadable file is reported where its rows are read.
   const start = await beginningOf(file, encoding).catch(() => '')
   const separator = separatorLine.exec(start)
-  // By line; only the code: the parser's words hold what stands there.
+  // By line. Only the code: the parser's messages hold values.
   const wrong = new Map<number, string>()
   const parser = csvParser({
     delimiter: separator?.[1] ?? headerStart.exec(start)?.[1] ?? ',',
@@ -107,7 +106,7 @@ async function* csvRows(file: string, encoding?: string): AsyncGenerator<Row> {
       void wrong.set(Number((error as { lines?: number } | undefined)?.lines), error?.code ?? 'unreadable'),
   })
   const input = Readable.from(textOf(file, encoding))
-  // A pipe alone keeps what goes wrong with the file to itself.
+  // A pipe alone does not pass errors on.
   input.on('error', (error) => parser.destroy(error)).pipe(parser)
   let names: readonly string[] | undefined
   let lastLine = 0
@@ -117,7 +116,7 @@ async function* csvRows(file: string, encoding?: string): AsyncGenerator<Row> {
     else if (!isBlank(record)) yield rowOf(info.lines, names, record, (cell) => cell)
   }
   for (const [line, code] of wrong) {
-    // Where a quote is not closed, what stands behind it can't be told apart.
+    // After a quote that is not closed no row can be parsed.
     if (code === 'CSV_QUOTE_NOT_CLOSED')
       yield { line: lastLine + 1, error: `is no CSV, nor is what follows it (${code})`, ends: true }
     else yield { line, error: `is no CSV (${code})` }
@@ -140,14 +139,14 @@ function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof JsonNumber)
 }
 
-/** A row that a spreadsheet writes where nothing stands. */
+/** A row without content, as spreadsheets write them. */
 function isBlank(cells: readonly string[]): boolean {
   return cells.every((cell) => cell.trim() === '')
 }
 
 /** The first column names the visitor; `id` and `occurredAt` are the event's, all others are attributes. */
 function rowOf(line: number, names: readonly string[], cells: readonly string[], read: (cell: string) => string): Row {
-  // What a spreadsheet writes behind the last column is nothing.
+  // Spreadsheets write empty cells after the last column.
   const nameless = cells.findIndex((cell, column) => column >= names.length && cell.trim() !== '')
   if (nameless !== -1)
     return { line, error: `has something in column ${nameless + 1}, and the header names ${names.length} columns` }
@@ -198,7 +197,7 @@ function decodeName(cell: string, file: string): string {
   }
 }
 
-/** Adobe: URL-encoded UTF-8. A plus is a plus: cells are no form. */
+/** Adobe: URL-encoded UTF-8. A plus is a plus: cells are not form-encoded. */
 function decode(cell: string): string {
   return decodeURIComponent(cell)
 }

@@ -33,7 +33,7 @@ import { wantEncoding, wantText } from './text.ts'
 /** One call a row: above this, Adobe's Bulk API (500,000 rows a file, no daily limit) serves better. */
 const rowsForBulk = 100_000
 const defaultGiveUpMinutes = 60
-/** A longer one goes off at once. */
+/** A longer timer would fire at once. */
 const longestTimerMs = 2_147_483_647
 
 export const send: Command = {
@@ -79,9 +79,9 @@ known by the file (--name; default its name, size and time of change), line and 
     const url = `${relayUrl(io.env, values.relay)}/v1/updates`
     const input = await wantFile(file)
     const format = (values.format as FileFormat | undefined) ?? (await formatOf(file, values.encoding))
-    // Nothing is sent of a file that is another than it is taken for.
+    // Nothing of a file is sent unless all of it is text.
     await wantText(file, values.encoding)
-    // The only thing that is changed here, so it comes last.
+    // Last, since it is the only check that changes something.
     const goesOn = values['from-line'] !== undefined
     const errors = values.errors === undefined ? undefined : await openRefused(values.errors, input, goesOn)
     const stopping = new AbortController()
@@ -231,7 +231,7 @@ function readyRow({ line, update }: Extract<Row, { update: RowUpdate }>, { name,
   }
 }
 
-/** @throws Misuse where the relay would refuse it in every row */
+/** @throws Misuse if the relay would refuse it in every row */
 function wantTime(occurredAt: string): void {
   const atMs = readTime(occurredAt)
   if (atMs === undefined) throw new Misuse(`--occurred-at ${timeForms}`)

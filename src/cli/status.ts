@@ -4,7 +4,7 @@ import * as z from 'zod'
 import { type Command, exit } from './command.ts'
 import { adminClient } from './relay-client.ts'
 
-/** The last one that JavaScript's dates know. */
+/** The latest time of a JavaScript date. */
 const maxTimeMs = 8_640_000_000_000_000
 
 const ready = z.looseObject({

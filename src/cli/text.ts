@@ -17,11 +17,11 @@ const marks: readonly (readonly [label: string, mark: readonly number[]])[] = [
 const longestMark = 3
 const [lineFeed, carriageReturn] = [0x0a, 0x0d]
 const readAtOnce = 1_048_576
-/** Longer than anything that a relay takes. */
+/** Longer than any line that a relay takes. */
 const longestLineBytes = 8 * readAtOnce
 const sniffedBytes = 4_096
 
-/** @throws Misuse where there is no such encoding */
+/** @throws Misuse if there is no such encoding */
 export function wantEncoding(label: string | undefined): void {
   try {
     new TextDecoder(label)
@@ -32,7 +32,7 @@ export function wantEncoding(label: string | undefined): void {
   }
 }
 
-/** A file's beginning, to see what it is; what is no text in it is passed over here. */
+/** A file's beginning, to detect its format; bytes that are not text are ignored here. */
 export async function beginningOf(file: string, encoding?: string): Promise<string> {
   const handle = await open(file)
   try {
@@ -70,7 +70,7 @@ export async function* textOf(file: string, encoding?: string): AsyncGenerator<s
   if (rest.byteLength > 0) yield (text ?? new StrictText(file, encodingOf(rest, encoding))).read(rest)
 }
 
-/** @param file names it where it is no text @throws Misuse */
+/** @param file its name, for the error @throws Misuse if it is not text */
 export function decodeText(bytes: Uint8Array, file: string, encoding?: string): string {
   return new StrictText(file, encodingOf(bytes, encoding)).read(bytes)
 }
@@ -98,7 +98,7 @@ class StrictText {
 
   constructor(file: string, { label, markBytes }: Encoding) {
     this.#file = file
-    // A mark within the text is a character like others.
+    // A mark within the text is an ordinary character.
     this.#decoder = new TextDecoder(label, { fatal: true, ignoreBOM: true })
     this.#width = this.#decoder.encoding.startsWith('utf-16') ? 2 : 1
     this.#mark = markBytes

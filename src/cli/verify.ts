@@ -1,4 +1,4 @@
-/** `target-relay verify`: what Target holds of a visitor, beside what the relay sent and still holds back. */
+/** `target-relay verify`: compares a visitor's profile in Target with what the relay sent and still holds back. */
 
 import { parseArgs } from 'node:util'
 import * as z from 'zod'
@@ -95,7 +95,7 @@ function targetOf(env: Readonly<Record<string, string | undefined>>): Target {
   return { origin, clientCode, ...given({ token }) }
 }
 
-/** Undefined where Target knows no such profile. */
+/** Undefined if Target does not know the profile. */
 async function fetchProfile(
   { origin, clientCode, token }: Target,
   visitor: { pcId: string } | { thirdPartyId: string },

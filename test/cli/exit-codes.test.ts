@@ -285,7 +285,7 @@ describe('the exit code', () => {
   it.concurrent.each([
     [[], exit.ok, /^target-relay <command>/, /^$/],
     [['status', '--help'], exit.ok, /^target-relay status/, /^$/],
-    [['sned'], exit.misused, /^$/, /^there is no command sned\n/],
+    [['sned'], exit.misused, /^$/, /^unknown command sned\n/],
     [['status', '--nonsense'], exit.misused, /^$/, /^status: [^\n]*--nonsense[^\n]*$/],
   ] as const)('of %j is %i', { timeout: 60_000 }, async (args, code, out, err) => {
     expect(await spawned(args)).toMatchObject({

@@ -164,6 +164,6 @@ describe('help', () => {
   })
   it('of all, and for what is no command', async () => {
     expect(await cli([])).toMatchObject({ status: 0, out: expect.stringContaining('map') })
-    expect(await cli(['fly'])).toMatchObject({ status: 2, err: expect.stringContaining('no command fly') })
+    expect(await cli(['fly'])).toMatchObject({ status: 2, err: expect.stringContaining('unknown command fly') })
   })
 })

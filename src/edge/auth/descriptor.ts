@@ -1,0 +1,56 @@
+/** How a sender signs, as data: what `signature()` makes a scheme of. */
+import type { AuthScheme } from './scheme.ts'
+
+export type Algorithm = 'HMAC-SHA-1' | 'HMAC-SHA-256' | 'HMAC-SHA-512' | 'Ed25519' | 'ECDSA-P-256'
+
+/**
+ * Where a text is: in a header, or in a field of a JSON body (names joined by dots). The whole text, or, with a
+ * `separator`, its items that begin with `prefix`.
+ */
+export type Part = ({ readonly header: string } | { readonly field: string }) & {
+  readonly separator?: string
+  readonly prefix?: string
+}
+
+export interface SignatureDescriptor {
+  readonly name: string
+  readonly algorithm: Algorithm
+  /** One signature or several; one that fits is enough. ECDSA signatures are DER. */
+  readonly signature: Part & { readonly encoding: 'hex' | 'base64' | 'base64url' }
+  /**
+   * What is signed. Placeholders: `{body}` the raw bytes; `{timestamp}`, `{nonce}` and `{id}` as they stand in the
+   * request; `{method}`; `{url}`; `{form}` the names and values of a form, sorted and run together, as Twilio has it
+   * (of another body the hash must stand in the URL's `bodySHA256`).
+   */
+  readonly signed: string
+  /** Seconds or milliseconds since 1970 as digits, or ISO 8601. */
+  readonly timestamp?: Part & { readonly unit: 's' | 'ms' | 'iso' }
+  /** How far the timestamp may be from now, either way. Default 300. */
+  readonly toleranceSeconds?: number
+  /** A text that is used only once. */
+  readonly nonce?: Part
+  /** The header of the event's id. */
+  readonly id?: string
+  /** Set if the sender does not sign the body: whoever saw one request can send another body under its signature. */
+  readonly bodyUnsigned?: true
+  /**
+   * How a secret (or public key) is written. Default UTF-8. Others than those with a required prefix are passed over.
+   */
+  readonly secret?: {
+    readonly encoding: 'utf8' | 'base64' | 'hex'
+    readonly prefix?: string
+    readonly prefixRequired?: boolean
+  }
+  readonly handshake?: AuthScheme['handshake']
+  readonly yes?: AuthScheme['yes']
+}
+
+export interface SignatureOptions {
+  readonly toleranceSeconds?: number
+  /**
+   * The URL as the sender knows it, without a query, where a proxy in front changes its host or path. The request's
+   * query is put behind it. Ports, escaping, a slash at the end and http in place of https need no mention
+   * (`url-forms.ts`).
+   */
+  readonly url?: string
+}
