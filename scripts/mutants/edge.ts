@@ -272,7 +272,7 @@ export const edgeMutants: readonly Mutant[] = [
   {
     name: 'the last lead counts, not the largest',
     breaks: 'G3',
-    file: 'src/core/delivery/settle.ts',
+    file: 'src/core/delivery/leads.ts',
     find: 'leads[source] = Math.max(leadMs, leads[source] ?? 0)',
     replace: 'leads[source] = leadMs',
     tests: copies,

@@ -11,20 +11,22 @@ import type { Backlog } from '../backlog/port.ts'
 import type { Clock } from '../clock.ts'
 import { errorName } from '../errors.ts'
 import { given } from '../given.ts'
-import type { Leads, Ledger } from '../ledger/port.ts'
+import type { Ledger } from '../ledger/port.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
 import type { Hasher } from '../update/hash.ts'
 import type { Lane } from '../update/update.ts'
 import { zip } from '../zip.ts'
 import type { Admitted, Attempt } from './attempt.ts'
 import type { Door } from './door.ts'
+import type { EncodedUpdate } from './encoded-update.ts'
 import { standing } from './fate.ts'
-import { createKeep } from './keep.ts'
+import { createKeep, type Keep } from './keep.ts'
+import { leadsOf, logLeads } from './leads.ts'
 import { inAdmissions, type Part, partsOf, underFirstStamps } from './parts.ts'
 import type { Passage } from './passage.ts'
 import type { DeferReason } from './reasons.ts'
 import { combinedReceipt, countsOf, type Deliver, type Receipt, receiptOf } from './receipt.ts'
-import { createSettle, leadsOf, settlementOf } from './settle.ts'
+import { createSettle, settlementOf } from './settle.ts'
 
 export interface DeliverParts {
   readonly door: Door
@@ -44,9 +46,6 @@ export interface DeliverParts {
   readonly limits?: Limits
 }
 
-/** A source whose clock is ahead says so with each event: one line per minute is enough. */
-const leadLoggedEveryMs = 60_000
-
 /** From the receipts of an admission's parts to those of the updates that end with it: each update counts once. */
 type Ended = (receipts: readonly Receipt[]) => readonly Receipt[]
 
@@ -57,7 +56,7 @@ export function createDeliver(parts: DeliverParts): Deliver {
 
   return async (updates, lane) => {
     const deadlineMs = clock.now() + parts.answerDeadlineMs
-    logLeads(leadsOf(updates))
+    logLeads(leadsOf(updates), leadsLoggedMs, clock.now(), log)
     const { cut, unasked } = await cutUpdates(updates)
     const receipts: Receipt[] = []
     for (const together of inAdmissions(cut.flat(), limits)) {
@@ -69,20 +68,11 @@ export function createDeliver(parts: DeliverParts): Deliver {
     return receiptsOfUpdates(cut, receipts, 0)
   }
 
-  function logLeads(leads: Leads): void {
-    const nowMs = clock.now()
-    for (const [source, ms] of Object.entries(leads)) {
-      if (Math.abs(nowMs - (leadsLoggedMs.get(source) ?? Number.NEGATIVE_INFINITY)) < leadLoggedEveryMs) continue
-      leadsLoggedMs.set(source, nowMs)
-      log('clock_ahead', { source, ms })
-    }
-  }
-
   /** `unasked`: the ledger is silent, so that nothing may go. */
-  async function cutUpdates(
-    updates: Parameters<Deliver>[0],
-  ): Promise<{ readonly cut: readonly (readonly Part[])[]; readonly unasked: boolean }> {
-    const cut = await Promise.all(updates.map((update) => partsOf(update, parts.hasher, limits)))
+  async function cutUpdates(updates: readonly EncodedUpdate[]) {
+    const cut: readonly (readonly Part[])[] = await Promise.all(
+      updates.map((update) => partsOf(update, parts.hasher, limits)),
+    )
     try {
       return { cut: await underFirstStamps(cut, (asked) => ledger.firstStamps(asked)), unasked: false }
     } catch (error) {
@@ -129,8 +119,7 @@ export function createDeliver(parts: DeliverParts): Deliver {
       }),
     )
     const receipts = finished.map(({ receipt }) => receipt)
-    const passages = finished.map(({ passage }) => passage)
-    parts.background(settle(finished, countsOf(passages, ended(receipts))))
+    parts.background(settle(finished, countsOf(passagesOf(finished), ended(receipts))))
     return receipts
   }
 
@@ -142,7 +131,7 @@ export function createDeliver(parts: DeliverParts): Deliver {
   ): Promise<readonly Receipt[]> {
     const left = await Promise.all(
       running.map(async ([part, admitted]) => {
-        const kept = await keepUnsettled(part, admitted)
+        const kept = await keepUnsettled(keep, part, admitted)
         return { part, kept, receipt: receiptOfRunning(admitted, kept) }
       }),
     )
@@ -160,13 +149,6 @@ export function createDeliver(parts: DeliverParts): Deliver {
     return receipts
   }
 
-  /** Puts all that is not known to be settled under the stamp that the ledger knows. */
-  async function keepUnsettled(part: Part, { admission }: Admitted): Promise<boolean> {
-    if (admission.event !== 'open') return true
-    const open = part.attributes.filter((_, index) => !isSettledVerdict(admission.verdicts[index]))
-    return open.length === 0 || keep.put(part, open, admission.firstStamp ?? part.stamp)
-  }
-
   /** Deferred without an answer of the ledger. */
   function keepBlind(together: readonly Part[], reason: DeferReason): Promise<readonly Receipt[]> {
     return Promise.all(
@@ -176,6 +158,17 @@ export function createDeliver(parts: DeliverParts): Deliver {
       ),
     )
   }
+}
+
+function passagesOf(finished: readonly { readonly passage: Passage }[]): readonly Passage[] {
+  return finished.map(({ passage }) => passage)
+}
+
+/** Puts all that is not known to be settled under the stamp that the ledger knows. */
+async function keepUnsettled(keep: Pick<Keep, 'put'>, part: Part, { admission }: Admitted): Promise<boolean> {
+  if (admission.event !== 'open') return true
+  const open = part.attributes.filter((_, index) => !isSettledVerdict(admission.verdicts[index]))
+  return open.length === 0 || keep.put(part, open, admission.firstStamp ?? part.stamp)
 }
 
 /** Of those updates whose last part comes after the first `from` receipts. */

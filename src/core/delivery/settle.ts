@@ -6,8 +6,8 @@
  */
 import { errorName } from '../errors.ts'
 import type { Counters, Leads, Ledger, Settlement } from '../ledger/port.ts'
-import type { Update } from '../update/update.ts'
 import type { Keep } from './keep.ts'
+import { leadsOf } from './leads.ts'
 import type { Part } from './parts.ts'
 import type { Passage } from './passage.ts'
 
@@ -68,12 +68,4 @@ export function settlementOf(part: Part, passage: Passage, kept: boolean, reject
   const eventDone = kept && part.event !== undefined ? { eventDone: part.event, ...verdict } : undefined
   if (passage.settlement !== undefined) return { ...passage.settlement, ...eventDone }
   return eventDone && { visitorHash: part.visitorHash, token: '', attributes: [], ...eventDone }
-}
-
-/** The largest of each source. */
-export function leadsOf(updates: readonly Pick<Update, 'source' | 'leadMs'>[]): Leads {
-  const leads: Record<string, number> = {}
-  for (const { source, leadMs } of updates)
-    if (leadMs !== undefined) leads[source] = Math.max(leadMs, leads[source] ?? 0)
-  return leads
 }
