@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { expect } from 'vitest'
 import type { AdmitRequest, KnownAttribute, Ledger, Settlement } from '../../src/core/ledger/port.ts'
-import type { Outcome } from '../../src/core/ledger/rules/register.ts'
+import { type Outcome, registerLifeMs } from '../../src/core/ledger/rules/register.ts'
 import type { LedgerSettings } from '../../src/core/ledger/rules/settings.ts'
 import { makeStamp } from '../../src/core/update/stamp.ts'
 import { lanes } from '../../src/core/update/update.ts'
@@ -159,6 +159,8 @@ export async function ledgerDifferential(
               nowMs += operation.ms
               break
             case 'jump':
+              // Further back than a register's life it may have been removed by the later time (docs/rules.md, "Registers").
+              if (operation.minutes * 60_000 < -registerLifeMs(settings)) break
               nowMs += operation.minutes * 60_000
               if (operation.confirmed) for (const ledger of [one, other]) await ledger.confirmClock()
               break
