@@ -72,6 +72,7 @@ export function lastOf(ms: number, bucketMs: number): number {
 }
 
 /** Opens an account, in a transaction, and counts it as of `nowMs`. */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: a table of small methods that share one account.
 export function openWindow(sql: Sql, settings: WindowSettings, account: string, nowMs: number): SqlWindow {
   const { quotaBucketMs, quotaWindowMs } = settings
   const keptMs = quotaWindowMs + settings.quotaSlackMs
