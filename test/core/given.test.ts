@@ -14,7 +14,7 @@ describe('given', () => {
     expect(Object.keys(properties)).toHaveLength(7)
   })
 
-  it('has the exact type of optional properties', () => {
+  it('gives its result exact optional properties', () => {
     const event: string | undefined = ['id'][0]
     const read = given({ event, units: 1 as number })
     expectTypeOf(read.units).toEqualTypeOf<number>()

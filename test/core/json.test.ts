@@ -1,4 +1,4 @@
-/** JSON is read as it stands: each digit, each name, or not at all. */
+/** JSON is read exactly: every digit and every name is kept, or the text is refused. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { JsonNumber, readEventJson, readExactJson } from '../../src/core/json.ts'
@@ -20,7 +20,7 @@ describe('a number in an event', () => {
     ['1e3', 1000],
     ['1.10', 1.1],
     ['-0', -0],
-    // Neither is an integer as it is written: the nearest double.
+    // Neither is written as an integer: it becomes the nearest double.
     ['1e30', 1e30],
     ['12345678901234567.5', 12345678901234568],
     ['"9007199254740993"', '9007199254740993'],
@@ -31,7 +31,7 @@ describe('a number in an event', () => {
     expect(event(`{"a":[{"b":${text}}]}`)).toEqual({ a: [{ b: expected }] })
   })
 
-  it('that is an integer keeps every digit, whatever it is', () => {
+  it('that is an integer keeps every digit', () => {
     fc.assert(
       fc.property(fc.bigInt({ min: -(10n ** 60n), max: 10n ** 60n }), (integer) => {
         expect(String(event(String(integer)))).toBe(String(integer))
@@ -39,14 +39,14 @@ describe('a number in an event', () => {
     )
   })
 
-  it('has a thousand digits at most: more would only cost time', () => {
+  it('has at most a thousand digits: more would only cost time', () => {
     expect(event('9'.repeat(1_000))).toBe(BigInt('9'.repeat(1_000)))
     expect(event(`[${'9'.repeat(1_001)}]`)).toBe('refused: holds an integer of more than 1000 digits')
   })
 })
 
 describe('a number that is passed on', () => {
-  it('is the text that it was, digit by digit, also when it is written as JSON again', () => {
+  it('keeps its text digit by digit, also when it is written as JSON again', () => {
     fc.assert(
       fc.property(jsonNumber, (text) => {
         const read = value(readExactJson(text))
@@ -57,12 +57,12 @@ describe('a number that is passed on', () => {
     )
   })
 
-  it('stands beside all else unchanged', () => {
+  it('leaves everything else unchanged', () => {
     fc.assert(
       fc.property(
         fc.jsonValue({ maxDepth: 5 }).filter((any) => !JSON.stringify(any).includes('e')),
         (any) => {
-          // Numbers apart, what comes out is what went in, names like __proto__ too.
+          // Apart from numbers the output equals the input, including names like __proto__.
           expect(JSON.parse(exact(JSON.stringify(any)))).toEqual(JSON.parse(JSON.stringify(any)))
         },
       ),
@@ -92,13 +92,13 @@ describe.each([
     expect(read(text)).toEqual({ ok: false, reason: expect.stringMatching(reason) })
   })
 
-  it('neighbours are no nesting, and no names of their parent; what stands in a text is none of either', () => {
+  it('siblings do not count as nesting or as names of their parent, and neither does the content of a string', () => {
     expect(read(`[${'[],{},'.repeat(40)}[]]`).ok).toBe(true)
     expect(read('{"a":{"b":"x","c":{"b":"x"}},"b":["x"],"c":"x"}').ok).toBe(true)
     expect(read('{"a":"\\"b\\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[","b\\\\":"\\\\","\\"b":":"}').ok).toBe(true)
   })
 
-  it('one name in two objects, and the deepest nesting, is taken', () => {
+  it('accepts the same name in two objects, and the deepest allowed nesting', () => {
     expect(read('[{"a":"x"},{"a":"x","b":{"a":"x"}}]').ok).toBe(true)
     expect(read('['.repeat(defaultLimits.jsonDepth) + ']'.repeat(defaultLimits.jsonDepth)).ok).toBe(true)
   })

@@ -45,7 +45,7 @@ for (const limits of [defaultLimits, tinyLimits]) {
   backlogContract('Workers KV in workerd', { limits, make: async () => kvBacklog(await realKv(), plain) })
 }
 
-/** Entries as they were written before there were heads: without any metadata. */
+/** Entries as they were written before entries had heads: without metadata. */
 async function putOld(kv: Kv, entry: ReturnType<typeof someEntry>): Promise<void> {
   await kv.put(entryKey(entry, randomHex(8)), JSON.stringify(packEntry(entry)))
 }
@@ -59,7 +59,7 @@ describe('entries too large for one bulk read (G2, G7)', () => {
     ['27 of 950 KiB among a hundred neighbours', 27, 972_800, 100],
     ['45 of 0.7 MB', 45, 700_000, 0],
   ])(
-    'on real KV, %s: all are listed, whether a version before this wrote them or this one',
+    'on real KV, %s: all are listed, whether an earlier version wrote them or this one',
     async (_, count, bytes, neighbours) => {
       const kv = await realKv()
       const backlog = kvBacklog(kv, { randomHex, seal: plainSeal })

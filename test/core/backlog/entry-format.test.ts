@@ -1,4 +1,4 @@
-/** How entries and dead letters are written down: whatever goes in comes out, by the names that are documented (G2). */
+/** The stored format of entries and dead letters: what is written is read back, under the documented names (G2). */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
@@ -56,12 +56,12 @@ const letters: fc.Arbitrary<DeadLetter> = fc
   .map(([letter, ...more]) => Object.assign({}, letter, ...more) as DeadLetter)
 const stored = (packed: object): unknown => JSON.parse(JSON.stringify(packed))
 
-describe('what is written down is read again', () => {
-  it('an entry, with all that it may carry', () => {
+describe('what is written is read back', () => {
+  it('an entry with every field', () => {
     fc.assert(fc.property(entries, (entry) => void expect(unpackEntry(stored(packEntry(entry)))).toStrictEqual(entry)))
   })
 
-  it('a dead letter, with all that it may carry', () => {
+  it('a dead letter with every field', () => {
     fc.assert(fc.property(letters, (letter) => void expect(unpackDead(stored(packDead(letter)))).toStrictEqual(letter)))
   })
 })
@@ -92,7 +92,7 @@ const packed = {
 }
 
 describe('format 1', () => {
-  it('has the names of docs/storage.md: what an older version wrote is read', () => {
+  it('uses the names of docs/storage.md, so that what an older version wrote is read', () => {
     expect(packEntry(entry)).toEqual(packed)
     const letter: DeadLetter = {
       reason: 'rejected',

@@ -1,4 +1,4 @@
-/** What KV refuses, loses, or gives late, and how a list is read all the same. */
+/** How the backlog copes with KV: refused reads, lost values and lists that lag behind. */
 import { describe, expect, it } from 'vitest'
 import { entryKey, packEntry } from '../../../src/core/backlog/entry-format.ts'
 import { kvBacklog } from '../../../src/core/backlog/kv.ts'
@@ -14,7 +14,7 @@ const randomHex = seededRandom(4).hex
 const clock = fakeClock()
 
 describe('KV as it is', () => {
-  it('a small entry costs one operation to read a thousand of, a large one a bulk read for each hundred', async () => {
+  it('a thousand small entries are read with one operation, large ones with a bulk read for each hundred', async () => {
     const backlog = kvBacklog(fakeKv({ now: clock.now }), { randomHex, seal: plainSeal })
     for (let n = 0; n < 150; n++) await backlog.put(someEntry())
     const small = backlog.operations
@@ -27,7 +27,7 @@ describe('KV as it is', () => {
     expect(backlog.operations - large).toBe(3)
   })
 
-  it('a list that is behind may show a deleted key: without its value it is passed over', async () => {
+  it('a deleted key that a stale list still shows is skipped, since it has no value', async () => {
     const kv = fakeKv({ now: clock.now })
     const backlog = kvBacklog(kv, { randomHex, seal: plainSeal })
     await backlog.put(someEntry({ attributes: [{ name: 'a', value: 'x'.repeat(2_000) }] }))
@@ -35,7 +35,7 @@ describe('KV as it is', () => {
     expect((await kvBacklog(behind, { randomHex, seal: plainSeal }).list()).items).toEqual([])
   })
 
-  it('empty pages with more to come are followed, not taken for the end', async () => {
+  it('an empty page that has a cursor is not taken for the end', async () => {
     const backlog = kvBacklog(fakeKv({ now: clock.now, emptyPages: true }), { randomHex, seal: plainSeal })
     await backlog.put(someEntry())
     const first = await backlog.list()
@@ -49,7 +49,7 @@ describe('KV as it is', () => {
     await expect(kvBacklog(kv, { randomHex, seal: plainSeal }).put(someEntry())).rejects.toThrow('503')
   })
 
-  it('what is of another format is shown as unreadable, never thrown or lost', async () => {
+  it('an entry of an unknown format is listed as unreadable, neither thrown nor lost', async () => {
     const kv = fakeKv({ now: clock.now })
     await kv.put('b1/00/x', '{"v":9}')
     await kv.put('b1/00/y', 'not JSON')
@@ -59,17 +59,17 @@ describe('KV as it is', () => {
     ])
   })
 
-  it('what fits the metadata is counted in bytes, not in characters', async () => {
+  it('whether a value fits in the metadata is counted in bytes, not in characters', async () => {
     const kv = fakeKv({ now: clock.now })
     const backlog = kvBacklog(kv, { randomHex, seal: plainSeal })
     const entries = [300, 450, 700].map((chars) => someEntry({ attributes: [{ name: 'a', value: 'ä'.repeat(chars) }] }))
     for (const entry of entries) await backlog.put(entry)
     expect((await backlog.list()).items).toMatchObject(entries.map((entry) => ({ entry })))
-    // The first lies in the metadata; two must be read.
+    // The first is stored in the metadata; the other two must be read.
     expect(kv.reads).toEqual([[expect.anything(), expect.anything()]])
   })
 
-  it('a list of dead letters says what they are without reading one', async () => {
+  it('listing dead letters shows their heads without reading one', async () => {
     const kv = fakeKv({ now: clock.now })
     const backlog = kvBacklog(kv, { randomHex, seal: await sealWith('k1') })
     const dead = {
@@ -86,7 +86,7 @@ describe('KV as it is', () => {
   })
 })
 
-/** Entries as they were written before there were heads: without any metadata. */
+/** Entries as they were written before entries had heads: without metadata. */
 async function putOld(kv: Kv, entry: ReturnType<typeof someEntry>): Promise<void> {
   await kv.put(entryKey(entry, randomHex(8)), JSON.stringify(packEntry(entry)))
 }
@@ -96,9 +96,9 @@ describe('entries too large for one bulk read (G2, G7)', () => {
   const shown = (items: readonly (KeptEntry | Unreadable)[]) =>
     items.map((item) => ('entry' in item ? item.entry.stamp : item))
 
-  it('a bulk read that is refused is halved, and then all are shown; each read is counted', async () => {
+  it('a refused bulk read is halved until all are listed; each read is counted', async () => {
     const kv = fakeKv({ now: clock.now, bulkBytes: 10_000 })
-    // Taken for small, until they were read.
+    // They are believed small until they are read.
     const backlog = kvBacklog(kv, {
       randomHex,
       seal: plainSeal,
@@ -107,12 +107,12 @@ describe('entries too large for one bulk read (G2, G7)', () => {
     const entries = Array.from({ length: 40 }, () => large(3_000))
     for (const entry of entries) await putOld(kv, entry)
     expect(shown(await allEntries(backlog))).toEqual(entries.map(({ stamp }) => stamp))
-    // With the list, and a probe for each read that was refused.
+    // Includes the list and a probe for each refused read.
     expect(backlog.operations).toBe(kv.reads.length + 1)
     expect(backlog.operations).toBeLessThan(40)
   })
 
-  it('what turned out to be small is read a hundred at a time, though a version before this wrote it', async () => {
+  it('entries that turn out to be small are read a hundred at a time, even if an earlier version wrote them', async () => {
     const kv = fakeKv({ now: clock.now })
     const backlog = kvBacklog(kv, { randomHex, seal: plainSeal })
     for (let n = 0; n < 400; n++) await putOld(kv, large(2_000))
@@ -121,7 +121,7 @@ describe('entries too large for one bulk read (G2, G7)', () => {
     expect(backlog.operations).toBeLessThan(8)
   })
 
-  it('a page does not hold more bytes than its bound, though nobody noted their sizes', async () => {
+  it('a page stays within its bound of bytes, even if the sizes were not recorded', async () => {
     const kv = fakeKv({ now: clock.now })
     const backlog = kvBacklog(kv, { randomHex, seal: plainSeal, limits: { ...tinyLimits, keysPerPage: 100 } })
     for (let n = 0; n < 6; n++) await putOld(kv, large(1_900))
@@ -132,7 +132,7 @@ describe('entries too large for one bulk read (G2, G7)', () => {
   })
 })
 
-describe('a store that does not give what it lists (G7)', () => {
+describe('a store that cannot read what it lists (G7)', () => {
   const world = async (count: number) => {
     const kv = fakeKv({ now: clock.now })
     const backlog = kvBacklog(kv, { randomHex, seal: plainSeal })
@@ -143,7 +143,7 @@ describe('a store that does not give what it lists (G7)', () => {
   }
 
   it.each([0, 1, 57, 99])(
-    'one key that cannot be read is shown as unreadable, alone (the %ith of 100)',
+    'only the key that cannot be read is listed as unreadable (the %ith of 100)',
     async (bad) => {
       const { kv, backlog, keys, spent } = await world(100)
       kv.failGet = (key) => (key === keys[bad] ? 'KV GET_BULK failed: 500 Internal Server Error' : undefined)
@@ -155,7 +155,7 @@ describe('a store that does not give what it lists (G7)', () => {
     },
   )
 
-  it('several in a row end a page, so that its reader’s budget has a say, and stop nobody behind them', async () => {
+  it('several in a row end the page, so that the reader can check its budget, and the keys after them are still read', async () => {
     const { kv, backlog, keys, spent } = await world(100)
     kv.failGet = (key) =>
       keys.indexOf(key) >= 20 && keys.indexOf(key) < 40 ? 'KV GET_BULK failed: 500 Internal Server Error' : undefined
@@ -166,20 +166,20 @@ describe('a store that does not give what it lists (G7)', () => {
     expect(listed.map((item) => 'entry' in item)).toEqual(keys.map((_, index) => index < 20 || index >= 40))
   })
 
-  it('a store that is away throws its own word after two reads, and calls nothing unreadable', async () => {
+  it('a store that is down throws its own error after two reads, and marks nothing as unreadable', async () => {
     const { kv, backlog, spent } = await world(100)
     kv.failGet = () => 'KV GET_BULK failed: 503 Service Unavailable'
     await expect(backlog.list()).rejects.toThrow('503')
     expect(spent()).toBe(3)
   })
 
-  it('a store that goes away in the middle of a page throws', async () => {
+  it('a store that goes down in the middle of a page throws', async () => {
     const { kv, backlog } = await world(300)
     kv.failGet = () => (kv.reads.length > 1 ? 'KV GET_BULK failed: 503 Service Unavailable' : undefined)
     await expect(backlog.list()).rejects.toThrow('503')
   })
 
-  it('the platform’s own budget is no fault of a key: it is thrown as it is, and nothing more is asked', async () => {
+  it('the platform’s subrequest limit is not blamed on a key: its error is thrown as it is, and nothing more is read', async () => {
     const { kv, backlog, spent } = await world(100)
     kv.failGet = () => 'Too many API requests by single Worker invocation.'
     await expect(backlog.list()).rejects.toThrow('Too many API requests by single Worker invocation.')
@@ -187,14 +187,14 @@ describe('a store that does not give what it lists (G7)', () => {
   })
 })
 
-describe('the largest that may come', () => {
-  // A body of 3 MiB is the most that a source may take: here in the form that JSON, and then base64, blows up most.
+describe('the largest dead letter', () => {
+  // The largest body a source may accept is 3 MiB: here in the form that grows most in JSON and then in base64.
   const bodies: [string, string][] = [
     ['control characters', '\u0001'.repeat(3_145_728)],
     ['what takes the most in either form', '\ufffd'.repeat(2_592_000) + '\u0001'.repeat(553_728)],
   ]
   it.each(bodies)(
-    'a dead letter with %s fits KV’s 25 MiB, sealed, with room for twice as much',
+    'with %s fits in KV’s 25 MiB when sealed, with room for twice as much',
     async (_, raw) => {
       const kv = fakeKv({ now: clock.now })
       let bytes = 0

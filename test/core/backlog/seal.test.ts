@@ -11,7 +11,7 @@ const packed = { v: 1, a: [['tier', 'planted-value']] }
 const key = 'b1/00ff/t1'
 
 describe('encryption at rest (G8)', () => {
-  it('what is sealed shows nothing of it, opens again, and is never twice the same', async () => {
+  it('sealed data reveals nothing, can be opened, and never looks the same twice', async () => {
     const seal = await sealWith('k1')
     const [one, other] = [await seal.seal(packed, key), await seal.seal(packed, key)]
     expect(JSON.stringify(one)).not.toContain('planted')
@@ -36,7 +36,7 @@ describe('encryption at rest (G8)', () => {
     expect(await seal.open(sealed, at)).toBeUndefined()
   })
 
-  it('a ring is rotated: the first key encrypts, all decrypt, and a removed one no more', async () => {
+  it('keys are rotated: the first one encrypts, all decrypt, and a removed one no longer does', async () => {
     const old = await (await sealWith('a')).seal(packed, key)
     const rotated = await sealWith('b', 'a')
     expect(await rotated.seal(packed, key)).toMatchObject({ k: 'b' })
@@ -44,13 +44,13 @@ describe('encryption at rest (G8)', () => {
     expect(await (await sealWith('b')).open(old, key)).toBeUndefined()
   })
 
-  it('a key of the same name with other bytes opens nothing', async () => {
+  it('a key with the same name but other bytes opens nothing', async () => {
     const sealed = await (await sealWith('a')).seal(packed, key)
     const other = await createSeal([ringKey('a', 7)], (bytes) => new Uint8Array(bytes))
     expect(await other.open(sealed, key)).toBeUndefined()
   })
 
-  it('what was kept before there were keys stays readable; what can’t be read is left and reported', async () => {
+  it('entries written before keys were set stay readable; one that can’t be read is left and reported', async () => {
     const random = seededRandom(5)
     const kv = fakeKv({ now: () => 0 })
     const stamp = makeStamp(1_790_000_000_000, 1_790_000_000_000, '0'.repeat(16))

@@ -19,20 +19,20 @@ describe('the wait after a failed try', () => {
     expect(longestMs).toBeLessThanOrEqual(maxBackoffMs)
   })
 
-  it('is anything between nothing and its longest, so that those who failed together do not come back together', () => {
+  it('is random between zero and its maximum, so that visitors that failed together do not retry together', () => {
     expect(backoffMs(2, baseMs, undefined, 0)).toBe(0)
     expect(backoffMs(2, baseMs, undefined, 0.25)).toBe(2_500)
     expect(backoffMs(2, baseMs, undefined, 0.5)).toBe(5_000)
   })
 
-  it('is at least what Target asks for, also beyond its longest', () => {
+  it('is at least what Target asks for, even beyond its maximum', () => {
     expect(backoffMs(1, baseMs, 30_000, 0.5)).toBe(30_000)
     expect(backoffMs(1, baseMs, 1_000, 0.5)).toBe(2_500)
     expect(backoffMs(1, baseMs, 3_600_000, 0.5)).toBe(3_600_000)
     expect(backoffMs(1, baseMs, 0, 0.5)).toBe(2_500)
   })
 
-  it('is whole milliseconds, whatever the draw', () => {
+  it('is a whole number of milliseconds, whatever the random fraction', () => {
     const fractions = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 2_000 }), fractions, (attempts, fraction) => {

@@ -1,4 +1,4 @@
-/** What an update costs in operations: the figures of docs/costs.md are these. */
+/** What an update costs in operations: these are the figures of docs/costs.md. */
 import { DatabaseSync } from 'node:sqlite'
 import { expect, it } from 'vitest'
 import { nodeSqlite } from '../../../src/core/store/sqlite-node.ts'
@@ -10,7 +10,7 @@ async function costOf(quotaLimit: number, work: (world: World) => Promise<void>)
   const database = new DatabaseSync(':memory:')
   const clock = fakeClock()
   const ledger = sqlWatched(nodeSqlite(database), { ...worldSettings, quotaLimit }, clock)
-  // The epoch begins, and the first yes is noted, once in a ledger's life.
+  // Beginning the epoch and recording Target's first yes happen once in a ledger's life.
   await ledger.check()
   await ledger.settle([{ visitorHash: 'first', token: '', attributes: [], signal: 'up' }])
   let calls = 0
@@ -37,7 +37,7 @@ async function costOf(quotaLimit: number, work: (world: World) => Promise<void>)
 
 const one = { id: 'evt', attributes: { tier: 'gold', city: 'Oslo' } }
 
-it('sent live: two calls to the ledger, no operation on KV', async () => {
+it('a live update costs two calls to the ledger and no operation on KV', async () => {
   const cost = await costOf(1_000, async (world) => {
     await world.deliver([await world.update(one)])
     await world.settled()
@@ -46,7 +46,7 @@ it('sent live: two calls to the ledger, no operation on KV', async () => {
   expect(cost).toEqual({ ledgerCalls: 2, rowsWritten: 9, kvOperations: 0 })
 })
 
-it('deferred: two calls to the ledger, one put', async () => {
+it('a deferred update costs two calls to the ledger and one put', async () => {
   const cost = await costOf(0, async (world) => {
     await world.deliver([await world.update(one)])
     await world.settled()
@@ -55,7 +55,7 @@ it('deferred: two calls to the ledger, one put', async () => {
   expect(cost.rowsWritten).toBeLessThanOrEqual(5)
 })
 
-it('a flush of 10 deferred updates of one visitor: one list, one call to Target, ten deletes', async () => {
+it('a flush of 10 deferred updates of one visitor costs one list, one call to Target and ten deletes', async () => {
   let target = 0
   const cost = await costOf(1_000, async (world) => {
     const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
@@ -71,7 +71,7 @@ it('a flush of 10 deferred updates of one visitor: one list, one call to Target,
   expect(cost.kvOperations).toBe(10 + 11)
 })
 
-it('an idle flush: one list, five calls to the ledger', async () => {
+it('an idle flush costs one list and five calls to the ledger', async () => {
   expect(
     await costOf(1_000, async (world) => {
       await world.flush()
@@ -79,7 +79,7 @@ it('an idle flush: one list, five calls to the ledger', async () => {
   ).toMatchObject({ ledgerCalls: 5, kvOperations: 1 })
 })
 
-it('the Free plan with Upstash: a run of 30 calls stays within 50 requests to the outside, and replays 30 visitors', async () => {
+it('on the Free plan with Upstash, a run of 30 calls makes at most 50 subrequests and replays 30 visitors', async () => {
   const world = await createWorld()
   const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
   for (let n = 0; n < 100; n++)

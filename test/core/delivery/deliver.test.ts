@@ -9,7 +9,7 @@ import { createWorld, type TargetAnswer } from '../../support/world.ts'
 
 const one = { id: 'evt-1', attributes: { status: 'gold' } }
 
-describe('live: what Target answers decides what the sender hears and where the update lies (G2)', () => {
+describe('live: Target’s answer decides the receipt and where the update is kept (G2)', () => {
   const table: { answer: TargetAnswer; receipt: Receipt; entries: number; dead: string[] }[] = [
     { answer: { kind: 'delivered' }, receipt: { status: 'submitted', calls: 1 }, entries: 0, dead: [] },
     {
@@ -50,7 +50,7 @@ describe('live: what Target answers decides what the sender hears and where the 
     expect(await world.entries()).toBe(entries)
     expect(await world.dead()).toEqual(dead)
     await world.settled()
-    // Delivered, refused and durably deferred alike: the event is settled, a repeat costs nothing (G4).
+    // Whether delivered, refused or durably deferred: the event is settled and a repeat costs nothing (G4).
     const again = receipt.status === 'rejected' ? 'rejected' : 'duplicate'
     expect(await world.deliver([await world.update(one)])).toEqual([{ status: again }])
     expect(world.target.calls).toHaveLength(1)
@@ -63,7 +63,7 @@ describe('live: what Target answers decides what the sender hears and where the 
     expect(await world.entries()).toBe(1)
   })
 
-  it('a stamp ahead of the ledger’s clock waits in the backlog until it is not (G3)', async () => {
+  it('an update stamped ahead of the ledger’s clock waits in the backlog until the clock has caught up (G3)', async () => {
     const world = await createWorld()
     const update = await world.update(one)
     const aheadMs = world.clock.now() + 86_400_000
@@ -76,27 +76,27 @@ describe('live: what Target answers decides what the sender hears and where the 
     expect([world.target.calls.length, await world.entries()]).toEqual([1, 0])
   })
 
-  it('a ledger that is not asked because its clock is off is named in the log', async () => {
+  it('the log says so if the ledger admits nothing because its clock jumped', async () => {
     const world = await createWorld()
     const off = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new ClockJumped(3_600_000)) } })
     expect(await off.deliver([await world.update(one)])).toEqual([{ status: 'deferred', reason: 'ledger_unavailable' }])
     expect(world.logged).toContain(JSON.stringify({ event: 'ledger_unavailable', updates: 1, error: 'ClockJumped' }))
   })
 
-  it('a put that fails answers unavailable and marks no event (G2, G4)', async () => {
+  it('if the put fails, the answer is unavailable and no event is marked as done (G2, G4)', async () => {
     const world = await createWorld({ settings: { quotaLimit: 0 } })
     const failing = world.isolate({
       backlog: { ...world.backlog, put: () => Promise.reject(new Error('KV PUT failed: 503')) },
     })
     expect(await failing.deliver([await world.update(one)])).toEqual([{ status: 'unavailable' }])
     await failing.settled()
-    // While the first attempt is in flight its sender is told to come back; then it is done again, not taken for done.
+    // While the first attempt is in flight, a repeat is told to come back; after that it is tried again, not called a duplicate.
     expect(await world.deliver([await world.update(one)])).toEqual([{ status: 'in_flight' }])
     await world.clock.advance(10_001)
     expect(await world.deliver([await world.update(one)])).toEqual([{ status: 'deferred', reason: 'quota' }])
   })
 
-  it('the answer waits for the put: a deferral is said only once it is durable (G2)', async () => {
+  it('the answer waits for the put: `deferred` is only answered once the entry is durable (G2)', async () => {
     const world = await createWorld({ settings: { quotaLimit: 0 } })
     let finishPut = () => {}
     const slow = world.isolate({
@@ -116,7 +116,7 @@ describe('live: what Target answers decides what the sender hears and where the 
     expect(await answer).toEqual([{ status: 'deferred', reason: 'quota' }])
   })
 
-  it('a ledger that does not answer sends nothing: the update waits under its own stamp (G1: fails closed)', async () => {
+  it('without an answer of the ledger nothing is sent: the update waits under its own stamp (G1: fails closed)', async () => {
     const world = await createWorld()
     const silent = { ...world.ledger, admit: () => Promise.reject(new Error('silent')) }
     expect(await world.isolate({ ledger: silent }).deliver([await world.update(one)])).toEqual([
@@ -127,7 +127,7 @@ describe('live: what Target answers decides what the sender hears and where the 
     expect(item).toMatchObject({ entry: { blind: true } })
   })
 
-  it('a slow Target: answered at the deadline from the backlog, while the call goes on and is settled', async () => {
+  it('if Target is slow, the update is deferred at the deadline, while the call goes on and is settled', async () => {
     const world = await createWorld()
     let answerNow = (_: TargetAnswer) => {}
     world.target.behave = () => new Promise((resolve) => (answerNow = resolve))
@@ -144,7 +144,7 @@ describe('live: what Target answers decides what the sender hears and where the 
     expect(world.target.calls).toHaveLength(1)
   })
 
-  it('a call that could not start within START is not made: its units go back (G1)', async () => {
+  it('a call that could not start within START is not made, and its units are given back (G1)', async () => {
     const world = await createWorld()
     const lateLedger: Ledger = {
       ...world.ledger,
@@ -162,7 +162,7 @@ describe('live: what Target answers decides what the sender hears and where the 
     expect((await world.ledger.usage()).used).toBe(0)
   })
 
-  it('a settle that fails twice leaves the update in the backlog, and the flush settles it without loss', async () => {
+  it('if settle fails twice, the update stays in the backlog and the flush settles it without loss', async () => {
     const world = await createWorld()
     const broken = world.isolate({ ledger: { ...world.ledger, settle: () => Promise.reject(new Error('silent')) } })
     expect(await broken.deliver([await world.update(one)])).toEqual([{ status: 'submitted', calls: 1 }])
@@ -186,7 +186,7 @@ describe('live: newest wins (G3)', () => {
     expect(world.profile()).toEqual({ tier: 'gold' })
   })
 
-  it('attributes are judged one by one: the older event still brings what the newer did not', async () => {
+  it('attributes are judged one by one: an older event still delivers what the newer one did not set', async () => {
     const world = await createWorld()
     const older = await world.update({
       attributes: { tier: 'silver', city: 'Oslo' },
@@ -199,7 +199,7 @@ describe('live: newest wins (G3)', () => {
     expect(world.profile()).toEqual({ tier: 'gold', city: 'Oslo' })
   })
 
-  it('two updates under way at once are not raced: the second is deferred and comes after', async () => {
+  it('two updates at once do not race: the second is deferred and delivered after the first', async () => {
     const world = await createWorld()
     const receipts = await world.deliver([
       await world.update({ id: 'a', attributes: { tier: 'one' } }),
@@ -209,7 +209,7 @@ describe('live: newest wins (G3)', () => {
   })
 })
 
-describe('live: what was set aside without asking Target says so, and why', () => {
+describe('live: the receipt says that an update was set aside without asking Target, and why', () => {
   it.each<[Verdict, Receipt, string]>([
     ['expired', { status: 'set_aside', reason: 'expired' }, 'expired'],
     ['lost', { status: 'set_aside', reason: 'ledger_lost' }, 'ledger_lost'],
@@ -223,15 +223,15 @@ describe('live: what was set aside without asking Target says so, and why', () =
     expect([await world.dead(), world.target.calls.length]).toEqual([[dead], 0])
   })
 
-  it('an attribute that fits no call', async () => {
+  it('an attribute that fits in no call', async () => {
     const world = await createWorld()
     const big = await world.update({ id: 'evt', attributes: { bio: 'x'.repeat(20_000) } })
-    // It came in where calls were POSTs.
+    // It was taken in while calls were POSTs.
     expect(await world.isolate({ method: 'get' }).deliver([big])).toEqual([{ status: 'set_aside', reason: 'unfit' }])
     expect([await world.dead(), world.target.calls.length]).toEqual([['rejected'], 0])
   })
 
-  it('of a part that Target refused and a part that nobody asked about, Target’s word counts', async () => {
+  it('if Target refused one part and another was never sent, Target’s answer counts', async () => {
     const world = await createWorld()
     world.target.behave = () => ({ kind: 'refused', message: 'no such attribute', own: true })
     const mixed = await world.update({ id: 'evt', attributes: { bio: 'x'.repeat(20_000), tier: 'gold' } })
@@ -257,7 +257,7 @@ describe('live: a split update', () => {
 })
 
 describe('live: a settle that fails', () => {
-  it('leaves nothing in the backlog where nothing was delivered but what is deferred anyway (G7)', async () => {
+  it('leaves only what is deferred anyway in the backlog if nothing was delivered (G7)', async () => {
     const world = await createWorld()
     world.target.behave = () => ({ kind: 'unavailable', status: 500 })
     const deaf = world.isolate({ ledger: { ...world.ledger, settle: () => Promise.reject(new Error('silent')) } })
@@ -269,8 +269,8 @@ describe('live: a settle that fails', () => {
   })
 })
 
-describe('live: a batch of which the ledger refuses one settlement', () => {
-  it('costs the others nothing: they are settled, and only its own update waits to be settled', async () => {
+describe('live: one refused settlement in a batch', () => {
+  it('does not affect the others: they are settled, and only its own update waits to be settled', async () => {
     const world = await createWorld()
     const updates = await Promise.all(
       Array.from({ length: 5 }, (_, n) =>
@@ -298,7 +298,7 @@ describe('live: a batch of which the ledger refuses one settlement', () => {
 })
 
 describe('live: a slow retry of an event', () => {
-  it('that was kept nowhere and delivered nothing is no duplicate when it comes again (G2)', async () => {
+  it('that was neither kept nor delivered is not a duplicate when it is repeated (G2)', async () => {
     const world = await createWorld()
     const lost = world.isolate({
       backlog: { ...world.backlog, put: () => Promise.reject(new Error('KV PUT failed: 503')) },
@@ -317,7 +317,7 @@ describe('live: a slow retry of an event', () => {
     ])
   })
 
-  it('is kept under its first stamp: it does not overtake what came in between (G3)', async () => {
+  it('is kept under its first stamp, so that it does not overtake what came in between (G3)', async () => {
     const world = await createWorld()
     const lost = world.isolate({
       backlog: { ...world.backlog, put: () => Promise.reject(new Error('KV PUT failed: 503')) },
@@ -327,7 +327,7 @@ describe('live: a slow retry of an event', () => {
       { status: 'unavailable' },
     ])
     await world.clock.advance(60_000)
-    // Its sender tries again, and Target is slow: it is kept, and the call comes to nothing.
+    // Its sender tries again and Target is slow: the update is kept, and the call fails.
     let fail = (_: TargetAnswer) => {}
     world.target.behave = () => new Promise((resolve) => (fail = resolve))
     const retry = world.deliver([await world.update({ id: 'evt', attributes: { tier: 'old' } })])
@@ -352,7 +352,7 @@ describe('live: a slow retry of an event', () => {
 })
 
 describe('live: START', () => {
-  it('of an admission of many calls none is started later than START after it was asked for (G3)', async () => {
+  it('no call of a large admission starts later than START after the admission was asked for (G3)', async () => {
     const world = await createWorld()
     const startedMs = world.clock.now()
     world.target.behave = async () => {

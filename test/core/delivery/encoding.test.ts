@@ -5,7 +5,7 @@ import { createWorld, type World } from '../../support/world.ts'
 
 afterEach(() => vi.restoreAllMocks())
 
-/** The texts that were percent-encoded, of the given ones. */
+/** Which of the given texts were percent-encoded. */
 function watchEncoding(texts: readonly string[]): readonly string[] {
   const encoded: string[] = []
   const encode = encodeURIComponent
@@ -31,8 +31,8 @@ function watchCalls(world: World): { readonly target: Target; readonly sent: str
 
 const two = { id: 'evt', attributes: { tier: 'gold', city: 'Oslo' } }
 
-describe('an update that goes whole', () => {
-  it('is encoded once between its check and its sending', async () => {
+describe('an update that is sent whole', () => {
+  it('is encoded once, for its check and for sending', async () => {
     const world = await createWorld()
     const encoded = watchEncoding(['tier', 'gold', 'city', 'Oslo', 'visitor-1'])
     const update = await world.update({ id: 'evt', attributes: two.attributes })
@@ -41,7 +41,7 @@ describe('an update that goes whole', () => {
     expect(world.profile()).toEqual(two.attributes)
   })
 
-  it('goes in the very calls of its check', async () => {
+  it('is sent in the same calls that were checked', async () => {
     const world = await createWorld()
     const update = await world.update({ attributes: two.attributes })
     const sent: unknown[] = []
@@ -59,8 +59,8 @@ describe('an update that goes whole', () => {
   })
 })
 
-describe('calls that were encoded before', () => {
-  it('do not go where only some of the attributes do', async () => {
+describe('calls that were encoded earlier', () => {
+  it('are not sent if only some of the attributes may go', async () => {
     const world = await createWorld()
     await world.deliver([await world.update({ id: 'newer', attributes: { tier: 'platinum' } })])
     await world.clock.advance(60_000)
@@ -71,7 +71,7 @@ describe('calls that were encoded before', () => {
     expect(world.profile()).toEqual({ tier: 'platinum', city: 'Oslo' })
   })
 
-  it('do not go through a door with other settings', async () => {
+  it('are not sent through a door with other settings', async () => {
     const world = await createWorld()
     const update = await world.update({ attributes: two.attributes })
     const { target, sent } = watchCalls(world)
@@ -79,7 +79,7 @@ describe('calls that were encoded before', () => {
     expect(sent).toEqual(['GET tier,city'])
   })
 
-  it('do not go for a part of the update', async () => {
+  it('are not sent for a part of the update', async () => {
     const world = await createWorld({ limits: { attributesPerAttempt: 2 } })
     const update = await world.update({ id: 'many', attributes: { a: 1, b: 2, c: 3, d: 4, e: 5 } })
     const { target, sent } = watchCalls(world)

@@ -1,4 +1,4 @@
-/** How Target's failures, a silent ledger and a crowded quota are borne (G1, G2, G7). */
+/** How the relay copes with failures of Target, a silent ledger and a crowded quota (G1, G2, G7). */
 import { describe, expect, it } from 'vitest'
 import { failuresThatOpen, firstProbeMs, lastProbeMs, refusalsThatOpen } from '../../../src/core/ledger/rules/health.ts'
 import { createWorld, type TargetAnswer, type World } from '../../support/world.ts'
@@ -28,7 +28,7 @@ const fail = async (world: World, answer: TargetAnswer, times: number, visitors 
 }
 
 describe('the breaker', () => {
-  it('opens after failures in a row, for every isolate, and defers without a call', async () => {
+  it('opens after consecutive failures, for every isolate, and defers without a call', async () => {
     const world = await createWorld()
     await fail(world, down, failuresThatOpen)
     const calls = world.target.calls.length
@@ -38,7 +38,7 @@ describe('the breaker', () => {
     expect(world.target.calls.length).toBe(calls)
   })
 
-  it('does not open where one success comes in between', async () => {
+  it('does not open if there is a success in between', async () => {
     const world = await createWorld()
     for (let round = 0; round < 3; round++) {
       await fail(world, down, failuresThatOpen - 1)
@@ -47,7 +47,7 @@ describe('the breaker', () => {
     }
   })
 
-  it('lets one probe through when its time has come; a good one closes it, a bad one doubles the wait', async () => {
+  it('lets one probe through once its wait is over; a success closes it, a failure doubles the wait', async () => {
     const world = await createWorld()
     await fail(world, down, failuresThatOpen)
     const calls = () => world.target.calls.length
@@ -69,7 +69,7 @@ describe('the breaker', () => {
     expect(await send(world)).toMatchObject({ status: 'submitted' })
   })
 
-  it('a wrong token opens it at once, loses nothing, and is seen', async () => {
+  it('opens at once on a wrong token, loses nothing, and shows the cause', async () => {
     const world = await createWorld({ saidYes: false })
     await fail(world, wrongToken, 1)
     expect((await world.ledger.usage()).health.breaker?.cause).toBe('misconfigured')
@@ -77,7 +77,7 @@ describe('the breaker', () => {
     expect(await world.dead()).toEqual([])
     world.target.behave = () => undefined
     await world.clock.advance(15 * 60_000)
-    // The first run's probe finds it well.
+    // The probe of the first run succeeds.
     await world.flush()
     await world.flush()
     expect(await world.entries()).toBe(0)
@@ -99,15 +99,15 @@ describe('the breaker', () => {
   })
 })
 
-describe('refused by all', () => {
-  it(`${refusalsThatOpen} refusals in a row of several visitors are no verdict on their content: what follows is deferred, and delivered later`, async () => {
+describe('refusals of everything', () => {
+  it(`${refusalsThatOpen} consecutive refusals of several visitors are not a verdict on the content: what follows is deferred and delivered later`, async () => {
     const world = await createWorld()
     await fail(world, bare404, refusalsThatOpen)
     expect((await world.ledger.usage()).health.breaker?.cause).toBe('systemic')
     expect(await world.dead()).toHaveLength(refusalsThatOpen)
     expect(await send(world, 'later')).toEqual({ status: 'deferred', reason: 'target_unavailable' })
     await world.clock.advance(lastProbeMs)
-    // The probe is refused as well: it is no verdict on this one either.
+    // The probe is refused as well: this is not a verdict on it either.
     expect(await send(world, 'probe')).toEqual({ status: 'deferred', reason: 'target_unavailable' })
     expect(await world.dead()).toHaveLength(refusalsThatOpen)
     world.target.behave = () => undefined
@@ -118,7 +118,7 @@ describe('refused by all', () => {
     expect(world.profile('probe')).not.toEqual({})
   })
 
-  it('before the first yes a refusal is no verdict: nothing is set aside, and all of it arrives once Target says yes (G2)', async () => {
+  it('before Target’s first yes a refusal is not a verdict: nothing is set aside, and all is delivered once Target says yes (G2)', async () => {
     const world = await createWorld({ saidYes: false })
     world.target.behave = () => ({ kind: 'refused', message: 'no such client', own: true })
     for (const visitor of ['first', 'second', 'third'])
@@ -137,18 +137,18 @@ describe('refused by all', () => {
     }
     for (const visitor of ['first', 'second', 'third']) expect(world.profile(visitor)).not.toEqual({})
     expect(await world.entries()).toBe(0)
-    // From now on a refusal is one.
+    // From now on a refusal is a verdict.
     world.target.behave = () => ({ kind: 'refused', message: 'no', own: true })
     expect(await send(world, 'fourth')).toMatchObject({ status: 'rejected' })
   })
 
-  it('of few visitors they are verdicts', async () => {
+  it('refusals of few visitors are verdicts', async () => {
     const world = await createWorld()
     await fail(world, { kind: 'refused', message: 'no', own: true }, 2 * refusalsThatOpen, 4)
     expect((await world.ledger.usage()).health.breaker).toBeUndefined()
   })
 
-  it('answers that are not believed count, and lose nothing', async () => {
+  it('answers that are not trusted count as failures, and nothing is lost', async () => {
     const world = await createWorld()
     await fail(world, { kind: 'disbelieved' }, refusalsThatOpen)
     expect((await world.ledger.usage()).health.breaker?.cause).toBe('systemic')
@@ -174,7 +174,7 @@ describe('a poison update', () => {
     world.target.behave = (_, pairs) => ([...pairs.values()].includes('poison') ? down : undefined)
     for (let run = 0; run < 60; run++) {
       await world.clock.advance(60_000)
-      // The breaker, which could tell the poison from its neighbours, stays closed.
+      // The breaker, which could tell the poison update from the others, stays closed.
       await send(world, `other-${run}`)
       await world.flush()
     }
@@ -188,11 +188,11 @@ describe('a poison update', () => {
 })
 
 describe('a source with a share of its own (G7)', () => {
-  it('can’t take what others need: over its share it goes only while much is free', async () => {
+  it('can’t take the quota of others: above its share it is sent only while much is free', async () => {
     const world = await createWorld({ settings: { quotaLimit: 100, replayReserve: 0.05 }, shares: { noisy: 30 } })
     const statuses: string[] = []
     for (let n = 0; n < 150; n++) statuses.push((await send(world, undefined, world, 'noisy'))?.status ?? '')
-    // Four fifths: the ceiling of the bulk lane.
+    // Four fifths is the ceiling of the bulk lane.
     expect(statuses.filter((status) => status === 'submitted')).toHaveLength(80)
     await world.flush()
     const quiet: string[] = []
@@ -200,7 +200,7 @@ describe('a source with a share of its own (G7)', () => {
     expect(quiet.every((status) => status === 'submitted')).toBe(true)
   })
 
-  it('within its share it has its lane’s ceiling, like all others', async () => {
+  it('has the ceiling of its lane while it is within its share', async () => {
     const world = await createWorld({ settings: { quotaLimit: 100, replayReserve: 0.05 }, shares: { small: 30 } })
     for (let n = 0; n < 85; n++) await send(world, undefined, world, 'other')
     expect(await send(world, undefined, world, 'small')).toMatchObject({ status: 'submitted' })
@@ -208,7 +208,7 @@ describe('a source with a share of its own (G7)', () => {
 })
 
 describe('a ledger that is silent for an hour', () => {
-  it('calls nobody, refuses nobody, and everything is delivered in order when it is back (G1, G2, G3)', async () => {
+  it('makes no calls and rejects nothing, and all is delivered in order once it is back (G1, G2, G3)', async () => {
     const world = await createWorld()
     const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
     for (let n = 0; n < 240; n++) {
@@ -233,7 +233,7 @@ describe('a ledger that is silent for an hour', () => {
 })
 
 describe('twice the demand for 24 hours', () => {
-  it('is never over, starves neither live nor replay, and ends with everything delivered (G1, G7)', {
+  it('never exceeds the quota, starves neither live nor replay, and ends with everything delivered (G1, G7)', {
     timeout: 60_000,
   }, async () => {
     const limit = 240
@@ -274,7 +274,7 @@ describe('twice the demand for 24 hours', () => {
     }
     expect([...waiting]).toEqual([])
     expect(await world.entries()).toBe(0)
-    // Nobody waited longer than the window and its slack.
+    // No update waited longer than the window and its slack.
     expect(longestMs).toBeLessThanOrEqual(25 * hourMs)
     const times = world.target.calls.map(({ atMs }) => atMs)
     for (const [index, atMs] of times.entries())
@@ -282,7 +282,7 @@ describe('twice the demand for 24 hours', () => {
   })
 })
 
-describe('several Retry-After of one attempt', () => {
+describe('several Retry-After headers in one attempt', () => {
   it('the longest is honoured', async () => {
     const world = await createWorld()
     const note = 'x'.repeat(7_000)

@@ -1,4 +1,4 @@
-/** Updates whose attributes fare differently: what is kept of them, and what their sender is told (G2, G8). */
+/** Updates whose attributes have different fates: what is kept of them and what the sender is told (G2, G8). */
 import { describe, expect, it } from 'vitest'
 import { fateOf } from '../../../src/core/delivery/fate.ts'
 import { stampArrivalMs, stampTimeMs } from '../../../src/core/update/stamp.ts'
@@ -16,11 +16,11 @@ it.each([
   expect(fateOf({ kind: 'unavailable', status: 500 }, false, together, lastTry)).toBe('sent_unknown')
 })
 
-describe('an update that travels in two calls', () => {
+describe('an update that takes two calls', () => {
   it.each<[string, TargetAnswer | undefined, string, number, readonly string[]]>([
     ['one of which is refused: rejected, and only that part set aside', refused, 'rejected', 0, ['rejected']],
     [
-      'one of which gets no answer: deferred, and only that part kept',
+      'one of which gets no answer: it is deferred, and only that part is kept',
       { kind: 'unanswered', why: 'network' },
       'deferred',
       1,
@@ -40,7 +40,7 @@ describe('an update that travels in two calls', () => {
   })
 })
 
-it('an update is refused where Target refuses what is left of it: what it lacks had come before', async () => {
+it('an update is rejected if Target refuses what is left of it, after the rest was delivered earlier', async () => {
   const world = await createWorld()
   const nowMs = world.clock.now()
   await world.deliver([await world.update({ attributes: { tier: 'newer' }, occurredAt: nowMs - 1_000 })])
@@ -53,7 +53,7 @@ it('an update is refused where Target refuses what is left of it: what it lacks 
   ])
 })
 
-it('a no that is not Target’s own word says nothing about an earlier try: an older value goes on waiting for it (G3)', async () => {
+it('a refusal that does not come from Target itself says nothing about an earlier try: an older value still waits (G3)', async () => {
   const world = await createWorld()
   const nowMs = world.clock.now()
   const newer = await world.update({ attributes: { tier: 'newer' }, occurredAt: nowMs - 1_000 })
@@ -61,7 +61,7 @@ it('a no that is not Target’s own word says nothing about an earlier try: an o
   expect(await world.deliver([newer])).toMatchObject([{ status: 'deferred' }])
   await world.settled()
   await world.clock.advance(60_000)
-  // The first try may have got there; the second is turned away by whatever stands before Target.
+  // The first try may have been applied; the second is refused by something in front of Target.
   world.target.behave = () => ({ kind: 'refused', message: 'no', own: false })
   await world.flush()
   await world.clock.advance(60_000)
@@ -71,7 +71,7 @@ it('a no that is not Target’s own word says nothing about an earlier try: an o
 })
 
 describe('what is kept of an update', () => {
-  it('says when it came in, not when it happened: it waits from then on', async () => {
+  it('records when it arrived, not when it happened: its waiting time counts from its arrival', async () => {
     const world = await createWorld({ settings: { quotaLimit: 0 } })
     const nowMs = world.clock.now()
     const update = await world.update({ attributes: { tier: 'gold' }, occurredAt: nowMs - 3_600_000 })
@@ -80,7 +80,7 @@ describe('what is kept of an update', () => {
     expect((await world.backlog.list()).items).toMatchObject([{ entry: { firstSeenMs: nowMs, stamp: update.stamp } }])
   })
 
-  it('where Target is slow is nothing of what was erased meanwhile (G8)', async () => {
+  it('while Target is slow contains nothing that was erased meanwhile (G8)', async () => {
     const world = await createWorld()
     const erased = await world.update({ attributes: { tier: 'gold' } })
     await world.clock.advance(1)
@@ -111,7 +111,7 @@ describe('units of the quota', () => {
     expect([world.target.calls.length, (await world.ledger.usage()).used]).toEqual([1, 1])
   })
 
-  it('of a call that was not made go back to its source’s share as well (G7)', async () => {
+  it('of a call that was not made are also given back to the share of its source (G7)', async () => {
     // The bulk lane's ceiling is 40: above it a source goes only within its share.
     const world = await createWorld({ settings: { quotaLimit: 100, replayReserve: 0.2 }, shares: { crm: 1 } })
     for (let n = 0; n < 45; n++)
@@ -135,7 +135,7 @@ describe('units of the quota', () => {
 })
 
 describe('a settle that fails', () => {
-  it('is tried once more before its update is kept for the flush', async () => {
+  it('is retried once before the update is kept for the flush', async () => {
     const world = await createWorld()
     let settles = 0
     const failing = world.isolate({

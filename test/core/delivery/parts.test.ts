@@ -1,4 +1,4 @@
-/** Updates of any number of attributes travel in attempts of bounded size, and are one update to whoever sent them. */
+/** Updates of any number of attributes are cut into attempts of bounded size, and are one update to their sender. */
 import { describe, expect, it } from 'vitest'
 import { cutAttributes, inAdmissions, partsOf } from '../../../src/core/delivery/parts.ts'
 import { previewOf } from '../../../src/core/delivery/preview.ts'
@@ -41,7 +41,7 @@ describe('an update of very many attributes', () => {
     expect((await world.ledger.usage()).counters).toMatchObject({ received: 1, submitted: 1, calls: 6 })
   })
 
-  it('has its receipt in its place in a batch', async () => {
+  it('has its receipt at its position in a batch', async () => {
     const world = await createWorld()
     const batch = [
       await world.update({ id: '1', visitor: { thirdPartyId: 'v1' }, attributes: { tier: 'x' } }),
@@ -57,7 +57,7 @@ describe('an update of very many attributes', () => {
     expect((await world.ledger.usage()).counters).toMatchObject({ received: 3, submitted: 3, calls: 8 })
   })
 
-  it('waits in entries of bounded size, and all of it gets there', async () => {
+  it('waits in entries of bounded size, and all of them are delivered', async () => {
     const world = await createWorld({ settings: { quotaLimit: 0 } })
     expect(await world.deliver([await world.update(huge)])).toEqual([{ status: 'deferred', reason: 'quota' }])
     await world.settled()
@@ -66,7 +66,7 @@ describe('an update of very many attributes', () => {
     expect(await world.deliver([await world.update(huge)])).toEqual([{ status: 'duplicate' }])
   })
 
-  it('of which one part is refused is rejected; the others are delivered', async () => {
+  it('is rejected if Target refuses one part; the other parts are delivered', async () => {
     const world = await createWorld()
     world.target.behave = (_, pairs) => (pairs.has('a700') ? { kind: 'refused', message: 'no', own: true } : undefined)
     expect(await world.deliver([await world.update(huge)])).toEqual([{ status: 'rejected', detail: 'no' }])
@@ -75,7 +75,7 @@ describe('an update of very many attributes', () => {
     expect(letter).toMatchObject({ dead: { reason: 'rejected', entry: { attributes: { length: 200 } } } })
   })
 
-  it('of which Target fails at one part is deferred in that part only', async () => {
+  it('is deferred only in the part at which Target failed', async () => {
     const world = await createWorld()
     world.target.behave = (_, pairs) => (pairs.has('a0') ? { kind: 'unavailable', status: 500 } : undefined)
     expect(await world.deliver([await world.update(huge)])).toEqual([
@@ -87,7 +87,7 @@ describe('an update of very many attributes', () => {
     expect(await world.deliver([await world.update(huge)])).toEqual([{ status: 'duplicate' }])
   })
 
-  it('is kept whole where the ledger does not tell its first stamp, and gets there (G1, G2)', async () => {
+  it('is kept whole if the ledger does not answer its first stamp, and is delivered (G1, G2)', async () => {
     const world = await createWorld()
     const deaf = world.isolate({
       ledger: { ...world.ledger, firstStamps: () => Promise.reject(new RangeError('silent')) },
@@ -105,7 +105,7 @@ describe('an update of very many attributes', () => {
   })
 })
 
-describe('an event that another version cuts differently', () => {
+describe('an event that another version cut differently', () => {
   const small = { id: 'evt', attributes: many(6) }
   const cutting = (world: World, attributesPerAttempt: number) => world.isolate({ limits: { attributesPerAttempt } })
 
@@ -150,7 +150,7 @@ describe('an event that another version cuts differently', () => {
     },
   )
 
-  it('what was never taken is not a duplicate of what was (G2)', async () => {
+  it('a part that was never taken in is not a duplicate of the parts that were (G2)', async () => {
     const world = await createWorld()
     const lostPut = { ...world.backlog, put: () => Promise.reject(new Error('KV PUT failed: 503')) }
     world.target.behave = (_, pairs) => (pairs.has('a0') ? undefined : { kind: 'unavailable', status: 500 })
@@ -173,13 +173,13 @@ describe('cutting', () => {
       limits,
     ).map((slice) => slice.map(({ name }) => name))
 
-  it('leaves what fits as it is, under the same key', async () => {
+  it('leaves an update that fits as it is, under the same key', async () => {
     const world = await createWorld()
     const update = await world.update({ id: 'evt', attributes: many(200) })
     expect(await partsOf(update, await hashed, defaultLimits)).toEqual([{ ...update, whole: update }])
   })
 
-  it('bounds attributes and the bytes of one POST, and leaves what fits none alone', () => {
+  it('bounds the attributes and the bytes of one POST, and keeps an attribute that fits in none by itself', () => {
     expect(cut(many(5), { ...defaultLimits, attributesPerAttempt: 2 })).toEqual([['a0', 'a1'], ['a2', 'a3'], ['a4']])
     // mbox3rdPartyId=v&profile.a= takes 27 of the 60,000 bytes; &profile.b=x another 12.
     expect(cut({ a: 'x'.repeat(59_960), b: 'x' })).toEqual([['a', 'b']])
@@ -187,7 +187,7 @@ describe('cutting', () => {
     expect(cut({ a: '1', b: '€'.repeat(10_000), c: '2' })).toEqual([['a'], ['b'], ['c']])
   })
 
-  it('gives each part a key of its own, by its event and its names in any order', async () => {
+  it('gives each part its own key, made of its event and its names in any order', async () => {
     const world = await createWorld()
     const keys = async (update: Update, attributesPerAttempt: number) =>
       (await partsOf(update, await hashed, { ...defaultLimits, attributesPerAttempt })).map(({ event }) => event)
@@ -201,7 +201,7 @@ describe('cutting', () => {
     expect(await keys(nameless, 1)).toEqual([undefined, undefined])
   })
 
-  it('admissions hold no more attempts and attributes than they may, and one at least', () => {
+  it('an admission holds at least one attempt, and no more attempts and attributes than the limits', () => {
     const sizes = (counts: number[], attemptsTogether: number, attributesTogether: number) =>
       inAdmissions(
         counts.map((count) => ({ attributes: Array.from({ length: count }) })),
@@ -223,7 +223,7 @@ describe('cutting', () => {
   })
 })
 
-describe('the receipt of an update in parts', () => {
+describe('the combined receipt of an update in parts', () => {
   const submitted = (calls: number): Receipt => ({ status: 'submitted', calls })
   const table: [Receipt[], Receipt][] = [
     [[submitted(1), submitted(2)], submitted(3)],
