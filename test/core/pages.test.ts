@@ -7,14 +7,14 @@ const pages: Readonly<Record<string, { items: number[]; cursor?: string }>> = {
   b: { items: [3] },
 }
 
-it('gives every page up to the one without a cursor, an empty one too', async () => {
+it('gives every page up to the one without a cursor, including empty ones', async () => {
   const read: number[][] = []
   for await (const { items } of pagesOf(async (cursor = 'first') => pages[cursor] ?? expect.fail(cursor)))
     read.push(items)
   expect(read).toEqual([[1, 2], [], [3]])
 })
 
-it('begins at a cursor, and asks for no page before it is needed', async () => {
+it('begins at a cursor, and reads no page before it is needed', async () => {
   const asked: unknown[] = []
   for await (const { items } of pagesOf(async (cursor = 'first') => {
     asked.push(cursor)

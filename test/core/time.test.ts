@@ -1,4 +1,4 @@
-/** Times as senders write them. */
+/** Times in the forms that senders write. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { readTime } from '../../src/core/time.ts'
@@ -72,7 +72,7 @@ describe('a time is read', () => {
     )
   })
 
-  it('as seconds or milliseconds alike, as a number and as text', () => {
+  it('as seconds or milliseconds, as a number or as text', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 100_000_000, max: 9_999_999_999 }),
@@ -117,7 +117,7 @@ describe('no moment is named by', () => {
     [Number.NaN],
     [Number.POSITIVE_INFINITY],
     [253_402_300_800_000],
-    // Microseconds and nanoseconds would be far ahead: that they are none of the forms is the better word.
+    // Microseconds and nanoseconds would be far ahead: "no known form" is the better message.
     [at * 1_000],
     [BigInt(at) * 1_000_000n],
     [new Date(Number.NaN)],

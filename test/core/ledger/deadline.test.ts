@@ -1,4 +1,4 @@
-/** A ledger that is only slow: who gave it up spends nothing by it. */
+/** A slow ledger: an admission that its caller gave up spends nothing in the end. */
 import { DatabaseSync } from 'node:sqlite'
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
@@ -41,12 +41,12 @@ function slow(lateMs: () => number) {
 }
 
 describe('an answer of the ledger that comes too late', () => {
-  it('spends nothing in the end, and is in nobody’s way (G1, G7)', async () => {
+  it('spends nothing in the end and blocks nobody (G1, G7)', async () => {
     const { clock, ledger, hurried, behind, logged, request } = slow(() => 1_000)
     for (let serial = 0; serial < 40; serial++) {
       const answer = hurried.admit([request(`token-${serial}`)], 'live')
       const given = expect(answer).rejects.toThrow('did not answer within 800 ms')
-      // The in-memory ledger is asked before the clock goes on.
+      // The in-memory ledger must be asked before the clock advances.
       await turn()
       await clock.advance(800)
       await given
@@ -59,7 +59,7 @@ describe('an answer of the ledger that comes too late', () => {
     expect(await ledger.admit([request('next')], 'live')).toMatchObject([{ verdicts: ['send', 'send'] }])
   })
 
-  it('opens again what was open below it (G3)', async () => {
+  it('reopens what was open below it (G3)', async () => {
     let lateMs = 0
     const { clock, ledger, hurried, behind, request } = slow(() => lateMs)
     const first = request('first')
@@ -80,7 +80,7 @@ describe('an answer of the ledger that comes too late', () => {
     ])
   })
 
-  it('that took nothing is left alone, and an error that comes late has its name in the log', async () => {
+  it('is not cancelled if it admitted nothing, and the name of a late error is logged', async () => {
     const { clock, ledger, hurried, behind, logged, request } = slow(() => 1_000)
     await ledger.pause(true)
     const paused = expect(hurried.admit([request('paused')], 'live')).rejects.toThrow('800 ms')
@@ -119,7 +119,7 @@ describe('an admission that was given up', () => {
     return { clock, lost, behind, logged, request }
   }
 
-  it('is cancelled at once where its answer was lost, and again while the ledger is silent; a failure has its name in the log', async () => {
+  it('is cancelled at once if its answer was lost, and again while the ledger is silent; the name of an error is logged', async () => {
     const cancelled: (readonly string[])[] = []
     const { clock, lost, behind, logged, request } = given(async (requests) => {
       cancelled.push(requests.map(({ token }) => token))
@@ -134,7 +134,7 @@ describe('an admission that was given up', () => {
     expect(logged).toEqual(['admission_not_cancelled {"tries":3,"error":"RangeError"}'])
   })
 
-  it('is not where the ledger said that it admits nothing', async () => {
+  it('is not cancelled if the ledger said that it admits nothing', async () => {
     for (const error of [new ClockJumped(1), new LedgerLost('its epoch')]) {
       const { lost, behind, request } = given(() => Promise.reject(new Error('asked')), error)
       await expect(lost.admit([request('one')], 'live')).rejects.toBe(error)
@@ -160,7 +160,7 @@ describe('an admission that was given up', () => {
       token,
       source: { name: 'kiosk', units: 100 },
     })
-    // Redis has the scripts: what it does not know it can't do half of.
+    // Redis must know the scripts, or it could not run half of a pipeline.
     await hurried.admit([request('warm')], 'live')
     for (let serial = 0; serial < 5; serial++) {
       standIn.fault = { kind }

@@ -11,7 +11,7 @@ import { ledgerClockContract } from '../../contract/ledger-clock.ts'
 import { largeVisitorContract } from '../../contract/ledger-large.ts'
 import { watched } from '../../support/ledger.ts'
 
-/** What the watch over a store spreads. */
+/** The parts that the watch over a store passes on. */
 const storeMethods: readonly (keyof LedgerStore)[] = [
   'kind',
   'cancel',

@@ -1,4 +1,4 @@
-/** An event is its id and its content (G2, G4): what comes again, and what only bears the same id. */
+/** An event is identified by its id and content (G2, G4): a repeat differs from another event with the same id. */
 import { describe, expect, it } from 'vitest'
 import { stampName } from '../../../src/core/update/stamp.ts'
 import type { Update } from '../../../src/core/update/update.ts'
@@ -25,7 +25,7 @@ const changed: readonly (readonly [string, object])[] = [
 ]
 
 describe('the same id', () => {
-  it('with the same content is the same event, whenever it comes and however it is written', async () => {
+  it('with the same content is the same event, whenever it arrives and however it is written', async () => {
     const world = await createWorld()
     for (const onApi of [false, true]) {
       const first = await prepared(world, { occurredAt: timeMs }, onApi)
@@ -40,7 +40,7 @@ describe('the same id', () => {
     }
   })
 
-  it.each(changed)('with %s: on a hook another event, on /v1 told by its stamp', async (_, draft) => {
+  it.each(changed)('with %s is another event on a hook, and has another stamp on /v1', async (_, draft) => {
     const world = await createWorld()
     expect((await prepared(world, draft)).event).not.toBe((await prepared(world, {})).event)
     const [first, other] = [await prepared(world, {}, true), await prepared(world, draft, true)]
@@ -50,7 +50,7 @@ describe('the same id', () => {
 })
 
 describe('a case whose id names each of its events', () => {
-  it('ends as its last event says, and a repeat of an earlier one changes nothing', async () => {
+  it('ends with the values of its last event, and a repeat of an earlier one changes nothing', async () => {
     const world = await createWorld()
     const stages = ['open', 'pending', 'closed']
     const event = (stage: string) => prepared(world, { attributes: { stage } })
@@ -66,7 +66,7 @@ describe('a case whose id names each of its events', () => {
     expect(world.profile()).toEqual({ stage: 'closed' })
   })
 
-  it('on /v1 the second content is refused and leaves no trace, also of an update in parts', async () => {
+  it('on /v1 the second content is refused and leaves no trace, even of an update in parts', async () => {
     const world = await createWorld()
     const many = (text: string, count: number) => ({
       attributes: Object.fromEntries(Array.from({ length: count }, (_, n) => [`name${n}`, text])),

@@ -1,6 +1,6 @@
 /**
- * Settings that change between restarts, and stores that another version wrote: what was spent stays spent (G1), nothing
- * old passes over what is forgotten (G3), and nothing waits for ever (G7).
+ * Settings that change between restarts, and stores written by another version: spent units stay spent (G1), no old value
+ * overtakes a newer one that was forgotten (G3), and nothing waits for ever (G7).
  */
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -41,7 +41,7 @@ const lastOf = (ms: number) => (Math.floor(ms / minuteMs) + 1) * minuteMs - 1
 
 interface Store {
   open(settings: LedgerSettings): Ledger
-  /** Its visitors' time is over. */
+  /** Removes all visitors, as after the end of their lifetime. */
   expire(): Promise<void>
   readonly logged: string[]
 }
@@ -81,12 +81,12 @@ const verdict = async (ledger: Ledger, visitorHash: string, stampMs: number, uni
   const [answer] = await ledger.admit([request(visitorHash, stampMs, units)], 'replay')
   return answer?.event === 'open' ? answer.verdicts[0] : answer?.event
 }
-/** How many calls of so many units go. */
+/** Makes calls of `units` until the quota refuses one; how many were admitted. */
 const drain = async (ledger: Ledger, nowMs: number, units: number) => {
   for (let calls = 0; ; calls++) if ((await verdict(ledger, `drain-${++serial}`, nowMs, units)) !== 'send') return calls
 }
 
-/** What a knob may be turned to, from how it stands in `daily`; `units` a call: what TARGET_METHOD changes. */
+/** Other values for the settings in `daily`. `units` is what a call spends, which TARGET_METHOD changes. */
 const turns = {
   bucket: [{ quotaBucketMs: 10_000 }, { quotaBucketMs: 13_000 }, { quotaBucketMs: 10 * minuteMs }],
   window: [{ quotaWindowMs: 12 * hourMs }, { quotaWindowMs: 2 * dayMs }, { quotaWindowMs: 6 * dayMs }],
@@ -108,44 +108,50 @@ describe.each<[string, MakeStore]>([
   ['SQL', makeSql],
   ['Upstash', makeUpstash],
 ])('%s', (_, make) => {
-  it.each(both)('a restart %s grants nothing twice, lets nothing old pass, and goes on', async (_name, from, to) => {
-    let nowMs = startMs
-    const store = await make({ now: () => nowMs })
-    const [before, after] = [
-      { ...daily, ...from },
-      { ...daily, ...to },
-    ]
-    const one = store.open(before)
-    const newer = request('v', startMs)
-    await one.admit([newer], 'replay')
-    await one.settle([
-      { ...newer, attributes: newer.attributes.map((attribute) => ({ ...attribute, outcome: 'delivered' as const })) },
-    ])
-    expect(await drain(one, nowMs, from.units ?? 1)).toBe(Math.floor((limit - 1) / (from.units ?? 1)))
-    const { used } = await one.usage()
+  it.each(both)(
+    'a restart %s grants nothing twice, lets no old value overtake, and does not block',
+    async (_name, from, to) => {
+      let nowMs = startMs
+      const store = await make({ now: () => nowMs })
+      const [before, after] = [
+        { ...daily, ...from },
+        { ...daily, ...to },
+      ]
+      const one = store.open(before)
+      const newer = request('v', startMs)
+      await one.admit([newer], 'replay')
+      await one.settle([
+        {
+          ...newer,
+          attributes: newer.attributes.map((attribute) => ({ ...attribute, outcome: 'delivered' as const })),
+        },
+      ])
+      expect(await drain(one, nowMs, from.units ?? 1)).toBe(Math.floor((limit - 1) / (from.units ?? 1)))
+      const { used } = await one.usage()
 
-    nowMs += minuteMs
-    const sinceMs = nowMs
-    const other = store.open(after)
-    expect((await other.usage()).used).toBe(used)
-    expect(await drain(other, nowMs, to.units ?? 1)).toBe(Math.floor((limit - used) / (to.units ?? 1)))
-    nowMs = startMs + after.quotaWindowMs - 1
-    expect(await drain(other, nowMs, to.units ?? 1)).toBe(0)
-    nowMs += after.quotaSlackMs + 2 * Math.max(before.quotaBucketMs, after.quotaBucketMs) + 2 * minuteMs
-    expect(await drain(other, nowMs, to.units ?? 1)).toBe(Math.floor(limit / (to.units ?? 1)))
+      nowMs += minuteMs
+      const sinceMs = nowMs
+      const other = store.open(after)
+      expect((await other.usage()).used).toBe(used)
+      expect(await drain(other, nowMs, to.units ?? 1)).toBe(Math.floor((limit - used) / (to.units ?? 1)))
+      nowMs = startMs + after.quotaWindowMs - 1
+      expect(await drain(other, nowMs, to.units ?? 1)).toBe(0)
+      nowMs += after.quotaSlackMs + 2 * Math.max(before.quotaBucketMs, after.quotaBucketMs) + 2 * minuteMs
+      expect(await drain(other, nowMs, to.units ?? 1)).toBe(Math.floor(limit / (to.units ?? 1)))
 
-    // When nobody remembers the newer value any more, an older one is too old; what came in since then is not.
-    await store.expire()
-    nowMs = Math.max(nowMs + after.quotaWindowMs + 20 * minuteMs, startMs + before.retentionMs)
-    if (nowMs <= startMs + before.retentionMs) nowMs++
-    const aged = nowMs - (startMs - 1)
-    if (aged > Math.min(before.retentionMs, after.retentionMs))
-      expect(await verdict(other, 'v', startMs - 1)).toBe('expired')
-    if (nowMs - sinceMs <= after.retentionMs) expect(await verdict(other, 'w', sinceMs)).toBe('send')
-    expect(store.logged).toEqual([])
-  })
+      // Once the newer value is forgotten, an older one is too old to be sent; what came in since then is not.
+      await store.expire()
+      nowMs = Math.max(nowMs + after.quotaWindowMs + 20 * minuteMs, startMs + before.retentionMs)
+      if (nowMs <= startMs + before.retentionMs) nowMs++
+      const aged = nowMs - (startMs - 1)
+      if (aged > Math.min(before.retentionMs, after.retentionMs))
+        expect(await verdict(other, 'v', startMs - 1)).toBe('expired')
+      if (nowMs - sinceMs <= after.retentionMs) expect(await verdict(other, 'w', sinceMs)).toBe('send')
+      expect(store.logged).toEqual([])
+    },
+  )
 
-  it('an attempt is in flight for as long as its writer’s calls may be, however soon a reader would give up its own', async () => {
+  it('an attempt is in flight by the time-out of the process that made it, not of the one that reads it', async () => {
     let nowMs = startMs
     const store = await make({ now: () => nowMs })
     const [slow, quick] = [store.open({ ...daily, inFlightMs: 30_000 }), store.open({ ...daily, inFlightMs: 6_000 })]
@@ -159,7 +165,7 @@ describe.each<[string, MakeStore]>([
     expect(await newer(quick, 'v')).toBe('send')
   })
 
-  it('two processes set differently share one quota, and neither frees or blocks what the other spent', async () => {
+  it('two processes with different settings share one quota, and neither frees or blocks what the other spent', async () => {
     let nowMs = startMs
     const store = await make({ now: () => nowMs })
     const [wide, narrow] = [
@@ -171,12 +177,12 @@ describe.each<[string, MakeStore]>([
       nowMs += 3 * minuteMs
     }
     for (const ledger of [wide, narrow]) expect(await verdict(ledger, 'more', nowMs)).toBe('quota')
-    // No end was pushed on by the other's width: the first is free a bucket, at most, behind its time.
+    // The other's bucket width delayed no end: the first unit is free at most one bucket after its time.
     nowMs = startMs + dayMs + daily.quotaSlackMs + 10 * minuteMs
     expect(await verdict(narrow, 'more', nowMs)).toBe('send')
   })
 
-  it('a window longer than what is still known: the whole quota counts as spent, once, and it is logged', async () => {
+  it('if the window becomes longer than what is still known, the whole quota counts as spent, once, and it is logged', async () => {
     let nowMs = startMs
     const store = await make({ now: () => nowMs })
     const one = store.open(daily)
@@ -194,7 +200,7 @@ describe.each<[string, MakeStore]>([
     expect(store.logged).toEqual(['quota_unknown'])
   })
 
-  it('an attempt that a version before kept is judged by the reader’s times, and settled by its token', async () => {
+  it('an attempt stored by an earlier version is judged by the reader’s time-outs and settled by its token', async () => {
     let nowMs = startMs
     const attempt = request('v', startMs)
     const [stamp = ''] = attempt.attributes.map((attribute) => attribute.stamp)
@@ -219,7 +225,7 @@ describe.each<[string, MakeStore]>([
     ])
   })
 
-  describe('a store of the format before', () => {
+  describe('a store of the previous format', () => {
     const bucket = Math.floor(startMs / minuteMs)
     /** Units by bucket number, as format 1 kept them for all and for a source. */
     const old = (units: readonly (readonly [number, number])[], newest: number): Parameters<MakeStore>[1] => {
@@ -253,7 +259,7 @@ describe.each<[string, MakeStore]>([
       [bucket, 1],
     ] as const
 
-    it('is read by today’s width, and frees at the same times as it would have', async () => {
+    it('is read with the current bucket width, and frees units at the same times as before', async () => {
       let nowMs = startMs
       const store = await make({ now: () => nowMs }, old(fresh, bucket))
       const ledger = store.open(daily)
@@ -285,9 +291,9 @@ describe.each<[string, MakeStore]>([
       expect(await drain(ledger, nowMs, 1)).toBe(11)
     })
 
-    it('a source’s share is taken over with it', async () => {
+    it('takes over the shares of sources', async () => {
       const store = await make({ now: () => startMs }, old([[bucket, 1]], bucket))
-      // Beyond its share there is nothing.
+      // Above its share nothing is left.
       const ledger = store.open({ ...daily, replayReserve: 0.25 })
       const admit = async (units: number) =>
         (
@@ -300,7 +306,7 @@ describe.each<[string, MakeStore]>([
       expect(await admit(3)).toMatchObject({ verdicts: ['send'] })
     })
 
-    it('once taken over, it is not taken over again', async () => {
+    it('is taken over only once', async () => {
       const store = await make({ now: () => startMs }, old(fresh, bucket))
       await store.open(daily).check()
       const again = store.open({ ...daily, quotaBucketMs: 10_000 })
@@ -310,7 +316,7 @@ describe.each<[string, MakeStore]>([
     })
   })
 
-  it('a store of a newer format is refused, with what to do', async () => {
+  it('refuses a store of a newer format and says what to do', async () => {
     const store = await make({ now: () => startMs }, async (database, key) =>
       database === undefined
         ? standIn.command('HSET', key, 't', '3', 'v', '3')
@@ -324,10 +330,10 @@ describe.each<[string, MakeStore]>([
   })
 })
 
-it('a version of format 1 that is started on a file of format 2 can grant nothing', async () => {
+it('a version of format 1 that starts on a file of format 2 can grant nothing', async () => {
   const database = new DatabaseSync(':memory:')
   await sqlLedger(nodeSqlite(database), daily, { now: () => startMs }).usage()
-  // What such a version does first, and then for each admission.
+  // What such a version does at its start and then for each admission.
   database.exec(
     'CREATE TABLE IF NOT EXISTS relay_units (account TEXT NOT NULL, bucket INTEGER NOT NULL, units INTEGER NOT NULL)',
   )

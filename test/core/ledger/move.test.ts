@@ -17,14 +17,14 @@ beforeAll(async () => {
   standIn = await startUpstashStandIn()
 })
 afterAll(() => standIn[Symbol.asyncDispose]())
-// What a test leaves behind, the next would look through.
+// The next test would have to scan what this one leaves behind.
 afterEach(async () => {
   const keys = (await standIn.command('KEYS', `move${process.pid}-*`)) as string[]
   for (let from = 0; from < keys.length; from += 1_000)
     await standIn.command('UNLINK', ...keys.slice(from, from + 1_000))
 })
 
-/** A ledger under a prefix of its own. */
+/** A ledger under its own prefix. */
 const freshUpstash = (settings: LedgerSettings, clock: { now: () => number }) => ({
   url: standIn.url,
   token: standIn.token,
@@ -41,7 +41,7 @@ const upstashWith = (limits: Limits) => (settings: LedgerSettings, clock: { now:
 const [sql, upstash] = [sqlWith(defaultLimits), upstashWith(defaultLimits)]
 const tiny: Limits = { ...defaultLimits, registersPerPage: 2, registersPerPart: 10 }
 
-/** As the watch over a store has it when an epoch is gone. */
+/** Begins a new epoch, as is done after a loss. */
 const makeLost = async (ledger: Ledger) => {
   await (ledger as Ledger & LedgerStore).begin('after-a-loss', { lost: true, after: 'the-one-before' })
   await ledger.restate(0)

@@ -1,6 +1,6 @@
 /**
- * The rolling window against a plain log of every unit: never over, no needless refusal, exact waiting times (G1);
- * whatever widths and windows are set between restarts, and whatever the clock does.
+ * The rolling window compared with a plain log of every unit: never over the limit, no needless refusal, exact waiting
+ * times (G1), whatever bucket widths and windows are set between restarts and whatever the clock does.
  */
 import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
@@ -26,7 +26,7 @@ beforeAll(async () => {
 })
 afterAll(() => standIn[Symbol.asyncDispose]())
 
-/** Makes a store; opens it as often as a process starts. */
+/** Makes a store. The result opens it, as a process does at its start. */
 type Make = (clock: LedgerClock) => (settings: LedgerSettings) => Ledger
 const sql: Make = (clock) => {
   const store = nodeSqlite(new DatabaseSync(':memory:'))
@@ -53,7 +53,7 @@ describe.each<[string, number, Make]>([
   ['SQL', 300, sql],
   ['Upstash', 40, upstash],
 ])('%s', (_, numRuns, make) => {
-  it('agrees with a log of every unit, under any width and window of those that were set, also together', async () => {
+  it('agrees with a log of every unit, under any settings, even with several processes set differently', async () => {
     const steps = fc.array(
       fc.record({
         waitMs: fc.oneof(
@@ -62,7 +62,7 @@ describe.each<[string, number, Make]>([
           { weight: 1, arbitrary: fc.integer({ min: -3_000, max: 0 }) },
         ),
         units: fc.integer({ min: 1, max: 8 }),
-        /** Of which process: they have been set differently. */
+        /** Which process: they have different settings. */
         process: fc.integer({ min: 0, max: 1 }),
         restart: fc.option(
           fc.record({
@@ -89,7 +89,7 @@ describe.each<[string, number, Make]>([
             ledgers[process] = open(settings[process])
           }
           const [{ quotaBucketMs, quotaWindowMs }, ledger] = [settings[process] ?? base, ledgers[process] as Ledger]
-          // A unit counts until its bucket's last moment is older than window and slack.
+          // A unit counts until the end of its bucket is older than window and slack.
           const freeMs = (lastMs: number) => lastMs + 1 + quotaWindowMs + slackMs
           const countedAt = (ms: number) =>
             log.filter(({ lastMs }) => freeMs(lastMs) > ms).reduce((sum, one) => sum + one.units, 0)
@@ -113,7 +113,7 @@ describe.each<[string, number, Make]>([
   }, 60_000)
 })
 
-/** Grants whatever it can, one unit a time. */
+/** Admits one unit at a time until the quota refuses; how many were granted. */
 async function drain(ledger: Ledger, nowMs: number): Promise<number> {
   for (let granted = 0; ; granted++) {
     const answer = await ask(ledger, 1, nowMs).catch(() => undefined)
@@ -122,13 +122,13 @@ async function drain(ledger: Ledger, nowMs: number): Promise<number> {
 }
 
 describe.each<[string, number, Make, number[]]>([
-  // A monotonic clock beside it: jumps forward are noticed, too.
+  // With a monotonic clock, jumps forward are noticed too.
   ['SQL, with a monotonic clock', 300, sql, [-1_500, -400, -30, -6, 6, 30, 400, 1_500, 3_100]],
-  ['Upstash, which has none', 40, upstash, [-1_500, -400, -30, -6]],
+  ['Upstash, without one', 40, upstash, [-1_500, -400, -30, -6]],
 ])('a clock that jumps: %s', (_, numRuns, make, jumpsMinutes) => {
   const dayMs = 24 * 60 * minuteMs
   const daily: LedgerSettings = { ...base, quotaWindowMs: dayMs, quotaSlackMs: 15_000, quotaBucketMs: minuteMs }
-  it('no true rolling window is over the limit, and once the time is right and confirmed it goes on', async () => {
+  it('no rolling window of real time is over the limit, and it goes on once the time is right and confirmed', async () => {
     const step = fc.record({
       waitMs: fc.oneof(fc.integer({ min: 0, max: 10 * minuteMs }), fc.integer({ min: 0, max: 30 * 60 * minuteMs })),
       units: fc.integer({ min: 1, max: 8 }),
@@ -172,13 +172,13 @@ describe.each<[string, number, Make, number[]]>([
           trueMs += waitMs
           offMs = off ?? offMs
           const right = Math.abs(offMs) <= 7_000
-          // A process that starts while the clock is ahead knows no better.
+          // A process that starts while the clock is ahead cannot notice it.
           if (restart !== undefined && (right || offMs < 0)) {
             settings = { ...daily, ...restart }
             ledger = open(settings)
           }
           if (looks) await ledger.usage()
-          // An operator confirms what is true.
+          // An operator confirms the right time.
           if (confirm && right) await ledger.confirmClock()
           await grant(units)
         }

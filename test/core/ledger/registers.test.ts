@@ -1,4 +1,4 @@
-/** How registers are stored: pages, rows of older versions, what moves in pieces, what is kept of an import. */
+/** How registers are stored: pages, rows of older versions, moving in pieces, and what is remembered of an import. */
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { piecesOf } from '../../../src/core/ledger/moved-pieces.ts'
@@ -73,11 +73,11 @@ describe('pages', () => {
   })
 })
 
-describe('a visitor of an older version, all of its registers in one place', () => {
+describe('a visitor stored by an older version, with all registers in one row', () => {
   const names = Array.from({ length: 5_000 }, (_, n) => `old-${n}`)
   const clock = { now: () => startMs }
 
-  it('SQL: is read, and comes under the bound when it is written; nothing is forgotten', async () => {
+  it('SQL: is read, and cut to the bound when it is written; nothing is forgotten', async () => {
     const sql = nodeSqlite(new DatabaseSync(':memory:'))
     const ledger = sqlWatched(sql, settings, clock)
     const old = JSON.stringify({ r: names.map((name) => [name, { done: at(5) }]), b: { attempts: 3, notBeforeMs: 1 } })
@@ -95,7 +95,7 @@ describe('a visitor of an older version, all of its registers in one place', () 
     expect(await verdicts(ledger, request('old', names.slice(-1), 6))).toEqual(['waits'])
   })
 
-  it('Redis: is read, gives what is too much to its pages at each write, and moves in parts', async () => {
+  it('Redis: is read, passes what exceeds the bound to its pages at each write, and moves in parts', async () => {
     const { ledger, prefix } = onRedis(clock)
     const key = `${prefix}:v:old`
     await standIn.command('HSET', key, ...names.flatMap((name) => [`a:${name}`, `${at(5)}|||||`]), 'b', '3|1')
@@ -103,7 +103,7 @@ describe('a visitor of an older version, all of its registers in one place', () 
     const size = async () => Number(await standIn.command('HLEN', key))
     expect(await verdicts(ledger, request('old', names.slice(0, 100), 4))).toEqual(['superseded'])
     const other = onRedis(clock)
-    // A step of HSCAN may find a few more than it is asked for.
+    // A step of HSCAN may return a few more than asked for.
     expect(await moveAll(ledger, other.ledger)).toBeLessThan(1_200)
     for (let from = 0; from < 5_000; from += 200)
       expect(await verdicts(other.ledger, request('old', names.slice(from, from + 200), 4))).toEqual(['superseded'])
@@ -117,7 +117,7 @@ describe('a visitor of an older version, all of its registers in one place', () 
       expect(await verdicts(ledger, request('old', names.slice(from, from + 415), 4))).toEqual(['superseded'])
     expect(await verdicts(ledger, request('old', names.slice(0, 20), 6))).toEqual(['waits'])
     expect((await ledger.visitor('old')).length).toBe(5_000)
-    // What moved from the head lives as long as it would have there.
+    // What moved from the head lives as long as it would have in the head.
     const [page] = (await standIn.command('KEYS', `${key}:*`)) as string[]
     expect(Number(await standIn.command('PTTL', page ?? ''))).toBeGreaterThan(3_000_000)
   })
@@ -126,7 +126,7 @@ describe('a visitor of an older version, all of its registers in one place', () 
 describe('heads and pages', () => {
   const names = Array.from({ length: 700 }, (_, n) => `name-${n}`)
 
-  it('a head lives as long as its newest page, also where only pages are written', async () => {
+  it('a head lives as long as its newest page, even if only pages are written', async () => {
     let nowMs = startMs
     const database = new DatabaseSync(':memory:')
     const ledger = sqlWatched(nodeSqlite(database), settings, { now: () => nowMs })
@@ -138,7 +138,7 @@ describe('heads and pages', () => {
     )
     const { ledger: redis, prefix } = onRedis({ now: () => nowMs })
     await redis.admit([request('v', names, 20 * 3_600_000)], 'live')
-    // As after hours in which it was not used.
+    // As after hours without use.
     for (const key of (await standIn.command('KEYS', `${prefix}:v:*`)) as string[])
       await standIn.command('PEXPIRE', key, '5000')
     await redis.settle([
@@ -151,7 +151,7 @@ describe('heads and pages', () => {
     expect(Number(await standIn.command('PTTL', `${prefix}:v:v`))).toBeGreaterThan(settings.retentionMs)
   })
 
-  it('pages that are over go as fast as they come', async () => {
+  it('expired pages are removed as fast as new ones are made', async () => {
     let nowMs = startMs
     const database = new DatabaseSync(':memory:')
     const ledger = sqlWatched(nodeSqlite(database), settings, { now: () => nowMs })
@@ -163,7 +163,7 @@ describe('heads and pages', () => {
   })
 })
 
-describe('a moving state in pieces', () => {
+describe('moving the state in pieces', () => {
   const visitor = (hash: string, size: number) => ({
     hash,
     registers: Array.from({ length: size }, (_, n) => ({ name: `n${n}`, done: at(n), open: [] })),
@@ -172,7 +172,7 @@ describe('a moving state in pieces', () => {
   const event = (name: string) => ({ event: name, stamp: at(0), atMs: 0, done: true, keptUntilMs: 1 })
   const units = [{ account: '', lastMs: 1, units: 5 }]
 
-  it('what is small is one piece, with or without anything in it', () => {
+  it('a small state is one piece, even if it is empty', () => {
     const part: MovedState = { id: 'x', lostMs: 3, units, visitors: [visitor('a', 2)], events: [event('e')] }
     expect([...piecesOf(part, 10)]).toEqual([part])
     expect([...piecesOf({ units: [], visitors: [], events: [] }, 10)]).toEqual([
@@ -180,7 +180,7 @@ describe('a moving state in pieces', () => {
     ])
   })
 
-  it('what is large is several, each within the bound; units, loss and id are in the first only', () => {
+  it('a large state is several pieces, each within the bound; units, loss and id are only in the first', () => {
     const part: MovedState = {
       id: 'x',
       lostMs: 3,
@@ -206,8 +206,8 @@ describe('a moving state in pieces', () => {
   })
 })
 
-describe('what is kept of an import', () => {
-  it('goes once none of its units can be counted', async () => {
+describe('what is remembered of an import', () => {
+  it('is removed once none of its units can count', async () => {
     let nowMs = startMs
     const part = (id: string): MovedState => ({
       id,
@@ -222,7 +222,7 @@ describe('what is kept of an import', () => {
     await ledger.moveIn(first)
     await ledger.moveIn(first)
     expect((await ledger.usage()).used).toBe(5)
-    // Of an older version: for ever.
+    // Written by an older version: kept for ever.
     database.exec("INSERT INTO relay_memo (name, value) VALUES ('moved-in:older', '1')")
     nowMs += 2 * (settings.quotaWindowMs + settings.quotaSlackMs)
     await ledger.moveIn(part('second'))
@@ -236,7 +236,7 @@ describe('what is kept of an import', () => {
 })
 
 describe('where a visitor’s attributes are', () => {
-  it('says where there are more than are listed', async () => {
+  it('says if there are more than are listed', async () => {
     const known = Array.from({ length: 3 }, (_, n) => ({ name: `n${n}`, done: at(n) }))
     const find = (attributesListed: number) =>
       createFind({

@@ -1,4 +1,4 @@
-/** Erasing and finding one visitor, however much lies in the store, and whatever of it can't be read. */
+/** Erasing and finding one visitor, however much the store holds and whatever of it can't be read. */
 import { DatabaseSync } from 'node:sqlite'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -37,7 +37,7 @@ function erasing(backlog: Backlog, more: Partial<Parameters<typeof createErase>[
   const logged: string[] = []
   const log = (event: string, details = {}) => logged.push(JSON.stringify({ event, ...details }))
   const erase = createErase({ hasher, ledger, backlog, clock: fakeClock(), maxOperations: 900, log, ...more })
-  /** Calls until it is complete. */
+  /** Calls erase until it is complete. */
   const whole = async (who: Visitor = visitor) => {
     const calls: Erased[] = []
     for (let cursor: string | undefined; calls.length < 1_000; ) {
@@ -86,7 +86,7 @@ const kinds: [string, () => { backlog: Backlog; kv?: FakeKv }][] = [
 ]
 
 describe.each(kinds)('erase on %s', (_, make) => {
-  it('removes what is the visitor’s, and nothing else: what only mentions the id is counted and left', async () => {
+  it('removes what belongs to the visitor and nothing else: what only mentions the id is counted and left', async () => {
     const { backlog } = make()
     const others = [someEntry(), someEntry()]
     for (const entry of [mine(), mine(), ...others]) await backlog.put(entry)
@@ -118,7 +118,7 @@ describe.each(kinds)('erase on %s', (_, make) => {
     expect(told).toEqual([visitorHash])
   })
 
-  it('while the ledger’s clock is off nothing is erased, and the answer says what to do', async () => {
+  it('erases nothing while the ledger’s clock is off, and the answer says what to do', async () => {
     const { backlog } = make()
     await backlog.put(mine())
     const { erase } = erasing(backlog, { ledger: { erase: async () => false } })
@@ -130,7 +130,7 @@ describe.each(kinds)('erase on %s', (_, make) => {
     expect(await allEntries(backlog)).toHaveLength(1)
   })
 
-  it('a call whose budget ended says so, and the next one goes on from there, to the end', async () => {
+  it('a call that used up its budget says so, and the next one goes on from there', async () => {
     const { backlog } = make()
     for (let n = 0; n < 12; n++) await backlog.put(mine())
     for (let n = 0; n < 40; n++)
@@ -148,7 +148,7 @@ describe.each(kinds)('erase on %s', (_, make) => {
     expect(sum(await whole(), 'deadLetters')).toBe(0)
   })
 
-  it('a cursor of another visitor’s erasure, or one that was made up, is refused before anything is done', async () => {
+  it('refuses a made-up cursor, or one of another visitor’s erasure, before anything is done', async () => {
     const { backlog } = make()
     const entry = someEntry()
     await backlog.put(entry)
@@ -165,12 +165,12 @@ describe.each(kinds)('erase on %s', (_, make) => {
     ])
       expect(await erase(visitor, cursor)).toBe('unknown_cursor')
     expect(told).toEqual([])
-    // One of this visitor leads nowhere else, whatever stands in it.
+    // A cursor with this visitor's hash reaches no other visitor, whatever else is in it.
     expect(await erase(visitor, `entries.${ownHash}.0.a`)).toMatchObject({ entries: 0, complete: true })
     expect(await allEntries(backlog)).toMatchObject([{ entry }])
   })
 
-  it('ends in time, and goes on', async () => {
+  it('stops in time, and the next call goes on', async () => {
     const { backlog } = make()
     for (let n = 0; n < 6; n++) await backlog.bury(raw(`{"customer":"c-42","n":"${'x'.repeat(2_000)}"}`, n))
     let nowMs = 0
@@ -182,8 +182,8 @@ describe.each(kinds)('erase on %s', (_, make) => {
   })
 })
 
-describe('erase where letters cannot be read', () => {
-  it('counts each of which nobody can say whose it is, and removes the visitor’s own by its head', async () => {
+describe('erase with dead letters that cannot be read', () => {
+  it('counts each whose visitor is unknown, and removes the visitor’s own by its head', async () => {
     const kv = fakeKv({ now: () => 0 })
     const sealed = kvBacklog(kv, { randomHex, seal: await sealWith('old') })
     await sealed.bury({ ...dead, reason: 'rejected', entry: mine() })
@@ -194,7 +194,7 @@ describe('erase where letters cannot be read', () => {
     const { erase } = erasing(backlog)
     const erased = await erase(visitor)
     expect(erased).toMatchObject({ entries: 0, deadLetters: 1, mentioned: 0, unreadable: 2, complete: false })
-    // Asking on would reach nothing: a person has to do something first.
+    // Calling again would achieve nothing: a person has to do something first.
     expect(erased).not.toHaveProperty('cursor')
     expect(erased).toMatchObject({
       todo: expect.stringMatching(/^2 dead letters cannot be read: set the key .* BACKLOG_KEYS/),
@@ -202,7 +202,7 @@ describe('erase where letters cannot be read', () => {
     expect((await kv.list({ prefix: 'd1/' })).keys).toHaveLength(3)
   })
 
-  it('so is one that an earlier call met: the last call of an erasure knows of all', async () => {
+  it('the last call of an erasure also counts those that earlier calls met', async () => {
     const kv = fakeKv({ now: () => 0 })
     await kvBacklog(kv, { randomHex, seal: await sealWith('old') }).bury(raw('{"customer":"c-42"}', 1))
     const seal = await sealWith('new')
@@ -216,7 +216,7 @@ describe('erase where letters cannot be read', () => {
     expect(last).toMatchObject({ unreadable: 1, complete: false, todo: expect.stringContaining('BACKLOG_KEYS') })
   })
 
-  it('one that the store does not give is counted, and stops nothing', async () => {
+  it('one that the store cannot read is counted and stops nothing', async () => {
     const kv = fakeKv({ now: () => 0 })
     const backlog = kvBacklog(kv, { randomHex, seal: plainSeal })
     const keys: string[] = []
@@ -232,10 +232,10 @@ describe('erase where letters cannot be read', () => {
   })
 })
 
-describe('erase of very much', () => {
-  it('45,000 dead letters of others cost a hundred and some operations, and one call', async () => {
+describe('erase in a large store', () => {
+  it('45,000 dead letters of others cost fewer than 200 operations and one call', async () => {
     const kv = fakeKv({ now: () => 0 })
-    // A list as KV's, without sorting 45,000 keys each time.
+    // Lists as KV does, without sorting 45,000 keys each time.
     const names = Array.from({ length: 45_000 }, (_, n) => `d1/${String(n).padStart(13, '0')}-x`)
     const metadata = { v: 3, b: 2_000, r: 'rejected', o: 'api', t: 1, f: 1, n: 1, h: 'f'.repeat(32) }
     const many: Kv = {
@@ -269,7 +269,7 @@ describe('erase of very much', () => {
     ['this version', 'A'],
     ['a version before it', 'B'],
   ])(
-    'thirty quarantined events of 1 MB on real KV, of %s: it ends complete',
+    'thirty quarantined events of 1 MB on real KV, of %s: it completes',
     async (_, namespace) => {
       const kv = (await miniflare.getKVNamespace(namespace)) as unknown as Kv
       const backlog = kvBacklog(kv, { randomHex, seal: plainSeal })
@@ -321,7 +321,7 @@ describe('finding a visitor', () => {
     return backlog
   }
 
-  it('tells of all that waits, over any number of pages', async () => {
+  it('shows everything that waits, over any number of pages', async () => {
     const found = await finding(await filled(20))(visitor)
     expect(found).toMatchObject({ entries: 20, unreadable: 0, complete: true })
     expect(found.attributes[0]?.waitingAt).toHaveLength(20)
@@ -336,7 +336,7 @@ describe('finding a visitor', () => {
     expect(found.complete).toBe(false)
     expect(found.entries).toBeLessThan(12)
     expect(found.attributes[0]?.waitingAt.length).toBeLessThan(10)
-    // The oldest, in their order.
+    // The oldest, in order.
     expect(found.attributes[0]?.waitingAt).toEqual([...(found.attributes[0]?.waitingAt ?? [])].sort())
   })
 

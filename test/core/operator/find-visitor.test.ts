@@ -1,4 +1,4 @@
-/** Where a visitor's attributes are, over registers and backlog: names and times, all of them, and no values (G8). */
+/** Where a visitor's attributes are, in registers and backlog: all names and times, but no values (G8). */
 import { describe, expect, it } from 'vitest'
 import type { Entry, KeptEntry, Unreadable } from '../../../src/core/backlog/port.ts'
 import type { KnownAttribute } from '../../../src/core/ledger/port.ts'
@@ -44,12 +44,12 @@ function find(known: readonly KnownAttribute[], pages: readonly (readonly (KeptE
   return { asked, where: () => where(visitor) }
 }
 
-describe('whereabouts', () => {
-  it('of a visitor of whom nothing is known: nothing', async () => {
+describe('finding a visitor', () => {
+  it('shows nothing of an unknown visitor', async () => {
     expect(await find([], []).where()).toEqual({ attributes: [], entries: 0, unreadable: 0, complete: true })
   })
 
-  it('tells of each attribute what was delivered, what is open and what waits, by name', async () => {
+  it('shows for each attribute what was delivered, what is open and what waits, by name', async () => {
     const known = [
       { name: 'tier', done: at(10), open: at(20) },
       { name: 'city', done: at(5) },
@@ -68,7 +68,7 @@ describe('whereabouts', () => {
     })
   })
 
-  it('counts every page, the empty and the unreadable too', async () => {
+  it('counts every page, including empty and unreadable ones', async () => {
     const { asked, where } = find(
       [],
       [[entry(1, ['tier'])], [], [{ key: 'b1/x', unreadable: 'x' }, entry(2, ['tier'])]],
@@ -86,7 +86,7 @@ describe('whereabouts', () => {
     ])
   })
 
-  it('tells until when the last of them is held back', async () => {
+  it('shows until when the last of them is held back', async () => {
     const held = (seconds: number) => ({ notBeforeMs: 1_000 * seconds })
     const pages = [[entry(1, ['a'], held(60)), entry(2, ['a'], held(90)), entry(3, ['a'], held(70)), entry(4, ['a'])]]
     expect(await find([], pages).where()).toMatchObject({ heldUntil: iso(90) })

@@ -1,4 +1,4 @@
-/** Whose a store is: told apart by what makes an account, and by nothing else; without a secret. */
+/** Whose a store is: told apart by what makes an account and nothing else, without storing a secret. */
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { kvBacklog } from '../../../src/core/backlog/kv.ts'
@@ -21,7 +21,7 @@ const owner = async (client: string, origin = `https://${client}.tt.omtrdc.net`,
 const own = await owner('acme')
 
 describe('an account', () => {
-  it('is the same by whatever address Target is called, and by any port of a stand-in', async () => {
+  it('is the same at whichever address Target is called, and on any port of a stand-in', async () => {
     expect(await owner('acme', 'https://mboxedge34.tt.omtrdc.net')).toEqual(own)
     expect(await owner('acme', 'http://127.0.0.1:1')).toEqual(await owner('acme', 'http://localhost:2'))
   })
@@ -46,7 +46,7 @@ describe('an account', () => {
   })
 
   it.each(['', 'x', '7', 'null', '{}', '{"client":"acme"}'])(
-    'written down as %s is nobody’s that this version knows',
+    'stored as %s is of no account that this version knows',
     (memo) => {
       expect(foreignBy(memo, own.memo)?.message).toContain('another version')
     },
@@ -102,7 +102,7 @@ describe.each([
     expect(await theirs.readDead(dead)).toEqual(unreadable)
   })
 
-  it('without a mark, as older versions wrote it, is read', async () => {
+  it('without an account mark, as older versions wrote it, is read', async () => {
     const [mine] = await seals()
     const packed = { v: 1 }
     expect(await mine.open(await (await createSeal(keys, bytes)).seal(packed, 'b1/x'), 'b1/x')).toEqual(packed)
@@ -123,7 +123,7 @@ describe('stores', () => {
     return { ...ownedStores(own, { ledger: { ...ledger, rememberFirst }, backlog, memory, log }), asked, memory }
   }
 
-  it('are asked once whose they are, and until they say', async () => {
+  it('are asked whose they are until they answer, and then not again', async () => {
     let answer = () => Promise.reject<string>(new Error('silent'))
     const { ledger, backlog, asked } = stores(() => answer())
     await expect(ledger.summary()).rejects.toThrow('silent')
@@ -136,7 +136,7 @@ describe('stores', () => {
     expect(asked).toEqual(['asked', 'asked', 'owner_unknown', 'asked'])
   })
 
-  it('of another account do nothing at all, until they are one’s own', async () => {
+  it('of another account do nothing until they belong to this one', async () => {
     const theirs = (await owner('other')).memo
     let answer = theirs
     const { ledger, backlog } = stores(async () => answer)
@@ -149,7 +149,7 @@ describe('stores', () => {
     await backlog.put(someEntry())
   })
 
-  it('that two accounts share in one process are judged for each', async () => {
+  it('that two accounts use in one process are checked for each', async () => {
     const { memory, ledger } = stores(async () => own.memo)
     await ledger.summary()
     const other = stores(async () => own.memo)

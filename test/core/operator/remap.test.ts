@@ -1,4 +1,4 @@
-/** Mapping a dead letter again: it goes only when nothing of it can be lost (G2). */
+/** Mapping a dead letter again: it is only removed when nothing of it can be lost (G2). */
 import { describe, expect, it } from 'vitest'
 import type { DeadLetter, KeptDead, Unreadable } from '../../../src/core/backlog/port.ts'
 import type { Receipt } from '../../../src/core/delivery/receipt.ts'
@@ -55,7 +55,7 @@ describe('a dead letter that is mapped again', () => {
       true,
     ],
     ['neither delivered nor kept', [{ status: 'unavailable' }], false],
-    ['still under way', [{ status: 'in_flight' }], false],
+    ['still in flight', [{ status: 'in_flight' }], false],
     ['kept but for one', [{ status: 'submitted', calls: 1 }, { status: 'in_flight' }, { status: 'duplicate' }], false],
   ])('%s: %j', async (_, receipts, removed) => {
     const { remap, seen } = remapOf({ key: 'd1/k', dead: letter }, { receipts })
@@ -63,14 +63,14 @@ describe('a dead letter that is mapped again', () => {
     expect(seen.deleted).toEqual(removed ? ['d1/k'] : [])
   })
 
-  it('is mapped as it came in then, on its source’s lane', async () => {
+  it('is mapped with the time it first arrived, on its source’s lane', async () => {
     const { remap, seen } = remapOf({ key: 'd1/k', dead: letter }, { receipts: [{ status: 'duplicate' }] })
     await remap()
     expect(seen.mapped).toEqual([[letter, letter.firstSeenMs]])
     expect(seen.delivered).toEqual([[[update], 'bulk']])
   })
 
-  it('that means nothing now goes without anything being delivered', async () => {
+  it('that now maps to nothing is removed without a delivery', async () => {
     const { remap, seen } = remapOf({ key: 'd1/k', dead: letter })
     expect(await remap()).toEqual({ status: 'mapped', receipts: [], removed: true })
     expect([seen.deleted, seen.delivered]).toEqual([['d1/k'], []])

@@ -1,6 +1,6 @@
 /**
- * Writes pairs of rows until it is killed, many at a time through shared commits, and prints the number of each pair
- * once it is answered. Argument: the file.
+ * Writes pairs of rows until it is killed, many at a time in shared commits, and prints the number of each pair once it
+ * is answered. Argument: the file.
  */
 import { writeSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'

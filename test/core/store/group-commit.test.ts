@@ -1,4 +1,4 @@
-/** Transactions that share a commit: each atomic by itself, and none answered before the commit. */
+/** Transactions that share a commit: each is atomic by itself, and none is answered before the commit. */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -22,7 +22,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** A table of numbers in a file; how many commits were made, and another connection that sees what is committed. */
+/** A table of numbers in a file, the number of commits, and another connection that sees what is committed. */
 function table() {
   const { database, path } = open()
   const base = nodeSqlite(database)
@@ -52,7 +52,7 @@ function table() {
   }
 }
 
-describe('transactions of one moment', () => {
+describe('concurrent transactions', () => {
   it('share one commit, and each gets its own answer', async () => {
     const { add, kept, commits } = table()
     expect(await Promise.all([3, 1, 2].map(add))).toEqual([3, 1, 2])
@@ -75,10 +75,10 @@ describe('transactions of one moment', () => {
     expect([kept(), commits()]).toEqual([[1, 2], 1])
   })
 
-  it('are not answered before the commit: where it fails, each of them fails and nothing is kept', async () => {
+  it('are not answered before the commit: if it fails, each of them fails and nothing is kept', async () => {
     const { sql, add, kept } = table()
     sql.exec('PRAGMA foreign_keys = ON')
-    // Checked at the commit and no earlier.
+    // Only checked at the commit.
     sql.exec('CREATE TABLE next (n INTEGER REFERENCES number (n) DEFERRABLE INITIALLY DEFERRED)')
     const dangling = sql.atomically(() => sql.exec('INSERT INTO next (n) VALUES (99)'))
     const settled = await Promise.allSettled([add(1), dangling, add(2)])
@@ -87,7 +87,7 @@ describe('transactions of one moment', () => {
     expect(await Promise.all([add(1), add(2)])).toEqual([1, 2])
   })
 
-  it('each go alone where SQLite has ended the whole transaction by itself, as it may on a full disk', async () => {
+  it('are run one by one if SQLite has rolled back the whole transaction itself, as it may on a full disk', async () => {
     const { sql, add, kept } = table()
     const full = sql.atomically(() => {
       sql.exec('ROLLBACK')
@@ -102,7 +102,7 @@ describe('transactions of one moment', () => {
     expect(kept()).toEqual([1, 2])
   })
 
-  it('wait together for a file that another process holds', async () => {
+  it('wait together for a file that another process has locked', async () => {
     const { add, other, kept, commits } = table()
     await add(0)
     other.exec('BEGIN IMMEDIATE')
@@ -118,7 +118,7 @@ describe('transactions of one moment', () => {
     expect([kept(), commits()]).toEqual([[0, 1, 2, 3], 2])
   })
 
-  it('are cut where there are very many: other processes want the file, too', async () => {
+  it('are split into several commits if there are very many, since other processes need the file too', async () => {
     const { add, kept, commits } = table()
     const all = Array.from({ length: 2 * stepsTogether + 1 }, (_, n) => n)
     expect(await Promise.all(all.map(add))).toEqual(all)
@@ -126,7 +126,7 @@ describe('transactions of one moment', () => {
   })
 })
 
-it('a process that is killed leaves whole transactions, and all that it answered', async () => {
+it('a killed process leaves only whole transactions, among them all that it answered', async () => {
   const path = join(folder, 'killed.db')
   const child = spawn(process.execPath, [fileURLToPath(new URL('group-commit-process.ts', import.meta.url)), path])
   let printed = ''

@@ -1,4 +1,4 @@
-/** A SQLite file that somebody else holds: nothing stops but the steps that need it. */
+/** A SQLite file that another process has locked: only the steps that need it wait. */
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -27,7 +27,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** A file with a ledger, a backlog and a witness, and another connection that can hold it. */
+/** A file with a ledger, a backlog and a witness, and another connection that can lock it. */
 function shared(patience?: Parameters<typeof nodeSqlite>[1]) {
   const path = join(folder, `${++serial}.db`)
   const sql = patience === undefined ? nodeSqlite(open(path)) : nodeSqlite(open(path), patience)
@@ -51,15 +51,15 @@ const admission = (serial: number) => ({
   token: `token-${serial}`,
 })
 
-describe('a file that another process holds', () => {
-  it('stops no timer, and no request but those that write: they are done once it is free', async () => {
+describe('a file that another process has locked', () => {
+  it('stops no timer, and only requests that write: they are done once it is free', async () => {
     const { ledger, backlog, witness, hold, letGo } = shared()
     await ledger.check()
     hold()
     let ticks = 0
     const ticking = setInterval(() => {
       ticks++
-      // 1.5 seconds, as this thread counts them: blocked, it would not come to it before the patience of SQLite is over.
+      // 1.5 seconds counted by this thread: if it were blocked, SQLite's time-out would end first.
       if (ticks === 150) letGo()
     }, 10)
     const asked = [
@@ -77,7 +77,7 @@ describe('a file that another process holds', () => {
     expect((await ledger.usage()).used).toBe(20)
   }, 30_000)
 
-  it('is waited for by one step at a time, so that many who wait do not block the thread in turn', async () => {
+  it('is waited for by one step at a time, so that many waiting steps do not block the thread in turn', async () => {
     const clock = fakeClock()
     const { sql, hold, letGo } = shared({ clock, fraction: () => 0 })
     let tries = 0
@@ -88,14 +88,14 @@ describe('a file that another process holds', () => {
     hold()
     const all = Promise.all(Array.from({ length: 100 }, () => sql.inTurn(step)))
     await clock.advance(1_000)
-    // 5, 10, 20, 40, 80, then every 100 ms.
+    // After 5, 10, 20, 40 and 80 ms, then every 100 ms.
     expect(tries).toBeLessThan(20)
     letGo()
     await clock.advance(100)
     expect(new Set(await all).size).toBe(100)
   })
 
-  it('is not waited for without end: the step is refused with SQLite’s own word, having done nothing', async () => {
+  it('is not waited for without end: the step fails with SQLite’s own error, having done nothing', async () => {
     const clock = fakeClock()
     const { backlog, hold, letGo } = shared({ clock, fraction: () => 0.5 })
     hold()
@@ -109,7 +109,7 @@ describe('a file that another process holds', () => {
     expect((await backlog.list()).items).toHaveLength(1)
   })
 
-  it('any other failure is told at once, and holds nobody up', async () => {
+  it('any other failure is reported at once and delays nobody', async () => {
     const { sql } = shared()
     const broken = sql.inTurn(() => {
       throw new Error('disk full')
@@ -119,7 +119,7 @@ describe('a file that another process holds', () => {
   })
 })
 
-it('keeps a bounded number of prepared statements, whatever texts it is given', async () => {
+it('keeps a bounded number of prepared statements, however many queries it is given', async () => {
   const database = open(':memory:')
   let prepared = 0
   const counting = new Proxy(database, {
@@ -131,15 +131,15 @@ it('keeps a bounded number of prepared statements, whatever texts it is given', 
   })
   const sql = nodeSqlite(counting)
   for (let n = 0; n <= preparedAtMost; n++) sql.exec(`SELECT ${n}`)
-  // The newest are still there, the first is not.
+  // The newest are still kept, the first is not.
   sql.exec(`SELECT ${preparedAtMost}`)
   expect(prepared).toBe(preparedAtMost + 1)
   sql.exec('SELECT 0')
   expect(prepared).toBe(preparedAtMost + 2)
 })
 
-describe('a reader that holds an old state', () => {
-  it('makes the log of writes grow for as long as it reads, and not for good', async () => {
+describe('a reader that holds an old snapshot', () => {
+  it('makes the write-ahead log grow only while it reads', async () => {
     const path = join(folder, `${++serial}.db`)
     const backlog = sqliteBacklog(nodeSqlite(open(path)), { randomHex: seededRandom(1).hex, seal: plainSeal })
     const large = { ...someEntry(), attributes: [{ name: 'tier', value: 'x'.repeat(1_000_000) }] }

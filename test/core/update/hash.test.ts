@@ -1,4 +1,4 @@
-/** Names that give nothing away, and that no two things share (G2, G3, G8). */
+/** Hashes that reveal nothing and that no two things share (G2, G3, G8). */
 import { createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -10,22 +10,22 @@ const hmac = (parts: readonly string[]) =>
   createHmac('sha256', key).update(JSON.stringify(parts)).digest('hex').slice(0, 32)
 
 describe('hashes', () => {
-  it('are what they always were: what lies in a backlog or a ledger is found again', async () => {
+  it('are the same as in earlier versions, so that what is in a backlog or a ledger is found', async () => {
     expect(await hasher.visitor({ pcId: 'a' })).toBe(hmac(['pcId', 'a']))
     expect(await hasher.visitor({ thirdPartyId: 'a' })).toBe(hmac(['thirdPartyId', 'a']))
     expect(await hasher.event('crm', 'evt_1')).toBe(hmac(['event', 'crm', 'evt_1']))
     expect(await hasher.content(['a', 'b'])).toBe(hmac(['content', 'a', 'b']))
   })
 
-  it('an event’s id is its source’s own: another source may use the same', async () => {
+  it('the same event id of two sources gives two hashes', async () => {
     expect(await hasher.event('crm', '1')).not.toBe(await hasher.event('shop', '1'))
   })
 
-  it('a pcId is not the thirdPartyId of the same text', async () => {
+  it('a pcId and a thirdPartyId with the same text differ', async () => {
     expect(await hasher.visitor({ pcId: '123' })).not.toBe(await hasher.visitor({ thirdPartyId: '123' }))
   })
 
-  it('no two lists of parts are named alike, however they are cut', async () => {
+  it('no two lists of parts have the same hash, however they are cut', async () => {
     const parts = fc.array(fc.string({ unit: fc.constantFrom('a', ':', ',', '"', '\\', '') }), { maxLength: 4 })
     await fc.assert(
       fc.asyncProperty(parts, parts, async (one, other) => {
@@ -36,7 +36,7 @@ describe('hashes', () => {
     expect(await hasher.event('a:b', 'c')).not.toBe(await hasher.event('a', 'b:c'))
   })
 
-  it('another key gives other names, and has another name itself', async () => {
+  it('another key gives other hashes, and has another name itself', async () => {
     const other = await createHasher(`${key}!`)
     expect(await other.visitor({ pcId: 'a' })).not.toBe(await hasher.visitor({ pcId: 'a' }))
     expect(await hashKeyName(other)).not.toBe(await hashKeyName(hasher))

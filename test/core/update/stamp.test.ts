@@ -16,7 +16,7 @@ const id = fc.stringMatching(/^[0-9a-f]{32}$/)
 const place = fc.integer({ min: 0, max: maxPlaces - 1 })
 
 describe('stamps', () => {
-  it('sort by event time, then arrival, then the place in the batch, whatever names the update', () => {
+  it('sort by event time, then arrival, then place in the batch, whatever the name of the update', () => {
     fc.assert(
       fc.property(fc.tuple(ms, ms, place, id), fc.tuple(ms, ms, place, id), (one, other) => {
         const [a, b] = [one, other].map(([time, arrival, at, name]) => makeStamp(time, arrival, name, at))
@@ -30,7 +30,7 @@ describe('stamps', () => {
     )
   })
 
-  it('say what they were made of, and are recognised', () => {
+  it('give back the times they were made of, and are recognised', () => {
     fc.assert(
       fc.property(ms, ms, place, id, (time, arrival, at, name) => {
         const stamp = makeStamp(time, arrival, name, at)
@@ -44,26 +44,26 @@ describe('stamps', () => {
     )
   })
 
-  it('are a letter, the event time, the arrival, the place and the end of the id, in a fixed width', () => {
+  it('are a letter, the event time, the arrival, the place and the end of the hash, in a fixed width', () => {
     expect(makeStamp(1, 2, `aa${'f'.repeat(14)}`, 37)).toBe(`t0000000000001000000000000211${'f'.repeat(14)}`)
     expect(makeStamp(0, 9_999_999_999_999, 'f'.repeat(14))).toBe(`t0000000000000999999999999900${'f'.repeat(14)}`)
     expect(maxPlaces).toBe(1_296)
   })
 
-  it('those of versions without a place are read on', () => {
+  it('without a place, as older versions wrote them, are still read', () => {
     expect(isStamp(`t${'1790000000000'.repeat(2)}0123456789abcdef`)).toBe(true)
   })
 
   it.each([
     ['another letter', `x${'1790000000000'.repeat(2)}0123456789abcdef`],
     ['a letter among the digits', `t${'179000000000x'.repeat(2)}0123456789abcdef`],
-    ['something before it', `xt${'1790000000000'.repeat(2)}0123456789abcdef`],
+    ['something in front of it', `xt${'1790000000000'.repeat(2)}0123456789abcdef`],
     ['a list of one', [`t${'1790000000000'.repeat(2)}0123456789abcdef`]],
     ['a digit too few', `t${'1790000000000'.repeat(2)}0123456789abcde`],
     ['a digit too many', `t${'1790000000000'.repeat(2)}0123456789abcdef0`],
     ['capitals', `t${'1790000000000'.repeat(2)}0123456789ABCDEF`],
     ['a name that is not hex', `t${'1790000000000'.repeat(2)}0123456789abcdeg`],
-    ['something behind it', `t${'1790000000000'.repeat(2)}0123456789abcdef\n`],
+    ['something after it', `t${'1790000000000'.repeat(2)}0123456789abcdef\n`],
     ['no text', 7],
   ])('%s is none', (_, text) => {
     expect(isStamp(text)).toBe(false)
@@ -74,7 +74,7 @@ describe('stamps', () => {
     expect(() => makeStamp(0, time, 'f'.repeat(14))).toThrow('whole milliseconds since 1970')
   })
 
-  it('places beyond the last are all the last', () => {
+  it('places beyond the last all count as the last', () => {
     expect(makeStamp(0, 0, 'f'.repeat(14), maxPlaces + 5)).toBe(makeStamp(0, 0, 'f'.repeat(14), maxPlaces - 1))
   })
 })
@@ -86,13 +86,13 @@ describe('the time that an update is ordered by', () => {
     expect(futureToleranceMs).toBe(300_000)
   })
   it.each<[string, number | undefined, ReturnType<typeof eventTime>]>([
-    ['arrival, where the source gives none', undefined, { ok: true, timeMs: arrivalMs }],
+    ['arrival, if the source gives no time', undefined, { ok: true, timeMs: arrivalMs }],
     ['its own', arrivalMs - 1, { ok: true, timeMs: arrivalMs - 1 }],
     ['its own, as old as the retention', arrivalMs - retentionMs, { ok: true, timeMs: arrivalMs - retentionMs }],
     ['none, beyond the retention', arrivalMs - retentionMs - 1, { ok: false, error: 'too_old' }],
     ['arrival, for a clock that is ahead', arrivalMs + 1, { ok: true, timeMs: arrivalMs }],
     [
-      'arrival, for a clock that is as far ahead as is borne',
+      'arrival, for a clock that is as far ahead as is tolerated',
       arrivalMs + futureToleranceMs,
       { ok: true, timeMs: arrivalMs },
     ],

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { JsonNumber } from '../../../src/core/json.ts'
 import { eventIdProblem, flattenAttributes, noId, validateVisitor } from '../../../src/core/update/validate.ts'
 
-describe('attributes as Target takes them', () => {
+describe('attributes as Target accepts them', () => {
   it('flattens objects to dotted names, writes numbers and booleans as JSON, arrays as JSON text', () => {
     expect(flattenAttributes({ a: 'x', n: 1.5, t: true, o: { p: { q: 'deep' } }, l: [1, { b: 2 }] })).toEqual({
       ok: true,
@@ -19,19 +19,19 @@ describe('attributes as Target takes them', () => {
   it.each<[string, unknown, string]>([
     ['a bigint', 12345678901234567890n, '12345678901234567890'],
     ['false', false, 'false'],
-    ['nothing at all, which is text', '', ''],
+    ['an empty text', '', ''],
     ['a number in its shortest form', 1e21, '1e+21'],
     ['zero', 0, '0'],
     ['a date', new Date(Date.UTC(2026, 10, 24, 12)), '2026-11-24T12:00:00.000Z'],
     ['an empty array', [], '[]'],
     ['an array of bigints', [1n, { a: 12345678901234567890n }], '[1,{"a":12345678901234567890}]'],
-    ['a number as it stands in JSON', new JsonNumber('-0.10e+2'), '-0.10e+2'],
+    ['a number as it is written in JSON', new JsonNumber('-0.10e+2'), '-0.10e+2'],
     ['such numbers in an array', [new JsonNumber('1.10')], '[1.10]'],
   ])('takes %s', (_, value, text) => {
     expect(flattenAttributes({ a: value })).toEqual({ ok: true, attributes: [{ name: 'a', value: text }] })
   })
 
-  it('leaves out what a mapping left undefined', () => {
+  it('leaves out values that a mapping left undefined', () => {
     expect(flattenAttributes({ a: undefined, b: 'x', c: { d: undefined, e: 'y' } })).toEqual({
       ok: true,
       attributes: [
@@ -41,7 +41,7 @@ describe('attributes as Target takes them', () => {
     })
   })
 
-  it('takes names up to 128 characters, 16 levels deep', () => {
+  it('accepts names of up to 128 characters, 16 levels deep', () => {
     const deep = (levels: number) => {
       let nested: unknown = 'x'
       for (let level = 0; level < levels; level++) nested = { a: nested }
@@ -55,7 +55,7 @@ describe('attributes as Target takes them', () => {
     })
   })
 
-  it('tells of each field what is wrong with it, by its name and never at full length', () => {
+  it('says what is wrong with each field, with its name shortened', () => {
     expect(flattenAttributes({ good: 'x', a: null, b: { c: {} }, ['d'.repeat(200)]: 'x', '\ud800': 'x' })).toEqual({
       ok: false,
       problems: [
@@ -108,12 +108,12 @@ describe('attributes as Target takes them', () => {
   const circle: unknown[] = []
   circle.push(circle)
   it.each<[string, unknown]>([
-    ['a number that is none', Number.NaN],
+    ['NaN', Number.NaN],
     ['an infinite number', Number.POSITIVE_INFINITY],
     ['a function', () => 'x'],
     ['a symbol', Symbol('x')],
-    ['a date that is none', new Date(Number.NaN)],
-    ['a circle', circle],
+    ['an invalid date', new Date(Number.NaN)],
+    ['a circular structure', circle],
     ['an array that JSON can’t hold', [circle]],
   ])('has no text for %s', (_, value) => {
     expect(flattenAttributes({ a: value })).toEqual({
@@ -124,7 +124,7 @@ describe('attributes as Target takes them', () => {
     })
   })
 
-  it('takes __proto__ for an ordinary name', () => {
+  it('treats __proto__ as an ordinary name', () => {
     expect(flattenAttributes(JSON.parse('{"__proto__":{"polluted":"x"},"constructor":"y"}'))).toMatchObject({
       attributes: [
         { name: '__proto__.polluted', value: 'x' },
@@ -215,7 +215,7 @@ describe('the visitor: exactly one id', () => {
   })
 })
 
-describe('ids that are none: what JavaScript writes for a value that is missing', () => {
+describe('texts that are no ids: what JavaScript writes for a missing value', () => {
   it.each([
     'undefined',
     'null',
@@ -232,11 +232,11 @@ describe('ids that are none: what JavaScript writes for a value that is missing'
     expect(eventIdProblem(text)).toBe(noId(text))
   })
 
-  it.each(['', ' ', '\t\n', '\u00a0'])('nor does a blank one: %j', (text) => {
+  it.each(['', ' ', '\t\n', '\u00a0'])('and neither does a blank text: %j', (text) => {
     expect(noId(text)).toBe('is blank: give an id, or leave the update out')
   })
 
-  // A value that was there, a word in other letters, and a part of a longer text may be somebody's.
+  // Real values, other spellings and parts of a longer text may be real ids.
   it.each([
     'true',
     'false',
@@ -260,7 +260,7 @@ describe('ids that are none: what JavaScript writes for a value that is missing'
       expect(eventIdProblem(id)).toBe('must have 1 to 256 characters of well-formed text')
   })
 
-  it('an operator may still ask for, and erase, what an older version took under one', () => {
+  it('an operator can still find and erase what an older version took in under such an id', () => {
     expect(validateVisitor({ thirdPartyId: 'undefined' }).ok).toBe(true)
   })
 })

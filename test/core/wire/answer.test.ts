@@ -44,7 +44,7 @@ describe('what Target’s answer means', () => {
     expect(readAnswer({ status, body }, { strict, nowMs, retentionMs }).kind).toBe(kind)
   })
 
-  it('takes Target’s message, shortened and without control characters', () => {
+  it('keeps Target’s message, shortened and without control characters', () => {
     expect(
       readAnswer(
         { status: 200, body: envelope('false', `bad\nthing ${'x'.repeat(500)}`) },
@@ -82,8 +82,8 @@ it.each([
 
 it.each([
   ['its own Date, however wrong our clock is', 'Fri, 27 Nov 2026 10:00:00 GMT', 90_000],
-  ['our clock where it gives no Date that can be read', 'yesterday', 30_000],
-  ['our clock where it gives none', undefined, 30_000],
+  ['our clock if its Date cannot be read', 'yesterday', 30_000],
+  ['our clock if it gives none', undefined, 30_000],
 ])('a Retry-After that is a date is held against %s', (_, date, retryAfterMs) => {
   const answer = {
     status: 503,
@@ -95,7 +95,7 @@ it.each([
   expect(readAnswer(answer, context)).toStrictEqual({ kind: 'unavailable', status: 503, retryAfterMs })
 })
 
-describe('Retry-After, in both forms and strictly', () => {
+describe('Retry-After, in both forms, read strictly', () => {
   it.each([
     ['120', 120_000],
     [' 5 ', 5_000],

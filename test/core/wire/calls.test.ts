@@ -96,7 +96,7 @@ describe('what Target decodes is what was given (G6)', () => {
     )
   })
 
-  it('nothing in it can leave the path, the query or the body', () => {
+  it('no name or value can break out of the path, the query or the body', () => {
     fc.assert(
       fc.property(visitors, attributeLists, (visitor, attributes) => {
         for (const call of [...calls(visitor, attributes, 'get'), ...calls(visitor, attributes, 'post')]) {
@@ -121,7 +121,7 @@ describe('calls fit (G5)', () => {
       maxLength: 30,
     },
   )
-  it('no call is over its limit, counted in bytes of what goes out, and bytes says so', () => {
+  it('no call exceeds its limit in bytes on the wire, and `bytes` says how many those are', () => {
     fc.assert(
       fc.property(sized, methods, (attributes, method) => {
         for (const call of calls({ thirdPartyId: 'x' }, attributes, method)) {
@@ -133,7 +133,7 @@ describe('calls fit (G5)', () => {
     )
   })
 
-  it('what a visitor and its attributes take of a body is what the body has', () => {
+  it('the bytes reckoned for a visitor and its attributes add up to the body', () => {
     fc.assert(
       fc.property(visitors, attributeLists, (visitor, attributes) => {
         const bytes = idBytes(visitor) + attributes.reduce((sum, attribute) => sum + attributeBytes(attribute), 0)
@@ -165,7 +165,7 @@ describe('calls fit (G5)', () => {
     expect(encodeCalls({ thirdPartyId: 'x' }, [over], wire(method))).toEqual({ ok: false, tooLarge: ['a'] })
   })
 
-  it('auto sends one GET while all fits it, else POST', () => {
+  it('auto sends one GET if everything fits in it, otherwise POST', () => {
     const small = { name: 'a', value: 'x' }
     expect(calls({ thirdPartyId: 'x' }, [small], 'auto')).toMatchObject([{ method: 'GET', units: 2 }])
     const big = { name: 'b', value: 'x'.repeat(8_000) }
@@ -174,13 +174,13 @@ describe('calls fit (G5)', () => {
     ])
   })
 
-  it('auto goes by POST rather than by several GETs', () => {
+  it('auto sends one POST rather than several GETs', () => {
     const halves = ['a', 'b'].map((name) => ({ name, value: 'x'.repeat(5_000) }))
     expect(calls({ thirdPartyId: 'x' }, halves, 'auto')).toMatchObject([{ method: 'POST', names: ['a', 'b'] }])
     expect(calls({ thirdPartyId: 'x' }, halves, 'get')).toMatchObject([{ names: ['a'] }, { names: ['b'] }])
   })
 
-  it('a call is filled to its last byte before the next one begins', () => {
+  it('fills a call to its last byte before the next one begins', () => {
     const room = maxPostBodyBytes - 'mbox3rdPartyId=x'.length
     const sizedTo = (name: string, bytes: number) => ({ name, value: 'v'.repeat(bytes - `&profile.${name}=`.length) })
     const both = [sizedTo('a', room - 100), sizedTo('b', 100)]
@@ -191,7 +191,7 @@ describe('calls fit (G5)', () => {
     ])
   })
 
-  it('nothing to say is no call', () => {
+  it('makes no call without attributes', () => {
     expect(calls({ thirdPartyId: 'x' }, [], 'post')).toEqual([])
   })
 
@@ -203,13 +203,13 @@ describe('calls fit (G5)', () => {
     expect(maxUnits(calls({ thirdPartyId: 'x' }, [{ name: 'a', value: 'x' }], method), method)).toBe(units)
   })
 
-  it('auto: of what goes by POST a part may fit a GET, which costs more', () => {
+  it('auto: a part of what is sent as POST may fit in a GET, which costs more', () => {
     const big = [{ name: 'a', value: 'x'.repeat(20_000) }]
     expect(maxUnits(calls({ thirdPartyId: 'x' }, big, 'auto'), 'auto')).toBe(2)
     expect(maxUnits(calls({ thirdPartyId: 'x' }, big, 'post'), 'post')).toBe(1)
   })
 
-  it('a client code can’t leave its place in the path', () => {
+  it('a client code can’t break out of its place in the path', () => {
     const encoded = encodeCalls({ thirdPartyId: 'x' }, [{ name: 'a', value: 'x' }], {
       ...wire('post'),
       clientCode: 'a/../b?c#d',
@@ -219,13 +219,13 @@ describe('calls fit (G5)', () => {
     })
   })
 
-  it('percent-encodes in capitals, as RFC 3986 has it', () => {
+  it('percent-encodes with upper-case digits, as RFC 3986 recommends', () => {
     expect(calls({ thirdPartyId: 'x' }, [{ name: "*'()!", value: 'ÿ ~._-' }], 'post')[0]?.body).toBe(
       'mbox3rdPartyId=x&profile.%2A%27%28%29%21=%C3%BF%20~._-',
     )
   })
 
-  it('counts what a value becomes on the wire, not its characters', () => {
+  it('counts the bytes of a value on the wire, not its characters', () => {
     const attributes = ['a', 'b'].map((name) => ({ name, value: '😀'.repeat(2_500) }))
     expect(calls({ thirdPartyId: 'x' }, attributes, 'post').map(({ names }) => names)).toEqual(
       [['a', 'b']].flatMap(() => [['a'], ['b']]),

@@ -1,4 +1,4 @@
-/** Target over HTTP: what a fetch that fails means, and how far an answer is read. */
+/** Target over HTTP: what a failed fetch means, and how much of an answer is read. */
 import { describe, expect, it } from 'vitest'
 import type { Call } from '../../../src/core/wire/calls.ts'
 import { httpTarget } from '../../../src/core/wire/http.ts'
@@ -32,7 +32,7 @@ describe('a fetch that fails', () => {
     })
   })
 
-  it('for any other reason may have got there', async () => {
+  it('for any other reason may have reached Target', async () => {
     expect(
       await targetOf(() => Promise.reject(new TypeError('fetch failed'))).send(call, Number.POSITIVE_INFINITY),
     ).toEqual({
@@ -41,7 +41,7 @@ describe('a fetch that fails', () => {
     })
   })
 
-  it('while its answer is read was a call, whatever it says', async () => {
+  it('while its answer is read counts as a call, whatever the error says', async () => {
     const body = new ReadableStream({ pull: (controller) => controller.error(new Error('Too many subrequests.')) })
     expect(await targetOf(async () => new Response(body)).send(call, Number.POSITIVE_INFINITY)).toEqual({
       kind: 'unanswered',
@@ -50,7 +50,7 @@ describe('a fetch that fails', () => {
   })
 })
 
-it('an answer without end is read to its beginning, and let go', async () => {
+it('only the beginning of an endless answer is read, then it is cancelled', async () => {
   let [given, cancelled] = [0, false]
   const body = new ReadableStream<Uint8Array>({
     pull: (controller) => {

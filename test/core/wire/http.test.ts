@@ -1,4 +1,4 @@
-/** Target over HTTP: one request a call, in time, never elsewhere (G1). */
+/** Target over HTTP: one request for each call, in time, and never to another address (G1). */
 import { describe, expect, it } from 'vitest'
 import type { Call } from '../../../src/core/wire/calls.ts'
 import { type HttpTargetOptions, httpTarget } from '../../../src/core/wire/http.ts'
@@ -26,7 +26,7 @@ function targetWith(
 }
 
 describe('a call', () => {
-  it('is one request, as it was encoded, that follows no redirect', async () => {
+  it('is one request, sent as it was encoded, that follows no redirect', async () => {
     const { requests, target } = targetWith(() => new Response(yes), { token: 'secret' })
     expect(await target.send(post, Number.POSITIVE_INFINITY)).toEqual({ kind: 'delivered' })
     expect(requests).toMatchObject([{ url, init: { method: 'POST', body: post.body, redirect: 'manual' } }])
@@ -50,7 +50,7 @@ describe('a call', () => {
     ])
   })
 
-  it('that is answered elsewhere is not made there', async () => {
+  it('that is redirected is not repeated there', async () => {
     const { requests, target } = targetWith(
       () => new Response(null, { status: 302, headers: { location: 'https://elsewhere.example' } }),
     )
@@ -58,7 +58,7 @@ describe('a call', () => {
     expect(requests).toHaveLength(1)
   })
 
-  it('that fails is not made again', async () => {
+  it('that fails is not retried', async () => {
     const { requests, target } = targetWith(() => Promise.reject(new TypeError('fetch failed')))
     expect(await target.send(post, Number.POSITIVE_INFINITY)).toEqual({ kind: 'unanswered', why: 'network' })
     expect(requests).toHaveLength(1)
@@ -69,14 +69,14 @@ describe('the time-out', () => {
   const aborted = ({ signal }: RequestInit) =>
     new Promise<never>((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason as Error)))
 
-  it('ends a call that nobody answers', async () => {
+  it('ends a call that gets no answer', async () => {
     const { clock, target } = targetWith(aborted)
     const answer = target.send(post, Number.POSITIVE_INFINITY)
     await clock.advance(1_000)
     expect(await answer).toEqual({ kind: 'unanswered', why: 'timeout' })
   })
 
-  it('ends a call whose answer begins and never goes on', async () => {
+  it('ends a call whose answer begins and then stalls', async () => {
     const stalled = (init: RequestInit) =>
       new Response(
         new ReadableStream({
@@ -95,7 +95,7 @@ describe('the time-out', () => {
     expect(answer).toEqual({ kind: 'unanswered', why: 'timeout' })
   })
 
-  it('ends nothing that was answered in time', async () => {
+  it('does not end a call that was answered in time', async () => {
     let signal: AbortSignal | null | undefined
     const { clock, target } = targetWith((init) => {
       signal = init.signal
@@ -108,7 +108,7 @@ describe('the time-out', () => {
   })
 })
 
-it('of an answer without an end only the beginning is read', async () => {
+it('only the beginning of an endless answer is read', async () => {
   let pulled = 0
   let cancelled = false
   const endless = () =>

@@ -1,4 +1,4 @@
-/** The watch over a ledger's losses, where answers and writers meet (`core/ledger/loss/epoch.ts`, `core/ledger/loss/witness.ts`). */
+/** Noticing losses of the ledger with concurrent answers and writers (`core/ledger/loss/epoch.ts`, `core/ledger/loss/witness.ts`). */
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { newEpochMemory, type Testimony, watchedLedger } from '../../../../src/core/ledger/loss/epoch.ts'
@@ -19,7 +19,7 @@ const request = (): AdmitRequest => ({
   token: `token-${serial}`,
 })
 
-it('answers that arrive in another order than they were given are no loss', async () => {
+it('answers that arrive out of order are not taken for a loss', async () => {
   const store = sqlLedger(nodeSqlite(new DatabaseSync(':memory:')), contractSettings, { now: () => startMs })
   let release = () => {}
   let late: Promise<void> | undefined
@@ -57,7 +57,7 @@ describe('the witness in SQL', () => {
     { epoch: 'other', state: 'first', granted: 0 },
   ] as const
 
-  it('keeps what stands where somebody wrote meanwhile, and answers it', async () => {
+  it('keeps the current testimony and answers it if somebody else wrote meanwhile', async () => {
     const witness = sqlWitness(nodeSqlite(new DatabaseSync(':memory:')))
     expect(await witness.replace(undefined, one)).toEqual(one)
     expect(await witness.replace(undefined, other)).toEqual(one)
@@ -79,7 +79,7 @@ describe('the witness in SQL', () => {
 
 type Answer = Awaited<ReturnType<LedgerStore['admit']>>
 
-/** A store that answers as the test says, beside a witness that has seen `granted` units. */
+/** A store that answers as the test says, with a witness that has seen `granted` units. */
 function watchedStore(granted: number) {
   const witness = memoryWitness()
   const seen: Testimony = { epoch: 'e1', state: 'steady', granted }
@@ -100,7 +100,7 @@ function watchedStore(granted: number) {
 }
 
 describe('a ledger that went back', () => {
-  it('is held against the highest that an isolate was told, in whatever order the answers came', async () => {
+  it('is compared with the most grants that an isolate was told of, in whatever order the answers came', async () => {
     const { state, isolate } = watchedStore(0)
     const ledger = isolate()
     const waiting: ((granted: number) => void)[] = []
@@ -119,14 +119,14 @@ describe('a ledger that went back', () => {
     expect(state.charged).toEqual([10])
   })
 
-  it('is held against the witness by an isolate that has just started', async () => {
+  it('is compared with the witness by an isolate that has just started', async () => {
     const { state, isolate } = watchedStore(50)
     state.granted = 49
     await expect(isolate().admit([], 'live')).rejects.toThrow('its last grants')
     expect(state.charged).toEqual([50])
   })
 
-  it('is held against what a check told the witness, also where no isolate lives that asked', async () => {
+  it('is compared with what a check told the witness, even if the isolate that asked has ended', async () => {
     const { witness, state, isolate } = watchedStore(50)
     state.granted = 80
     await isolate().check()
@@ -136,7 +136,7 @@ describe('a ledger that went back', () => {
     expect(state.charged).toEqual([80])
   })
 
-  it('one that has granted just as much has not', async () => {
+  it('is not noticed if exactly as much was granted', async () => {
     const { state, isolate } = watchedStore(50)
     await isolate().admit([], 'live')
     await isolate().check()

@@ -1,4 +1,4 @@
-/** The witness of the `LEDGER` object, in KV: whatever fails in between, an epoch that began is never forgotten (G1). */
+/** The witness of the `LEDGER` object, in KV: whichever step fails, an epoch that began is never forgotten (G1). */
 import { describe, expect, it } from 'vitest'
 import type { Testimony } from '../../../../src/core/ledger/loss/epoch.ts'
 import { kvWitness } from '../../../../src/core/ledger/loss/witness.ts'
@@ -43,7 +43,7 @@ describe('a witness in KV', () => {
     expect((await kv.list({ prefix: '' })).keys).toHaveLength(1)
   })
 
-  it('where the older one could not be taken away, the newest counts', async () => {
+  it('uses the newest testimony if the older one could not be deleted', async () => {
     const clock = fakeClock()
     const kv = fakeKv({ now: clock.now })
     const { witness } = witnessIn({ ...kv, delete: () => Promise.reject(new Error('KV DELETE failed: 503')) }, clock)
@@ -53,7 +53,7 @@ describe('a witness in KV', () => {
     expect(await witness.read()).toEqual(lost)
   })
 
-  it('where the next one could not be put, the older one stands', async () => {
+  it('keeps the older testimony if the next one could not be put', async () => {
     const clock = fakeClock()
     const kv = fakeKv({ now: clock.now })
     const { witness } = witnessIn(kv, clock)
@@ -64,7 +64,7 @@ describe('a witness in KV', () => {
     expect(await witness.read()).toEqual(steady)
   })
 
-  it('no epoch is known again: what it had granted is not written down', async () => {
+  it('does not recognise a replaced epoch, since its grants are not stored', async () => {
     const clock = fakeClock()
     const { witness } = witnessIn(fakeKv({ now: clock.now }), clock)
     await witness.replace(undefined, steady)
@@ -73,7 +73,7 @@ describe('a witness in KV', () => {
     expect(await witness.read()).toEqual(lost)
   })
 
-  it('how much was granted is not written down: KV takes no write a second', async () => {
+  it('does not store how much was granted: KV does not take a write each second', async () => {
     const clock = fakeClock()
     const kv = fakeKv({ now: clock.now })
     const { witness } = witnessIn(kv, clock)

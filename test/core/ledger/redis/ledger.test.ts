@@ -14,7 +14,7 @@ import { sqlWatched, upstashWatched } from '../../../support/ledger.ts'
 import { startUpstashStandIn, type UpstashStandIn } from '../../../support/upstash-stand-in.ts'
 
 const tiny: Limits = { ...defaultLimits, registersPerPage: 2, registersPerPart: 3 }
-/** As few denials as random operations come to. */
+/** Few enough denials that random operations reach them. */
 const denying = { denialsThatJudge: 3, denialsLastMs: 4_000 }
 let standIn: UpstashStandIn
 let serial = 0
@@ -46,7 +46,7 @@ ledgerContract('Upstash, pages of two', {
   make: async (settings, clock) => ledgerOn(clock, { settings, limits: tiny }),
 })
 
-/** Counts hashes of visitors, and the bytes and registers of the largest. */
+/** Counts the hashes of visitors, and the bytes and registers of the largest one. */
 const measureScript = `
 local rows, bytes, registers = 0, 0, 0
 for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
@@ -87,7 +87,7 @@ ledgerLossContract('Upstash', async (settings, clock) => {
       now: clock.now,
     }),
     wipe,
-    // Into keys beside them, so that no binary dump has to travel.
+    // Copied to other keys, so that no binary dump has to be transferred.
     snapshot: async () => {
       const held = (await keys()).map((key) => [key, `kept:${key}`] as const)
       for (const [key, copy] of held) await standIn.command('COPY', key, copy, 'REPLACE')
@@ -99,7 +99,7 @@ ledgerLossContract('Upstash', async (settings, clock) => {
   }
 })
 
-describe('both ledgers answer alike', () => {
+describe('both ledgers give the same answers', () => {
   it('to random operations', async () => {
     await ledgerDifferential(
       (clock) => {
@@ -113,7 +113,7 @@ describe('both ledgers answer alike', () => {
     )
   }, 60_000)
 
-  it('also with a dozen names in pages of two, and registers that soon count no more', async () => {
+  it('even with a dozen names in pages of two, and registers that soon cease to count', async () => {
     await ledgerDifferential(
       (clock) => {
         const sql = nodeSqlite(new DatabaseSync(':memory:'))
@@ -138,7 +138,7 @@ describe('what an update costs and how it fails', () => {
   })
   const clock = { now: () => 1_790_000_000_000 }
 
-  it('warm: one HTTP request of two commands to admit, one of one command to settle; a batch costs the same', async () => {
+  it('warm: admit is one HTTP request of two commands, settle one of one command; a batch costs the same', async () => {
     const ledger = ledgerOn(clock)
     await ledger.admit([request()], 'live')
     await ledger.settle([])
@@ -159,7 +159,7 @@ describe('what an update costs and how it fails', () => {
     expect(standIn.counts).toMatchObject({ requests: 1, commands: 2 })
   })
 
-  it('cold, or after Redis forgot its scripts: one request more, and nothing is spent twice (G1)', async () => {
+  it('cold, or after Redis lost its scripts: one more request, and nothing is spent twice (G1)', async () => {
     const ledger = ledgerOn(clock)
     await ledger.check()
     for (let time = 1; time <= 3; time++) {
@@ -178,7 +178,7 @@ describe('what an update costs and how it fails', () => {
   })
 
   it.each(['hang', 'lose_reply'] as const)(
-    'rejects when Upstash does %s, after one request, and never says yes (G1)',
+    'rejects on the fault %s after one request, and never admits (G1)',
     async (kind) => {
       const ledger = ledgerOn(clock, { timeoutMs: 200 })
       await ledger.admit([request()], 'live')
@@ -211,7 +211,7 @@ describe('what an update costs and how it fails', () => {
     await expect(ledgerOn(clock, { token: 'wrong' }).admit([request()], 'live')).rejects.toThrow()
   })
 
-  it('without a clock of its own it takes the server’s', async () => {
+  it('uses the server’s clock if it is given none', async () => {
     const ledger = ledgerOn()
     const now = Date.now()
     const stamp = `t${now}${now}0000000000000000`

@@ -15,13 +15,13 @@ const startMs = 1_790_000_000_000
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
 
-/** A clock that can be set, beside true time. */
+/** A clock that can be set, next to real time. */
 function twoClocks() {
   const state = { trueMs: startMs, offMs: 0 }
   return { state, clock: { now: () => state.trueMs + state.offMs, elapsed: () => state.trueMs - startMs + 0.25 } }
 }
 
-describe('a clock beside a monotonic one', () => {
+describe('a clock with a monotonic companion', () => {
   const watching = () => {
     const { state, clock } = twoClocks()
     const watch = watchClock(clock)
@@ -35,18 +35,21 @@ describe('a clock beside a monotonic one', () => {
     expect(read()).toEqual({ nowMs: state.trueMs + offMs, clockMs: state.trueMs + offMs })
   })
 
-  it.each([5 * minuteMs + 1, -5 * minuteMs - 1, 30 * hourMs])('goes on by the old time line beyond it: %i', (offMs) => {
-    const { state, read } = watching()
-    state.trueMs += hourMs
-    state.offMs = offMs
-    expect(read()).toEqual({ nowMs: state.trueMs, clockMs: state.trueMs + offMs, jumpedByMs: offMs })
-    state.trueMs += 5 * hourMs
-    expect(read()).toMatchObject({ nowMs: state.trueMs, jumpedByMs: offMs })
-    state.offMs = 0
-    expect(read()).toEqual({ nowMs: state.trueMs, clockMs: state.trueMs })
-  })
+  it.each([5 * minuteMs + 1, -5 * minuteMs - 1, 30 * hourMs])(
+    'goes on by the time before the jump beyond it: %i',
+    (offMs) => {
+      const { state, read } = watching()
+      state.trueMs += hourMs
+      state.offMs = offMs
+      expect(read()).toEqual({ nowMs: state.trueMs, clockMs: state.trueMs + offMs, jumpedByMs: offMs })
+      state.trueMs += 5 * hourMs
+      expect(read()).toMatchObject({ nowMs: state.trueMs, jumpedByMs: offMs })
+      state.offMs = 0
+      expect(read()).toEqual({ nowMs: state.trueMs, clockMs: state.trueMs })
+    },
+  )
 
-  it('in a process that started while it was behind what the store has seen, is steady once it is right', () => {
+  it('in a process that started while it was behind the latest time in the store, is steady once it is right', () => {
     const { state, clock } = twoClocks()
     state.offMs = -12 * hourMs
     const read = watchClock(clock)
@@ -55,12 +58,12 @@ describe('a clock beside a monotonic one', () => {
     state.trueMs += hourMs
     state.offMs = 0
     expect(read(seen)).toEqual({ nowMs: state.trueMs, clockMs: state.trueMs })
-    // And is watched from then on.
+    // From then on it is watched.
     state.offMs = hourMs
     expect(read(seen)).toMatchObject({ nowMs: state.trueMs, jumpedByMs: hourMs })
   })
 
-  it('a monotonic clock of another pace adds up to no jump', () => {
+  it('a monotonic clock with a different rate does not add up to a jump', () => {
     const { state, read } = watching()
     for (let hour = 0; hour < 100; hour++) {
       state.trueMs += hourMs + 1
@@ -69,7 +72,7 @@ describe('a clock beside a monotonic one', () => {
     }
   })
 
-  it('a time that somebody confirmed is right as it is, also in a process that was not asked', () => {
+  it('a time that an operator confirmed counts as right, even in a process that was not asked', () => {
     const { state, read } = watching()
     read({ seenMs: 0, confirms: 3 })
     state.offMs = hourMs
@@ -80,14 +83,14 @@ describe('a clock beside a monotonic one', () => {
     expect(read({ seenMs: 0, confirms: 4 })).toMatchObject({ jumpedByMs: -hourMs })
   })
 
-  it('behind what the store has seen it has gone back, though no process knows of it', () => {
+  it('if it is behind the latest time in the store it has gone back, even if no process saw that', () => {
     const { read } = watching()
     expect(read({ seenMs: startMs + 5 * minuteMs, confirms: 0 })).not.toHaveProperty('jumpedByMs')
     const seenMs = startMs + 5 * minuteMs + 1
     expect(read({ seenMs, confirms: 0 })).toEqual({ nowMs: seenMs, clockMs: startMs, jumpedByMs: startMs - seenMs })
   })
 
-  it('behind what the store has seen it has gone back, though it is no further off its own time line than it may be', () => {
+  it('if it is behind the latest time in the store it has gone back, even if it kept within the tolerance of its own', () => {
     const { state, read } = watching()
     state.offMs = -4 * minuteMs
     const seenMs = startMs + minuteMs + 1
@@ -105,7 +108,7 @@ describe('processes on one store', () => {
     token: `token-${serial}`,
   })
 
-  it('each holds a jump forward, forgets nothing, keeps outcomes, and all go on once one is told that it is right', async () => {
+  it('each stops at a jump forward, forgets nothing, records outcomes, and all go on once one is told that it is right', async () => {
     const { state, clock } = twoClocks()
     const database = new DatabaseSync(':memory:')
     const sql = nodeSqlite(database)
@@ -132,7 +135,7 @@ describe('processes on one store', () => {
     expect(await other.summary()).not.toHaveProperty('clock')
   })
 
-  it('an attempt made a moment before a jump forward keeps others away until it has ended (G3)', async () => {
+  it('an attempt made just before a jump forward blocks others until it has ended (G3)', async () => {
     const { state, clock } = twoClocks()
     const ledger = sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock)
     const sent = request(startMs)
@@ -146,7 +149,7 @@ describe('processes on one store', () => {
     expect(await ledger.admit([newer], 'live')).toMatchObject([{ verdicts: ['send'] }])
   })
 
-  it('a jump forward that is confirmed frees nothing: the clock may have been behind when it was granted (G1)', async () => {
+  it('confirming a jump forward frees no units: the clock may have been behind when they were granted (G1)', async () => {
     const { state, clock } = twoClocks()
     const ledger = sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, clock)
     for (let calls = 0; calls < settings.quotaLimit; calls++) await ledger.admit([request(startMs)], 'live')

@@ -1,4 +1,4 @@
-/** The breaker's rules on plain data: who is blamed by what, what opens it, who probes, what closes it. */
+/** The breaker's rules on plain data: what opens it, whom it holds back, who probes and what closes it. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
@@ -21,7 +21,7 @@ import {
 } from '../../../../src/core/ledger/rules/health.ts'
 
 const nowMs = 1_790_000_000_000
-/** Of a relay to which Target has said yes before. */
+/** The health of a relay to which Target has said yes before. */
 const known: Health = { ...healthy, saidYes: true }
 const about = (visitor: string, source = 'crm', names = ['tier']) => traitsOf(visitor, [source], names)
 const told = (
@@ -47,24 +47,24 @@ const gate = (
 const visitors = (count: number) => Array.from({ length: count }, (_, index) => `visitor-${index}`)
 
 describe('what opens the breaker', () => {
-  it(`${failuresThatOpen} first tries that failed in a row do, one fewer or a yes between does not`, () => {
+  it(`${failuresThatOpen} consecutive failures of first tries do, one fewer or a yes in between does not`, () => {
     const downs = visitors(failuresThatOpen).map((visitor) => told('down', visitor))
     expect(tell(downs.slice(1)).breaker).toBeUndefined()
     expect(tell([...downs.slice(1), told('up', 'other'), ...downs.slice(1)]).breaker).toBeUndefined()
     expect(tell(downs).breaker).toMatchObject({ cause: 'unavailable', untilMs: nowMs + firstProbeMs, probes: 0 })
   })
 
-  it('tries of what failed before do not, however many', () => {
+  it('retries of what failed before do not, however many', () => {
     expect(tell(visitors(50).map((visitor) => told('down', visitor, { failedBefore: true })))).toEqual(known)
   })
 
-  it('an answer of Target between failures ends their row', () => {
+  it('failures are not consecutive if Target answers in between', () => {
     const downs = visitors(failuresThatOpen - 1).map((visitor) => told('down', visitor))
     expect(tell([...downs, told('refused', 'x'), ...downs]).breaker).toBeUndefined()
     expect(tell([...downs, told('wrong', 'x'), ...downs]).breaker).toBeUndefined()
   })
 
-  it('before the first yes ever one refusal does, and is no verdict until there is one', () => {
+  it('before the first yes ever, one refusal does, and is not a verdict until there is a yes', () => {
     const refused = tell([told('refused', 'x')], healthy)
     expect(refused.breaker).toMatchObject({ cause: 'systemic', traits: about('x') })
     const yes = tell([told('up', 'y')], refused)
@@ -80,19 +80,19 @@ describe('what opens the breaker', () => {
     expect([systemic, unavailable].map(isDoubtful)).toEqual([true, false])
   })
 
-  it(`${deniedThatOpen} different visitors that were denied in a row do, one visitor never does`, () => {
+  it(`${deniedThatOpen} different visitors denied consecutively do, one visitor never does`, () => {
     expect(tell(visitors(50).map(() => told('wrong', 'the same'))).breaker).toBeUndefined()
     const denied = visitors(deniedThatOpen).map((visitor) => told('wrong', visitor))
     expect(tell([denied[0] as Told, told('up', 'other'), ...denied.slice(1)]).breaker).toBeUndefined()
     expect(tell(denied).breaker).toMatchObject({ cause: 'misconfigured', untilMs: nowMs + lastProbeMs })
   })
 
-  it('before the first yes ever one denial does, and after it no more', () => {
+  it('before the first yes ever, one denial does, and after it no longer', () => {
     expect(tell([told('wrong', 'x')], healthy).breaker).toMatchObject({ cause: 'misconfigured', traits: about('x') })
     expect(tell([told('up', 'y'), told('wrong', 'x')], healthy).breaker).toBeUndefined()
   })
 
-  it(`${refusalsThatOpen} refusals in a row of ${visitorsThatOpen} visitors do, of fewer visitors they never do`, () => {
+  it(`${refusalsThatOpen} consecutive refusals of ${visitorsThatOpen} visitors do, those of fewer visitors never do`, () => {
     const refusals = (whose: number, count: number) =>
       visitors(count).map((_, index) => told('refused', `visitor-${index % whose}`))
     expect(tell(refusals(visitorsThatOpen - 1, 100)).breaker).toBeUndefined()
@@ -105,12 +105,12 @@ describe('what opens the breaker', () => {
 })
 
 describe('what is remembered', () => {
-  it('is a verdict of Target also on what failed before', () => {
+  it('includes a verdict of Target on what failed before', () => {
     const refusals = visitors(refusalsThatOpen).map((visitor) => told('refused', visitor, { failedBefore: true }))
     expect(tell(refusals).breaker?.cause).toBe('systemic')
   })
 
-  it('of visitors is as many as tell a pattern, each once', () => {
+  it('of visitors is as many as make a pattern, each once', () => {
     const many = visitors(50).flatMap((visitor) => [told('refused', visitor), told('wrong', visitor)])
     const { refused, denied, refusals } = tell([...many, ...many])
     expect([refused, denied, refusals]).toEqual([visitors(visitorsThatOpen), visitors(deniedThatOpen), 100])
@@ -118,7 +118,7 @@ describe('what is remembered', () => {
 })
 
 describe('whom it holds back', () => {
-  it('what shares all that the failed ones had in common, and nobody else', () => {
+  it('updates that share everything the failed ones had in common, and no others', () => {
     const health = tell(
       visitors(failuresThatOpen).map((visitor) => told('down', visitor, { source: 'kiosk', names: ['page', visitor] })),
     )
@@ -128,7 +128,7 @@ describe('whom it holds back', () => {
     expect(gate(health, about('new', 'crm', ['page']))).toBe('go')
   })
 
-  it('everybody, where the failed ones had nothing in common; each other failure widens it', () => {
+  it('everybody, if the failed ones had nothing in common; each different failure widens it', () => {
     const narrow = tell(visitors(failuresThatOpen).map((visitor) => told('down', visitor)))
     const wider = tell([told('down', 'x', { source: 'loan' })], narrow)
     expect(wider.breaker?.traits).toEqual(['a:tier'])
@@ -136,7 +136,7 @@ describe('whom it holds back', () => {
     expect(gate(whole, about('anybody', 'new', ['anything']))).toBe('shut')
   })
 
-  it('another kind of failure widens it once that is a pattern too, and not before', () => {
+  it('another kind of failure widens it once it is a pattern too, and not before', () => {
     const narrow = tell(visitors(failuresThatOpen).map((visitor) => told('down', visitor)))
     const denied = visitors(deniedThatOpen).map((visitor) =>
       told('wrong', visitor, { source: 'loan', names: ['status'] }),
@@ -147,7 +147,7 @@ describe('whom it holds back', () => {
     expect(gate(both, about('z', 'third', ['x']))).toBe('shut')
   })
 
-  it('of a pattern it is what all of it had in common that counts, and not what the last one is about', () => {
+  it('what a whole pattern has in common counts, not what its last failure is about', () => {
     const narrow = tell(visitors(failuresThatOpen).map((visitor) => told('down', visitor)))
     const denied = [
       told('wrong', 'x', { source: 'loan', names: ['status'] }),
@@ -157,20 +157,20 @@ describe('whom it holds back', () => {
     expect(tell(denied, narrow).breaker?.traits).toEqual([])
   })
 
-  it('a failure of its own kind widens it, also where Target has answered in between', () => {
+  it('a failure of the same kind widens it, even if Target has answered in between', () => {
     const narrow = tell(visitors(failuresThatOpen).map((visitor) => told('down', visitor)))
     const after = tell([told('refused', 'x'), told('down', 'y', { source: 'loan' })], narrow)
     expect(after.breaker?.traits).toEqual(['a:tier'])
   })
 
-  it('where all are refused, what shares what all of them had in common', () => {
+  it('if all are refused, updates that share what all of those had in common', () => {
     const refusals = visitors(refusalsThatOpen).map((visitor) =>
       told('refused', visitor, { source: 'kiosk', names: [visitor] }),
     )
     expect(tell(refusals).breaker?.traits).toEqual(['s:kiosk'])
   })
 
-  it('paused, nothing goes', () => {
+  it('everything while the relay is paused', () => {
     expect(gate({ ...healthy, paused: true }, about('x'))).toBe('paused')
     expect(tell([told('up', 'x')], { ...healthy, paused: true }).paused).toBe(true)
   })
@@ -179,7 +179,7 @@ describe('whom it holds back', () => {
 describe('probes', () => {
   const open = tell(visitors(failuresThatOpen).map((visitor) => told('down', visitor)))
 
-  it('one goes when its time has come, the next only when that one was settled or its life is over', () => {
+  it('one is sent when its time has come, the next only once that one was settled or has timed out', () => {
     expect(gate(open, about('x'), nowMs + firstProbeMs - 1)).toBe('shut')
     expect(gate(open, about('x'), nowMs + firstProbeMs)).toBe('probe')
     const out = probed(open, nowMs + firstProbeMs)
@@ -188,19 +188,19 @@ describe('probes', () => {
     expect(probed(healthy, nowMs)).toEqual(healthy)
   })
 
-  it('what failed before is none, unless the flush has nothing else', () => {
+  it('an update that failed before is not used as one, unless the flush has nothing else', () => {
     expect(gate(open, about('x'), nowMs + firstProbeMs, { failedBefore: true })).toBe('shut')
     expect(gate(open, about('x'), nowMs + firstProbeMs, { failedBefore: true, lastResort: true })).toBe('probe')
   })
 
-  it('one that an earlier breaker let through and that fails widens the one of now', () => {
+  it('one that an earlier breaker let through and that fails widens the current breaker', () => {
     expect(tell([told('down', 'x', { probe: true, source: 'loan' })], open).breaker).toMatchObject({
       probes: 1,
       traits: ['a:tier'],
     })
   })
 
-  it('each that fails doubles the wait up to the longest', () => {
+  it('each that fails doubles the wait up to the maximum', () => {
     let health = open
     for (const waitMs of [10_000, 20_000, 40_000, 60_000, 60_000]) {
       health = tell([told('down', 'x', { probe: true, failedBefore: true })], health)
@@ -209,23 +209,23 @@ describe('probes', () => {
     expect(health.breaker?.probes).toBe(5)
   })
 
-  it('of the others, what is settled meanwhile moves neither its time nor its count', () => {
+  it('other attempts that are settled meanwhile change neither their time nor their count', () => {
     expect(tell([told('down', 'x'), told('wrong', 'y'), told('refused', 'z')], open).breaker).toMatchObject({
       untilMs: nowMs + firstProbeMs,
       probes: 0,
     })
   })
 
-  it('a yes of anybody closes it and forgets what led to it', () => {
+  it('a yes for anybody closes the breaker and forgets what opened it', () => {
     expect(tell([told('up', 'somebody', { source: 'other' })], open)).toEqual(known)
   })
 
-  it('a refused one closes it, since Target answers; while everybody is refused it does not', () => {
+  it('a refused one closes the breaker, since Target answers; not while everybody is refused', () => {
     expect(tell([told('refused', 'x', { probe: true })], open).breaker).toBeUndefined()
     const denied = tell(visitors(deniedThatOpen).map((visitor) => told('wrong', visitor)))
     const closed = tell([told('refused', 'x', { probe: true })], denied)
     expect(closed.breaker).toBeUndefined()
-    // The row of denials is over as well: the next one is the first.
+    // The count of denials starts again as well: the next one is the first.
     expect(tell([told('wrong', 'new')], closed).breaker).toBeUndefined()
     const systemic = tell(visitors(refusalsThatOpen).map((visitor) => told('refused', visitor)))
     expect(tell([told('refused', 'x', { probe: true })], systemic).breaker).toMatchObject({
@@ -234,7 +234,7 @@ describe('probes', () => {
     })
   })
 
-  it('those that get no answer do not make a wrong token an outage, however many', () => {
+  it('those without an answer do not turn a wrong token into an outage, however many', () => {
     const denied = tell(visitors(deniedThatOpen).map((visitor) => told('wrong', visitor)))
     const silent = tell(
       visitors(2 * failuresThatOpen).map((visitor) => told('down', visitor, { probe: true })),
@@ -247,7 +247,7 @@ describe('probes', () => {
     })
   })
 
-  it('one that is denied does not make an outage a wrong token; three visitors do', () => {
+  it('one that is denied does not turn an outage into a wrong token; three visitors do', () => {
     const once = tell([told('wrong', 'x', { probe: true })], open)
     expect(once.breaker).toMatchObject({ cause: 'unavailable', probes: 1 })
     const thrice = tell([told('wrong', 'y', { probe: true }), told('wrong', 'z', { probe: true })], once)
@@ -255,7 +255,7 @@ describe('probes', () => {
   })
 })
 
-describe('G7: no single visitor, source or attribute keeps another’s update from going', () => {
+describe('G7: no single visitor, source or attribute blocks another’s update', () => {
   const names = ['tier', 'city', 'page']
   const sources = ['crm', 'kiosk', 'loan']
   const attempt = fc.record({
@@ -268,7 +268,7 @@ describe('G7: no single visitor, source or attribute keeps another’s update fr
     waitMs: fc.integer({ min: 0, max: 70_000 }),
   })
 
-  it.each(['v:v1', 's:kiosk', 'a:page'])('whatever Target answers to all that has %s', (guilty) => {
+  it.each(['v:v1', 's:kiosk', 'a:page'])('whatever Target answers to every update with %s', (guilty) => {
     fc.assert(
       fc.property(fc.array(attempt, { maxLength: 80 }), (attempts) => {
         let health = healthy
@@ -284,7 +284,7 @@ describe('G7: no single visitor, source or attribute keeps another’s update fr
     )
   })
 
-  it('and an outage that meets everybody holds back everybody after a few calls', () => {
+  it('an outage for everybody holds back everybody after a few calls', () => {
     fc.assert(
       fc.property(fc.array(attempt, { minLength: 60, maxLength: 60 }), (attempts) => {
         let health = healthy
@@ -299,7 +299,7 @@ describe('G7: no single visitor, source or attribute keeps another’s update fr
             nowMs,
           )
         }
-        // Each call beside the breaker takes at least one trait from it.
+        // Each call that the breaker lets through takes at least one trait from it.
         expect(calls).toBeLessThanOrEqual(failuresThatOpen + 1 + sources.length + names.length)
       }),
     )

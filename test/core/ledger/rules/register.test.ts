@@ -1,4 +1,4 @@
-/** The rules of docs/rules.md on plain data, line by line, and what they are there for (G3, G4). */
+/** The rules of docs/rules.md on plain data, line by line, and the guarantees they are made for (G3, G4). */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { jumpToleranceMs } from '../../../../src/core/ledger/rules/clock-watch.ts'
@@ -44,7 +44,7 @@ const aged = inFlightMs + 1
 const event = 'e'.repeat(32)
 const attempt = { atMs: nowMs, lifeMs: inFlightMs, token: 'new', bucket: nowMs + 99 }
 
-describe('admit: the first line that fits', () => {
+describe('admit: the first rule that applies', () => {
   const due = { attempts: 1, notBeforeMs: nowMs }
   const notDue = { attempts: 1, notBeforeMs: nowMs + 1 }
   it.each<[string, Register | undefined, string, ReturnType<typeof judge>]>([
@@ -82,7 +82,7 @@ describe('admit: the first line that fits', () => {
     expect(judge(register, stamp, nowMs, { lane: 'live' }, settings)).toBe(verdict)
   })
 
-  it('what came before its visitor was erased is gone, and what comes after goes', () => {
+  it('what arrived before its visitor was erased is dropped, what arrives after is sent', () => {
     const surroundings = { lane: 'live', erasedMs: nowMs } as const
     const arrived = (ms: number) => makeStamp(nowMs - 5_000, nowMs + ms, '0123456789abcdef')
     expect([-1, 0, 1].map((ms) => judge({}, arrived(ms), nowMs, surroundings, settings))).toEqual([
@@ -93,7 +93,7 @@ describe('admit: the first line that fits', () => {
     expect(judge({}, makeStamp(nowMs, nowMs - 1, 'a'.repeat(16)), nowMs, surroundings, settings)).toBe('erased')
   })
 
-  it('what claims to be further ahead than a clock may run waits until it is not', () => {
+  it('a stamp further ahead than a clock may run waits until it is not', () => {
     const surroundings = { lane: 'live', lostMs: nowMs + futureToleranceMs + 1 } as const
     const verdicts = [0, 1].map((ms) => judge({}, at(futureToleranceMs + ms), nowMs, surroundings, settings))
     expect(verdicts).toEqual(['lost', 'ahead'])
@@ -102,14 +102,14 @@ describe('admit: the first line that fits', () => {
     )
   })
 
-  it('where a visitor was erased by a clock that was ahead, what came in since can’t be told from what was before', () => {
+  it('after an erasure by a clock that was ahead, what arrived since can’t be told from what was before, and waits', () => {
     const verdicts = [0, 1].map((ms) =>
       judge({}, at(0), nowMs, { lane: 'live', erasedMs: nowMs + jumpToleranceMs + ms }, settings),
     )
     expect(verdicts).toEqual(['erased', 'ahead'])
   })
 
-  it('an attempt of a future that the clock has left is under way no more', () => {
+  it('an attempt dated in a future that the clock has left is no longer in flight', () => {
     const verdicts = [0, 1].map((ms) =>
       judge({ open: open(at(0), -jumpToleranceMs - ms) }, at(0), nowMs, { lane: 'live' }, settings),
     )
@@ -126,7 +126,7 @@ describe('admit: the first line that fits', () => {
     expect(events).toEqual(['in_flight', 'open'])
   })
 
-  it('what is no newer than a loss of the ledger is of no known order', () => {
+  it('the order of what is no newer than a loss of the ledger is unknown', () => {
     const surroundings = { lane: 'live', lostMs: nowMs } as const
     expect([-1, 0, 1].map((ms) => judge({}, at(ms), nowMs, surroundings, settings))).toEqual(['lost', 'lost', 'send'])
     expect(judge({ done: at(0) }, at(0), nowMs, surroundings, settings)).toBe('delivered')
@@ -138,14 +138,14 @@ describe('admit: the first line that fits', () => {
     expect(judge({}, at(0), nowMs, { lane: 'replay' }, settings)).toBe('send')
   })
 
-  it('a backoff that is not due keeps replay off, and no other lane', () => {
+  it('a backoff that is not due holds back replay and no other lane', () => {
     const verdicts = (backoff: typeof due) =>
       (['high', 'live', 'replay', 'bulk'] as const).map((lane) => judge({}, at(0), nowMs, { lane, backoff }, settings))
     expect(verdicts(notDue)).toEqual(['send', 'send', 'backoff', 'send'])
     expect(verdicts(due)).toEqual(['send', 'send', 'send', 'send'])
   })
 
-  it('a backoff is the last reason, not the first', () => {
+  it('a backoff is only the reason if there is no other', () => {
     expect(judge({ done: at(0) }, at(0), nowMs, { lane: 'replay', backoff: notDue }, settings)).toBe('delivered')
     expect(judge({ open: open(at(1), aged) }, at(0), nowMs, { lane: 'replay', backoff: notDue }, settings)).toBe(
       'waits',
@@ -167,7 +167,7 @@ describe('admit: what the register becomes', () => {
       { done: at(1), open: { stamp: at(10), ...attempt, below: [at(5)] } },
     ],
     [
-      'an open one that something delivered has passed: it is not to be opened again',
+      'an open one older than what was delivered: it is not to be reopened',
       { done: at(5), open: open(at(5), aged) },
       { done: at(5), open: { stamp: at(10), ...attempt } },
     ],
@@ -183,7 +183,7 @@ describe('admit: what the register becomes', () => {
       { open: { stamp: at(10), ...attempt, below: [at(5), at(2)] } },
     ],
     [
-      'too many below: the oldest kept stands for the rest, and is there twice',
+      'too many below: the oldest kept one stands for the rest, and is kept twice',
       { open: open(at(9), aged, { below: [8, 7, 6, 5, 4, 3, 2, 1].map((ms) => at(ms)) }) },
       { open: { stamp: at(10), ...attempt, below: [9, 8, 7, 6, 5, 4, 3, 3].map((ms) => at(ms)) } },
     ],
@@ -191,7 +191,7 @@ describe('admit: what the register becomes', () => {
     expect(admitted(before, at(10), attempt)).toStrictEqual(after)
   })
 
-  it.each([maxBelow - 1, maxBelow])('as many below as are told apart (%i) are kept as they are', (count) => {
+  it.each([maxBelow - 1, maxBelow])('up to the maximum, those below (%i) are all kept as they are', (count) => {
     const below = Array.from({ length: count }, (_, index) => at(-index))
     const [newest = '', ...older] = below
     expect(admitted({ open: open(newest, aged, { below: older }) }, at(10), attempt).open?.below).toEqual(below)
@@ -230,7 +230,7 @@ describe('settle', () => {
     expect(settled(before, at(10), outcome, 'another token')).toEqual({ register, closed: false })
   })
 
-  it('an attempt that is nobody’s is not closed by a settlement without a name', () => {
+  it('an attempt without an owner is not closed by a settlement without a token', () => {
     const aged: Register = { open: nobodys(at(5)) }
     expect(settled(aged, at(5), 'unsent', '')).toEqual({ register: aged, closed: false })
   })
@@ -240,20 +240,20 @@ describe('settle', () => {
     expect(settled({ done: at(5) }, at(10), 'delivered', 'token').register).toEqual({ done: at(10) })
   })
 
-  it('says of an unknown register what it can', () => {
+  it('records what it can in an unknown register', () => {
     expect(settled(undefined, at(10), 'delivered', 'token')).toEqual({ register: { done: at(10) }, closed: false })
     expect(settled(undefined, at(10), 'unsent', 'token')).toEqual({ register: {}, closed: false })
   })
 })
 
-describe('a register that moves in from another ledger', () => {
+describe('a register imported from another ledger', () => {
   const nobodys = (stamp: string) => ({ stamp, atMs: 0, token: '' })
   const known: Register = { done: at(1), open: open(at(10), 0, { below: [at(5)] }) }
   it.each<[string, Register | undefined, Parameters<typeof movedIn>[1], Register]>([
     ['nothing, where nothing is known', undefined, { open: [] }, {}],
     ['a delivery, where nothing is known', undefined, { done: at(3), open: [] }, { done: at(3) }],
     [
-      'what was open is nobody’s here',
+      'what was open has no owner here',
       undefined,
       { open: [at(9), at(7)] },
       { open: { ...nobodys(at(9)), below: [at(7)] } },
@@ -277,13 +277,13 @@ describe('a register that moves in from another ledger', () => {
       { done: at(1), open: open(at(10), 0, { below: [at(7), at(5)] }) },
     ],
     [
-      'what was open on both sides is ours, and may have got there twice',
+      'what was open on both sides is ours, and may have been applied twice',
       { open: open(at(5), 0) },
       { open: [at(5)] },
       { open: open(at(5), 0, { below: [at(5)] }) },
     ],
     [
-      'an open one below what is delivered here does not open again',
+      'an open one older than what is delivered here is not reopened',
       { done: at(8) },
       { open: [at(8), at(3)] },
       { done: at(8) },
@@ -292,7 +292,7 @@ describe('a register that moves in from another ledger', () => {
     expect(movedIn(before, moved)).toStrictEqual(after)
   })
 
-  it('which side moves changes neither what is delivered nor what is open', () => {
+  it('whichever side is imported, the same stamps are delivered and open', () => {
     const places = fc.integer({ min: 0, max: 20 })
     const sides = fc
       .record({ done: fc.option(places, { nil: undefined }), open: fc.uniqueArray(places, { maxLength: 3 }) })
@@ -348,12 +348,12 @@ describe('event ids (G4)', () => {
     ['other content, in flight', other({}), { kind: 'id_reused' }],
     ['other content, done', other({ done: true }), { kind: 'id_reused' }],
     [
-      'other content than what Target refused: it is tried',
+      'other content than Target refused: it is tried',
       other({ done: true, rejected: true }),
       { kind: 'open', record: { stamp: at(0), atMs: nowMs, done: false } },
     ],
     [
-      'done, as an older version wrote it: its stamp is named by the event',
+      'done, written by an older version: its stamp ends with the event’s key',
       { ...seen(0, true), stamp: makeStamp(nowMs, nowMs, event) },
       { kind: 'duplicate' },
     ],
@@ -373,12 +373,12 @@ describe('event ids (G4)', () => {
     ['refused by Target', { ...seen(0, true), rejected: true }, { stamp: at(-50) }],
     ['other content', other({ done: true }), undefined],
     [
-      'other content than what Target refused: recorded anew',
+      'other content than Target refused: recorded anew',
       other({ done: true, rejected: true }),
       { stamp: at(0), record },
     ],
     [
-      'as an older version wrote it',
+      'written by an older version',
       { ...record, stamp: makeStamp(nowMs, nowMs, event) },
       { stamp: makeStamp(nowMs, nowMs, event) },
     ],
@@ -390,7 +390,7 @@ describe('event ids (G4)', () => {
 
 describe('lifetime', () => {
   const lifeMs = settings.retentionMs + settings.quotaSlackMs + settings.inFlightMs
-  it('counts from now for a stamp of the past, and from the stamp for one of the future, which would outlive it else', () => {
+  it('counts from now for a stamp in the past, and from the stamp for one in the future, which would otherwise outlive it', () => {
     expect(registerLivesUntilMs(at(-1_000), nowMs, settings)).toBe(nowMs + lifeMs)
     expect(registerLivesUntilMs(at(1_000), nowMs, settings)).toBe(nowMs + 1_000 + lifeMs)
   })
@@ -402,8 +402,8 @@ describe('a register ends', () => {
   it.each<[string, Register, boolean, boolean]>([
     ['nothing known', {}, false, true],
     ['two lives old: it still tells overtaken from expired', { done: old(2) }, true, false],
-    ['older than two lives: as if it were not there', { done: old(2, -1) }, false, false],
-    ['three lives old: kept all the same, for a clock that was ahead', { done: old(3) }, false, false],
+    ['older than two lives: as if it did not exist', { done: old(2, -1) }, false, false],
+    ['three lives old: still kept, in case a clock was ahead', { done: old(3) }, false, false],
     ['older than three lives: to be removed', { done: old(3, -1) }, false, true],
     ['old, with something newer open', { done: old(9), open: open(at(0), 0) }, true, false],
     ['old, with something newer delivered', { done: at(0), open: open(old(9), 0) }, true, false],
@@ -411,7 +411,7 @@ describe('a register ends', () => {
     expect([counts(register, nowMs, settings), isOver(register, nowMs, settings)]).toEqual([counted, over])
   })
 
-  it('after the retention, the slack and what may be under way', () => {
+  it('after the retention, the slack and the longest time in flight', () => {
     expect(lifeMs).toBe(settings.retentionMs + settings.quotaSlackMs + settings.inFlightMs)
   })
 })
@@ -424,12 +424,12 @@ describe('newest wins (G3), whatever the order of tries, outcomes, crashes and l
     settleLate: fc.boolean(),
   })
 
-  it('no value is sent below one that was delivered, or that may have been', () => {
+  it('no value is sent that is older than one that was or may have been delivered', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
         let register: Register | undefined
         let clockMs = nowMs
-        /** The newest that Target accepted and that the ledger was told of, and all that may have got there. */
+        /** The newest value that the ledger knows to be delivered, and all that may have been applied. */
         let delivered = -1
         let maybe: number[] = []
         const late: (() => void)[] = []

@@ -1,4 +1,4 @@
-/** A longer retention lets nothing old pass over something newer that is forgotten; a shorter one counts at once (G3). */
+/** A longer retention lets no old value overtake a newer one that is forgotten; a shorter one counts at once (G3). */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
@@ -12,28 +12,28 @@ import {
 const start: Retentions = [[0, 72]]
 
 describe('the retention that a stamp is judged by', () => {
-  it('longer: from then on; what came before by the former', () => {
+  it('a longer one applies from then on; what came before is judged by the former one', () => {
     const set = retentionSet(start, 96, 1_000)
     expect([0, 999, 1_000, 2_000].map((ms) => retentionAt(set, ms))).toEqual([72, 72, 96, 96])
   })
 
-  it('shorter: at once; and longer again: from then on', () => {
+  it('a shorter one applies at once, and a longer one after it from then on', () => {
     const shorter = retentionSet(start, 24, 1_000)
     expect(retentionAt(shorter, 0)).toBe(24)
     const again = retentionSet(shorter, 72, 2_000)
     expect([0, 1_999, 2_000].map((ms) => retentionAt(again, ms))).toEqual([24, 24, 72])
   })
 
-  it('between two that were set before, each counts since its own time', () => {
+  it('one between two that were set before: each applies from its own time', () => {
     const set = retentionSet(retentionSet(start, 96, 1_000), 80, 2_000)
     expect([999, 1_000].map((ms) => retentionAt(set, ms))).toEqual([72, 80])
   })
 
-  it('set as it is: the same object, nothing to be written', () => {
+  it('set unchanged it gives the same object: nothing to write', () => {
     expect(retentionSet(start, 72, 5)).toBe(start)
   })
 
-  it('is never longer than the shortest that was set since the time of the stamp, and told apart up to a bound', () => {
+  it('is never longer than the shortest that was set since the time of the stamp; the number kept is bounded', () => {
     const changes = fc.array(
       fc.record({ waitMs: fc.integer({ min: 0, max: 100 }), retentionMs: fc.integer({ min: 1, max: 40 }) }),
       {
@@ -66,7 +66,7 @@ describe('the retention that a stamp is judged by', () => {
     )
   })
 
-  it('set in a future that the clock has left, it counts from the time that was confirmed', () => {
+  it('set in a future that the clock has left, it applies from the confirmed time', () => {
     const set = retentionsConfirmed(retentionSet(start, 96, 9_000), 500)
     expect([499, 500].map((ms) => retentionAt(set, ms))).toEqual([72, 96])
   })

@@ -1,4 +1,4 @@
-/** The SQL ledger: the contract, the plain model, and what is its own: files shared by processes, rows, transactions. */
+/** The SQL ledger: the contract, the plain model, and what is specific to it: shared files, rows, transactions. */
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -26,7 +26,7 @@ import { putState, takeState } from '../../../support/sqlite-state.ts'
 
 const startMs = 1_790_000_000_000
 const hourMs = 3_600_000
-/** As few denials as random operations come to. */
+/** Few enough denials that random operations reach them. */
 const denying: Limits = { ...defaultLimits, denialsThatJudge: 3, denialsLastMs: 4_000 }
 const tiny: Limits = { ...defaultLimits, registersPerPage: 2, registersPerPart: 3 }
 const folder = mkdtempSync(join(tmpdir(), 'target-relay-'))
@@ -100,7 +100,7 @@ ledgerLossContract('SQL', async (settings, clock) => {
 })
 
 describe('against the plain model', () => {
-  it('answers alike to random operations, and no rolling window is ever over the limit (G1)', async () => {
+  it('gives the same answers to random operations, and no rolling window is ever over the limit (G1)', async () => {
     const models: ModelLedger[] = []
     let limit = 0
     await ledgerDifferential(
@@ -124,11 +124,11 @@ describe('against the plain model', () => {
     )
     expect(steady.length).toBeGreaterThan(100)
     for (const model of steady) expect(model.mostInAnyWindow()).toBeLessThanOrEqual(limit)
-    // The runs came near the limit, or the line above would say nothing.
+    // The runs came near the limit; otherwise the line above would prove nothing.
     expect(Math.max(...steady.map((model) => model.mostInAnyWindow()))).toBeGreaterThanOrEqual(limit - 2)
   }, 60_000)
 
-  it('answers alike when two connections to one file take turns', async () => {
+  it('gives the same answers when two connections to one file take turns', async () => {
     await ledgerDifferential(
       openModel,
       (clock) => {
@@ -143,10 +143,10 @@ describe('against the plain model', () => {
   const { denialsThatJudge, denialsLastMs } = denying
   it.each([
     ['a dozen names in pages of two', tiny, {}],
-    ['registers that soon count no more', defaultLimits, { retentionMs: 5_000, inFlightMs: 1_000 }],
+    ['registers that soon cease to count', defaultLimits, { retentionMs: 5_000, inFlightMs: 1_000 }],
     ['both', tiny, { retentionMs: 5_000, inFlightMs: 1_000 }],
   ])(
-    'answers alike: %s',
+    'gives the same answers with %s',
     async (_, limits, settings) => {
       const make: Parameters<typeof ledgerDifferential>[1] = (clock) => {
         const sql = nodeSqlite(new DatabaseSync(':memory:'))
@@ -159,7 +159,7 @@ describe('against the plain model', () => {
 })
 
 describe('one file, several processes', () => {
-  it('what one connection admitted, leased and counted, the other knows', async () => {
+  it('one connection knows what the other admitted, leased and counted', async () => {
     const path = newFile()
     const clock = { now: () => startMs }
     const settings = { ...contractSettings, quotaLimit: 3, replayReserve: 0 }
@@ -209,7 +209,7 @@ describe('one file, several processes', () => {
     expect((await ledger.usage()).used).toBe(limit)
   })
 
-  it('outlives its process', async () => {
+  it('keeps its state when its process ends', async () => {
     const path = newFile()
     const clock = { now: () => startMs }
     const database = open(path)
@@ -250,7 +250,7 @@ describe('transactions', () => {
     expect((await ledger.usage()).used).toBe(2)
   })
 
-  it('the first error is the one that is told, also where SQLite has rolled back by itself', () => {
+  it('the first error is reported, even if SQLite has rolled back by itself', () => {
     const sql = nodeSqlite(open())
     const work = () => {
       sql.exec('ROLLBACK')
@@ -261,8 +261,8 @@ describe('transactions', () => {
   })
 })
 
-describe('fits a Durable Object', () => {
-  it('one row a visitor, at most 100 parameters a statement, and no transaction of its own', async () => {
+describe('the limits of a Durable Object', () => {
+  it('it uses one row a visitor, at most 100 parameters a statement, and no transactions', async () => {
     const sql = nodeSqlite(open())
     const statements: { query: string; params: number }[] = []
     const counting: Sql = {
@@ -287,7 +287,7 @@ describe('fits a Durable Object', () => {
     expect(Math.max(...statements.map(({ params }) => params))).toBeLessThanOrEqual(100)
     expect(statements.filter(({ query }) => /^\s*(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|PRAGMA)/i.test(query))).toEqual([])
     expect(writes('INSERT OR REPLACE INTO relay_visitor')).toBe(maxBatch)
-    // The settle finds the row's life as it is, and so leaves its index alone.
+    // The settle does not change how long the row lives, so it does not write the index.
     expect(writes('UPDATE relay_visitor SET registers')).toBe(maxBatch)
     expect(writes('INSERT OR REPLACE INTO relay_event')).toBe(maxBatch)
     expect(writes('UPDATE relay_event')).toBe(maxBatch)
@@ -296,7 +296,7 @@ describe('fits a Durable Object', () => {
   })
 })
 
-it('a summary reads a handful of rows, however many buckets there are', async () => {
+it('a summary reads few rows, however many buckets there are', async () => {
   const sql = nodeSqlite(open())
   let read = 0
   const counting: Sql = {
@@ -326,7 +326,7 @@ it('a summary reads a handful of rows, however many buckets there are', async ()
   expect(read).toBeGreaterThan(300)
 })
 
-describe('rows that are over', () => {
+describe('expired rows', () => {
   const setUp = () => {
     const database = open()
     const state = { nowMs: startMs }
@@ -340,7 +340,7 @@ describe('rows that are over', () => {
   }
   const lifeMs = contractSettings.retentionMs + contractSettings.quotaSlackMs + contractSettings.inFlightMs
 
-  it('an event is remembered for its lifetime and little longer', async () => {
+  it('an event is remembered for its lifetime and a little longer', async () => {
     const { state, ledger } = setUp()
     await ledger.settle([settlementOf(request('v'), { eventDone: 'e' })])
     state.nowMs = startMs + eventLifetimeMs(contractSettings)
@@ -349,7 +349,7 @@ describe('rows that are over', () => {
     expect(await ledger.admit([request('v', { event: 'e' })], 'live')).toMatchObject([{ event: 'open' }])
   })
 
-  it('a visitor is kept as long as its newest register and a lifetime more, and each use makes it longer', async () => {
+  it('a visitor is kept a lifetime longer than its newest register, and each use extends that', async () => {
     const { state, ledger, rows } = setUp()
     await ledger.settle([settlementOf(request('v'), { backoff: { attempts: 1, waitMs: 0 } })])
     state.nowMs += 2 * hourMs
@@ -362,7 +362,7 @@ describe('rows that are over', () => {
     expect(rows('relay_visitor')).toBe(0)
   })
 
-  it('they go as fast as they come, also in whole batches and for events that were only asked for', async () => {
+  it('they are removed as fast as they come, even in whole batches and for events that were only asked about', async () => {
     const { state, ledger, rows } = setUp()
     const round = async (name: string, stamp: string) => {
       const ids = Array.from({ length: maxBatch }, (_, index) => `${name}-${index}`)
@@ -376,13 +376,13 @@ describe('rows that are over', () => {
       state.nowMs = startMs + day * 24 * hourMs
       await round(`day ${day}`, at(day * 24 * hourMs))
     }
-    // Three days of visitors and four of events are alive, as many are kept, and a day's more may wait to be swept.
+    // Three days of visitors and four of events are alive, as many again are kept, and one more day's may wait to be removed.
     expect(rows('relay_visitor')).toBeLessThanOrEqual(8 * maxBatch)
     expect(rows('relay_event')).toBeLessThanOrEqual(2 * 10 * maxBatch)
     expect(rows('relay_unit')).toBe(1)
   })
 
-  it('a register that says nothing any more takes no room', async () => {
+  it('a register that holds no stamp takes no room', async () => {
     const { ledger } = setUp()
     const database = opened.at(-1)
     const one = request('v', { attributes: ['a', 'b'].map((name) => ({ name, stamp: at(0) })) })

@@ -1,4 +1,4 @@
-/** The rolling window on SQL, one account at a time: what counts, from when until when, whatever the clock does (G1, G7). */
+/** The rolling window on SQL for one account: what counts from when until when, whatever the clock does (G1, G7). */
 import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -57,7 +57,7 @@ describe('a bucket', () => {
 })
 
 describe('taking', () => {
-  it('fills the ceiling to its last unit; a refusal spends nothing and says when there is room', () => {
+  it('fills the ceiling to its last unit; a refusal spends nothing and says when there will be room', () => {
     const { at } = windowsOf()
     expect(at(startMs, (window) => window.take(7, 10))).toEqual({ ok: true, bucket: lastMs })
     expect(at(startMs + 1, (window) => window.take(3, 10))).toEqual({ ok: true, bucket: lastMs })
@@ -65,14 +65,14 @@ describe('taking', () => {
     expect(at(startMs + 2, everything)).toEqual({ units: 10, granted: 10, buckets: [[lastMs, 10]] })
   })
 
-  it('what no window has room for is never free', () => {
+  it('says no time for more units than the ceiling', () => {
     const { at } = windowsOf()
     expect(at(startMs, (window) => window.take(11, 10))).toStrictEqual({ ok: false })
     expect(at(startMs, (window) => window.take(10, 10))).toMatchObject({ ok: true })
     expect(at(startMs, (window) => window.take(11, 10))).toStrictEqual({ ok: false })
   })
 
-  it('waits for as many of the oldest as it needs, and no more', () => {
+  it('waits for as many of the oldest buckets as it needs, and no more', () => {
     const { at } = windowsOf()
     for (const minute of [0, 1, 2]) at(startMs + 60_000 * minute, (window) => window.take(3, 9))
     const waits = [1, 3, 4, 6, 7, 9].map((units) => at(startMs + 180_000, (window) => window.take(units, 9)))
@@ -81,7 +81,7 @@ describe('taking', () => {
     expect(at(startMs + 180_000, (window) => window.nextFreeAtMs())).toBe(freeMs)
   })
 
-  it('counts to the end of window and slack behind its bucket, and not a millisecond longer', () => {
+  it('counts until window and slack have passed since the end of its bucket, and not a millisecond longer', () => {
     const { at } = windowsOf()
     at(startMs, (window) => window.take(5, 5))
     expect(at(freeMs - 1, (window) => [window.total, window.take(1, 5).ok])).toEqual([5, false])
@@ -120,7 +120,7 @@ describe('taking', () => {
     )
   })
 
-  it('an account is its own', () => {
+  it('keeps accounts apart', () => {
     const { at } = windowsOf()
     at(startMs, (window) => window.take(5, 5), { account: 'crm' })
     expect([
@@ -134,7 +134,7 @@ describe('taking', () => {
 })
 
 describe('giving back', () => {
-  it('takes units out of their bucket; what was granted stays granted', () => {
+  it('takes units out of their bucket; the count of grants stays', () => {
     const { at } = windowsOf()
     at(startMs, (window) => window.take(5, 9))
     at(startMs + 60_000, (window) => window.take(2, 9))
@@ -158,7 +158,7 @@ describe('giving back', () => {
     expect(at(startMs, everything)).toEqual({ units: 0, granted: 2, buckets: [] })
   })
 
-  it('to a bucket that no longer counts makes no room', () => {
+  it('to a bucket that no longer counts frees no room', () => {
     const { at } = windowsOf()
     at(startMs, (window) => window.take(2, 9))
     at(freeMs, (window) => window.take(2, 9))
@@ -179,19 +179,19 @@ describe('charging, whatever the limit', () => {
     expect(at(startMs, everything)).toEqual({ units: 7, granted: 7, buckets: [[bucket, 7]] })
   })
 
-  it('at a time that is not over leaves no earlier bucket to be taken from, where the clock is set back', () => {
+  it('to a bucket that is not over keeps later units out of earlier buckets if the clock is set back', () => {
     const { at } = windowsOf()
     at(startMs, (window) => window.charge(7, lastMs))
     expect(at(startMs - 120_000, (window) => window.take(1, 9))).toEqual({ ok: true, bucket: lastMs })
   })
 
-  it('counts from the very beginning of the window on', () => {
+  it('counts from the exact beginning of the window', () => {
     const { at } = windowsOf()
     at(startMs, (window) => window.charge(7, startMs - keptMs))
     expect([at(startMs, total), at(startMs + 1, total)]).toEqual([7, 0])
   })
 
-  it('at a time that no longer counts is known, for a longer window, and takes no room', () => {
+  it('at a time that no longer counts takes no room, and is remembered for a longer window', () => {
     const { at } = windowsOf()
     const goneMs = startMs - keptMs - 1
     at(startMs, (window) => window.charge(7, goneMs))
@@ -201,13 +201,13 @@ describe('charging, whatever the limit', () => {
     })
   })
 
-  it('at a time that is removed already leaves a gap, which is reckoned with', () => {
+  it('at a time that was removed already leaves a gap, which is charged', () => {
     const { at } = windowsOf()
     const longAgoMs = startMs - keptMs - settings.quotaWindowMs
     at(startMs, (window) => window.charge(7, longAgoMs))
     expect(at(startMs, (window) => window.reckon(100))).toBe(0)
     at(startMs, (window) => window.charge(7, longAgoMs - 1))
-    // A window that begins at that very moment lacks it, one that begins behind it lacks nothing.
+    // A window that begins at that moment lacks it, one that begins after it lacks nothing.
     const beginningAt = (ms: number) => ({ quotaWindowMs: startMs - settings.quotaSlackMs - ms })
     expect(at(startMs, (window) => [window.reckon(100), window.total], beginningAt(longAgoMs))).toEqual([0, 7])
     expect(at(startMs, (window) => [window.reckon(100), window.total], beginningAt(longAgoMs - 1))).toEqual([93, 100])
@@ -215,7 +215,7 @@ describe('charging, whatever the limit', () => {
 })
 
 describe('restating', () => {
-  it('forgets what counts, and counts what is stated as spent now', () => {
+  it('forgets what counts, and counts the stated units as spent now', () => {
     const { at } = windowsOf()
     at(startMs, (window) => window.take(50, 100))
     at(startMs + 60_000, (window) => window.restate(12))
@@ -226,7 +226,7 @@ describe('restating', () => {
 })
 
 describe('a clock that is set back', () => {
-  it('frees nothing, and what is taken meanwhile counts as long as what was taken last', () => {
+  it('frees nothing, and units taken meanwhile count as long as those taken last', () => {
     const { at } = windowsOf()
     at(startMs, (window) => window.take(5, 9))
     expect(at(startMs - 120_000, (window) => window.take(2, 9))).toEqual({ ok: true, bucket: lastMs })
@@ -235,7 +235,7 @@ describe('a clock that is set back', () => {
     expect(at(freeMs, total)).toBe(0)
   })
 
-  it('finds again what had ceased to count', () => {
+  it('counts again what had ceased to count', () => {
     const { at } = windowsOf()
     at(startMs, (window) => window.take(5, 9))
     at(freeMs, (window) => window.take(1, 9))
@@ -244,7 +244,7 @@ describe('a clock that is set back', () => {
     expect(at(freeMs, total)).toBe(1)
   })
 
-  it('ever so often, the total is what the buckets say', () => {
+  it('time and again, the total is still the sum of the buckets', () => {
     const steps = fc.array(
       fc.record({
         moveMs: fc.integer({ min: -4_000_000, max: 5_000_000 }),
@@ -279,7 +279,7 @@ describe('a clock that is set back', () => {
 })
 
 describe('forgetting', () => {
-  it('removes what ceased to count a window ago, and leaves the rest', () => {
+  it('removes what ceased to count a window ago, and keeps the rest', () => {
     const { at } = windowsOf()
     at(startMs, (window) => window.take(5, 9))
     at(startMs + 60_000, (window) => window.take(3, 9))
@@ -288,14 +288,14 @@ describe('forgetting', () => {
     expect(at(removableMs, everything, longer)).toEqual({ units: 3, granted: 8, buckets: [[lastMs + 60_000, 3]] })
   })
 
-  it('not a moment earlier', () => {
+  it('removes nothing earlier', () => {
     const { at } = windowsOf()
     at(startMs, (window) => window.take(5, 9))
     at(removableMs - 1, (window) => window.forget())
     expect(at(removableMs - 1, total, { quotaWindowMs: 9 * settings.quotaWindowMs })).toBe(5)
   })
 
-  it('of a small window waits as long as a clock may be set back without a word', () => {
+  it('with a small window waits as long as a clock may be set back unnoticed', () => {
     const small = { quotaWindowMs: 10_000, quotaSlackMs: 0 }
     const { at } = windowsOf()
     at(startMs, (window) => window.take(5, 9), small)
@@ -306,7 +306,7 @@ describe('forgetting', () => {
     expect(at(startMs, ({ buckets }) => buckets(), small)).toEqual([])
   })
 
-  it('leaves a gap: where more of the past counts than is known, the limit counts as spent, once', () => {
+  it('leaves a gap: if more of the past counts than is known, the limit counts as spent, once', () => {
     const { at } = windowsOf()
     at(startMs, (window) => window.take(5, 9))
     at(removableMs, (window) => window.forget())
@@ -318,7 +318,7 @@ describe('forgetting', () => {
     expect(reckonAt(gapEndMs - 1)).toEqual([0, 100, 105])
   })
 
-  it('of the gap counts only what the limit has left', () => {
+  it('charges for the gap only what is left of the limit', () => {
     const { at } = windowsOf()
     at(startMs, (window) => window.take(5, 9))
     at(removableMs, (window) => {
@@ -332,7 +332,7 @@ describe('forgetting', () => {
     expect(at(removableMs, total, wider)).toBe(150)
   })
 
-  it('finds nothing to forget where all was given back', () => {
+  it('leaves no gap if all was given back', () => {
     const { at } = windowsOf()
     at(startMs, (window) => window.take(5, 9))
     at(startMs, (window) => window.giveBack(lastMs, 5))
@@ -344,18 +344,18 @@ describe('forgetting', () => {
 describe('what is dated in the future', () => {
   const aheadMs = startMs + 10 * jumpToleranceMs
 
-  it('was granted by now, once the time is confirmed', () => {
+  it('counts as granted now once the time is confirmed', () => {
     const { at } = windowsOf()
     at(startMs, (window) => window.take(1, 99))
     at(aheadMs, (window) => window.take(5, 99))
     at(aheadMs + 60_000, (window) => window.take(2, 99))
     at(startMs, (window) => window.redate())
     expect(at(startMs, everything)).toEqual({ units: 8, granted: 8, buckets: [[lastMs, 8]] })
-    // And what is taken from then on is taken now.
+    // What is taken from then on is dated now.
     expect(at(startMs + 60_000, (window) => window.take(1, 99))).toEqual({ ok: true, bucket: lastMs + 60_000 })
   })
 
-  it('of everybody waits for that; a source’s own is put right by itself, beyond what a clock may be off', () => {
+  it('stays until then in the quota of all; in a source’s own it is corrected at once beyond the clock’s tolerance', () => {
     const own = { account: 'crm' }
     for (const [offMs, bucket] of [
       [jumpToleranceMs, lastMs + jumpToleranceMs],
@@ -372,7 +372,7 @@ describe('what is dated in the future', () => {
 })
 
 describe('another width', () => {
-  it('re-reads nothing: what was spent stays spent for as long', () => {
+  it('changes nothing of the past: spent units stay spent for as long', () => {
     const { at } = windowsOf()
     at(startMs, (window) => window.take(5, 9))
     for (const quotaBucketMs of [1_000, 60_000, 600_000]) {
@@ -383,7 +383,7 @@ describe('another width', () => {
 })
 
 describe('writing', () => {
-  it('is not done where only time has passed: a look costs nothing', () => {
+  it('is not done if only time has passed: reading costs nothing', () => {
     const { at, written } = windowsOf()
     at(startMs, total)
     at(startMs, (window) => window.take(1, 0))
@@ -395,7 +395,7 @@ describe('writing', () => {
     written.length = 0
     at(freeMs - 1, total)
     expect(written).toEqual([])
-    // What left the window is.
+    // Units that left the window are written.
     at(freeMs, total)
     expect(written).toHaveLength(1)
   })
