@@ -1,4 +1,4 @@
-/** What every backlog must do, whatever it is kept in. */
+/** What every backlog must do, whichever store it uses. */
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Backlog, DeadLetter, Entry, KeptDead, KeptEntry, Page, Unreadable } from '../../src/core/backlog/port.ts'
 import { defaultLimits, type Limits } from '../../src/core/limits.ts'
@@ -19,7 +19,7 @@ export const someEntry = (more: Partial<Entry> = {}): Entry => {
   }
 }
 
-/** As small as they can be met in a test: the same promises hold within them. */
+/** Limits small enough to be reached in a test; the same guarantees hold within them. */
 export const tinyLimits: Limits = {
   ...defaultLimits,
   keysPerPage: 3,
@@ -29,7 +29,7 @@ export const tinyLimits: Limits = {
   bytesOfUnknown: 900,
 }
 
-/** What every page gives together. */
+/** The items of all pages. */
 export async function allPages<T>(read: (cursor?: string) => Promise<Page<T>>): Promise<readonly T[]> {
   const items: T[] = []
   for (let cursor: string | undefined; ; ) {
@@ -67,7 +67,7 @@ export function backlogContract(
       return items.map((item) => ('entry' in item ? item.entry : expect.fail('is unreadable')))
     }
 
-    it('gives back what was put, small or large, to the character', async () => {
+    it('returns exactly what was put, small or large', async () => {
       const backlog = await make()
       const entries = [
         someEntry(),
@@ -100,7 +100,7 @@ export function backlogContract(
       expect(await all(backlog, 'c')).toEqual([])
     })
 
-    it('keeps two puts of the same entry apart, and deletes only the key it is given, any number of times', async () => {
+    it('keeps two puts of the same entry apart, and deletes only the given key, any number of times', async () => {
       const backlog = await make()
       const entry = someEntry()
       const [first, second] = [await backlog.put(entry), await backlog.put(entry)]
@@ -110,7 +110,7 @@ export function backlogContract(
       expect((await allEntries(backlog)).map(({ key }) => key)).toEqual([second])
     })
 
-    it('names nobody in its keys (G8)', async () => {
+    it('has no visitor ids in its keys (G8)', async () => {
       const backlog = await make()
       const key = await backlog.put(
         someEntry({ visitor: { thirdPartyId: 'canary' }, attributes: [{ name: 'tier', value: 'canary' }] }),
@@ -128,7 +128,7 @@ export function backlogContract(
       ).toMatch(/^d1\/[0-9]{13}-[0-9a-f]{16}$/)
     })
 
-    it('keeps dead letters apart from entries, whole and in the order of time', async () => {
+    it('keeps dead letters apart from entries, whole and in order of time', async () => {
       const backlog = await make()
       const entry = someEntry()
       const letters = [2, 1].map((n) => ({
@@ -154,7 +154,7 @@ export function backlogContract(
       expect(await allEntries(backlog)).toEqual([])
     })
 
-    it('gives one dead letter by its key, until it is deleted', async () => {
+    it('reads one dead letter by its key until it is deleted', async () => {
       const backlog = await make()
       const dead = {
         reason: 'unmappable' as const,
@@ -171,7 +171,7 @@ export function backlogContract(
       expect(await backlog.readDead(key)).toBeUndefined()
     })
 
-    it('shows large and small ones to the last, in pages that hold no more than their bytes', async () => {
+    it('lists all items, large and small, in pages within their bound of bytes', async () => {
       const backlog = await make()
       const entries = Array.from({ length: 14 }, (_, n) =>
         someEntry({ attributes: [{ name: 'a', value: n % 2 === 0 ? 'x'.repeat(1_900) : 'small' }] }),
@@ -186,7 +186,7 @@ export function backlogContract(
       expect(listed.map((item) => ('entry' in item ? item.entry.stamp : item))).toEqual(
         entries.map(({ stamp }) => stamp),
       )
-      // What is small lies in KV's metadata, of which a list page has a megabyte at most.
+      // Small ones are stored in KV's metadata, of which a list page holds at most a megabyte.
       const large = pages.map((items) => items.filter((item) => bytesOf(item) > 1_100))
       for (const items of large)
         expect(items.reduce((sum, item) => sum + bytesOf(item), 0)).toBeLessThanOrEqual(limits.bytesPerPage)
@@ -194,7 +194,7 @@ export function backlogContract(
       for (const items of pages) expect(items.length).toBeLessThanOrEqual(limits.keysPerPage)
     })
 
-    it('one that is larger than a page is shown all the same', async () => {
+    it('lists an item that is larger than a page', async () => {
       const backlog = await make()
       const values = ['first', 'x'.repeat(9_000), 'y'.repeat(9_000), 'last']
       const hash = '7'.repeat(32)
@@ -204,7 +204,7 @@ export function backlogContract(
       expect(listed.map(({ attributes }) => attributes[0]?.value === values.shift())).toEqual([true, true, true, true])
     })
 
-    it('leaves out the dead letters that are not wanted, by what their heads say, and no other', async () => {
+    it('leaves out only the dead letters that are not wanted, judging by their heads', async () => {
       const backlog = await make()
       const letter = (n: number, more: Partial<DeadLetter>): DeadLetter => ({
         reason: 'rejected',
@@ -239,7 +239,7 @@ export function backlogContract(
       expect(new Set(seen)).toEqual(new Set([1, 2, 3, 4, 5]))
     })
 
-    it('keeps a raw body, whatever its characters are', async () => {
+    it('keeps a raw body with any characters', async () => {
       const backlog = await make()
       const bodies = ['\u0001'.repeat(3_000), '\u0001\ufffd"'.repeat(1_000), 'ä😀'.repeat(1_000), '']
       const dead = { reason: 'unmappable', source: 'loan', atMs: startMs, firstSeenMs: startMs, attempts: 0 } as const

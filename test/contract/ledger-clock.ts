@@ -1,4 +1,4 @@
-/** What every ledger must answer when a clock is not what it seems: its own, a relay's, a source's. */
+/** What every ledger must answer when a clock is wrong: its own, a relay's or a source's. */
 
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Admission, AdmitRequest, Ledger } from '../../src/core/ledger/port.ts'
@@ -52,7 +52,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
       admit(request(at(nowMs - startMs), { units, visitorHash: unique(), ...more }))
 
     describe('stamps', () => {
-      it('more than five minutes ahead waits until it is not, spends nothing and leaves no register; its event is recorded', async () => {
+      it('more than five minutes ahead wait until they are not, spend nothing and leave no register; the event is recorded', async () => {
         const event = unique()
         const ahead = at(5 * minuteMs + 1)
         expect(await admit(request(ahead, { event }))).toEqual({ event: 'open', verdicts: ['ahead'], attempts: 0 })
@@ -64,7 +64,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         expect(await admit(request(at(9), { event }))).toMatchObject({ verdicts: ['send'], firstStamp: ahead })
       })
 
-      it('a relay a day ahead supersedes nobody (G3)', async () => {
+      it('of a relay that is a day ahead supersede nobody (G3)', async () => {
         expect(await verdict(at(dayMs))).toBe('ahead')
         const honest = request(at(10))
         expect(await admit(honest)).toMatchObject({ verdicts: ['send'] })
@@ -72,20 +72,20 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         expect(await verdict(at(20))).toBe('send')
       })
 
-      it('what was delivered or is superseded is said so all the same', async () => {
+      it('that were delivered or superseded are still answered so', async () => {
         await settle(request(at(dayMs)), 'delivered')
         expect(await verdict(at(dayMs))).toBe('delivered')
         expect(await verdict(at(dayMs - 1))).toBe('superseded')
         expect(await verdict(at(dayMs + 1))).toBe('ahead')
       })
 
-      it('held, where it would go: ahead is said first', async () => {
+      it('ahead are answered so even if the update is to be held', async () => {
         expect(await verdict(at(dayMs), { hold: true })).toBe('ahead')
       })
     })
 
     describe('a jump', () => {
-      it('ahead for a moment, and a look: what was spent is spent still (G1)', async () => {
+      it('ahead for a moment in which the ledger is read: spent units stay spent (G1)', async () => {
         await fresh({ quotaLimit: 10, replayReserve: 0 })
         await spend(10)
         const before = await ledger.usage()
@@ -98,13 +98,13 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         expect(await spend(1)).toMatchObject({ verdicts: ['quota'] })
       })
 
-      it('back by no more than five minutes: it goes on, in the bucket it had', async () => {
+      it('back by no more than five minutes: the ledger goes on in the same bucket', async () => {
         const { bucket } = (await spend(1)) as { bucket: number }
         nowMs -= 5 * minuteMs
         expect(await spend(1)).toMatchObject({ verdicts: ['send'], bucket })
       })
 
-      it('back by more: nothing is sent until it is right again; outcomes are kept, and usage says so', async () => {
+      it('back by more: nothing is sent until the clock is right again; outcomes are recorded, and usage shows the jump', async () => {
         const sent = request(at(0), { units: 7 })
         await admit(sent)
         nowMs -= 5 * minuteMs + 1
@@ -119,7 +119,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         expect(await verdict(at(0))).toBe('delivered')
       })
 
-      it('confirmed: what was dated in the future counts as spent now, and goes on once what was under way has ended', async () => {
+      it('confirmed: units dated in the future count as spent now, and it goes on once nothing is in flight', async () => {
         await fresh({ quotaLimit: 10, replayReserve: 0 })
         nowMs += dayMs
         await spend(6)
@@ -137,7 +137,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         expect(await used()).toBe(4)
       })
 
-      it('confirmed in a time that was wrong as well: the right one is confirmed in its turn', async () => {
+      it('confirmed at a time that was wrong too: the right time can be confirmed after it', async () => {
         nowMs += dayMs
         await ledger.confirmClock()
         nowMs -= dayMs
@@ -147,7 +147,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         expect(await spend(1)).toMatchObject({ verdicts: ['send'] })
       })
 
-      it('confirmed where nothing had jumped: nothing changes but the short wait', async () => {
+      it('confirmed although there was none: nothing changes but the short wait', async () => {
         await spend(5)
         const before = await ledger.usage()
         await ledger.confirmClock()
@@ -155,7 +155,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         expect(await ledger.usage()).toEqual(before)
       })
 
-      it('back to where units are forgotten already: what is not known counts as spent (G1)', async () => {
+      it('back to a time whose units are forgotten already: what is not known counts as spent (G1)', async () => {
         await fresh({ quotaLimit: 10, replayReserve: 0 })
         await spend(7)
         nowMs += dayMs
@@ -169,7 +169,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         expect(await spend(10)).toMatchObject({ verdicts: ['send'] })
       })
 
-      it('a share of the quota that was spent in the future is spent now', async () => {
+      it('a source’s units that were spent in the future count as spent now', async () => {
         await fresh({ replayReserve: 0.5 })
         const source = { name: 'desk', units: 10 }
         nowMs += dayMs
@@ -177,21 +177,21 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         nowMs -= dayMs
         await ledger.confirmClock()
         nowMs += contractSettings.longestInFlightMs + 1
-        // Beyond its share it may have a quarter of the quota, which others have spent.
+        // Above its share it may use a quarter of the quota, which others have spent.
         await spend(30)
         expect(await spend(1, { source })).toMatchObject({ verdicts: ['quota'] })
         nowMs += 11_600
-        // Within its share it may have half of it.
+        // Within its share it may use half of the quota.
         await spend(30)
         expect(await spend(10, { source })).toMatchObject({ verdicts: ['send'] })
       })
 
-      it('an attempt, a lease and a breaker of that future hold nobody for a day', async () => {
+      it('an attempt, a lease and a breaker of that future block nobody for a day', async () => {
         nowMs += dayMs
         const ahead = request(at(0))
         await admit(ahead)
         expect(await ledger.lease('flush', 'gone', 90_000)).toBe(true)
-        // Two that have nothing in common: it is about everybody.
+        // Two that have nothing in common: the breaker holds back everybody.
         for (let denied = 0; denied < 2; denied++)
           await ledger.settle([{ visitorHash: unique(), token: unique(), attributes: [], signal: 'wrong' }])
         expect(await spend(1)).toMatchObject({ verdicts: ['shut'] })
@@ -202,7 +202,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         expect(await admit(request(at(0)))).toMatchObject({ verdicts: ['send'], probe: 'misconfigured' })
       })
 
-      it('an erasure waits while the clock is off: by it, what came before would count as new', async () => {
+      it('an erasure waits while the clock is off, since by it older updates would count as new', async () => {
         await spend(1)
         nowMs -= hourMs
         expect(await ledger.erase(visitor)).toBe(false)
@@ -212,7 +212,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         expect(await verdict(at(0))).toBe('erased')
       })
 
-      it('erased in that future: what came since then waits rather than be taken for what was before', async () => {
+      it('after an erasure in that future, what came since then waits and is not taken for older', async () => {
         nowMs += hourMs
         await ledger.erase(visitor)
         nowMs -= hourMs
@@ -224,7 +224,7 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
     })
 
     describe('leads of sources', () => {
-      it('keeps the largest of about a day for each', async () => {
+      it('keeps the largest of about the last day for each', async () => {
         const leads = async () => (await ledger.summary()).leads
         expect(await leads()).toEqual({})
         await ledger.settle([], {}, { desk: 3_000, till: 2_500 })
@@ -243,13 +243,13 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
         expect(await leads()).toEqual({ desk: 2_000 })
       })
 
-      it.each(['__proto__', 'constructor'])('takes %s for a name like any other', async (odd) => {
+      it.each(['__proto__', 'constructor'])('treats %s as a name like any other', async (odd) => {
         await ledger.settle([], {}, Object.fromEntries([[odd, 2_500]]))
         expect(Object.entries((await ledger.summary()).leads)).toEqual([[odd, 2_500]])
       })
     })
 
-    it('a summary is the usage without what grows', async () => {
+    it('a summary is the usage without its lists', async () => {
       await spend(5)
       await ledger.settle([], { calls: 1 }, { desk: 3_000 })
       await ledger.pause(true)

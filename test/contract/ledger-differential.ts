@@ -1,4 +1,4 @@
-/** The same random operations on two ledgers must be answered alike, step by step. */
+/** Two ledgers must give the same answers to the same random operations, step by step. */
 import fc from 'fast-check'
 import { expect } from 'vitest'
 import type { AdmitRequest, KnownAttribute, Ledger, Settlement } from '../../src/core/ledger/port.ts'
@@ -8,17 +8,17 @@ import { makeStamp } from '../../src/core/update/stamp.ts'
 import { lanes } from '../../src/core/update/update.ts'
 import { contractSettings } from './ledger.ts'
 
-/** Makes a store, and opens it as often as the settings change. */
+/** Makes a store. The result opens it, each time the settings change. */
 type Make = (clock: { now: () => number }) => (settings: LedgerSettings) => Ledger
 const startMs = 1_790_000_000_000
 const outcomes: Outcome[] = ['delivered', 'unsent', 'refused', 'unknown']
-/** A dozen: more than a page of two, or of five, takes. */
+/** A dozen: more than fit in a page of two or of five. */
 const names = ['tier', '__proto__', 'a b|c:"😀"', ...Array.from({ length: 9 }, (_, n) => `name-${n}`)]
 
 export interface DifferentialOptions {
   readonly numRuns?: number
   readonly settings?: Partial<LedgerSettings>
-  /** How many names there are: few of them meet often, many fill pages. */
+  /** How many names there are: few of them collide often, many fill pages. */
   readonly nameCount?: number
 }
 
@@ -49,7 +49,7 @@ const settlementOf = fc.record({
   done: fc.boolean(),
   rejected: fc.boolean(),
   backoff: fc.option(fc.integer({ min: 0, max: 20_000 }), { nil: undefined }),
-  // A yes heals everything: rare enough that the others add up.
+  // A yes resets everything: it is rare enough that the others add up.
   signal: fc.option(
     fc.constantFrom('down' as const, 'down' as const, 'refused' as const, 'wrong' as const, 'up' as const),
     {
@@ -78,13 +78,13 @@ const waitOp = fc.record({
   kind: fc.constant('wait' as const),
   ms: fc.oneof(fc.integer({ min: -300, max: 3_000 }), fc.integer({ min: 9_000, max: 15_000 })),
 })
-/** The clock is set: beyond what it may be off by, forward or back. */
+/** The clock is set forward or back, within and beyond the tolerance. */
 const jumpOp = fc.record({
   kind: fc.constant('jump' as const),
   minutes: fc.constantFrom(-31, -6, -4, 4, 6, 30),
   confirmed: fc.boolean(),
 })
-/** Attempts of one visitor that are denied, a yes of another one between them or not, and a while. */
+/** Denied attempts of one visitor, with or without a yes for another in between, and a wait. */
 const deniedOp = fc.record({
   kind: fc.constant('denied' as const),
   visitor: fc.integer({ min: 0, max: 2 }),
@@ -115,7 +115,7 @@ const stampsOp = fc.record({
   stamp: fc.integer({ min: 0, max: 6 }),
 })
 
-/** Both start empty, on one fake clock that now and then steps back or jumps. Every answer, and the usage after every step, is compared. */
+/** Both start empty, with one fake clock that sometimes steps back or jumps. Every answer is compared, and the usage after every step. */
 export async function ledgerDifferential(
   makeOne: Make,
   makeOther: Make,
@@ -149,7 +149,7 @@ export async function ledgerDifferential(
         const held = async () => (await one.usage()).clock !== undefined
         const attempts: { request: AdmitRequest; bucket: number; firstStamp: string | undefined; probe: boolean }[] = []
         const admissions: { requests: readonly AdmitRequest[] }[] = []
-        // Of two contents, so that an event comes again with the same one and with another.
+        // Two contents, so that an event is repeated with the same one and with another.
         const stamp = (serial: number) =>
           makeStamp(startMs + serial, startMs + serial, String(serial % 2).padStart(16, '0'))
         let token = 0
@@ -200,7 +200,7 @@ export async function ledgerDifferential(
               break
             }
             case 'lease': {
-              // By which of two times a lease or an event is dated while the clock is off, is nobody's promise.
+              // Which of the two times dates a lease or an event while the clock is off is not specified.
               if (await held()) break
               const { holder, ttlMs } = operation
               const ask = (ledger: Ledger) =>
@@ -231,7 +231,7 @@ export async function ledgerDifferential(
               const requests = operation.requests.map(
                 ({ visitor, name, event, stamps, units, share, hold, sources, round }): AdmitRequest => ({
                   visitorHash: `visitor-${visitor}`,
-                  // With an event all attributes have the event's one stamp.
+                  // With an event, all attributes have the event's stamp.
                   attributes: stamps.map((serial, index) => ({
                     name: names[(name + index) % nameCount] ?? '',
                     stamp: stamp(event === undefined ? serial : (stamps[0] ?? 0)),

@@ -1,6 +1,6 @@
 /**
- * A ledger's identity travels with its state, and one that was away for a moment is itself again; what was granted
- * elsewhere meanwhile is charged (G1), and orders nothing any more (G3). Run for each pair of implementations.
+ * A ledger's identity moves with its state, and a ledger that was replaced for a moment is recognised when it returns.
+ * What was granted elsewhere meanwhile is charged (G1) and its order is void (G3). Run for each pair of implementations.
  */
 import { beforeEach, describe, expect, it } from 'vitest'
 import { maxReplaced, newEpochMemory, watchedLedger } from '../../src/core/ledger/loss/epoch.ts'
@@ -16,7 +16,7 @@ export type MakeStore = (settings: LedgerSettings, clock: { now: () => number })
 const startMs = 1_790_000_000_000
 
 export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOther: MakeStore): void {
-  describe(`who a ledger is: ${name}`, () => {
+  describe(`a ledger’s identity: ${name}`, () => {
     const settings: LedgerSettings = { ...contractSettings, quotaLimit: 20, replayReserve: 0 }
     const random = seededRandom(5)
     let nowMs = startMs
@@ -24,7 +24,7 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
     let logged: string[]
     let [one, other]: LedgerStore[] = []
     const clock = { now: () => nowMs }
-    /** One that has just started, on this database. */
+    /** An isolate that has just started, on this database. */
     const isolate = (store: LedgerStore | undefined, beside = witness): Ledger =>
       watchedLedger(store as LedgerStore, {
         witness: beside,
@@ -53,13 +53,13 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
     const send = async (ledger: Ledger, times: number) => {
       for (let n = 0; n < times; n++) expect(await verdict(ledger)).toBe('send')
     }
-    /** Sends until it is refused; how many went. */
+    /** Sends until the quota refuses; how many were sent. */
     const spend = async (ledger: Ledger) => {
       let sent = 0
       while ((await verdict(ledger).catch(() => 'failed')) === 'send') sent++
       return sent
     }
-    /** As `ledger export` and `ledger import` do. */
+    /** Moves the state as `ledger export` and `ledger import` do. */
     const move = async (
       from: LedgerStore | undefined,
       to: Pick<LedgerStore, 'moveIn'> | undefined,
@@ -72,7 +72,7 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
         cursor = out.cursor
       }
     }
-    /** A URL that was wrong: the whole way to a loss, in a database that is another one. */
+    /** A wrong URL for a while: another database answers, and the loss is noticed there. */
     const wrongly = async (store: LedgerStore | undefined) => {
       nowMs += 100
       const ledger = isolate(store)
@@ -82,7 +82,7 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
     }
 
     describe('it moves', () => {
-      it('and is no loss to the witness of the relay that is switched over', async () => {
+      it('and the witness of the relay that is switched over sees no loss', async () => {
         await send(isolate(one), 6)
         await isolate(one).check()
         const old = request()
@@ -96,7 +96,7 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
         expect(await spend(moved)).toBe(13)
       })
 
-      it('nor where all that it had granted has left the window', async () => {
+      it('also if all that it had granted has left the window', async () => {
         await send(isolate(one), 6)
         await isolate(one).check()
         nowMs += settings.quotaWindowMs + settings.quotaSlackMs + 200
@@ -105,7 +105,7 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
         expect(logged).toEqual([])
       })
 
-      it('there and back, and no unit is spent twice', async () => {
+      it('there and back without spending a unit twice', async () => {
         await send(isolate(one), 6)
         await move(one, other)
         await send(isolate(other), 6)
@@ -114,11 +114,11 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
         const back = isolate(one)
         await back.check()
         expect(logged).toEqual([])
-        // What it had granted itself comes back with the rest, and counts twice: that is safe.
+        // Its own grants come back with the rest and count twice, which is safe.
         expect(await spend(back)).toBe(2)
       })
 
-      it('and the old one, where it is used again all the same, went back: what the new one granted is charged (G1)', async () => {
+      it('and if the old one is used again, it has gone back: what the new one granted is charged (G1)', async () => {
         await send(isolate(one), 6)
         await move(one, other)
         const old = request()
@@ -131,7 +131,7 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
         expect((await spend(again)) + 11).toBeLessThanOrEqual(20)
       })
 
-      it('into one that lives already, which stays who it is', async () => {
+      it('into one that already has an identity, which it keeps', async () => {
         await send(isolate(one), 6)
         const beside = memoryWitness()
         await send(isolate(other, beside), 3)
@@ -143,7 +143,7 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
         expect(logged).toEqual([])
       })
 
-      it('without its identity, as exports of older versions are: a loss', async () => {
+      it('without its identity, as in exports of older versions, which is a loss', async () => {
         await send(isolate(one), 6)
         await move(one, other, false)
         expect(await spend(isolate(other))).toBe(0)
@@ -153,7 +153,7 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
 
     describe('another database for a moment', () => {
       it.each(['an isolate that has just started', 'the isolate that knew it', 'a flush'])(
-        'is itself again for %s',
+        'the returned ledger is recognised by %s',
         async (who) => {
           const before = isolate(one)
           await send(before, 6)
@@ -202,7 +202,7 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
         expect((await back.usage()).used).toBe(20)
       })
 
-      it('what was granted in several others is charged', async () => {
+      it('what was granted in several other databases is charged', async () => {
         await send(isolate(one), 6)
         for (const store of [other, makeOther(settings, clock)]) {
           const elsewhere = await wrongly(store)
@@ -217,7 +217,7 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
         expect(await spend(back)).toBe(6)
       })
 
-      it('a grant that the witness could not be told of is not used', async () => {
+      it('a grant that could not be told to the witness is not used', async () => {
         await send(isolate(one), 6)
         const elsewhere = await wrongly(other)
         await elsewhere.restate(0)
@@ -226,12 +226,12 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
         witness.replace = () => Promise.reject(new Error('SQLITE_BUSY'))
         await expect(verdict(elsewhere)).rejects.toThrow('SQLITE_BUSY')
         witness.replace = replace
-        // Another isolate is at home again meanwhile: what is granted here would be charged nowhere.
+        // Another isolate has returned to the right database: what is granted here would be charged nowhere.
         await send(isolate(one), 1)
         await expect(verdict(elsewhere)).rejects.toThrow('its epoch')
       })
 
-      it('one that has granted less than was heard of it is lost (G1)', async () => {
+      it('a returned ledger that has granted less than was known is lost (G1)', async () => {
         await send(isolate(one), 6)
         await isolate(one).check()
         const seen = witness.row as NonNullable<typeof witness.row>
@@ -241,10 +241,10 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
         expect(logged).toEqual(['ledger_lost', 'ledger_lost'])
       })
 
-      it('nor does it hide what only the isolate knew that noticed', async () => {
+      it('a loss does not hide grants that only the isolate knew that noticed it', async () => {
         const living = isolate(one)
         await send(living, 6)
-        // The same process, on another database: what it had heard last is more than the witness had.
+        // The same process on another database: it knew of more grants than the witness.
         const away = { now: one as LedgerStore }
         const store = new Proxy({} as LedgerStore, { get: (_, name) => Reflect.get(away.now, name) as unknown })
         const ledger = isolate(store)
@@ -254,7 +254,7 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
         expect(witness.row?.replaced?.at(-1)).toMatchObject({ granted: 10 })
       })
 
-      it('one that others went on with is itself again', async () => {
+      it('a ledger that others went on using is recognised', async () => {
         const others = memoryWitness()
         await send(isolate(one), 6)
         await wrongly(other)
@@ -271,7 +271,7 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
         expect(await verdict(isolate(one))).toBe('send')
       })
 
-      it('is remembered for so many epochs, and no more', async () => {
+      it('a limited number of epochs is remembered', async () => {
         await send(isolate(one), 6)
         for (let n = 0; n < maxReplaced; n++) await wrongly(makeOther(settings, clock))
         expect(witness.row?.replaced).toHaveLength(maxReplaced)
@@ -281,8 +281,8 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
       })
     })
 
-    describe('it was put back, as an operator says', () => {
-      it('the whole quota counts as spent, and of before nothing has a known order (G1, G3)', async () => {
+    describe('an operator says that it was restored', () => {
+      it('the whole quota counts as spent, and the order of everything before is unknown (G1, G3)', async () => {
         const ledger = isolate(one)
         await send(ledger, 6)
         const old = request()
@@ -306,14 +306,14 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
         await send(isolate(one), 1)
       })
 
-      it('what it was before it is never again', async () => {
+      it('its former epoch is never recognised again', async () => {
         await send(isolate(one), 6)
         await wrongly(other)
         await isolate(other).restored()
         expect(await spend(isolate(one))).toBe(0)
       })
 
-      it('also where nothing is known of it', async () => {
+      it('also if nothing is known of it', async () => {
         await isolate(one).restored()
         expect(await spend(isolate(one))).toBe(0)
       })

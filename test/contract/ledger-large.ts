@@ -1,4 +1,4 @@
-/** A visitor of very many attributes costs its neighbours nothing: rows and steps stay of bounded size. */
+/** A visitor with very many attributes costs other visitors nothing: rows and steps stay bounded in size. */
 
 import { afterAll, describe, expect, it } from 'vitest'
 import type { AdmitRequest, Ledger, MovedState } from '../../src/core/ledger/port.ts'
@@ -8,14 +8,14 @@ import { at, contractSettings } from './ledger.ts'
 
 export interface LargeLedger {
   readonly ledger: Ledger
-  /** Of all rows or hashes of visitors: how many, and the bytes and registers in the largest. */
+  /** How many rows or hashes of visitors there are, and the bytes and registers in the largest one. */
   measure(): Promise<{ readonly rows: number; readonly bytes: number; readonly registers: number }>
 }
 
 const startMs = 1_790_000_000_000
 const attributes = 20_000
 const together = defaultLimits.attributesPerAttempt
-/** What a row or hash may hold, far below the 2 MB of a Durable Object's row. */
+/** The bound of a row or hash, far below the 2 MB of a Durable Object's row. */
 const maxRowBytes = 400_000
 
 export function largeVisitorContract(
@@ -23,7 +23,7 @@ export function largeVisitorContract(
   make: (settings: LedgerSettings, clock: { now: () => number }) => Promise<LargeLedger>,
   dispose?: () => Promise<void>,
 ): void {
-  describe(`a visitor of ${attributes} attributes: ${name}`, () => {
+  describe(`a visitor with ${attributes} attributes: ${name}`, () => {
     afterAll(() => dispose?.())
     const settings = { ...contractSettings, quotaLimit: 100_000 }
     const names = Array.from({ length: attributes }, (_, n) => `attribute of a long name, number ${n}`)
@@ -54,7 +54,7 @@ export function largeVisitorContract(
       }
     }
 
-    it('is admitted, settled, listed, moved and erased in steps, in rows of bounded size; others do not notice', async () => {
+    it('is admitted, settled, listed, moved and erased in steps and in rows of bounded size; others are not affected', async () => {
       let nowMs = startMs
       const clock = { now: () => nowMs }
       const { ledger, measure } = await make(settings, clock)
@@ -62,7 +62,7 @@ export function largeVisitorContract(
       const { bytes, registers } = await measure()
       expect(bytes).toBeLessThan(maxRowBytes)
       expect(registers).toBeLessThanOrEqual(defaultLimits.registersPerPage)
-      // Another visitor, before and behind it in one batch.
+      // Another visitor, before and after it in one batch.
       const others = Array.from({ length: maxBatch - 1 }, (_, n) => request(`other-${n}`, ['tier'], 10))
       const answers = await ledger.admit(
         [...others.slice(0, 50), request('large', chunks[0] ?? [], 5), ...others.slice(50)],
@@ -75,7 +75,7 @@ export function largeVisitorContract(
         expect(await verdicts(ledger, request('large', some ?? [], 5))).toEqual(['superseded'])
         expect(await verdicts(ledger, request('large', some ?? [], 10))).toEqual(['delivered'])
       }
-      // The list of its attributes is cut.
+      // The list of its attributes is truncated.
       const listed = await ledger.visitor('large')
       expect(listed).toHaveLength(defaultLimits.attributesListed)
       expect(new Set(listed.map((one) => one.name)).size).toBe(defaultLimits.attributesListed)
@@ -102,13 +102,13 @@ export function largeVisitorContract(
       nowMs += 20
       await ledger.erase('large')
       expect(await ledger.visitor('large')).toEqual([])
-      // Its neighbours', and one that remembers the erasure.
+      // Those of the other visitors, and one that remembers the erasure.
       expect((await measure()).rows).toBe(others.length + 1)
       expect(await verdicts(ledger, request('large', chunks[3] ?? [], 12))).toEqual(['erased'])
       expect(await verdicts(ledger, request('large', chunks[3] ?? [], 30))).toEqual(['send'])
     }, 60_000)
 
-    it('a visitor that stays active loses what is over, and keeps what is not', async () => {
+    it('a visitor that stays active loses expired registers and keeps the others', async () => {
       let nowMs = startMs
       const { ledger, measure } = await make(settings, { now: () => nowMs })
       const lifeMs = settings.retentionMs + settings.quotaSlackMs + settings.inFlightMs
@@ -125,7 +125,7 @@ export function largeVisitorContract(
       }
       const size = defaultLimits.registersPerPage
       await deliver(names.slice(0, size), 0)
-      // Names that did not fit.
+      // Names that did not fit in the head.
       await deliver(['kept'], 1)
       const laterMs = 3 * lifeMs + 10
       nowMs += laterMs
@@ -134,11 +134,11 @@ export function largeVisitorContract(
       expect((await ledger.visitor('active')).map((one) => one.name)).toEqual(['always'])
       nowMs += 1
       await deliver(['new'], laterMs + 1)
-      // 256 registers are gone; in the head are the new ones.
+      // 256 registers are gone; the head holds the new ones.
       expect((await measure()).registers).toBeLessThanOrEqual(3)
     })
 
-    it('a clock that runs ahead for a moment makes nothing forgotten', async () => {
+    it('a clock that runs ahead for a moment does not make the ledger forget', async () => {
       let nowMs = startMs
       const { ledger } = await make(settings, { now: () => nowMs })
       const one = { ...request('v', names.slice(0, 300), 10), event: 'an event' }

@@ -1,4 +1,4 @@
-/** Lost state is noticed and answered by deferring, never by spending the quota again. Run against each implementation. */
+/** Lost state is noticed, and updates are deferred; the quota is never spent again. Run against each implementation. */
 
 import { beforeEach, describe, expect, it } from 'vitest'
 import { newEpochMemory, type Witness, watchedLedger } from '../../src/core/ledger/loss/epoch.ts'
@@ -13,7 +13,7 @@ export interface LosableStore {
   readonly store: LedgerStore
   /** Forgets everything. */
   wipe(): Promise<void>
-  /** Takes the state now; the function returned goes back to it. */
+  /** Saves the state; the returned function restores it. */
   snapshot(): Promise<() => Promise<void>>
 }
 
@@ -55,14 +55,14 @@ export function ledgerLossContract(
       const [answer] = await ledger.admit([one], 'live')
       return answer?.event === 'open' ? answer.verdicts[0] : answer?.event
     }
-    /** Sends until the quota refuses; how many went. */
+    /** Sends until the quota refuses; how many were sent. */
     const spend = async (ledger: Ledger) => {
       let sent = 0
       while ((await verdict(ledger)) === 'send') sent++
       return sent
     }
 
-    it('a first start is no loss', async () => {
+    it('a first start is not a loss', async () => {
       expect(await verdict(isolate())).toBe('send')
       expect(await verdict(isolate())).toBe('send')
       expect((await isolate().usage()).lostAtMs).toBeUndefined()
@@ -76,7 +76,7 @@ export function ledgerLossContract(
     })
 
     it.each(['the isolate that knew it', 'an isolate that has just started'])(
-      'all forgotten: %s sends nothing, and the quota is not spent again (G1)',
+      'all state gone: %s sends nothing, and the quota is not spent again (G1)',
       async (who) => {
         const before = isolate()
         expect(await spend(before)).toBe(20)
@@ -90,7 +90,7 @@ export function ledgerLossContract(
       },
     )
 
-    /** A loss that was noticed, and a request of before it. */
+    /** A noticed loss, and a request from before it. */
     const lost = async () => {
       const ledger = isolate()
       const old = request()
@@ -101,14 +101,14 @@ export function ledgerLossContract(
       return { ledger, old }
     }
 
-    it('after a window it sends again; what is no newer than the loss stays lost, what is newer goes (G3)', async () => {
+    it('after a window it sends again what is newer than the loss; what is older stays lost (G3)', async () => {
       const { ledger, old } = await lost()
       nowMs += settings.quotaWindowMs + settings.quotaSlackMs + 200
       expect(await verdict(ledger, old)).toBe('lost')
       expect(await verdict(ledger)).toBe('send')
     })
 
-    it('a loss stays when it was found, also where the clock goes back and is confirmed: nothing of before passes (G3)', async () => {
+    it('a loss keeps the time at which it was found, even if the clock is set back and confirmed: nothing older is sent (G3)', async () => {
       const { ledger, old } = await lost()
       nowMs -= 30 * 60_000
       await ledger.confirmClock()
@@ -119,7 +119,7 @@ export function ledgerLossContract(
       expect([...seen].sort()).toEqual(['ahead', 'lost'])
     })
 
-    it('several isolates notice one loss once', async () => {
+    it('several isolates notice a loss only once', async () => {
       const first = isolate()
       const isolates = [first, isolate(), isolate()]
       for (const one of isolates) await verdict(one)
@@ -132,7 +132,7 @@ export function ledgerLossContract(
     })
 
     describe('machines with a witness each, on one ledger', () => {
-      /** Each asks in its turn, a few times over. */
+      /** Each asks in turn, several times. */
       const askAll = async (ledgers: readonly Ledger[]) => {
         for (let round = 0; round < 3; round++)
           for (const ledger of ledgers) {
@@ -145,7 +145,7 @@ export function ledgerLossContract(
         nowMs += settings.quotaWindowMs + settings.quotaSlackMs + 200
       }
 
-      it('agree on one life of it, notice its loss once, and all go on', async () => {
+      it('agree on one epoch, notice its loss once, and all go on', async () => {
         const machines = [isolate(memoryWitness()), isolate(memoryWitness()), isolate(memoryWitness())]
         for (const one of machines) expect(await verdict(one)).toBe('send')
         await made.wipe()
@@ -159,7 +159,7 @@ export function ledgerLossContract(
         expect((await (machines[0] as Ledger).usage()).lostAtMs).toBe(lostAtMs)
       })
 
-      it('one that was away during several losses joins the others', async () => {
+      it('one that was down during several losses joins the others', async () => {
         const [present, away] = [isolate(memoryWitness()), isolate(memoryWitness())]
         await verdict(present)
         await verdict(away)
@@ -168,7 +168,7 @@ export function ledgerLossContract(
           nowMs += 100
           await askAll([present])
         }
-        // What it knew was forgotten twice since: it may find a loss of its own, once.
+        // The state it knew was lost twice since: it may notice a loss of its own, once.
         await askAll([away, present])
         const { lostAtMs } = await present.usage()
         windowPasses()
@@ -189,7 +189,7 @@ export function ledgerLossContract(
         expect((await (machines[0] as Ledger).usage()).used).toBe(10)
       })
 
-      it('a ledger of somebody else is no life of this one: nothing is sent (G1)', async () => {
+      it('somebody else’s ledger is not taken for this one: nothing is sent (G1)', async () => {
         const mine = isolate(memoryWitness())
         await verdict(mine)
         await made.wipe()
@@ -201,7 +201,7 @@ export function ledgerLossContract(
         expect(await verdict(mine)).toBe('quota')
       })
 
-      it('nor is one that a new machine began before the loss was noticed: all agree on the one that knows of it', async () => {
+      it('nor is an epoch that a new machine began before the loss was noticed: all agree on the one that records the loss', async () => {
         const old = isolate(memoryWitness())
         await verdict(old)
         await made.wipe()
@@ -216,7 +216,7 @@ export function ledgerLossContract(
       })
     })
 
-    it('an isolate that died in the middle of beginning anew is followed by one that ends it', async () => {
+    it('if an isolate dies while it begins a new epoch, another one completes it', async () => {
       await verdict(isolate())
       await made.wipe()
       const seen = await witness.read()
@@ -225,7 +225,7 @@ export function ledgerLossContract(
       expect(await witness.read()).toMatchObject({ epoch: 'begun', state: 'steady' })
     })
 
-    it('went back: the isolate that knows better sends nothing, charges what was forgotten, and goes on (G1)', async () => {
+    it('went back: the isolate that knows of more grants sends nothing, charges what was forgotten, and goes on (G1)', async () => {
       const ledger = isolate()
       await verdict(ledger)
       const old = request()
@@ -240,7 +240,7 @@ export function ledgerLossContract(
       expect(await spend(ledger)).toBe(10)
     })
 
-    it('went back: a check against the witness finds it where nobody remembers', async () => {
+    it('went back: a check against the witness notices it if no isolate remembers', async () => {
       const ledger = isolate()
       await verdict(ledger)
       const goBack = await made.snapshot()
@@ -265,7 +265,7 @@ export function ledgerLossContract(
       expect((await ledger.usage()).used).toBe(1)
     })
 
-    it('a check while units leave the window frees them', async () => {
+    it('a check frees units that have left the window', async () => {
       const ledger = isolate()
       expect(await spend(ledger)).toBe(20)
       nowMs += settings.quotaWindowMs + settings.quotaSlackMs + 2 * settings.quotaBucketMs
@@ -274,7 +274,7 @@ export function ledgerLossContract(
       expect(await spend(ledger)).toBe(20)
     })
 
-    it('a witness that was lost learns the epoch again', async () => {
+    it('a lost witness learns the epoch again', async () => {
       const ledger = isolate()
       await verdict(ledger)
       witness = memoryWitness()

@@ -1,7 +1,7 @@
 /**
- * The ledger as plainly as it can be said: every unit in a log, every register and event in a map, nothing indexed,
- * nothing removed but the units that a ledger may forget. It follows docs/rules.md and shares no rule with `src`, so that the ledgers can
- * be held against it. Slow on purpose.
+ * The ledger in its plainest form: every unit in a log, every register and event in a map, nothing indexed, nothing
+ * removed but the units that a ledger may forget. It follows docs/rules.md and shares no rule with `src`, so that the
+ * ledgers can be compared with it. Slow on purpose.
  */
 
 import { ClockJumped } from '../../src/core/ledger/errors.ts'
@@ -13,11 +13,11 @@ import { defaultLimits, type Limits } from '../../src/core/limits.ts'
 import type { Lane } from '../../src/core/update/update.ts'
 
 export interface ModelLedger extends Ledger {
-  /** The most units, admitted and not given back, that any rolling window has held so far, by the clock's own readings. */
+  /** The most units (admitted and not given back) that any rolling window has held so far, by the clock's own readings. */
   mostInAnyWindow(): number
-  /** How far the clock was seen behind itself, ms. No ledger can promise a window to a clock that is off by more than the slack. */
+  /** How far the clock was seen to go back, ms. No ledger can guarantee a window if its clock is off by more than the slack. */
   steppedBackMs(): number
-  /** Other settings from now on. */
+  /** Uses other settings from now on. */
   restart(settings: LedgerSettings): void
   restarted(): boolean
 }
@@ -33,7 +33,7 @@ interface Account {
   units: Unit[]
   newest: number
   seenMs: number
-  /** Units before it may be gone. */
+  /** Units from before this time may be gone. */
   forgottenMs: number
 }
 
@@ -44,11 +44,11 @@ interface ModelRegister {
   done?: string | undefined
   open?: string | undefined
   at: number
-  /** For how long it may be in flight, by the settings it was admitted under. */
+  /** How long it may be in flight, by the settings it was admitted under. */
   life?: number
   bucket?: number
   token?: string | undefined
-  /** The stamps whose fate is open, as attempts: newest first, the one under way at the front. */
+  /** The stamps whose outcome is not known, newest first. */
   again?: boolean
   below?: readonly string[]
 }
@@ -67,19 +67,19 @@ export function modelLedger(
   })
   const newAccount = (): Account => ({ units: [], newest: 0, seenMs: 0, forgottenMs: 0 })
   const whole = newAccount()
-  /** All that was ever granted and not given back, at the times that the clock said. */
+  /** All units ever granted and not given back, at the times of the clock. */
   let granted: Unit[] = []
   let latestMs = 0
   let behindMs = 0
   let confirmedMs = 0
-  /** Which retention was set when, the latest last. */
+  /** The retentions and when each was set, latest last. */
   const retentions: { sinceMs: number; retentionMs: number }[] = [{ sinceMs: 0, retentionMs: first.retentionMs }]
   const registers = new Map<string, Map<string, ModelRegister>>()
   const backoffs = new Map<string, { attempts: number; notBeforeMs: number }>()
   const cancelled = new Set<string>()
   const denials = new Map<string, { count: number; sinceMs: number }>()
   const events = new Map<string, { stamp: string; at: number; done: boolean; rejected?: boolean }>()
-  /** The last 14 characters of a stamp name the content, those of an event's key what an older version wrote. */
+  /** The last 14 characters of a stamp identify the content; an older version wrote those of the event's key. */
   const isAnother = (seen: { stamp: string } | undefined, event: string, stamp: string) =>
     seen !== undefined &&
     seen.stamp !== '' &&
@@ -101,7 +101,7 @@ export function modelLedger(
   }
   let health: Health = { paused: false, saidYes: false, ...well }
 
-  /** Eight are told apart; then the seventh stands for all that are older. */
+  /** At most eight are kept; beyond that the seventh stands for all older ones. */
   const stillOpen = (stamps: readonly string[], done: string | undefined) => {
     const open = stamps.filter((stamp) => done === undefined || stamp > done)
     return open.length <= 8 ? open : [...open.slice(0, 7), open[6] ?? '']
@@ -117,7 +117,7 @@ export function modelLedger(
     account.units.push(...units)
     return units
   }
-  /** What ceased to count a window ago, or five minutes where that is longer. */
+  /** Removes what ceased to count a window ago, or five minutes ago if that is longer. */
   const forget = (account: Account, now: number) => {
     const beforeMs =
       now - settings.quotaWindowMs - settings.quotaSlackMs - Math.max(settings.quotaWindowMs, 5 * minuteMs)
@@ -142,14 +142,14 @@ export function modelLedger(
     if (account.seenMs > now + 5 * minuteMs) redate(account, now)
     return account
   }
-  /** The shortest that was set at the time of the stamp or later. */
+  /** The shortest retention that was set at the time of the stamp or later. */
   const retentionOf = (timeMs: number) =>
     Math.min(
       ...retentions
         .filter((_, index) => (retentions[index + 1]?.sinceMs ?? Number.POSITIVE_INFINITY) > timeMs)
         .map(({ retentionMs }) => retentionMs),
     )
-  /** Two lifetimes behind its newest stamp a register is as if it had never been. */
+  /** Two lifetimes after its newest stamp, a register no longer counts. */
   const counting = (known: Map<string, ModelRegister>, name: string): ModelRegister => {
     const r = known.get(name) ?? { at: 0 }
     const times = [r.done, r.open].filter((stamp) => stamp !== undefined).map(timeOf)
@@ -284,7 +284,7 @@ export function modelLedger(
     }
   }
 
-  /** Nobody was denied for want of a yes since this visitor last was. */
+  /** Whether another visitor was delivered since this one was last denied, and the breaker is closed. */
   function othersAreDelivered(visitor: string): boolean {
     return health.breaker === undefined && !health.denied.includes(visitor)
   }
@@ -341,7 +341,7 @@ export function modelLedger(
     return [`v:${visitor}`, ...sources.map((source) => `s:${source}`), ...names.map((name) => `a:${name}`)]
   }
 
-  /** Who is blamed, said in sentences. */
+  /** What a signal says about the health of Target. */
   function hear(
     signal: Signal,
     visitor: string,
@@ -352,12 +352,12 @@ export function modelLedger(
   ): void {
     const both = (one: readonly string[], other: readonly string[]) => one.filter((trait) => other.includes(trait))
     const { breaker } = health
-    // A yes makes everything well.
+    // A yes resets everything.
     if (signal === 'up') {
       health = { paused: health.paused, saidYes: true, ...well }
       return
     }
-    // What failed before says nothing of Target, unless it was the probe.
+    // The failure of what failed before says nothing about Target, unless it was the probe.
     if (signal === 'down' && failedBefore && !probe) return
     if (signal === 'down')
       health = {
@@ -406,7 +406,7 @@ export function modelLedger(
       health = { ...health, breaker: { ...breaker, traits: both(breaker.traits, widened) } }
       return
     }
-    // Target answers: its no is about this one.
+    // Target answers: its refusal is about this update.
     if (signal === 'refused' && breaker.cause !== 'systemic' && !pattern.enough) {
       const { breaker: _over, ...rest } = health
       health = { ...rest, denied: [], deniedTraits: [] }
@@ -420,7 +420,7 @@ export function modelLedger(
     }
   }
 
-  /** While the clock is behind what was seen by more than five minutes, it is the latest time seen. */
+  /** The latest time seen if the clock is more than five minutes behind it. */
   function jump(): { now: number; jumpedByMs?: number } {
     const now = clock.now()
     if (now < whole.seenMs - 5 * minuteMs) return { now: whole.seenMs, jumpedByMs: now - whole.seenMs }
@@ -591,7 +591,7 @@ export function modelLedger(
     mostInAnyWindow: () =>
       Math.max(
         0,
-        // A window that holds the most ends with an admission.
+        // A window with the most units ends with an admission.
         ...granted.map(
           ({ admittedMs: endMs }) =>
             granted.filter(({ admittedMs }) => admittedMs > endMs - settings.quotaWindowMs && admittedMs <= endMs)

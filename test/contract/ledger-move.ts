@@ -1,4 +1,4 @@
-/** A ledger's state moves into another one: quota (G1), order (G3) and events (G4) hold there as they did. */
+/** A ledger's state moves into another one: quota (G1), order (G3) and events (G4) hold there as before. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Admission, AdmitRequest, Ledger } from '../../src/core/ledger/port.ts'
@@ -15,7 +15,7 @@ async function move(from: Pick<Ledger, 'moveOut'>, to: Pick<Ledger, 'moveIn'>, i
   let parts = 0
   for (let cursor: string | undefined; ; ) {
     const out = await from.moveOut(cursor)
-    // As it travels.
+    // As it is transferred.
     await to.moveIn(JSON.parse(JSON.stringify({ ...out.part, ...(id === undefined ? {} : { id: `${id}:${parts}` }) })))
     parts++
     cursor = out.cursor
@@ -54,7 +54,7 @@ export function ledgerMoveContract(
       return answer.event === 'open' ? answer.verdicts[0] : answer.event
     }
 
-    it('what was spent is spent there too, bucket by bucket, and frees at the same times (G1)', async () => {
+    it('units spent are spent there too, bucket by bucket, and are freed at the same times (G1)', async () => {
       const { one, other, wait } = start()
       await ask(one, request('v1', at(0), { units: 30 }))
       wait(2_000)
@@ -68,7 +68,7 @@ export function ledgerMoveContract(
         nextFreeAtMs: before.nextFreeAtMs,
       })
       expect(await verdict(other, request('v3', at(1), { units: 31 }))).toBe('quota')
-      // The source is over its share there too: what is left is others'.
+      // The source is above its share there too: what is left is for others.
       expect(await verdict(other, request('v4', at(1), { units: 11, source: { name: 'noisy', units: 50 } }))).toBe(
         'quota',
       )
@@ -77,7 +77,7 @@ export function ledgerMoveContract(
       expect((await other.usage()).used).toBe(60)
     })
 
-    it('adds to what was spent there meanwhile, once, however often the same export is taken in', async () => {
+    it('adds to what was spent there meanwhile, only once, however often the same export is imported', async () => {
       const { one, other } = start()
       await ask(one, request('v1', at(0), { units: 30 }))
       await ask(other, request('v2', at(0), { units: 20 }))
@@ -85,12 +85,12 @@ export function ledgerMoveContract(
       expect((await other.usage()).used).toBe(50)
       await move(one, other, 'export-1')
       expect((await other.usage()).used).toBe(50)
-      // Another export is of another time: too much is safe, too little is not.
+      // A later export is added again: too much is safe, too little is not.
       await move(one, other, 'export-2')
       expect((await other.usage()).used).toBe(80)
     })
 
-    it('what has left the window is not counted', async () => {
+    it('units that have left the window are not counted', async () => {
       const { one, other, wait } = start()
       await ask(one, request('v1', at(0), { units: 30 }))
       const { part } = await one.moveOut()
@@ -99,7 +99,7 @@ export function ledgerMoveContract(
       expect((await other.usage()).used).toBe(0)
     })
 
-    it('an attempt in flight there can be cancelled still: its units are given back (G7)', async () => {
+    it('an attempt in flight there can still be cancelled: its units are given back (G7)', async () => {
       const { one, other, wait } = start()
       await ask(one, request('v1', at(3)))
       wait(1_000)
@@ -110,7 +110,7 @@ export function ledgerMoveContract(
       expect((await other.usage()).used).toBe(1)
     })
 
-    it('delivered, superseded and erased stay so; what was open waits and is sent again (G3)', async () => {
+    it('what was delivered, superseded or erased stays so; what was open waits and is sent again (G3)', async () => {
       const { one, other, wait } = start()
       const settle = async (asked: AdmitRequest, outcome: Outcome) => {
         await ask(one, asked)
@@ -138,14 +138,14 @@ export function ledgerMoveContract(
       expect(await of('erased', 1)).toBe('erased')
       const again = request('open', at(5))
       expect(await verdict(other, again)).toBe('send')
-      // Refused: then the older one, whose fate is open too, holds back what is older still.
+      // Once it is refused, the older one, whose outcome is not known either, holds back what is older still.
       await other.settle([
         { visitorHash: 'open', token: again.token, attributes: [{ name: 'tier', stamp: at(5), outcome: 'refused' }] },
       ])
       expect([await of('open', 2), await of('open', 3)]).toEqual(['waits', 'send'])
     })
 
-    it('joins what is known there: the newer delivery counts, and an attempt that is under way goes on', async () => {
+    it('is merged with what is known there: the newer delivery counts, and an attempt in flight goes on', async () => {
       const { one, other } = start()
       const settled = async (ledger: Ledger, visitor: string, ms: number) => {
         const asked = request(visitor, at(ms))
@@ -174,7 +174,7 @@ export function ledgerMoveContract(
       expect(await other.visitor('c')).toEqual([{ name: 'tier', done: at(9) }])
     })
 
-    it('what is of no known order since a loss is so there too (G3)', async () => {
+    it('what lost its order in a loss stays lost there too (G3)', async () => {
       const { one, other, wait } = start()
       await ask(one, request('v', at(0)))
       await makeLost(one)
@@ -187,7 +187,7 @@ export function ledgerMoveContract(
       expect(await verdict(other, request('w', at(contractSettings.quotaSlackMs + 1)))).not.toBe('lost')
     })
 
-    it('events keep their first stamps, and what was done is a duplicate (G4)', async () => {
+    it('events keep their first stamps, and those that were done are duplicates (G4)', async () => {
       const { one, other, wait } = start()
       const [done, refused, open] = [unique(), unique(), unique()]
       await one.settle([{ visitorHash: 'v', token: '', attributes: [], eventDone: done }])
@@ -201,7 +201,7 @@ export function ledgerMoveContract(
       expect(await ask(other, request('w', at(50), { event: open }))).toMatchObject({ firstStamp: at(0) })
     })
 
-    it('moves whole, however much it is, in parts', async () => {
+    it('moves completely, in parts, whatever its size', async () => {
       const { one, other } = start({ quotaLimit: 100_000 })
       const visitors = Array.from({ length: 700 }, (_, n) => `many-${n}`)
       for (let from = 0; from < visitors.length; from += 100)
@@ -218,7 +218,7 @@ export function ledgerMoveContract(
       expect((await other.usage()).used).toBe(700)
     })
 
-    it('after any history, whatever is asked next is answered as it would have been', async () => {
+    it('after any history, the next requests get the same answers as they would have before', async () => {
       const names = ['tier', '__proto__', 'a b|c:"😀"', 'd', 'e', 'f', 'g', 'h']
       const outcomes: Outcome[] = ['delivered', 'unsent', 'refused', 'unknown']
       const step = fc.record({
@@ -260,7 +260,7 @@ export function ledgerMoveContract(
             return answers
           }
           for (const one_ of history) await run([one], one_)
-          // What was under way in the old ledger counts as over in the new one.
+          // What was in flight in the old ledger counts as over in the new one.
           wait(contractSettings.inFlightMs + 1)
           await move(one, other)
           for (const one_ of next) {

@@ -6,7 +6,7 @@ export function backoffContract(bench: Bench): void {
   const { request, admit, verdict, settle, sent, used, aged } = bench
 
   describe('backoff', () => {
-    it('keeps replay from a visitor until it is due, not live traffic; a delivery clears it', async () => {
+    it('holds back replay of a visitor until it is due, but not live traffic; a delivery clears it', async () => {
       await settle(await sent(at(0)), 'unknown', { backoff: { attempts: 3, waitMs: 60_000 } })
       aged()
       expect(await admit(request(at(0)), 'replay')).toMatchObject({ verdicts: ['backoff'], attempts: 3 })
@@ -23,7 +23,7 @@ export function backoffContract(bench: Bench): void {
       aged()
     }
 
-    it('is over at its very millisecond', async () => {
+    it('ends at its exact millisecond', async () => {
       await failed()
       bench.nowMs = startMs + 29_999
       expect(await verdict(at(0), 'replay')).toBe('backoff')
@@ -31,7 +31,7 @@ export function backoffContract(bench: Bench): void {
       expect(await verdict(at(0), 'replay')).toBe('send')
     })
 
-    it('takes no units, and says so only of what would have gone', async () => {
+    it('spends no units, and is the answer only for what would have been sent', async () => {
       await settle(await sent(at(10), { attributes: [{ name: 'a', stamp: at(10) }] }), 'delivered')
       await failed()
       const before = await used()
@@ -64,7 +64,7 @@ export function backoffContract(bench: Bench): void {
       })
     })
 
-    it('stays through what is no delivery, and can be set without an attribute', async () => {
+    it('stays until a delivery, and can be set without an attribute', async () => {
       await bench.ledger.settle([{ visitorHash: bench.visitor, token: unique(), attributes: [], backoff }])
       bench.nowMs += 1
       await settle(await sent(at(0)), 'unsent')

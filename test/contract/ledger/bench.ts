@@ -1,4 +1,4 @@
-/** One ledger at a time, a clock that stands still, and what the contract asks again and again. */
+/** One ledger at a time, a clock that stands still, and helpers for what the contract asks repeatedly. */
 import { expect } from 'vitest'
 import type { Admission, AdmitRequest, Ledger, Settlement } from '../../../src/core/ledger/port.ts'
 import type { Outcome, Verdict } from '../../../src/core/ledger/rules/register.ts'
@@ -31,18 +31,18 @@ export interface Bench {
   /** The ledger's time, epoch ms. */
   nowMs: number
   readonly ledger: Ledger
-  /** Whose updates `request` makes; a new one with each ledger. */
+  /** The visitor whose updates `request` makes; a new one for each ledger. */
   visitor: string
-  /** Another ledger, at the start of time. */
+  /** A new ledger, with the clock at its start. */
   fresh(settings?: Partial<LedgerSettings>): Promise<void>
   request(stamp: string, more?: Partial<AdmitRequest>): AdmitRequest
   admit(one: AdmitRequest, lane?: Lane): Promise<Admission>
   verdict(stamp: string, lane?: Lane): Promise<Verdict | Admission['event'] | undefined>
   settle(sent: AdmitRequest, outcome: Outcome, more?: Partial<Settlement>): Promise<void>
-  /** Asks for one that is to be sent. */
+  /** Admits an update and expects that it may be sent. */
   sent(stamp: string, more?: Partial<AdmitRequest>): Promise<AdmitRequest>
   used(): Promise<number>
-  /** Until what is in flight is in flight no more. */
+  /** Waits until nothing is in flight any longer. */
   aged(): void
 }
 

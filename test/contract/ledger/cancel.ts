@@ -5,8 +5,8 @@ import { at, type Bench } from './bench.ts'
 export function cancelContract(bench: Bench): void {
   const { request, verdict, settle, sent, used, aged } = bench
 
-  describe('an admission that is cancelled', () => {
-    it('gives its units back and opens again what was open below it, once', async () => {
+  describe('a cancelled admission', () => {
+    it('gives its units back and reopens what was open below it, once', async () => {
       await settle(await sent(at(0)), 'unknown')
       aged()
       const given = await sent(at(5), { units: 7, source: { name: 'kiosk', units: 50 } })
@@ -17,7 +17,7 @@ export function cancelContract(bench: Bench): void {
       expect(await verdict(at(3))).toBe('send')
     })
 
-    it('is void where it only comes then, and takes nothing of another attempt along', async () => {
+    it('is void if it arrives after its cancel, and does not affect another attempt', async () => {
       const other = await sent(at(0))
       const late = request(at(5))
       expect(await bench.ledger.cancel([late])).toBe(0)

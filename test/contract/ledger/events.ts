@@ -1,4 +1,4 @@
-/** Event ids: a repeat is told what became of the first. */
+/** Event ids: a repeat is told what became of the first attempt. */
 import { describe, expect, it } from 'vitest'
 import { at, type Bench, contractSettings, unique } from './bench.ts'
 
@@ -6,7 +6,7 @@ export function eventsContract(bench: Bench): void {
   const { request, admit, settle, sent, used, aged } = bench
 
   describe('event ids (G4)', () => {
-    it('says in flight while the first attempt is, without refreshing its age; then does it again under the first stamp; then duplicate', async () => {
+    it('a repeat is in flight while the first attempt is, without extending it; then it is sent under the first stamp; once done it is a duplicate', async () => {
       const event = unique()
       await sent(at(0), { event })
       bench.nowMs += contractSettings.inFlightMs
@@ -18,7 +18,7 @@ export function eventsContract(bench: Bench): void {
       expect(await admit(request(at(300), { event }))).toEqual({ event: 'duplicate' })
     })
 
-    it('the first stamp takes the place of the stamp of every attribute', async () => {
+    it('the first stamp replaces the stamp of every attribute', async () => {
       const event = unique()
       await sent(at(0), { event, attributes: ['a', 'b'].map((name) => ({ name, stamp: at(0) })) })
       aged()
@@ -29,7 +29,7 @@ export function eventsContract(bench: Bench): void {
       expect(again).toMatchObject({ verdicts: ['send', 'superseded'], firstStamp: at(0) })
     })
 
-    it('says no first stamp where it is the request’s own', async () => {
+    it('no first stamp is answered if it is the request’s own', async () => {
       const event = unique()
       const fresh = await admit(request(at(0), { event }))
       expect(fresh).not.toHaveProperty('firstStamp')
@@ -37,7 +37,7 @@ export function eventsContract(bench: Bench): void {
       expect(await admit(request(at(0), { event }))).toEqual({ ...fresh, bucket: expect.any(Number) })
     })
 
-    it('each try anew is in flight for as long as the first was', async () => {
+    it('each new try is in flight for as long as the first was', async () => {
       const event = unique()
       await sent(at(0), { event })
       aged()
@@ -58,7 +58,7 @@ export function eventsContract(bench: Bench): void {
       expect(await used()).toBe(1)
     })
 
-    it('is recorded with its first stamp though the quota refused it', async () => {
+    it('is recorded with its first stamp even if the quota refused it', async () => {
       const event = unique()
       expect(await admit(request(at(0), { event, units: 101 }))).toMatchObject({ event: 'open', verdicts: ['quota'] })
       expect(await admit(request(at(9), { event }))).toEqual({ event: 'in_flight' })
@@ -66,7 +66,7 @@ export function eventsContract(bench: Bench): void {
       expect(await admit(request(at(9), { event }))).toMatchObject({ verdicts: ['send'], firstStamp: at(0) })
     })
 
-    it('an event that is held is recorded, and nothing else: no unit, no register, the same when paused', async () => {
+    it('a held event is only recorded: no unit and no register, even when paused', async () => {
       const event = unique()
       const attributes = ['a', 'b'].map((name) => ({ name, stamp: at(0) }))
       expect(await admit(request(at(0), { event, attributes, hold: true }))).toEqual({
@@ -87,13 +87,13 @@ export function eventsContract(bench: Bench): void {
       expect(await admit(request(at(7), { event, attributes, hold: true }))).toEqual({ event: 'duplicate' })
     })
 
-    it('what is held and was delivered, or is superseded, is said so', async () => {
+    it('a held update that was delivered or superseded is answered so', async () => {
       await settle(await sent(at(5)), 'delivered')
       expect(await admit(request(at(5), { hold: true }))).toMatchObject({ verdicts: ['delivered'] })
       expect(await admit(request(at(4), { hold: true }))).toMatchObject({ verdicts: ['superseded'] })
     })
 
-    it('done at once ends its youth, and a settlement without the event does not', async () => {
+    it('an event that is done is no longer in flight; a settlement without the event does not change that', async () => {
       const event = unique()
       const one = await sent(at(0), { event })
       await settle(one, 'delivered')
@@ -102,7 +102,7 @@ export function eventsContract(bench: Bench): void {
       expect(await admit(request(at(0), { event }))).toEqual({ event: 'duplicate' })
     })
 
-    it('an event that the ledger never knew is recorded as done under the stamp of its settlement', async () => {
+    it('an unknown event is recorded as done under the stamp of its settlement', async () => {
       const event = unique()
       await settle(request(at(7)), 'delivered', { eventDone: event })
       expect(await admit(request(at(9), { event }))).toEqual({ event: 'duplicate' })
@@ -116,7 +116,7 @@ export function eventsContract(bench: Bench): void {
       expect(await bench.ledger.firstStamps([{ event, stamp: at(9) }])).toEqual([at(0)])
     })
 
-    it('what was asked for its first stamp is in flight to live traffic, then goes under that stamp', async () => {
+    it('an event whose first stamp was asked for is in flight to live traffic, then is sent under that stamp', async () => {
       const event = unique()
       await bench.ledger.firstStamps([{ event, stamp: at(0) }])
       expect(await admit(request(at(5), { event }))).toEqual({ event: 'in_flight' })
@@ -124,7 +124,7 @@ export function eventsContract(bench: Bench): void {
       expect(await admit(request(at(5), { event }))).toMatchObject({ verdicts: ['send'], firstStamp: at(0) })
     })
 
-    it('equal events in one question have one first stamp', async () => {
+    it('equal events in one request have one first stamp', async () => {
       const event = unique()
       expect(
         await bench.ledger.firstStamps([
@@ -142,7 +142,7 @@ export function eventsContract(bench: Bench): void {
       expect(await used()).toBe(before)
     })
 
-    it('an id that comes with other content is told, records nothing and costs nothing, until its record ends', async () => {
+    it('an id with other content is reported, records nothing and costs nothing, until its record expires', async () => {
       const event = unique()
       const one = await sent(at(0), { event })
       const before = await used()
@@ -155,7 +155,7 @@ export function eventsContract(bench: Bench): void {
       expect(await bench.ledger.visitor(bench.visitor)).toEqual([{ name: 'tier', done: at(0) }])
     })
 
-    it('what Target refused is refused again without a unit; with other content it is tried, under its own stamp', async () => {
+    it('what Target refused is rejected again without a unit; other content under its id is tried, under its own stamp', async () => {
       const event = unique()
       await settle(await sent(at(0), { event }), 'refused', { eventDone: event, eventRejected: true })
       const before = await used()
@@ -168,14 +168,14 @@ export function eventsContract(bench: Bench): void {
       expect(await admit(request(at(9, 'b'), { event }))).toEqual({ event: 'duplicate' })
     })
 
-    it('asked for the first stamp of other content than what Target refused, it is that one', async () => {
+    it('the first stamp of other content than Target refused is its own', async () => {
       const event = unique()
       await settle(await sent(at(0), { event }), 'refused', { eventDone: event, eventRejected: true })
       expect(await bench.ledger.firstStamps([{ event, stamp: at(6, 'b') }])).toEqual([at(6, 'b')])
       expect(await admit(request(at(7, 'b'), { event }))).toEqual({ event: 'in_flight' })
     })
 
-    it('a record of an older version, whose stamp is named by the event, fits any content', async () => {
+    it('a record of an older version, whose stamp ends with the event’s key, matches any content', async () => {
       const event = unique()
       await settle(await sent(at(0, event), { event }), 'delivered', { eventDone: event })
       expect(await admit(request(at(5, 'b'), { event }))).toEqual({ event: 'duplicate' })

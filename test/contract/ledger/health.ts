@@ -1,4 +1,4 @@
-/** What the ledger makes of failures: doubt before the first yes, the breaker, denials of one visitor. */
+/** How the ledger reacts to failures: doubt before the first yes, the breaker, denials of one visitor. */
 import { describe, expect, it } from 'vitest'
 import type { Settlement } from '../../../src/core/ledger/port.ts'
 import { deniedThatOpen, failuresThatOpen } from '../../../src/core/ledger/rules/health.ts'
@@ -25,7 +25,7 @@ export function healthContract(bench: Bench): void {
       return answer.event === 'open' && answer.systemic === true
     }
 
-    it('every admission says that a refusal is no verdict; one yes ends it for good', async () => {
+    it('every admission says that a refusal is not a verdict; one yes ends that for good', async () => {
       expect(await doubted()).toBe(true)
       await told('up')
       expect(await doubted()).toBe(false)
@@ -53,7 +53,7 @@ export function healthContract(bench: Bench): void {
       aged()
     }
 
-    it('is opened by first tries that failed, and not by as many tries of one that failed before', async () => {
+    it('is opened by failed first tries, not by as many retries of one that failed before', async () => {
       for (let second = 0; second < 2 * failuresThatOpen; second++) await failedAt(second)
       expect(await breaker()).toBeUndefined()
       for (let first = 1; first < failuresThatOpen; first++) {
@@ -64,7 +64,7 @@ export function healthContract(bench: Bench): void {
     })
   })
 
-  describe('an update that is denied again and again', () => {
+  describe('an update that is denied repeatedly', () => {
     const hourMs = 3_600_000
     const deny = async (more: Partial<Settlement> = {}) =>
       bench.ledger.settle([{ visitorHash: bench.visitor, token: unique(), attributes: [], signal: 'wrong', ...more }])
@@ -82,7 +82,7 @@ export function healthContract(bench: Bench): void {
       }
     }
 
-    it('comes to its last try with the eighth, an hour after the first, and in replay only', async () => {
+    it('has its last try with the eighth, an hour after the first, and only in replay', async () => {
       await yesOfAnother()
       await denials(6)
       bench.nowMs += hourMs
@@ -97,7 +97,7 @@ export function healthContract(bench: Bench): void {
       expect(await lastTry()).toBe(true)
     })
 
-    it('never does where no other one was delivered meanwhile, nor while the breaker is open', async () => {
+    it('has no last try if nobody else was delivered meanwhile, nor while the breaker is open', async () => {
       await yesOfAnother()
       for (let n = 0; n < 20; n++) await deny()
       await yesOfAnother()
@@ -114,7 +114,7 @@ export function healthContract(bench: Bench): void {
     })
 
     it.each(['up', 'refused', 'down'] as const)(
-      'begins anew once an attempt of it was settled as %s, and behind a verdict',
+      'is counted from the start once an attempt of it was settled as %s, and after a verdict',
       async (signal) => {
         for (const more of [{ signal }, { judged: true as const }]) {
           await fresh()

@@ -8,7 +8,7 @@ export function leasesContract(bench: Bench): void {
   const { request, verdict, sent } = bench
 
   describe('leases, memos, counters', () => {
-    it('a lease has one holder, who may renew it, until it ends or is given back', async () => {
+    it('a lease has one holder, who may renew it, until it expires or is released', async () => {
       const name = unique()
       expect(await bench.ledger.lease(name, 'one', 1_000)).toBe(true)
       expect(await bench.ledger.lease(name, 'two', 1_000)).toBe(false)
@@ -33,7 +33,7 @@ export function leasesContract(bench: Bench): void {
       }
     })
 
-    it('remembers the first of several values for good, alike for all who ask at once', async () => {
+    it('remembers the first of several values for good, the same for all concurrent callers', async () => {
       const name = unique()
       const values = ['{"client":"one"}', '1763892000000123', 'ä😀']
       const kept = await Promise.all(values.map((value) => bench.ledger.rememberFirst(name, value)))
@@ -41,13 +41,13 @@ export function leasesContract(bench: Bench): void {
       expect(new Set(kept).size).toBe(1)
       expect(await bench.ledger.rememberFirst(name, 'later')).toBe(kept[0])
       expect(await bench.ledger.recall(name)).toBe(kept[0])
-      // What was remembered otherwise is the first, too.
+      // A value set with `remember` counts as the first, too.
       await bench.ledger.remember(name, 'set')
       expect(await bench.ledger.rememberFirst(name, 'later')).toBe('set')
     })
 
     it.each(['__proto__', 'constructor', 'a b:c', '"quoted"', '😀'])(
-      'takes %s for a name like any other',
+      'treats %s as a name like any other',
       async (odd) => {
         expect(await bench.ledger.recall(odd)).toBeUndefined()
         await bench.ledger.remember(odd, 'kept')
@@ -66,14 +66,14 @@ export function leasesContract(bench: Bench): void {
       expect((await bench.ledger.usage()).counters).toEqual({ calls: 5, received: 1 })
     })
 
-    it('an empty batch is nothing', async () => {
+    it('an empty batch changes nothing', async () => {
       expect(await bench.ledger.admit([], 'live')).toEqual([])
       expect(await bench.ledger.firstStamps([])).toEqual([])
       await bench.ledger.settle([])
       expect(await bench.ledger.usage()).toMatchObject({ used: 0, counters: {} })
     })
 
-    it('refuses more than a batch of settlements or events, and touches nothing', async () => {
+    it('refuses more than a batch of settlements or events, and changes nothing', async () => {
       const many = <T>(one: T) => Array.from({ length: maxBatch + 1 }, () => one)
       const one = await sent(at(0))
       const settlement: Settlement = {
@@ -88,7 +88,7 @@ export function leasesContract(bench: Bench): void {
       expect(await bench.ledger.firstStamps([{ event, stamp: at(1) }])).toEqual([at(1)])
     })
 
-    it('refuses more than a batch', async () => {
+    it('refuses more than a batch of admissions', async () => {
       await expect(
         bench.ledger.admit(
           Array.from({ length: maxBatch + 1 }, () => request(at(0))),
@@ -97,7 +97,7 @@ export function leasesContract(bench: Bench): void {
       ).rejects.toThrow(RangeError)
     })
 
-    it('takes a whole batch', async () => {
+    it('accepts a full batch', async () => {
       const answers = await bench.ledger.admit(
         Array.from({ length: maxBatch }, () => request(at(0), { visitorHash: unique() })),
         'replay',

@@ -9,7 +9,7 @@ export function quotaContract(bench: Bench): void {
   const { fresh, request, admit, verdict, settle, sent, used, aged } = bench
 
   describe('the quota (G1)', () => {
-    it('is all or nothing, and a refusal spends nothing and leaves the register untouched', async () => {
+    it('grants all or nothing; a refusal spends nothing and leaves the register unchanged', async () => {
       await fresh({ quotaLimit: 10, replayReserve: 0 })
       await settle(await sent(at(0), { units: 8 }), 'delivered')
       expect(await admit(request(at(1), { units: 3 }))).toMatchObject({ verdicts: ['quota'] })
@@ -17,7 +17,7 @@ export function quotaContract(bench: Bench): void {
       expect(await admit(request(at(1), { units: 2 }))).toMatchObject({ verdicts: ['send'] })
     })
 
-    it('what was held, refused or out of date leaves no mark on the window: what comes after a small step back is dated by then', async () => {
+    it('held, refused or outdated requests do not change the window: after a small step back the next one is dated by the clock', async () => {
       await admit(request(at(0), { hold: true }))
       await admit(request(at(0), { units: contractSettings.quotaLimit + 1 }))
       bench.nowMs -= 240_000
@@ -45,7 +45,7 @@ export function quotaContract(bench: Bench): void {
       expect(await admit(request(at(0), { units: ceiling }), lane)).toMatchObject({ verdicts: ['send'] })
     })
 
-    it('frees units exactly when their bucket is out of window and slack, and says when', async () => {
+    it('frees units exactly when their bucket has left window and slack, and says when', async () => {
       await fresh({ quotaLimit: 10, replayReserve: 0 })
       await sent(at(0), { units: 6 })
       bench.nowMs += 450
@@ -59,15 +59,18 @@ export function quotaContract(bench: Bench): void {
       expect(await admit(request(at(2), { units: 7, visitorHash: unique() }))).toMatchObject({ verdicts: ['send'] })
     })
 
-    it.each([0.2, 0.25, 0.5])('no lane has nothing, whatever the reserve: %d (G7)', async (replayReserve) => {
-      await fresh({ replayReserve })
-      expect(await admit(request(at(0)), 'bulk')).toMatchObject({ verdicts: ['send'] })
-      // Over its share a source has this ceiling in every lane: with nothing it would wait until it expires.
-      const over = request(at(0), { visitorHash: unique(), source: { name: 'desk', units: 0 } })
-      expect(await admit(over, 'replay')).toMatchObject({ verdicts: ['send'] })
-    })
+    it.each([0.2, 0.25, 0.5])(
+      'every lane has a part of the quota, whatever the reserve: %d (G7)',
+      async (replayReserve) => {
+        await fresh({ replayReserve })
+        expect(await admit(request(at(0)), 'bulk')).toMatchObject({ verdicts: ['send'] })
+        // Above its share a source has this ceiling in every lane: if it were zero, its updates would wait until they expire.
+        const over = request(at(0), { visitorHash: unique(), source: { name: 'desk', units: 0 } })
+        expect(await admit(over, 'replay')).toMatchObject({ verdicts: ['send'] })
+      },
+    )
 
-    it('lanes fill one total: what one took is gone for the others, and replay keeps its reserve', async () => {
+    it('lanes share one total: what one takes is missing for the others, and replay keeps its reserve', async () => {
       const on = async (lane: Lane, units: number) => {
         const answer = await admit(request(at(0), { units, visitorHash: unique() }), lane)
         return answer.event === 'open' && answer.verdicts[0]
@@ -82,7 +85,7 @@ export function quotaContract(bench: Bench): void {
       expect(await on('replay', 1)).toBe('quota')
     })
 
-    it('the time it says is that of the lane, over as many buckets as it takes', async () => {
+    it('the retry time depends on the lane and on how many buckets must be freed', async () => {
       const freeMs: number[] = []
       for (const units of [30, 30, 30]) {
         freeMs.push(Math.floor(bench.nowMs / 100) * 100 + 100 + 11_500)
@@ -102,7 +105,7 @@ export function quotaContract(bench: Bench): void {
       expect(await retryAt(41, 'replay')).toBe(freeMs[1])
     })
 
-    it('takes the units of a request once, however many of its attributes go, and says which bucket', async () => {
+    it('takes the units of a request once, however many of its attributes are sent, and says from which bucket', async () => {
       bench.nowMs += 250
       const attributes = ['a', 'b', 'c'].map((name) => ({ name, stamp: at(0) }))
       const answer = await admit(request(at(0), { attributes, units: 2 }))
@@ -115,7 +118,7 @@ export function quotaContract(bench: Bench): void {
       expect(await used()).toBe(2)
     })
 
-    it('a refusal names only the attributes that would have gone', async () => {
+    it('`quota` is only the answer for attributes that would have been sent', async () => {
       const attributes = (ms: number) => ['a', 'b'].map((name) => ({ name, stamp: at(ms) }))
       await settle(await sent(at(10), { attributes: attributes(10).slice(0, 1) }), 'delivered')
       const answer = await admit(request(at(5), { attributes: attributes(5), units: 101 }))
@@ -123,7 +126,7 @@ export function quotaContract(bench: Bench): void {
       expect(answer).not.toHaveProperty('bucket')
     })
 
-    it('says no time for what can never fit', async () => {
+    it('gives no retry time for what can never fit', async () => {
       const answer = await admit(request(at(0), { units: 101 }))
       expect(answer).toMatchObject({ verdicts: ['quota'] })
       expect(answer).not.toHaveProperty('retryAtMs')
@@ -156,7 +159,7 @@ export function quotaContract(bench: Bench): void {
       return { one, bucket: answer.bucket }
     }
 
-    it('what is given back frees its own bucket, and can be taken again at once', async () => {
+    it('units given back free their own bucket and can be taken again at once', async () => {
       await fresh({ quotaLimit: 10, replayReserve: 0 })
       const { one, bucket } = await taken(6)
       bench.nowMs += 1_000
@@ -184,7 +187,7 @@ export function quotaContract(bench: Bench): void {
       expect(await used()).toBe(2)
     })
 
-    it('an attempt that is not its register’s any more gives nothing back, delivered or not', async () => {
+    it('an attempt that no longer owns its register gives nothing back, delivered or not', async () => {
       const { one, bucket } = await taken(5)
       aged()
       await sent(at(9), { visitorHash: one.visitorHash })
@@ -194,7 +197,7 @@ export function quotaContract(bench: Bench): void {
       expect(await used()).toBe(before)
     })
 
-    it('one attribute that closes is enough to give back', async () => {
+    it('one attribute that is closed is enough to give units back', async () => {
       const one = request(at(0), { units: 5, attributes: ['a', 'b'].map((name) => ({ name, stamp: at(0) })) })
       const answer = await admit(one)
       const bucket = answer.event === 'open' ? (answer.bucket ?? 0) : 0

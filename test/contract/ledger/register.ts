@@ -1,4 +1,4 @@
-/** The registers of a visitor: which value goes, which waits, which is left out. */
+/** The registers of a visitor: which value is sent, which waits, and which is dropped. */
 import { describe, expect, it } from 'vitest'
 import type { Outcome } from '../../../src/core/ledger/rules/register.ts'
 import { at, type Bench, contractSettings, unique } from './bench.ts'
@@ -7,14 +7,14 @@ export function registerContract(bench: Bench): void {
   const { request, admit, verdict, settle, sent, used, aged } = bench
 
   describe('the register (G3)', () => {
-    it('sends what is new, and then knows it delivered', async () => {
+    it('sends what is new, and knows afterwards that it was delivered', async () => {
       await settle(await sent(at(0)), 'delivered')
       expect(await verdict(at(0))).toBe('delivered')
       expect(await verdict(at(-1))).toBe('superseded')
       expect(await verdict(at(1))).toBe('send')
     })
 
-    it('an update is superseded only by a newer one: another of the very same time is not', async () => {
+    it('an update is superseded only by a newer one, not by another of the same time', async () => {
       await settle(await sent(at(0, 'a')), 'delivered')
       expect(await verdict(at(0, 'b'))).toBe('send')
     })
@@ -31,14 +31,14 @@ export function registerContract(bench: Bench): void {
       expect(await verdict(at(20))).toBe('send')
     })
 
-    it('after an unknown outcome an older value waits, the same one goes again', async () => {
+    it('after an unknown outcome an older value waits, and the same one is sent again', async () => {
       await settle(await sent(at(10)), 'unknown')
       aged()
       expect(await verdict(at(0))).toBe('waits')
       expect(await verdict(at(10))).toBe('send')
     })
 
-    it('an unsent attempt gives way to what was open before it, aged: clearing it would let an older value overtake', async () => {
+    it('an unsent attempt restores what was open before it: clearing it would let an older value overtake', async () => {
       await settle(await sent(at(10)), 'unknown')
       aged()
       await settle(await sent(at(20)), 'unsent')
@@ -59,7 +59,7 @@ export function registerContract(bench: Bench): void {
       expect(await verdict(at(0))).toBe('send')
     })
 
-    it('a refused attempt falls back below itself, also after an unknown try of its own', async () => {
+    it('a refused attempt restores what was open below it, even after an unknown try of its own', async () => {
       await settle(await sent(at(5)), 'unknown')
       aged()
       await settle(await sent(at(10)), 'unknown')
@@ -69,7 +69,7 @@ export function registerContract(bench: Bench): void {
       expect(await verdict(at(5))).toBe('send')
     })
 
-    it('what was delivered meanwhile is not opened again', async () => {
+    it('what was delivered meanwhile is not reopened', async () => {
       const first = await sent(at(5))
       aged()
       const second = await sent(at(10))
@@ -111,7 +111,7 @@ export function registerContract(bench: Bench): void {
       })
     })
 
-    it('what was restored and had nothing below it, refused once more, leaves nothing open', async () => {
+    it('a restored stamp with nothing below it leaves nothing open when it is refused', async () => {
       await settle(await sent(at(10)), 'unknown')
       aged()
       await settle(await sent(at(20)), 'unsent')
@@ -119,7 +119,7 @@ export function registerContract(bench: Bench): void {
       expect(await verdict(at(0))).toBe('send')
     })
 
-    it('two refusals in a row leave open what was open below both: the first alone would be forgotten', async () => {
+    it('two consecutive refusals leave open what was open below both', async () => {
       await settle(await sent(at(10)), 'unknown')
       aged()
       await settle(await sent(at(20)), 'unknown')
@@ -130,7 +130,7 @@ export function registerContract(bench: Bench): void {
       expect(await verdict(at(10))).toBe('send')
     })
 
-    it('unsent in a second try, then refused: what was open below is still open', async () => {
+    it('after an unsent second try and a refusal, what was open below is still open', async () => {
       await settle(await sent(at(10)), 'unknown')
       aged()
       await settle(await sent(at(20)), 'unknown')
@@ -140,7 +140,7 @@ export function registerContract(bench: Bench): void {
       expect(await verdict(at(0))).toBe('waits')
     })
 
-    it('what was restored is aged at once, and nobody’s: the attempt that opened it can’t close it again', async () => {
+    it('a restored stamp is not in flight and has no owner: the attempt that opened it can’t close it', async () => {
       const first = await sent(at(10))
       aged()
       await settle(await sent(at(20)), 'unsent')
@@ -149,7 +149,7 @@ export function registerContract(bench: Bench): void {
       expect(await verdict(at(10))).toBe('send')
     })
 
-    it('an attempt that was repeated is settled by the repeat’s token only', async () => {
+    it('a repeated attempt is only settled by the repeat’s token', async () => {
       const first = await sent(at(10))
       aged()
       const second = await sent(at(10))
@@ -159,7 +159,7 @@ export function registerContract(bench: Bench): void {
       expect(await verdict(at(5))).toBe('send')
     })
 
-    it('delivered by an attempt that the ledger never knew moves done on all the same', async () => {
+    it('a delivery by an attempt that the ledger does not know still moves done on', async () => {
       await settle(request(at(10)), 'delivered')
       expect(await verdict(at(10))).toBe('delivered')
       expect(await verdict(at(5))).toBe('superseded')
@@ -180,7 +180,7 @@ export function registerContract(bench: Bench): void {
       expect(answer).toMatchObject({ verdicts: ['superseded', 'send', 'send', 'waits'] })
     })
 
-    it('two requests of one batch on one visitor see each other', async () => {
+    it('two requests for one visitor in a batch see each other', async () => {
       const older = request(at(10))
       const newer = request(at(20))
       const answers = await bench.ledger.admit([newer, older, request(at(30))], 'live')
@@ -188,7 +188,7 @@ export function registerContract(bench: Bench): void {
       expect(await used()).toBe(1)
     })
 
-    it('two settlements of one batch on one visitor see each other', async () => {
+    it('two settlements for one visitor in a batch see each other', async () => {
       const names = ['a', 'b'].map((name) => ({ name, stamp: at(10) }))
       const [first, second] = names.map((attribute) => request(at(10), { attributes: [attribute] }))
       if (first === undefined || second === undefined) throw new Error('no request')
