@@ -115,7 +115,7 @@ const stampsOp = fc.record({
   stamp: fc.integer({ min: 0, max: 6 }),
 })
 
-/** Both start empty, with one fake clock that sometimes steps back or jumps. Every answer is compared, and the usage after every step. */
+/** Both start empty, with one fake clock that sometimes steps back or jumps. Each answer and the usage after it are compared. */
 export async function ledgerDifferential(
   makeOne: Make,
   makeOther: Make,

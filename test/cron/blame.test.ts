@@ -1,4 +1,4 @@
-/** G7: one update's trouble is its own, whatever Target answers to it. Whole relays in a process, hours of a fake clock. */
+/** G7: a failing update affects no other, whatever Target answers. Whole relays in one process, hours of a fake clock. */
 import { describe, expect, it } from 'vitest'
 import type { Ledger } from '../../src/core/ledger/port.ts'
 import { defaultLimits } from '../../src/core/limits.ts'
@@ -20,7 +20,7 @@ describe.each([
   ['403', denied],
   ['500', down],
 ])('updates that are answered %s each time', (_, answer) => {
-  it('defer no other live update and cut no flush for three hours, whose source and attribute are others', async () => {
+  it('for three hours defer no live update of another source and attribute, and cut no flush short', async () => {
     const world = await createWorld()
     world.target.behave = (call) => ((call.body ?? call.url).includes('poison') ? answer : undefined)
     for (let bad = 0; bad < 20; bad++) await send(world, `bad-${bad}`, 'comment', 'poison', 'desk')
@@ -32,13 +32,13 @@ describe.each([
       await world.clock.advance(minuteMs)
     }
     expect(receipts.filter((status) => status !== 'submitted')).toEqual([])
-    // A failure may pass; a denial while others are delivered does not.
+    // A failure may be temporary; a denial while others are delivered is not.
     const dead = await world.dead()
     expect(dead.every((reason) => reason === 'refused_repeatedly')).toBe(true)
     expect([await world.entries(), dead.length]).toEqual(answer === denied ? [0, 20] : [20, 0])
   })
 
-  it('keep no waiting one from going, of their own source and of their own attribute', async () => {
+  it('do not block waiting updates of the same source and the same attribute', async () => {
     const world = await createWorld()
     await world.ledger.pause(true)
     for (let bad = 0; bad < 200; bad++) await send(world, `bad-${bad}`, 'comment', 'poison', 'desk')
@@ -55,9 +55,9 @@ describe.each([
     expect([...world.target.profiles.keys()].filter((visitor) => visitor.startsWith('good')).length).toBe(60)
   })
 
-  it('keep nothing else of their own visitor from going, though it would be merged with them', async () => {
+  it('do not block other updates of the same visitor, although they would be merged', async () => {
     const world = await createWorld()
-    // The breaker knows what it is about.
+    // The breaker knows what the failures have in common.
     world.target.behave = (call) => ((call.body ?? call.url).includes('poison') ? answer : undefined)
     await send(world, 'somebody', 'tier', 'gold', 'till')
     for (let bad = 0; bad < 8; bad++) await send(world, `bad-${bad}`, 'comment', 'poison', 'desk')
@@ -77,7 +77,7 @@ describe('an update that is answered 403 each time', () => {
     await send(world, 'first', 'tier', 'gold', 'till')
     await send(world, 'bad', 'comment', 'poison', 'desk')
   }
-  /** A flush a minute, and each time a yes of somebody else where `others`. */
+  /** A flush each minute; with `others`, another visitor is delivered each time. */
   const hours = async (world: World, count: number, others: boolean) => {
     for (let minute = 0; minute < 60 * count && (await world.entries()) > 0; minute++) {
       if (others) await send(world, `good-${minute}`, 'tier', 'gold', 'till')
@@ -101,7 +101,7 @@ describe('an update that is answered 403 each time', () => {
     expect(world.target.calls.filter(({ visitor }) => visitor === 'bad').length).toBeGreaterThanOrEqual(8)
   })
 
-  it('takes nothing else of its visitor along', async () => {
+  it('does not set aside other updates of its visitor', async () => {
     const world = await createWorld()
     await poisoned(world)
     await world.ledger.pause(true)
@@ -112,7 +112,7 @@ describe('an update that is answered 403 each time', () => {
     expect(await world.dead()).toEqual(['refused_repeatedly'])
   })
 
-  it('waits until it is too old where nobody else is delivered: it may be our token', async () => {
+  it('waits until it expires if nobody else is delivered: our token may be wrong', async () => {
     const world = await createWorld()
     await poisoned(world)
     await hours(world, 10, false)
@@ -120,7 +120,7 @@ describe('an update that is answered 403 each time', () => {
   })
 })
 
-it('what the breaker holds back is asked about once in a run, however many wait', async () => {
+it('a run asks once about what the breaker holds back, however many updates wait', async () => {
   const world = await createWorld()
   world.target.behave = (call) => ((call.body ?? call.url).includes('poison') ? down : undefined)
   await send(world, 'somebody', 'tier', 'gold', 'till')
@@ -135,16 +135,16 @@ it('what the breaker holds back is asked about once in a run, however many wait'
     },
   })
   await world.isolate({ ledger: watched }).flush()
-  // The first admission says what is held back, and one that failed before may be the probe; no other is asked about.
+  // The first admission says what is held back, and one that failed before may be the probe; nothing else is asked about.
   expect(asked).toEqual([defaultLimits.attemptsTogether, 1])
 })
 
 describe('an outage of Target', () => {
-  it('is found by a few calls, whatever is sent; the run asks the ledger no more than it must, and all is well when it ends', async () => {
+  it('is noticed after a few calls, whatever is sent; a run asks the ledger no more than it must, and all is delivered afterwards', async () => {
     const world = await createWorld()
     world.target.behave = () => down
     for (let n = 0; n < 100; n++) await send(world, `v${n}`, `name-${n % 3}`, 'x', `source-${n % 3}`)
-    // Five, and one more for each trait by which updates could be told apart.
+    // Five, and one more for each trait by which the updates differ.
     expect(world.target.calls.length).toBeLessThanOrEqual(5 + 3)
     expect(await world.entries()).toBe(100)
     const before = world.target.calls.length
@@ -159,7 +159,7 @@ describe('an outage of Target', () => {
     expect((await world.ledger.summary()).health.breaker).toBeUndefined()
   })
 
-  it('whose every waiting update has failed before is over with the first that is asked as a last resort', async () => {
+  it('during which every waiting update failed ends with the first that is sent as a last resort', async () => {
     const world = await createWorld()
     world.target.behave = () => down
     for (let n = 0; n < 5; n++) await send(world, `v${n}`, 'tier', 'x')

@@ -1,4 +1,4 @@
-/** A run's bounds: nothing that a run meets makes it longer, dearer or stop for all (G7), and what it did stays right. */
+/** A run's bounds: nothing makes a run exceed its time or budget, or stops it for everybody (G7), and its work stays correct. */
 import { describe, expect, it } from 'vitest'
 import { LedgerSilent } from '../../src/core/ledger/errors.ts'
 import type { AdmitRequest, Ledger, Settlement } from '../../src/core/ledger/port.ts'
@@ -7,7 +7,7 @@ import { createWorld, type TargetAnswer, type World } from '../support/world.ts'
 
 type Draft = Parameters<World['update']>[0]
 
-/** Defers whatever is delivered, by taking the ledger away, and lets the outage settle. */
+/** Defers the updates, since the ledger is silent, and waits until the outage has settled. */
 async function deferred(world: World, drafts: readonly Draft[]): Promise<void> {
   const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
   for (const draft of drafts) {
@@ -28,7 +28,7 @@ const reached = (world: World, count: number) =>
 const hashOf = async (world: World, thirdPartyId: string) =>
   (await world.update({ visitor: { thirdPartyId }, attributes: { any: '1' } })).visitorHash
 
-/** Rejects each admission, or each settle, in which one of these is, in the time that it takes. */
+/** Rejects each admission or settle that contains one of these visitors, after `takesMs`. */
 function refusing(world: World, hashes: readonly string[], step: 'admit' | 'settle', takesMs = 0) {
   const asked: number[] = []
   const reject = async (): Promise<never> => {
@@ -53,8 +53,8 @@ function refusing(world: World, hashes: readonly string[], step: 'admit' | 'sett
   return { ledger, asked }
 }
 
-describe('a visitor that the ledger refuses', () => {
-  it('does not stop its neighbours: it is skipped alone, and said (G7)', async () => {
+describe('a visitor that the ledger rejects', () => {
+  it('does not stop the others: only it is skipped, and that is logged (G7)', async () => {
     const world = await createWorld()
     await deferred(world, visitors(20))
     const hash = await hashOf(world, 'v0')
@@ -66,7 +66,7 @@ describe('a visitor that the ledger refuses', () => {
     expect(await world.entries()).toBe(1)
   })
 
-  it('goes last and alone from then on, and costs a run one question', async () => {
+  it('is asked about last and alone from then on, and costs a run one request', async () => {
     const world = await createWorld()
     await deferred(world, visitors(20))
     const { ledger, asked } = refusing(world, [await hashOf(world, 'v0')], 'admit')
@@ -78,13 +78,13 @@ describe('a visitor that the ledger refuses', () => {
     asked.length = 0
     await world.isolate({ ledger }).flush()
     expect(asked).toEqual([16, 3, 1])
-    // And as all others once it is admitted again.
+    // Once it is admitted again, it is treated like all others.
     expect(await world.flush()).toMatchObject({ stopped: 'drained', skipped: 0 })
     expect(await world.entries()).toBe(0)
     expect(await world.ledger.recall('flush-place')).toBe(';')
   })
 
-  it('is got past also where one rejection takes longer than a run may last', async () => {
+  it('does not block replay even if one rejection takes longer than a run may last', async () => {
     const world = await createWorld()
     await deferred(world, visitors(40))
     const { ledger } = refusing(world, [await hashOf(world, 'v0')], 'admit', 1_500)
@@ -96,7 +96,7 @@ describe('a visitor that the ledger refuses', () => {
     expect(await world.entries()).toBe(1)
   })
 
-  it('is got past also where its entries fill pages of their own', async () => {
+  it('does not block replay even if its entries fill whole pages', async () => {
     const world = await createWorld()
     await deferred(world, visitors(6))
     const many = Array.from({ length: 20 }, (_, n) => ({
@@ -114,7 +114,7 @@ describe('a visitor that the ledger refuses', () => {
     expect(await world.entries()).toBe(20)
   })
 
-  it('a settlement that is refused leaves the others confirmed, and its own entry where it is (G2)', async () => {
+  it('if one settlement is rejected, the others are confirmed and its own entry stays (G2)', async () => {
     const world = await createWorld()
     await deferred(world, visitors(20))
     const report = await world.isolate(refusing(world, [await hashOf(world, 'v7')], 'settle')).flush()
@@ -126,7 +126,7 @@ describe('a visitor that the ledger refuses', () => {
     expect(await world.entries()).toBe(0)
   })
 
-  it('a ledger that answers, and admits nobody, ends the run after a few questions', async () => {
+  it('a ledger that answers but rejects every visitor ends the run after a few requests', async () => {
     const world = await createWorld()
     await deferred(world, visitors(40))
     const all = await Promise.all(Array.from({ length: 40 }, (_, n) => hashOf(world, `v${n}`)))
@@ -136,7 +136,7 @@ describe('a visitor that the ledger refuses', () => {
     expect(await world.entries()).toBe(40)
   })
 
-  it('a ledger that falls silent in a run costs two deadlines', async () => {
+  it('a ledger that falls silent in a run costs two time-outs', async () => {
     const world = await createWorld()
     await deferred(world, visitors(40))
     let silences = 0
@@ -157,7 +157,7 @@ describe('a visitor that the ledger refuses', () => {
       },
     })
     expect((await world.isolate({ ledger }).flush()).stopped).toBe('ledger_unavailable')
-    // And one each to find out that the place of the run can't be kept, nor its lease given back.
+    // And one each for saving the place of the run and for releasing its lease, which both fail.
     expect(silences).toBe(4)
   })
 })
@@ -179,7 +179,7 @@ describe('what one visitor has in the backlog', () => {
     return world
   }
 
-  it('is taken apart within the run’s time, and the next run goes on (G7)', async () => {
+  it('is split up within the run’s time, and the next run goes on (G7)', async () => {
     const world = await refusedMerge()
     world.target.behave = async (_, pairs) => {
       await world.clock.advance(300)
@@ -191,7 +191,7 @@ describe('what one visitor has in the backlog', () => {
       const report = await world.flush({ maxMs: 5_000 })
       expect(world.clock.now() - startedMs).toBeLessThan(5_400)
       expect(report.stopped).toBe((await world.entries()) === 0 ? 'drained' : 'time')
-      // What was done has left, though the run ended in the middle of it.
+      // What was done has left the backlog, although the run ended in the middle.
       expect(report.replayed + report.dead).toBeGreaterThan(5)
       await world.clock.advance(60_000)
     }
@@ -201,7 +201,7 @@ describe('what one visitor has in the backlog', () => {
   })
 
   it.each(['operations', 'calls'] as const)(
-    'is taken apart within the run’s %s, and the next run goes on (G7)',
+    'is split up within the run’s %s, and the next run goes on (G7)',
     async (spent) => {
       const world = await refusedMerge()
       world.target.behave = (_, pairs) => (pairs.has('poison') ? bad : undefined)
@@ -219,7 +219,7 @@ describe('what one visitor has in the backlog', () => {
     },
   )
 
-  it('is left where it is once the process is to end', async () => {
+  it('is left as it is once the process shuts down', async () => {
     const world = await refusedMerge()
     let calls = 0
     world.target.behave = (_, pairs) => {
@@ -231,7 +231,7 @@ describe('what one visitor has in the backlog', () => {
     expect(calls).toBe(5)
   })
 
-  it('is cleaned up within the run’s time and half of it', async () => {
+  it('is cleaned up within one and a half times the run’s time', async () => {
     const world = await createWorld()
     await deferred(
       world,
@@ -247,7 +247,7 @@ describe('what one visitor has in the backlog', () => {
     const startedMs = world.clock.now()
     expect((await world.isolate({ backlog: slow }).flush({ maxMs: 10_000 })).stopped).toBe('time')
     expect(world.clock.now() - startedMs).toBeLessThanOrEqual(16_000)
-    // Sent once, whatever is left to clean up.
+    // Sent only once, however much is left to clean up.
     for (let run = 0; run < 10; run++) {
       await world.clock.advance(60_000)
       await world.isolate({ backlog: slow }).flush({ maxMs: 10_000 })
@@ -256,7 +256,7 @@ describe('what one visitor has in the backlog', () => {
     expect(world.target.calls).toHaveLength(1)
   })
 
-  it('clean-up asks for no more operations than the run has (G7)', async () => {
+  it('clean-up uses no more operations than the run has (G7)', async () => {
     const world = await createWorld()
     await deferred(
       world,
@@ -280,7 +280,7 @@ describe('what one visitor has in the backlog', () => {
 })
 
 describe('budgets', () => {
-  it('the smallest ones still bring everything through (G7)', async () => {
+  it('everything is delivered even with the smallest ones (G7)', async () => {
     const world = await createWorld()
     await deferred(world, [
       ...visitors(25),
@@ -303,7 +303,7 @@ describe('budgets', () => {
     expect(world.target.calls.length).toBe(25)
   })
 
-  it('calls: a run makes no more of them than FLUSH_MAX_CALLS, also where one update takes several (G1)', async () => {
+  it('calls: a run makes at most FLUSH_MAX_CALLS, even if one update takes several (G1)', async () => {
     const world = await createWorld()
     const note = 'x'.repeat(50_000)
     await deferred(world, [
@@ -323,7 +323,7 @@ describe('budgets', () => {
     expect((await world.ledger.usage()).used).toBe(9)
   })
 
-  it('calls: also where one attempt takes several; the others of it wait', async () => {
+  it('calls: also if one attempt takes several, of which the rest wait', async () => {
     const world = await createWorld()
     const note = 'x'.repeat(7_000)
     await deferred(world, [{ id: 'large', attributes: { a: note, b: note, c: note, d: note, e: note } }])
@@ -340,7 +340,7 @@ describe('budgets', () => {
     expect(await world.entries()).toBe(0)
   })
 
-  it('the lease is renewed wherever time passes: nobody else gets it while a run lasts', async () => {
+  it('the lease is renewed throughout, so that nobody else gets it while a run lasts', async () => {
     const world = await createWorld()
     world.target.behave = async (_, pairs) => {
       if (pairs.has('tier')) return { kind: 'delivered' }
@@ -348,7 +348,7 @@ describe('budgets', () => {
       expect(await world.ledger.lease('flush', 'somebody else', 1_000)).toBe(false)
       return pairs.has('poison') ? { kind: 'refused', message: 'no', own: true } : { kind: 'delivered' }
     }
-    // Many visitors, and one whose merge is taken apart.
+    // Many visitors, and one whose merge is split up.
     await deferred(world, [
       ...visitors(4),
       ...Array.from({ length: 12 }, (_, n) => ({
@@ -370,7 +370,7 @@ describe('budgets', () => {
     expect(await world.ledger.lease('flush', 'somebody else', 1_000)).toBe(true)
   })
 
-  it('a lease that somebody else has meanwhile ends the run', async () => {
+  it('the run ends if somebody else has got the lease meanwhile', async () => {
     const world = await createWorld()
     await deferred(world, visitors(40))
     const ledger: Ledger = {
@@ -387,7 +387,7 @@ describe('budgets', () => {
 })
 
 describe('a store that is hard to read', () => {
-  it('reading a page takes longer than a run may last: what was read is worked on all the same (G7)', async () => {
+  it('if reading a page takes longer than a run may last, what was read is still worked on (G7)', async () => {
     const world = await createWorld()
     await deferred(world, visitors(40))
     const backlog: World['backlog'] = {
@@ -404,7 +404,7 @@ describe('a store that is hard to read', () => {
     expect(reached(world, 40)).toHaveLength(40)
   })
 
-  it('one key in the first page is slow: the runs that begin elsewhere get on all the same (G7)', async () => {
+  it('if one key in the first page is slow, runs that begin elsewhere still make progress (G7)', async () => {
     const world = await createWorld()
     await deferred(world, visitors(40))
     const limits = { keysPerPage: 4 }
@@ -427,7 +427,7 @@ describe('a store that is hard to read', () => {
     expect(await world.entries()).toBe(1)
   })
 
-  it('a visitor’s second page is slow, and all of its first waits for what stands there: it is worked on all the same (G7)', async () => {
+  it('if a visitor’s second page is slow and its first waits for values there, it is still worked on (G7)', async () => {
     const world = await createWorld()
     const startMs = world.clock.now()
     world.target.behave = () => ({ kind: 'unanswered', why: 'network' })
@@ -460,7 +460,7 @@ describe('a store that is hard to read', () => {
     expect(await world.entries()).toBe(0)
   })
 
-  it('one key can’t be deleted: the pages behind it are replayed all the same (G7)', async () => {
+  it('if one key can’t be deleted, the pages after it are still replayed (G7)', async () => {
     const world = await createWorld()
     await deferred(world, visitors(40))
     const limits = { keysPerPage: 4 }
@@ -481,7 +481,7 @@ describe('a store that is hard to read', () => {
   })
 
   it.each([7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 24, 26])(
-    'the platform gives less than the run was told (%i): each page has a whole run in its turn (G7)',
+    'if the platform allows fewer operations than configured (%i), each page still gets a whole run in turn (G7)',
     async (operations) => {
       const world = await createWorld({ limits: { ...defaultLimits, keysPerPage: 3 } })
       await deferred(
@@ -516,8 +516,8 @@ describe('a store that is hard to read', () => {
   )
 })
 
-describe('the platform’s own bounds', () => {
-  it('“Too many subrequests” ends the run and is nobody’s failure: no backoff, no breaker, nothing lost', async () => {
+describe('the platform’s own limits', () => {
+  it('“Too many subrequests” ends the run and is not counted as a failure: no backoff, no breaker, nothing lost', async () => {
     const world = await createWorld()
     await deferred(world, visitors(20))
     world.target.behave = () => (world.target.calls.length > 5 ? { kind: 'unsent', why: 'limit' } : undefined)
@@ -531,7 +531,7 @@ describe('the platform’s own bounds', () => {
     expect(await world.flush()).toMatchObject({ stopped: 'drained', replayed: 15 })
   })
 
-  it('is told from a silent ledger, and from a store that is down', async () => {
+  it('is distinguished from a silent ledger and from a store that is down', async () => {
     const world = await createWorld()
     await deferred(world, visitors(3))
     const tooMany = (what: string) => () => Promise.reject(new Error(what))
@@ -550,7 +550,7 @@ describe('attempts of bounded size', () => {
   const many = (count: number, tag = 'a') =>
     Object.fromEntries(Array.from({ length: count }, (_, n) => [`${tag}${n}`, `${n}`]))
 
-  /** What is asked of the ledger in one step. */
+  /** The requests of each step. */
   function watching(world: World) {
     const admissions: (readonly AdmitRequest[])[] = []
     const settles: (readonly Settlement[])[] = []
@@ -576,7 +576,7 @@ describe('attempts of bounded size', () => {
     }
   }
 
-  it('an entry of very many attributes, written by an older version, is replayed and holds nobody back', async () => {
+  it('an entry with very many attributes, written by an older version, is replayed and blocks nobody', async () => {
     const world = await createWorld()
     const older = world.isolate({
       limits: { attributesPerAttempt: 1e6, attributesTogether: 1e6 },
@@ -593,7 +593,7 @@ describe('attempts of bounded size', () => {
     expect(await world.entries()).toBe(0)
   })
 
-  it('the many entries of one visitor are merged into several, the newest of each attribute, and leave (G2, G3)', async () => {
+  it('many entries of one visitor are merged into several attempts with the newest of each attribute (G2, G3)', async () => {
     const world = await createWorld()
     await deferred(
       world,
@@ -612,10 +612,10 @@ describe('attempts of bounded size', () => {
     expect(await world.entries()).toBe(0)
   })
 
-  it('of one visitor’s attempts a failure is told last: its backoff is not cleared by a neighbour’s success', async () => {
+  it('the failed ones of a visitor’s attempts are settled last, so that no success clears their backoff', async () => {
     const world = await createWorld()
     await deferred(world, [{ id: '1', attributes: { ...many(250), bad: '1' } }])
-    // The part with the failure comes first.
+    // The part that fails comes first.
     world.target.behave = (_, pairs) =>
       pairs.has('a0') ? { kind: 'unavailable', status: 503, retryAfterMs: 300_000 } : undefined
     expect(await world.flush()).toMatchObject({ calls: 2 })
@@ -625,7 +625,7 @@ describe('attempts of bounded size', () => {
     expect(await world.flush()).toMatchObject({ calls: 1 })
   })
 
-  it('the failures of one visitor’s attempts are those of one visitor: they do not say that Target is down', async () => {
+  it('failures of several attempts of one visitor do not mean that Target is down', async () => {
     const world = await createWorld()
     await deferred(world, [{ id: 'large', attributes: many(700) }, ...visitors(3)])
     world.target.behave = (_, pairs) => (pairs.has('tier') ? undefined : { kind: 'unavailable', status: 500 })
@@ -635,7 +635,7 @@ describe('attempts of bounded size', () => {
 })
 
 describe('stamps in a run', () => {
-  it('of equal ids in the backlog the earliest stamp counts: a repeat does not overtake what came in between (G3)', async () => {
+  it('the earliest stamp of equal ids in the backlog counts: a repeat does not overtake what came in between (G3)', async () => {
     const world = await createWorld()
     await deferred(world, [
       { id: 'evt', attributes: { tier: 'old' } },

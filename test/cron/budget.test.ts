@@ -1,9 +1,9 @@
-/** What a run may spend, where its machine's clock is set while it lasts. */
+/** The budget of a run during which the machine's clock is set. */
 import { expect, it } from 'vitest'
 import { createBudget } from '../../src/cron/budget.ts'
 
 it.each([-86_400_000, 86_400_000])(
-  'a clock that is set by %d ms makes a run neither longer nor shorter, and its lease is renewed',
+  'setting the clock by %d ms makes a run neither longer nor shorter, and its lease is renewed',
   async (byMs) => {
     let [passedMs, setMs, leases] = [0, 0, 0]
     const budget = createBudget(

@@ -1,13 +1,13 @@
 /**
- * A process that dies anywhere: each test runs once for every port call it makes, and dies there, before or after the
- * call took effect. Then another isolate goes on. Nothing acknowledged may be lost (G2), nothing older may win (G3).
+ * A process that dies at any point: each test runs once for every port call it makes, and dies before or after that call
+ * took effect. Then another isolate goes on. Nothing acknowledged may be lost (G2), and no older value may win (G3).
  */
 import { describe, expect, it } from 'vitest'
 import { createWorld, type World } from '../support/world.ts'
 
 type When = 'before' | 'after'
 
-/** Ports that die at the given call: from then on nothing answers any more, as in a process that is gone. */
+/** Ports that die at the given call: from then on nothing answers, as in a process that has ended. */
 function mortal(world: World, diesAt: number, when: When) {
   let calls = 0
   let dead = false
@@ -52,11 +52,11 @@ async function untilDeath(
 
 const someSteps = 40
 
-/** As most updates go, and as one of very many attributes does: in parts of one attribute each. */
+/** Whole, like most updates, and in parts of one attribute each, like an update with very many attributes. */
 const cuts = [['whole', {}] as const, ['in parts', { attributesPerAttempt: 1, attemptsTogether: 2 }] as const]
 
 describe.each(['before', 'after'] as const)('a flush that dies %s any of its steps', (when) => {
-  it.each(cuts)('loses nothing and lets nothing older win: %s', async (_name, limits) => {
+  it.each(cuts)('loses nothing and lets no older value win: %s', async (_name, limits) => {
     let deaths = 0
     for (let diesAt = 1; diesAt <= someSteps; diesAt++) {
       const world = await createWorld({ seed: diesAt, limits })
@@ -92,7 +92,7 @@ describe.each(['before', 'after'] as const)('a flush that dies %s any of its ste
 describe.each(['before', 'after'] as const)('a live delivery that dies %s any of its steps', (when) => {
   const answers = ['yes', 'no answer', 'no quota'] as const
   it.each(answers.flatMap((target) => cuts.map(([cut, limits]) => [target, cut, limits] as const)))(
-    'is done by the sender’s retry, under its first stamp: Target says %s, %s',
+    'is completed by the sender’s retry, under its first stamp: Target says %s, %s',
     async (target, _cut, limits) => {
       let deaths = 0
       for (let diesAt = 1; diesAt <= 8; diesAt++) {
@@ -117,7 +117,7 @@ describe.each(['before', 'after'] as const)('a live delivery that dies %s any of
         )
         if (died) deaths++
         await world.clock.advance(10_001)
-        // Another event passes meanwhile; what died must not overtake it.
+        // Another event is delivered meanwhile; the one that died must not overtake it.
         world.target.behave = () => undefined
         await world.deliver([await world.update({ id: 'later', attributes: { tier: 'new' }, occurredAt: startMs + 1 })])
         await world.settled()

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Backlog } from '../../src/core/backlog/port.ts'
 import { createWorld, type World } from '../support/world.ts'
 
-/** Defers whatever is delivered in `work`, by taking Target away, and lets the backoff pass. */
+/** Defers whatever `work` delivers, since Target is down, and waits until the backoff is over. */
 async function deferred(
   world: World,
   drafts: readonly (Parameters<World['update']>[0] & { visitor?: unknown })[],
@@ -12,8 +12,8 @@ async function deferred(
   await world.clock.advance(120_001)
 }
 
-describe('flush: what came in under another way of speaking to Target', () => {
-  it('an attribute that fits no call any more is set aside, and holds nobody back (G7, G2)', async () => {
+describe('flush: updates taken in under another TARGET_METHOD', () => {
+  it('an attribute that no longer fits in a call is set aside and blocks nobody (G7, G2)', async () => {
     const world = await createWorld()
     await deferred(world, [
       { id: '1', attributes: { note: 'x'.repeat(20_000), tier: 'gold' } },
@@ -32,7 +32,7 @@ describe('flush: what came in under another way of speaking to Target', () => {
 })
 
 describe('flush: merging', () => {
-  it('sends one call for many updates of one visitor, per attribute the newest (G3), and says what it saved', async () => {
+  it('sends one call for many updates of one visitor, with the newest value of each attribute (G3), and reports the calls saved', async () => {
     const world = await createWorld()
     await deferred(world, [
       { id: '1', attributes: { tier: 'bronze', city: 'Oslo' }, occurredAt: world.clock.now() - 30_000 },
@@ -53,7 +53,7 @@ describe('flush: merging', () => {
     expect(await world.entries()).toBe(0)
   })
 
-  it('takes a refused merge apart: the good events are delivered, the bad one is set aside, a loser is not lost (G2)', async () => {
+  it('splits up a refused merge: the good events are delivered, the bad one is set aside, a loser is not lost (G2)', async () => {
     const world = await createWorld()
     world.target.behave = (_, pairs) =>
       pairs.get('tier') === 'poison' ? { kind: 'refused', message: 'no', own: true } : undefined
@@ -69,7 +69,7 @@ describe('flush: merging', () => {
   })
 })
 
-it('what a relay whose clock is hours ahead took in without the ledger does not wait by that clock (G7)', async () => {
+it('an update that a relay with a clock hours ahead took in without the ledger does not wait by that clock (G7)', async () => {
   const world = await createWorld()
   const { visitor, visitorHash, attributes, stamp, source } = await world.update({
     attributes: { tier: 'gold' },
@@ -94,7 +94,7 @@ it('what a relay whose clock is hours ahead took in without the ledger does not 
 })
 
 describe('flush: what stops it', () => {
-  it('a hanging Target: the first calls time out, nothing is lost, and the run stops itself (G2)', async () => {
+  it('a hanging Target: the first calls time out, nothing is lost, and the run stops (G2)', async () => {
     const world = await createWorld()
     await deferred(
       world,
@@ -119,7 +119,7 @@ describe('flush: what stops it', () => {
     expect(world.target.profiles.size).toBe(40)
   })
 
-  it('a run whose end can’t be recorded gives its lease back all the same (G7)', async () => {
+  it('a run whose end can’t be recorded still releases its lease (G7)', async () => {
     const world = await createWorld()
     await deferred(world, [{ id: '1', visitor: { thirdPartyId: 'v' }, attributes: { tier: 'gold' } }])
     const unwell = world.isolate({ ledger: { ...world.ledger, remember: () => Promise.reject(new Error('silent')) } })
@@ -128,7 +128,7 @@ describe('flush: what stops it', () => {
     expect(await world.entries()).toBe(0)
   })
 
-  it('a run that did not hear whether it has the lease gives it back (G7)', async () => {
+  it('a run that does not know whether it got the lease releases it (G7)', async () => {
     const world = await createWorld()
     await deferred(world, [{ id: '1', attributes: { tier: 'gold' } }])
     const lease = async (...asked: Parameters<typeof world.ledger.lease>) => {
@@ -139,7 +139,7 @@ describe('flush: what stops it', () => {
     expect(await world.flush()).toMatchObject({ stopped: 'drained', replayed: 1 })
   })
 
-  it('a used-up quota: it stops, says when there is room, and goes on then (G1, G7)', async () => {
+  it('a used-up quota: the run stops, says when there will be room, and the next one goes on then (G1, G7)', async () => {
     const world = await createWorld({ settings: { quotaLimit: 5 } })
     await deferred(
       world,
@@ -156,7 +156,7 @@ describe('flush: what stops it', () => {
     expect(await world.flush()).toMatchObject({ calls: 5 })
   })
 
-  it('with little quota, who has waited longest goes first, whatever its hash (G7)', async () => {
+  it('little quota: the visitor that has waited longest goes first, whatever its hash (G7)', async () => {
     const world = await createWorld({ settings: { quotaLimit: 4, replayReserve: 0 } })
     const visitors = Array.from({ length: 8 }, (_, n) => `v${n}`)
     for (const visitor of visitors)
@@ -171,7 +171,7 @@ describe('flush: what stops it', () => {
     await deferred(world, [{ id: '1', attributes: { tier: 'gold' } }])
     const silent = () => Promise.reject(new Error('silent'))
     for (const method of ['lease', 'check', 'recall', 'firstStamps', 'admit'] as const) {
-      // From the first such question on it says nothing any more.
+      // From the first such request on it is silent.
       let down = false
       const ledger = new Proxy(world.ledger, {
         get: (target, property) => {
@@ -191,7 +191,7 @@ describe('flush: what stops it', () => {
     expect(await world.entries()).toBe(1)
   })
 
-  it('a settle that was not confirmed: sent, but nothing is deleted; the next run settles it', async () => {
+  it('an unconfirmed settle: nothing is deleted, and the next run settles it', async () => {
     const world = await createWorld()
     await deferred(world, [{ id: '1', attributes: { tier: 'gold' } }])
     const report = await world
@@ -205,7 +205,7 @@ describe('flush: what stops it', () => {
     expect(await world.entries()).toBe(0)
   })
 
-  it('its budget of operations, and the next run goes on', async () => {
+  it('its budget of operations: the next run goes on', async () => {
     const world = await createWorld()
     await deferred(
       world,
@@ -228,14 +228,14 @@ describe('flush: what stops it', () => {
   })
 })
 
-describe('flush: runs that overlap, and lists that lie', () => {
-  it('a second run finds the lease taken', async () => {
+describe('flush: overlapping runs and stale lists', () => {
+  it('a second run stops because the lease is taken', async () => {
     const world = await createWorld()
     await world.ledger.lease('flush', 'somebody', 90_000)
     expect((await world.flush()).stopped).toBe('leased')
   })
 
-  it('overlapping runs, lease or not, send each value once (G4) and lose none (G2)', async () => {
+  it('overlapping runs, with or without the lease, send each value once (G4) and lose none (G2)', async () => {
     const world = await createWorld()
     await deferred(
       world,
@@ -270,7 +270,7 @@ describe('flush: runs that overlap, and lists that lie', () => {
 })
 
 describe('flush: first stamps', () => {
-  it('an entry that never met the ledger takes the stamp of the first attempt of its event (G3)', async () => {
+  it('an entry deferred without the ledger takes the stamp of its event’s first attempt (G3)', async () => {
     const world = await createWorld()
     const first = await world.update({ id: 'evt', attributes: { tier: 'old' } })
     await world.ledger.firstStamps([{ event: first.event ?? '', stamp: first.stamp }])
@@ -284,7 +284,7 @@ describe('flush: first stamps', () => {
     expect(world.profile()).toEqual({ tier: 'new' })
   })
 
-  it('two of one id and other content, both acknowledged without the ledger, are two events (G2, G3)', async () => {
+  it('two updates with the same id and different content, both acknowledged without the ledger, are two events (G2, G3)', async () => {
     const world = await createWorld()
     const silent = world.isolate({ ledger: { ...world.ledger, admit: () => Promise.reject(new Error('silent')) } })
     const context = { source: 'api', idsNameOneUpdate: true }
@@ -333,7 +333,7 @@ describe('flush: backoff and retention', () => {
     expect(await world.entries()).toBe(0)
   })
 
-  it('twenty of one visitor that expired are set aside in one run, and what is younger is sent (G7)', async () => {
+  it('twenty expired entries of one visitor are set aside in one run, and the newer one is sent (G7)', async () => {
     const world = await createWorld()
     const old = Array.from({ length: 20 }, (_, n) => ({
       id: `${n}`,
@@ -348,7 +348,7 @@ describe('flush: backoff and retention', () => {
     expect(await world.entries()).toBe(0)
   })
 
-  it('behind newest values that Target refuses alone, the next newest goes in the same run (G2)', async () => {
+  it('if Target refuses the newest values one by one, the next newest is sent in the same run (G2)', async () => {
     const world = await createWorld()
     await deferred(world, [
       { id: '1', attributes: { tier: 'silver' }, occurredAt: world.clock.now() - 3_000 },
@@ -364,7 +364,7 @@ describe('flush: backoff and retention', () => {
 })
 
 describe('flush: a refused merge', () => {
-  it('is no verdict on one of its events: an older value does not pass below one that may have been delivered (G3)', async () => {
+  it('is not a verdict on a single event: an older value does not overtake one that may have been delivered (G3)', async () => {
     const world = await createWorld()
     const startMs = world.clock.now()
     // The newer value reaches Target, and its answer is lost.
@@ -392,7 +392,7 @@ describe('flush: a refused merge', () => {
     expect(await world.dead()).toEqual(['rejected'])
   })
 
-  it('a bare 4xx without Target’s own no is no verdict on an earlier try either (G3)', async () => {
+  it('with a bare 4xx, without Target’s own refusal, is not a verdict on an earlier try either (G3)', async () => {
     const world = await createWorld()
     const startMs = world.clock.now()
     world.target.behave = () => ({ kind: 'unanswered', why: 'timeout' })

@@ -1,4 +1,4 @@
-/** What a flush merges: per attribute the newest, whatever order the updates are met in (G3). */
+/** Merging in a flush: the newest value of each attribute, whatever the order of the updates (G3). */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { makeStamp } from '../../src/core/update/stamp.ts'
@@ -11,14 +11,14 @@ const update = (ms: number, attributes: Readonly<Record<string, string>>): Merge
 })
 
 describe('merging the updates of one visitor', () => {
-  it('keeps of each attribute the newest value under its own stamp', () => {
+  it('keeps the newest value of each attribute, under its own stamp', () => {
     expect(mergeNewest([update(1, { a: 'old', b: 'only' }), update(2, { a: 'new' })])).toEqual([
       { name: 'b', value: 'only', stamp: at(1) },
       { name: 'a', value: 'new', stamp: at(2) },
     ])
   })
 
-  it('of nothing is nothing, and of one update is that update', () => {
+  it('gives nothing for no updates, and a single update unchanged', () => {
     expect(mergeNewest([])).toEqual([])
     expect(mergeNewest([update(1, { b: 'x', a: 'y' })])).toEqual([
       { name: 'b', value: 'x', stamp: at(1) },
@@ -26,7 +26,7 @@ describe('merging the updates of one visitor', () => {
     ])
   })
 
-  it('the order that updates are met in changes no winner, and the oldest winner comes first', () => {
+  it('gives the same winners for any order of the updates, the oldest winner first', () => {
     const some = fc.uniqueArray(
       fc.record({
         ms: fc.integer({ min: 0, max: 50 }),
@@ -54,13 +54,13 @@ describe('merging the updates of one visitor', () => {
     )
   })
 
-  it('of two values under one stamp the first that is met stays: they are one update, kept twice', () => {
+  it('keeps the first of two values under one stamp: they are one update, stored twice', () => {
     expect(mergeNewest([update(1, { a: 'x' }), update(1, { a: 'y' })])).toEqual([
       { name: 'a', value: 'x', stamp: at(1) },
     ])
   })
 
-  it('leaves the updates as they were: a loser is still the caller’s to keep', () => {
+  it('does not change the updates: the caller still has the losers', () => {
     const updates = [update(1, { a: 'x' }), update(2, { a: 'y' })]
     const before = structuredClone(updates)
     mergeNewest(updates)

@@ -8,7 +8,7 @@ interface ListOptions {
   readonly limit?: number
 }
 
-/** A backlog of keys in order, whose pages hold `pageSize` at most, and fewer with a cursor where `short` says so. */
+/** A backlog of sorted keys with pages of at most `pageSize`; `short` makes a page shorter, with a cursor. */
 function backlogOf(
   keys: () => readonly string[],
   pageSize: number,
@@ -31,7 +31,7 @@ function backlogOf(
 }
 
 const key = (hash: string, name: string | number) => `b1/${hash}/t${name}`
-/** Of `count` visitors whose hashes are spread evenly. */
+/** Keys of `count` visitors whose hashes are spread evenly. */
 const spread = (count: number) =>
   Array.from({ length: count }, (_, n) =>
     key(
@@ -60,13 +60,13 @@ async function walk(backlog: ReturnType<typeof backlogOf>, position: string, sto
 }
 
 describe('the walk over the backlog (G7)', () => {
-  it('reads a small backlog in one list, and stays where it is', async () => {
+  it('reads a small backlog with one list, and keeps its place', async () => {
     const backlog = backlogOf(() => spread(50), 100)
     expect(await walk(backlog, 'ab')).toMatchObject({ keys: { length: 50 }, at: 'ab' })
     expect(backlog.asked).toEqual([''])
   })
 
-  it('goes on with the page that it began with where it is at the beginning', async () => {
+  it('goes on from its first page if it begins at the beginning', async () => {
     const backlog = backlogOf(() => spread(1_000), 100)
     const { keys, at } = await walk(backlog, '')
     expect([keys.length, new Set(keys).size, backlog.asked.length, at]).toEqual([1_000, 1_000, 10, ''])
@@ -89,7 +89,7 @@ describe('the walk over the backlog (G7)', () => {
     },
   )
 
-  it('has prefixes with natural carry that cover the ring, none twice', () => {
+  it('has prefixes with carry that cover the ring, none twice', () => {
     expect(prefixesFrom('e7').slice(0, 10)).toEqual(['e7', 'e8', 'e9', 'ea', 'eb', 'ec', 'ed', 'ee', 'ef', 'f'])
     expect(prefixesFrom('12').slice(-3)).toEqual(['0', '10', '11'])
     for (const position of ['', '0', 'f', 'a7', '00f', 'ffffffff']) {
@@ -98,7 +98,7 @@ describe('the walk over the backlog (G7)', () => {
     }
   })
 
-  it('a run that ends inside a prefix leaves its place behind what it read', async () => {
+  it('a run that ends inside a prefix continues next time after what it read', async () => {
     const { at } = await walk(
       backlogOf(
         () =>
@@ -108,11 +108,11 @@ describe('the walk over the backlog (G7)', () => {
       'a7',
       1,
     )
-    // The first page ends inside of a75.
+    // The first page ends inside a75.
     expect(at).toBe('a75')
   })
 
-  it('a visitor with many pages does not hold the ring, nor is anybody skipped', async () => {
+  it('a visitor with many pages does not hold up the ring, and nobody is skipped', async () => {
     const keys = [
       ...spread(64),
       ...Array.from({ length: 1_000 }, (_, n) => key('a7777777', String(n).padStart(4, '0'))),
@@ -128,7 +128,7 @@ describe('the walk over the backlog (G7)', () => {
     expect(visitors.size).toBe(65)
   })
 
-  it('pages without anything in them are got past', async () => {
+  it('empty pages are passed', async () => {
     const backlog = backlogOf(
       () => spread(1_000),
       100,
@@ -152,7 +152,7 @@ describe('the walk over the backlog (G7)', () => {
     expect(seen.size).toBeGreaterThan(20)
   })
 
-  /** Where a run goes on whose first page of the position holds these keys, and is not its last. */
+  /** Where a run continues if its first page at the position holds these keys and more pages follow. */
   async function behindPage(position: string, keys: readonly string[]) {
     const list = async () => ({
       items: keys.map((name) => ({ key: name, unreadable: 'here only the key counts' })),
@@ -172,29 +172,24 @@ describe('the walk over the backlog (G7)', () => {
   }
   it.each<[string, string, readonly string[], string]>([
     [
-      'visitors that differ early: the last one’s place, in as few digits as tell it',
+      'visitors that differ early: the last one’s place, in as few digits as identify it',
       'a',
       [key('a1000000', 0), key('a7f00000', 0)],
       'a7',
     ],
     ['visitors that differ late', 'a', [key('a7777771', 0), key('a7777778', 0)], 'a7777778'],
     ['one visitor alone: the next one', 'a', [key('a7777777', 0), key('a7777777', 1)], 'a7777778'],
-    [
-      'one visitor whose number is the last of its digits: with carry',
-      'a',
-      [key('a7ffffff', 0), key('a7ffffff', 1)],
-      'a8',
-    ],
+    ['one visitor whose digits end in f: with carry', 'a', [key('a7ffffff', 0), key('a7ffffff', 1)], 'a8'],
     ['the last visitor of all: the beginning', 'f', [key('ffffffff', 0), key('ffffffff', 1)], ''],
-    ['nothing: a narrower one', 'a7', [], 'a70'],
-    ['nothing, and no narrower one: the next', 'a7777777', [], 'a7777778'],
-    ['something first that is no visitor’s: a narrower one', 'a7', ['b1/what', key('a7777777', 0)], 'a70'],
-    ['something last that is no visitor’s: a narrower one', 'a7', [key('a7777777', 0), 'b1/what'], 'a70'],
-  ])('goes on behind a page of %s', async (_, position, keys, at) => {
+    ['nothing: a longer prefix', 'a7', [], 'a70'],
+    ['nothing, at the longest prefix: the next', 'a7777777', [], 'a7777778'],
+    ['a foreign key first: a longer prefix', 'a7', ['b1/what', key('a7777777', 0)], 'a70'],
+    ['a foreign key last: a longer prefix', 'a7', [key('a7777777', 0), 'b1/what'], 'a70'],
+  ])('goes on after a page of %s', async (_, position, keys, at) => {
     expect(await behindPage(position, keys)).toBe(at)
   })
 
-  it('asks for as much as it is told, prefix by prefix, and with the cursor where there is one', async () => {
+  it('asks for as many as it is told, prefix by prefix, and with the cursor if there is one', async () => {
     const asked: object[] = []
     const pages = [{ cursor: 'x' }, { cursor: 'y' }, {}, {}].map((page) => ({ items: [], ...page }))
     const list = async (options: object = {}) => {
@@ -217,7 +212,7 @@ describe('the walk over the backlog (G7)', () => {
     ])
   })
 
-  it('gives no page of elsewhere for its own: from the middle it begins with none, from the beginning with the first', async () => {
+  it('does not take a page from elsewhere for its own: from the middle it begins with none, from the start with the first', async () => {
     const firstPage = async (position: string) => {
       const backlog = backlogOf(() => spread(1_000), 100)
       for await (const page of walkBacklog(
@@ -233,11 +228,11 @@ describe('the walk over the backlog (G7)', () => {
     expect(await firstPage('c')).toEqual([0, ['']])
   })
 
-  it('its place lies under the name that it always had', () => {
+  it('its place is stored under the same name as in earlier versions', () => {
     expect(placeMemo).toBe('flush-place')
   })
 
-  it('keeps its place as text, and starts at the beginning where that cannot be read', () => {
+  it('stores its place as text, and starts at the beginning if that cannot be read', () => {
     const place = { position: 'a7f', suspects: ['0123456789abcdef', 'fedcba9876543210'] }
     expect(readPlace(writePlace(place))).toEqual(place)
     expect(readPlace(writePlace({ position: '', suspects: [] }))).toEqual({ position: '', suspects: [] })
@@ -249,8 +244,8 @@ describe('the walk over the backlog (G7)', () => {
   })
 
   /**
-   * Runs that can do a part of a page only, who waited longest in it first, while new entries keep coming, and one visitor
-   * has more than any other. Whatever is in the backlog leaves within a bounded number of runs.
+   * Runs that can only do a part of a page (those that waited longest first), while new entries keep coming and one visitor
+   * has more than any other. Whatever is in the backlog leaves it within a bounded number of runs.
    */
   it.each([1, 2, 3, 4, 5, 6])(
     'under sustained inflow every entry is visited within a bounded number of runs: seed %i',

@@ -90,7 +90,7 @@ describe('live: Target’s answer decides the receipt and where the update is ke
     })
     expect(await failing.deliver([await world.update(one)])).toEqual([{ status: 'unavailable' }])
     await failing.settled()
-    // While the first attempt is in flight, a repeat is told to come back; after that it is tried again, not called a duplicate.
+    // While the first attempt is in flight, a repeat is told to come back. After that it is tried again: it is no duplicate.
     expect(await world.deliver([await world.update(one)])).toEqual([{ status: 'in_flight' }])
     await world.clock.advance(10_001)
     expect(await world.deliver([await world.update(one)])).toEqual([{ status: 'deferred', reason: 'quota' }])

@@ -1,4 +1,4 @@
-/** Noticing losses of the ledger with concurrent answers and writers (`core/ledger/loss/epoch.ts`, `core/ledger/loss/witness.ts`). */
+/** Noticing losses with concurrent answers and writers (`core/ledger/loss/epoch.ts`, `core/ledger/loss/witness.ts`). */
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { newEpochMemory, type Testimony, watchedLedger } from '../../../../src/core/ledger/loss/epoch.ts'
