@@ -1,12 +1,12 @@
 /**
- * Clocks that go wrong: a rate of their own, and jumps of minutes to a day, forward and back, for a while or for good.
+ * Wrong clocks: they drift, and jump by minutes to a day, forward and back, for a while or for good.
  *
- * What may still be demanded then (the oracle holds it): quota (G1), nothing lost (G2) and once (G4) always, by real
- * time. Order (G3) for events with a time of their own that the relay could keep: one that arrives at a clock that is
- * behind its own time is clamped to that clock, and one without a time is ordered by the clock that took it in; where
- * that clock is off by more than the gap between two such events, their attributes' order is not checked (docs/rules.md,
- * "What no rule can give"). But an event that a fast clock put more than the tolerance ahead must not be sent before its
- * time, or it would hold back everybody else's.
+ * What must still hold then, and is checked by the oracle: the quota (G1), nothing lost (G2) and nothing sent again (G4),
+ * always and by real time. Order (G3) holds for events with a time of their own that the relay could keep. An event from
+ * the future of the relay's clock is clamped to that clock, and one without a time is ordered by the clock that took it
+ * in; if that clock is off by more than the gap between two such events, the order of their attributes is not checked
+ * (docs/rules.md, "What no rule can give"). But an event that a fast clock dated more than the tolerance ahead must not
+ * be sent before its time, or it would hold back all others.
  */
 import type { Random } from '../../src/core/clock.ts'
 import { between, magnitude, pick } from './draws.ts'
@@ -22,26 +22,26 @@ interface Jump {
 }
 
 export interface WrongClock {
-  /** By how much it is ahead of real time, ms. */
+  /** How far it is ahead of real time, ms. */
   errorMs(): number
   /** How fast it runs; 1 is right. */
   readonly rate: number
   readonly jumpsAtMs: readonly number[]
-  /** Real time again, for good. */
+  /** From now on it shows real time. */
   heal(): void
 }
 
 export interface ClockErrors {
-  /** Jumps are this large, ms. */
+  /** The size of its jumps, ms. */
   readonly jumpsMs: readonly [least: number, most: number]
-  /** The most that it drifts, parts of a million. */
+  /** The largest drift, parts per million. */
   readonly driftPpm: number
   readonly directions: readonly (1 | -1)[]
-  /** Whether a jump may stand until the clock is healed. */
+  /** Whether a jump may last until the clock is healed. */
   readonly forGood: boolean
 }
 
-/** An isolate's. */
+/** The errors of an isolate's clock. */
 export const anyErrors: ClockErrors = {
   jumpsMs: [minuteMs, dayMs],
   driftPpm: 10_000,
@@ -81,23 +81,23 @@ export function wrongClock(random: Random, time: VirtualTime, untilMs: number, e
   }
 }
 
-/** The ledger's clock, and whose it is besides. */
+/** The ledger's clock, and who shares it. */
 export interface LedgerClocks {
   readonly clock: WrongClock
-  /** Whether it has a monotonic companion that tells of its jumps. */
+  /** Whether it has a monotonic companion that shows its jumps. */
   readonly watched: boolean
-  /** One machine: all isolates have this clock. An operator confirms its one jump, and it stays as it is. */
+  /** One machine: all isolates share this clock. It jumps once, an operator confirms that, and it stays so. */
   readonly machine: boolean
   readonly confirmedAtMs?: number
 }
 
-/** Less than this the ledger can't tell from a clock that is set right (`core/ledger/rules/clock-watch.ts`). */
+/** The ledger does not notice smaller jumps (`core/ledger/rules/clock-watch.ts`). */
 const noticedMs = 6 * minuteMs
 
 /**
- * Jumps that the ledger can notice; those that it can't are its known holes: forward without a monotonic companion, or
- * while a process starts. (Steps of less than five minutes are allowed to it, and free units by so much too early: none
- * are drawn that are larger than the slack.)
+ * Jumps that the ledger can notice. Those that it can't are known holes: forward without a monotonic companion, or while
+ * a process starts. (Steps of less than five minutes are tolerated and free units too early by as much: none larger than
+ * the slack are drawn.)
  */
 export function ledgerClocks(random: Random, time: VirtualTime, untilMs: number, restarts: boolean): LedgerClocks {
   const watched = random.fraction() < 0.7
@@ -108,7 +108,7 @@ export function ledgerClocks(random: Random, time: VirtualTime, untilMs: number,
     const clock = { rate: 1, jumpsAtMs: [atMs], errorMs: () => (time.nowMs >= atMs ? byMs : 0), heal: () => {} }
     return { clock, watched, machine: true, confirmedAtMs: atMs + minuteMs + random.fraction() * 15 * minuteMs }
   }
-  // That it is set right again is a jump forward, which only a companion tells.
+  // Setting it right again is a jump forward, which only a companion shows.
   const both = restarts ? ([-1] as const) : ([1, -1] as const)
   const clock = wrongClock(random, time, untilMs, {
     jumpsMs: [noticedMs, dayMs],

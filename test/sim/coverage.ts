@@ -1,4 +1,4 @@
-/** What the runs met. A kind that no run of many met says that the simulator does not look where it claims to. */
+/** Kinds of trouble that the runs met. If none of many runs meets a kind, the simulator does not test what it claims to. */
 
 export const kinds = [
   'events',

@@ -1,6 +1,6 @@
 /**
- * WebCrypto without threads, for the simulator: the platform's own runs beside virtual time and ends in any order. The
- * same algorithms, from `node:crypto`, answering at once.
+ * WebCrypto without threads, for the simulator: the platform's own ignores virtual time and completes in any order. The
+ * same algorithms, from `node:crypto`, answer at once.
  */
 import { createCipheriv, createDecipheriv, createHash, createHmac, timingSafeEqual } from 'node:crypto'
 

@@ -1,17 +1,17 @@
 /**
- * What a night may hold beside the plain weather. Each draw has a randomness of its own, so that one of them can be left
- * out (`--without`) and the rest of the night stays as it was: what is left when it still breaks is the smaller case.
+ * What a night (one run) may contain besides the plain weather. Each draw has its own randomness, so that one can be left
+ * out (`--without`) and the rest of the night stays the same. If it still breaks, that is the smaller case.
  */
 import type { Random } from '../../src/core/clock.ts'
 import { seededRandom } from '../support/clock.ts'
 
-/** How likely each is in a night that is not gentle. Whoever costs time is rare. */
+/** The chance of each in a night that is not gentle. The slow ones are rare. */
 const chances = {
-  /** Settings anywhere in their documented ranges. */
+  /** Settings drawn from their whole documented ranges. */
   settings: 0.3,
   /** Senders on every lane. */
   lanes: 0.3,
-  /** Pages, reads, rows and attempts of a handful. */
+  /** Limits of a few items for pages, reads, rows and attempts. */
   'tiny limits': 0.25,
   /** Runs of a second and of a few operations. */
   'tiny budgets': 0.12,
@@ -23,25 +23,25 @@ const chances = {
   'ledger clock': 0.1,
   /** Settings that change between restarts. */
   knobs: 0.2,
-  /** A visitor about whom the ledger never answers. */
+  /** A visitor for whom the ledger never answers. */
   'refused visitor': 0.08,
   /** Senders that use an id again for something else. */
   'reused ids': 0.1,
   /** Hundreds of events of one visitor. */
   'hot visitor': 0.02,
-  /** Updates of very many attributes, of tens of kilobytes, and of nearly nothing. */
+  /** Updates with very many attributes, with tens of kilobytes, and with almost nothing. */
   'odd sizes': 0.1,
   /** A key of KV that can't be read. */
   'sick key': 0.08,
   /** One that takes 20 s to be read. */
   'slow key': 0.05,
-  /** Updates that are denied each time, by what they hold and by whose they are; a few tries are a verdict. */
+  /** Updates that are denied each time, by content or by visitor; a few tries are a verdict. */
   denials: 0.1,
   /** Entries in KV that nobody can read. */
   garbage: 0.08,
-  /** A URL that is wrong for a while: every isolate speaks to another, empty ledger, and then to its own again. */
+  /** A wrong URL for a while: every isolate talks to another, empty ledger, and then to its own again. */
   'another ledger': 0.06,
-  /** Ledger and witness put back together from a backup; the operator says so. */
+  /** Ledger and witness restored together from a backup; the operator says so. */
   'restored backup': 0.05,
   /** Isolates that are suspended between any two steps, and while a call connects. */
   suspended: 0.1,
@@ -52,11 +52,11 @@ const chances = {
 export type Draw = keyof typeof chances
 export const draws = Object.keys(chances) as readonly Draw[]
 
-/** Drawn only where asked for (`--with`): they break what is not mended yet. */
+/** Drawn only on request (`--with`): they break what is not fixed yet. */
 const pending: ReadonlySet<Draw> = new Set<Draw>()
 
 export interface DrawOptions {
-  /** Exactly these, also where the night would be gentle. */
+  /** Exactly these, even if the night would be gentle. */
   readonly only?: readonly Draw[]
   readonly with?: readonly Draw[]
   readonly without?: readonly Draw[]
@@ -64,7 +64,7 @@ export interface DrawOptions {
 
 export interface Night {
   has(draw: Draw): boolean
-  /** The draw's own randomness; the same object each time. */
+  /** The draw's own randomness, the same object each time. */
   random(draw: Draw): Random
 }
 
@@ -83,7 +83,7 @@ export function nightOf(seed: number, gentle: boolean, options: DrawOptions = {}
   return { has: (draw) => drawn.has(draw), random }
 }
 
-/** A seed for a stream of its own (FNV-1a). */
+/** The seed of a separate stream (FNV-1a). */
 function mixed(seed: number, name: string): number {
   let hash = 0x811c9dc5
   for (const char of `${seed} ${name}`) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193)
@@ -92,7 +92,7 @@ function mixed(seed: number, name: string): number {
 
 export const between = (random: Random, least: number, most: number): number =>
   least + Math.floor(random.fraction() * (most - least + 1))
-/** Small ones as often as large ones. */
+/** A number of any magnitude: small ones are as likely as large ones. */
 export const magnitude = (random: Random, least: number, most: number): number =>
   Math.round(Math.exp(Math.log(least) + random.fraction() * (Math.log(most) - Math.log(least))))
 export const pick = <T>(random: Random, items: readonly T[]): T =>

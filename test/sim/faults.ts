@@ -1,9 +1,9 @@
-/** The world that the relay lives in, as it fails: network, KV, ledger, Target. All of it from one seeded randomness. */
+/** Failures of the relay's surroundings: network, KV, ledger, Target. All are drawn from one seeded randomness. */
 import type { Random } from '../../src/core/clock.ts'
 
-/** How likely each thing is, 0..1; drawn for each run, so that some are gentle and some are rough. */
+/** The chance of each failure, 0..1, drawn for each run, so that some runs are gentle and some are rough. */
 export interface Weather {
-  /** Nothing dies, nothing fails but the quota; senders still repeat and reorder. */
+  /** Nothing dies and only the quota refuses; senders still repeat and reorder. */
   readonly gentle: boolean
   readonly death: number
   readonly ledgerSlow: number
@@ -43,7 +43,7 @@ export function weatherOf(random: Random): Weather {
   }
 }
 
-/** Spans of virtual time in which something is wholly away. */
+/** Spans of virtual time in which something is completely down. */
 export interface Outages {
   readonly ledger: readonly Span[]
   readonly kv: readonly Span[]

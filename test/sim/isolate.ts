@@ -1,4 +1,4 @@
-/** One isolate of the relay: the real edge, core and cron, with ports that are slow, fail, and end with it at any step. */
+/** One isolate of the relay: the real edge, core and cron, with ports that are slow, fail, or die with it at any step. */
 
 import { kvBacklog } from '../../src/core/backlog/kv.ts'
 import { createSeal } from '../../src/core/backlog/seal.ts'
@@ -27,25 +27,25 @@ export interface Shared {
   readonly oracle: Oracle
   readonly coverage: Coverage
   readonly reached: Set<Cell>
-  /** All of the night, for their ends. */
+  /** All invocations of the night, to end them. */
   readonly invocations: Invocation[]
   readonly storeFor: (settings: Settings) => LedgerStore
   readonly witness: Witness
   readonly kv: Kv
-  /** `fetch` under a time-out of its own. */
+  /** `fetch` with a time-out. */
   readonly fetchFor: (timeoutMs: number) => typeof globalThis.fetch
   readonly weather: () => Weather
   readonly outages: () => Outages
   readonly settings: () => Settings
   readonly sources: readonly Source[]
   readonly limits: Limits
-  /** Subrequests that the platform allows an invocation. */
+  /** Subrequests that the platform allows for each invocation. */
   readonly subrequests: number
-  /** How long it is suspended now, ms, where it is. */
+  /** How long the isolate is suspended at this point, ms; undefined if it is not. */
   readonly suspension: () => number | undefined
-  /** An isolate whose clock goes wrong has one. */
+  /** The wrong clock of a new isolate; undefined if its clock is right. */
   readonly clock: () => WrongClock | undefined
-  /** What Target last said to this visitor's attribute, where it was a no. */
+  /** Target's last answer about this visitor's attribute, if it was a no. */
   readonly lastNo: (
     visitorHash: string,
     name: string,
@@ -58,12 +58,12 @@ export interface Isolate {
   readonly settings: Settings
   readonly alive: () => boolean
   readonly asleep: () => boolean
-  /** By how much its clock is ahead of real time, ms. */
+  /** How far its clock is ahead of real time, ms. */
   readonly clockErrorMs: () => number
-  /** Undefined where the isolate died before it answered. */
+  /** Undefined if the isolate died before it answered. */
   request(request: Request): Promise<Response | undefined>
   flush(): Promise<FlushReport | undefined>
-  /** Goes on from `cursor`, where an erasure that was not complete ended. */
+  /** Goes on from `cursor`, the end of an incomplete erasure. */
   erase(visitor: Visitor, cursor?: string): Promise<Awaited<ReturnType<Erase>> | undefined>
   die(): void
 }
@@ -89,7 +89,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
   }
 
   let suspendedUntilMs = 0
-  /** Here it may be suspended, all of it: what was asked for goes on outside, and its timers ring when it wakes. */
+  /** Here the whole isolate may be suspended: its requests go on outside, and its timers fire when it wakes. */
   async function maySleep(): Promise<void> {
     const forMs = shared.suspension()
     if (forMs !== undefined) {
@@ -105,9 +105,9 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
   }
 
   type StepKind = 'ledger step' | 'KV step' | 'call'
-  /** A step to the outside: the isolate may end before it, or behind it without hearing of it. */
+  /** A step outside the isolate, which may die before it, or after it without seeing its result. */
   async function step<T>(kind: StepKind, effect: () => Promise<T>): Promise<T> {
-    // A call may be suspended where it connects.
+    // A call may be suspended while it connects.
     if (kind !== 'call') await maySleep()
     if (!alive) return never
     if (random.fraction() < shared.weather().death) {
@@ -129,7 +129,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     }
   }
 
-  /** What the platform counts, and refuses beyond its bound. */
+  /** Counts a subrequest as the platform does, and refuses it beyond the limit. */
   function counted<T>(message: string, effect: () => Promise<T>): Promise<T> {
     const invocation = invocations.getStore()
     if (invocation !== undefined && ++invocation.subrequests > shared.subrequests) {
@@ -215,7 +215,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
         summary: () => ask(() => store.summary()),
         usage: () => ask(() => store.usage()),
         confirmClock: () => ask(() => store.confirmClock()),
-        // Now and then the lease fails to keep others out: nothing may rest on it.
+        // Now and then the lease fails to keep others out: nothing may depend on it.
         lease: async (...parts) => (await ask(() => store.lease(...parts))) || random.fraction() < 0.5,
         release: (...parts) => ask(() => store.release(...parts)),
         recall: (...parts) => ask(() => store.recall(...parts)),
@@ -249,7 +249,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
   const tooManyKv = 'Too many API requests by single Worker invocation.'
   const onKv = <T>(effect: () => Promise<T>) => counted(tooManyKv, () => step('KV step', effect))
   const fetch = shared.fetchFor(settings.targetTimeoutMs)
-  /** A body is read once the connection stands, and not before; with a GET nothing looks at the clock any more. */
+  /** A body is read once the connection is established; with a GET nothing checks the clock at that point. */
   const connectAndSend: typeof globalThis.fetch = async (input, init) => {
     if (!(init?.body instanceof ReadableStream)) return fetch(input, init)
     const reader = init.body.getReader()
@@ -284,7 +284,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     ...bounds,
   })
 
-  /** Undefined where the isolate dies first. */
+  /** Undefined if the isolate dies first. */
   async function invoke<T>(work: () => Promise<T>): Promise<T | undefined> {
     if (!alive) return undefined
     const invocation = new Invocation(shared.reached)

@@ -1,4 +1,4 @@
-/** Settings as a night begins with them, and as they change between restarts. */
+/** The settings with which a night begins, and how they change between restarts. */
 import type { Random } from '../../src/core/clock.ts'
 import { defaultLimits, type Limits } from '../../src/core/limits.ts'
 import { parseSettings, type Settings } from '../../src/relay/settings.ts'
@@ -8,7 +8,7 @@ import { between, magnitude, type Night, pick } from './draws.ts'
 export const highToken = 'high-token-for-tests-only'
 export const bulkToken = 'bulk-token-for-tests-only'
 
-/** By name, as a deployer sets them; what no setting allows stands in `beyond`. */
+/** Settings by name, as a deployer sets them; what no setting allows is in `beyond`. */
 export interface Knobs {
   readonly env: Readonly<Record<string, string | number>>
   readonly beyond: Partial<Settings>
@@ -57,13 +57,13 @@ export function firstKnobs(
     perhaps('FLUSH_MAX_OPS', () => magnitude(random, 100, 2_000))
     if (env['LEDGER_TIMEOUT_MS'] !== undefined)
       env['ANSWER_DEADLINE_MS'] = Math.max(Number(env['LEDGER_TIMEOUT_MS']), Number(env['ANSWER_DEADLINE_MS']))
-    // Nothing that waits ends by its age: what is stuck must be seen to be.
+    // No entry expires while it waits, so that a stuck one is noticed.
     perhaps('RETENTION_HOURS', () => between(random, 6, 72))
   }
   if (night.has('knobs')) {
     const random = night.random('knobs')
     env['RETENTION_HOURS'] = pick(random, [1, 1, 6, 72])
-    // A quota that is used up shows what a changed window forgets, or never frees.
+    // With a used-up quota, units that a changed window forgets or never frees are noticed.
     if (random.fraction() < 0.5) env['QUOTA_LIMIT'] = between(random, 10, 20)
   }
   if (night.has('tiny budgets'))
@@ -71,7 +71,7 @@ export function firstKnobs(
   return { env, beyond }
 }
 
-/** With pages of three, finding the next one takes a list for each step of the ring. */
+/** With pages of three, each step of the ring takes a list to find the next one. */
 function tinyBudgets(random: Random, tinyPages: boolean): Partial<Settings> {
   return {
     ...(random.fraction() < 0.7
@@ -87,7 +87,7 @@ export function settingsOf({ env, beyond }: Knobs): Settings {
   return { ...parsed.settings, ...beyond }
 }
 
-/** What a deploy changes. */
+/** The settings that a deploy changes. */
 export const knobNames = ['bucket', 'window', 'limit', 'retention', 'method', 'keys', 'budgets', 'timeout'] as const
 export type KnobName = (typeof knobNames)[number]
 
@@ -125,7 +125,7 @@ export function turned({ env, beyond }: Knobs, knob: KnobName, random: Random): 
   return { env: { ...env, ...change }, beyond }
 }
 
-/** Bounds of a handful, so that each is met many times a night. */
+/** Limits so small that each is reached many times a night. */
 export function limitsOf(night: Night): Limits {
   const most = night.has('denials') ? { ...defaultLimits, ...fewDenials(night.random('denials')) } : defaultLimits
   if (!night.has('tiny limits')) return most

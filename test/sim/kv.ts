@@ -1,6 +1,6 @@
 /**
- * Workers KV as it is in production: behind by up to a minute, slow, throttled, away; a put that failed may be kept. It
- * refuses what KV refuses: metadata over 1,024 bytes, values and bulk reads over their bounds, more than 100 keys a read.
+ * Workers KV as in production: up to a minute behind, slow, throttled or down; a failed put may still be kept. It refuses
+ * what KV refuses: metadata over 1,024 bytes, values and bulk reads over their limits, more than 100 keys a read.
  */
 
 import type { Random } from '../../src/core/clock.ts'
@@ -14,10 +14,10 @@ import type { VirtualTime } from './time.ts'
 interface Stored {
   readonly value: string
   readonly metadata?: unknown
-  /** Seen elsewhere from then on. */
+  /** When it becomes visible elsewhere. */
   readonly visibleAtMs: number
   deletedAtMs?: number
-  /** Not seen any more from then on. */
+  /** When it ceases to be visible. */
   goneAtMs: number
 }
 
@@ -28,24 +28,24 @@ export interface KvParts {
   readonly weather: () => Weather
   readonly outages: () => Outages
   readonly coverage: Coverage
-  /** The values in what is stored, as the oracle needs them. */
+  /** The values in a stored item, for the oracle. */
   readonly valuesIn: (key: string, value: string, metadata: unknown) => Promise<readonly string[]>
-  /** Bytes that one read of several keys may answer. */
+  /** The most bytes that one read of several keys may answer. */
   readonly bytesPerRead: number
-  /** Whether a key that is put now will be sick, asked for each that has a value. */
+  /** Whether a key that is put now will be sick; asked for each key with a value. */
   readonly sickens: (key: string) => 'fails' | 'slow' | undefined
   readonly trace: (line: string) => void
 }
 
 export interface SimulatedKv extends Kv {
-  /** Something that the relay never wrote. */
+  /** Stores something that the relay never wrote. */
   plant(key: string, value: string, metadata?: unknown): void
 }
 
 const maxMetadataBytes = 1_024
 const maxValueBytes = 25 * 1_048_576
 const maxKeysPerRead = 100
-/** How long a sick key takes that is only slow. */
+/** How long a read of a slow sick key takes. */
 const slowMs = 20_000
 
 export function simulatedKv(parts: KvParts): SimulatedKv {
@@ -54,7 +54,7 @@ export function simulatedKv(parts: KvParts): SimulatedKv {
   const sick = new Map<string, 'fails' | 'slow'>()
   const lagMs = () => random.fraction() * parts.weather().kvStaleMs
 
-  /** A slow network, and sometimes none; `effect` may have happened all the same. */
+  /** A slow network, and sometimes none; `effect` may still have happened. */
   async function travel<T>(effect: () => T, mayBeKept = false): Promise<T> {
     await time.sleep(
       2 + random.fraction() * 15 + (random.fraction() < parts.weather().kvSlow ? random.fraction() * 3_000 : 0),

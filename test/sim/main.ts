@@ -1,9 +1,9 @@
 /**
  * `npm run sim -- --seeds N [--from S]`: runs N seeds on all processors and says what they met. `--seed S --trace` shows
  * one run, `--until-broken` goes seed by seed and ends at the first that breaks a guarantee. `--draws a,b` runs with exactly
- * these draws, `--with` and `--without` add and leave out (draws.ts). Exit 1 where a guarantee broke, where many seeds left
- * a kind of trouble unmet, or where they no longer reach a cell of the coverage table that they reached before
- * (reached.json; `--seeds 10000 --write-reached` writes it anew).
+ * these draws, `--with` and `--without` add and leave out (draws.ts). Exits with 1 if a guarantee broke, if many seeds
+ * did not meet a kind of trouble, or if they no longer reach a cell of the coverage table that they reached before
+ * (reached.json; `--seeds 10000 --write-reached` writes it again).
  */
 import { existsSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -17,7 +17,7 @@ import { missing, type Reached, tablesAsText } from './reach.ts'
 import { reachedFile, readReached } from './reached.ts'
 import { type RunOptions, type RunResult, runSeed } from './run.ts'
 
-/** With fewer seeds a kind may be unmet by chance. */
+/** With fewer seeds, a kind may be missing by chance. */
 const seedsThatMeetAll = 300
 /** With fewer, hardly any cell is sure to be reached. */
 const seedsThatReach = 1_000
@@ -56,7 +56,7 @@ async function main(): Promise<void> {
     process.exitCode = result.violation === undefined ? 0 : 1
     return
   }
-  // New seeds each day, so that yesterday's are not all that was ever tried.
+  // New seeds each day, so that more than yesterday's are tried.
   const from = values.from === undefined ? Math.floor(Date.now() / 86_400_000) * 100_000 : Number(values.from)
   const to = from + Number(values.seeds)
   console.log(`seeds ${from} to ${to - 1}`)

@@ -1,30 +1,30 @@
 /**
- * What must hold, said plainly and slowly, from what the senders were told, what Target received and what the stores
- * really hold: never from what the relay believes.
+ * What must hold, in a plain and slow form, judged by what the senders were told, what Target received and what the
+ * stores really hold, never by what the relay believes.
  */
 
 export interface SimEvent {
   readonly serial: number
-  /** The serial of the event whose id it bears, where it bears another's. */
+  /** The serial of the event whose id it uses, if it uses another's. */
   readonly id?: number
   readonly source: string
   readonly visitor: string
-  /** Values are unique in the run: a value names its event. */
+  /** Values are unique in the run: a value identifies its event. */
   readonly attributes: ReadonlyMap<string, string>
   /** The event's place in time among those that touch the same attributes. */
   readonly rank: number
-  /** Without a time of its own it is ordered by its arrival. */
+  /** It has no time of its own and is ordered by its arrival. */
   readonly timeless?: boolean
-  /** Older than a retention that held before, or too large for one way of speaking to Target: a 422 is an honest answer. */
+  /** Older than a retention that was set before, or too large for one TARGET_METHOD: a 422 is a correct answer. */
   readonly mayBeRefused?: boolean
 }
 
-/** Settings under which calls were made for a while: the promise on the quota. */
+/** The quota settings under which calls were made for a while. */
 export interface QuotaPromise {
   readonly limit: number
   readonly windowMs: number
   readonly fromMs: number
-  /** Infinity while it is in force. */
+  /** Infinity while they are in force. */
   untilMs: number
 }
 
@@ -35,7 +35,7 @@ interface Sent {
 }
 
 const plantedOfEach = 3
-/** How far ahead a stamp may be and still be sent (docs/rules.md, "Clocks"), and what clocks differ by besides. */
+/** How far ahead a stamp may be and still be sent (docs/rules.md, "Clocks"), plus the normal difference of clocks. */
 const aheadToleranceMs = 5 * 60_000 + 2_000
 
 export class Violation extends Error {
@@ -45,36 +45,36 @@ export class Violation extends Error {
 export class Oracle {
   readonly #byValue = new Map<string, { event: SimEvent; name: string }>()
   readonly #sent = new Map<string, Sent[]>()
-  /** The newest rank that Target applied, and the last. */
+  /** The newest rank that Target applied, and the last one. */
   readonly #newest = new Map<string, number>()
   readonly #last = new Map<string, { rank: number; value: string }>()
   readonly #durable = new Map<string, ReadonlySet<string>>()
-  /** Under how many keys each value lies. */
+  /** Under how many keys each value is stored. */
   readonly #copies = new Map<string, number>()
   readonly #acknowledged = new Set<SimEvent>()
-  /** The first is what ended the run; the relay may have caught it. */
+  /** The first one ended the run; the relay may have caught it. */
   readonly violations: string[] = []
   readonly callsMs: { atMs: number; units: number }[] = []
   readonly #planted: string[] = []
-  /** While a ledger that went back has not been noticed yet, its order is void (docs/rules.md, "What no rule can give"). */
+  /** Until it is noticed that the ledger went back, its order is void (docs/rules.md, "What no rule can give"). */
   voidedUntilNoticed = false
   #voided = new Set<string>()
-  /** Attributes whose order a wrong clock may have changed (`clocks.ts`), and whether Target has applied anything of them. */
+  /** Attributes whose order a wrong clock may have changed (`clocks.ts`). */
   readonly #unordered = new Set<string>()
-  /** Before when an event must not be sent, by real time: a fast clock put it that far ahead. */
+  /** The real time before which an event must not be sent: a fast clock dated it that far ahead. */
   readonly #notBefore = new Map<SimEvent, number>()
   readonly #aheadUntil = new Map<SimEvent, number>()
   readonly #lastTried = new Map<SimEvent, number>()
   readonly #erased = new Map<string, number>()
-  /** Visitors whose entries may stay, and keys that may. */
+  /** Visitors and keys whose entries may stay. */
   readonly #excused = new Set<string>()
-  /** What was promised on the quota, and when. */
+  /** The quota settings over time. */
   readonly promises: QuotaPromise[] = []
-  /** Else nobody can tell what is ahead. */
+  /** Otherwise nobody can tell which stamps are ahead. */
   ledgerClockIsRight = true
-  /** Visitors of whom Target has ever given cause to think ill of it. */
+  /** Visitors for whom Target has ever failed. */
   readonly failedFor = new Set<string>()
-  /** Units that a failover forgot: what no rule can give back. */
+  /** Units that a failover forgot, which no rule can restore. */
   forgottenUnits = 0
 
   fail(message: string): never {
@@ -88,7 +88,7 @@ export class Oracle {
 
   register(event: SimEvent): void {
     for (const [name, value] of event.attributes) this.#byValue.set(value, { event, name })
-    // Each is looked for in every log line, key and answer: a few of each event will do.
+    // Each is searched for in every log line, key and answer: a few of each event are enough.
     if (!this.#planted.includes(event.visitor)) this.plant(event.visitor)
     this.plant(
       ...[...event.attributes.values()]
@@ -97,7 +97,7 @@ export class Oracle {
     )
   }
 
-  /** A call reached Target, whatever it answers. Returns a handle to tell of a refusal. */
+  /** A call reached Target, whatever it answers. Returns a handle to report a refusal. */
   callStarted(
     visitor: string,
     pairs: ReadonlyMap<string, string>,
@@ -176,7 +176,7 @@ export class Oracle {
     return this.#byValue.get(value)?.event.serial
   }
 
-  /** Of how many events a call carries values: more than one is a merge. */
+  /** How many events' values a call carries: more than one is a merge. */
   eventsIn(pairs: ReadonlyMap<string, string>): number {
     return new Set([...pairs.values()].map((value) => this.#byValue.get(value)?.event)).size
   }
@@ -194,26 +194,26 @@ export class Oracle {
     return this.#erased.has(event.visitor) || (this.#copies.get(event.attributes.get(name) ?? '') ?? 0) > 0
   }
 
-  /** A wrong clock took it in, which may have put it elsewhere in the order of its attributes. */
+  /** A wrong clock took it in, which may have changed its place in the order of its attributes. */
   unorder(event: SimEvent): void {
     for (const name of event.attributes.keys()) this.#unordered.add(`${event.visitor} ${name}`)
   }
 
-  /** The ledger forgot what it admitted since then, and with it the order of what is in flight (a known hole). */
+  /** The ledger forgot what it admitted since then, including the order of what is in flight (a known hole). */
   forgetOrderSince(ms: number): void {
     for (const [key, sent] of this.#sent) if (sent.some(({ startMs }) => startMs >= ms)) this.#unordered.add(key)
   }
 
-  /** A sender is about to give it to a clock that shows `arrivalMs`, at `nowMs`. */
+  /** A sender is about to send it at `nowMs` to an isolate whose clock shows `arrivalMs`. */
   tried(event: SimEvent, arrivalMs: number, nowMs: number): void {
     this.#lastTried.set(event, Math.max(nowMs, arrivalMs))
     if (event.timeless !== true) return
-    // Whichever try was recorded first.
+    // Any of the tries may have been recorded first.
     this.#notBefore.set(event, Math.min(arrivalMs, this.#notBefore.get(event) ?? Number.POSITIVE_INFINITY))
     this.#aheadUntil.set(event, Math.max(arrivalMs, this.#aheadUntil.get(event) ?? 0))
   }
 
-  /** Until when what waits may have to wait, because a fast clock took it in. */
+  /** Until when entries may have to wait because a fast clock took them in. */
   aheadUntilMs(): number {
     return Math.max(
       0,
@@ -223,7 +223,7 @@ export class Oracle {
     )
   }
 
-  /** From now on nothing of the visitor need be kept; what was tried before must not be sent again. */
+  /** From now on nothing of the visitor needs to be kept; what was tried before must not be sent again. */
   erased(visitor: string, nowMs: number): void {
     this.#erased.set(visitor, nowMs)
   }
@@ -233,12 +233,12 @@ export class Oracle {
     this.#excused.add(visitorOrKey)
   }
 
-  /** The visitors of all events that carry this mark. */
+  /** Excuses the visitors of all events that carry this mark. */
   excuseHolders(mark: string): void {
     for (const [value, { event }] of this.#byValue) if (value.includes(mark)) this.excuse(event.visitor)
   }
 
-  /** Entries that have no excuse to be there. */
+  /** Entries that should not be there. */
   inBacklog(): number {
     let count = 0
     for (const [key, values] of this.#durable)
@@ -255,7 +255,7 @@ export class Oracle {
     return [...this.#durable.keys()].filter((key) => key.startsWith('d1/')).length
   }
 
-  /** How often each value went out: in a gentle run once at most. */
+  /** How often each value was sent: in a gentle run at most once. */
   timesSent(value: string): number {
     const known = this.#byValue.get(value)
     if (known === undefined) return 0
@@ -267,15 +267,15 @@ export class Oracle {
     for (const event of this.#acknowledged) this.#checkKept(event, 'was acknowledged and is lost')
   }
 
-  /** New settings hold from now on; the old ones `untilMs`, where some isolates still have them. */
+  /** New settings apply from now on; the old ones until `untilMs`, while some isolates still have them. */
   promise(limit: number, windowMs: number, nowMs: number, oldUntilMs = nowMs): void {
     for (const old of this.promises) old.untilMs = Math.min(old.untilMs, oldUntilMs)
     this.promises.push({ limit, windowMs, fromMs: nowMs, untilMs: Number.POSITIVE_INFINITY })
   }
 
   /**
-   * The units in every window that ends at a call. Where settings changed within it, the strictest promise that held
-   * throughout: no more than the largest of their limits in the shortest of their windows. Answers how many were looked at.
+   * Checks the units in every window that ends at a call. If settings changed within it, the strictest rule that held
+   * throughout: at most the largest of their limits in the shortest of their windows. Returns how many were checked.
    */
   checkQuota(): number {
     const lengths = [...new Set(this.promises.map(({ windowMs }) => windowMs))]
@@ -302,7 +302,7 @@ export class Oracle {
     return this.callsMs.length
   }
 
-  /** G8: nothing planted stands in this text. */
+  /** G8: nothing planted appears in this text. */
   checkDiscreet(where: string, text: string): void {
     const leaked = this.#planted.find((planted) => text.includes(planted))
     if (leaked !== undefined) this.fail(`G8: ${where} shows ${leaked}`)

@@ -1,5 +1,5 @@
 /**
- * The generator, measured: which rows of the admission's table and which fates a night reached, on which lane, and what
+ * Measures the generator: which rows of the admission table and which fates a night reached, on which lane, and what
  * interrupted the attempt that reached them.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
@@ -8,7 +8,7 @@ import type { Admission } from '../../src/core/ledger/port.ts'
 import type { Verdict } from '../../src/core/ledger/rules/register.ts'
 import { type Lane, lanes } from '../../src/core/update/update.ts'
 
-/** Checked by the compiler to be all of them. */
+/** The compiler checks that none is missing. */
 const verdictSet = {
   duplicate: 0,
   rejected: 0,
@@ -75,12 +75,12 @@ export type Cell = string
 const cellOf = (down: string, row: string, across: string, column: string): Cell =>
   `${down} ${row} | ${across} ${column}`
 
-/** One request or one run of an isolate: what it has met since it last asked for an admission. */
+/** One request or run of an isolate, and what it has met since it last asked for an admission. */
 export class Invocation {
   readonly #reached: Set<Cell>
   #seen: (readonly [down: 'verdict' | 'fate', row: string])[] = []
   #met = new Set<Interruption>()
-  /** Calls and operations on KV that the platform has counted. */
+  /** The calls and KV operations that the platform has counted. */
   subrequests = 0
 
   constructor(reached: Set<Cell>) {
@@ -112,11 +112,11 @@ export class Invocation {
   }
 }
 
-/** Which invocation the code that runs belongs to. */
+/** The invocation to which the running code belongs. */
 export const invocations = new AsyncLocalStorage<Invocation>()
 export const interrupted = (by: Interruption): void => invocations.getStore()?.interrupted(by)
 
-/** In how many nights of so many each cell was reached. */
+/** In how many of `seeds` nights each cell was reached. */
 export interface Reached {
   readonly seeds: number
   readonly nights: Readonly<Record<Cell, number>>
@@ -127,12 +127,12 @@ export const allCells: readonly Cell[] = tables.flatMap(({ down, across }) =>
 )
 
 /**
- * A cell that so many nights were to be expected in is never missing by chance: were each night independent, one run in
- * a million would.
+ * A cell that is expected in so many nights is never missing by chance: if the nights were independent, it would be in
+ * one run of a million.
  */
 const expectedNights = 15
 
-/** Cells that were reached before so often that these seeds would have met them, and did not. */
+/** Cells that these seeds did not reach, although they were reached often enough before. */
 export function missing(before: Reached, now: Reached): readonly Cell[] {
   return Object.entries(before.nights)
     .filter(([cell, nights]) => (nights * now.seeds) / before.seeds >= expectedNights && (now.nights[cell] ?? 0) === 0)
@@ -142,7 +142,7 @@ export function missing(before: Reached, now: Reached): readonly Cell[] {
 const onlyLive = 'impossible: an entry of the backlog comes to the door without an event id'
 const neverTold = 'impossible: the process that would have learnt it is gone, and nobody computes it'
 
-/** Why a cell can't be, in the order of the rules; undefined where it can. */
+/** Why a cell is impossible, in the order of the rules; undefined if it is possible. */
 export function impossible(cell: Cell): string | undefined {
   const [, down, row, across, column] = /^(\w+) (\S+) \| (\w+) (.*)$/.exec(cell) ?? []
   if (across === 'lane' && column === 'replay') {
@@ -158,7 +158,7 @@ export function impossible(cell: Cell): string | undefined {
   return undefined
 }
 
-/** As text for a terminal: rows by columns, nights in each cell; `.` never, `-` impossible. */
+/** The tables as text for a terminal: the nights in each cell; `.` never, `-` impossible. */
 export function tablesAsText(reached: Reached): string {
   return tables.map(({ down, across }) => tableText(reached, down, across)).join('\n\n')
 }
@@ -186,7 +186,7 @@ function abbreviated(column: string): string {
     .replace('subrequests', 'subreq.')
 }
 
-/** For `docs/guarantees.md`: what was reached how often, and why the rest was not. */
+/** For `docs/guarantees.md`: how often each cell was reached, and why the rest was not. */
 export function tablesAsMarkdown(reached: Reached): string {
   const { seeds, nights } = reached
   const part = tables.map(({ down, across }) => {

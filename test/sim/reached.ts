@@ -1,4 +1,4 @@
-/** The coverage table as 10,000 seeds last filled it: what a run of many seeds must reach again. */
+/** The coverage table of the last 10,000 seeds, which a run of many seeds must reach again. */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath, URL } from 'node:url'
 import type { Reached } from './reach.ts'

@@ -1,4 +1,4 @@
-/** One run of the simulator: a seed decides everything. */
+/** One run of the simulator, which its seed determines completely. */
 import { DatabaseSync } from 'node:sqlite'
 import { unpackDead, unpackEntry } from '../../src/core/backlog/entry-format.ts'
 import { createSeal, type Seal } from '../../src/core/backlog/seal.ts'
@@ -59,9 +59,9 @@ const minuteMs = 60_000
 const hourMs = 60 * minuteMs
 /** After the last fault everything must have drained within this. */
 const drainMs = 3 * hourMs
-/** Settings that are the old ones in some isolates and the new ones in others, for as long at most. */
+/** How long, at most, some isolates have the old settings while others have the new ones. */
 const sideBySideMs = minuteMs
-/** Cloudflare's Free plan, and less. */
+/** The limits of Cloudflare's Free plan, and smaller ones. */
 const subrequests = [40, 60] as const
 
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
@@ -150,7 +150,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
       trace('an operator confirms the clock')
       coverage['clocks confirmed']++
       void storeOf(settings).confirmClock()
-      // The jump shows with the first call only (storeOf).
+      // The jump only shows from the first call on (storeOf).
       toBeConfirmed ||= oracle.callsMs.length === 0
     })
 
@@ -168,7 +168,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     ...parts,
     valuesIn: async (key, value, metadata) => {
       const values = await valuesIn(opener, key, value, metadata)
-      // What Target fails on each time waits out its retention.
+      // An update on which Target fails each time waits until it expires.
       if (key.startsWith('d1/') && !values.some((one) => one.includes(poisonMark)))
         lastReasons.push(await reasonIn(opener, key, value))
       return values
@@ -176,15 +176,15 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     bytesPerRead: limits === defaultLimits ? 25_000_000 : Math.floor(limits.bytesPerRead * 1.25),
     sickens: () => (night.random('sick key').fraction() < 0.4 ? undefined : sicknesses.shift()),
   })
-  /** Why what was set aside was, newest last. */
+  /** The reasons of dead letters, newest last. */
   const lastReasons: string[] = []
   const stores = new Map<string, LedgerStore>()
-  /** Each settings' own, as processes on one file have; or everybody's, as the object is. */
+  /** Whether one ledger serves all settings, as the object does; otherwise each has its own, like processes on one file. */
   const oneObject = night.has('knobs') && night.random('knobs').fraction() < 0.5
   const wrongClocks: WrongClock[] = []
   let weatherIsClear = false
 
-  // Of one whose clock stood still as well nobody knows that it slept (a known hole).
+  // If its clock stopped as well, nobody knows that it was suspended (a known hole).
   const suspended =
     night.has('suspended') && !night.has('clocks') && ledgerClock?.machine !== true
       ? night.random('suspended')
@@ -234,11 +234,11 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     lastNo: (hash, name) => lastNo.get(`${hash} ${name}`),
   }
 
-  // As a process opens its file when it starts.
+  // A process opens its file when it starts.
   storeOf(settings)
 
   const isolates: (Isolate | undefined)[] = []
-  /** Also those that are suspended, and not asked any more. */
+  /** Includes those that are suspended and no longer get requests. */
   const born: Isolate[] = []
   const living = () => born.filter((isolate) => isolate.alive())
   const restart = () => {
@@ -277,7 +277,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   }
   const minutely = () => {
     void cron().catch(orViolation)
-    // A cron that fires twice, or an operator who is impatient.
+    // The cron fires twice, or an operator is impatient.
     if (random.fraction() < 0.2) time.at(time.nowMs + random.fraction() * 2_000, () => void cron().catch(orViolation))
   }
   for (let atMs = startMs + minuteMs; atMs <= endMs; atMs += minuteMs)
@@ -293,11 +293,11 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
         })
       restart()
     })
-  // One that loses its state while its clock is wrong, and nothing tells, can't know when that was (a known hole).
+  // A ledger that loses its state while its clock is wrong unnoticed can't know when that was (a known hole).
   if (!gentle && random.fraction() < 0.12 && ledgerClock === undefined) loseLedger()
-  // An erasure that another ledger took must be asked for again (a known hole).
+  // An erasure that another ledger recorded must be repeated (a known hole).
   else if (night.has('another ledger') && ledgerClock === undefined && !night.has('erase')) mistakeLedger()
-  // So must one of after the backup.
+  // So must one that was made after the backup.
   else if (night.has('restored backup') && ledgerClock === undefined && !night.has('erase')) restoreBackup()
   for (const { fromMs, toMs } of outages.paused) {
     time.at(fromMs, () => void storeOf(settings).pause(true))
@@ -308,7 +308,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   if (night.has('erase')) eraseSomebody(night)
 
   await runUntil(endMs)
-  // The weather clears: what is left must drain (G7).
+  // The faults end: what is left must drain (G7).
   weather = calm
   outages = clear
   weatherIsClear = true
@@ -318,20 +318,20 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     await storeOf(settings).confirmClock()
   }
   await storeOf(settings).pause(false)
-  // What Target fails on each time waits out its whole retention.
+  // An update on which Target fails each time waits for its whole retention.
   if (settings.retentionHours > 2) oracle.excuseHolders(poisonMark)
   const giveUpMs = endMs + drainMs
   await drain(giveUpMs)
-  // Losers of a merge whose winner expires follow one a run.
+  // Losers of a merge whose winner expires follow one per run.
   const aheadUntilMs = oracle.aheadUntilMs() + 12 * hourMs
   if (oracle.inBacklog() > 0 && aheadUntilMs > time.nowMs) {
     trace(`what is ahead waits until ${aheadUntilMs - startMs}`)
     await drain(aheadUntilMs)
   }
-  // Where nobody else's update comes any more, whoever is refused each time is refused like everybody: no verdict (health.ts).
+  // Once no other updates arrive, a visitor that is refused each time looks like a refusal of all: no verdict (health.ts).
   if ((await storeOf(settings).usage()).health.breaker?.cause === 'systemic') oracle.excuseHolders(refusedMark)
   if (oracle.inBacklog() > 0 && settings.retentionHours > 2) {
-    // What waits for a newer attempt whose fate nobody will learn ends by its age; nothing else may.
+    // An entry that waits for a newer attempt whose outcome stays unknown expires; nothing else may.
     lastReasons.length = 0
     await drain(endMs + (settings.retentionHours + 24) * hourMs)
     const other = lastReasons.find((reason) => reason !== 'overtaken_unconfirmed')
@@ -370,16 +370,16 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     }
   }
 
-  /** The ledger under these settings, watched; opened when the first isolate that has them starts. */
+  /** The watched ledger with these settings, opened when the first isolate with them starts. */
   function storeOf(own: Settings): LedgerStore {
     const rules = ledgerSettings(own)
     const name = JSON.stringify(rules)
     const opened = stores.get(name)
     if (opened !== undefined) return opened
-    // It takes the clock for right, unless the store has seen later: being set right looks like a jump to it.
+    // It takes the clock for right unless the store has seen a later time, so setting the clock right looks like a jump.
     toBeConfirmed ||= ledgerClock !== undefined && Math.abs(ledgerClock.clock.errorMs()) > 0
     const clock = {
-      // A jump before anything was granted is none that a ledger without a companion could notice.
+      // Before anything was granted, a ledger without a companion could not notice a jump.
       now: () => Math.round(time.nowMs + (oracle.callsMs.length === 0 ? 0 : (ledgerClock?.clock.errorMs() ?? 0))),
       ...(ledgerClock?.watched === false ? {} : { elapsed: () => time.nowMs }),
     }
@@ -410,7 +410,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
       },
       settle: async (settlements, counts) => {
         if (traced) trace(`settle ${JSON.stringify(settlements)}`)
-        // What a suspended isolate gave up when it woke looks like Target's silence.
+        // A call that a suspended isolate gave up when it woke looks like a silent Target.
         for (const { signal, visitorHash } of settlements)
           if ((signal === 'down' || signal === 'wrong') && suspended === undefined && !failedFor(visitorHash))
             oracle.fail(`G7: Target is said to be ${signal}, which it never was for this visitor`)
@@ -430,7 +430,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     return watched
   }
 
-  /** From now on isolates are born with these settings. */
+  /** From now on isolates start with these settings. */
   function deploy(next: Knobs, oldUntilMs = time.nowMs): void {
     knobs = next
     settings = settingsOf(next)
@@ -458,7 +458,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     }
   }
 
-  /** Registers have ended; then values come that are older than what Target has, and not older than the retention. */
+  /** Once registers have expired, values arrive that are older than what Target has but not than the retention. */
   async function comeLate(): Promise<void> {
     const quietMs = (3 + 2 * night.random('knobs').fraction()) * hourMs
     await runUntil(time.nowMs + quietMs)
@@ -498,9 +498,9 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
         let beganMs = time.nowMs
         for (let tries = 0; tries < 50; tries++) {
           const isolate = await anIsolate()
-          // From the first try on: what it removed stays removed, though it did not answer.
+          // From the first try on, since what it removed stays removed even if it did not answer.
           oracle.erased(visitor, Number.POSITIVE_INFINITY)
-          // What comes while it lasts is new.
+          // Updates that arrive during the erasure are new.
           if (cursor === undefined) beganMs = time.nowMs
           const erased = await isolate.erase(asVisitor(visitor), cursor).catch(() => undefined)
           if (erased === 'unknown_cursor') return oracle.fail('G2: an erasure does not know its own cursor')
@@ -516,7 +516,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     })
   }
 
-  /** A failover that forgets the last writes, or everything gone. */
+  /** A failover that forgets the last writes, or a loss of everything. */
   function loseLedger(): void {
     const atMs = startMs + random.fraction() * traffic.lengthMs
     if (random.fraction() < 0.5) {
@@ -544,7 +544,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     })
   }
 
-  /** Ledger and witness as they were some time ago: of that neither knows, so an operator says it before anything is sent. */
+  /** Restores an earlier state of ledger and witness. Neither can notice, so an operator says so before anything is sent. */
   function restoreBackup(): void {
     const own = night.random('restored backup')
     const atMs = startMs + own.fraction() * traffic.lengthMs
@@ -564,7 +564,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     })
   }
 
-  /** The URL of another database, for a while; a process has one URL all its life. */
+  /** Uses the URL of another database for a while; a process keeps one URL all its life. */
   function mistakeLedger(): void {
     const own = night.random('another ledger')
     const fromMs = startMs + own.fraction() * traffic.lengthMs
@@ -575,7 +575,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
       const state = takeState(database)
       putState(database)
       time.at(fromMs + magnitude(own, 200, 20 * minuteMs), () => {
-        // What the other one granted since its witness was told last is charged nowhere (a known hole).
+        // What the other one granted since the witness was last told is charged nowhere (a known hole).
         const told = witness.row
         const untold = told !== undefined && told.epoch === epochOf() ? Math.max(0, grantedOf() - told.granted) : 0
         oracle.forgottenUnits += untold
@@ -595,7 +595,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   }
 }
 
-/** The one object: an isolate of any settings speaks to the ledger of the latest. */
+/** The one object: isolates with any settings use the ledger with the latest ones. */
 function movingStore(now: () => LedgerStore): LedgerStore {
   return new Proxy({} as LedgerStore, { get: (_, name) => Reflect.get(now(), name) as unknown })
 }
@@ -634,7 +634,7 @@ async function reasonIn(seal: Seal, key: string, value: string): Promise<string>
 }
 
 async function valuesIn(seal: Seal, key: string, value: string, metadata: unknown): Promise<readonly string[]> {
-  // Beside a value the metadata only says how large it is.
+  // If there is a value, the metadata only says how large it is.
   const packed = await seal.open(value === '' ? metadata : JSON.parse(value), key)
   if (key.startsWith('b1/')) return unpackEntry(packed)?.attributes.map((attribute) => attribute.value) ?? []
   const dead = unpackDead(packed)

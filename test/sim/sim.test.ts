@@ -9,7 +9,7 @@ import { runSeed } from './run.ts'
 
 beforeAll(useSynchronousCrypto)
 
-/** Seeds that once broke a guarantee, with what they found; they need none of the draws. */
+/** Seeds that once broke a guarantee without any of the draws, and what they found. */
 const found: readonly [seed: number, what: string][] = [
   [10, 'two refusals in a row forgot what was open below both (G3)'],
   [24, 'a refused merge was taken for a verdict on each of its events (G3)'],
@@ -17,7 +17,7 @@ const found: readonly [seed: number, what: string][] = [
   [177, 'a bare 404 of a wrong address was taken for a verdict on an earlier try (G3)'],
 ]
 
-/** The same with the draws that showed it. */
+/** Seeds that broke one with these draws. */
 const foundByDraws: readonly [seed: number, draws: readonly Draw[], what: string][] = [
   [1, ['tiny limits', 'odd sizes'], 'a bulk read that was too large stopped every run (G7)'],
   [1, ['refused visitor'], 'one visitor whom the ledger could not admit stopped all replay (G7)'],
@@ -64,7 +64,7 @@ describe('the simulator', () => {
     expect(other.reached).toEqual(one.reached)
   })
 
-  it('names a cell of the coverage table that so many seeds would have reached', () => {
+  it('reports a cell of the coverage table that so many seeds should have reached', () => {
     const before = { seeds: 10_000, nights: { 'verdict send | lane live': 9_000, 'verdict erased | lane high': 30 } }
     expect(missing(before, { seeds: 1_000, nights: {} })).toEqual(['verdict send | lane live'])
     expect(missing(before, { seeds: 1_000, nights: { 'verdict send | lane live': 1 } })).toEqual([])
@@ -73,7 +73,7 @@ describe('the simulator', () => {
     ])
   })
 
-  it('has never reached a cell that is said to be impossible, and knows no others', () => {
+  it('has reached no cell that is said to be impossible, and knows all reached cells', () => {
     const cells = Object.keys(readReached().nights)
     expect(cells.filter((cell) => impossible(cell) !== undefined)).toEqual([])
     expect(cells.filter((cell) => !allCells.includes(cell))).toEqual([])

@@ -1,4 +1,4 @@
-/** Adobe Target as the oracle's eyes: it decodes with the emulator's reader, and misbehaves as the weather says. */
+/** Adobe Target for the oracle: it decodes with the emulator's reader and misbehaves as the weather says. */
 import type { Random } from '../../src/core/clock.ts'
 import { decodeUpdate } from '../emulator/decode.ts'
 import type { Coverage } from './coverage.ts'
@@ -9,9 +9,9 @@ import type { VirtualTime } from './time.ts'
 const yes = '<response><success>true</success><pcId></pcId><message>Request successfully submitted</message></response>'
 const no = '<response><success>false</success><pcId></pcId><message>not accepted</message></response>'
 const maxPostBytes = 60_000
-/** No event is made this large but those that need two calls. */
+/** Only events that need two calls are this large. */
 const splitBytes = 45_000
-/** Values that carry these are refused, or make Target fail, each time. */
+/** Values with these marks are refused, or make Target fail, each time. */
 export const refusedMark = '!refused!'
 export const poisonMark = '!poison!'
 
@@ -22,12 +22,12 @@ export interface TargetParts {
   readonly weather: () => Weather
   readonly outages: () => Outages
   readonly coverage: Coverage
-  /** A call that the relay gave up may still be applied within this long after it. */
+  /** How long after the relay gave up a call it may still be applied. */
   readonly lateMs: number
   readonly timeoutMs: number
-  /** Answers each update that would poison it with a denial. */
+  /** Denies each update that would otherwise make it fail. */
   readonly denies: boolean
-  /** Told what became of a no. */
+  /** Called for each call: the kind of a no, else undefined. */
   readonly saidNo: (
     visitor: string,
     names: Iterable<string>,
@@ -37,7 +37,7 @@ export interface TargetParts {
   readonly trace: (line: string) => void
 }
 
-/** `fetch`, as far as the relay's Target adapter uses it. */
+/** The part of `fetch` that the relay's Target adapter uses. */
 export function simulatedTarget(parts: TargetParts): typeof globalThis.fetch {
   const { time, random, oracle, coverage } = parts
   return async (input, init) => {

@@ -1,4 +1,4 @@
-/** Virtual time: everything that waits, waits here, and nothing happens in parallel. The same seed gives the same run. */
+/** Virtual time: all waiting happens here and nothing in parallel, so that the same seed gives the same run. */
 import { settled } from './settled.ts'
 
 interface Timer {
@@ -40,7 +40,7 @@ export class VirtualTime {
     return this.after(ms).elapsed
   }
 
-  /** Runs everything that falls due until then. */
+  /** Runs everything that is due until then. */
   async run(untilMs: number): Promise<void> {
     for (;;) {
       await settled()

@@ -1,4 +1,4 @@
-/** Who sends what and when: the shapes that such systems have, with senders that retry, repeat and come out of order. */
+/** Who sends what and when: realistic traffic, with senders that retry, repeat and send out of order. */
 import type { Random } from '../../src/core/clock.ts'
 import { testSecrets } from '../support/secrets.ts'
 import type { Coverage, Kind } from './coverage.ts'
@@ -27,10 +27,10 @@ export interface Sender {
 export interface Traffic {
   readonly lengthMs: number
   readonly senders: readonly Sender[]
-  /** Of every event, each as often as it has some. */
+  /** The visitors of all events, each as often as it has events; the same for values. */
   visitors(): readonly string[]
   values(): readonly string[]
-  /** Senders that come, long after the others, with older values of what was sent. */
+  /** Senders that send older values long after the others. */
   late(nowMs: number, agesMs: readonly [least: number, most: number]): readonly Sender[]
 }
 
@@ -47,7 +47,7 @@ const shapes: Readonly<Record<string, (random: Random) => number>> = {
   },
 }
 const shapeNames = Object.keys(shapes)
-/** What a GET may be too small for. */
+/** Sizes that may not fit in a GET. */
 const maxGetBytes = 2_000
 const awkward = ['', 'æøå', '日本語', 'a&b=c', '100%', '+ +', '\u{1F600}', '"<x>"', "it's", '\t\n']
 
@@ -57,7 +57,7 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
   const lengthMs = 300_000 + Math.floor(random.fraction() * 600_000)
   const place = shapes[pick(shapeNames)] ?? ((some: Random) => some.fraction())
   const visitors = 2 + Math.floor(random.fraction() * 20)
-  /** Zipf: the first visitors have most of the events. */
+  /** Zipf distribution: the first visitors have most of the events. */
   const visitor = () => `PII-visitor-${Math.min(visitors - 1, Math.floor(visitors ** random.fraction()) - 1)}`
   const count = 20 + Math.floor(random.fraction() * 60)
   const deniedVisitor = night.has('denials') && night.random('denials').fraction() < 0.5 ? visitor() : undefined
@@ -110,7 +110,7 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
       const some = Array.from({ length: 2 + Math.floor(random.fraction() * 4) }, () => timed(atMs))
       senders.push({ atMs, run: (world) => sendAll(world, some, () => updatesRequest(some, lane)) })
     } else if (kind < 0.25) {
-      // The same attribute of the same visitors, at once and held back.
+      // The same attribute of the same visitors, sent at once and held back.
       const source = kind < 0.2 ? 'kiosk' : 'sign-up'
       const event = makeEvent(
         source,
@@ -124,7 +124,7 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
       senders.push({ atMs, run: (world) => sendAll(world, [event], () => updatesRequest([event], lane)) })
     }
   }
-  // Events without a time of their own: their order is that of their arrival, so their sender waits for each answer.
+  // Events without a time of their own are ordered by arrival, so their sender waits for each answer.
   for (let chain = 0; chain < 2; chain++) {
     const who = `PII-chain-${chain}`
     const atMs = startMs + place(random) * lengthMs
@@ -152,7 +152,7 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
     late,
   }
 
-  /** What costs time, or asks for sizes that no other night has. */
+  /** Traffic that is slow to simulate, or has sizes that no other night has. */
   function drawMore(): void {
     const send = (kind: Kind, [atMs, event]: readonly [number, SimEvent]) => {
       events.push(event)
@@ -218,7 +218,7 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
     }
     if (night.has('odd sizes') || night.has('sick key') || night.has('slow key')) {
       const some = night.random(night.has('odd sizes') ? 'odd sizes' : 'sick key')
-      // Bounds of a handful make many attempts of few.
+      // Tiny limits make many attempts of a few attributes.
       const most = night.has('tiny limits') ? 40 : 400
       for (let left = between(some, 3, 8); left > 0; left--) {
         const who = `PII-visitor-${between(some, 0, visitors - 1)}`
@@ -232,7 +232,7 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
           const attributes = valued(names, () => 'x'.repeat(magnitude(some, 500, 40_000)))
           send('updates of many kilobytes', own(some, who, attributes))
         }
-        // One empty value a night: it can't name its event.
+        // One empty value a night, since it can't identify its event.
         else if (!events.some(({ attributes }) => attributes.has('a')))
           send('updates of nearly nothing', own(some, who, new Map([['a', '']])))
       }
@@ -288,12 +288,12 @@ function kioskRequest({ serial, id = serial, source, visitor, attributes, rank }
 }
 
 const maxTries = 12
-/** Chains of events without a time leave more than twice this between them. */
+/** Events of a chain without times are more than twice this apart. */
 const toleranceMs = 1_500
-/** A clock this far off finds honest times too old or in the future. */
+/** To a clock this far off, correct times are too old or in the future. */
 const refusingMs = 60_000
 
-/** Sends until it is acknowledged or given up; sometimes once more behind that. True where it was acknowledged. */
+/** Sends until it is acknowledged or given up, and sometimes once more. True if it was acknowledged. */
 async function sendAll(world: SenderWorld, events: readonly SimEvent[], request: () => Request): Promise<boolean> {
   const { time, random, oracle, coverage, trace } = world
   for (const event of events) oracle.register(event)
