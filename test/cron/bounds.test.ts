@@ -1,4 +1,4 @@
-/** A run's bounds: nothing makes a run exceed its time or budget, or stops it for everybody (G7), and its work stays correct. */
+/** A run's bounds: nothing makes it exceed its time or budget, or stops it for everybody (G7); its work stays correct. */
 import { describe, expect, it } from 'vitest'
 import { LedgerSilent } from '../../src/core/ledger/errors.ts'
 import type { AdmitRequest, Ledger, Settlement } from '../../src/core/ledger/port.ts'

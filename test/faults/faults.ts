@@ -1,6 +1,6 @@
 /**
- * What is done to the servers and to their Redis, in an order drawn from the seed: every kind before one that loses state,
- * since nothing is sent for a while behind it.
+ * The faults of the servers and of their Redis, in an order drawn from the seed: all kinds before one that loses state,
+ * since nothing is sent for a while after it.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Random } from '../../src/core/clock.ts'
@@ -22,15 +22,15 @@ export interface FaultParts {
   readonly disk: SmallDisk
   readonly units: Pick<UnitWatch, 'loses'>
   readonly readFile: (file: string) => Promise<Held>
-  /** Whether the ledger lies in the servers' file, and is lost with it. */
+  /** Whether the ledger is in the servers' file, and is lost with it. */
   readonly isLedgerInFile: boolean
-  /** The turn of the load. */
+  /** The current turn of the load. */
   readonly turn: () => number
   readonly random: Dice
   readonly isOver: () => boolean
 }
 
-/** Longer than an attempt is in flight: what wakes is older than what others sent meanwhile. */
+/** Longer than an attempt is in flight: a process that wakes has older values than others sent meanwhile. */
 const longestSuspensionMs = 9_000
 
 export async function troubleServers(
@@ -56,7 +56,7 @@ export async function troubleServers(
     'disk full': async () => {
       const release = disk.fill(servers.pids(), servers.files)
       await sleep(between(500, 3_000))
-      // A crash in the middle of it: SQLite recovers from what it could write.
+      // A crash while the disk is full: SQLite recovers from what it could write.
       const again = random.fraction() < 0.4 ? servers.restart([which()], 500) : undefined
       release()
       await again
@@ -71,7 +71,7 @@ export async function troubleServers(
       count(kind)
       await does[kind]()
     }
-    // One that ended by itself is counted where it is ended, and must not stay away.
+    // A server that ended by itself is counted where it is restarted, and must not stay down.
     await servers.restart(servers.dead(), 0)
   }
   return { counts, gone }
@@ -87,7 +87,7 @@ export async function troubleServers(
       awayOf = turn()
     })
     await sleep(between(500, 2_500))
-    // All at once, or one after the other; while the logs of the removed file lie there and are in use, SQLite opens no new one.
+    // All at once or one after another: SQLite opens no new file while the logs of the removed one exist and are in use.
     const [all, rolling] = [servers.on(file), fault !== 'removed but for its logs' && random.fraction() < 0.5]
     for (const some of rolling ? all.map((at) => [at]) : [all]) await servers.restart(some, 0)
     const held = await readFile(aside)
@@ -135,7 +135,7 @@ export async function troubleRedis({
 const betweenOf = (random: Dice) => (leastMs: number, mostMs: number) =>
   leastMs + random.fraction() * (mostMs - leastMs)
 
-/** Rounds without end, each in an order of its own: all once, from the second round on twice, and then `last`. */
+/** Endless rounds, each in another order: all kinds once, from the second round on twice, and then `last`. */
 function* rounds<Kind>(kinds: readonly Kind[], last: NoInfer<Kind>, random: Dice): Generator<Kind, never> {
   const others = kinds.filter((kind) => kind !== last)
   for (let times = 1; ; times = 2) {

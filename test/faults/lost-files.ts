@@ -1,10 +1,10 @@
 /**
- * The SQLite file is taken from under running servers: removed, renamed, replaced by an empty one or by an exact copy.
+ * The SQLite file is taken away from running servers: removed, renamed, replaced by an empty one or by an exact copy.
  *
- * Of what was taken away a second name is kept, so that the judge can look into it: what was acknowledged before and had
- * not been sent is gone with a file, that and no more. A copy, made while its servers stand still, takes nothing along:
- * then nothing is excused, and what the old file took afterwards must not have been acknowledged. Not drawn: both the file
- * and its witness (a first start, as documented), and an older copy (a restored backup).
+ * The old file stays readable under a second name for the judge: only what was acknowledged before and had not been sent
+ * is gone with it. With a copy, made while its servers are suspended, nothing is gone: nothing is excused, and what the old
+ * file took in afterwards must not have been acknowledged. Not drawn: losing both the file and its witness (a first start,
+ * as documented), and an older copy (a restored backup).
  */
 import { copyFileSync, existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -22,8 +22,8 @@ const logs = ['-wal', '-shm'] as const
 
 /**
  * @param pids of the servers that have it open
- * @param aside under which name it can still be read afterwards
- * @param away told at once when it is away, before anything else happens in this process
+ * @param aside the name under which it can still be read afterwards
+ * @param away called as soon as it is away, before anything else happens in this process
  */
 export async function takeAway(
   fault: FileFault,
@@ -58,7 +58,7 @@ function moveTo(file: string, aside: string): void {
   for (const suffix of ['', ...logs]) if (existsSync(file + suffix)) renameSync(file + suffix, aside + suffix)
 }
 
-/** SIGSTOP is taken at the end of what the kernel is doing for the process. */
+/** SIGSTOP takes effect once the kernel has finished what it is doing for the process. */
 async function standsStill(pid: number): Promise<void> {
   for (let looks = 0; looks < 100; looks++) {
     const stat = `/proc/${pid}/stat`

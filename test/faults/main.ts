@@ -2,19 +2,19 @@
  * `npm run faults [-- --seconds 300] [--ledger sqlite|redis] [--seed N] [--beside <ref>]`: two real servers on Node under
  * load, with TLS towards Target's stand-in, while what can happen to processes, disks and Redis happens to them at moments
  * drawn from the seed: they are suspended, killed, their disk is full, their file is taken away, their senders hang up, and
- * between them and Redis questions and answers come late, are lost, refused or cut. Then all is left to recover, and Target's
- * record is judged (`test/load/judge.ts`). Exit 1 where a promise is broken.
+ * between them and Redis requests and answers are delayed, lost, refused or cut. Then all is left to recover, and Target's
+ * record is judged (`test/load/judge.ts`). Exits with 1 if a guarantee is broken.
  *
- * What a fault breaks by its nature, and the judge excuses, that and no more:
- * - A file that was taken away held what was acknowledged and not sent: `gone` (G2). What was acknowledged by a try that
- *   began afterwards is not excused; but that a repeat is a `duplicate` is said also of what only that file held, where the
- *   ledger is Redis. `lost-files.ts` says what is not drawn.
- * - Another database answers for a moment: events of before become dead letters `ledger_lost`; G4 is not judged there.
- * - Units without a call: an admission whose answer was given up, lost or cut, or whose process died, has spent its units;
- *   at most the few of `tolerated`.
+ * The judge only excuses what a fault breaks by its nature:
+ * - A file that was taken away held updates that were acknowledged and not sent: `gone` (G2). What was acknowledged by a
+ *   try that began afterwards is not excused; but if the ledger is Redis, a repeat of what only that file held is answered
+ *   `duplicate` too. `lost-files.ts` says what is not drawn.
+ * - Another database answers for a moment: earlier events become dead letters `ledger_lost`; G4 is not judged there.
+ * - Units without a call: an admission whose answer was given up, lost or cut, or whose process died, has spent its units,
+ *   at most as many as in `tolerated`.
  *
- * `--beside <ref>` runs the second server from that commit, and only kills and hanging up are drawn: two versions at once
- * on one file, and on one Redis.
+ * `--beside <ref>` runs the second server from that commit, with only kills and hang-ups: two versions at once on one
+ * file, and on one Redis.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
@@ -51,10 +51,10 @@ const seed = Number(options.seed ?? Date.now() % 1_000_000)
 const senders = 12
 const visitors = 60
 const windowMs = 10_000
-/** Less than is sent, and not more than the settings allow of such a window where Target is not on plain http: 1,000,000 in 24 hours. */
+/** Less than is sent, and within what the settings allow unless Target is on plain http: 1,000,000 in 24 hours. */
 const quotaLimit = 50
 const ledgerTimeoutMs = 800
-/** Those of an admission that nobody could cancel: up to a window's quota or two at once, and few of them (24 and 102 were seen in ten minutes). */
+/** Units of admissions that nobody could cancel: up to a quota or two at once, and rarely (24 and 102 were seen in ten minutes). */
 const tolerated = { units: 90, perMinute: 15 }
 /** How long after the last fault everything must have come to rest. */
 const recoverMs = 150_000
@@ -110,7 +110,7 @@ async function run(ledger: LedgerName): Promise<boolean> {
     }),
     NODE_EXTRA_CA_CERTS: certificate,
   }
-  // As two machines with one Redis have a backlog each; on the embedded ledger they share the file.
+  // Like two machines with one Redis, each has its own backlog; with the embedded ledger they share the file.
   const files = [
     join(disk.folder, 'one.sqlite'),
     join(disk.folder, redis === undefined ? 'one.sqlite' : 'two.sqlite'),
@@ -191,7 +191,7 @@ async function startRedis(folder: string, ending: AsyncDisposableStack) {
   return { main, other, proxy }
 }
 
-/** What the files hold once nothing waits any more, or when it is given up. */
+/** What the files hold once nothing waits any longer, or after the time limit. */
 async function atRest(files: readonly string[], rests: (held: readonly Held[]) => boolean): Promise<readonly Held[]> {
   const giveUpMs = Date.now() + recoverMs
   for (;;) {
@@ -201,7 +201,7 @@ async function atRest(files: readonly string[], rests: (held: readonly Held[]) =
   }
 }
 
-/** The tree of a commit, with the packages of this one. */
+/** The source tree of a commit, with the installed packages of this one. */
 function treeOf(ref: string, folder: string): string {
   const tree = join(folder, 'beside')
   mkdirSync(tree)

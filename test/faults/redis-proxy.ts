@@ -1,4 +1,4 @@
-/** Between the relay and Upstash: what a network, a proxy and a database in trouble do to questions and answers. */
+/** A proxy between the relay and Upstash that fails requests and answers as a network, a proxy or a database would. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
@@ -18,18 +18,18 @@ export type RedisFault = (typeof redisFaults)[number]
 
 export interface RedisProxy extends AsyncDisposable {
   readonly url: string
-  /** Strikes this share of the requests. */
+  /** The share of the requests that fail. */
   fault: { readonly kind: RedisFault; readonly share: number } | undefined
-  /** Requests that a fault struck, by kind. */
+  /** Failed requests by kind of fault. */
   readonly struck: Readonly<Partial<Record<RedisFault, number>>>
 }
 
 export interface RedisProxyOptions {
   readonly main: Pick<UpstashStandIn, 'url'>
-  /** Another database, which may answer for it. */
+  /** Another database, which may answer instead. */
   readonly other: Pick<UpstashStandIn, 'url'>
   readonly random: Pick<Random, 'fraction'>
-  /** The longest that something is late. */
+  /** The longest delay. */
   readonly lateMs: number
 }
 
@@ -57,7 +57,7 @@ export async function startRedisProxy({ main, other, random, lateMs }: RedisProx
   }
   return proxy
 
-  /** Undefined where no answer comes back. */
+  /** Undefined if no answer is sent back. */
   async function pass(path: string, headers: NodeJS.Dict<string | string[]>, asked: Promise<string>) {
     const body = await asked
     const kind = proxy.fault !== undefined && random.fraction() < proxy.fault.share ? proxy.fault.kind : undefined
@@ -86,7 +86,7 @@ async function ask(origin: string, path: string, headers: NodeJS.Dict<string | s
   return { status: response.status, body: await response.text() }
 }
 
-/** Of a pipeline's answers the last are missing, or the ends of the arrays in them. */
+/** The last answers of a pipeline are missing, or the ends of the arrays in them. */
 function cut(answer: unknown, random: Pick<Random, 'fraction'>): unknown {
   const shorter = (items: readonly unknown[]) => items.slice(0, Math.floor(random.fraction() * items.length))
   if (Array.isArray(answer)) return random.fraction() < 0.5 ? shorter(answer) : answer.map((one) => cut(one, random))

@@ -1,4 +1,4 @@
-/** One call to Target by the real adapter, in a process of its own that may be suspended. Arguments: URL, START in ms. */
+/** One call to Target by the real adapter, in a separate process that may be suspended. Arguments: URL, START in ms. */
 import process from 'node:process'
 import { httpTarget } from '../../src/core/wire/http.ts'
 import { systemClock } from '../../src/relay/runtime.ts'

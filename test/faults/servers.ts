@@ -1,11 +1,11 @@
-/** Real servers on Node, each with its file (or two on one), that are suspended, killed and started again. */
+/** Real servers on Node, each with its own file or two on one, that are suspended, killed and restarted. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type RunningRelay, startRelay } from '../runtimes/relays.ts'
 
 export interface ServerPlan {
   readonly file: string
   readonly settings: Readonly<Record<string, string>>
-  /** The root of another version's tree. */
+  /** The root of another version's source tree. */
   readonly from?: string
 }
 
@@ -13,22 +13,22 @@ export interface Servers {
   /** Files, each once. */
   readonly files: readonly string[]
   readonly origins: () => readonly string[]
-  /** Of those that run, of one file or all. */
+  /** The running servers, on one file or all. */
   pids(file?: string): readonly number[]
-  /** The positions of those that ended by themselves, which none may; they are counted where they are started again. */
+  /** The positions of servers that ended by themselves, which none should; they are counted when they are restarted. */
   dead(): readonly number[]
   readonly endedThemselves: () => number
-  /** Events of their logs that say that something went wrong, by name. */
+  /** Events in their logs that report trouble, by name. */
   troubles(): Readonly<Record<string, number>>
   suspend(count: number, forMs: number, which: number): Promise<void>
-  /** As a crash, and from the start after `forMs`. @param some positions; all of them are down at once */
+  /** Kills servers and starts them again after `forMs`. @param some positions; all of them are down at once */
   restart(some: readonly number[], forMs: number): Promise<void>
-  /** The positions of those on a file. */
+  /** The positions of the servers on a file. */
   on(file: string): readonly number[]
   end(): Promise<void>
 }
 
-/** Lines of the log that are of interest where things fail. */
+/** Lines of the log that report trouble. */
 const told =
   /"event":"(ledger_\w+|backlog_\w+|dead_letter_\w+|settle_failed|late_\w+|work_failed|unhandled_\w+|flush_failed|quota_unknown)"/g
 
@@ -78,7 +78,7 @@ function isAlive(pid: number): boolean {
   return signal(pid, 0)
 }
 
-/** False where there is no such process any more. */
+/** False if the process no longer exists. */
 function signal(pid: number, name: NodeJS.Signals | 0): boolean {
   try {
     return process.kill(pid, name)

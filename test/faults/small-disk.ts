@@ -1,7 +1,7 @@
 /**
- * A disk that can be full. Where this may be done (root, with the right to mount), a tmpfs of a few megabytes, filled with
- * ballast: real ENOSPC. Else `prlimit`: no file of the server may grow beyond what its log of writes has already, which
- * SQLite meets as a write that fails (EFBIG). Where neither is there (not Linux), no disk is full, and the summary says so.
+ * A disk that can be full. If it is allowed (root, with the right to mount), a tmpfs of a few megabytes, filled with
+ * ballast: real ENOSPC. Otherwise `prlimit`: no file of the server may grow beyond the size of its write-ahead log, which
+ * SQLite sees as a failed write (EFBIG). If neither exists (not Linux), no disk is full, and the summary says so.
  */
 import { execFileSync } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
@@ -10,22 +10,22 @@ import { join } from 'node:path'
 export interface SmallDisk {
   readonly how: 'tmpfs' | 'prlimit' | 'none'
   readonly folder: string
-  /** Full until the answer is called. @param pids of those who write to `files` */
+  /** Fills the disk until the returned function is called. @param pids of the processes that write to `files` */
   fill(pids: readonly number[], files: readonly string[]): () => void
-  /** Behind it nothing is left of it. */
+  /** Removes it completely. */
   remove(): void
 }
 
-/** Room for the files of two servers, their logs of writes (16 MB at most each, as a rule 4) and a copy of one. */
+/** Room for the files of two servers, their write-ahead logs (at most 16 MB each, usually 4) and a copy of one. */
 const bytes = 64 * 1_024 * 1_024
 
-/** @param parent where it is put */
+/** @param parent the folder in which it is made */
 export function smallDisk(parent: string): SmallDisk {
   const folder = mkdtempSync(join(parent, 'disk-'))
   const remove = () => rmSync(folder, { recursive: true, force: true })
   if (works('mount', '-t', 'tmpfs', '-o', `size=${bytes}`, 'target-relay-faults', folder)) {
     const unmount = () => {
-      // What still holds it open (a process that just died) does not keep it from going.
+      // It is removed even if a process that just died still has it open.
       works('umount', '--lazy', folder)
       remove()
     }
@@ -37,7 +37,7 @@ export function smallDisk(parent: string): SmallDisk {
 
 function fillUp(ballast: string): () => void {
   const file = openSync(ballast, 'w')
-  // Ever smaller pieces, to the last page.
+  // Smaller and smaller pieces, down to the last page.
   for (let piece = 1_024 * 1_024; piece >= 4_096; piece /= 4) {
     const zeros = Buffer.alloc(piece)
     try {

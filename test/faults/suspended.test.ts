@@ -1,6 +1,6 @@
 /**
- * A process that is suspended while it connects (a laptop asleep, a paused machine, a frozen container): what it wakes up
- * with is not sent (G3). Real processes, a real TLS handshake, SIGSTOP.
+ * A process that is suspended while it connects (a sleeping laptop, a paused machine, a frozen container) does not send its
+ * old value when it wakes (G3). Real processes, a real TLS handshake, SIGSTOP.
  */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -17,11 +17,11 @@ const startWithinMs = 1_000
 const yes = '<response><success>true</success></response>'
 const folder = mkdtempSync(join(tmpdir(), 'target-relay-tls-'))
 let trusted = ''
-/** Bodies that came whole. */
+/** Bodies that arrived whole. */
 let received: string[] = []
 const answered = () => {}
 let port = 0
-/** Told when a client has connected; the handshake goes on when what it returns resolves. */
+/** Called when a client has connected; the handshake goes on once the returned promise resolves. */
 let onConnect: () => Promise<void> = async () => {}
 
 const target = (key: string, cert: string) =>
@@ -88,7 +88,7 @@ function start(runtime: keyof typeof commands) {
 const passed = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
 describe.each(Object.keys(commands) as (keyof typeof commands)[])('%s', (runtime) => {
-  it('suspended in its handshake for longer than a call may take to start, it sends nothing when it wakes', async () => {
+  it('sends nothing when it wakes if it was suspended in the handshake for longer than a call may take to start (G3)', async () => {
     received = []
     const connected = Promise.withResolvers<void>()
     const awake = Promise.withResolvers<void>()
@@ -99,7 +99,7 @@ describe.each(Object.keys(commands) as (keyof typeof commands)[])('%s', (runtime
     const { child, ended } = start(runtime)
     await connected.promise
     child.kill('SIGSTOP')
-    // Real time must pass: it is what the process does not see pass.
+    // Real time must pass, which the suspended process does not notice.
     await passed(2 * startWithinMs)
     child.kill('SIGCONT')
     awake.resolve()
@@ -107,7 +107,7 @@ describe.each(Object.keys(commands) as (keyof typeof commands)[])('%s', (runtime
     expect(received).toEqual([])
   })
 
-  it('not suspended, it sends as ever', async () => {
+  it('sends as usual if it was not suspended', async () => {
     received = []
     onConnect = async () => {}
     const { ended } = start(runtime)

@@ -1,21 +1,21 @@
 /**
- * Units against calls: of the units that the ledger counted, how many had no call. It is asked again and again, since it
- * forgets what left its window, and a unit may be given back late. Where state was lost a whole quota is charged: from each
- * loss until its end neither units nor calls are looked at.
+ * Compares units with calls: how many units that the ledger counted had no call. The ledger is asked repeatedly, since it
+ * forgets what left its window and a unit may be given back late. After a loss of state a whole quota is charged: from
+ * each loss until its end neither units nor calls are counted.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { testSecrets } from '../support/secrets.ts'
 
 const everyMs = 2_000
 const patienceMs = 1_500
-/** So long behind a loss, or its repair, a whole quota is charged. */
+/** How long after a loss, or its repair, a whole quota may be charged. */
 const chargedWithinMs = 10_000
 
 export interface UnitWatch {
-  /** State is lost from now on; told when it is over, it looks again a while later. */
+  /** State is lost from now on. Call the returned function when that is over; counting resumes a while later. */
   loses(): () => void
   stop(): Promise<void>
-  /** Negative where a part of the units was not seen. */
+  /** Negative if some units were not seen. */
   withoutCall(arrivals: readonly number[]): number
 }
 
@@ -60,7 +60,7 @@ export function watchUnits(origins: () => readonly string[], windowMs: number): 
         buckets?: readonly (readonly [startMs: number, units: number])[]
       }
       if (buckets === undefined) return false
-      // What was given back to the last unit is listed no more; nor is what was lost, but that was counted.
+      // A bucket whose units were all given back is no longer listed; nor is a lost one, but that was counted.
       const sinceMs = Math.max(Date.now() - windowMs, leftOut.at(-1)?.fromMs ?? 0)
       for (const startMs of unitsByStart.keys()) if (startMs > sinceMs) unitsByStart.delete(startMs)
       for (const [startMs, units] of buckets) unitsByStart.set(startMs, units)

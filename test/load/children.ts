@@ -1,8 +1,8 @@
-/** Processes that the load runs against: started, awaited, killed. */
+/** Starts, awaits and kills the processes that the load runs against. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath, URL } from 'node:url'
 
-/** A module as a process in a group of its own, so that a kill takes along what it started; waits until it says that it is ready. */
+/** Runs a module as a process in its own group, so that its children are killed with it; waits until it is ready. */
 export async function startChild(module: URL, ...args: string[]): Promise<ChildProcess> {
   const file = fileURLToPath(module)
   const child = fork(file, args, { detached: true, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
@@ -12,7 +12,7 @@ export async function startChild(module: URL, ...args: string[]): Promise<ChildP
   return child
 }
 
-/** As a crash would. */
+/** Kills it, as a crash would. */
 export async function killChild(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))

@@ -1,4 +1,4 @@
-/** The judge itself: of made records, one is good, and each break of a promise is seen. */
+/** The judge itself: it accepts a good record and finds each broken guarantee in made-up ones. */
 import { describe, expect, it } from 'vitest'
 import { type Evidence, type GoneFile, type Held, isBroken, judge } from './judge.ts'
 import type { SentEvent } from './senders.ts'
@@ -83,7 +83,7 @@ describe('the judge', () => {
     expect(isBroken(verdict, 2)).toBe(true)
   })
 
-  it('an entry may wait for a newer value of which nobody can know whether it arrived, and for no other', () => {
+  it('an entry may only wait for a newer value if nobody can know whether that one arrived', () => {
     const leftOf = (newer: Partial<SentEvent>, waiting: string[][], taken = good.record.taken) => {
       const events = new Map([
         ...good.events,
@@ -100,14 +100,14 @@ describe('the judge', () => {
     expect(leftOf({}, [['waits', 'unheard']])).toBe(1)
   })
 
-  it('a window holds what arrived in it, its beginning left out', () => {
+  it('a window excludes its beginning', () => {
     expect(judge({ ...good, record: { ...good.record, arrivals: [1, 500, 1_001] } })).toMatchObject({
       windowsOver: 0,
       mostInWindow: 2,
     })
   })
 
-  it('a value that is kept, or sent again before its repeat was answered, is no break', () => {
+  it('a value that is kept, or sent again before its repeat was answered, breaks no guarantee', () => {
     const events = new Map([...good.events, ['third', event(1, { key: '3p:carl attribute1' })]])
     const held = [{ ...nothing, values: new Set(['third']), dead: { ledger_lost: 1 } }]
     expect(judge({ ...good, events, held })).toMatchObject({ lost: 0, deadLetters: { ledger_lost: 1 } })
@@ -116,11 +116,11 @@ describe('the judge', () => {
     })
   })
 
-  it('what was acknowledged before its file was taken away is gone with it, what was acknowledged later is lost', () => {
+  it('a value acknowledged before its file was taken away is gone, one acknowledged later is lost', () => {
     expect(lostOf({ acknowledgedOf: 6 }, [fileWith('value', 7)])).toEqual({ lost: 0, gone: 1 })
     expect(lostOf({ acknowledgedOf: 8 }, [fileWith('value', 7)])).toEqual({ lost: 1, gone: 0 })
     expect(lostOf({ acknowledgedOf: 6 }, [fileWith('another', 7)])).toEqual({ lost: 1, gone: 0 })
-    // Told of a try from before: the file held it.
+    // The answer refers to an earlier try, which the file held.
     expect(lostOf({ begunOf: 5, acknowledgedOf: 8, toldAs: 'duplicate' }, [fileWith('value', 7)])).toEqual({
       lost: 0,
       gone: 1,

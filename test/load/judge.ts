@@ -1,15 +1,14 @@
 /**
- * The judge of a load: from Target's own record, from what senders were told, and from what the stores hold at the end.
+ * Judges a load by Target's own record, by what senders were told, and by what the stores hold at the end.
  *
- * What it holds the relay to: G1, no window with more calls than the quota; G2, each acknowledged value is at Target, or a
- * newer one of its attribute is, or it lies in a backlog or a dead letter; G3, no older value is taken after a newer one of
- * its attribute; G4, an event that was submitted, and of which a repeat was then told that it is a duplicate (so it is
- * settled), is not sent any more. A value is `gone` instead of lost only where a file that was taken away held it, and
- * nothing said that it is kept afterwards: its acknowledged try began before the file went, or it was answered `duplicate`,
- * which speaks of that earlier try.
+ * It checks: G1, no window has more calls than the quota; G2, each acknowledged value is at Target, or a newer one of its
+ * attribute is, or it is in a backlog or a dead letter; G3, no older value is taken after a newer one of its attribute; G4,
+ * an event that was submitted, and whose repeat was then answered `duplicate` (so it is settled), is not sent again. A
+ * value is `gone` instead of lost only if a file that was taken away held it and no later answer said that it is kept: its
+ * acknowledged try began before the file was taken, or it was answered `duplicate`, which refers to that earlier try.
  *
- * An entry may still wait at the end where a newer value of its attribute was begun, nobody was told that it arrived, and
- * nobody tries it any more: the relay can't know whether Target has it, so the older one waits until its retention is over.
+ * An entry may still wait at the end if a newer value of its attribute was begun, nobody was told that it arrived, and
+ * nobody tries it any longer: the relay can't know whether Target has it, so the older one waits until it expires.
  */
 import { readFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
@@ -18,11 +17,11 @@ import { createSeal, type RingKey } from '../../src/core/backlog/seal.ts'
 import { randomBytes } from '../../src/relay/runtime.ts'
 import type { SentEvent } from './senders.ts'
 
-/** What Target's stand-in wrote down (`target-process.ts`). */
+/** What Target's stand-in recorded (`target-process.ts`). */
 export interface TargetRecord {
-  /** When calls arrived, epoch ms, the earliest first. */
+  /** When calls arrived, epoch ms, earliest first. */
   readonly arrivals: readonly number[]
-  /** What it took, in its order. */
+  /** What it accepted, in order. */
   readonly taken: readonly {
     readonly visitor: string
     readonly pairs: readonly (readonly [string, string])[]
@@ -33,16 +32,16 @@ export interface TargetRecord {
 /** What one store holds. */
 export interface Held {
   readonly values: ReadonlySet<string>
-  /** Of each entry that waits, its values. */
+  /** The values of each waiting entry. */
   readonly waiting: readonly (readonly string[])[]
   /** Dead letters by reason; those that can't be read are `unreadable`. */
   readonly dead: Readonly<Record<string, number>>
 }
 
-/** A file that was taken away from under the relay, and what it held. */
+/** A file that was taken away from the running relay, and what it held. */
 export interface GoneFile {
   readonly held: Held
-  /** Of `Load.turn`, when it was away. */
+  /** The turn (`Load.turn`) at which it was away. */
   readonly of: number
 }
 
@@ -58,14 +57,14 @@ export interface Evidence {
 export interface Verdict {
   readonly calls: number
   readonly mostInWindow: number
-  /** How often each promise was broken. */
+  /** How often each guarantee was broken. */
   readonly windowsOver: number
   readonly stale: number
   readonly sentAgain: number
   readonly lost: number
-  /** Values that never came from a sender: a body that was cut, mixed or made up. */
+  /** Values that no sender sent: from a body that was cut, mixed up or made up. */
   readonly strange: number
-  /** What a file took with it that was taken away; no break. */
+  /** Values that are gone with a file that was taken away. They break no guarantee. */
   readonly gone: number
   readonly leftInBacklog: number
   readonly deadLetters: Readonly<Record<string, number>>
@@ -116,7 +115,7 @@ export function judge({ events, record, held, gone = [], windowMs, quotaLimit }:
   }
 }
 
-/** How many entries wait that should not. */
+/** How many entries wait without a reason. */
 export function leftInBacklog({ events, record, held }: Pick<Evidence, 'events' | 'record' | 'held'>): number {
   const taken = new Set(record.taken.flatMap(({ pairs }) => pairs.map(([, value]) => value)))
   const entries = held.flatMap(({ waiting }) => waiting)
@@ -131,13 +130,13 @@ export function leftInBacklog({ events, record, held }: Pick<Evidence, 'events' 
   return entries.filter((values) => values.length === 0 || !values.every(hasExcuse)).length
 }
 
-/** Whether anything was broken, or did not come to rest; a load that got nothing acknowledged has shown nothing. */
+/** Whether a guarantee was broken or work was left over. A load without any acknowledgement proves nothing. */
 export function isBroken(verdict: Verdict, acknowledged: number): boolean {
   const { windowsOver, stale, sentAgain, lost, strange, leftInBacklog } = verdict
   return windowsOver + stale + sentAgain + lost + strange + leftInBacklog > 0 || acknowledged === 0
 }
 
-/** A window of W holds what arrived in (end - W, end]. */
+/** A window of length W contains the arrivals in (end - W, end]. */
 function windowsOf(
   arrivals: readonly number[],
   windowMs: number,
@@ -153,7 +152,7 @@ function windowsOf(
   return { mostInWindow, windowsOver }
 }
 
-/** A last line that a kill cut short was not answered either. */
+/** If a kill cut the last line short, that call was not answered either. */
 export function readRecord(file: string): TargetRecord {
   const arrivals: number[] = []
   const taken: TargetRecord['taken'][number][] = []
@@ -166,7 +165,7 @@ export function readRecord(file: string): TargetRecord {
   return { arrivals: arrivals.sort((one, other) => one - other), taken }
 }
 
-/** What lies in a store, by key and as it was stored. */
+/** The content of a store by key, as it was stored. */
 export async function readHeld(rows: Iterable<readonly [key: string, stored: unknown]>, key: RingKey): Promise<Held> {
   const seal = await createSeal([key], randomBytes)
   const values = new Set<string>()
@@ -188,12 +187,12 @@ export async function readHeld(rows: Iterable<readonly [key: string, stored: unk
   return { values, waiting, dead }
 }
 
-/** What the backlog of a server's file holds; nothing where it has none yet. */
+/** The content of the backlog in a server's file; nothing if it has none yet. */
 export async function readHeldFile(file: string, key: RingKey): Promise<Held> {
   return readHeld(backlogRows(file), key)
 }
 
-/** Shares the file with servers that run. */
+/** Servers may be using the file at the same time. */
 function backlogRows(file: string): [string, unknown][] {
   const database = new DatabaseSync(file)
   try {

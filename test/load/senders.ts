@@ -1,42 +1,42 @@
 /**
- * Senders that do as real ones: they repeat what was not acknowledged, under the same id, at whichever server answers; some
- * hang up in the middle, some repeat what was acknowledged. What they were told is what the judge holds the relay to.
+ * Senders that act like real ones: they repeat what was not acknowledged, under the same id, at whichever server answers;
+ * some hang up in the middle, some repeat what was acknowledged. The judge checks the relay against what they were told.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Random } from '../../src/core/clock.ts'
 import { beginRequest } from '../support/hang-up.ts'
 import { testSecrets } from '../support/secrets.ts'
 
-/** One event: one attribute of one visitor, with a value that is like no other and so names the event. */
+/** One event: one attribute of one visitor, with a unique value that identifies the event. */
 export interface SentEvent {
-  /** Visitor as Target is told it, and attribute. */
+  /** The visitor as sent to Target, and the attribute. */
   readonly key: string
-  /** Its time: of two of one key the one with the higher rank is the newer. */
+  /** Its time: of two events with the same key the one with the higher rank is newer. */
   readonly rank: number
-  /** The turn in which the try began that was acknowledged. */
+  /** The turn in which the acknowledged try began. */
   acknowledgedOf?: number
-  /** As what it was acknowledged. */
+  /** The status with which it was acknowledged. */
   toldAs?: string
-  /** The turn of the first try. */
+  /** The turn in which the first try began. */
   readonly begunOf: number
-  /** When a repeat was told that this is a duplicate, epoch ms; only of what was `submitted` before: nothing of it waits. */
+  /** When a repeat was answered `duplicate`, epoch ms; only for events that were `submitted`, so nothing of them waits. */
   repeatedMs?: number
 }
 
 export interface LoadOptions {
-  /** Drawn from it are visitors, times and pauses of all senders. */
+  /** The source of visitors, times and pauses of all senders. */
   readonly random: Pick<Random, 'fraction'>
   /** Where the next request goes; origins without a trailing slash. */
   readonly origin: () => string
   readonly senders: number
   readonly visitors: number
-  /** At most, between two events of a sender. */
+  /** The longest pause between two events of a sender. */
   readonly pauseMs: number
   /** How old an event may be when it is sent. */
   readonly oldestMs?: number
   /** How long a sender waits for an answer. */
   readonly patienceMs?: number
-  /** Shares of events whose sender hangs up on it first, and of those that were submitted and are sent again. */
+  /** The shares of events whose sender first hangs up, and of submitted events that are sent again. */
   readonly hangUps?: number
   readonly repeats?: number
 }
@@ -45,14 +45,14 @@ export interface Load {
   /** By value. */
   readonly events: ReadonlyMap<string, SentEvent>
   readonly counts: Readonly<Record<'sent' | 'acknowledged' | 'retries' | 'hungUp' | 'repeated', number>>
-  /** Turns count what happens in this process: of two moments the later has the higher one, whatever the clock does. */
+  /** Counts what happens in this process: a later moment has a higher turn, whatever the clock does. */
   turn(): number
-  /** No new events; resolves once each was acknowledged or given up. */
+  /** Sends no new events; resolves once each was acknowledged or given up. */
   stop(): Promise<void>
 }
 
 const triesAtMost = 30
-/** So long after an event was submitted it is sent again: its settle, behind the answer, is over as a rule. */
+/** How long after an event was submitted it is sent again: usually its settle, which follows the answer, is over by then. */
 const repeatAfterMs = 400
 
 export function startLoad(options: LoadOptions): Load {
@@ -95,7 +95,7 @@ export function startLoad(options: LoadOptions): Load {
     const visitor = `visitor-${Math.floor(visitors * random.fraction() ** 2)}`
     const name = `attribute${number % 3}`
     const value = `value-${number}`
-    // In no order, and no two alike.
+    // In no order, and no two equal.
     const rank = Date.now() - 1_000 - Math.floor((random.fraction() * oldestMs) / 1_000) * 1_000
     const key = `3p:${visitor} ${name}`
     if (taken.has(`${key} ${rank}`)) return
@@ -137,7 +137,7 @@ export function startLoad(options: LoadOptions): Load {
     return undefined
   }
 
-  /** Status 0 where there was no answer. */
+  /** Status 0 if there was no answer. */
   async function post(body: string): Promise<{ readonly status: number; readonly told: string }> {
     try {
       const response = await fetch(`${origin()}/v1/updates`, {
@@ -154,11 +154,11 @@ export function startLoad(options: LoadOptions): Load {
   }
 }
 
-/** Sends a request as far as some byte, or whole, and resets the connection some time later: it may come to anything. */
+/** Sends a request whole or in part, and resets the connection some time later: it may have any outcome. */
 async function hangUpOn(origin: string, body: string, random: Pick<Random, 'fraction'>): Promise<void> {
   const share = random.fraction() < 0.5 ? 1 : random.fraction()
   const waitMs = random.fraction() * 300
-  // A server that is down takes no connection.
+  // A server that is down accepts no connection.
   const connection = await beginRequest(origin, body, share).catch(() => undefined)
   await sleep(waitMs)
   connection?.resetAndDestroy()

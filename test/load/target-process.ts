@@ -1,9 +1,9 @@
 /**
- * Target's stand-in as a process of its own, to be killed at any moment: every call is on disk before it is answered, so
- * that the record outlives it (`record.ts` reads it).
+ * Target's stand-in as a separate process that can be killed at any moment: every call is on disk before it is answered,
+ * so that the record survives (`judge.ts` reads it).
  *
  * Arguments: port, file of the record, and for TLS the files of key and certificate. With TLS a connection is held back
- * for a random while before its handshake, and an idle one is soon closed, so that processes are suspended in handshakes too.
+ * for a random time before its handshake, and an idle one is soon closed, so that some processes are suspended in handshakes.
  */
 import { openSync, readFileSync, writeSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
@@ -37,7 +37,7 @@ if (secure) {
   })
   await new Promise<void>((resolve) => front.listen(Number(port), '127.0.0.1', () => resolve()))
 }
-// Now and then it misbehaves by itself: by shares and for a while, so that nothing adds up against the last that waits.
+// Now and then it misbehaves: only for a share of the calls and for a while, so that the last waiting updates get through.
 setInterval(() => {
   const draw = Math.random()
   emulator.faults.clear()

@@ -27,7 +27,7 @@ export interface TargetParts {
   readonly timeoutMs: number
   /** Denies each update that would otherwise make it fail. */
   readonly denies: boolean
-  /** Called for each call: the kind of a no, else undefined. */
+  /** Called with undefined when a call arrives, and with its kind for a no. */
   readonly saidNo: (
     visitor: string,
     names: Iterable<string>,

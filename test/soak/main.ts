@@ -1,8 +1,8 @@
 /**
  * `npm run soak [-- --seconds 600] [--ledger upstash|embedded] [--seed N]`: the relay on real workerd with real KV and a
  * real Redis, under load, while relay, Redis and Target's stand-in are killed (`kill -9`) at random moments. Then it is
- * left to recover, and every acknowledged event must be accounted for. Exit 1 where one is not, where a window was over
- * the quota, or where an older value overwrote a newer one.
+ * left to recover, and every acknowledged event must be accounted for. Exits with 1 if one is not, if a window was over
+ * the quota, or if an older value overwrote a newer one.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -104,7 +104,7 @@ async function soak(ledger: string): Promise<boolean> {
       kills.redisKills++
       const lose = random.fraction() < 0.2
       if (lose) {
-        // As a cache that came back empty.
+        // As if a cache came back empty.
         kills.redisLosses++
         await standIn.command('FLUSHALL')
       }
