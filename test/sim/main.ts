@@ -105,7 +105,7 @@ async function main(): Promise<void> {
   const usual = Object.keys(options).length === 0
   const lost =
     usual && reached.seeds >= seedsThatReach && existsSync(reachedFile) ? missing(readReached(), reached) : []
-  if (lost.length > 0) console.log(`reached before, and not any more:\n${lost.join('\n')}`)
+  if (lost.length > 0) console.log(`reached before, but no longer:\n${lost.join('\n')}`)
   if (values['write-reached'] && usual) writeFileSync(reachedFile, `${JSON.stringify(reached, null, 2)}\n`)
   console.log(`${to - from} seeds, ${violations.length} broke a guarantee`)
   const unmetMatters = usual && unmet.length > 0 && to - from >= seedsThatMeetAll

@@ -109,7 +109,7 @@ export class Oracle {
     for (const [name, value] of pairs) {
       const known = this.#byValue.get(value)
       if (known === undefined || known.name !== name || known.event.visitor !== visitor)
-        this.fail(`G6: Target decoded an attribute ${name} that nobody sent so`)
+        this.fail(`G6: Target decoded an attribute ${name} that nobody sent with that value`)
       const key = `${visitor} ${name}`
       const sent = this.#sent.get(key) ?? []
       this.#sent.set(key, sent)
@@ -296,7 +296,7 @@ export class Oracle {
         if (held.some((promise) => promise.windowMs < windowMs)) continue
         const limit = Math.max(...held.map((promise) => promise.limit))
         if (units > limit + this.forgottenUnits)
-          this.fail(`G1: ${units} units in the ${windowMs} ms that end at ${atMs}, of ${limit}`)
+          this.fail(`G1: ${units} units in the ${windowMs} ms that end at ${atMs}, with a limit of ${limit}`)
       }
     }
     return this.callsMs.length

@@ -346,7 +346,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   if (gentle && options.only === undefined)
     for (const value of traffic.values())
       if (oracle.timesSent(value) > 1)
-        oracle.fail(`G4: a value was sent ${oracle.timesSent(value)} times though nothing failed`)
+        oracle.fail(`G4: a value was sent ${oracle.timesSent(value)} times although nothing failed`)
   for (const table of tablesOf(database))
     oracle.checkDiscreet(`the ledger's ${table}`, JSON.stringify(database.prepare(`SELECT * FROM ${table}`).all()))
   database.close()
@@ -413,7 +413,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
         // A call that a suspended isolate gave up when it woke looks like a silent Target.
         for (const { signal, visitorHash } of settlements)
           if ((signal === 'down' || signal === 'wrong') && suspended === undefined && !failedFor(visitorHash))
-            oracle.fail(`G7: Target is said to be ${signal}, which it never was for this visitor`)
+            oracle.fail(`G7: a settlement says ${signal}, but Target never failed for this visitor`)
         return store.settle(settlements, counts)
       },
       charge: async (granted) => {
@@ -503,7 +503,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
           // Updates that arrive during the erasure are new.
           if (cursor === undefined) beganMs = time.nowMs
           const erased = await isolate.erase(asVisitor(visitor), cursor).catch(() => undefined)
-          if (erased === 'unknown_cursor') return oracle.fail('G2: an erasure does not know its own cursor')
+          if (erased === 'unknown_cursor') return oracle.fail('G2: an erasure did not accept its own cursor')
           cursor = erased?.cursor ?? cursor
           if (erased?.complete === true) {
             coverage['erased visitors']++

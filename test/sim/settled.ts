@@ -1,4 +1,4 @@
-/** Lets every promise chain run to where it waits for virtual time. */
+/** Lets every promise chain run until it waits for virtual time. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }

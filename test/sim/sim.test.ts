@@ -11,7 +11,7 @@ beforeAll(useSynchronousCrypto)
 
 /** Seeds that once broke a guarantee without any of the draws, and what they found. */
 const found: readonly [seed: number, what: string][] = [
-  [10, 'two refusals in a row forgot what was open below both (G3)'],
+  [10, 'two consecutive refusals forgot what was open below both (G3)'],
   [24, 'a refused merge was taken for a verdict on each of its events (G3)'],
   [93, 'a settle that failed left an entry without attributes, which nothing could read or remove (G7)'],
   [177, 'a bare 404 of a wrong address was taken for a verdict on an earlier try (G3)'],
@@ -20,14 +20,14 @@ const found: readonly [seed: number, what: string][] = [
 /** Seeds that broke one with these draws. */
 const foundByDraws: readonly [seed: number, draws: readonly Draw[], what: string][] = [
   [1, ['tiny limits', 'odd sizes'], 'a bulk read that was too large stopped every run (G7)'],
-  [1, ['refused visitor'], 'one visitor whom the ledger could not admit stopped all replay (G7)'],
-  [1, ['tiny budgets'], 'a small budget of operations replayed nobody (G7)'],
+  [1, ['refused visitor'], 'one visitor that the ledger could not admit stopped all replay (G7)'],
+  [1, ['tiny budgets'], 'with a small budget of operations nothing was replayed (G7)'],
   [1, ['sick key'], 'one key that KV could not read stopped every run (G7)'],
-  [8, ['clocks'], 'what a fast clock took in was sent before its time, and held back everybody else (G3)'],
-  [11, ['knobs'], 'another width of the buckets granted the quota again (G1)'],
-  [31, ['knobs'], 'another width of the buckets never freed the quota (G7)'],
-  [40, ['ledger clock'], 'a clock that was ahead for a moment ended registers (G3)'],
-  [136, ['subrequests'], "the platform's bound on subrequests counted as Target's failure (G7)"],
+  [8, ['clocks'], 'what a fast clock took in was sent before its time and held back all others (G3)'],
+  [11, ['knobs'], 'another bucket width granted the quota again (G1)'],
+  [31, ['knobs'], 'another bucket width never freed the quota (G7)'],
+  [40, ['ledger clock'], 'a clock that was ahead for a moment made registers expire (G3)'],
+  [136, ['subrequests'], "the platform's subrequest limit counted as a failure of Target (G7)"],
 ]
 
 describe('the simulator', () => {

@@ -198,7 +198,7 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
           attributes: new Map([[onHook ? 'lastKioskPage' : 'tier', `PII-value-${more.serial ?? first.serial}-0 `]]),
           rank,
         })
-        // Refused where the first one is known; where it is not, or on a hook, an event like others.
+        // Refused if the first one is known; otherwise, or on a hook, an event like any other.
         const [event, other] = [
           one(first.rank, { mayBeRefused: false }),
           one(first.rank + 1, { serial: ++serial, id: first.serial, mayBeRefused: !onHook }),

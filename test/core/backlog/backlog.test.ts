@@ -56,7 +56,7 @@ describe('entries too large for one bulk read (G2, G7)', () => {
     items.map((item) => ('entry' in item ? item.entry.stamp : item))
 
   it.each([
-    ['27 of 950 KiB among a hundred neighbours', 27, 972_800, 100],
+    ['27 of 950 KiB among a hundred others', 27, 972_800, 100],
     ['45 of 0.7 MB', 45, 700_000, 0],
   ])(
     'on real KV, %s: all are listed, whether an earlier version wrote them or this one',

@@ -122,11 +122,11 @@ describe('format 1', () => {
   it.each<[string, unknown]>([
     ['another version', { ...packed, v: 3 }],
     ['both ids', { ...packed, i: { pcId: 'a', thirdPartyId: 'b' } }],
-    ['a hash that is none', { ...packed, h: 'xyz' }],
+    ['an invalid hash', { ...packed, h: 'xyz' }],
     ['no attribute', { ...packed, a: [] }],
-    ['a value that is no text', { ...packed, a: [['tier', 5]] }],
-    ['a stamp that is none', { ...packed, s: 'soon' }],
-    ['a time that is none', { ...packed, f: '3' }],
+    ['a value that is not text', { ...packed, a: [['tier', 5]] }],
+    ['an invalid stamp', { ...packed, s: 'soon' }],
+    ['an invalid time', { ...packed, f: '3' }],
     ['nothing', undefined],
     ['text', 'x'],
   ])('%s is unreadable, and no throw', (_, some) => {

@@ -188,7 +188,7 @@ describe('the largest dead letter', () => {
   // The largest body a source may accept is 3 MiB: here in the form that grows most in JSON and then in base64.
   const bodies: [string, string][] = [
     ['control characters', '\u0001'.repeat(3_145_728)],
-    ['what takes the most in either form', '\ufffd'.repeat(2_592_000) + '\u0001'.repeat(553_728)],
+    ['the content that takes the most space in either form', '\ufffd'.repeat(2_592_000) + '\u0001'.repeat(553_728)],
   ]
   it.each(bodies)(
     'with %s fits in KV’s 25 MiB when sealed, with room for twice as much',

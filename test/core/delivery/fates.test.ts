@@ -18,7 +18,7 @@ it.each([
 
 describe('an update that takes two calls', () => {
   it.each<[string, TargetAnswer | undefined, string, number, readonly string[]]>([
-    ['one of which is refused: rejected, and only that part set aside', refused, 'rejected', 0, ['rejected']],
+    ['one of which is refused: it is rejected, and only that part is set aside', refused, 'rejected', 0, ['rejected']],
     [
       'one of which gets no answer: it is deferred, and only that part is kept',
       { kind: 'unanswered', why: 'network' },
@@ -26,7 +26,7 @@ describe('an update that takes two calls', () => {
       1,
       [],
     ],
-    ['both of which are taken: submitted', undefined, 'submitted', 0, []],
+    ['both of which are accepted: it is submitted', undefined, 'submitted', 0, []],
   ])('%s', async (_, answer, status, entries, dead) => {
     const world = await createWorld()
     world.target.behave = (_call, pairs) => (pairs.has('second') ? answer : undefined)

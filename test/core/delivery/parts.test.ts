@@ -128,7 +128,7 @@ describe('an event that another version cut differently', () => {
     [1_000, 2, 'is silent'],
     [2, 3, 'is silent'],
   ])(
-    '%i attributes an attempt, then %i: it does not overtake what came in between, where the ledger %s (G3)',
+    '%i attributes an attempt, then %i: it does not overtake what came in between, if the ledger %s (G3)',
     async (first, then, how) => {
       const world = await createWorld()
       const event = { ...small, attributes: { ...small.attributes, tier: 'old' } }

@@ -267,7 +267,7 @@ describe('erase in a large store', () => {
 
   it.each([
     ['this version', 'A'],
-    ['a version before it', 'B'],
+    ['an earlier version', 'B'],
   ])(
     'thirty quarantined events of 1 MB on real KV, of %s: it completes',
     async (_, namespace) => {

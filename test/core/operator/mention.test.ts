@@ -4,12 +4,12 @@ import { mentionOf } from '../../../src/core/operator/mention.ts'
 describe('a raw event is about a visitor', () => {
   it.each<[string, string, string]>([
     ['a text in JSON', '42', '{"customer":"42"}'],
-    ['deep within it', '42', '[{"a":{"b":[null,{"c":"42"}]}}]'],
+    ['deep in the JSON', '42', '[{"a":{"b":[null,{"c":"42"}]}}]'],
     ['with white space around it', '42', '{"customer":" 42\\n"}'],
     ['a number in JSON', '42', '{"customer":42}'],
     ['a number that a mapping writes without its fraction', '42', '{"customer":42.0}'],
     ['a negative number', '-42', '{"customer":-42 }'],
-    ['a number beyond what a double holds', '12345678901234567891', '{"customer":12345678901234567891}'],
+    ['a number too large for a double', '12345678901234567891', '{"customer":12345678901234567891}'],
     ['written with escapes', 'änna@x.de', '{"mail":"\\u00e4nna\\u0040x.de"}'],
     ['in JSON that is a text in JSON', '42', JSON.stringify({ payload: JSON.stringify({ customer: '42' }) })],
     ['wrapped twice', '42', JSON.stringify({ a: JSON.stringify([JSON.stringify({ customer: 42 })]) })],
@@ -19,7 +19,7 @@ describe('a raw event is about a visitor', () => {
     ['a form of one field', '42', 'customer=42'],
     ['the whole text', '42', '42'],
     ['a text as the whole JSON', 'a-1', '"a-1"'],
-    ['a word of another format', '42', '<event><customer>42</customer></event>'],
+    ['a word in another format', '42', '<event><customer>42</customer></event>'],
     ['a field of a line', 'c-42', 'loan;c-42;funded'],
   ])('whose id is %s', (_, id, raw) => {
     expect(mentionOf(raw, id)).toBe('about')

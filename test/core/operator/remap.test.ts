@@ -56,7 +56,7 @@ describe('a dead letter that is mapped again', () => {
     ],
     ['neither delivered nor kept', [{ status: 'unavailable' }], false],
     ['still in flight', [{ status: 'in_flight' }], false],
-    ['kept but for one', [{ status: 'submitted', calls: 1 }, { status: 'in_flight' }, { status: 'duplicate' }], false],
+    ['all kept but one', [{ status: 'submitted', calls: 1 }, { status: 'in_flight' }, { status: 'duplicate' }], false],
   ])('%s: %j', async (_, receipts, removed) => {
     const { remap, seen } = remapOf({ key: 'd1/k', dead: letter }, { receipts })
     expect(await remap()).toEqual({ status: 'mapped', receipts, removed })

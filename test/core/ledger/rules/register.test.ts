@@ -68,9 +68,14 @@ describe('admit: the first rule that applies', () => {
     ['a newer one open, however old its attempt', { open: open(at(1), nowMs) }, at(0), 'waits'],
     ['itself open and in flight', { open: open(at(0), inFlightMs) }, at(0), 'contended'],
     ['an older one open and in flight', { open: open(at(-1), inFlightMs) }, at(0), 'contended'],
-    ['in flight by its own times, which are longer', { open: open(at(0), aged, { lifeMs: aged }) }, at(0), 'contended'],
     [
-      'aged by its own times, which are shorter',
+      'in flight by its own time-outs, which are longer',
+      { open: open(at(0), aged, { lifeMs: aged }) },
+      at(0),
+      'contended',
+    ],
+    [
+      'aged by its own time-outs, which are shorter',
       { open: open(at(0), inFlightMs, { lifeMs: inFlightMs - 1 }) },
       at(0),
       'send',
@@ -250,19 +255,19 @@ describe('a register imported from another ledger', () => {
   const nobodys = (stamp: string) => ({ stamp, atMs: 0, token: '' })
   const known: Register = { done: at(1), open: open(at(10), 0, { below: [at(5)] }) }
   it.each<[string, Register | undefined, Parameters<typeof movedIn>[1], Register]>([
-    ['nothing, where nothing is known', undefined, { open: [] }, {}],
-    ['a delivery, where nothing is known', undefined, { done: at(3), open: [] }, { done: at(3) }],
+    ['nothing, if nothing is known', undefined, { open: [] }, {}],
+    ['a delivery, if nothing is known', undefined, { done: at(3), open: [] }, { done: at(3) }],
     [
       'what was open has no owner here',
       undefined,
       { open: [at(9), at(7)] },
       { open: { ...nobodys(at(9)), below: [at(7)] } },
     ],
-    ['nothing changes nothing', known, { open: [] }, known],
-    ['an older delivery hides nothing', known, { done: at(0), open: [] }, known],
-    ['the same once more changes nothing', { done: at(1) }, { done: at(1), open: [] }, { done: at(1) }],
+    ['an empty import changes nothing', known, { open: [] }, known],
+    ['an older delivery changes nothing', known, { done: at(0), open: [] }, known],
+    ['the same delivery again changes nothing', { done: at(1) }, { done: at(1), open: [] }, { done: at(1) }],
     ['a newer delivery closes what is older', known, { done: at(7), open: [] }, { done: at(7), open: open(at(10), 0) }],
-    ['a delivery of the very stamp that is open closes it', known, { done: at(10), open: [] }, { done: at(10) }],
+    ['a delivery of the open stamp closes it', known, { done: at(10), open: [] }, { done: at(10) }],
     ['a delivery newer than all leaves nothing open', known, { done: at(20), open: [at(15)] }, { done: at(20) }],
     [
       'a newer open one goes above, and ours waits below',
@@ -373,7 +378,7 @@ describe('event ids (G4)', () => {
     ['refused by Target', { ...seen(0, true), rejected: true }, { stamp: at(-50) }],
     ['other content', other({ done: true }), undefined],
     [
-      'other content than Target refused: recorded anew',
+      'other content than Target refused: recorded again',
       other({ done: true, rejected: true }),
       { stamp: at(0), record },
     ],
