@@ -185,22 +185,25 @@ export function ledgerIdentityContract(name: string, makeOne: MakeStore, makeOth
       it.each([
         ['told by a check', true],
         ['by an isolate that died', false],
-      ])('what was granted there is charged, and of before nothing has a known order (%s)', async (_, checked) => {
-        await send(isolate(one), 6)
-        const waiting = request()
-        const elsewhere = await wrongly(other)
-        nowMs += settings.quotaSlackMs + 1
-        await elsewhere.restate(0)
-        await send(elsewhere, checked ? 5 : 1)
-        if (checked) await elsewhere.check()
-        const back = isolate(one)
-        expect(await verdict(back, waiting)).toBe('lost')
-        nowMs += settings.quotaSlackMs + 1
-        expect(await spend(back)).toBe(checked ? 9 : 13)
-        expect(logged).toContain('ledger_went_back')
-        await isolate(one).check()
-        expect((await back.usage()).used).toBe(20)
-      })
+      ])(
+        'what was granted there is charged, and the order of everything before is unknown (%s)',
+        async (_, checked) => {
+          await send(isolate(one), 6)
+          const waiting = request()
+          const elsewhere = await wrongly(other)
+          nowMs += settings.quotaSlackMs + 1
+          await elsewhere.restate(0)
+          await send(elsewhere, checked ? 5 : 1)
+          if (checked) await elsewhere.check()
+          const back = isolate(one)
+          expect(await verdict(back, waiting)).toBe('lost')
+          nowMs += settings.quotaSlackMs + 1
+          expect(await spend(back)).toBe(checked ? 9 : 13)
+          expect(logged).toContain('ledger_went_back')
+          await isolate(one).check()
+          expect((await back.usage()).used).toBe(20)
+        },
+      )
 
       it('what was granted in several other databases is charged', async () => {
         await send(isolate(one), 6)

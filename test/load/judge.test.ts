@@ -77,7 +77,7 @@ describe('the judge', () => {
       { strange: 1 },
     ],
     ['an entry that never goes', { held: [nothing, { ...nothing, waiting: [['unheard']] }] }, { leftInBacklog: 1 }],
-  ])('sees %s', (_, more, found) => {
+  ])('finds %s', (_, more, found) => {
     const verdict = judge({ ...good, ...more })
     expect(verdict).toMatchObject(found)
     expect(isBroken(verdict, 2)).toBe(true)

@@ -129,7 +129,7 @@ describe('format 1', () => {
     ['an invalid time', { ...packed, f: '3' }],
     ['nothing', undefined],
     ['text', 'x'],
-  ])('%s is unreadable, and no throw', (_, some) => {
+  ])('%s is unreadable and does not throw', (_, some) => {
     expect(unpackEntry(some)).toBeUndefined()
     expect(readEntry('b1/k', some)).toEqual({ key: 'b1/k', unreadable: expect.any(String) })
     expect(readDead('d1/k', { v: 1, r: 'rejected', o: 'crm', t: 5, f: 3, n: 2, u: some ?? null })).toHaveProperty(

@@ -30,7 +30,7 @@ describe('encryption at rest (G8)', () => {
     ['not base64', async (sealed: object) => [{ ...sealed, c: '***' }, key] as const],
     ['under the name of another key', async (sealed: object) => [{ ...sealed, k: 'k2' }, key] as const],
     ['under a key that is not in the ring', async (sealed: object) => [{ ...sealed, k: 'gone' }, key] as const],
-  ])('%s it does not open', async (_, change) => {
+  ])('%s it cannot be opened', async (_, change) => {
     const seal = await sealWith('k1', 'k2x')
     const [sealed, at] = await change(await seal.seal(packed, key))
     expect(await seal.open(sealed, at)).toBeUndefined()

@@ -162,7 +162,7 @@ describe('a poison update', () => {
     ['oldest', ['b', 'a', 'c']],
     ['second', ['a', 'b', 'c']],
     ['newest', ['a', 'c', 'b']],
-  ])('on which Target fails each time holds back neither its neighbours nor others (G7): the %s', async (_, names) => {
+  ])('on which Target fails each time does not hold back other updates (G7): the %s', async (_, names) => {
     const world = await createWorld()
     await world.ledger.pause(true)
     for (const name of names) {

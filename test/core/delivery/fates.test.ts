@@ -103,7 +103,7 @@ describe('units of the quota', () => {
     { kind: 'misconfigured', status: 403 },
     { kind: 'unavailable', status: 503 },
     { kind: 'unanswered', why: 'timeout' },
-  ])('stay spent for a call that was made, whatever came of it: %j (G1)', async (answer) => {
+  ])('stay spent for a call that was made, whatever its outcome: %j (G1)', async (answer) => {
     const world = await createWorld()
     world.target.behave = () => answer
     await world.deliver([await world.update({ attributes: { tier: 'gold' } })])

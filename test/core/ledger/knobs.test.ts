@@ -279,7 +279,7 @@ describe.each<[string, MakeStore]>([
     it.each([
       ['narrower', 10_000],
       ['wider', 10 * minuteMs],
-    ])('under a width that is %s today, all that was spent counts as spent now', async (_name, quotaBucketMs) => {
+    ])('with a bucket width that is now %s, all spent units count as spent now', async (_name, quotaBucketMs) => {
       let nowMs = startMs
       const store = await make({ now: () => nowMs }, old(fresh, bucket))
       const ledger = store.open({ ...daily, quotaBucketMs })

@@ -331,7 +331,7 @@ describe('finding a visitor', () => {
     ['operations', { maxOperations: 3 }],
     ['time', { limits: { ...defaultLimits, requestMs: 0 } }],
     ['size', { limits: { ...defaultLimits, timesPerAnswer: 8 } }],
-  ])('is bounded in %s, and says that it is not whole', async (_, more) => {
+  ])('is bounded in %s, and says that it is incomplete', async (_, more) => {
     const found = await finding(await filled(20), more)(visitor)
     expect(found.complete).toBe(false)
     expect(found.entries).toBeLessThan(12)

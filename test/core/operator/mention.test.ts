@@ -36,7 +36,7 @@ describe('a raw event is about a visitor', () => {
     ['a part of another id', '42', '<customer>A-42</customer>'],
     ['a part of a time', '42', 'at 10:42:00 it was'],
     ['a value of a form, with more around it', '42', 'customer=4242'],
-  ])('and perhaps not, where it is %s', (_, id, raw) => {
+  ])('or only mentions it: %s', (_, id, raw) => {
     expect(mentionOf(raw, id)).toBe('mentioned')
   })
 
@@ -45,7 +45,7 @@ describe('a raw event is about a visitor', () => {
     ['42', ''],
     ['42', '{"customer":"4","n":2}'],
     ['null', '{"customer":null,"b":"\\\\"}'].map((text) => text.replace('null,', '1,')) as [string, string],
-  ])('not, where %s is nowhere in %s', (id, raw) => {
+  ])('not at all if %s is not in %s', (id, raw) => {
     expect(mentionOf(raw, id)).toBe('none')
   })
 

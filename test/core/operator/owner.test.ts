@@ -34,7 +34,7 @@ describe('an account', () => {
       'TARGET_ORIGIN is no stand-in on loopback, other than there',
     ],
     ['its HASH_KEY', owner('acme', undefined, `${key}!`), 'its HASH_KEY is another'],
-  ])('is told from others by %s, and what differs is named', async (_, account, why) => {
+  ])('is distinguished by %s, and the message names what differs', async (_, account, why) => {
     const other = await account
     expect(other.mark).not.toBe(own.mark)
     expect(foreignBy(other.memo, own.memo)).toMatchObject({

@@ -65,7 +65,7 @@ describe('stamps', () => {
     ['a name that is not hex', `t${'1790000000000'.repeat(2)}0123456789abcdeg`],
     ['something after it', `t${'1790000000000'.repeat(2)}0123456789abcdef\n`],
     ['no text', 7],
-  ])('%s is none', (_, text) => {
+  ])('%s is not a stamp', (_, text) => {
     expect(isStamp(text)).toBe(false)
   })
 

@@ -27,7 +27,7 @@ describe('attributes as Target accepts them', () => {
     ['an array of bigints', [1n, { a: 12345678901234567890n }], '[1,{"a":12345678901234567890}]'],
     ['a number as it is written in JSON', new JsonNumber('-0.10e+2'), '-0.10e+2'],
     ['such numbers in an array', [new JsonNumber('1.10')], '[1.10]'],
-  ])('takes %s', (_, value, text) => {
+  ])('accepts %s', (_, value, text) => {
     expect(flattenAttributes({ a: value })).toEqual({ ok: true, attributes: [{ name: 'a', value: text }] })
   })
 
@@ -96,7 +96,7 @@ describe('attributes as Target accepts them', () => {
     'crs.x',
     'geolocation.city',
     'mobile.deviceModel',
-  ])('refuses %s, which is Target’s own, and takes names that only look like it', (name) => {
+  ])('refuses %s, which Target reserves, and accepts names that only look like it', (name) => {
     expect(flattenAttributes({ [name]: 'x' })).toEqual({
       ok: false,
       problems: [{ path: `attributes.${name}`, message: 'is a name that Target reserves' }],
@@ -170,7 +170,7 @@ describe('the visitor: exactly one id', () => {
     { pcId: 'a' },
     { pcId: 'x'.repeat(128) },
     { thirdPartyId: 'x'.repeat(256) },
-  ])('takes %j', (visitor) => {
+  ])('accepts %j', (visitor) => {
     expect(validateVisitor(visitor)).toEqual({ ok: true, visitor })
   })
   it.each([
@@ -210,7 +210,7 @@ describe('the visitor: exactly one id', () => {
     [{}, 'visitor'],
     [{ ecid: 'a' }, 'visitor'],
     ['x', 'visitor'],
-  ])('tells of %j which field is wrong: %s', (visitor, path) => {
+  ])('says which field of %j is wrong: %s', (visitor, path) => {
     expect(validateVisitor(visitor)).toMatchObject({ problems: [{ path }] })
   })
 })
@@ -227,12 +227,12 @@ describe('texts that are no ids: what JavaScript writes for a missing value', ()
     '[object Map]',
     ' null ',
     '\tundefined',
-  ])('%s names nobody', (text) => {
+  ])('%s is not an id', (text) => {
     expect(noId(text)).toMatch(/is no id, but what JavaScript writes .* look whether the field/)
     expect(eventIdProblem(text)).toBe(noId(text))
   })
 
-  it.each(['', ' ', '\t\n', '\u00a0'])('and neither does a blank text: %j', (text) => {
+  it.each(['', ' ', '\t\n', '\u00a0'])('a blank text is not an id: %j', (text) => {
     expect(noId(text)).toBe('is blank: give an id, or leave the update out')
   })
 
@@ -250,7 +250,7 @@ describe('texts that are no ids: what JavaScript writes for a missing value', ()
     '[object',
     'object Object]',
     '[x] [object Object]',
-  ])('%s may be one', (text) => {
+  ])('%s may be an id', (text) => {
     expect([noId(text), eventIdProblem(text)]).toEqual([undefined, undefined])
   })
 

@@ -76,7 +76,7 @@ describe('what Target says of a refusal', () => {
 it.each([
   ['120', { kind: 'unavailable', status: 503, retryAfterMs: 120_000 }],
   ['soon', { kind: 'unavailable', status: 503 }],
-])('a failure that may pass carries what Retry-After asked for, where it can be read: %s', (retryAfter, answer) => {
+])('a temporary failure carries the wait of Retry-After, if that can be read: %s', (retryAfter, answer) => {
   expect(readAnswer({ status: 503, body: '', retryAfter }, { strict: true, nowMs, retentionMs })).toStrictEqual(answer)
 })
 
@@ -84,7 +84,7 @@ it.each([
   ['its own Date, however wrong our clock is', 'Fri, 27 Nov 2026 10:00:00 GMT', 90_000],
   ['our clock if its Date cannot be read', 'yesterday', 30_000],
   ['our clock if it gives none', undefined, 30_000],
-])('a Retry-After that is a date is held against %s', (_, date, retryAfterMs) => {
+])('a Retry-After that is a date is compared with %s', (_, date, retryAfterMs) => {
   const answer = {
     status: 503,
     body: '',

@@ -20,7 +20,7 @@ describe('a fetch that fails', () => {
     'Too many subrequests.',
     'Too many subrequests by single Worker invocation.',
     'Too many API requests by single Worker invocation.',
-  ])('because of the platform’s own bound, started no call: %s', async (message) => {
+  ])('because of the platform’s limit did not start a call: %s', async (message) => {
     expect(await targetOf(() => Promise.reject(new Error(message))).send(call, Number.POSITIVE_INFINITY)).toEqual({
       kind: 'unsent',
       why: 'limit',

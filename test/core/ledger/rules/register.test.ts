@@ -231,7 +231,7 @@ describe('settle', () => {
     ['unsent', before],
     ['refused', before],
     ['unknown', before],
-  ])('%s of another attempt moves nothing but what was delivered', (outcome, register) => {
+  ])('%s of another attempt only changes what was delivered', (outcome, register) => {
     expect(settled(before, at(10), outcome, 'another token')).toEqual({ register, closed: false })
   })
 
