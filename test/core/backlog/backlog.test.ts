@@ -27,7 +27,7 @@ const miniflare = new Miniflare(
 )
 afterAll(() => miniflare.dispose())
 let used = 0
-/** A namespace of its own in real workerd. */
+/** A separate namespace in real workerd. */
 const realKv = async () => (await miniflare.getKVNamespace(namespaces[used++] ?? '')) as unknown as Kv
 const sqlite = () => nodeSqlite(new DatabaseSync(':memory:'))
 

@@ -112,7 +112,7 @@ describe('units of the quota', () => {
   })
 
   it('of a call that was not made are also given back to the share of its source (G7)', async () => {
-    // The bulk lane's ceiling is 40: above it a source goes only within its share.
+    // The bulk lane's ceiling is 40: above it a source is only admitted within its share.
     const world = await createWorld({ settings: { quotaLimit: 100, replayReserve: 0.2 }, shares: { crm: 1 } })
     for (let n = 0; n < 45; n++)
       await world.deliver([await world.update({ visitor: { thirdPartyId: `other-${n}` }, attributes: { tier: 'x' } })])

@@ -202,7 +202,7 @@ describe('admit: what the register becomes', () => {
     expect(admitted({ open: open(newest, aged, { below: older }) }, at(10), attempt).open?.below).toEqual(below)
   })
 
-  it('leaves what it was given as it is', () => {
+  it('does not change its arguments', () => {
     const before: Register = Object.freeze({ done: at(1), open: Object.freeze(open(at(5), aged)) })
     admitted(before, at(10), attempt)
     settled(before, at(5), 'delivered', 'token')
@@ -320,7 +320,7 @@ describe('a register imported from another ledger', () => {
     )
   })
 
-  it('leaves what it was given as it is', () => {
+  it('does not change its arguments', () => {
     const before: Register = Object.freeze({ open: Object.freeze(open(at(5), 0, { below: Object.freeze([at(2)]) })) })
     movedIn(before, { open: [at(7)] })
     expect(before).toEqual({ open: open(at(5), 0, { below: [at(2)] }) })

@@ -412,7 +412,7 @@ function openModel(clock: { now: () => number }): (settings: LedgerSettings) => 
   }
 }
 
-/** Each call goes to the next of several ledgers. */
+/** Sends each call to the next of several ledgers. */
 function takingTurns(ledgers: readonly Ledger[]): Ledger {
   let turn = 0
   const next = (): Ledger => {
