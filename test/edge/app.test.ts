@@ -83,7 +83,7 @@ const good = { id: 'evt_1', visitor: { thirdPartyId: '123456' }, attributes: { l
 const call = { caseId: 'c1', customer: '42', outcome: 'resolved', at: new Date().toISOString() }
 
 describe('ties (G3)', () => {
-  it('of the updates of one batch, which came in the same millisecond, each later one is the newer', async () => {
+  it('of the updates of one batch, which arrived in the same millisecond, each later one is newer', async () => {
     const { v1, delivered } = await edge()
     await v1({ updates: Array.from({ length: 100 }, (_, n) => ({ ...good, id: `e${n}`, attributes: { n } })) })
     const stamps = delivered.map(({ stamp }) => stamp)
@@ -92,7 +92,7 @@ describe('ties (G3)', () => {
   })
 })
 
-describe('POST /v1/updates: what became of it', () => {
+describe('POST /v1/updates: receipts', () => {
   it.each<[Receipt, number, unknown]>([
     [{ status: 'submitted', calls: 1 }, 200, { id: 'evt_1', status: 'submitted', calls: 1 }],
     [{ status: 'deferred', reason: 'quota' }, 202, { id: 'evt_1', status: 'deferred', reason: 'quota' }],
@@ -103,7 +103,7 @@ describe('POST /v1/updates: what became of it', () => {
     [{ status: 'in_flight' }, 409, { type: '/problems/in-flight', id: 'evt_1' }],
     [{ status: 'id_reused' }, 422, { type: '/problems/id-reused', id: 'evt_1', errors: [{ path: 'id' }] }],
     [{ status: 'unavailable' }, 503, { type: '/problems/unavailable', id: 'evt_1' }],
-  ])('%j is %i', async (receipt, status, body) => {
+  ])('%j is answered %i', async (receipt, status, body) => {
     const { v1 } = await edge(() => receipt)
     const answer = await v1(good)
     expect(answer.status).toBe(status)
@@ -112,7 +112,7 @@ describe('POST /v1/updates: what became of it', () => {
     if (status === 503 || status === 409) expect(answer.headers.get('retry-after')).toMatch(/^\d+$/)
   })
 
-  it('a batch answers one result each, in order; 202 if any is deferred', async () => {
+  it('a batch is answered with one result for each update, in order; 202 if any is deferred', async () => {
     const { v1 } = await edge((update) =>
       update.attributes[0]?.value === '1' ? { status: 'deferred', reason: 'quota' } : { status: 'submitted', calls: 1 },
     )
@@ -127,7 +127,7 @@ describe('POST /v1/updates: what became of it', () => {
     })
   })
 
-  it('a batch in which an id was used again names it, with what became of the others', async () => {
+  it('a batch with a reused id names it, with the results of the others', async () => {
     const { v1 } = await edge((update) =>
       update.attributes[0]?.value === '1' ? { status: 'id_reused' } : { status: 'submitted', calls: 1 },
     )
@@ -140,7 +140,7 @@ describe('POST /v1/updates: what became of it', () => {
     })
   })
 
-  it('takes any of the tokens, each on the lane that it was granted', async () => {
+  it('accepts any of the tokens, each on the lane that it was granted', async () => {
     const { v1, send, lanes } = await edge()
     expect((await v1(good)).status).toBe(200)
     expect((await v1(good, { authorization: 'Bearer another-token' })).status).toBe(200)
@@ -315,7 +315,7 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
     expect(errors.map(({ path }) => path)).toEqual(['updates[1].attributes.orderId'])
   })
 
-  it('a chunked body of 10 MB is cut off at the limit: hardly more than it is read', async () => {
+  it('a chunked body of 10 MB is cut off at the limit: hardly more than that is read', async () => {
     const { send } = await edge()
     let pulled = 0
     const body = new ReadableStream({
@@ -332,7 +332,7 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
 })
 
 describe('POST /hooks/{source}', () => {
-  it('takes what a third party’s library signed, also under a second secret, and maps it', async () => {
+  it('accepts what a third party’s library signed, also under a second secret, and maps it', async () => {
     const { hook, delivered } = await edge()
     const answer = await hook(signedHook('call-centre', 'msg_1', call))
     expect(answer.status).toBe(200)
@@ -359,7 +359,7 @@ describe('POST /hooks/{source}', () => {
     expect(delivered).toEqual([])
   })
 
-  it('a proven event that the source cannot read is kept whole, not refused (G2)', async () => {
+  it('quarantines an authenticated event that the source cannot read, instead of refusing it (G2)', async () => {
     const { hook, buried } = await edge()
     const request = signedHook('call-centre', 'm', { unexpected: canary })
     const answer = await hook(request)
@@ -369,7 +369,7 @@ describe('POST /hooks/{source}', () => {
     expect(buried[0]?.detail).not.toContain(canary)
   })
 
-  it('tells a webhook sender to come back with 503, since some take a 409 for final', async () => {
+  it('tells a webhook sender to retry with 503, since some treat a 409 as final', async () => {
     const { hook } = await edge(() => ({ status: 'in_flight' }))
     const answer = await hook(signedHook('call-centre', 'm', call))
     expect(answer.status).toBe(503)
@@ -377,8 +377,8 @@ describe('POST /hooks/{source}', () => {
   })
 })
 
-describe('a trial on /v1', () => {
-  it('shows the calls, and sends and keeps nothing', async () => {
+describe('a dry run on /v1', () => {
+  it('shows the calls, and sends and stores nothing', async () => {
     const { send, delivered } = await edge()
     const init = {
       method: 'POST',
@@ -408,7 +408,7 @@ describe('routes', () => {
     ['GET', '/readyz/'],
     ['POST', '/m2/demo/profile/update/?mboxPC=1&profile.a=1'],
     ['GET', '/admin/api/ledger/state/'],
-  ])('%s %s is the same route with a slash at its end', async (method, path) => {
+  ])('%s %s is the same route with a trailing slash', async (method, path) => {
     const { send } = await edge()
     const headers = {
       authorization: `Bearer ${path.startsWith('/admin') ? testSecrets.adminToken : testSecrets.apiToken}`,
@@ -422,7 +422,7 @@ describe('routes', () => {
     expect([200, 503]).toContain(answer.status)
   })
 
-  it('so is a source’s; two slashes are another one', async () => {
+  it('a source’s route may have a trailing slash too, but not two', async () => {
     const { send, delivered } = await edge()
     const { headers, body } = signedHook('call-centre', 'm1', call)
     expect((await send('/hooks/call-centre/', { method: 'POST', headers, body })).status).toBe(200)
@@ -431,7 +431,7 @@ describe('routes', () => {
   })
 
   it.each(['/v1/updates', '/m2/demo/profile/update?mboxPC=1&profile.a=1'])(
-    '%s: without API tokens nobody can be judged, nor refused',
+    '%s: without API tokens nobody is authenticated or rejected',
     async (path) => {
       const { send, delivered } = await edge(undefined, { apiTokens: [] })
       const answer = await send(path, {
@@ -445,7 +445,7 @@ describe('routes', () => {
 })
 
 describe('the drop-in route answers as Target does', () => {
-  it('HEAD asks, and writes nothing', async () => {
+  it('HEAD changes nothing', async () => {
     const { send, delivered } = await edge()
     const answer = await send('/m2/demo/profile/update?mboxPC=1&profile.a=1', {
       method: 'HEAD',
@@ -488,7 +488,7 @@ describe('the drop-in route answers as Target does', () => {
     ['no prefix', '/m2/demo/profile/update?mboxPC=1&a=1', bearer, 422],
     ['a malformed escape', '/m2/demo/profile/update?mboxPC=1&profile.a=%zz', bearer, 400],
     ['malformed UTF-8', '/m2/demo/profile/update?mboxPC=1&profile.a=%ff', bearer, 400],
-  ])('fails in XML: %s', async (_, path, headers, status) => {
+  ])('answers failures in XML: %s', async (_, path, headers, status) => {
     const { send, delivered } = await edge()
     const answer = await send(path, { headers })
     expect(answer.status).toBe(status)
@@ -500,22 +500,22 @@ describe('the drop-in route answers as Target does', () => {
     [{ status: 'rejected' }, 200],
     [{ status: 'in_flight' }, 409],
     [{ status: 'unavailable' }, 503],
-  ])('says no to what Target did not get: %j (G2)', async (receipt, status) => {
+  ])('answers with an error what Target did not get: %j (G2)', async (receipt, status) => {
     const { send } = await edge(() => receipt)
     const answer = await send('/m2/demo/profile/update?mboxPC=1&profile.a=1', { headers: bearer })
     expect([answer.status, answer.headers.has('retry-after')]).toEqual([status, status !== 200])
     expect(await answer.text()).toContain('<success>false</success>')
   })
 
-  it('says 202 and success for what is deferred', async () => {
+  it('answers a deferred update with 202 and success', async () => {
     const { send } = await edge(() => ({ status: 'deferred', reason: 'quota' }))
     const answer = await send('/m2/demo/profile/update?mboxPC=1&profile.a=1', { headers: bearer })
     expect([answer.status, await answer.text()]).toEqual([202, success])
   })
 })
 
-describe('what nobody asked Target about', () => {
-  it('is no success on the drop-in route, and says why', async () => {
+describe('an update that was set aside without a call', () => {
+  it('is not a success on the drop-in route, which gives the reason', async () => {
     const { send } = await edge(() => ({ status: 'set_aside', reason: 'expired' }))
     const answer = await send('/m2/demo/profile/update?mboxPC=1&profile.a=1', {
       headers: { authorization: `Bearer ${testSecrets.apiToken}` },
@@ -524,14 +524,14 @@ describe('what nobody asked Target about', () => {
     expect(await answer.text()).toMatch(/<success>false<\/success>.*set aside.*expired/)
   })
 
-  it('makes a batch 202, since a person has to look', async () => {
+  it('makes a batch 202, since an operator has to look at it', async () => {
     const { v1 } = await edge(() => ({ status: 'set_aside', reason: 'expired' }))
     expect((await v1({ updates: [good] })).status).toBe(202)
   })
 })
 
 describe('probes', () => {
-  it('tell strangers no details', async () => {
+  it('give strangers no details', async () => {
     const { send } = await edge()
     expect(await (await send('/healthz')).json()).toEqual({ status: 'ok' })
     expect(await (await send('/readyz')).json()).toEqual({ status: 'ready' })
@@ -542,7 +542,7 @@ describe('probes', () => {
     })
   })
 
-  it('a relay without its settings names them everywhere but at /healthz', async () => {
+  it('a relay without its settings names the missing ones everywhere except at /healthz', async () => {
     const app = createBrokenApp(['HASH_KEY is required'])
     expect((await app.fetch(new Request(url('/healthz')))).status).toBe(200)
     const answer = await app.fetch(new Request(url('/v1/updates'), { method: 'POST' }))
@@ -568,7 +568,7 @@ describe('hostile JSON', () => {
     expect(delivered).toEqual([])
   })
 
-  it('the same name in two objects, and quotes and colons in strings, are nothing unusual', async () => {
+  it('the same name in two objects, and quotes and colons in strings, are accepted', async () => {
     const { v1, delivered } = await edge()
     const attributes = { a: { tier: 'x:"y"' }, b: { tier: '{":"' } }
     expect((await v1({ ...good, attributes })).status).toBe(200)
@@ -578,7 +578,7 @@ describe('hostile JSON', () => {
     ])
   })
 
-  it('names of the prototype are names like others, and change no object', async () => {
+  it('names of Object.prototype are ordinary names, and change no object', async () => {
     const { v1, delivered } = await edge()
     const body =
       '{"visitor":{"thirdPartyId":"1"},"attributes":{"__proto__":{"admin":"yes"},"constructor":"x","toString":"y"}}'
@@ -588,7 +588,7 @@ describe('hostile JSON', () => {
     expect(delivered[0]?.attributes.map(({ name }) => name)).toEqual(['__proto__.admin', 'constructor', 'toString'])
   })
 
-  it('a visitor can’t come from a prototype', async () => {
+  it('a visitor is never read from a prototype', async () => {
     const { v1 } = await edge()
     expect((await v1('{"visitor":{"__proto__":{"thirdPartyId":"1"}},"attributes":{"tier":"gold"}}')).status).toBe(422)
   })
@@ -613,7 +613,7 @@ describe('hostile JSON', () => {
     },
   )
 
-  it('a body that never ends is given up', async () => {
+  it('a body that never ends is aborted', async () => {
     const clock = fakeClock()
     const stalled = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(new Uint8Array([123])) })
     const reading = readBody(

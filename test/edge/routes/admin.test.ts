@@ -66,7 +66,7 @@ async function admin(world: World, adminToken: string | null = testSecrets.admin
   }
 }
 
-describe('who may', () => {
+describe('access', () => {
   it.each<[string, object, number]>([
     ['the token as bearer', bearer, 200],
     ['the token as basic, user admin', basic('admin', testSecrets.adminToken), 200],
@@ -83,7 +83,7 @@ describe('who may', () => {
     expect(answered.has('www-authenticate')).toBe(status === 401)
   })
 
-  it('without a token in the settings there is nothing here', async () => {
+  it('without a token in the settings these routes answer 404', async () => {
     const ask = await admin(await createWorld(), null)
     expect((await ask('/pause')).status).toBe(404)
     expect((await ask('/pause', { headers: { authorization: 'Bearer undefined' } })).status).toBe(404)
@@ -113,7 +113,7 @@ describe('who may', () => {
 })
 
 describe('pause', () => {
-  it('defers everything, live and replay, calls nobody, and resumes (G1, G2)', async () => {
+  it('defers everything, live and replay, makes no call, and resumes (G1, G2)', async () => {
     const world = await createWorld()
     const ask = await admin(world)
     expect((await ask('/pause')).answer).toEqual({ paused: true })
@@ -129,7 +129,7 @@ describe('pause', () => {
 })
 
 describe('clock/confirm', () => {
-  it('tells the ledger that its clock is right as it is, and answers how it stands', async () => {
+  it('tells the ledger that its clock is right, and answers with the state', async () => {
     let nowMs = 1_790_000_000_000
     const world = await createWorld({
       ledger: sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), worldSettings, { now: () => nowMs }),
@@ -154,7 +154,7 @@ describe('quota/spent', () => {
     },
   )
 
-  it('states what was spent', async () => {
+  it('sets what was spent', async () => {
     const ask = await admin(await createWorld())
     expect((await ask('/quota/spent', { body: { units: 400 } })).answer).toMatchObject({ used: 400, remaining: 600 })
   })
@@ -175,21 +175,21 @@ describe('ledger/state', () => {
     [{ ...nothing, lostMs: Date.now() + 365 * 86_400_000 }, /lostMs/],
     [{ ...nothing, hashKey: 'another' }, /another HASH_KEY/],
     [{ ...nothing, end: true }, /not known/],
-  ])('takes nothing of what is no part of a ledger in, and names the field: %j', async (body, message) => {
+  ])('rejects what is not part of a ledger, imports nothing of it, and names the field: %j', async (body, message) => {
     const world = await createWorld()
     const { status, answer } = await (await admin(world))('/ledger/state', { body })
     expect([status, JSON.stringify(answer)]).toEqual([422, expect.stringMatching(message)])
     expect((await world.ledger.usage()).used).toBe(0)
   })
 
-  it('takes a part in', async () => {
+  it('imports a part', async () => {
     const world = await createWorld()
     expect((await (await admin(world))('/ledger/state', { body: units(5) })).answer).toMatchObject({ used: 5 })
   })
 })
 
 describe('ledger/restored', () => {
-  it('counts the whole quota as spent, and answers how it stands', async () => {
+  it('counts the whole quota as spent, and answers with the state', async () => {
     const world = await createWorld()
     const ask = await admin(world)
     expect((await ask('/ledger/restored', { headers: {} })).status).toBe(401)
@@ -198,7 +198,7 @@ describe('ledger/restored', () => {
 })
 
 describe('erase', () => {
-  it('removes one visitor from backlog, registers and dead letters, and nothing of it is sent afterwards', async () => {
+  it('removes one visitor from backlog, registers and dead letters, and nothing of theirs is sent afterwards', async () => {
     const world = await createWorld()
     const ask = await admin(world)
     await world.ledger.pause(true)
@@ -223,7 +223,7 @@ describe('erase', () => {
     expect(await world.entries()).toBe(1)
     expect(await world.dead()).toHaveLength(1)
 
-    // A list that is behind shows the entry again.
+    // A stale list shows the entry again.
     for (const entry of copies) await world.backlog.put(entry)
     await world.ledger.pause(false)
     await world.flush()
@@ -236,7 +236,7 @@ describe('erase', () => {
     expect(world.profile('erase-me')).toEqual({ tier: 'iron' })
   })
 
-  it('leaves an event of somebody else that holds the id in a longer text, and says that there is one', async () => {
+  it('leaves an event of another visitor that holds the id within a longer text, and reports it', async () => {
     const world = await createWorld()
     const ask = await admin(world)
     const dead = { reason: 'unmappable', source: 'loan', atMs: 1, firstSeenMs: 1, attempts: 0 } as const
@@ -246,7 +246,7 @@ describe('erase', () => {
     expect((await world.backlog.listDead()).items).toMatchObject([{ dead: { raw: '{"customer":"1425"}' } }])
   })
 
-  it('where its budget ends it gives a cursor, with which it goes on to the end', async () => {
+  it('answers with a cursor when its budget ends, and continues from it to the end', async () => {
     const world = await createWorld()
     const ask = await admin(world, testSecrets.adminToken, 5)
     const dead = {
@@ -284,7 +284,7 @@ describe('erase', () => {
   })
 })
 
-it('an operator is not told why the ledger is silent, and the log has the name of the error', async () => {
+it('an operator is not told why the ledger is silent; the error’s name is logged', async () => {
   const world = await createWorld()
   const silent = Object.assign(new Error('what was asked'), { name: 'LedgerSilent' })
   const ask = await admin({ ...world, ledger: { ...world.ledger, usage: () => Promise.reject(silent) } })
