@@ -1,4 +1,4 @@
-/** Every command ends with the code that docs/cli.md promises, and says why in one line; what only a process shows is run as one. */
+/** Every command ends with the code that docs/cli.md promises, and says why in one line. What only a process shows is tested in a process. */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -29,10 +29,10 @@ const state = { part: { units: [], visitors: [], events: [] }, hashKey: 'x' }
 const known = { attributes: [{ name: 'tier', waitingAt: [], deliveredAt: '2026-11-24T10:00:00Z' }] }
 const profile = { profileAttributes: { tier: { value: 'gold', modifiedAt: '2026-11-24T10:00:00Z' } } }
 
-/** The command line, in this process or in one of its own. */
+/** The command line, in this process or in a child process. */
 type Command = (args: readonly string[], env?: Record<string, string>) => Promise<Ran>
 
-/** A relay and a Target in one, that answers as usual but for what is given. */
+/** A relay and a Target in one. It answers as usual except for the given answers. */
 const startRelay = (given: Readonly<Record<string, FakeAnswer>> = {}) =>
   startFakeRelay((path, body) => {
     const [at = ''] = path.split('?')
@@ -76,7 +76,7 @@ const running = (args: readonly string[], env: Record<string, string>, stdout: '
   })
 async function ended(child: ReturnType<typeof running>): Promise<Process> {
   const closed = new Promise<[number | null, string | null]>((resolve) => child.on('close', (...how) => resolve(how)))
-  // Where a test closed it there is nothing to read.
+  // A test may have closed it: then there is nothing to read.
   const all = async (from: typeof child.stdout) =>
     from === null || from.destroyed ? '' : await text(from).catch(() => '')
   const [out, err] = await Promise.all([all(child.stdout), all(child.stderr)])
@@ -86,7 +86,7 @@ async function ended(child: ReturnType<typeof running>): Promise<Process> {
 /** The command as a process of its own. */
 const spawned: Command = (args, env = {}) => ended(running(args, env))
 
-/** A database that somebody else holds, as a backup or a shell would. @param used whether a relay was there before */
+/** A database that another process holds, as a backup or a shell would. @param used whether a relay used it before */
 async function withLocked<T>(used: boolean, work: (env: Record<string, string>) => Promise<T>): Promise<T> {
   const env = settings()
   if (used) await spawned(['flush'], env)
@@ -120,7 +120,7 @@ const cases: readonly Case[] = [
   [
     'flush',
     1,
-    'a ledger that is not there',
+    'a ledger that does not answer',
     (cli) => cli(['flush'], settings({ UPSTASH_REDIS_REST_URL: 'http://127.0.0.1:1', UPSTASH_REDIS_REST_TOKEN: 'x' })),
   ],
   ['flush', 1, 'a locked database', () => withLocked(false, (env) => spawned(['flush'], env))],
@@ -206,7 +206,7 @@ const cases: readonly Case[] = [
   [
     'status',
     1,
-    'a time that is none',
+    'an invalid time',
     (cli) => ask(cli, ['status'], { '/admin/api/status': { body: { ...usage, nextFreeAtMs: 1e300 } } }),
   ],
   [
@@ -248,7 +248,7 @@ async function nameOfKey(): Promise<string> {
   return hashKeyName(await createHasher(settings()['HASH_KEY'] ?? ''))
 }
 
-/** The first case of each code of each command is a process of its own: nothing that only a shell sees is left out. */
+/** The first case of each code of each command runs as a child process, so that what only a shell sees is tested too. */
 const firsts = new Set(new Map(cases.toReversed().map((one) => [`${one[0]} ${one[1]}`, one])).values())
 const told = cases.map((one) => [...one, firsts.has(one) ? spawned : cli] as const)
 
@@ -259,7 +259,7 @@ describe('the exit code', () => {
     expect(out + err).not.toMatch(/^\s+at /m)
     expect(/does not answer/.test(err)).toBe(what === 'no Target')
     if (code === exit.ok) return
-    // A run that could not work says so in its report.
+    // A run that could not work has the reason in its report.
     if (command === 'flush' && out !== '') expect(out).toContain('ledger_unavailable')
     else
       expect(err).toMatch(
@@ -271,7 +271,7 @@ describe('the exit code', () => {
       )
   })
 
-  it.concurrent('of a fault of its own is 70, with where it happened', { timeout: 60_000 }, async () => {
+  it.concurrent('of an internal error is 70, with the place where it happened', { timeout: 60_000 }, async () => {
     const mistake = "URL.canParse = () => { throw new TypeError('a mistake') }"
     const NODE_OPTIONS = `--import "data:text/javascript,${encodeURIComponent(mistake)}"`
     const { status, out, err } = await spawned(['status'], { ADMIN_TOKEN: 'x', NODE_OPTIONS })
@@ -298,18 +298,18 @@ describe('the exit code', () => {
 
 describe('docs/cli.md', () => {
   const page = readFileSync('docs/cli.md', 'utf8')
-  it('has every code, and every command', async () => {
+  it('lists every code and every command', async () => {
     expect([...page.matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code))).toEqual(Object.values(exit))
     const commands = [...(await cli(['--help'])).out.matchAll(/^ {2}(\w+)/gm)].map(([, name]) => name)
     expect([...page.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name)).toEqual(commands)
-    // And each has a case above for each code.
+    // Each command has a case above for each code.
     const pairs = new Set(cases.map(([command, code]) => `${command} ${code}`))
     for (const command of commands) for (const code of [0, 1, 2]) expect(pairs).toContain(`${command} ${code}`)
   })
 })
 
 describe('standard output', () => {
-  it('that nobody reads any more changes nothing about the work', { timeout: 60_000 }, async () => {
+  it('that was closed by its reader does not affect the work', { timeout: 60_000 }, async () => {
     for (const args of [['--help'], ['map', 'loyalty', '--json'], ['flush']]) {
       const child = running(args, settings())
       child.stdout?.destroy()
@@ -317,7 +317,9 @@ describe('standard output', () => {
     }
   })
 
-  it('of a server that nobody reads any more is said once, and it goes on serving', { timeout: 60_000 }, async () => {
+  it('of a server that was closed by its reader is reported once, and the server goes on', {
+    timeout: 60_000,
+  }, async () => {
     const child = running(['serve'], settings())
     const url = await new Promise<string>((resolve) =>
       child.stdout?.once('data', (line) => resolve(String(JSON.parse(String(line).split('\n')[0] ?? '').url))),
@@ -329,7 +331,7 @@ describe('standard output', () => {
     expect([status, err]).toEqual([0, 'serve: standard output cannot be written (EPIPE)'])
   })
 
-  it.runIf(existsSync('/dev/full'))('that can’t be written is code 1', { timeout: 60_000 }, async () => {
+  it.runIf(existsSync('/dev/full'))('that cannot be written is exit code 1', { timeout: 60_000 }, async () => {
     const child = spawn('/bin/sh', ['-c', `exec "${process.execPath}" src/cli/main.ts --help > /dev/full`], {
       stdio: ['ignore', 'ignore', 'pipe'],
     })

@@ -1,4 +1,4 @@
-/** How long from the start of a process to its first accepted webhook: measured beside each other, in turn, and printed. */
+/** The time from the start of a process to its first accepted webhook: measured in turn on each runtime, and printed. */
 import { describe, expect, it } from 'vitest'
 import { startEmulator } from '../emulator/emulator.ts'
 import { sendHook, signedHook } from '../support/sender.ts'

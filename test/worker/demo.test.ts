@@ -1,4 +1,4 @@
-/** The demo's own verdict can be trusted: it is clean with an honest Target, and not with one that cheats. */
+/** The demo's verdict can be trusted: it passes with an honest Target, and fails with one that cheats. */
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath, URL } from 'node:url'
 import { describe, expect, it } from 'vitest'

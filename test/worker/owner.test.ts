@@ -1,4 +1,4 @@
-/** Whose a ledger is, in real workerd: an edge with another client code on one Redis is refused, and nothing of it is kept. */
+/** A ledger's owner, in real workerd: a Worker with another client code is refused, and nothing of it is stored. */
 import { expect, it } from 'vitest'
 import { startEmulator } from '../emulator/emulator.ts'
 import { testSecrets } from '../support/secrets.ts'

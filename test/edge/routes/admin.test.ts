@@ -90,9 +90,9 @@ describe('access', () => {
   })
 
   it.each<[string, object, number]>([
-    ['a page of somebody else', { origin: 'https://evil.example' }, 403],
-    ['a page of nobody (sandboxed)', { origin: 'null' }, 403],
-    ['a page beside it', { 'sec-fetch-site': 'same-site' }, 403],
+    ['a page of another origin', { origin: 'https://evil.example' }, 403],
+    ['a sandboxed page', { origin: 'null' }, 403],
+    ['a page of the same site', { 'sec-fetch-site': 'same-site' }, 403],
     ['a form, which can’t send JSON', { 'content-type': 'application/x-www-form-urlencoded' }, 415],
     ['a form that says it is text', { 'content-type': 'text/plain' }, 415],
     ['the console itself', { origin, 'sec-fetch-site': 'same-origin' }, 200],
