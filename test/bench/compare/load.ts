@@ -4,7 +4,7 @@ export interface LoadOrder {
   readonly port: number
   readonly senders: number
   readonly ms: number
-  /** Goes into each update's id, so that none is known already. */
+  /** A part of each update's id, so that none is known already. */
   readonly name: string
 }
 
