@@ -114,8 +114,13 @@ const cases: readonly Case[] = [
   ],
   ['serve', 1, 'a locked database', () => withLocked(false, (env) => spawned(['serve'], env))],
   ['serve', 2, 'bad settings', (cli) => cli(['serve'], { ...settings(), QUOTA_LIMIT: 'x' })],
-  ['serve', 2, 'a database in no folder', (cli) => cli(['serve'], settings({ RELAY_DB: '/nowhere/at/all' }))],
-  ['serve', 2, 'a database that is none', (cli) => cli(['serve'], settings({ RELAY_DB: file('x'.repeat(8_192)) }))],
+  ['serve', 2, 'a database in a missing folder', (cli) => cli(['serve'], settings({ RELAY_DB: '/nowhere/at/all' }))],
+  [
+    'serve',
+    2,
+    'a file that is not a database',
+    (cli) => cli(['serve'], settings({ RELAY_DB: file('x'.repeat(8_192)) })),
+  ],
   ['flush', 0, 'nothing to do', (cli) => cli(['flush'], settings())],
   [
     'flush',
@@ -137,7 +142,7 @@ const cases: readonly Case[] = [
     async (cli) => ({ ...(await cli(['lint', '--sources', bad])), err: 'lint: in its results' }),
   ],
   ['lint', 2, 'no sources', (cli) => cli(['lint', '--sources', 'nowhere.ts'])],
-  ['send', 0, 'all taken', (cli) => ask(cli, ['send', file(rows)])],
+  ['send', 0, 'all accepted', (cli) => ask(cli, ['send', file(rows)])],
   ['send', 1, 'a row that is refused', (cli) => ask(cli, ['send', file('batch=thirdPartyId,tier\n1,%zz\n')])],
   [
     'send',
@@ -149,7 +154,7 @@ const cases: readonly Case[] = [
     }),
   ],
   ['send', 2, 'a directory', (cli) => ask(cli, ['send', folder])],
-  ['verify', 0, 'all there', (cli) => ask(cli, ['verify', '1'])],
+  ['verify', 0, 'everything in Target', (cli) => ask(cli, ['verify', '1'])],
   [
     'verify',
     1,
@@ -158,13 +163,13 @@ const cases: readonly Case[] = [
   ],
   ...(
     [
-      ['a page', { body: '<html>' }],
+      ['HTML', { body: '<html>' }],
       ['a list', { body: [] }],
       ['null', { body: 'null' }],
-      ['attributes that are a text', { body: { profileAttributes: 'x' } }],
+      ['attributes that are text', { body: { profileAttributes: 'x' } }],
       ['attributes that are a list', { body: { profileAttributes: [null] } }],
       ['a failure', { status: 500 }],
-      ['somewhere else', { status: 302, headers: { location: 'https://elsewhere.example/' } }],
+      ['a redirect', { status: 302, headers: { location: 'https://elsewhere.example/' } }],
     ] satisfies [string, FakeAnswer][]
   ).map(
     ([what, answer]): Case => [
@@ -181,7 +186,7 @@ const cases: readonly Case[] = [
     (cli) => ask(cli, ['verify', '1'], { '/admin/api/visitor': { body: { attributes: [{}] } } }),
   ],
   ['verify', 1, 'no Target', (cli) => ask(cli, ['verify', '1'], {}, { TARGET_ORIGIN: 'http://127.0.0.1:1' })],
-  ['verify', 2, 'nobody', (cli) => ask(cli, ['verify'])],
+  ['verify', 2, 'no visitor', (cli) => ask(cli, ['verify'])],
   ['status', 0, 'ready', (cli) => ask(cli, ['status'])],
   [
     'status',
@@ -201,7 +206,7 @@ const cases: readonly Case[] = [
       err: 'status: in its results',
     }),
   ],
-  ['status', 1, 'a page', (cli) => ask(cli, ['status'], { '/admin/api/status': { body: '<html>' } })],
+  ['status', 1, 'HTML', (cli) => ask(cli, ['status'], { '/admin/api/status': { body: '<html>' } })],
   ['status', 1, 'half an answer', (cli) => ask(cli, ['status'], { '/admin/api/status': { body: { used: 1 } } })],
   [
     'status',
@@ -215,7 +220,7 @@ const cases: readonly Case[] = [
     'a relay without settings',
     (cli) => ask(cli, ['status'], { '/readyz': { status: 503, body: { title: 'Settings are missing' } } }),
   ],
-  ['status', 2, 'a token that no header can carry', (cli) => ask(cli, ['status'], {}, { ADMIN_TOKEN: 'a\nb' })],
+  ['status', 2, 'a token that does not fit in a header', (cli) => ask(cli, ['status'], {}, { ADMIN_TOKEN: 'a\nb' })],
   [
     'ledger',
     0,

@@ -143,9 +143,13 @@ describe('is rejected with its line, and nothing is imported:', () => {
     ['a mix of two exports', () => [...lines().slice(0, 2), ...lines()].join('\n'), at(3)],
     ['a file cut after a line', () => lines().slice(0, -1).join('\n'), /behind line 4/],
     ['a file cut within a line', () => whole.slice(0, -30), at(5)],
-    ['one of another format', () => checkedLines([{ targetRelayLedger: 3, exportedAt: '', hashKey: 'x' }]), /format 3/],
     [
-      'one without parts',
+      'a file of another format',
+      () => checkedLines([{ targetRelayLedger: 3, exportedAt: '', hashKey: 'x' }]),
+      /format 3/,
+    ],
+    [
+      'a file without parts',
       () =>
         checkedLines([
           { targetRelayLedger: 2, exportedAt: '', hashKey: 'x' },
@@ -154,7 +158,7 @@ describe('is rejected with its line, and nothing is imported:', () => {
       at(2),
     ],
     [
-      'one whose end counts another number of parts',
+      'a file whose end has another number of parts',
       () =>
         checkedLines([
           { targetRelayLedger: 2, exportedAt: '', hashKey: 'x' },
@@ -169,7 +173,7 @@ describe('is rejected with its line, and nothing is imported:', () => {
       /line 2: is part 1, where part 0 belongs/,
     ],
     [
-      'format 1 with a line twice',
+      'format 1 with a repeated line',
       () => old([0, 0].map((n) => ({ id: `abc:${n}`, ...parts[0] }))),
       /line 3: is part 0, where part 1/,
     ],
@@ -212,7 +216,7 @@ describe('is rejected with its line, and nothing is imported:', () => {
       /line 2: the part: has fields that are not known/,
     ],
     ['a list', () => `[1]\n`, /no export/],
-    ['a line that is none', () => old([7 as never]), /line 2: is no JSON object/],
+    ['a line that is not an object', () => old([7 as never]), /line 2: is no JSON object/],
   ])('%s', async (_, content, message) => {
     const ran = await imported(content())
     expect(ran).toMatchObject({ status: 2, err: expect.stringMatching(message), taken: [] })
@@ -282,7 +286,7 @@ describe('an export from', () => {
   }
 
   it.each<[string, FakeAnswer, RegExp]>([
-    ['a page', { body: '<html>' }, /no relay/],
+    ['a server that answers HTML', { body: '<html>' }, /no relay/],
     ['a relay that answers half a part', { body: { ...state, part: { units: [] } } }, /none of a ledger \(visitors/],
     [
       'a relay that answers negative units',

@@ -98,8 +98,8 @@ describe('files of updates', () => {
 
   it.each<[string, string, string]>([
     ['an unknown first column', 'batch=email,a\n1,x', 'txt'],
-    ['two columns of one name', 'batch=pcId,a,a\n1,x,y', 'txt'],
-    ['a column whose name can’t be decoded', 'batch=pcId,a%E4\n1,x', 'txt'],
+    ['two columns with one name', 'batch=pcId,a,a\n1,x,y', 'txt'],
+    ['a column whose name cannot be decoded', 'batch=pcId,a%E4\n1,x', 'txt'],
     ['a column without a name', 'pcId,,a\n1,x,y', 'csv'],
     ['an unknown format', 'hello', 'txt'],
   ])('%s is rejected before anything is sent', async (_, content, end) => {
@@ -263,11 +263,11 @@ describe('send', () => {
   it.each<[string, string[], Record<string, string>, RegExp]>([
     ['no token', [], { API_TOKEN: '' }, /set API_TOKEN/],
     ['another token', [], { API_TOKEN: 'wrong' }, /does not take this API_TOKEN/],
-    ['a token in clear over the network', ['--relay', 'http://relay.example'], {}, /must be https/],
+    ['a token sent unencrypted over the network', ['--relay', 'http://relay.example'], {}, /must be https/],
     ['no such format', ['--format', 'xml'], {}, /bulk, csv, ndjson/],
-    ['a line that is none', ['--from-line', '0'], {}, /--from-line/],
-    ['a time that is none', ['--occurred-at', 'then'], {}, /--occurred-at/],
-    ['a file for errors in no folder', ['--errors', '/nowhere/at/all'], {}, /cannot be written/],
+    ['an invalid line', ['--from-line', '0'], {}, /--from-line/],
+    ['an invalid time', ['--occurred-at', 'then'], {}, /--occurred-at/],
+    ['a file for errors in a missing folder', ['--errors', '/nowhere/at/all'], {}, /cannot be written/],
   ])('rejects %s', async (_, args, env, message) => {
     await using server = await startServer('http://127.0.0.1:9')
     const ran = await cli(['send', file('batch=pcId,a\n1,x\n'), ...args], envOf(server, env))
@@ -292,7 +292,7 @@ describe('status', () => {
     ['no relay', { RELAY_URL: 'http://127.0.0.1:9' }, 1, /does not answer/],
     ['another token', { ADMIN_TOKEN: 'wrong' }, 2, /does not take this ADMIN_TOKEN/],
     ['no token', { ADMIN_TOKEN: '' }, 2, /set ADMIN_TOKEN/],
-    ['no URL', { RELAY_URL: 'here' }, 2, /is no URL/],
+    ['an invalid URL', { RELAY_URL: 'here' }, 2, /is no URL/],
   ])('%s', async (_, env, status, message) => {
     await using server = await startServer('http://127.0.0.1:9')
     expect(await cli(['status'], envOf(server, env))).toMatchObject({ status, err: expect.stringMatching(message) })
@@ -337,9 +337,9 @@ describe('verify', () => {
   })
 
   it.each<[string, string[], RegExp]>([
-    ['nobody', [], /name one visitor/],
-    ['two', ['1', '--pc-id', '1'], /name one visitor/],
-    ['an id that Target can’t have', ['a/b'], /422/],
+    ['no visitor', [], /name one visitor/],
+    ['two visitors', ['1', '--pc-id', '1'], /name one visitor/],
+    ['an id that Target cannot have', ['a/b'], /422/],
   ])('rejects %s', async (_, args, message) => {
     await using server = await startServer('http://127.0.0.1:9')
     const ran = await cli(['verify', ...args], envOf(server))
@@ -514,13 +514,13 @@ describe('ledger', () => {
   })
 
   it.each<[string, string[], RegExp]>([
-    ['neither word', ['ledger', 'move', 'x'], /none of export, import and restored/],
+    ['an unknown subcommand', ['ledger', 'move', 'x'], /none of export, import and restored/],
     ['no file', ['ledger', 'import'], /name export or import/],
     ['a restore from a file', ['ledger', 'restored', 'x'], /none of export, import and restored/],
-    ['a file that is not there', ['ledger', 'import', join(folder, 'nowhere')], /there is no file/],
-    ['a file of something else', ['ledger', 'import', file('batch=pcId,a\n1,x\n')], /no JSON|no export/],
+    ['a missing file', ['ledger', 'import', join(folder, 'nowhere')], /there is no file/],
+    ['another kind of file', ['ledger', 'import', file('batch=pcId,a\n1,x\n')], /no JSON|no export/],
     ['an empty file', ['ledger', 'import', file('')], /no export/],
-    ['a wait that is none', ['ledger', 'export', join(folder, 'x'), '--wait-ms', 'abc'], /--wait-ms/],
+    ['an invalid wait', ['ledger', 'export', join(folder, 'x'), '--wait-ms', 'abc'], /--wait-ms/],
   ])('rejects %s', async (_, args, message) => {
     const ran = await cli(args, { RELAY_DB: join(folder, `unused-${++serial}.sqlite`) })
     expect([ran.status, ran.err]).toEqual([2, expect.stringMatching(message)])

@@ -191,7 +191,7 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
     ['a local time', '/v1/updates', update({ occurredAt: '2026-11-24T00:00:00' }), 422, 'invalid'],
     ['an empty batch', '/v1/updates', post('{"updates":[]}'), 422, 'invalid'],
     [
-      'a batch of 101',
+      'a batch of 101 updates',
       '/v1/updates',
       post(JSON.stringify({ updates: Array.from({ length: 101 }, () => good) })),
       422,
@@ -220,7 +220,7 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
       'unauthenticated',
     ],
     [
-      'no token, and a body that is bad too',
+      'no token, with an invalid body',
       '/v1/updates',
       post('{', { 'content-type': 'application/json' }),
       401,
@@ -234,19 +234,19 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
       'browser',
     ],
     ['GET', '/v1/updates', { headers: token }, 405, 'method-not-allowed'],
-    ['a trial that may be none', '/v1/updates?dry_run=yes', post(JSON.stringify(good)), 400, 'malformed'],
-    ['what looks like a trial', '/v1/updates?dry-run=1', post(JSON.stringify(good)), 400, 'malformed'],
+    ['an ambiguous dry_run', '/v1/updates?dry_run=yes', post(JSON.stringify(good)), 400, 'malformed'],
+    ['a misspelled dry_run', '/v1/updates?dry-run=1', post(JSON.stringify(good)), 400, 'malformed'],
     ['a query', '/v1/updates?lane=high', post(JSON.stringify(good)), 400, 'malformed'],
-    ['an invalid trial', '/v1/updates?dry_run=1', update({ visitor: {} }), 422, 'invalid'],
+    ['a dry run of an invalid update', '/v1/updates?dry_run=1', update({ visitor: {} }), 422, 'invalid'],
     [
-      'a trial of nobody',
+      'a dry run without a token',
       '/v1/updates?dry_run=1',
       post(JSON.stringify(good), { 'content-type': 'application/json' }),
       401,
       'unauthenticated',
     ],
     [
-      'an operator’s act that looks like a trial',
+      'dry_run at an operator’s route',
       '/admin/api/flush?dry_run=1',
       post('{}', { authorization: `Bearer ${testSecrets.adminToken}`, 'content-type': 'application/json' }),
       400,
@@ -262,7 +262,7 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
       'unauthenticated',
     ],
     [
-      'a signature of other bytes',
+      'a signature of another body',
       '/hooks/call-centre',
       { method: 'POST', headers: signed.headers, body: `${signed.body} ` },
       401,
@@ -278,7 +278,7 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
     ],
     ['a stale timestamp', '/hooks/call-centre', asPost(old), 401, 'unauthenticated'],
     [
-      'a timestamp that is no integer',
+      'a timestamp that is not an integer',
       '/hooks/call-centre',
       asPost(signed, { 'webhook-timestamp': `${signed.headers['webhook-timestamp']}.0` }),
       401,
@@ -286,7 +286,7 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
     ],
     ['a source without a secret', '/hooks/loyalty', asPost(signedHook('loyalty', 'm', {})), 503, 'unavailable'],
     [
-      'a wrong bearer of a source',
+      'a wrong bearer token at a source',
       '/hooks/kiosk',
       asPost({ ...kioskHook({}), headers: { authorization: `Bearer ${canary}` } }),
       401,
@@ -500,7 +500,7 @@ describe('the drop-in route answers as Target does', () => {
     [{ status: 'rejected' }, 200],
     [{ status: 'in_flight' }, 409],
     [{ status: 'unavailable' }, 503],
-  ])('answers with an error what Target did not get: %j (G2)', async (receipt, status) => {
+  ])('answers success false for what Target did not get: %j (G2)', async (receipt, status) => {
     const { send } = await edge(() => receipt)
     const answer = await send('/m2/demo/profile/update?mboxPC=1&profile.a=1', { headers: bearer })
     expect([answer.status, answer.headers.has('retry-after')]).toEqual([status, status !== 200])
@@ -530,7 +530,7 @@ describe('an update that was set aside without a call', () => {
   })
 })
 
-describe('probes', () => {
+describe('health and readiness', () => {
   it('give strangers no details', async () => {
     const { send } = await edge()
     expect(await (await send('/healthz')).json()).toEqual({ status: 'ok' })
@@ -553,12 +553,15 @@ describe('probes', () => {
 
 describe('hostile JSON', () => {
   it.each<[string, string]>([
-    ['a name twice', '{"id":"a","id":"b","visitor":{"thirdPartyId":"1"},"attributes":{"tier":"gold"}}'],
-    ['an attribute twice', '{"visitor":{"thirdPartyId":"1"},"attributes":{"tier":"gold","tier":"iron"}}'],
-    ['a name twice, once escaped', '{"visitor":{"thirdPartyId":"1"},"attributes":{"tier":"gold","ti\\u0065r":"iron"}}'],
+    ['a repeated name', '{"id":"a","id":"b","visitor":{"thirdPartyId":"1"},"attributes":{"tier":"gold"}}'],
+    ['a repeated attribute', '{"visitor":{"thirdPartyId":"1"},"attributes":{"tier":"gold","tier":"iron"}}'],
+    [
+      'a repeated name, once escaped',
+      '{"visitor":{"thirdPartyId":"1"},"attributes":{"tier":"gold","ti\\u0065r":"iron"}}',
+    ],
     ['nesting without end', `{"visitor":{"thirdPartyId":"1"},"attributes":${'{"a":'.repeat(500)}1${'}'.repeat(500)}}`],
     ['brackets without end', '['.repeat(100_000)],
-    ['an unended string', '{"visitor":{"thirdPartyId":"1'],
+    ['an unterminated string', '{"visitor":{"thirdPartyId":"1'],
     ['a string that ends in a backslash', '{"a\\'],
     ['colons without end', `"${'a'.repeat(400_000)}"${':'.repeat(400_000)}`],
     ['a colon too many', '{"a"::1}'],

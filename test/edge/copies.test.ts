@@ -34,14 +34,14 @@ const jwtScheme = jwt({ issuer: 'i', audience: 'a', jwksUrl: 'https://issuer.exa
 describe('a scheme under which a copied request stays valid for ever', () => {
   it.each<[string, AuthScheme, boolean]>([
     ['a signature without a time', github(), true],
-    ['a signature with one', stripe(), false],
+    ['a signature with a time', stripe(), false],
     ['a secret that is sent along', bearer(), false],
     ['a key', apiKey('x-key'), false],
     ['a password', basic(), false],
     ['a token that expires', jwtScheme, false],
     ['any of a time and a secret', anyOf('crm', { signed: stripe(), plain: bearer() }), false],
     ['any of which one is such a scheme', anyOf('crm', { signed: github(), plain: bearer() }), true],
-    ['one of the deployer’s own, until it says more', { name: 'own', verify: async () => true }, true],
+    ['a custom scheme that declares nothing', { name: 'own', verify: async () => true }, true],
   ])('%s', (_, auth, expected) => {
     expect(takesCopies(auth)).toBe(expected)
   })
@@ -65,7 +65,7 @@ describe('a scheme under which a copied request stays valid for ever', () => {
   it.each<[string, Options, boolean]>([
     ['nothing more', {}, false],
     ['a sample without a time', { map: timed, sample: { customer: '1' } }, false],
-    ['a sample that can’t be mapped', { map: timed, sample: { at: 1 } as never }, false],
+    ['a sample that cannot be mapped', { map: timed, sample: { at: 1 } as never }, false],
     ['a sample that gives nothing', { map: () => null, sample: { customer: '1', at: 1 } }, false],
     ['a mapping with a time, and a sample that shows it', { map: timed, sample: { customer: '1', at: 1 } }, true],
     ['a time of the source', { occurredAt: (e) => e.at }, true],

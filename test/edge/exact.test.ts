@@ -306,7 +306,7 @@ describe('placeholders instead of ids, under which many visitors’ data would b
     ['String(event.missing) as the id', (e) => ({ id: String(e.missing) }), '{"missing":{}}', /^id is no id/],
     ['a blank', (e) => ({ id: String(e.missing) }), '{"missing":" "}', /^id is blank/],
     [
-      'a number that is none',
+      'a number that is NaN',
       (e) => ({ visitor: { thirdPartyId: String(Number(e.missing)) } }),
       '{"missing":"x"}',
       /^visitor\.thirdPartyId is no id/,

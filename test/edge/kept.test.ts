@@ -86,14 +86,14 @@ describe('is read', () => {
     ['JSON under a type of something else', json, { 'content-type': 'application/x-www-form-urlencoded' }],
     ['a byte order mark', Uint8Array.of(0xef, 0xbb, 0xbf, ...json), { 'content-type': 'application/json' }],
     [
-      'UTF-16 as its type says',
+      'UTF-16 as its content type says',
       Uint8Array.from(Buffer.from(JSON.stringify(good), 'utf16le')),
       { 'content-type': 'application/json; charset=utf-16le' },
     ],
     ['gzip', zipped(json), { 'content-encoding': 'gzip' }],
-    ['gzip by its old name', zipped(json), { 'content-encoding': 'X-GZIP' }],
+    ['gzip under its old name', zipped(json), { 'content-encoding': 'X-GZIP' }],
     ['deflate', deflated(json), { 'content-encoding': 'deflate' }],
-    ['no compression by name', json, { 'content-encoding': 'identity' }],
+    ['identity as the encoding', json, { 'content-encoding': 'identity' }],
   ])('%s', async (_, body, headers) => {
     const { open, world } = await relay()
     expect(await open(body, headers)).toEqual({ status: 200, answer: { id: 'e1', status: 'submitted', calls: 1 } })
@@ -130,36 +130,30 @@ describe('is read', () => {
 
 describe('is quarantined whole, with its reason', () => {
   it.each<[string, Uint8Array<ArrayBuffer>, Record<string, string>, RegExp, string | undefined]>([
-    ['a name twice', utf8('{"id":"a","id":"b"}'), {}, /gives one name twice/, '{"id":"a","id":"b"}'],
+    ['a repeated name', utf8('{"id":"a","id":"b"}'), {}, /gives one name twice/, '{"id":"a","id":"b"}'],
     ['33 levels', nested(33), {}, /33|levels|deep/, undefined],
     ['two byte order marks', twiceMarked, {}, /JSON/, undefined],
-    ['no JSON', utf8('hello'), {}, /JSON/, 'hello'],
+    ['a body that is not JSON', utf8('hello'), {}, /JSON/, 'hello'],
     ['nothing', new Uint8Array(), {}, /JSON/, ''],
-    ['no UTF-8', Uint8Array.of(0x22, 0xff, 0x22), {}, /not utf-8 \(kept as base64\)/, 'Iv8i'],
+    ['a body that is not UTF-8', Uint8Array.of(0x22, 0xff, 0x22), {}, /not utf-8 \(kept as base64\)/, 'Iv8i'],
+    ['an unknown charset', json, { 'content-type': 'application/json; charset=klingon' }, /not klingon/, undefined],
+    ['an unsupported encoding', json, { 'content-encoding': 'br' }, /gzip or deflate/, JSON.stringify(good)],
     [
-      'a charset that nobody knows',
-      json,
-      { 'content-type': 'application/json; charset=klingon' },
-      /not klingon/,
-      undefined,
-    ],
-    ['an encoding that nobody knows', json, { 'content-encoding': 'br' }, /gzip or deflate/, JSON.stringify(good)],
-    [
-      'what is not gzip',
+      'a body that is not gzip',
       json,
       { 'content-encoding': 'gzip' },
       /not what its content-encoding says/,
       JSON.stringify(good),
     ],
     [
-      'gzip that breaks off',
+      'truncated gzip',
       zipped(json).slice(0, -9),
       { 'content-encoding': 'gzip' },
       /not what its content-encoding says/,
       undefined,
     ],
     [
-      'what unfolds to more than the bound',
+      'a body that decompresses to more than the limit',
       zipped(new Uint8Array(50_000)),
       { 'content-encoding': 'gzip' },
       /larger than 2000 bytes/,

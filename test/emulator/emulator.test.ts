@@ -39,11 +39,11 @@ describe('the update endpoint', () => {
   it.each([
     ['no id', 'profile.a=1'],
     ['both ids', 'mboxPC=1&mbox3rdPartyId=2&profile.a=1'],
-    ['one id twice', 'mboxPC=1&mboxPC=1&profile.a=1'],
+    ['a repeated id', 'mboxPC=1&mboxPC=1&profile.a=1'],
     ['an empty id', 'mboxPC=&profile.a=1'],
     ['no attribute', 'mboxPC=1'],
     ['an unknown parameter', 'mboxPC=1&a=1'],
-    ['an attribute twice', 'mboxPC=1&profile.a=1&profile.a=2'],
+    ['a repeated attribute', 'mboxPC=1&profile.a=1&profile.a=2'],
     ['a broken escape', 'mboxPC=1&profile.a=%4'],
     ['broken UTF-8', 'mboxPC=1&profile.a=%c3'],
     ['a raw space', 'mboxPC=1&profile.a=b c'],

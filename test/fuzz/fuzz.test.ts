@@ -25,12 +25,7 @@ describe('the fuzz', () => {
 
   it.each([
     ['an internal error', 500, 'application/problem+json', '{"type":"/problems/internal","title":"x","status":500}'],
-    [
-      'a problem that is not listed',
-      400,
-      'application/problem+json',
-      '{"type":"/problems/odd","title":"x","status":400}',
-    ],
+    ['an undocumented problem', 400, 'application/problem+json', '{"type":"/problems/odd","title":"x","status":400}'],
     [
       'a problem with another status',
       400,
@@ -38,7 +33,7 @@ describe('the fuzz', () => {
       '{"type":"/problems/too-large","title":"x","status":400}',
     ],
     ['a result with another status', 200, 'application/json', '{"status":"deferred"}'],
-    ['a stack', 200, 'text/plain', 'Error: x'],
+    ['a stack trace', 200, 'text/plain', 'Error: x'],
   ])('reports %s as a fault', (_, status, type, text) => {
     const headers = new Headers({
       'content-type': type,

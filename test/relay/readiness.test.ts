@@ -102,7 +102,7 @@ describe('readiness', () => {
   const breaker = { sinceMs: 0, untilMs: 0, probes: 0, traits: [] }
   it.each<[string, Partial<Summary>, object]>([
     [
-      'Target takes no token',
+      'Target rejects the token',
       { health: { paused: false, breaker: { ...breaker, cause: 'misconfigured' } } as never },
       { target: 'fail' },
     ],

@@ -127,7 +127,7 @@ describe('settings', () => {
     [{ BACKLOG_KEYS: 'planted' }, 'BACKLOG_KEYS must be a ring'],
   ])('names what is wrong with %j, and repeats no value', (wrong, message) => {
     const parsed = parseSettings({ ...good, ...wrong })
-    if (parsed.ok) throw new Error('taken for good')
+    if (parsed.ok) throw new Error('the settings were accepted')
     expect(parsed.problems.join('; ')).toContain(message)
     expect(parsed.problems.join('; ')).not.toContain('planted')
   })
@@ -135,44 +135,44 @@ describe('settings', () => {
   const key = (byte: number) => Buffer.alloc(32, byte).toString('base64')
   it.each<[string, Record<string, string>, string]>([
     [
-      'two keys of one id, of which one would open what the other sealed',
+      'two keys under one id, of which one would have to open what the other sealed',
       { BACKLOG_KEYS: `k:${key(1)},k:${key(2)}` },
       'two keys of one id',
     ],
     [
-      'an admin token that own systems hold',
+      'an admin token that is also an API token',
       { ADMIN_TOKEN: shared, API_TOKENS: `bulk:${shared}` },
       'API_TOKENS holds the same secret as ADMIN_TOKEN',
     ],
     [
-      'an admin token that a sender holds',
+      'an admin token that is also a sender’s secret',
       { ADMIN_TOKEN: shared, HOOK_SECRET_LOAN: `a-secret,${shared}` },
       'HOOK_SECRET_LOAN holds the same secret as ADMIN_TOKEN',
     ],
     [
-      'an admin token that a sender holds as its password',
+      'an admin token that is also a sender’s password',
       { ADMIN_TOKEN: shared, HOOK_SECRET_LOAN: `admin:${shared}` },
       'HOOK_SECRET_LOAN holds',
     ],
     [
-      'an API token that a sender holds',
+      'an API token that is also a sender’s secret',
       { API_TOKENS: shared, HOOK_SECRET_LOAN: `plain:${shared}` },
       'HOOK_SECRET_LOAN holds the same secret as API_TOKENS',
     ],
     [
-      'a hash key that is told to somebody',
+      'a hash key that is also a token',
       { HASH_KEY: shared, API_TOKENS: shared },
       'API_TOKENS holds the same secret as HASH_KEY',
     ],
     ['a token on two lanes', { API_TOKENS: `high:${shared},bulk:${shared}` }, 'API_TOKENS grants one token two lanes'],
   ])('rejects %s, and does not repeat it', (_, wrong, message) => {
     const parsed = parseSettings({ ...good, ...wrong })
-    if (parsed.ok) throw new Error('taken for good')
+    if (parsed.ok) throw new Error('the settings were accepted')
     expect(parsed.problems.join('; ')).toContain(message)
     expect(parsed.problems.join('; ')).not.toContain(shared)
   })
 
-  it('two sources may share the secret of the app that sends to both, and a token may stand twice on its lane', () => {
+  it('two sources may share the secret of the app that sends to both, and a token may be listed twice for its lane', () => {
     expect(
       parseSettings({
         ...good,
@@ -200,7 +200,7 @@ describe('settings', () => {
       'QUOTA_SLACK_MS must be 25000 or more',
     ],
     [
-      'replay while an admission is under way (G3)',
+      'a replay while an admission is in progress (G3)',
       { OUTAGE_SETTLE_MS: '11499' },
       'OUTAGE_SETTLE_MS must be 11500 or more',
     ],
@@ -215,7 +215,7 @@ describe('settings', () => {
       'FLUSH_EVERY_MS must be shorter than RETENTION_HOURS',
     ],
     [
-      'a ledger that is waited for longer than the answer',
+      'a ledger time-out longer than the answer’s deadline',
       { LEDGER_TIMEOUT_MS: '2501' },
       'LEDGER_TIMEOUT_MS must be at most ANSWER_DEADLINE_MS',
     ],

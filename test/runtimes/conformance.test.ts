@@ -93,7 +93,7 @@ describe.each(
     const giveUpAtMs = Date.now() + giveUpMs
     for (let report = await flush(); ; report = await flush()) {
       if (report['stopped'] === 'drained' && report['deferredAgain'] === 0) return report
-      if (Date.now() > giveUpAtMs) throw new Error(`it does not drain: ${JSON.stringify(report)}`)
+      if (Date.now() > giveUpAtMs) throw new Error(`the backlog does not drain: ${JSON.stringify(report)}`)
       await sleep(50)
     }
   }
@@ -337,7 +337,7 @@ describe.each(
         for (;;) {
           await Promise.all([operate(small, '/flush'), operate(small, '/flush')])
           if (visitors.every((visitor) => profile(visitor)?.['tier'] === 'x')) break
-          if (Date.now() > giveUpAtMs) throw new Error('it does not drain')
+          if (Date.now() > giveUpAtMs) throw new Error('the backlog does not drain')
           await sleep(100)
         }
         expect(emulator.statistics()).toMatchObject({ calls: 60 })
@@ -494,7 +494,7 @@ describe.each(
 async function until(what: () => boolean | Promise<boolean>): Promise<void> {
   const giveUpAtMs = Date.now() + 15_000
   while (!(await what())) {
-    if (Date.now() > giveUpAtMs) throw new Error('it never came to be')
+    if (Date.now() > giveUpAtMs) throw new Error('timed out waiting for a condition')
     await sleep(20)
   }
 }

@@ -37,7 +37,7 @@ export const newFolder = () => mkdtempSync(join(tmpdir(), 'target-relay-runtime-
 
 /**
  * @param folder where it keeps its state over restarts
- * @param sources the file of the sources; a Worker's own stands beside it
+ * @param sources the file of the sources; a Worker's entry point is beside it
  * @param from the root of another version's tree, for a server
  */
 export async function startRelay(
@@ -54,7 +54,7 @@ export async function startRelay(
           join(root, 'test/support/workerd-process.ts'),
           [String(port), folder, JSON.stringify(settings), join(dirname(sources), 'worker.ts')],
           {
-            // A group of its own, so that a kill takes workerd along.
+            // A process group of its own, so that a kill ends workerd too.
             detached: true,
             stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
           },

@@ -118,7 +118,7 @@ describe.each([
         const ends = []
         for (const server of servers) ends.push(await operate(server, '/flush'))
         if (ends.every(({ stopped, deferredAgain }) => stopped === 'drained' && deferredAgain === 0)) break
-        if (Date.now() > giveUpAtMs) throw new Error(`it does not drain: ${JSON.stringify(ends)}`)
+        if (Date.now() > giveUpAtMs) throw new Error(`the backlog does not drain: ${JSON.stringify(ends)}`)
         await sleep(200)
       }
 

@@ -33,7 +33,7 @@ const update = (id: string, attributes: object = { tier: 'gold' }, visitor = '1'
 async function until(what: () => boolean | Promise<boolean>): Promise<void> {
   const giveUpAtMs = Date.now() + 10_000
   while (!(await what())) {
-    if (Date.now() > giveUpAtMs) throw new Error('it never came to be')
+    if (Date.now() > giveUpAtMs) throw new Error('timed out waiting for a condition')
     await sleep(5)
   }
 }
@@ -344,9 +344,13 @@ describe('the server', () => {
   })
 
   it.each<[string, Record<string, string>, RegExp]>([
-    ['a bad setting', { QUOTA_LIMIT: 'many' }, /QUOTA_LIMIT must be/],
-    ['a file in no folder', { RELAY_DB: '/nowhere/at/all/relay.sqlite' }, /RELAY_DB/],
-    ['half of Upstash', { UPSTASH_REDIS_REST_URL: 'https://x.upstash.io' }, /UPSTASH_REDIS_REST_TOKEN is missing/],
+    ['an invalid setting', { QUOTA_LIMIT: 'many' }, /QUOTA_LIMIT must be/],
+    ['a file in a missing folder', { RELAY_DB: '/nowhere/at/all/relay.sqlite' }, /RELAY_DB/],
+    [
+      'half of the Upstash settings',
+      { UPSTASH_REDIS_REST_URL: 'https://x.upstash.io' },
+      /UPSTASH_REDIS_REST_TOKEN is missing/,
+    ],
   ])('does not start with %s, and names it', async (_, settings, message) => {
     const error = await startServer('http://127.0.0.1:9', { settings }).catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(SettingsError)

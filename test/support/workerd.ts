@@ -17,7 +17,7 @@ export interface WorkerdRelay extends AsyncDisposable {
   flush(): Promise<void>
   /** All keys in the real KV. */
   keys(prefix: string): Promise<readonly string[]>
-  /** What the Worker logged, parsed where it is JSON. */
+  /** What the Worker logged, parsed if it is JSON. */
   logs(): readonly Record<string, unknown>[]
   close(): Promise<void>
 }

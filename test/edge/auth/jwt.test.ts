@@ -104,7 +104,7 @@ describe('an invalid token', () => {
     ['not yet', () => token({ claims: { nbf: seconds + 31 } })],
     ['another subject', () => token({ claims: { sub: 'other' } })],
     ['an algorithm that is not on the list', () => token({ kid: 'ed', alg: 'EdDSA' })],
-    ['a key that nobody published', () => token({ kid: 'two' })],
+    ['an unpublished key', () => token({ kid: 'two' })],
     [
       'signed by another key',
       async () => {
@@ -142,10 +142,7 @@ describe('an invalid token', () => {
       },
     ],
     ['with a header that must be understood', () => token({ header: { crit: ['b64'], b64: true } })],
-    [
-      'with an address of keys of its own',
-      () => token({ kid: 'two', header: { jku: 'https://evil.example/jwks.json' } }),
-    ],
+    ['with its own address for keys', () => token({ kid: 'two', header: { jku: 'https://evil.example/jwks.json' } })],
   ])('does not authenticate: %s', async (_, make) => {
     const { verify } = await issuerOf(['one', 'ed'], { subject: 'loan-desk' })
     const made = await make()
@@ -182,9 +179,9 @@ describe('keys', () => {
     ['is down', (state) => (state.status = 0)],
     ['fails', (state) => (state.status = 500)],
     ['redirects', (state) => (state.status = 302)],
-    ['answers something else', (state) => (state.body = '<html>')],
+    ['answers HTML', (state) => (state.body = '<html>')],
     ['answers no keys', (state) => (state.body = '{}')],
-    ['answers far too much', (state) => (state.body = JSON.stringify({ keys: [], x: 'x'.repeat(300_000) }))],
+    ['answers too many bytes', (state) => (state.body = JSON.stringify({ keys: [], x: 'x'.repeat(300_000) }))],
   ])(
     'an address that %s neither authenticates nor rejects anybody; known keys stay in use for an hour',
     async (_, breakIt) => {

@@ -264,11 +264,11 @@ describe('mailgun', () => {
     ['a time that is a number', { signature: { ...signed, timestamp: 1_403_645_220 } }],
     ['another signature', { signature: { ...signed, signature: signed.signature.replace('9', 'a') } }],
     ['another secret', { signature: signed }, 'key-another'],
-    ['an old one', { signature: signed }, undefined, 1_403_645_520_001],
+    ['an old signature', { signature: signed }, undefined, 1_403_645_520_001],
     ['no signature', { 'event-data': {} }],
-    ['a signature that is no object', { signature: 'x' }],
-    ['no JSON', 'signature'],
-    ['a name twice', `{"signature":${JSON.stringify(signed)},"signature":${JSON.stringify(signed)}}`],
+    ['a signature that is not an object', { signature: 'x' }],
+    ['a body that is not JSON', 'signature'],
+    ['a repeated name', `{"signature":${JSON.stringify(signed)},"signature":${JSON.stringify(signed)}}`],
   ])('rejects %s', async (_, body, secret, nowMs) => {
     expect(plain(await verifyBody(body, secret, nowMs))).toBe(false)
   })

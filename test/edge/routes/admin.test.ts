@@ -70,7 +70,7 @@ describe('access', () => {
   it.each<[string, object, number]>([
     ['the token as bearer', bearer, 200],
     ['the token as basic, user admin', basic('admin', testSecrets.adminToken), 200],
-    ['nobody', { authorization: '' }, 401],
+    ['no credentials', { authorization: '' }, 401],
     ['another token', { authorization: 'Bearer wrong' }, 401],
     ['an API token', { authorization: `Bearer ${testSecrets.apiToken}` }, 401],
     ['another user', basic('root', testSecrets.adminToken), 401],
@@ -93,8 +93,8 @@ describe('access', () => {
     ['a page of another origin', { origin: 'https://evil.example' }, 403],
     ['a sandboxed page', { origin: 'null' }, 403],
     ['a page of the same site', { 'sec-fetch-site': 'same-site' }, 403],
-    ['a form, which can’t send JSON', { 'content-type': 'application/x-www-form-urlencoded' }, 415],
-    ['a form that says it is text', { 'content-type': 'text/plain' }, 415],
+    ['a form, which cannot send JSON', { 'content-type': 'application/x-www-form-urlencoded' }, 415],
+    ['a form with type text/plain', { 'content-type': 'text/plain' }, 415],
     ['the console itself', { origin, 'sec-fetch-site': 'same-origin' }, 200],
     ['no browser', {}, 200],
   ])('with the right credentials, from %s: %i', async (_, headers, status) => {
@@ -147,7 +147,7 @@ describe('clock/confirm', () => {
 
 describe('quota/spent', () => {
   it.each([{}, { units: -1 }, { units: 1.5 }, { units: '5' }, { units: 5, more: 1 }, [], 'null'])(
-    'refuses %j',
+    'rejects %j',
     async (body) => {
       const ask = await admin(await createWorld())
       expect((await ask('/quota/spent', { body })).status).toBe(422)
@@ -278,7 +278,7 @@ describe('erase', () => {
     { visitor: { thirdPartyId: 'a/b' } },
     { visitor: { pcId: '1' }, more: 1 },
     { visitor: { pcId: '1' }, cursor: 1 },
-  ])('refuses %j', async (body) => {
+  ])('rejects %j', async (body) => {
     const ask = await admin(await createWorld())
     expect((await ask('/erase', { body })).status).toBe(422)
   })

@@ -159,14 +159,14 @@ describe('authentication', () => {
   const encoded = (text: string) => ({ authorization: `Basic ${Buffer.from(text).toString('base64')}` })
   it.each<[string, string, Record<string, string>, number]>([
     ['the key', 'key', { 'x-api-key': secret }, 200],
-    ['the key before', 'key', { 'x-api-key': old }, 200],
+    ['the previous key', 'key', { 'x-api-key': old }, 200],
     ['another key', 'key', { 'x-api-key': `${secret}x` }, 401],
     ['no key', 'key', {}, 401],
     ['user and password', 'basic', encoded(`user:${secret}`), 200],
     ['another user', 'basic', encoded(`admin:${secret}`), 401],
-    ['no base64', 'basic', { authorization: `Basic user:${secret}` }, 401],
-    ['an empty one', 'basic', { authorization: 'Basic ' }, 401],
-    ['keys that can’t be had', 'gone', proof, 503],
+    ['credentials that are not base64', 'basic', { authorization: `Basic user:${secret}` }, 401],
+    ['empty credentials', 'basic', { authorization: 'Basic ' }, 401],
+    ['keys that cannot be fetched', 'gone', proof, 503],
   ])('%s', async (_, name, headers, status) => {
     const world = await createWorld()
     expect((await edge(world, sources)(`/hooks/${name}`, event(), headers)).status).toBe(status)

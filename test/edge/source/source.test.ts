@@ -150,12 +150,12 @@ describe('what a mapping returns', () => {
   it.each<[string, unknown]>([
     ['null', { a: null }],
     ['not a number', { a: Number.NaN }],
-    ['a date that is none', { a: new Date(Number.NaN) }],
-    ['a circle', { a: circle }],
-    ['a circle in a list', { a: [1n, circle] }],
+    ['an invalid date', { a: new Date(Number.NaN) }],
+    ['a circular object', { a: circle }],
+    ['a circular object in a list', { a: [1n, circle] }],
     ['a function', { a: () => canary }],
     ['nothing', { a: undefined }],
-    ['no object', canary],
+    ['a text instead of attributes', canary],
     ['a reserved name', { 'user.x': canary }],
   ])('%s is unmappable, and the reason holds nothing of it', async (_, attributes) => {
     const result = await mapped(of(update({ attributes: attributes as MappedUpdate['attributes'] })), {})
