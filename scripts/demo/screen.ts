@@ -10,7 +10,7 @@ export function progress(text: string, last = false): void {
   else if (last) console.log(`  ${text}`)
 }
 
-/** Rows of equal length, the first one the head. */
+/** Rows of equal length; the first is the header. */
 export function table(rows: readonly (readonly (string | number)[])[]): void {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => String(row[column] ?? '').length)))
   for (const [index, row] of rows.entries()) {

@@ -1,4 +1,4 @@
-/** Every command ends with the code that docs/cli.md promises, and says why in one line. What only a process shows is tested in a process. */
+/** Every command ends with the exit code that docs/cli.md promises, and gives the reason in one line. */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -83,7 +83,7 @@ async function ended(child: ReturnType<typeof running>): Promise<Process> {
   const [status, signal] = await closed
   return { status: status ?? -1, signal, out, err: err.trim() }
 }
-/** The command as a process of its own. */
+/** Runs the command in a child process. */
 const spawned: Command = (args, env = {}) => ended(running(args, env))
 
 /** A database that another process holds, as a backup or a shell would. @param used whether a relay used it before */

@@ -188,7 +188,7 @@ describe('is rejected with its line, and nothing is imported:', () => {
     ],
     ['format 1 twice', () => old() + old(), at(6)],
     [
-      'format 1 in format 1',
+      'format 1 nested in format 1',
       () => old([{ id: 'abc:0', ...none }, { targetRelayLedger: 1 }]),
       /line 3: begins another export/,
     ],
@@ -200,7 +200,7 @@ describe('is rejected with its line, and nothing is imported:', () => {
       /line 2: units.0.units: Too small/,
     ],
     [
-      'half a unit',
+      'a fraction of a unit',
       () => old([{ id: 'abc:0', ...none, units: [{ account: '', lastMs: nowMs, units: 0.5 }] }]),
       /line 2: units.0.units/,
     ],

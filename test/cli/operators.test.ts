@@ -183,7 +183,7 @@ describe('send', () => {
     expect(open.err + broken.err + readFileSync(errors, 'utf8')).not.toContain('cust-777')
   })
 
-  it('rows of many bytes in few characters fit the relay’s limit', async () => {
+  it('rows of multi-byte characters are batched within the relay’s limit', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin)
     const rows = Array.from({ length: 100 }, (_, n) => `${n},${'語'.repeat(4_500)}`)

@@ -72,7 +72,7 @@ describe('POST /v1/updates', () => {
     )
   })
 
-  it('sends the documented examples exactly', async () => {
+  it('sends the example of test/cases exactly', async () => {
     const world = await createWorld()
     expect((await doors(world).v1(fixture('01-bigint-v1-updates.json'))).status).toBe(200)
     expect(world.profile('big')).toEqual({ lastOrder: '820982911946154508' })
@@ -163,7 +163,7 @@ describe('an integer too large for a JavaScript number, at a hook', () => {
     ['a number', z.number().transform(String)],
     ['an integer', z.int().transform(String)],
     ['text or a number', z.union([z.string(), z.number()]).transform(String)],
-  ])('where the schema says %s, is quarantined with the field’s name and what to write instead', async (_, schema) => {
+  ])('is quarantined with the field’s name and what to write instead, if the schema says %s', async (_, schema) => {
     const world = await createWorld()
     const { status, answer } = await doors(world, [order(schema)]).hook('shop', body)
     expect([status, answer]).toEqual([202, { status: 'quarantined' }])
@@ -304,9 +304,9 @@ describe('placeholders instead of ids, under which many visitors’ data would b
       /^visitor\.pcId is no id/,
     ],
     ['String(event.missing) as the id', (e) => ({ id: String(e.missing) }), '{"missing":{}}', /^id is no id/],
-    ['a blank', (e) => ({ id: String(e.missing) }), '{"missing":" "}', /^id is blank/],
+    ['a blank as the id', (e) => ({ id: String(e.missing) }), '{"missing":" "}', /^id is blank/],
     [
-      'a number that is NaN',
+      'String(Number(event.missing)) as the visitor',
       (e) => ({ visitor: { thirdPartyId: String(Number(e.missing)) } }),
       '{"missing":"x"}',
       /^visitor\.thirdPartyId is no id/,

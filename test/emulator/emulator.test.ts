@@ -108,7 +108,7 @@ describe('faults', () => {
     expect(tier()).toBe(take ? 'gold' : 'silver')
   })
 
-  it('strikes by visitor, by attribute and by share, and can be set over HTTP', async () => {
+  it('can be limited to an attribute or a share of the calls, and set over HTTP', async () => {
     await fetch(`${emulator.origin}/__emulator/faults`, {
       method: 'POST',
       body: JSON.stringify({ kind: 'status', status: 500, attribute: 'bad' }),
@@ -125,7 +125,7 @@ describe('faults', () => {
 })
 
 describe('counting', () => {
-  it('counts every call at arrival, whatever becomes of it', async () => {
+  it('counts every call at arrival, whatever its outcome', async () => {
     emulator.faults.add({ kind: 'status', status: 500, count: 1 })
     await update()
     await update('nonsense')

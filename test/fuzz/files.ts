@@ -1,4 +1,4 @@
-/** Files as exports, editors and uploads make them, through `send` and `map`: each run ends as docs/cli.md says, and no value is invented. */
+/** Odd files as exports and editors make them, through `send` and `map`: each run ends as docs/cli.md says, and invents no value. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

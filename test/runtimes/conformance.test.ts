@@ -290,7 +290,7 @@ describe.each(
       expect(profile(visitor)).toEqual({ n: number, l: `[${number}]` })
     })
 
-    it('an id of an event keeps each digit', async () => {
+    it('an event’s id keeps every digit', async () => {
       const { path, headers, body } = kioskHook({ session: 0, pcId: '1-2.3_4', page: '/', at: Date.now() })
       const { answer } = await hook(path, body.replace('0', '9007199254740993'), headers)
       expect(answer).toMatchObject({ id: '9007199254740993', status: 'submitted' })
@@ -350,7 +350,7 @@ describe.each(
       }
     })
 
-    it('a server that closes a kept-alive connection on a call gets no more calls than were admitted (G1)', async () => {
+    it('a Target that closes a kept-alive connection on a call gets no more calls than were admitted (G1)', async () => {
       for (let n = 0; n < 5; n++) await post(relay, update(unique(), { tier: 'x' }))
       emulator.faults.add({ kind: 'close-kept-alive', count: 3 })
       const answers = await Promise.all(Array.from({ length: 6 }, () => post(relay, update(unique(), { tier: 'x' }))))

@@ -138,7 +138,9 @@ describe.each([
       for (const { visitor, pairs } of emulator.taken)
         for (const [name, value] of pairs) {
           const rank = Number(value.slice('value-'.length))
-          expect(rank, 'an older value over a newer one').toBeGreaterThan(ranks.get(`${visitor} ${name}`) ?? -1)
+          expect(rank, 'no older value was sent after a newer one').toBeGreaterThan(
+            ranks.get(`${visitor} ${name}`) ?? -1,
+          )
           ranks.set(`${visitor} ${name}`, rank)
         }
       expect(reports.some((report) => (JSON.parse(report) as { replayed: number }).replayed > 0)).toBe(true)

@@ -1,4 +1,4 @@
-/** What the benchmark and its senders tell each other. */
+/** The messages between the benchmark and its senders. */
 
 export interface LoadOrder {
   readonly port: number

@@ -91,7 +91,7 @@ describe('tokens', () => {
     expect(await verifyBasic(null, pairs)).toBe(false)
   })
 
-  it('a secret of basic has a user and a password', async () => {
+  it('a secret for basic needs a user and a password', async () => {
     const taken = ['user:word', 'user:', ':word', 'word'].map((secret) => basic().takesSecret?.(secret))
     expect(await Promise.all(taken)).toEqual([true, false, false, false])
   })

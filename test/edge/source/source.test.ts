@@ -215,7 +215,7 @@ describe('what a mapping returns', () => {
       { customer: canary },
     ],
     [
-      'a message for a check of zod’s own',
+      'a message for one of zod’s checks',
       z.object({ customer: z.string().max(2, { error: (i) => `${String(i.input)}!` }) }),
       { customer: canary },
     ],
