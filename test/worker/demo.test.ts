@@ -10,10 +10,14 @@ describe('npm run demo', () => {
     ['drop', 'lost'],
     ['swap', 'lost'],
     ['repeat', 'stale'],
-  ] as const)('exits 1 when Target does %s, and counts it as %s', { timeout: 90_000 }, (sabotage, counted) => {
-    const run = spawnSync(process.execPath, [demo, '--sabotage', sabotage], { encoding: 'utf8' })
-    const verdict = JSON.parse(run.stdout.trim().split('\n').at(-1) ?? '') as Record<string, number>
-    expect(verdict[counted]).toBeGreaterThan(0)
-    expect(run.status).toBe(1)
-  })
+  ] as const)(
+    'exits 1 under a sabotaged Target (%s), and counts the result as %s',
+    { timeout: 90_000 },
+    (sabotage, counted) => {
+      const run = spawnSync(process.execPath, [demo, '--sabotage', sabotage], { encoding: 'utf8' })
+      const verdict = JSON.parse(run.stdout.trim().split('\n').at(-1) ?? '') as Record<string, number>
+      expect(verdict[counted]).toBeGreaterThan(0)
+      expect(run.status).toBe(1)
+    },
+  )
 })
