@@ -1,6 +1,6 @@
 /**
  * Bundles the Worker as a deploy would, without deploying: every environment must have its bindings, and the bundle its
- * size budget. All ways of proof together have one of their own, and signatures depend on nothing.
+ * size budget. All authentication schemes together have a budget of their own, and the signature schemes depend on no package.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 
-/** A platform limit is far away (3 MB gzipped on the Free plan): this notices a dependency that creeps in. */
+/** The platform's limit is far away (3 MB gzipped on the Free plan): this budget notices a dependency that creeps in. */
 const maxMinifiedBytes = 445_000
 const maxGzippedBytes = 136_000
 /** Of `src/edge/auth`, with every preset. */
@@ -46,8 +46,8 @@ for (const environment of environments) {
   }
 }
 const gzippedProof = await bundleOf('src/edge/auth/index.ts')
-console.log(`all ways of proof: ${gzippedProof.bytes} gzipped (budget ${maxProofGzippedBytes})`)
-if (gzippedProof.bytes > maxProofGzippedBytes) problems.push('the ways of proof are over their budget')
+console.log(`all authentication schemes: ${gzippedProof.bytes} gzipped (budget ${maxProofGzippedBytes})`)
+if (gzippedProof.bytes > maxProofGzippedBytes) problems.push('the authentication schemes are over their budget')
 const signatures = await bundleOf('src/edge/auth/presets.ts')
 if (signatures.packages.length > 0) problems.push(`signatures depend on ${signatures.packages.join(', ')}`)
 

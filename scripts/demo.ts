@@ -1,8 +1,8 @@
 /**
- * `npm run demo`: the main job in front of your eyes, no account, no network.
+ * `npm run demo`: watch the relay work, without an account or a network.
  *
  * Starts an Adobe Target stand-in and the relay in real workerd, sends signed webhooks of the four example sources until
- * a small quota runs out, flushes the backlog until it is empty, and holds what the stand-in has against what was sent.
+ * a small quota runs out, flushes the backlog until it is empty, and compares what the stand-in has with what was sent.
  * `--sabotage drop|swap|repeat` makes the stand-in misbehave behind the relay's back; the demo must then exit 1.
  */
 import { parseArgs } from 'node:util'
@@ -21,7 +21,7 @@ const windowMs = 6_000
 const eventCount = 200
 const visitors = 25
 const sendersAtOnce = 8
-/** Longer than any honest run; what still waits then counts as lost. */
+/** Longer than any honest run takes; what is still deferred then counts as lost. */
 const patienceMs = 40_000
 
 await using emulator = await startEmulator({ autoSeed: true, windowMs })
@@ -42,7 +42,7 @@ heading(
   `1. ${eventCount} signed webhooks of ${visitors} customers; Target allows ${quota} calls in any ${windowMs / 1_000} s`,
 )
 const sent: Sent[] = []
-// The newest of a customer may come first: senders retry and overtake each other.
+// A customer's newest event may come first: senders retry and overtake each other.
 const queue = [...makeEvents(eventCount, visitors, Date.now() - 60_000)].sort(
   (a, b) => (a.occurredAtMs % 5) - (b.occurredAtMs % 5),
 )
@@ -73,7 +73,7 @@ table([
   ]),
 ])
 
-heading('2. The backlog in Workers KV is flushed as the quota frees up; updates of one customer travel merged')
+heading('2. The backlog in Workers KV is flushed as the quota frees up; updates of one customer are merged')
 const startedMs = Date.now()
 let waiting = await relay.keys('b1/')
 const atFirst = waiting.length
@@ -101,7 +101,7 @@ table([
     ]),
 ])
 
-heading('3. What Target holds, against what was sent')
+heading('3. What Target holds, compared with what was sent')
 const judgement = judge(
   sent,
   (visitor) => emulator.profiles.values(visitor),

@@ -1,6 +1,6 @@
 /**
  * `npm run dev`: relay (port 8787), Target stand-in (8788) and a cron ticker, until Ctrl-C. `wrangler dev` fires no crons
- * by itself. Each start begins anew: the stand-in forgets what it was told, and so must the relay.
+ * by itself. Each start begins afresh: the stand-in forgets its profiles, and so must the relay.
  */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -55,7 +55,7 @@ relay.once('exit', () => {
   void emulator.close()
 })
 
-/** True once something listens there. */
+/** True if the relay answers there. */
 const reaches = (path: string) =>
   fetch(`${origin}${path}`, { signal: stopping.signal }).then(
     (response) => response.ok,

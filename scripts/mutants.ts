@@ -1,7 +1,7 @@
 /**
- * `npm run mutants [-- --write] [--seeds N] [text …]`: applies each deliberate bug to a copy of the tree, and runs the tests that
- * must notice and the simulator. Exit 1 where one survives both, or where a patch no longer fits. With texts, only the
- * mutants whose names hold one; with `--write`, all, and `docs/guarantees.md` is made of what noticed them.
+ * `npm run mutants [-- --write] [--seeds N] [text …]`: applies each deliberate bug to a copy of the tree, and runs the tests
+ * that must notice it and the simulator. Exit 1 if one survives both, or if a patch no longer fits. With texts, only the
+ * mutants whose names contain one; with `--write`, all, and `docs/guarantees.md` is generated from what noticed them.
  */
 import { spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -23,14 +23,14 @@ const left = new Set(['node_modules', '.git', '.wrangler', 'dist'])
 const chosen = mutants.filter(
   ({ name }) => values.write || texts.length === 0 || texts.some((text) => name.includes(text)),
 )
-/** A mutant that the simulator has not met by then is said not to be met. */
+/** After this many seeds the simulator counts as not noticing a mutant. */
 const seeds = Number(values.seeds)
-/** A mutant may also never end. */
+/** A mutant's tests may never end. */
 const longestMs = 180_000
-/** All tests together, before the first mutant. */
+/** For all tests together, before the first mutant. */
 const longestOfAllMs = 1_200_000
 
-/** What the simulator is built of: it can't meet a bug in any other file. */
+/** The files that the simulator is built of: it cannot notice a bug in any other. */
 const simulated = await build({
   absWorkingDir: root,
   entryPoints: ['test/sim/main.ts'],
@@ -46,10 +46,10 @@ const folder = mkdtempSync(join(tmpdir(), 'target-relay-mutants-'))
 const judged = new Map<Mutant, Judged>()
 try {
   const copies = Array.from({ length: Math.min(availableParallelism(), chosen.length) }, (_, number) => copyOf(number))
-  // A test that is red without a mutant would count every one as noticed.
+  // With a test that fails anyway, every mutant would count as noticed.
   const all = [...new Set(chosen.flatMap(({ tests }) => tests))]
   const red = await firstRed(copies[0] ?? root, all, longestOfAllMs)
-  if (red !== undefined) throw new Error(`red without a mutant: ${red}`)
+  if (red !== undefined) throw new Error(`fails without a mutant: ${red}`)
   const queue = [...chosen]
   await Promise.all(
     copies.map(async (copy) => {
@@ -116,7 +116,7 @@ function copyOf(number: number): string {
   return copy
 }
 
-/** The name of the first test that is red; a run that fails in another way is one too. */
+/** The name of the first test that fails; a run that fails in another way counts too. */
 async function firstRed(copy: string, tests: readonly string[], endMs = longestMs): Promise<string | undefined> {
   const file = join(copy, 'tests.json')
   rmSync(file, { force: true })
@@ -136,7 +136,7 @@ async function firstRed(copy: string, tests: readonly string[], endMs = longestM
   }
 }
 
-/** `status` is undefined where it had to be ended. */
+/** `status` is undefined if the run had to be killed. */
 function run(
   cwd: string,
   command: string,
@@ -149,7 +149,7 @@ function run(
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       output += text
     })
-    // With all it started.
+    // With its child processes.
     const timer = setTimeout(() => process.kill(-(child.pid ?? 0), 'SIGKILL'), endMs)
     child.once('error', reject).once('close', (code) => {
       clearTimeout(timer)

@@ -1,13 +1,13 @@
 /**
- * `npm run mutation [-- text …]`: StrykerJS over the pure files, each against its own tests only, so that a rule is held
- * where it is written and not by chance somewhere else. Prints the score and the survivors of each file; exit 1 where a
- * score is under 90 %. With texts, only the files whose paths hold one.
+ * `npm run mutation [-- text …]`: StrykerJS over the pure files, each against its own tests only, so that a rule is tested
+ * where it is written and not by chance somewhere else. Prints the score and the survivors of each file; exit 1 if a
+ * score is under 90 %. With texts, only the files whose paths contain one.
  */
 import { spawnSync } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
 import { fileURLToPath, URL } from 'node:url'
 
-/** Each pure file and the tests that are nearest to it. */
+/** Each pure file, and its own tests. */
 const measured: Readonly<Record<string, readonly string[]>> = {
   'src/core/wire/calls.ts': ['test/core/wire/calls.test.ts'],
   'src/core/wire/answer.ts': ['test/core/wire/answer.test.ts'],
@@ -57,7 +57,7 @@ const worst = Math.min(...scores)
 console.log(`${chosen.length} files, the lowest score is ${worst.toFixed(1)} %`)
 process.exitCode = worst >= leastPercent ? 0 : 1
 
-/** Percent of a file's mutants that its tests noticed; those that do not even load are not counted. */
+/** Percent of a file's mutants that its tests noticed, not counting those that do not load. */
 function measure(file: string, tests: readonly string[]): number {
   const { status } = spawnSync('stryker', ['run', 'stryker.config.json', '--mutate', file], {
     cwd: root,

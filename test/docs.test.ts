@@ -1,4 +1,4 @@
-/** The documentation names what there is. */
+/** The documentation matches the code. */
 import { execFile } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -22,7 +22,7 @@ const cells = (text: string) =>
 describe('docs/http.md', () => {
   const [, problems = '', failures = ''] = page('docs/http.md').split(/^## (?:Problems|Authentication failures)$/m)
 
-  it('has every problem with its status, a cause and what to do, and none else', () => {
+  it('lists exactly the problems that exist, each with its status, a cause and what to do', () => {
     const rows = cells(problems).filter(([name]) => name?.startsWith('`'))
     expect(rows.map(([name, status]) => [name, status]).sort()).toEqual(
       problemTypes.map((type) => [`\`${type}\``, String(problemStatus(type))]).sort(),
@@ -31,7 +31,7 @@ describe('docs/http.md', () => {
       expect([name, cause.length > 20, cure.length > 10]).toEqual([name, true, true])
   })
 
-  it('has every reason of a deferral and of what is set aside', () => {
+  it('lists every reason of a deferral and of what is set aside', () => {
     const http = page('docs/http.md')
     const [, reasons = ''] = http.split('### Reasons of a deferral\n')
     const rows = cells(reasons.split('\n## ')[0] ?? '').filter(([name]) => name?.startsWith('`'))
@@ -39,14 +39,14 @@ describe('docs/http.md', () => {
     for (const reason of setAsideReasons) expect(http).toContain(`\`${reason}\``)
   })
 
-  it('has every reason of a failed authentication', () => {
+  it('lists every reason of a failed authentication', () => {
     const rows = cells(failures).filter(([name]) => name?.startsWith('`'))
     expect(rows.map(([name]) => name).sort()).toEqual(authFailures.map((why) => `\`${why}\``).sort())
   })
 })
 
-describe('what the documentation shows', () => {
-  it('the Kubernetes example asks /readyz, and longer than a silent ledger takes', () => {
+describe('the examples in the documentation', () => {
+  it('the Kubernetes example probes /readyz, with a time-out longer than a silent ledger takes', () => {
     const [, path = '', seconds = ''] =
       /readinessProbe:\s+httpGet: \{ path: (\S+), port: 8787 \}\s+timeoutSeconds: (\d+)/.exec(
         page('docs/examples/kubernetes.yaml'),
@@ -55,7 +55,7 @@ describe('what the documentation shows', () => {
     expect([path, Number(seconds) * 1_000 > 2 * ledgerMs]).toEqual(['/readyz', true])
   })
 
-  it('what is signed by hand is taken with the settings of `npm run dev`, each time anew', async () => {
+  it('the request signed by hand is accepted with the settings of `npm run dev`', async () => {
     const [, block = ''] = /## Signing by hand[\s\S]*?```sh\n([\s\S]*?)```/.exec(page('docs/sources.md')) ?? []
     const secret = /HOOK_SECRET_LOAN: '([^']+)'/.exec(page('scripts/dev.ts'))?.[1] ?? ''
     await using emulator = await startEmulator({ autoSeed: true })
@@ -65,7 +65,7 @@ describe('what the documentation shows', () => {
     expect(JSON.parse(stdout)).toMatchObject({ status: 'submitted' })
   })
 
-  it('what the README has one try sends an update, sees it arrive, and finds it in order', async () => {
+  it('the README’s "Try it" sends an update, sees it arrive, and verifies it', async () => {
     const [, block = ''] = /## Try it[\s\S]*?```sh\n([\s\S]*?)```/.exec(page('README.md')) ?? []
     const dev = page('scripts/dev.ts')
     const setting = (name: string) => new RegExp(`${name}(?:: | = )'([^']+)'`).exec(dev)?.[1] ?? ''
@@ -91,13 +91,13 @@ describe('what the documentation shows', () => {
 })
 
 describe('docs/sources.md', () => {
-  it('has as many presets as the README says', () => {
+  it('has as many presets as the README claims', () => {
     expect(page('README.md')).toContain(`presets for ${Object.keys(presets).length} senders`)
   })
 
   const rows = page('docs/sources.md').split('\n')
   it.each(Object.entries(presets).map(([name, preset]) => [name, preset] as const))(
-    'has a row for %s that says the truth',
+    'has a correct row for %s',
     (name, preset) => {
       const row = rows.find((line) => line.startsWith(`| \`${name}()\``))
       const [, , , proves = '', time = '', id = ''] = row?.split('|').map((cell) => cell.trim()) ?? []
@@ -113,7 +113,7 @@ describe('docs/sources.md', () => {
 })
 
 describe('README', () => {
-  it('leads to every page', () => {
+  it('links to every page', () => {
     const readme = page('README.md')
     const linked = [...relativeLinks(readme, 'README.md'), ...ownLinks(readme)].map(({ path }) => path)
     expect(globSync('docs/*.md', { cwd: root }).filter((one) => !linked.includes(one))).toEqual([])

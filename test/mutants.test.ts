@@ -1,4 +1,4 @@
-/** A deliberate bug whose patch no longer fits is a test that silently went away. */
+/** A deliberate bug whose patch no longer fits is a test that was silently lost. */
 import { readFileSync } from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
 import { fileURLToPath, URL } from 'node:url'
@@ -10,11 +10,11 @@ describe('the mutants', () => {
     const text = readFileSync(fileURLToPath(new URL(`../${file}`, import.meta.url)), 'utf8')
     expect(text.split(find)).toHaveLength(2)
     expect(replace).not.toBe(find)
-    // One that does not even parse would count as noticed.
+    // A mutant that does not parse would count as noticed.
     expect(() => stripTypeScriptTypes(text.replace(find, () => replace))).not.toThrow()
   })
 
-  it('have names of their own', () => {
+  it('have unique names', () => {
     expect(new Set(mutants.map(({ name }) => name)).size).toBe(mutants.length)
   })
 })

@@ -1,4 +1,4 @@
-/** What `npm pack` packs, as a stranger has it: installed in an empty folder, run, compiled against, mounted. */
+/** The package of `npm pack` as a user gets it: installed in an empty folder, run, compiled against, mounted. */
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -16,7 +16,7 @@ import { settingsFor } from './support/settings.ts'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'target-relay-package-'))
 const bin = join(folder, 'node_modules/.bin/target-relay')
-/** A relay that this machine's other settings do not reach. */
+/** An environment without this machine's other settings. */
 const environment = (more: Readonly<Record<string, string>> = {}) =>
   ({ PATH: process.env['PATH'] ?? '', HOME: folder, ...more }) as unknown as NodeJS.ProcessEnv
 const run = promisify(execFile)
@@ -48,7 +48,7 @@ describe('the package', () => {
       'SECURITY.md',
       'package.json',
     ])
-    // What the README and the commands point to is there.
+    // The pages that the README and the commands point to are in it.
     for (const page of [
       'architecture',
       'costs',
@@ -75,7 +75,7 @@ describe('the package', () => {
     expect([homepage, bugs]).toEqual([`${address}#readme`, `${address}/issues`])
   })
 
-  it('holds every page and section that its pages link to', () => {
+  it('contains every page and section that its pages link to', () => {
     const paths = packed.files.map(({ path }) => path)
     const installed = (path: string) => readFileSync(join(folder, 'node_modules/target-relay', path), 'utf8')
     const pages = paths.filter((path) => path.endsWith('.md'))
@@ -92,7 +92,7 @@ describe('the package', () => {
     expect(dead).toEqual([])
   })
 
-  it('links to what it lacks by the address of the repository, which has it', () => {
+  it('links to what it lacks in the repository, where it exists', () => {
     const links = packed.files
       .filter(({ path }) => path.endsWith('.md'))
       .flatMap(({ path }) => ownLinks(readFileSync(join(root, path), 'utf8')))
@@ -100,7 +100,7 @@ describe('the package', () => {
     expect(links.filter(({ path }) => !existsSync(join(root, path)))).toEqual([])
   })
 
-  it('is a command: help, and the exact calls of an event of a source of one’s own', async () => {
+  it('has a working command: help, and the exact calls for an event of the user’s own source', async () => {
     expect((await run(bin, ['--help'], { env: environment() })).stdout).toMatch(
       /serve[\s\S]*flush[\s\S]*map[\s\S]*send[\s\S]*verify[\s\S]*status/,
     )
@@ -125,7 +125,7 @@ describe('the package', () => {
     )
   })
 
-  it('serves, flushes and says how it is, until it is asked to stop', async () => {
+  it('serves, flushes and reports its status until it is asked to stop', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const port = await freePort()
     const env = environment({
@@ -159,13 +159,13 @@ describe('docs/library.md', () => {
     ([, code = '']) => code,
   )
 
-  it('its examples compile against the package, in a project that trusts nobody', () => {
+  it('its examples compile against the package in a strict project', () => {
     mkdirSync(join(folder, 'src'), { recursive: true })
     const [app = '', worker = ''] = blocks
     writeFileSync(join(folder, 'src/app.ts'), app)
     writeFileSync(join(folder, 'src/worker.ts'), worker)
     writeFileSync(join(folder, 'src/sources.ts'), 'export const sources = []\n')
-    // As `wrangler types` makes it for a Worker of this name.
+    // The file that `wrangler types` generates for a Worker of this name.
     copyFileSync(join(root, 'worker-configuration.d.ts'), join(folder, 'worker-configuration.d.ts'))
     const common = {
       strict: true,
@@ -196,7 +196,7 @@ describe('docs/library.md', () => {
     }
   }, 60_000)
 
-  it('the app runs as it stands there: its own page, and the relay beneath it', async () => {
+  it('its app runs unchanged, with its own page and the relay mounted in it', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const port = await freePort()
     const env = environment({

@@ -1,4 +1,4 @@
-/** The sources that are shipped: what several events of one case say is not lost, however they come (G3, G4). */
+/** The shipped example sources: nothing that several events of one case say is lost, in whatever order they arrive (G3, G4). */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createApp } from '../src/edge/app.ts'
@@ -11,7 +11,7 @@ import { createWorld } from './support/world.ts'
 const wire = { method: 'post', origin: 'https://demo.tt.omtrdc.net', clientCode: 'demo' } as const
 const statuses = ['applied', 'approved', 'funded', 'declined'] as const
 
-/** The `step`th event of one case, and what the profile is after it. */
+/** The `step`th event of one case, and the profile after it. */
 const samples: Readonly<
   Record<string, (step: number, at: string) => { event: object; visitor: string; profile: Record<string, string> }>
 > = {
@@ -20,7 +20,7 @@ const samples: Readonly<
     visitor: '123456',
     profile: { lastCallOutcome: `outcome ${step}` },
   }),
-  // The same status may come again, with another amount.
+  // The same status may come again with another amount.
   loan: (step, at) => ({
     event: {
       loan: 9_007_199_254_740_991,
@@ -44,7 +44,7 @@ const samples: Readonly<
   }),
 }
 
-/** The order in which the events of a case come: each at least once. */
+/** The order in which the events of a case arrive: each at least once. */
 const coming = (steps: number) =>
   fc
     .array(fc.nat(steps - 1), { maxLength: 2 * steps })
@@ -58,7 +58,7 @@ describe.each(Object.keys(samples))('the sample %s', (name) => {
   const { [name]: step = () => ({ event: {}, visitor: '', profile: {} }) } = samples
   const source = sources.find((one) => one.name === name)
 
-  it('maps each event of a case to what it says, at the time that it says, with whichever offset', async () => {
+  it('maps each event of a case to its content and its own time, in any offset', async () => {
     const world = await createWorld()
     for (const [index, offset] of [0, 1, 2, 3, 4].entries()) {
       const timeMs = world.clock.now() - 3_600_000 + index
@@ -79,7 +79,7 @@ describe.each(Object.keys(samples))('the sample %s', (name) => {
     }
   })
 
-  it('ends as the last event says, where events are repeated, reordered and follow one another under one case', async () => {
+  it('ends in the state of the last event when the events of a case are repeated and reordered', async () => {
     const steps = 6
     await fc.assert(
       fc.asyncProperty(coming(steps), async (order) => {

@@ -6,7 +6,7 @@ export interface DemoEvent {
   /** `pc:` or `3p:` and the id, as the emulator names visitors. */
   readonly visitor: string
   readonly occurredAtMs: number
-  /** What a person expects in the profile, written down apart from the relay's mappings. */
+  /** The expected profile, written independently of the relay's mappings. */
   readonly expected: Readonly<Record<string, string>>
   readonly request: HookRequest
 }

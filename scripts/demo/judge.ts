@@ -1,6 +1,6 @@
 /**
- * The plain oracle: from what was sent and answered, what each profile must hold; held against what the emulator has and
- * counted. It knows nothing of the relay's insides.
+ * A simple oracle: works out what each profile must hold from what was sent and answered, and checks what the emulator has and
+ * counted against it. It knows nothing of the relay's internals.
  */
 import type { Statistics } from '../../test/emulator/emulator.ts'
 import type { DemoEvent } from './events.ts'
@@ -33,7 +33,7 @@ export function judge(
 ): Judgement {
   const acknowledged = sent.filter(({ status }) => status >= 200 && status < 300)
   const newestFirst = [...acknowledged].sort((a, b) => b.event.occurredAtMs - a.event.occurredAtMs)
-  // Per visitor and attribute: the values that were sent, the newest first.
+  // For each visitor and attribute: the values that were sent, the newest first.
   const history = new Map<string, { visitor: string; name: string; values: string[] }>()
   for (const { event } of newestFirst)
     for (const [name, value] of Object.entries(event.expected)) {

@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: codec, admission and merge at 1, 10, 100 and 1,000 attributes or entries. Times on shared machines
+ * `npm run bench`: encoding, admission and merge at 1, 10, 100 and 1,000 attributes or entries. Times on shared machines
  * are noise; what matters is how they grow from size to size in one run. Linear growth is about 10 a step.
  */
 import { DatabaseSync } from 'node:sqlite'

@@ -1,4 +1,4 @@
-/** The pace that a relay's answers set, without waiting for real. */
+/** How the relay's answers set the pace of `send`, without real waiting. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
@@ -13,7 +13,7 @@ const all =
   ]
 const row = (line: number, visitor = String(line)): ReadyRow => ({ line, visitor, update: { id: `e${line}` } })
 
-/** A relay that answers as it is told, one after the other, the last for ever. */
+/** A relay that gives these answers one after the other, and the last one for ever. */
 async function relay(answers: readonly ((updates: readonly unknown[]) => Answer)[]) {
   const received: unknown[][] = []
   const slept: number[] = []
@@ -43,7 +43,7 @@ async function relay(answers: readonly ((updates: readonly unknown[]) => Answer)
     sleep: async (ms) => {
       slept.push(ms)
       nowMs += ms
-      // A relay that never comes back is given up, not asked for ever.
+      // A relay that never comes back is not retried for ever.
       if (slept.length > 50) stopping.abort()
     },
     onRefused: (line, message) => refused.push([line, message]),
@@ -57,7 +57,7 @@ async function relay(answers: readonly ((updates: readonly unknown[]) => Answer)
 }
 
 describe('the pace', () => {
-  it('grows while everything is taken', async () => {
+  it('grows while everything is accepted', async () => {
     using made = await relay([all('submitted')])
     for (let line = 1; line <= 40; line++) await made.batches.start([row(line)])
     await made.batches.over()
@@ -78,7 +78,7 @@ describe('the pace', () => {
     },
   )
 
-  it('one at a time, while it waits; and at once again when it is taken', async () => {
+  it('is one batch at a time while deferred, and recovers at once when a batch is accepted', async () => {
     using made = await relay([all('deferred', 'quota'), all('deferred', 'quota'), all('submitted')])
     for (let line = 1; line <= 3; line++) {
       await made.batches.start([row(line)])
@@ -87,18 +87,21 @@ describe('the pace', () => {
     expect([made.slept, made.batches.waitMs]).toEqual([[1_000, 2_000], 0])
   })
 
-  it.each(['contended', 'delayed'])('what is deferred for its own sake (%s) slows nobody', async (reason) => {
-    using made = await relay([all('deferred', reason)])
-    for (let line = 1; line <= 5; line++) {
-      await made.batches.start([row(line)])
-      await made.batches.over()
-    }
-    expect(made.slept).toEqual([])
-  })
+  it.each(['contended', 'delayed'])(
+    'a deferral that concerns one update only (%s) does not slow the others',
+    async (reason) => {
+      using made = await relay([all('deferred', reason)])
+      for (let line = 1; line <= 5; line++) {
+        await made.batches.start([row(line)])
+        await made.batches.over()
+      }
+      expect(made.slept).toEqual([])
+    },
+  )
 })
 
 describe('a batch', () => {
-  it('is sent again under the same ids until it is taken, and Retry-After is honoured', async () => {
+  it('is sent again under the same ids until it is accepted, and Retry-After is honoured', async () => {
     using made = await relay([
       () => [503, {}, { 'retry-after': '7' }],
       () => [500, {}],
@@ -112,7 +115,7 @@ describe('a batch', () => {
     expect(made.batches.counts).toEqual({ submitted: 2 })
   })
 
-  it('a Retry-After that is a date is counted from the answer’s own Date, however wrong the clock here is', async () => {
+  it('a Retry-After with a date is measured from the answer’s own Date, not from the local clock', async () => {
     const [date, later] = ['Fri, 27 Nov 2020 10:00:00 GMT', 'Fri, 27 Nov 2020 10:00:07 GMT']
     using made = await relay([() => [503, {}, { 'retry-after': later, date }], all('submitted')])
     await made.batches.start([row(1)])
@@ -120,7 +123,7 @@ describe('a batch', () => {
     expect(made.slept).toEqual([7_000])
   })
 
-  it('loses what the relay refuses, by its line, and the rest goes', async () => {
+  it('drops the rows that the relay refuses, reports their lines, and sends the rest', async () => {
     const refuse = (): Answer => [
       422,
       {
@@ -138,7 +141,7 @@ describe('a batch', () => {
     expect(made.received.at(-1)).toEqual([{ id: 'e7' }, { id: 'e9' }])
   })
 
-  it('of which an id was used before counts what became of the others, and sends again only what asks for it', async () => {
+  it('with a reused id counts the results of the others, and repeats only what the relay did not keep', async () => {
     const reused = (): Answer => [
       422,
       {
@@ -155,27 +158,27 @@ describe('a batch', () => {
   })
 
   it.each<[string, (updates: readonly unknown[]) => Answer, RegExp]>([
-    ['a token that is not taken', () => [401, {}], /API_TOKEN/],
-    ['a page of something else', () => [404, { title: 'There is nothing here' }], /404 There is nothing here/],
-    ['a refusal that names nobody', () => [422, { title: 'no' }], /422 no/],
+    ['a token that is rejected', () => [401, {}], /API_TOKEN/],
+    ['an answer of another server', () => [404, { title: 'There is nothing here' }], /404 There is nothing here/],
+    ['a refusal that names no update', () => [422, { title: 'no' }], /422 no/],
     ['a relay that never comes back', () => [503, {}], /not there \(503\)/],
-    ['a page that says yes', () => [200, '<html>'], /no relay/],
-    ['a yes to fewer than were sent', () => [200, { results: [] }], /no relay/],
-    ['a yes that is none', () => [200, { results: [null] }], /no relay/],
+    ['an HTML page with status 200', () => [200, '<html>'], /no relay/],
+    ['fewer results than updates', () => [200, { results: [] }], /no relay/],
+    ['a result that is null', () => [200, { results: [null] }], /no relay/],
     [
-      'a refusal of a place outside the batch',
+      'a refusal of an update outside the batch',
       () => [422, { errors: [{ path: 'updates[5].id', message: 'no' }] }],
       /update 5 of a batch of 1/,
     ],
-    ['a refusal that is no list', () => [422, { errors: 7, title: 'no' }], /422 no/],
+    ['a refusal without a list', () => [422, { errors: 7, title: 'no' }], /422 no/],
     [
-      'a relay that wants to be left alone for longer than it is waited for',
+      'a Retry-After longer than the longest wait',
       () => [503, {}, { 'retry-after': '9999999999' }],
       /left alone for 1666/,
     ],
     ['a date in the far future', () => [429, {}, { 'retry-after': 'Fri, 31 Dec 2199 23:59:59 GMT' }], /left alone for/],
-    ['nothing but results that acknowledge nothing', (updates) => all('unavailable')(updates), /not there \(200\)/],
-  ])('ends everything: %s', async (_, answer, message) => {
+    ['only results that acknowledge nothing', (updates) => all('unavailable')(updates), /not there \(200\)/],
+  ])('ends the run: %s', async (_, answer, message) => {
     using made = await relay([answer])
     await made.batches.start([row(5)])
     await made.batches.over()
@@ -183,7 +186,7 @@ describe('a batch', () => {
     expect([made.batches.firstLeft, made.batches.counts]).toEqual([5, {}])
   })
 
-  it('a wait is never shorter than the relay asks, never longer than it is waited for, and never nothing', async () => {
+  it('a wait is at least what the relay asks for, within the longest wait, and never zero', async () => {
     using made = await relay([
       () => [503, {}, { 'retry-after': '100' }],
       () => [503, {}, { 'retry-after': '-5' }],
@@ -195,7 +198,7 @@ describe('a batch', () => {
     expect(made.batches.failure?.message).toMatch(/not there/)
   })
 
-  it('sends what the relay did not keep once more, and counts only what it acknowledged', async () => {
+  it('repeats what the relay did not keep, and counts only what it acknowledged', async () => {
     const half = (updates: readonly unknown[]): Answer => [
       202,
       { results: updates.map((_, index) => ({ status: ['submitted', 'unavailable', 'in_flight'][index % 3] })) },
@@ -207,7 +210,7 @@ describe('a batch', () => {
     expect([made.batches.counts, made.batches.failure]).toEqual([{ submitted: 3 }, undefined])
   })
 
-  it('that is too large goes in halves; a row that is too large alone is refused', async () => {
+  it('that is too large is halved; a row that is too large by itself is refused', async () => {
     const taken: unknown[] = []
     const limit = (updates: readonly unknown[]): Answer => {
       if (updates.length > 2 || JSON.stringify(updates).includes('e5')) return [413, {}]
@@ -221,7 +224,7 @@ describe('a batch', () => {
     expect(taken).toEqual([1, 2, 3, 4].map((line) => ({ id: `e${line}` })))
   })
 
-  it('of one visitor waits for the one before it', async () => {
+  it('waits for an earlier batch with the same visitor', async () => {
     using made = await relay([all('submitted')])
     await made.batches.start([row(1, 'v')])
     await made.batches.without('w')

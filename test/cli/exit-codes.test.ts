@@ -1,4 +1,4 @@
-/** Every command ends with the code that docs/cli.md promises, and says why in one line; what only a process shows is run as one. */
+/** Every command ends with the exit code that docs/cli.md promises, and gives the reason in one line. */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -29,10 +29,10 @@ const state = { part: { units: [], visitors: [], events: [] }, hashKey: 'x' }
 const known = { attributes: [{ name: 'tier', waitingAt: [], deliveredAt: '2026-11-24T10:00:00Z' }] }
 const profile = { profileAttributes: { tier: { value: 'gold', modifiedAt: '2026-11-24T10:00:00Z' } } }
 
-/** The command line, in this process or in one of its own. */
+/** The command line, in this process or in a child process. */
 type Command = (args: readonly string[], env?: Record<string, string>) => Promise<Ran>
 
-/** A relay and a Target in one, that answers as usual but for what is given. */
+/** A relay and a Target in one. It answers as usual except for the given answers. */
 const startRelay = (given: Readonly<Record<string, FakeAnswer>> = {}) =>
   startFakeRelay((path, body) => {
     const [at = ''] = path.split('?')
@@ -76,17 +76,17 @@ const running = (args: readonly string[], env: Record<string, string>, stdout: '
   })
 async function ended(child: ReturnType<typeof running>): Promise<Process> {
   const closed = new Promise<[number | null, string | null]>((resolve) => child.on('close', (...how) => resolve(how)))
-  // Where a test closed it there is nothing to read.
+  // A test may have closed it: then there is nothing to read.
   const all = async (from: typeof child.stdout) =>
     from === null || from.destroyed ? '' : await text(from).catch(() => '')
   const [out, err] = await Promise.all([all(child.stdout), all(child.stderr)])
   const [status, signal] = await closed
   return { status: status ?? -1, signal, out, err: err.trim() }
 }
-/** The command as a process of its own. */
+/** Runs the command in a child process. */
 const spawned: Command = (args, env = {}) => ended(running(args, env))
 
-/** A database that somebody else holds, as a backup or a shell would. @param used whether a relay was there before */
+/** A database that another process holds, as a backup or a shell would. @param used whether a relay used it before */
 async function withLocked<T>(used: boolean, work: (env: Record<string, string>) => Promise<T>): Promise<T> {
   const env = settings()
   if (used) await spawned(['flush'], env)
@@ -114,13 +114,18 @@ const cases: readonly Case[] = [
   ],
   ['serve', 1, 'a locked database', () => withLocked(false, (env) => spawned(['serve'], env))],
   ['serve', 2, 'bad settings', (cli) => cli(['serve'], { ...settings(), QUOTA_LIMIT: 'x' })],
-  ['serve', 2, 'a database in no folder', (cli) => cli(['serve'], settings({ RELAY_DB: '/nowhere/at/all' }))],
-  ['serve', 2, 'a database that is none', (cli) => cli(['serve'], settings({ RELAY_DB: file('x'.repeat(8_192)) }))],
+  ['serve', 2, 'a database in a missing folder', (cli) => cli(['serve'], settings({ RELAY_DB: '/nowhere/at/all' }))],
+  [
+    'serve',
+    2,
+    'a file that is not a database',
+    (cli) => cli(['serve'], settings({ RELAY_DB: file('x'.repeat(8_192)) })),
+  ],
   ['flush', 0, 'nothing to do', (cli) => cli(['flush'], settings())],
   [
     'flush',
     1,
-    'a ledger that is not there',
+    'a ledger that does not answer',
     (cli) => cli(['flush'], settings({ UPSTASH_REDIS_REST_URL: 'http://127.0.0.1:1', UPSTASH_REDIS_REST_TOKEN: 'x' })),
   ],
   ['flush', 1, 'a locked database', () => withLocked(false, (env) => spawned(['flush'], env))],
@@ -137,7 +142,7 @@ const cases: readonly Case[] = [
     async (cli) => ({ ...(await cli(['lint', '--sources', bad])), err: 'lint: in its results' }),
   ],
   ['lint', 2, 'no sources', (cli) => cli(['lint', '--sources', 'nowhere.ts'])],
-  ['send', 0, 'all taken', (cli) => ask(cli, ['send', file(rows)])],
+  ['send', 0, 'all accepted', (cli) => ask(cli, ['send', file(rows)])],
   ['send', 1, 'a row that is refused', (cli) => ask(cli, ['send', file('batch=thirdPartyId,tier\n1,%zz\n')])],
   [
     'send',
@@ -149,7 +154,7 @@ const cases: readonly Case[] = [
     }),
   ],
   ['send', 2, 'a directory', (cli) => ask(cli, ['send', folder])],
-  ['verify', 0, 'all there', (cli) => ask(cli, ['verify', '1'])],
+  ['verify', 0, 'everything in Target', (cli) => ask(cli, ['verify', '1'])],
   [
     'verify',
     1,
@@ -158,13 +163,13 @@ const cases: readonly Case[] = [
   ],
   ...(
     [
-      ['a page', { body: '<html>' }],
+      ['HTML', { body: '<html>' }],
       ['a list', { body: [] }],
       ['null', { body: 'null' }],
-      ['attributes that are a text', { body: { profileAttributes: 'x' } }],
+      ['attributes that are text', { body: { profileAttributes: 'x' } }],
       ['attributes that are a list', { body: { profileAttributes: [null] } }],
       ['a failure', { status: 500 }],
-      ['somewhere else', { status: 302, headers: { location: 'https://elsewhere.example/' } }],
+      ['a redirect', { status: 302, headers: { location: 'https://elsewhere.example/' } }],
     ] satisfies [string, FakeAnswer][]
   ).map(
     ([what, answer]): Case => [
@@ -181,7 +186,7 @@ const cases: readonly Case[] = [
     (cli) => ask(cli, ['verify', '1'], { '/admin/api/visitor': { body: { attributes: [{}] } } }),
   ],
   ['verify', 1, 'no Target', (cli) => ask(cli, ['verify', '1'], {}, { TARGET_ORIGIN: 'http://127.0.0.1:1' })],
-  ['verify', 2, 'nobody', (cli) => ask(cli, ['verify'])],
+  ['verify', 2, 'no visitor', (cli) => ask(cli, ['verify'])],
   ['status', 0, 'ready', (cli) => ask(cli, ['status'])],
   [
     'status',
@@ -201,12 +206,12 @@ const cases: readonly Case[] = [
       err: 'status: in its results',
     }),
   ],
-  ['status', 1, 'a page', (cli) => ask(cli, ['status'], { '/admin/api/status': { body: '<html>' } })],
+  ['status', 1, 'HTML', (cli) => ask(cli, ['status'], { '/admin/api/status': { body: '<html>' } })],
   ['status', 1, 'half an answer', (cli) => ask(cli, ['status'], { '/admin/api/status': { body: { used: 1 } } })],
   [
     'status',
     1,
-    'a time that is none',
+    'an invalid time',
     (cli) => ask(cli, ['status'], { '/admin/api/status': { body: { ...usage, nextFreeAtMs: 1e300 } } }),
   ],
   [
@@ -215,7 +220,7 @@ const cases: readonly Case[] = [
     'a relay without settings',
     (cli) => ask(cli, ['status'], { '/readyz': { status: 503, body: { title: 'Settings are missing' } } }),
   ],
-  ['status', 2, 'a token that no header can carry', (cli) => ask(cli, ['status'], {}, { ADMIN_TOKEN: 'a\nb' })],
+  ['status', 2, 'a token that does not fit in a header', (cli) => ask(cli, ['status'], {}, { ADMIN_TOKEN: 'a\nb' })],
   [
     'ledger',
     0,
@@ -248,7 +253,7 @@ async function nameOfKey(): Promise<string> {
   return hashKeyName(await createHasher(settings()['HASH_KEY'] ?? ''))
 }
 
-/** The first case of each code of each command is a process of its own: nothing that only a shell sees is left out. */
+/** The first case of each code of each command runs as a child process, so that what only a shell sees is tested too. */
 const firsts = new Set(new Map(cases.toReversed().map((one) => [`${one[0]} ${one[1]}`, one])).values())
 const told = cases.map((one) => [...one, firsts.has(one) ? spawned : cli] as const)
 
@@ -259,7 +264,7 @@ describe('the exit code', () => {
     expect(out + err).not.toMatch(/^\s+at /m)
     expect(/does not answer/.test(err)).toBe(what === 'no Target')
     if (code === exit.ok) return
-    // A run that could not work says so in its report.
+    // A run that could not work has the reason in its report.
     if (command === 'flush' && out !== '') expect(out).toContain('ledger_unavailable')
     else
       expect(err).toMatch(
@@ -271,7 +276,7 @@ describe('the exit code', () => {
       )
   })
 
-  it.concurrent('of a fault of its own is 70, with where it happened', { timeout: 60_000 }, async () => {
+  it.concurrent('of an internal error is 70, with the place where it happened', { timeout: 60_000 }, async () => {
     const mistake = "URL.canParse = () => { throw new TypeError('a mistake') }"
     const NODE_OPTIONS = `--import "data:text/javascript,${encodeURIComponent(mistake)}"`
     const { status, out, err } = await spawned(['status'], { ADMIN_TOKEN: 'x', NODE_OPTIONS })
@@ -298,18 +303,18 @@ describe('the exit code', () => {
 
 describe('docs/cli.md', () => {
   const page = readFileSync('docs/cli.md', 'utf8')
-  it('has every code, and every command', async () => {
+  it('lists every code and every command', async () => {
     expect([...page.matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code))).toEqual(Object.values(exit))
     const commands = [...(await cli(['--help'])).out.matchAll(/^ {2}(\w+)/gm)].map(([, name]) => name)
     expect([...page.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name)).toEqual(commands)
-    // And each has a case above for each code.
+    // Each command has a case above for each code.
     const pairs = new Set(cases.map(([command, code]) => `${command} ${code}`))
     for (const command of commands) for (const code of [0, 1, 2]) expect(pairs).toContain(`${command} ${code}`)
   })
 })
 
 describe('standard output', () => {
-  it('that nobody reads any more changes nothing about the work', { timeout: 60_000 }, async () => {
+  it('that was closed by its reader does not affect the work', { timeout: 60_000 }, async () => {
     for (const args of [['--help'], ['map', 'loyalty', '--json'], ['flush']]) {
       const child = running(args, settings())
       child.stdout?.destroy()
@@ -317,7 +322,9 @@ describe('standard output', () => {
     }
   })
 
-  it('of a server that nobody reads any more is said once, and it goes on serving', { timeout: 60_000 }, async () => {
+  it('of a server that was closed by its reader is reported once, and the server goes on', {
+    timeout: 60_000,
+  }, async () => {
     const child = running(['serve'], settings())
     const url = await new Promise<string>((resolve) =>
       child.stdout?.once('data', (line) => resolve(String(JSON.parse(String(line).split('\n')[0] ?? '').url))),
@@ -329,7 +336,7 @@ describe('standard output', () => {
     expect([status, err]).toEqual([0, 'serve: standard output cannot be written (EPIPE)'])
   })
 
-  it.runIf(existsSync('/dev/full'))('that can’t be written is code 1', { timeout: 60_000 }, async () => {
+  it.runIf(existsSync('/dev/full'))('that cannot be written is exit code 1', { timeout: 60_000 }, async () => {
     const child = spawn('/bin/sh', ['-c', `exec "${process.execPath}" src/cli/main.ts --help > /dev/full`], {
       stdio: ['ignore', 'ignore', 'pipe'],
     })

@@ -1,4 +1,4 @@
-/** The file between two ledgers: whatever is not exactly what was written is refused before anything of it is taken in. */
+/** The file that moves a ledger: unless it is exactly what was written, it is rejected before anything is imported. */
 import { createHash } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -48,13 +48,13 @@ beforeAll(async () => {
   whole = readFileSync(path, 'utf8')
 })
 
-/** Imports through a relay that takes everything. */
+/** Imports through a relay that accepts everything. */
 async function imported(content: string) {
   using relay = await startFakeRelay(() => ({ body: {} }))
   const ran = await cli(['ledger', 'import', file(content), '--relay', relay.url], { ADMIN_TOKEN: 'made-up' })
   return { ...ran, taken: relay.requests.map(({ body }) => JSON.parse(body) as MovedState) }
 }
-/** As today's writer would have written these lines. */
+/** These lines as the current format has them. */
 function checkedLines(contents: readonly object[]): string {
   let last = ''
   return contents
@@ -74,7 +74,7 @@ const old = (
     .join('')
 
 describe('an export', () => {
-  it('is taken in with who it is last: half of it is not yet that ledger', async () => {
+  it('is imported with its epoch last: half an import is not yet that ledger', async () => {
     const life = { epoch: 'e0', granted: 500 }
     const path = pathOf()
     const writer = await writeLedgerFile(path, 'abd')
@@ -86,11 +86,11 @@ describe('an export', () => {
     const { status, taken } = await imported(readFileSync(path, 'utf8'))
     expect(status).toBe(0)
     expect(taken.map((part) => part.life)).toEqual([undefined, undefined, undefined, life])
-    // A ledger that begins to live by it knows of the loss from then on.
+    // The new ledger knows of the loss from its first part on.
     expect(taken.map((part) => part.lostMs)).toEqual([nowMs, undefined, undefined, nowMs])
   })
 
-  it('is read as it was written, with what Unicode calls a line', async () => {
+  it('is read as it was written, also with Unicode line separators', async () => {
     const read: MovedState[] = []
     for await (const { part } of readLedgerFile(file(whole), nowMs)) read.push(part)
     expect(read).toEqual(parts.map((part, index) => ({ id: `abc:${index}`, ...part })))
@@ -100,14 +100,14 @@ describe('an export', () => {
     })
   })
 
-  it('of format 1 is taken in where its numbers and its end are whole', async () => {
+  it('of format 1 is imported if its numbers and its end are whole', async () => {
     expect(await imported(old())).toMatchObject({
       status: 0,
       taken: [{ id: 'abc:0' }, { id: 'abc:1' }, { id: 'abc:2' }],
     })
   })
 
-  it('larger than any ledger takes at once becomes more parts, by its bytes', async () => {
+  it('larger than a ledger accepts at once is split into parts, by bytes', async () => {
     const path = pathOf()
     const writer = await writeLedgerFile(path, 'abc')
     await writer.head(hashKey)
@@ -126,22 +126,30 @@ describe('an export', () => {
   })
 })
 
-describe('is refused with its line, and nothing is taken in:', () => {
+describe('is rejected with its line, and nothing is imported:', () => {
   const at = (line: number) => new RegExp(`line ${line}\\b`)
   it.each<[string, () => string, RegExp]>([
     ['a file without its units', () => [...lines().slice(0, 1), ...lines().slice(2)].join('\n'), at(2)],
-    ['one that lost a line', () => [...lines().slice(0, 2), ...lines().slice(3)].join('\n'), at(3)],
-    ['one with a line twice', () => [...lines().slice(0, 3), ...lines().slice(2)].join('\n'), at(4)],
-    ['one whose lines were sorted', () => [lines()[0], lines()[2], lines()[1], ...lines().slice(3)].join('\n'), at(2)],
+    ['a file that lost a line', () => [...lines().slice(0, 2), ...lines().slice(3)].join('\n'), at(3)],
+    ['a file with a repeated line', () => [...lines().slice(0, 3), ...lines().slice(2)].join('\n'), at(4)],
+    [
+      'a file whose lines were sorted',
+      () => [lines()[0], lines()[2], lines()[1], ...lines().slice(3)].join('\n'),
+      at(2),
+    ],
     ['an edited number', () => whole.replace('"units":412', '"units":1'), at(2)],
     ['an edited head', () => whole.replace(/"hashKey":"./, '"hashKey":"x'), at(1)],
     ['the same export twice', () => whole + whole, at(6)],
-    ['two halves of two exports', () => [...lines().slice(0, 2), ...lines()].join('\n'), at(3)],
-    ['one that was cut', () => lines().slice(0, -1).join('\n'), /behind line 4/],
-    ['one that was cut in a line', () => whole.slice(0, -30), at(5)],
-    ['one of another format', () => checkedLines([{ targetRelayLedger: 3, exportedAt: '', hashKey: 'x' }]), /format 3/],
+    ['a mix of two exports', () => [...lines().slice(0, 2), ...lines()].join('\n'), at(3)],
+    ['a file cut after a line', () => lines().slice(0, -1).join('\n'), /behind line 4/],
+    ['a file cut within a line', () => whole.slice(0, -30), at(5)],
     [
-      'one without parts',
+      'a file of another format',
+      () => checkedLines([{ targetRelayLedger: 3, exportedAt: '', hashKey: 'x' }]),
+      /format 3/,
+    ],
+    [
+      'a file without parts',
       () =>
         checkedLines([
           { targetRelayLedger: 2, exportedAt: '', hashKey: 'x' },
@@ -150,7 +158,7 @@ describe('is refused with its line, and nothing is taken in:', () => {
       at(2),
     ],
     [
-      'one whose end counts another number of parts',
+      'a file whose end has another number of parts',
       () =>
         checkedLines([
           { targetRelayLedger: 2, exportedAt: '', hashKey: 'x' },
@@ -165,7 +173,7 @@ describe('is refused with its line, and nothing is taken in:', () => {
       /line 2: is part 1, where part 0 belongs/,
     ],
     [
-      'format 1 with a line twice',
+      'format 1 with a repeated line',
       () => old([0, 0].map((n) => ({ id: `abc:${n}`, ...parts[0] }))),
       /line 3: is part 0, where part 1/,
     ],
@@ -180,7 +188,7 @@ describe('is refused with its line, and nothing is taken in:', () => {
     ],
     ['format 1 twice', () => old() + old(), at(6)],
     [
-      'format 1 in format 1',
+      'format 1 nested in format 1',
       () => old([{ id: 'abc:0', ...none }, { targetRelayLedger: 1 }]),
       /line 3: begins another export/,
     ],
@@ -192,30 +200,30 @@ describe('is refused with its line, and nothing is taken in:', () => {
       /line 2: units.0.units: Too small/,
     ],
     [
-      'half a unit',
+      'a fraction of a unit',
       () => old([{ id: 'abc:0', ...none, units: [{ account: '', lastMs: nowMs, units: 0.5 }] }]),
       /line 2: units.0.units/,
     ],
     ['a loss in the future', () => old([{ id: 'abc:0', ...none, lostMs: nowMs + 1e12 }]), /line 2: lostMs/],
     [
-      'a stamp that is none',
+      'an invalid stamp',
       () => old([{ id: 'abc:0', ...none, visitors: [{ ...visitor('a'), registers: [{ name: 'x', open: ['t1'] }] }] }]),
       /line 2: visitors.0.registers.0.open.0/,
     ],
     [
-      'a field that nobody knows',
+      'an unknown field',
       () => old([{ id: 'abc:0', ...none, canary: 1 }]),
       /line 2: the part: has fields that are not known/,
     ],
     ['a list', () => `[1]\n`, /no export/],
-    ['a line that is none', () => old([7 as never]), /line 2: is no JSON object/],
+    ['a line that is not an object', () => old([7 as never]), /line 2: is no JSON object/],
   ])('%s', async (_, content, message) => {
     const ran = await imported(content())
     expect(ran).toMatchObject({ status: 2, err: expect.stringMatching(message), taken: [] })
     expect(ran.err).not.toMatch(/canary|\n/)
   })
 
-  it('whatever one byte is changed to (property)', async () => {
+  it('any change of one byte (property)', async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(), fc.integer({ min: 0x21, max: 0x7e }), async (place, code) => {
         const index = place % (whole.length - 1)
@@ -240,10 +248,10 @@ describe('an import', () => {
 
   it.each<[string, FakeAnswer]>([
     ['that Redis refuses', { status: 400, body: { error: 'ERR max request size exceeded' } }],
-    ['that is answered with a page', { status: 502, body: '<html>' }],
-    ['that is answered with anything', { body: { result: 'x' } }],
-  ])('%s says why in one line, without what it sent, and what to do', async (_, answer) => {
-    // Whose the ledger is, nobody wrote down there.
+    ['that is answered with an HTML page', { status: 502, body: '<html>' }],
+    ['that is answered with something else', { body: { result: 'x' } }],
+  ])('%s gives the reason in one line, without what it sent, and says what to do', async (_, answer) => {
+    // The ledger has no owner yet.
     using upstash = await startFakeRelay((_, body) => (body.startsWith('["get"') ? { body: { result: null } } : answer))
     const ran = await cli(['ledger', 'import', file(whole)], redis(upstash.url))
     expect([ran.status, ran.err]).toEqual([
@@ -254,7 +262,7 @@ describe('an import', () => {
     expect(ran.err.length).toBeLessThan(400)
   })
 
-  it('that breaks off says how far it is', async () => {
+  it('that breaks off says how far it got', async () => {
     using relay = await startFakeRelay((_, __, count) =>
       count > 1 ? { status: 503, body: { title: 'Not now' } } : { body: {} },
     )
@@ -278,10 +286,10 @@ describe('an export from', () => {
   }
 
   it.each<[string, FakeAnswer, RegExp]>([
-    ['a page', { body: '<html>' }, /no relay/],
-    ['a relay that gives half a part', { body: { ...state, part: { units: [] } } }, /none of a ledger \(visitors/],
+    ['a server that answers HTML', { body: '<html>' }, /no relay/],
+    ['a relay that answers half a part', { body: { ...state, part: { units: [] } } }, /none of a ledger \(visitors/],
     [
-      'a relay that gives less than nothing',
+      'a relay that answers negative units',
       { body: { ...state, part: { ...none, units: [{ account: '', lastMs: 1, units: -1 }] } } },
       /none of a ledger \(units/,
     ],
@@ -292,7 +300,7 @@ describe('an export from', () => {
     expect(ran.err).toMatch(/stays paused: export again, or resume it/)
   })
 
-  it('a relay is whole under its name, or not there', async () => {
+  it('a relay is complete under its name, or does not exist', async () => {
     const ran = await exportFrom((path) => ({ body: path.endsWith('pause') ? {} : state }))
     expect(ran).toMatchObject({ status: 0, left: [ran.path.split('/').at(-1)] })
     expect(await imported(readFileSync(ran.path, 'utf8'))).toMatchObject({

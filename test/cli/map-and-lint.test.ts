@@ -15,7 +15,7 @@ const bad = 'test/cli/fixtures/bad-sources.ts'
 const recent = new Date().toISOString()
 
 describe('map', () => {
-  it('shows the exact calls of an event, with their size and cost', async () => {
+  it('shows the exact calls for an event, with their size and cost', async () => {
     const event = file(
       'event.json',
       JSON.stringify({ loan: 'l1', customer: 'a b', status: 'funded', amount: 2.5, at: recent }),
@@ -29,7 +29,7 @@ describe('map', () => {
     expect(out).toContain('1 update, 1 call, 2 units of quota')
   })
 
-  it('shows the sample where no file is named, and JSON for machines', async () => {
+  it('shows the sample if no file is named, and JSON for programs', async () => {
     const { status, out } = await cli(['map', 'loyalty', '--json'])
     expect(status).toBe(0)
     expect(JSON.parse(out)).toMatchObject({
@@ -39,7 +39,7 @@ describe('map', () => {
     })
   })
 
-  it('reads UTF-16 by its byte order mark, and what --encoding says', async () => {
+  it('reads UTF-16 by its byte order mark, and other encodings by --encoding', async () => {
     const event = `{"loan":9007199254740993,"customer":"Zürich","status":"funded","amount":1,"at":"${recent}"}`
     const path = join(folder, 'event.txt')
     for (const [bytes, more] of [
@@ -57,7 +57,7 @@ describe('map', () => {
     }
   })
 
-  it('says that an old event would not be sent any more', async () => {
+  it('says that an expired event would not be sent', async () => {
     const event = file('old.json', JSON.stringify({ session: 's', pcId: '1-2', page: '/', at: '2020-01-01T00:00:00Z' }))
     expect(await cli(['map', 'kiosk', event])).toMatchObject({
       status: 0,
@@ -73,20 +73,20 @@ describe('map', () => {
       /unmappable: customer: must be an id/,
     ],
     [
-      'a name twice',
+      'a repeated name',
       ['map', 'loan', file('twice.json', '{"loan":1,"loan":2}')],
       1,
       /twice\.json: the body gives one name twice/,
     ],
     [
-      'bytes that are no UTF-8',
+      'bytes that are not UTF-8',
       ['map', 'loan', 'test/cases/02-ansi.ndjson'],
       2,
       /02-ansi\.ndjson, line 1: is not UTF-8.*--encoding/,
     ],
     ['an unknown encoding', ['map', 'loan', '--encoding', 'ansi'], 2, /--encoding is none that is known/],
-    ['no JSON', ['map', 'loan', file('no.json', '{')], 1, /is not JSON/],
-    ['a mapping that throws, with where', ['map', 'throws', '--sources', bad], 1, /a mistake\n\s+at /],
+    ['a file that is not JSON', ['map', 'loan', file('no.json', '{')], 1, /is not JSON/],
+    ['a mapping that throws, with the place', ['map', 'throws', '--sources', bad], 1, /a mistake\n\s+at /],
     ['no such file', ['map', 'loan', join(folder, 'nowhere.json')], 2, /cannot be read/],
     ['no such source', ['map', 'nobody'], 2, /there are call-centre, loan/],
     ['no source', ['map'], 2, /name one source/],
@@ -95,7 +95,7 @@ describe('map', () => {
     ['no such sources', ['map', 'loan', '--sources', 'nowhere.ts'], 2, /there is no file/],
     ['a file without sources', ['map', 'loan', '--sources', 'src/relay/runtime.ts'], 2, /exports no sources/],
     [
-      'a file that can’t be loaded',
+      'a file that cannot be loaded',
       ['map', 'loan', '--sources', file('broken.mjs', 'export const sources = [')],
       2,
       /cannot be loaded/,
@@ -108,13 +108,13 @@ describe('map', () => {
 })
 
 describe('lint', () => {
-  it('is content with the example sources', async () => {
+  it('finds nothing wrong with the example sources', async () => {
     const { status, out } = await cli(['lint'])
     expect([status, out.split('\n').length]).toEqual([0, 4])
     expect(out).not.toMatch(/error|warning/)
   })
 
-  it('finds one fault in each of these', async () => {
+  it('finds the fault of each bad source', async () => {
     const { status, out } = await cli(['lint', '--sources', bad])
     expect(status).toBe(1)
     const found = (name: string) => {
@@ -140,7 +140,7 @@ describe('lint', () => {
     expect(found('gives-nothing')).toEqual([expect.stringMatching(/warning: .*no update/)])
   })
 
-  it('looks at secrets where they are set, or where it is told to', async () => {
+  it('checks secrets if they are set, or with --secrets', async () => {
     expect((await cli(['lint', '--secrets'])).status).toBe(1)
     expect((await cli(['lint'], { HOOK_SECRET_LOAN: 'no base64!' })).out).toMatch(
       /HOOK_SECRET_LOAN holds a secret that is none for standard-webhooks/,
@@ -162,7 +162,7 @@ describe('help', () => {
       out: expect.stringContaining(`target-relay ${command}`),
     })
   })
-  it('of all, and for what is no command', async () => {
+  it('of all commands, and for an unknown command', async () => {
     expect(await cli([])).toMatchObject({ status: 0, out: expect.stringContaining('map') })
     expect(await cli(['fly'])).toMatchObject({ status: 2, err: expect.stringContaining('unknown command fly') })
   })

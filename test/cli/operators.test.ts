@@ -1,4 +1,4 @@
-/** The commands that ask a relay: against a real server on SQLite, and a stand-in of Target. */
+/** The commands that talk to a relay: against a real server on SQLite, and a stand-in for Target. */
 import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -44,7 +44,7 @@ describe('files of updates', () => {
     ])
   })
 
-  it('its names may stand in the line behind batch=', async () => {
+  it('its header may follow batch= on the same line', async () => {
     expect(await rowsOf(file('batch=\nthirdPartyId,a\n1,x\n'))).toEqual([
       { line: 3, update: { visitor: { thirdPartyId: '1' }, attributes: { a: 'x' } } },
     ])
@@ -69,7 +69,7 @@ describe('files of updates', () => {
     ])
   })
 
-  it('NDJSON: updates as the API takes them', async () => {
+  it('NDJSON: updates as the API accepts them', async () => {
     const update = { visitor: { pcId: '1-2' }, attributes: { a: { b: 'x' } } }
     expect(await rowsOf(file(`${JSON.stringify(update)}\n\n[1]\n{`, 'ndjson'))).toEqual([
       { line: 1, update },
@@ -83,14 +83,14 @@ describe('files of updates', () => {
     ['a malformed escape', 'batch=pcId,a\n1,%zz'],
     ['malformed UTF-8', 'batch=pcId,a\n1,%ff'],
     ['no visitor', 'batch=pcId,a\n,x'],
-    ['nothing but a visitor', 'batch=pcId,a\n1'],
-  ])('a row with %s is wrong, the next one is not', async (_, content) => {
+    ['only a visitor', 'batch=pcId,a\n1'],
+  ])('a row with %s is an error, the next row is read', async (_, content) => {
     const [wrong, right] = await rowsOf(file(`${content}\n2,x\n`))
     expect(wrong).toEqual({ line: 2, error: expect.any(String) })
     expect(right).toMatchObject({ line: 3, update: { visitor: { pcId: '2' } } })
   })
 
-  it('a quote that is never closed ends the file, and is said', async () => {
+  it('a quote that is never closed ends the file, and is reported', async () => {
     const rows = await rowsOf(file('pcId,a\n1,x\n2,"y\n3,z\n', 'csv'))
     expect(rows[0]).toMatchObject({ line: 2 })
     expect(rows[1]).toMatchObject({ line: 3, ends: true, error: expect.stringContaining('no CSV') })
@@ -98,11 +98,11 @@ describe('files of updates', () => {
 
   it.each<[string, string, string]>([
     ['an unknown first column', 'batch=email,a\n1,x', 'txt'],
-    ['two columns of one name', 'batch=pcId,a,a\n1,x,y', 'txt'],
-    ['a column whose name can’t be decoded', 'batch=pcId,a%E4\n1,x', 'txt'],
+    ['two columns with one name', 'batch=pcId,a,a\n1,x,y', 'txt'],
+    ['a column whose name cannot be decoded', 'batch=pcId,a%E4\n1,x', 'txt'],
     ['a column without a name', 'pcId,,a\n1,x,y', 'csv'],
-    ['no kind that is known', 'hello', 'txt'],
-  ])('%s is refused before anything is sent', async (_, content, end) => {
+    ['an unknown format', 'hello', 'txt'],
+  ])('%s is rejected before anything is sent', async (_, content, end) => {
     const ran = await cli(['send', file(content, end)], { API_TOKEN: 'x', RELAY_URL: 'http://127.0.0.1:9' })
     expect(ran.status).toBe(2)
     expect(ran.err).toMatch(/first column|two columns|no name|neither|write a percent sign as %25/)
@@ -125,7 +125,7 @@ describe('send', () => {
     expect(emulator.statistics().calls).toBe(350)
   })
 
-  it('hints at Adobe’s Bulk API where that is the better road, by the size of the file', async () => {
+  it('recommends Adobe’s Bulk API for a large file', async () => {
     const send = async (rows: number) =>
       (
         await cli(['send', file(`batch=thirdPartyId,tier\n${'1,x\n'.repeat(rows)}`), '--from-line', '999999999'], {
@@ -136,7 +136,7 @@ describe('send', () => {
     expect(await send(50_000)).toBe('')
   })
 
-  it('tomorrow’s export of the same name is another file: a value that comes back is sent again', async () => {
+  it('a new export under the same name is another file: a value that returns is sent again', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin)
     const path = join(folder, 'segments.txt')
@@ -149,7 +149,7 @@ describe('send', () => {
     expect(emulator.profiles.values('3p:1')).toEqual({ tier: 'gold' })
   })
 
-  it('what the relay set aside is no success either', async () => {
+  it('what the relay set aside is a failure', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const lost = await startServer(emulator.origin)
     await fetch(`${lost.url}/v1/updates`, {
@@ -164,10 +164,10 @@ describe('send', () => {
     expect([sent.status, reportOf(sent)]).toMatchObject([1, { set_aside: 1 }])
   })
 
-  it('what Target refused is no success, and a quote that is not closed says where to go on, without what stands there (G8)', async () => {
+  it('what Target refused is a failure, and an unclosed quote reports where to go on, without the content (G8)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin)
-    // Before its first yes a no is no verdict.
+    // Until Target has accepted an update, its refusal is not a verdict.
     expect((await cli(['send', file('batch=thirdPartyId,tier\n9,x\n')], envOf(server))).status).toBe(0)
     emulator.faults.add({ kind: 'refuse', message: 'no', count: 1 })
     const refused = await cli(['send', file('batch=thirdPartyId,tier\n1,x\n')], envOf(server))
@@ -183,7 +183,7 @@ describe('send', () => {
     expect(open.err + broken.err + readFileSync(errors, 'utf8')).not.toContain('cust-777')
   })
 
-  it('rows of many bytes in few characters fit the relay’s limit', async () => {
+  it('rows of multi-byte characters are batched within the relay’s limit', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin)
     const rows = Array.from({ length: 100 }, (_, n) => `${n},${'語'.repeat(4_500)}`)
@@ -191,7 +191,7 @@ describe('send', () => {
     expect([ran.status, reportOf(ran)]).toMatchObject([0, { submitted: 100 }])
   })
 
-  it('a line whose content changed is another event', async () => {
+  it('a line with changed content is another event', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin)
     const send = (value: string) =>
@@ -202,7 +202,7 @@ describe('send', () => {
     expect(emulator.profiles.values('3p:1')).toEqual({ tier: 'y' })
   })
 
-  it('of rows of one visitor the later line wins (G3)', async () => {
+  it('of several rows of one visitor the last line wins (G3)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin)
     const rows = Array.from({ length: 60 }, (_, n) => `${n % 3},t${n}`)
@@ -212,7 +212,7 @@ describe('send', () => {
     for (const n of [57, 58, 59]) expect(emulator.profiles.values(`3p:${n % 3}`)).toEqual({ tier: `t${n}` })
   })
 
-  it('names what the relay refused by its line, and sends all the rest', async () => {
+  it('reports the lines that the relay refused, and sends the rest', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin)
     const rows = Array.from({ length: 120 }, (_, n) => ({
@@ -230,7 +230,7 @@ describe('send', () => {
     expect((statSync(errors).mode & 0o777).toString(8)).toBe('600')
   })
 
-  it('what the quota defers is taken', async () => {
+  it('what the quota defers counts as sent', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin, { settings: { QUOTA_LIMIT: '50' } })
     const rows = Array.from({ length: 250 }, (_, n) => `${n},x`)
@@ -240,7 +240,7 @@ describe('send', () => {
     expect(emulator.statistics().calls).toBeLessThanOrEqual(50)
   })
 
-  it('a relay that is away is waited for; one that stays away is given up, and where to go on is said', async () => {
+  it('waits for a relay that is away, and gives up on one that stays away, saying where to go on', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin)
     const port = await startProxy(server.url, (count) => count <= 2)
@@ -263,12 +263,12 @@ describe('send', () => {
   it.each<[string, string[], Record<string, string>, RegExp]>([
     ['no token', [], { API_TOKEN: '' }, /set API_TOKEN/],
     ['another token', [], { API_TOKEN: 'wrong' }, /does not take this API_TOKEN/],
-    ['a token in clear over the network', ['--relay', 'http://relay.example'], {}, /must be https/],
+    ['a token sent unencrypted over the network', ['--relay', 'http://relay.example'], {}, /must be https/],
     ['no such format', ['--format', 'xml'], {}, /bulk, csv, ndjson/],
-    ['a line that is none', ['--from-line', '0'], {}, /--from-line/],
-    ['a time that is none', ['--occurred-at', 'then'], {}, /--occurred-at/],
-    ['a file for errors in no folder', ['--errors', '/nowhere/at/all'], {}, /cannot be written/],
-  ])('refuses %s', async (_, args, env, message) => {
+    ['an invalid line', ['--from-line', '0'], {}, /--from-line/],
+    ['an invalid time', ['--occurred-at', 'then'], {}, /--occurred-at/],
+    ['a file for errors in a missing folder', ['--errors', '/nowhere/at/all'], {}, /cannot be written/],
+  ])('rejects %s', async (_, args, env, message) => {
     await using server = await startServer('http://127.0.0.1:9')
     const ran = await cli(['send', file('batch=pcId,a\n1,x\n'), ...args], envOf(server, env))
     expect([ran.status, ran.err]).toEqual([2, expect.stringMatching(message)])
@@ -276,7 +276,7 @@ describe('send', () => {
 })
 
 describe('status', () => {
-  it('says how the relay is doing, in words and as JSON', async () => {
+  it('shows the state of the relay, in words and as JSON', async () => {
     await using server = await startServer('http://127.0.0.1:9', { settings: { QUOTA_LIMIT: '1000' } })
     await server.relay.operator.pause(true)
     await server.relay.flush()
@@ -292,7 +292,7 @@ describe('status', () => {
     ['no relay', { RELAY_URL: 'http://127.0.0.1:9' }, 1, /does not answer/],
     ['another token', { ADMIN_TOKEN: 'wrong' }, 2, /does not take this ADMIN_TOKEN/],
     ['no token', { ADMIN_TOKEN: '' }, 2, /set ADMIN_TOKEN/],
-    ['no URL', { RELAY_URL: 'here' }, 2, /is no URL/],
+    ['an invalid URL', { RELAY_URL: 'here' }, 2, /is no URL/],
   ])('%s', async (_, env, status, message) => {
     await using server = await startServer('http://127.0.0.1:9')
     expect(await cli(['status'], envOf(server, env))).toMatchObject({ status, err: expect.stringMatching(message) })
@@ -300,7 +300,7 @@ describe('status', () => {
 })
 
 describe('verify', () => {
-  it('shows what Target holds beside what was sent and what waits', async () => {
+  it('shows what Target holds next to what was sent and what is deferred', async () => {
     await using emulator = await startEmulator()
     await using server = await startServer(emulator.origin)
     const deliver = (attributes: object, visitor: object = { thirdPartyId: 'a b' }) =>
@@ -310,7 +310,7 @@ describe('verify', () => {
         body: JSON.stringify({ visitor, attributes }),
       })
     const env = envOf(server, { TARGET_ORIGIN: emulator.origin })
-    // Target knows nobody by that id, and says yes all the same.
+    // Target does not know this id, and answers with success all the same.
     await deliver({ tier: 'gold' })
     const unknown = await cli(['verify', 'a b'], env)
     expect([unknown.status, unknown.out]).toEqual([
@@ -337,10 +337,10 @@ describe('verify', () => {
   })
 
   it.each<[string, string[], RegExp]>([
-    ['nobody', [], /name one visitor/],
-    ['two', ['1', '--pc-id', '1'], /name one visitor/],
-    ['an id that Target can’t have', ['a/b'], /422/],
-  ])('refuses %s', async (_, args, message) => {
+    ['no visitor', [], /name one visitor/],
+    ['two visitors', ['1', '--pc-id', '1'], /name one visitor/],
+    ['an id that Target cannot have', ['a/b'], /422/],
+  ])('rejects %s', async (_, args, message) => {
     await using server = await startServer('http://127.0.0.1:9')
     const ran = await cli(['verify', ...args], envOf(server))
     expect([ran.status > 0, ran.err]).toEqual([true, expect.stringMatching(message)])
@@ -348,7 +348,7 @@ describe('verify', () => {
 })
 
 describe('flush', () => {
-  it('runs once beside a server, reports as JSON, and says by its status whether it could work', async () => {
+  it('runs once beside a server, reports as JSON, and its exit code says whether it could work', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin)
     await server.relay.operator.pause(true)
@@ -367,7 +367,7 @@ describe('flush', () => {
     expect([kept.status, JSON.parse(kept.out)]).toEqual([1, expect.objectContaining({ stopped: 'target_unavailable' })])
   })
 
-  it('bad settings are exit 2, one a line, without a secret', async () => {
+  it('invalid settings are exit 2, one on each line, without secrets', async () => {
     const ran = await cli(['flush'], { HASH_KEY: 'too-short', QUOTA_LIMIT: 'x' })
     expect(ran.status).toBe(2)
     expect(ran.err).toMatch(/TARGET_CLIENT_CODE is required[\s\S]*QUOTA_LIMIT must be[\s\S]*HASH_KEY must have/)
@@ -376,7 +376,7 @@ describe('flush', () => {
 })
 
 describe('ledger', () => {
-  it('moves from the embedded one to Upstash: the quota that is spent stays spent, what is newer stays newer, what was done is a duplicate', async () => {
+  it('moves from the embedded one to Upstash: spent quota stays spent, order is kept, and what was done is a duplicate', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using upstash = await startUpstashStandIn()
     const occurredAt = Date.now() - 1_000
@@ -400,7 +400,7 @@ describe('ledger', () => {
     const out = await cli(['ledger', 'export', exported, '--wait-ms', '1'], envOf(server))
     expect([out.status, out.err]).toEqual([0, expect.stringMatching(/6 units, 6 visitors, 6 events; .* stays paused/)])
     expect(readFileSync(exported, 'utf8')).not.toMatch(/thirdPartyId|"new"/)
-    // What is written down is all: nothing is granted any more.
+    // Once exported, the old ledger grants nothing.
     expect((await server.relay.operator.usage()).health.paused).toBe(true)
     // A second export must not overwrite the first.
     expect((await cli(['ledger', 'export', exported, '--wait-ms', '1'], envOf(server))).status).toBe(2)
@@ -412,7 +412,7 @@ describe('ledger', () => {
       HASH_KEY: 'another-key-of-32-bytes-or-more-of-them',
     })
     expect([other.status, other.err]).toEqual([2, expect.stringContaining('HASH_KEY is not the one')])
-    // As often as one likes.
+    // An import may be repeated.
     for (let times = 0; times < 2; times++) {
       const taken = await cli(['ledger', 'import', exported], { ...redis, HASH_KEY: testSecrets.hashKey })
       expect([taken.status, taken.err]).toEqual([
@@ -443,15 +443,15 @@ describe('ledger', () => {
     ).toMatchObject({ superseded: 1 })
     for (let n = 0; n < 6; n++)
       await send({ id: `n${n}`, visitor: { thirdPartyId: `new-${n}` }, attributes: { tier: 'x' } })
-    // Six before and one here, up to the share of live traffic.
+    // Six before and three here: up to the share of live traffic.
     expect(emulator.statistics().calls).toBe(9)
     expect(emulator.profiles.values('3p:1')).toEqual({ tier: 'new' })
     expect(moved.logged.filter(({ event }) => event.startsWith('ledger_'))).toEqual([])
   })
 
-  it('moves from one Upstash to another, and what was deferred is delivered; a URL that is wrong for a while changes nothing', async () => {
+  it('moves from one Upstash to another, and deferred updates are delivered; a wrong URL for a while changes nothing', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
-    // Each its own server, also where `REDIS_URL` names one.
+    // Each has its own server, even if `REDIS_URL` names one.
     const ownRedis = () => startUpstashStandIn({ durableIn: mkdtempSync(join(folder, 'redis-')) })
     await using from = await ownRedis()
     await using to = await ownRedis()
@@ -502,7 +502,7 @@ describe('ledger', () => {
     expect(embedded.logged.filter(({ event }) => event.startsWith('ledger_'))).toEqual([])
   })
 
-  it('and back, through a relay', async () => {
+  it('moves back, through a relay', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using one = await startServer(emulator.origin)
     await using other = await startServer(emulator.origin)
@@ -514,20 +514,20 @@ describe('ledger', () => {
   })
 
   it.each<[string, string[], RegExp]>([
-    ['neither word', ['ledger', 'move', 'x'], /none of export, import and restored/],
+    ['an unknown subcommand', ['ledger', 'move', 'x'], /none of export, import and restored/],
     ['no file', ['ledger', 'import'], /name export or import/],
     ['a restore from a file', ['ledger', 'restored', 'x'], /none of export, import and restored/],
-    ['a file that is not there', ['ledger', 'import', join(folder, 'nowhere')], /there is no file/],
-    ['a file of something else', ['ledger', 'import', file('batch=pcId,a\n1,x\n')], /no JSON|no export/],
+    ['a missing file', ['ledger', 'import', join(folder, 'nowhere')], /there is no file/],
+    ['another kind of file', ['ledger', 'import', file('batch=pcId,a\n1,x\n')], /no JSON|no export/],
     ['an empty file', ['ledger', 'import', file('')], /no export/],
-    ['a wait that is none', ['ledger', 'export', join(folder, 'x'), '--wait-ms', 'abc'], /--wait-ms/],
-  ])('refuses %s', async (_, args, message) => {
+    ['an invalid wait', ['ledger', 'export', join(folder, 'x'), '--wait-ms', 'abc'], /--wait-ms/],
+  ])('rejects %s', async (_, args, message) => {
     const ran = await cli(args, { RELAY_DB: join(folder, `unused-${++serial}.sqlite`) })
     expect([ran.status, ran.err]).toEqual([2, expect.stringMatching(message)])
   })
 })
 
-/** Lets requests through to `url`, but for those that are cut. */
+/** Forwards requests to `url`, except for those that are cut. */
 async function startProxy(
   url: string,
   cut: (count: number) => boolean,

@@ -1,4 +1,4 @@
-/** What `send` does with files and answers that are not as they should be. */
+/** What `send` does with unusable files and unexpected answers. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, linkSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,7 +18,7 @@ const file = (content: string, end?: string) => {
 }
 const text = (path: string) => readFileSync(path, 'utf8')
 const two = 'batch=thirdPartyId,tier\n1,x\n2,x\n'
-/** Takes everything but what holds `bad`. */
+/** Accepts everything except what holds `bad`. */
 const startRelay = (status = 'submitted') =>
   startFakeRelay((_, body) => {
     const { updates } = JSON.parse(body) as { updates: unknown[] }
@@ -50,7 +50,7 @@ describe('the file of refused rows', () => {
         return `${input}.hard`
       },
     ],
-  ])('is never the file that is sent: %s', async (_, name) => {
+  ])('must not be the file that is sent: %s', async (_, name) => {
     const input = file(two)
     const ran = await cli(['send', input, '--errors', name(input)], nowhere)
     expect([ran.status, ran.err, text(input)]).toEqual([2, expect.stringContaining('the very file that is sent'), two])
@@ -60,7 +60,7 @@ describe('the file of refused rows', () => {
     ['text', 'precious\n'],
     ['JSON of another kind', '{"line":"one"}\n'],
     ['bytes', 'SQLite format 3\u0000'],
-  ])('is no file of something else: %s', async (_, precious) => {
+  ])('must not hold anything else: %s', async (_, precious) => {
     for (const more of [[], ['--from-line', '2']]) {
       const errors = file(precious)
       const ran = await cli(['send', file(two), '--errors', errors, ...more], nowhere)
@@ -72,7 +72,7 @@ describe('the file of refused rows', () => {
     }
   })
 
-  it('keeps what a run that broke off refused; a run from the start writes it anew', async () => {
+  it('keeps the refused rows of an interrupted run; a run from the start overwrites it', async () => {
     using relay = await startRelay()
     const errors = pathOf()
     const broken = file('thirdPartyId,tier\n1,bad\n2,x\n3,"x\n', 'csv')
@@ -85,7 +85,7 @@ describe('the file of refused rows', () => {
         .split('\n')
         .map((line) => (JSON.parse(line) as { line: number }).line)
     expect(lines().sort()).toEqual([2, 4])
-    // Killed in the middle of a line.
+    // As if killed in the middle of a line.
     writeFileSync(errors, `${text(errors)}{"line":9`)
     writeFileSync(broken, text(broken).replace('"x', 'bad'))
     await cli(again.split(' '), envOf(relay))
@@ -95,26 +95,23 @@ describe('the file of refused rows', () => {
     expect(lines().sort()).toEqual([2, 4])
   })
 
-  it.runIf(existsSync('/dev/full'))(
-    'that can’t be written any more ends the run, which says where to go on',
-    async () => {
-      using relay = await startRelay()
-      for (const content of [
-        'batch=thirdPartyId,tier\n1,x\n2,bad\n3,x\n',
-        'batch=thirdPartyId,tier\n1,x\n2,%zz\n3,x\n',
-      ]) {
-        const ran = await cli(['send', file(content), '--errors', '/dev/full'], envOf(relay))
-        expect([ran.status, ran.err]).toEqual([
-          1,
-          expect.stringMatching(/\/dev\/full cannot be written \(ENOSPC[\s\S]*--from-line [23]/),
-        ])
-        expect(ran.err).not.toMatch(/^\s+at /m)
-      }
-    },
-  )
+  it.runIf(existsSync('/dev/full'))('that cannot be written ends the run, which says where to go on', async () => {
+    using relay = await startRelay()
+    for (const content of [
+      'batch=thirdPartyId,tier\n1,x\n2,bad\n3,x\n',
+      'batch=thirdPartyId,tier\n1,x\n2,%zz\n3,x\n',
+    ]) {
+      const ran = await cli(['send', file(content), '--errors', '/dev/full'], envOf(relay))
+      expect([ran.status, ran.err]).toEqual([
+        1,
+        expect.stringMatching(/\/dev\/full cannot be written \(ENOSPC[\s\S]*--from-line [23]/),
+      ])
+      expect(ran.err).not.toMatch(/^\s+at /m)
+    }
+  })
 })
 
-describe('a file that can’t be sent', () => {
+describe('a file that cannot be sent', () => {
   const pipe = join(folder, 'pipe')
   execFileSync('mkfifo', [pipe])
 
@@ -122,9 +119,9 @@ describe('a file that can’t be sent', () => {
     ['a pipe', pipe, /no file but a pipe/],
     ['a device', '/dev/null', /no file but a pipe or a device/],
     ['a directory', folder, /is a directory/],
-    ['one that is not there', join(folder, 'nowhere'), /there is no file/],
-    ['one below a file', join(file(two), 'x'), /there is no file/],
-  ])('%s is told in one line', async (_, path, message) => {
+    ['a missing file', join(folder, 'nowhere'), /there is no file/],
+    ['a path below a file', join(file(two), 'x'), /there is no file/],
+  ])('%s is reported in one line', async (_, path, message) => {
     for (const more of [[], ['--format', 'csv']]) {
       const ran = await cli(['send', path, ...more], nowhere)
       expect([ran.status, ran.err]).toEqual([2, expect.stringMatching(message)])
@@ -132,7 +129,7 @@ describe('a file that can’t be sent', () => {
     }
   })
 
-  it.runIf(existsSync('/proc/self/mem'))('one that breaks off while it is read says where to go on', async () => {
+  it.runIf(existsSync('/proc/self/mem'))('a read error in the middle says where to go on', async () => {
     for (const format of ['bulk', 'csv', 'ndjson']) {
       const ran = await cli(['send', '/proc/self/mem', '--format', format], nowhere)
       expect([ran.status, ran.err.split('\n')]).toEqual([
@@ -149,16 +146,16 @@ describe('lines', () => {
     for await (const line of linesOf(file(content), undefined, end)) lines.push(line)
     return lines
   }
-  it('end at a line feed alone, and a byte order mark is no part of the first', async () => {
+  it('end only at a line feed, and a byte order mark does not belong to the first', async () => {
     expect(await of('\uFEFFa\u2028\u2029\u0085b\r\nc\rd\n\ne')).toEqual(['a\u2028\u2029\u0085b', 'c\rd', '', 'e'])
     expect(await of('')).toEqual([])
     expect(await of('a\r')).toEqual(['a\r'])
-    // A line end that is cut by the edge of what was read.
+    // A line end that is split between two chunks.
     const long = 'x'.repeat(1_048_575)
     for (const end of [undefined, /\r\n|\n|\r/]) expect(await of(`${long}\r\ny\n`, end)).toEqual([long, 'y'])
   })
 
-  it('a value with a line separator of Unicode is one value', async () => {
+  it('a Unicode line separator does not split a value', async () => {
     using relay = await startRelay()
     const update = { visitor: { thirdPartyId: '1' }, attributes: { note: 'a\u2028b' } }
     expect((await cli(['send', file(JSON.stringify(update), 'ndjson')], envOf(relay))).status).toBe(0)
@@ -166,11 +163,11 @@ describe('lines', () => {
   })
 })
 
-describe('ids that do not name events', () => {
+describe('ids that do not identify events', () => {
   const rows = (of: (n: number) => string) =>
     `thirdPartyId,id,tier\n${Array.from({ length: 150 }, (_, n) => `${n},${of(n)},x`).join('\n')}\n`
 
-  it('those of the visitors are warned of, once', async () => {
+  it('visitors’ ids as event ids give one warning', async () => {
     using relay = await startRelay()
     const ran = await cli(['send', file(rows(String), 'csv')], envOf(relay))
     expect([ran.status, ran.err.match(/warning: the ids of this file are those of its visitors/g)]).toEqual([
@@ -185,7 +182,7 @@ describe('ids that do not name events', () => {
     expect(few.err).toContain('those of its visitors')
   })
 
-  it('a file of nothing but duplicates by its own ids is warned of; one that was sent before is not', async () => {
+  it('a file of only duplicates by its own ids gives a warning; a file that was sent before does not', async () => {
     using relay = await startRelay('duplicate')
     const own = await cli(
       [
@@ -204,7 +201,7 @@ describe('ids that do not name events', () => {
     expect((await cli(['send', file(two)], envOf(relay))).err).toBe('')
   })
 
-  it('those of events are not', async () => {
+  it('ids of events give no warning', async () => {
     using relay = await startRelay()
     expect(
       (
@@ -224,7 +221,7 @@ describe('ids that do not name events', () => {
 })
 
 describe('a relay that', () => {
-  it('asks to be left alone for years is left alone: one request, and where to go on', async () => {
+  it('sends a Retry-After of years gets one request, and the run says where to go on', async () => {
     using relay = await startFakeRelay(() => ({ status: 503, headers: { 'retry-after': '99999999' } }))
     const path = file(two)
     const ran = await cli(['send', path], envOf(relay))
@@ -233,11 +230,11 @@ describe('a relay that', () => {
   })
 
   it.each([
-    ['is a page', { body: '<html>' }],
-    ['is somewhere else', { status: 301, headers: { location: 'https://elsewhere.example/' } }],
-    ['says nothing', { status: 204 }],
-    ['says null', { body: 'null' }],
-  ])('%s is told in one line, and where to go on', async (_, answer) => {
+    ['answers an HTML page', { body: '<html>' }],
+    ['redirects', { status: 301, headers: { location: 'https://elsewhere.example/' } }],
+    ['answers nothing', { status: 204 }],
+    ['answers null', { body: 'null' }],
+  ])('%s is reported in one line, with where to go on', async (_, answer) => {
     using relay = await startFakeRelay(() => answer)
     const ran = await cli(['send', file(two)], envOf(relay))
     expect([ran.status, ran.err.split('\n')]).toEqual([
@@ -246,7 +243,7 @@ describe('a relay that', () => {
     ])
   })
 
-  it('is not there is told with the reason, and no token is repeated (G8)', async () => {
+  it('does not answer is reported with the reason, and no token is repeated (G8)', async () => {
     const admin = await cli(['status'], { RELAY_URL: 'http://127.0.0.1:9', ADMIN_TOKEN: 'x' })
     expect([admin.status, admin.err]).toEqual([1, expect.stringMatching(/does not answer \(.+\)$/)])
     const ran = await cli(['send', file(two)], { ...nowhere, API_TOKEN: 'canary\nsecret' })

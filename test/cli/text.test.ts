@@ -1,4 +1,4 @@
-/** Files as people have them: what `send` makes of the encodings, separators and blank cells of spreadsheets. */
+/** Real-world files: how `send` reads the encodings, separators and blank cells of spreadsheets. */
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,7 +17,7 @@ const file = (content: string | Uint8Array, end = 'csv') => {
   return path
 }
 
-/** What came out of it, and what a relay was sent: visitor and attributes of each row. */
+/** The outcome of the run, and what the relay was sent: visitor and attributes of each row. */
 async function sent(path: string, ...more: string[]) {
   using relay = await startFakeRelay((_, body) => {
     const { updates } = JSON.parse(body) as { updates: unknown[] }
@@ -43,14 +43,14 @@ describe('a file in another encoding', () => {
     ['02-excel-ansi.csv', 2],
     ['02-bulk-ansi.csv', 2],
     ['02-ansi.ndjson', 1],
-  ])('%s is refused before anything is sent, with the line and what to do', async (name, line) => {
+  ])('%s is rejected before anything is sent, with the line and what to do', async (name, line) => {
     const { status, err, rows } = await of(name)
     expect([status, err, rows]).toEqual([2, expect.stringContaining(`${name}, line ${line}: is not UTF-8. Save`), []])
     expect(err).toContain('--encoding windows-1252')
     expect(err.split('\n')).toHaveLength(1)
   })
 
-  it('is refused as a whole, wherever in it the first bad byte stands', async () => {
+  it('is rejected as a whole, wherever the first bad byte is', async () => {
     const rows = Array.from({ length: 1_000 }, (_, n) => `${n},${'x'.repeat(4_000)}\n`).join('')
     const {
       status,
@@ -76,7 +76,7 @@ describe('a file in another encoding', () => {
     })
   })
 
-  it('that is none is told', async () => {
+  it('that does not exist is reported', async () => {
     expect(await of('15-excel-sep.csv', '--encoding', 'ansi')).toMatchObject({
       status: 2,
       err: expect.stringContaining('--encoding is none'),
@@ -92,11 +92,11 @@ describe('a file in another encoding', () => {
   it.each<[string, Uint8Array, string[]]>([
     ['UTF-8', Buffer.from(rows), []],
     ['UTF-8 with a byte order mark', Buffer.from(`\uFEFF${rows}`), []],
-    ['UTF-16LE with one', utf16(`\uFEFF${rows}`), []],
-    ['UTF-16BE with one', utf16(`\uFEFF${rows}`).swap16(), []],
-    ['UTF-16LE without one', utf16(rows), ['--encoding', 'utf-16le']],
+    ['UTF-16LE with a byte order mark', utf16(`\uFEFF${rows}`), []],
+    ['UTF-16BE with a byte order mark', utf16(`\uFEFF${rows}`).swap16(), []],
+    ['UTF-16LE without a byte order mark', utf16(rows), ['--encoding', 'utf-16le']],
     [
-      'UTF-8 with a byte order mark, which says more than --encoding',
+      'UTF-8 with a byte order mark, which takes precedence over --encoding',
       Buffer.from(`\uFEFF${rows}`),
       ['--encoding', 'windows-1252'],
     ],
@@ -118,17 +118,17 @@ describe('a file in another encoding', () => {
     ['half a surrogate pair', utf16('\uFEFFthirdPartyId,city\n1,\ud800\n'), /line 2: is not UTF-16LE/],
     ['an odd number of bytes', utf16('\uFEFFthirdPartyId,city\n1,x\n2,x').subarray(0, -1), /line 3: is not UTF-16LE/],
     [
-      'bad bytes behind lines of old Macs',
+      'bad bytes after CR line ends',
       Buffer.concat([Buffer.from('thirdPartyId,city\r1,x\r2,'), Uint8Array.of(0xff)]),
       /line 3: is not UTF-8/,
     ],
     ['a line without end', Buffer.alloc(9_000_000, 'x'), /line 1: is longer than 8388608 bytes/],
-  ])('%s is refused', async (_, bytes, message) => {
+  ])('%s is rejected', async (_, bytes, message) => {
     const { status, err, rows: none } = await sent(file(bytes))
     expect([status, err, none]).toEqual([2, expect.stringMatching(message), []])
   })
 
-  it('any text in any encoding comes out as it was written, and any bytes do, or are refused', async () => {
+  it('any text in any encoding is read as it was written, and any bytes are read exactly or rejected (property)', async () => {
     const text = async (bytes: Uint8Array, encoding?: string) => {
       let all = ''
       for await (const piece of textOf(file(bytes), encoding)) all += piece
@@ -165,12 +165,12 @@ describe('a file in another encoding', () => {
 })
 
 describe('NDJSON', () => {
-  it('numbers are sent as they stand, digit by digit', async () => {
+  it('numbers are sent digit by digit as they were written', async () => {
     const { status, body } = await of('01-bigint.ndjson')
     expect([status, body]).toEqual([0, expect.stringContaining('"attributes":{"acct":9007199254740993}')])
   })
 
-  it('any number is', async () => {
+  it('so is any number (property)', async () => {
     await fc.assert(
       fc.asyncProperty(jsonNumber, async (number) => {
         const row = `{"visitor":{"pcId":"1"},"attributes":{"n":${number},"l":[${number}]},"occurredAt":1795607432000}`
@@ -182,12 +182,12 @@ describe('NDJSON', () => {
     )
   })
 
-  it('a number is no id, and breaks nothing', async () => {
+  it('a number as an id is an error, not a crash', async () => {
     const ran = await sent(file('{"id":5,"visitor":{"thirdPartyId":5},"attributes":{"a":1}}', 'ndjson'))
     expect([ran.status, ran.body]).toEqual([0, expect.stringContaining('"visitor":{"thirdPartyId":5}')])
   })
 
-  it('a line ends at a line feed, and a byte order mark is no part of it', async () => {
+  it('a line ends at a line feed, and a byte order mark does not belong to it', async () => {
     expect((await of('05-u2028.ndjson')).rows).toEqual([
       { thirdPartyId: 'ls1', note: 'a\u2028b' },
       { thirdPartyId: 'ls2', note: 'ok' },
@@ -198,12 +198,12 @@ describe('NDJSON', () => {
     ])
   })
 
-  it('a name that is given twice is refused, as the API does', async () => {
+  it('a repeated name is rejected, as by the API', async () => {
     const { status, err, rows } = await of('16-duplicate-name.ndjson')
     expect([status, err, rows]).toEqual([1, expect.stringMatching(/^line 1: gives one name twice in one object/), []])
   })
 
-  it('is no number, list or text', async () => {
+  it('a line must be an object', async () => {
     const { err } = await sent(file('5\n[]\n"x"\n{"a"\n', 'ndjson'))
     expect(err.split('\n').slice(0, 4)).toEqual([
       'line 1: is no JSON object',
@@ -234,17 +234,17 @@ describe('CSV as spreadsheets write it', () => {
 
   it.each([
     ['sep=; before the header, with other names for the file', 'sep=;\r\nthirdPartyId;a\r\n1;"x;y"\r\n', 'txt'],
-    ['a quoted one', '"sep=;"\r\nthirdPartyId;a\r\n1;"x;y"\r\n', 'txt'],
+    ['a quoted sep=', '"sep=;"\r\nthirdPartyId;a\r\n1;"x;y"\r\n', 'txt'],
     ['tabs', '"thirdPartyId"\ta\r\n1\tx;y\r\n', 'txt'],
-    ['semicolons behind a byte order mark', '\uFEFFthirdPartyId ; a\n1;"x;y"\n', 'txt'],
-    ['a separator that a comma follows', 'thirdPartyId|a\n1|x;y\n', 'csv'],
-    ['lines of old Macs', 'thirdPartyId,a\r1,x;y\r', 'csv'],
+    ['semicolons after a byte order mark', '\uFEFFthirdPartyId ; a\n1;"x;y"\n', 'txt'],
+    ['a pipe', 'thirdPartyId|a\n1|x;y\n', 'csv'],
+    ['CR line ends', 'thirdPartyId,a\r1,x;y\r', 'csv'],
   ])('%s', async (_, content, end) => {
     const ran = await sent(file(content, end))
     expect([ran.err, ran.rows]).toEqual(['', [{ thirdPartyId: '1', a: 'x;y' }]])
   })
 
-  it('a row is named by its line, whatever stands before it', async () => {
+  it('a row is named by its line number, whatever precedes it', async () => {
     const { err } = await sent(file('sep=;\nthirdPartyId;a;;\n1;x;;\n;;;\n2;x;;y\n'))
     expect(err).toBe('line 5: has something in column 4, and the header names 2 columns')
   })
@@ -256,7 +256,7 @@ describe('CSV as spreadsheets write it', () => {
       'thirdPartyId:a\n1:x\n',
       /the first column must be pcId or thirdPartyId, in a header whose names stand between commas/,
     ],
-  ])('%j is refused, and says what to do', async (content, message) => {
+  ])('%j is rejected with what to do', async (content, message) => {
     expect(await sent(file(content))).toMatchObject({ status: 2, err: expect.stringMatching(message), rows: [] })
   })
 })
@@ -267,7 +267,7 @@ describe('--occurred-at', () => {
     ['2026-11-24T10:00:00', /--occurred-at must be a time: ISO 8601 with an offset/],
     ['Tue Nov 24 2026', /must be a time/],
     ['2999-01-01T00:00:00Z', /more than 5 minutes ahead/],
-  ])('%s is refused as the relay would', async (at, message) => {
+  ])('%s is rejected, as by the relay', async (at, message) => {
     expect(await sent(one, '--occurred-at', at)).toMatchObject({
       status: 2,
       err: expect.stringMatching(message),
@@ -275,7 +275,7 @@ describe('--occurred-at', () => {
     })
   })
 
-  it.each(['2026-11-24T10:00:00+0100', '1764064800', '1764064800000'])('%s is taken', async (at) => {
+  it.each(['2026-11-24T10:00:00+0100', '1764064800', '1764064800000'])('%s is accepted', async (at) => {
     expect((await sent(one, '--occurred-at', at)).body).toContain(`"occurredAt":"${at}"`)
   })
 })

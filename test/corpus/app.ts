@@ -1,4 +1,4 @@
-/** The corpus's relay in this process: the real app on a world's parts. */
+/** The corpus's relay in this process: the real app on the parts of a test world. */
 import { createApp } from '../../src/edge/app.ts'
 import type { AppParts } from '../../src/edge/routes/parts.ts'
 import { testSecrets } from '../support/secrets.ts'
@@ -14,7 +14,7 @@ export interface Given {
 
 const corpus = { sources: corpusSources, hookSecrets: secretsBySource }
 
-/** Sends a request that was never parsed by a server: method, path, headers and body as they stand. */
+/** Sends a request without a server's parser in between: method, path, headers and body as given. */
 export function appOf(
   world: World,
   { sources, hookSecrets }: Pick<AppParts, 'sources'> & Pick<AppParts['settings'], 'hookSecrets'> = corpus,

@@ -1,4 +1,4 @@
-/** The corpus at a relay in this process, and whether it has what it should. `test/runtimes/corpus.test.ts` sends it over sockets. */
+/** The corpus at a relay in this process, and its completeness. `test/runtimes/corpus.test.ts` sends it over sockets. */
 import { describe, expect, it } from 'vitest'
 import * as presets from '../../src/edge/auth/presets.ts'
 import { checkSources, secretProblem } from '../../src/edge/source/check.ts'
@@ -15,14 +15,14 @@ describe('the corpus', () => {
       expect(cases.filter((one) => one.folder === folder).length, folder).toBeGreaterThanOrEqual(3)
   })
 
-  it('has a source for each, which starts and has its secrets', async () => {
+  it('has for each preset a source that starts and has its secrets', async () => {
     expect(checkSources(sources, { retentionMs: 259_200_000 })).toEqual([])
     for (const source of sources)
       expect(await secretProblem(source, secretsBySource.get(source.name) ?? []), source.name).toBeUndefined()
   })
 })
 
-describe('what senders really send', () => {
+describe('requests as senders really send them', () => {
   it.each(cases.map((one) => [one.name, one.expected.what, one] as const))('%s: %s', async (_name, _what, one) => {
     const world = await createWorld()
     const { status, answer, profiles, quarantined } = one.expected

@@ -1,10 +1,10 @@
 /**
- * What senders really send: whole requests as the vendors' documentation and libraries make them, one a file, and beside each
- * what must come of it. Personal details are made up. Signatures are made when a request is read, by `edge/auth/senders.ts`.
+ * Requests as senders really send them: complete ones from the vendors' documentation and libraries, one in each file, with the
+ * expected outcome beside it. Personal details are made up. `edge/auth/senders.ts` signs a request when it is read.
  *
- * Placeholders: `{{signed}}` in a header is what the sender signs with (its signature, its time), in a body Mailgun's own;
+ * Placeholders: `{{signed}}` in a header is the value that the sender gives it (signature, time), in a body Mailgun's signature;
  * `{{query}}` the query that it signs; `{{now.s}}`, `{{now.ms}}`, `{{now.iso}}`, `{{now.micro}}` and `{{now.offset}}` the
- * present in the ways of writing it; `{{host}}`, `{{length}}`. Lines of the head end in CRLF on the wire.
+ * present time in several formats; `{{host}}`, `{{length}}`. The lines of the head end in CRLF on the wire.
  */
 import { createHmac } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -13,25 +13,25 @@ import { secretName } from '../../src/edge/source/check.ts'
 import { senders } from '../edge/auth/senders.ts'
 
 export interface Expected {
-  /** Why it is here. */
+  /** What this case shows. */
   readonly what: string
-  /** Where its vendor describes it. */
+  /** The vendor's documentation of it. */
   readonly docs: string
-  /** In `senders`, where that is not the folder's name. */
+  /** Its name in `senders`, if that is not the folder's. */
   readonly sender?: string
   readonly status: number
-  /** Fields that the answer has; null: it has no body. */
+  /** Fields of the answer; null: the answer has no body. */
   readonly answer: object | null
-  /** Attributes that Target then has, by `thirdPartyId`: of these visitors and no others. */
+  /** The attributes that Target has afterwards, by `thirdPartyId`: of exactly these visitors. */
   readonly profiles: Readonly<Record<string, Readonly<Record<string, string>>>>
-  /** What the reason of its dead letter says; without it there is none. */
+  /** Text in the reason of its dead letter; absent if there is no dead letter. */
   readonly quarantined?: string
 }
 
 export interface Case {
   readonly name: string
   readonly folder: string
-  /** Of its path. */
+  /** The source named in its path. */
   readonly source: string
   readonly text: string
   readonly expected: Expected
@@ -68,7 +68,7 @@ export const cases: readonly Case[] = folders.flatMap((folder) =>
     }),
 )
 
-/** The secrets that a source is given: those of every sender that speaks to it. */
+/** The secrets of each source: those of every sender that uses it. */
 export const secretsBySource: ReadonlyMap<string, readonly string[]> = new Map(
   cases.map(({ source }) => {
     const own = cases.filter((other) => other.source === source)
@@ -76,12 +76,12 @@ export const secretsBySource: ReadonlyMap<string, readonly string[]> = new Map(
   }),
 )
 
-/** The same as settings of a relay. */
+/** The same secrets as settings of a relay. */
 export const corpusSecrets: Readonly<Record<string, string>> = Object.fromEntries(
   [...secretsBySource].map(([source, secrets]) => [secretName(source), secrets.join(',')]),
 )
 
-/** A request as its sender makes it at this moment. */
+/** A request as its sender would make it now. */
 export async function requestOf(one: Case, nowMs: number, host: string): Promise<RawRequest> {
   const [head = '', ...rest] = one.text.split('\n\n')
   const [line = '', ...lines] = head.split('\n')
@@ -107,7 +107,7 @@ export async function requestOf(one: Case, nowMs: number, host: string): Promise
   }
 }
 
-/** As bytes on a connection that ends behind the answer. */
+/** The request as bytes, for a connection that closes after the answer. */
 export function bytesOf({ method, path, headers, body }: RawRequest): Buffer {
   const lines = [
     `${method} ${path} HTTP/1.1`,
@@ -117,7 +117,7 @@ export function bytesOf({ method, path, headers, body }: RawRequest): Buffer {
   return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`), body])
 }
 
-/** A text with the present in it. */
+/** Fills in the placeholders of the present time. */
 export function withTime(text: string, nowMs: number): string {
   const iso = new Date(nowMs).toISOString()
   return text
@@ -132,7 +132,7 @@ function secretOf({ folder, expected }: Case): string {
   return folder === 'mailgun' ? mailgunKeys[0] : (senders[expected.sender ?? folder]?.secrets[0] ?? '')
 }
 
-/** Mailgun's signature stands in the body, and signs a time and a token. */
+/** Mailgun's signature is in the body, and signs a time and a token. */
 function signedBody({ folder }: Case, body: string): string {
   if (folder !== 'mailgun') return body
   const { timestamp, token } = (JSON.parse(body) as { signature: { timestamp: string; token: string } }).signature

@@ -1,4 +1,4 @@
-/** Where money is paid or an order made: the senders of the corpus that a shop or a bank has. */
+/** Payments and orders: the sources of the corpus for a shop's or bank's senders. */
 import * as z from 'zod'
 import * as auth from '../../src/edge/auth/index.ts'
 import { id } from '../../src/edge/source/schemas.ts'
@@ -35,7 +35,7 @@ export const shops: readonly Source[] = [
   }),
   source('shopify', {
     auth: auth.shopify(),
-    // Numeric ids are beyond what a number holds; their GraphQL form is text.
+    // Numeric ids are too large for a JavaScript number; their GraphQL form is text.
     schema: z.object({ admin_graphql_api_id: text, updated_at: text, email: text.nullish(), tags: text.nullish() }),
     map: (e) => ({
       id: `${e.admin_graphql_api_id}@${e.updated_at}`,

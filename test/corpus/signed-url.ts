@@ -1,2 +1,2 @@
-/** What the senders that sign a URL know the relay as. */
+/** The relay's URL as the senders that sign URLs know it. */
 export const signedUrl = 'https://relay.example/hooks/vendor'

@@ -1,4 +1,4 @@
-/** A source for each sender of the corpus, mapped as a deployer would from the vendor's documentation. */
+/** A source for each sender of the corpus, with the mapping that a deployer would write from the vendor's documentation. */
 import * as z from 'zod'
 import * as auth from '../../src/edge/auth/index.ts'
 import { source } from '../../src/edge/source/source.ts'
@@ -7,7 +7,7 @@ import { shops } from './shops.ts'
 import { signedUrl as url } from './signed-url.ts'
 
 const text = z.string()
-/** Ids of visitors hold no plus sign. */
+/** A visitor's id must not hold a plus sign. */
 const phone = text.transform((number) => number.replace(/^\+/, ''))
 
 export const sources: readonly Source[] = [

@@ -1,4 +1,4 @@
-/** The Worker that takes the corpus. */
+/** A Worker with the sources of the corpus. */
 import { createWorker } from '../../src/workers/index.ts'
 import { sources } from './sources.ts'
 

@@ -83,7 +83,7 @@ const good = { id: 'evt_1', visitor: { thirdPartyId: '123456' }, attributes: { l
 const call = { caseId: 'c1', customer: '42', outcome: 'resolved', at: new Date().toISOString() }
 
 describe('ties (G3)', () => {
-  it('of the updates of one batch, which came in the same millisecond, each later one is the newer', async () => {
+  it('of the updates of one batch, which arrived in the same millisecond, each later one is newer', async () => {
     const { v1, delivered } = await edge()
     await v1({ updates: Array.from({ length: 100 }, (_, n) => ({ ...good, id: `e${n}`, attributes: { n } })) })
     const stamps = delivered.map(({ stamp }) => stamp)
@@ -92,7 +92,7 @@ describe('ties (G3)', () => {
   })
 })
 
-describe('POST /v1/updates: what became of it', () => {
+describe('POST /v1/updates: receipts', () => {
   it.each<[Receipt, number, unknown]>([
     [{ status: 'submitted', calls: 1 }, 200, { id: 'evt_1', status: 'submitted', calls: 1 }],
     [{ status: 'deferred', reason: 'quota' }, 202, { id: 'evt_1', status: 'deferred', reason: 'quota' }],
@@ -103,7 +103,7 @@ describe('POST /v1/updates: what became of it', () => {
     [{ status: 'in_flight' }, 409, { type: '/problems/in-flight', id: 'evt_1' }],
     [{ status: 'id_reused' }, 422, { type: '/problems/id-reused', id: 'evt_1', errors: [{ path: 'id' }] }],
     [{ status: 'unavailable' }, 503, { type: '/problems/unavailable', id: 'evt_1' }],
-  ])('%j is %i', async (receipt, status, body) => {
+  ])('%j is answered %i', async (receipt, status, body) => {
     const { v1 } = await edge(() => receipt)
     const answer = await v1(good)
     expect(answer.status).toBe(status)
@@ -112,7 +112,7 @@ describe('POST /v1/updates: what became of it', () => {
     if (status === 503 || status === 409) expect(answer.headers.get('retry-after')).toMatch(/^\d+$/)
   })
 
-  it('a batch answers one result each, in order; 202 if any is deferred', async () => {
+  it('a batch is answered with one result for each update, in order; 202 if any is deferred', async () => {
     const { v1 } = await edge((update) =>
       update.attributes[0]?.value === '1' ? { status: 'deferred', reason: 'quota' } : { status: 'submitted', calls: 1 },
     )
@@ -127,7 +127,7 @@ describe('POST /v1/updates: what became of it', () => {
     })
   })
 
-  it('a batch in which an id was used again names it, with what became of the others', async () => {
+  it('a batch with a reused id names it, with the results of the others', async () => {
     const { v1 } = await edge((update) =>
       update.attributes[0]?.value === '1' ? { status: 'id_reused' } : { status: 'submitted', calls: 1 },
     )
@@ -140,7 +140,7 @@ describe('POST /v1/updates: what became of it', () => {
     })
   })
 
-  it('takes any of the tokens, each on the lane that it was granted', async () => {
+  it('accepts any of the tokens, each on the lane that it was granted', async () => {
     const { v1, send, lanes } = await edge()
     expect((await v1(good)).status).toBe(200)
     expect((await v1(good, { authorization: 'Bearer another-token' })).status).toBe(200)
@@ -191,7 +191,7 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
     ['a local time', '/v1/updates', update({ occurredAt: '2026-11-24T00:00:00' }), 422, 'invalid'],
     ['an empty batch', '/v1/updates', post('{"updates":[]}'), 422, 'invalid'],
     [
-      'a batch of 101',
+      'a batch of 101 updates',
       '/v1/updates',
       post(JSON.stringify({ updates: Array.from({ length: 101 }, () => good) })),
       422,
@@ -220,7 +220,7 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
       'unauthenticated',
     ],
     [
-      'no token, and a body that is bad too',
+      'no token, with an invalid body',
       '/v1/updates',
       post('{', { 'content-type': 'application/json' }),
       401,
@@ -234,19 +234,19 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
       'browser',
     ],
     ['GET', '/v1/updates', { headers: token }, 405, 'method-not-allowed'],
-    ['a trial that may be none', '/v1/updates?dry_run=yes', post(JSON.stringify(good)), 400, 'malformed'],
-    ['what looks like a trial', '/v1/updates?dry-run=1', post(JSON.stringify(good)), 400, 'malformed'],
+    ['an ambiguous dry_run', '/v1/updates?dry_run=yes', post(JSON.stringify(good)), 400, 'malformed'],
+    ['a misspelled dry_run', '/v1/updates?dry-run=1', post(JSON.stringify(good)), 400, 'malformed'],
     ['a query', '/v1/updates?lane=high', post(JSON.stringify(good)), 400, 'malformed'],
-    ['an invalid trial', '/v1/updates?dry_run=1', update({ visitor: {} }), 422, 'invalid'],
+    ['a dry run of an invalid update', '/v1/updates?dry_run=1', update({ visitor: {} }), 422, 'invalid'],
     [
-      'a trial of nobody',
+      'a dry run without a token',
       '/v1/updates?dry_run=1',
       post(JSON.stringify(good), { 'content-type': 'application/json' }),
       401,
       'unauthenticated',
     ],
     [
-      'an operator’s act that looks like a trial',
+      'dry_run at an operator’s route',
       '/admin/api/flush?dry_run=1',
       post('{}', { authorization: `Bearer ${testSecrets.adminToken}`, 'content-type': 'application/json' }),
       400,
@@ -262,7 +262,7 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
       'unauthenticated',
     ],
     [
-      'a signature of other bytes',
+      'a signature of another body',
       '/hooks/call-centre',
       { method: 'POST', headers: signed.headers, body: `${signed.body} ` },
       401,
@@ -278,7 +278,7 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
     ],
     ['a stale timestamp', '/hooks/call-centre', asPost(old), 401, 'unauthenticated'],
     [
-      'a timestamp that is no integer',
+      'a timestamp that is not an integer',
       '/hooks/call-centre',
       asPost(signed, { 'webhook-timestamp': `${signed.headers['webhook-timestamp']}.0` }),
       401,
@@ -286,7 +286,7 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
     ],
     ['a source without a secret', '/hooks/loyalty', asPost(signedHook('loyalty', 'm', {})), 503, 'unavailable'],
     [
-      'a wrong bearer of a source',
+      'a wrong bearer token at a source',
       '/hooks/kiosk',
       asPost({ ...kioskHook({}), headers: { authorization: `Bearer ${canary}` } }),
       401,
@@ -315,7 +315,7 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
     expect(errors.map(({ path }) => path)).toEqual(['updates[1].attributes.orderId'])
   })
 
-  it('a chunked body of 10 MB is cut off at the limit: hardly more than it is read', async () => {
+  it('a chunked body of 10 MB is cut off at the limit: hardly more than that is read', async () => {
     const { send } = await edge()
     let pulled = 0
     const body = new ReadableStream({
@@ -332,7 +332,7 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
 })
 
 describe('POST /hooks/{source}', () => {
-  it('takes what a third party’s library signed, also under a second secret, and maps it', async () => {
+  it('accepts what a third party’s library signed, also under a second secret, and maps it', async () => {
     const { hook, delivered } = await edge()
     const answer = await hook(signedHook('call-centre', 'msg_1', call))
     expect(answer.status).toBe(200)
@@ -359,7 +359,7 @@ describe('POST /hooks/{source}', () => {
     expect(delivered).toEqual([])
   })
 
-  it('a proven event that the source cannot read is kept whole, not refused (G2)', async () => {
+  it('quarantines an authenticated event that the source cannot read, instead of refusing it (G2)', async () => {
     const { hook, buried } = await edge()
     const request = signedHook('call-centre', 'm', { unexpected: canary })
     const answer = await hook(request)
@@ -369,7 +369,7 @@ describe('POST /hooks/{source}', () => {
     expect(buried[0]?.detail).not.toContain(canary)
   })
 
-  it('tells a webhook sender to come back with 503, since some take a 409 for final', async () => {
+  it('tells a webhook sender to retry with 503, since some treat a 409 as final', async () => {
     const { hook } = await edge(() => ({ status: 'in_flight' }))
     const answer = await hook(signedHook('call-centre', 'm', call))
     expect(answer.status).toBe(503)
@@ -377,8 +377,8 @@ describe('POST /hooks/{source}', () => {
   })
 })
 
-describe('a trial on /v1', () => {
-  it('shows the calls, and sends and keeps nothing', async () => {
+describe('a dry run on /v1', () => {
+  it('shows the calls, and sends and stores nothing', async () => {
     const { send, delivered } = await edge()
     const init = {
       method: 'POST',
@@ -408,7 +408,7 @@ describe('routes', () => {
     ['GET', '/readyz/'],
     ['POST', '/m2/demo/profile/update/?mboxPC=1&profile.a=1'],
     ['GET', '/admin/api/ledger/state/'],
-  ])('%s %s is the same route with a slash at its end', async (method, path) => {
+  ])('%s %s is the same route with a trailing slash', async (method, path) => {
     const { send } = await edge()
     const headers = {
       authorization: `Bearer ${path.startsWith('/admin') ? testSecrets.adminToken : testSecrets.apiToken}`,
@@ -422,7 +422,7 @@ describe('routes', () => {
     expect([200, 503]).toContain(answer.status)
   })
 
-  it('so is a source’s; two slashes are another one', async () => {
+  it('a source’s route may have a trailing slash too, but not two', async () => {
     const { send, delivered } = await edge()
     const { headers, body } = signedHook('call-centre', 'm1', call)
     expect((await send('/hooks/call-centre/', { method: 'POST', headers, body })).status).toBe(200)
@@ -431,7 +431,7 @@ describe('routes', () => {
   })
 
   it.each(['/v1/updates', '/m2/demo/profile/update?mboxPC=1&profile.a=1'])(
-    '%s: without API tokens nobody can be judged, nor refused',
+    '%s: without API tokens nobody is authenticated or rejected',
     async (path) => {
       const { send, delivered } = await edge(undefined, { apiTokens: [] })
       const answer = await send(path, {
@@ -445,7 +445,7 @@ describe('routes', () => {
 })
 
 describe('the drop-in route answers as Target does', () => {
-  it('HEAD asks, and writes nothing', async () => {
+  it('HEAD changes nothing', async () => {
     const { send, delivered } = await edge()
     const answer = await send('/m2/demo/profile/update?mboxPC=1&profile.a=1', {
       method: 'HEAD',
@@ -488,7 +488,7 @@ describe('the drop-in route answers as Target does', () => {
     ['no prefix', '/m2/demo/profile/update?mboxPC=1&a=1', bearer, 422],
     ['a malformed escape', '/m2/demo/profile/update?mboxPC=1&profile.a=%zz', bearer, 400],
     ['malformed UTF-8', '/m2/demo/profile/update?mboxPC=1&profile.a=%ff', bearer, 400],
-  ])('fails in XML: %s', async (_, path, headers, status) => {
+  ])('answers failures in XML: %s', async (_, path, headers, status) => {
     const { send, delivered } = await edge()
     const answer = await send(path, { headers })
     expect(answer.status).toBe(status)
@@ -500,22 +500,22 @@ describe('the drop-in route answers as Target does', () => {
     [{ status: 'rejected' }, 200],
     [{ status: 'in_flight' }, 409],
     [{ status: 'unavailable' }, 503],
-  ])('says no to what Target did not get: %j (G2)', async (receipt, status) => {
+  ])('answers success false for what Target did not get: %j (G2)', async (receipt, status) => {
     const { send } = await edge(() => receipt)
     const answer = await send('/m2/demo/profile/update?mboxPC=1&profile.a=1', { headers: bearer })
     expect([answer.status, answer.headers.has('retry-after')]).toEqual([status, status !== 200])
     expect(await answer.text()).toContain('<success>false</success>')
   })
 
-  it('says 202 and success for what is deferred', async () => {
+  it('answers a deferred update with 202 and success', async () => {
     const { send } = await edge(() => ({ status: 'deferred', reason: 'quota' }))
     const answer = await send('/m2/demo/profile/update?mboxPC=1&profile.a=1', { headers: bearer })
     expect([answer.status, await answer.text()]).toEqual([202, success])
   })
 })
 
-describe('what nobody asked Target about', () => {
-  it('is no success on the drop-in route, and says why', async () => {
+describe('an update that was set aside without a call', () => {
+  it('is not a success on the drop-in route, which gives the reason', async () => {
     const { send } = await edge(() => ({ status: 'set_aside', reason: 'expired' }))
     const answer = await send('/m2/demo/profile/update?mboxPC=1&profile.a=1', {
       headers: { authorization: `Bearer ${testSecrets.apiToken}` },
@@ -524,14 +524,14 @@ describe('what nobody asked Target about', () => {
     expect(await answer.text()).toMatch(/<success>false<\/success>.*set aside.*expired/)
   })
 
-  it('makes a batch 202, since a person has to look', async () => {
+  it('makes a batch 202, since an operator has to look at it', async () => {
     const { v1 } = await edge(() => ({ status: 'set_aside', reason: 'expired' }))
     expect((await v1({ updates: [good] })).status).toBe(202)
   })
 })
 
-describe('probes', () => {
-  it('tell strangers no details', async () => {
+describe('health and readiness', () => {
+  it('give strangers no details', async () => {
     const { send } = await edge()
     expect(await (await send('/healthz')).json()).toEqual({ status: 'ok' })
     expect(await (await send('/readyz')).json()).toEqual({ status: 'ready' })
@@ -542,7 +542,7 @@ describe('probes', () => {
     })
   })
 
-  it('a relay without its settings names them everywhere but at /healthz', async () => {
+  it('a relay without its settings names the missing ones everywhere except at /healthz', async () => {
     const app = createBrokenApp(['HASH_KEY is required'])
     expect((await app.fetch(new Request(url('/healthz')))).status).toBe(200)
     const answer = await app.fetch(new Request(url('/v1/updates'), { method: 'POST' }))
@@ -553,12 +553,15 @@ describe('probes', () => {
 
 describe('hostile JSON', () => {
   it.each<[string, string]>([
-    ['a name twice', '{"id":"a","id":"b","visitor":{"thirdPartyId":"1"},"attributes":{"tier":"gold"}}'],
-    ['an attribute twice', '{"visitor":{"thirdPartyId":"1"},"attributes":{"tier":"gold","tier":"iron"}}'],
-    ['a name twice, once escaped', '{"visitor":{"thirdPartyId":"1"},"attributes":{"tier":"gold","ti\\u0065r":"iron"}}'],
+    ['a repeated name', '{"id":"a","id":"b","visitor":{"thirdPartyId":"1"},"attributes":{"tier":"gold"}}'],
+    ['a repeated attribute', '{"visitor":{"thirdPartyId":"1"},"attributes":{"tier":"gold","tier":"iron"}}'],
+    [
+      'a repeated name, once escaped',
+      '{"visitor":{"thirdPartyId":"1"},"attributes":{"tier":"gold","ti\\u0065r":"iron"}}',
+    ],
     ['nesting without end', `{"visitor":{"thirdPartyId":"1"},"attributes":${'{"a":'.repeat(500)}1${'}'.repeat(500)}}`],
     ['brackets without end', '['.repeat(100_000)],
-    ['an unended string', '{"visitor":{"thirdPartyId":"1'],
+    ['an unterminated string', '{"visitor":{"thirdPartyId":"1'],
     ['a string that ends in a backslash', '{"a\\'],
     ['colons without end', `"${'a'.repeat(400_000)}"${':'.repeat(400_000)}`],
     ['a colon too many', '{"a"::1}'],
@@ -568,7 +571,7 @@ describe('hostile JSON', () => {
     expect(delivered).toEqual([])
   })
 
-  it('the same name in two objects, and quotes and colons in strings, are nothing unusual', async () => {
+  it('the same name in two objects, and quotes and colons in strings, are accepted', async () => {
     const { v1, delivered } = await edge()
     const attributes = { a: { tier: 'x:"y"' }, b: { tier: '{":"' } }
     expect((await v1({ ...good, attributes })).status).toBe(200)
@@ -578,7 +581,7 @@ describe('hostile JSON', () => {
     ])
   })
 
-  it('names of the prototype are names like others, and change no object', async () => {
+  it('names of Object.prototype are ordinary names, and change no object', async () => {
     const { v1, delivered } = await edge()
     const body =
       '{"visitor":{"thirdPartyId":"1"},"attributes":{"__proto__":{"admin":"yes"},"constructor":"x","toString":"y"}}'
@@ -588,7 +591,7 @@ describe('hostile JSON', () => {
     expect(delivered[0]?.attributes.map(({ name }) => name)).toEqual(['__proto__.admin', 'constructor', 'toString'])
   })
 
-  it('a visitor can’t come from a prototype', async () => {
+  it('a visitor is never read from a prototype', async () => {
     const { v1 } = await edge()
     expect((await v1('{"visitor":{"__proto__":{"thirdPartyId":"1"}},"attributes":{"tier":"gold"}}')).status).toBe(422)
   })
@@ -613,7 +616,7 @@ describe('hostile JSON', () => {
     },
   )
 
-  it('a body that never ends is given up', async () => {
+  it('a body that never ends is aborted', async () => {
     const clock = fakeClock()
     const stalled = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(new Uint8Array([123])) })
     const reading = readBody(

@@ -1,4 +1,4 @@
-/** A copied request: refused by its age, or by a duplicate's id, unless a source says that it takes copies. And clocks that run fast. */
+/** Copied requests, which are refused by their age or as duplicates unless a source accepts copies; and sender clocks that run fast. */
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import type { Leads } from '../../src/core/ledger/port.ts'
@@ -31,22 +31,22 @@ const problems = (auth: AuthScheme, options: Options = {}) =>
   checkSources([made(auth, options)], { retentionMs: 72 * 3_600_000 })
 const jwtScheme = jwt({ issuer: 'i', audience: 'a', jwksUrl: 'https://issuer.example/jwks' })
 
-describe('a scheme whose copied requests are good for ever', () => {
+describe('a scheme under which a copied request stays valid for ever', () => {
   it.each<[string, AuthScheme, boolean]>([
     ['a signature without a time', github(), true],
-    ['a signature with one', stripe(), false],
-    ['a secret that travels along', bearer(), false],
+    ['a signature with a time', stripe(), false],
+    ['a secret that is sent along', bearer(), false],
     ['a key', apiKey('x-key'), false],
     ['a password', basic(), false],
     ['a token that expires', jwtScheme, false],
     ['any of a time and a secret', anyOf('crm', { signed: stripe(), plain: bearer() }), false],
-    ['any of which one is such', anyOf('crm', { signed: github(), plain: bearer() }), true],
-    ['one of the deployer’s own, until it says more', { name: 'own', verify: async () => true }, true],
+    ['any of which one is such a scheme', anyOf('crm', { signed: github(), plain: bearer() }), true],
+    ['a custom scheme that declares nothing', { name: 'own', verify: async () => true }, true],
   ])('%s', (_, auth, expected) => {
     expect(takesCopies(auth)).toBe(expected)
   })
 
-  it('is, of all presets, each one that signs no time', () => {
+  it('is each preset that signs no time', () => {
     const copied = Object.entries(presets).flatMap(([name, preset]) => (takesCopies(preset()) ? [name] : []))
     expect(copied.sort()).toEqual([
       'adyen',
@@ -65,27 +65,27 @@ describe('a scheme whose copied requests are good for ever', () => {
   it.each<[string, Options, boolean]>([
     ['nothing more', {}, false],
     ['a sample without a time', { map: timed, sample: { customer: '1' } }, false],
-    ['a sample that can’t be mapped', { map: timed, sample: { at: 1 } as never }, false],
+    ['a sample that cannot be mapped', { map: timed, sample: { at: 1 } as never }, false],
     ['a sample that gives nothing', { map: () => null, sample: { customer: '1', at: 1 } }, false],
     ['a mapping with a time, and a sample that shows it', { map: timed, sample: { customer: '1', at: 1 } }, true],
     ['a time of the source', { occurredAt: (e) => e.at }, true],
-    ['a word that copies are taken', { acceptsCopies: true }, true],
+    ['acceptsCopies', { acceptsCopies: true }, true],
   ])('does not start with %s, unless the age of an event can be known (%j)', (_, options, starts) => {
     expect(problems(github(), options)).toEqual(
       starts ? [] : [expect.stringMatching(/^source desk: github sees no time.*occurredAt.*acceptsCopies: true/)],
     )
-    // Where a copy proves nothing, or nothing more than a secret does, nothing is asked.
+    // Nothing is required where a copy expires, or where whoever has a copy has the secret too.
     expect(problems(stripe(), options)).toEqual([])
     expect(problems(bearer(), options)).toEqual([])
   })
 
-  it('stops a Worker and a server alike, and none of the examples', () => {
+  it('prevents the start of a Worker and a server alike; the examples start', () => {
     const env = { TARGET_CLIENT_CODE: 'demo', HASH_KEY: 'k'.repeat(32) }
     expect(parseAll(env, [made(github())])).toMatchObject({ ok: false })
     expect(parseAll(env, exampleSources)).toMatchObject({ ok: true })
   })
 
-  it('an update without a time is kept for a person; with one, and of a source that takes copies, it goes', async () => {
+  it('an update without a time is unmappable; with a time, or from a source that accepts copies, it is sent', async () => {
     const world = await createWorld()
     const arrivalMs = world.clock.now()
     const mapped = (options: Options, given: object) =>
@@ -98,7 +98,7 @@ describe('a scheme whose copied requests are good for ever', () => {
     expect(await mapped({ acceptsCopies: true }, {})).toMatchObject({ ok: true })
   })
 
-  it('a copy of a request sets no old value again once its id is forgotten (G3)', async () => {
+  it('a copied request does not restore an old value once its id is forgotten (G3)', async () => {
     const world = await createWorld()
     const one = made(github(), {
       eventId: (e) => `${e.customer}-${e.at}`,
@@ -145,7 +145,7 @@ describe('a sender’s clock', () => {
     expect(await updateOf(300_001)).toContain('more than 5 minutes ahead')
   })
 
-  it('that is known to be ahead is taken off before anything else', async () => {
+  it('that is known to be ahead is corrected before anything else', async () => {
     expect(await updateOf(61_000, { clockAhead: '61s' })).toEqual({ timeMs: 0, leadMs: undefined })
     expect(await updateOf(51_000, { clockAhead: '61s' })).toEqual({ timeMs: -10_000, leadMs: undefined })
     expect(await updateOf(900_000, { clockAhead: '15m' })).toEqual({ timeMs: 0, leadMs: undefined })
@@ -154,7 +154,7 @@ describe('a sender’s clock', () => {
     expect(problems(bearer(), { clockAhead: '3d' })).toEqual([expect.stringContaining('clockAhead')])
   })
 
-  it('that is ahead is told to the ledger with the settle that is made anyway, and logged once a minute', async () => {
+  it('that is ahead is reported to the ledger with the usual settle, and logged once a minute', async () => {
     const world = await createWorld()
     const told: Leads[] = []
     const watched = world.isolate({

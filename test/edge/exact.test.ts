@@ -1,4 +1,4 @@
-/** What comes through a door is what was sent (docs/sources.md, "Ids, numbers and times"): numbers to the last digit, times, and ids that are ids. */
+/** Values arrive exactly as they were sent (docs/sources.md, "Ids, numbers and times"): every digit of a number, times, and ids. */
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -55,7 +55,7 @@ const letters = async (world: World) =>
   )
 
 describe('POST /v1/updates', () => {
-  it('sends any number as it stands in the text, digit by digit, in whatever it stands', async () => {
+  it('sends any number digit by digit as it was written, wherever it occurs in the body', async () => {
     const world = await createWorld({ settings: { quotaLimit: 1_000_000 } })
     const { v1 } = doors(world)
     await fc.assert(
@@ -72,7 +72,7 @@ describe('POST /v1/updates', () => {
     )
   })
 
-  it('the published cases arrive exactly', async () => {
+  it('sends the example of test/cases exactly', async () => {
     const world = await createWorld()
     expect((await doors(world).v1(fixture('01-bigint-v1-updates.json'))).status).toBe(200)
     expect(world.profile('big')).toEqual({ lastOrder: '820982911946154508' })
@@ -83,15 +83,19 @@ describe('POST /v1/updates', () => {
     ['an id of a visitor', '{"visitor":{"thirdPartyId":5},"attributes":{"a":1}}', 'visitor.thirdPartyId'],
     ['an id', '{"id":5,"visitor":{"thirdPartyId":"1"},"attributes":{"a":1}}', 'id'],
     ['attributes', '{"visitor":{"thirdPartyId":"1"},"attributes":5}', 'attributes'],
-    ['a time that is none', '{"visitor":{"thirdPartyId":"1"},"attributes":{"a":1},"occurredAt":-5}', 'occurredAt'],
-    ['a list of updates', '{"updates":5}', 'updates'],
-  ])('a number is no %s', async (_, body, path) => {
+    [
+      'a time when it is negative',
+      '{"visitor":{"thirdPartyId":"1"},"attributes":{"a":1},"occurredAt":-5}',
+      'occurredAt',
+    ],
+    ['the list of updates', '{"updates":5}', 'updates'],
+  ])('rejects a number as %s', async (_, body, path) => {
     const { status, answer } = await doors(await createWorld()).v1(body)
     expect(status).toBe(422)
     expect((answer['errors'] as { path: string }[])[0]?.path).toBe(path)
   })
 
-  it('says what about its JSON is wrong', async () => {
+  it('says what is wrong with the JSON', async () => {
     const { status, answer } = await doors(await createWorld()).v1(
       '{"visitor":{"pcId":"1"},"attributes":{"a":1,"a":2}}',
     )
@@ -101,7 +105,7 @@ describe('POST /v1/updates', () => {
     ])
   })
 
-  it('takes each form of a time, and tells the forms where it is none', async () => {
+  it('accepts each form of a time, and lists the forms when it rejects one', async () => {
     const world = await createWorld()
     const { v1 } = doors(world)
     const nowMs = world.clock.now()
@@ -136,7 +140,7 @@ describe('POST /v1/updates', () => {
   })
 })
 
-describe('an integer that no number holds, at a hook', () => {
+describe('an integer too large for a JavaScript number, at a hook', () => {
   const body = fixture('01-bigint-shopify-like.json')
   const order = (anId: z.ZodType<string>) =>
     source('shop', {
@@ -145,7 +149,7 @@ describe('an integer that no number holds, at a hook', () => {
       map: (e) => ({ id: e.id, visitor: { thirdPartyId: e.customer.id }, attributes: { lastOrder: e.id } }),
     })
 
-  it('arrives exactly through id(): two orders that differ in the last digit are two, of two customers', async () => {
+  it('arrives exactly through id(): two orders that differ in the last digit stay two orders of two customers', async () => {
     const world = await createWorld()
     const { hook } = doors(world, [order(id())])
     const next = body.replace('154509', '154508').replace('723954', '723953')
@@ -159,7 +163,7 @@ describe('an integer that no number holds, at a hook', () => {
     ['a number', z.number().transform(String)],
     ['an integer', z.int().transform(String)],
     ['text or a number', z.union([z.string(), z.number()]).transform(String)],
-  ])('where the schema says %s, is quarantined with the field’s name and what to write instead', async (_, schema) => {
+  ])('is quarantined with the field’s name and what to write instead, if the schema says %s', async (_, schema) => {
     const world = await createWorld()
     const { status, answer } = await doors(world, [order(schema)]).hook('shop', body)
     expect([status, answer]).toEqual([202, { status: 'quarantined' }])
@@ -169,7 +173,7 @@ describe('an integer that no number holds, at a hook', () => {
     expect(world.target.calls).toEqual([])
   })
 
-  it('is a bigint, which a mapping may give as a value, also within lists; a dry run shows it', async () => {
+  it('is a bigint, which a mapping may return as a value or in a list; a dry run shows it', async () => {
     const world = await createWorld()
     const sources = [
       source('any', {
@@ -196,7 +200,7 @@ describe('an integer that no number holds, at a hook', () => {
     })
   })
 
-  it('is exact in a form’s JSON too, by json()', async () => {
+  it('is exact in the JSON of a form field, read by json()', async () => {
     const world = await createWorld()
     const desk = source('desk', {
       auth: bearer(),
@@ -218,7 +222,7 @@ describe('an integer that no number holds, at a hook', () => {
     ])
   })
 
-  it('is exact, too, where an event that was quarantined for it is mapped again', async () => {
+  it('is exact when an event that was quarantined because of it is mapped again', async () => {
     const world = await createWorld()
     await doors(world, [order(z.number().transform(String))]).hook('shop', body)
     const [letter] = (await world.backlog.listDead()).items
@@ -234,7 +238,7 @@ describe('an integer that no number holds, at a hook', () => {
     expect(world.profile('115310627314723954')).toEqual({ lastOrder: '820982911946154509' })
   })
 
-  it('any integer arrives as written, through any of a number, a text and a list', async () => {
+  it('arrives as written, as a number, a text or in a list (property)', async () => {
     const world = await createWorld({ settings: { quotaLimit: 1_000_000 } })
     const { hook } = doors(world, [
       source('any', {
@@ -254,7 +258,7 @@ describe('an integer that no number holds, at a hook', () => {
   })
 })
 
-describe('ids that are none (everybody’s data would meet there)', () => {
+describe('placeholders instead of ids, under which many visitors’ data would be mixed', () => {
   const words = ['undefined', 'null', 'NaN', '[object Object]', ' ']
   const missing = (more: (e: { missing?: unknown }) => Partial<MappedUpdate>) =>
     source('desk', {
@@ -263,7 +267,7 @@ describe('ids that are none (everybody’s data would meet there)', () => {
       map: (e) => ({ visitor: { thirdPartyId: 'visitor-1' }, attributes: { a: 'x' }, ...more(e) }),
     })
 
-  it.each(words)('on /v1: 422 for a visitor, a pcId or an event of the id %j', async (word) => {
+  it.each(words)('on /v1: 422 for a visitor, a pcId or an event with the id %j', async (word) => {
     const world = await createWorld()
     const { v1 } = doors(world)
     for (const [path, more] of [
@@ -279,7 +283,7 @@ describe('ids that are none (everybody’s data would meet there)', () => {
     expect(world.target.calls).toEqual([])
   })
 
-  it.each(words)('on the drop-in route: 422 for a visitor of the id %j', async (word) => {
+  it.each(words)('on the drop-in route: 422 for a visitor with the id %j', async (word) => {
     const { status, text: answered } = await doors(await createWorld()).dropIn(
       `mbox3rdPartyId=${encodeURIComponent(word)}&profile.a=x`,
     )
@@ -300,20 +304,20 @@ describe('ids that are none (everybody’s data would meet there)', () => {
       /^visitor\.pcId is no id/,
     ],
     ['String(event.missing) as the id', (e) => ({ id: String(e.missing) }), '{"missing":{}}', /^id is no id/],
-    ['a blank', (e) => ({ id: String(e.missing) }), '{"missing":" "}', /^id is blank/],
+    ['a blank as the id', (e) => ({ id: String(e.missing) }), '{"missing":" "}', /^id is blank/],
     [
-      'a number that is none',
+      'String(Number(event.missing)) as the visitor',
       (e) => ({ visitor: { thirdPartyId: String(Number(e.missing)) } }),
       '{"missing":"x"}',
       /^visitor\.thirdPartyId is no id/,
     ],
-  ])('at a hook: quarantined with the reason, %s', async (_, more, body, reason) => {
+  ])('at a hook: quarantined with the reason: %s', async (_, more, body, reason) => {
     const world = await createWorld()
     expect((await doors(world, [missing(more)]).hook('desk', body)).answer).toEqual({ status: 'quarantined' })
     expect(await letters(world)).toEqual([['unmappable', expect.stringMatching(reason)]])
   })
 
-  it('also where several updates of an event share one, or a header gives it', async () => {
+  it('at a hook: also when several updates of an event share it, or it comes from a header', async () => {
     const world = await createWorld()
     const map = () =>
       [1, 2].map((n) => ({ id: String(undefined), visitor: { thirdPartyId: 'visitor-1' }, attributes: { n } }))
@@ -362,7 +366,7 @@ describe('the schemas for sources', () => {
     [Number.NaN],
     [{}],
     [[]],
-  ])('id() refuses %s', (given) => {
+  ])('id() rejects %s', (given) => {
     expect(shape.safeParse({ id: given, at, note: 'n' }).success).toBe(false)
   })
 
@@ -373,7 +377,7 @@ describe('the schemas for sources', () => {
     },
   )
 
-  it('what does not fit says why, in the relay’s own words, and repeats nothing', () => {
+  it('a value that does not fit is explained in the relay’s own words, and is not repeated', () => {
     const one = source('a', { auth: github(), schema: shape, map: () => null })
     const read = one.read({ id: 'undefined', at: 'canary-4711', note: ' ' })
     expect(read).toEqual({

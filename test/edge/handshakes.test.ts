@@ -1,4 +1,4 @@
-/** What a sender asks before it sends, which yes it takes, and what is logged of those who proved nothing. */
+/** Handshakes, the success status that each sender accepts, and what is logged of unauthenticated requests. */
 import { createHmac } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
@@ -28,7 +28,7 @@ import { senders } from './auth/senders.ts'
 const wire = { method: 'post', origin: 'https://demo.tt.omtrdc.net', clientCode: 'demo' } as const
 const event = z.object({ id: z.string(), customer: z.string(), tier: z.string() }).loose()
 
-/** A relay whose one source takes what has an id, and quarantines all else. */
+/** A relay whose one source accepts events that have an id, and quarantines all others. */
 function relayFor(world: World, auth: AuthScheme, secrets: readonly string[]) {
   const told: [string, string][] = []
   const app = createApp({
@@ -72,7 +72,7 @@ function relayFor(world: World, auth: AuthScheme, secrets: readonly string[]) {
   return { post, told }
 }
 
-/** Sends as the preset's own sender signs. */
+/** Sends with the signature that the preset's sender makes. */
 async function asVendor(name: string, make: Preset) {
   const world = await createWorld()
   const vendor = senders[name]
@@ -93,7 +93,7 @@ const update = { id: 'e1', customer: 'visitor-1', tier: 'gold' }
 
 describe('Discord', () => {
   const application = { version: 1, application_id: '1' }
-  it('its ping is answered 204 without a body, and its events are events', async () => {
+  it('a ping is answered 204 without a body, and an event is processed', async () => {
     const { world, send } = await asVendor('discord', discord)
     expect(await send({ ...application, type: 0 })).toMatchObject({ status: 204, answer: undefined })
     const sent = {
@@ -106,7 +106,7 @@ describe('Discord', () => {
     expect([world.profile(), await world.dead()]).toEqual([{ tier: 'gold' }, []])
   })
 
-  it('the ping of an interactions endpoint is answered with its like', async () => {
+  it('the ping of an interactions endpoint is answered with a pong', async () => {
     const { send } = await asVendor('discord', discord)
     expect(await send({ ...application, id: '5', token: 't', type: 1 })).toMatchObject({
       status: 200,
@@ -121,7 +121,7 @@ describe('Discord', () => {
     { ...application, type: 1 },
     { type: 0 },
     { ...application, type: 2, token: 't' },
-  ])('%j is none', async (body) => {
+  ])('%j is not a ping', async (body) => {
     const { world, send } = await asVendor('discord', discord)
     expect(await send(body)).toMatchObject({ status: 204 })
     expect((await world.dead()).length).toBe(1)
@@ -130,7 +130,7 @@ describe('Discord', () => {
 
 describe('GitHub', () => {
   const ping = { zen: 'Keep it logically awesome.', hook_id: 1, hook: { type: 'Repository', id: 1 } }
-  it('its ping is answered, and kept nowhere', async () => {
+  it('a ping is answered, and not stored', async () => {
     const { world, send } = await asVendor('github', github)
     expect(await send(ping, { 'x-github-event': 'ping' })).toMatchObject({ status: 200, answer: { status: 'pong' } })
     expect(await world.dead()).toEqual([])
@@ -139,7 +139,7 @@ describe('GitHub', () => {
     ).toBeDefined()
   })
 
-  it('an event is no ping, whatever its unsigned header says, nor is a ping of another name', async () => {
+  it('neither an event under a ping’s unsigned header nor a ping under another header counts as a ping', async () => {
     const { world, send } = await asVendor('github', github)
     expect(await send(update, { 'x-github-event': 'ping' })).toMatchObject({ answer: { status: 'submitted' } })
     expect(await send({ ...update, ...ping, id: 'e2' }, { 'x-github-event': 'push' })).toMatchObject({
@@ -150,7 +150,7 @@ describe('GitHub', () => {
 })
 
 describe('LINE and Slack', () => {
-  it('LINE’s trial has no events, and wants 200', async () => {
+  it('LINE’s verification has no events, and is answered 200', async () => {
     const { world, send } = await asVendor('line', line)
     expect(await send({ destination: 'U1', events: [] })).toMatchObject({ status: 200 })
     expect(await world.dead()).toEqual([])
@@ -160,7 +160,7 @@ describe('LINE and Slack', () => {
     })
   })
 
-  it('Slack’s look at the certificate of a command’s address, which is no command', async () => {
+  it('Slack’s certificate check of a command’s URL is not taken for a command', async () => {
     const { handshake } = slack()
     expect(await handshake?.({ ssl_check: '1', token: 't' }, '', new Headers())).toEqual({})
     expect(await handshake?.({ ssl_check: '1', command: '/tier', token: 't' }, '', new Headers())).toBeUndefined()
@@ -168,9 +168,9 @@ describe('LINE and Slack', () => {
   })
 })
 
-describe('the sender’s own yes', () => {
+describe('the success status that the sender accepts', () => {
   it.each(Object.entries({ zoom, paddle, line, workos }))(
-    '%s takes 200 and nothing else: for deferred, quarantined and repeated events too',
+    '%s accepts only 200, and gets it for deferred, quarantined and repeated events too',
     async (name, make) => {
       const { world, send } = await asVendor(name, make)
       await world.ledger.pause(true)
@@ -181,7 +181,7 @@ describe('the sender’s own yes', () => {
     },
   )
 
-  it('Mailgun too, whose signature stands in the body', async () => {
+  it('Mailgun, whose signature is in the body, gets 200 too', async () => {
     const world = await createWorld()
     const { post } = relayFor(world, mailgun(), ['key-made-up'])
     const timestamp = String(Math.floor(world.clock.now() / 1_000))
@@ -202,19 +202,19 @@ describe('the sender’s own yes', () => {
     expect((await post('{}', {})).status).toBe(401)
   })
 
-  it('what could not be kept is no yes: the sender sends it again', async () => {
+  it('an event that could not be stored is answered 503, so the sender repeats it', async () => {
     const { world, send } = await asVendor('zoom', zoom)
     world.backlog.bury = () => Promise.reject(new Error('KV PUT failed: 503'))
     expect(await send({ strange: 1 })).toMatchObject({ status: 503, answer: { type: '/problems/unavailable' } })
   })
 
-  it('a no stays a no, and who takes any 2xx is told 202', async () => {
+  it('a rejection stays a rejection, and a sender that accepts any 2xx is answered 202', async () => {
     const { world, send } = await asVendor('stripe', stripe)
     expect(await send({ strange: 1 })).toMatchObject({ status: 202, answer: { status: 'quarantined' } })
     expect(await relayFor(world, zoom(), ['a-made-up-secret']).post('{}', {})).toMatchObject({ status: 401 })
   })
 
-  it('of several schemes with a different yes it is 200, which most take', () => {
+  it('several schemes with different statuses use 200, which most accept', () => {
     expect(eitherOf('x', [zoom(), paddle()]).yes).toBe(200)
     expect(anyOf('x', { zoom: zoom(), plain: bearer() }).yes).toBe(200)
     expect(anyOf('x', { key: apiKey('x-key'), plain: bearer() })).not.toHaveProperty('yes')
@@ -222,8 +222,8 @@ describe('the sender’s own yes', () => {
   })
 })
 
-describe('who proves nothing', () => {
-  it('is told so without a reason, which is logged with the source’s name', async () => {
+describe('an unauthenticated sender', () => {
+  it('is not told the reason, which is logged with the source’s name', async () => {
     const world = await createWorld()
     const { post, told } = relayFor(world, bearer(), ['a-made-up-secret'])
     const missing = await post('{}', {})
@@ -235,7 +235,7 @@ describe('who proves nothing', () => {
     ])
   })
 
-  it('where no secret is set, or none that the scheme can read, nobody is refused: the sender comes back', async () => {
+  it('is told to retry, not rejected, when no secret is set or the scheme can read none', async () => {
     const world = await createWorld()
     for (const [auth, secrets] of [
       [bearer(), []],
@@ -253,7 +253,7 @@ describe('who proves nothing', () => {
     }
   })
 
-  it('a scheme of a deployer’s own that says no gives no reason, and a strange verdict is a no', async () => {
+  it('is logged as a mismatch when a custom scheme says false or gives an unknown verdict', async () => {
     const world = await createWorld()
     for (const verdict of [false, 'yes', undefined]) {
       const { post, told } = relayFor(world, { name: 'own', verify: async () => verdict as never }, [
@@ -263,7 +263,7 @@ describe('who proves nothing', () => {
     }
   })
 
-  it('a flood is one line a minute, which says how many; each source and reason has its own', () => {
+  it('gives one log line a minute for each source and reason, with the count', () => {
     const lines: object[] = []
     const counted: object[] = []
     let nowMs = 0
@@ -282,7 +282,7 @@ describe('who proves nothing', () => {
       { name: 'unauthenticated', source: 'desk', why: 'mismatch', count: 60 },
     ])
     expect(counted.at(-1)).toEqual({ unauthenticated: 60, 'unauthenticated.desk': 60 })
-    // A clock that was set back.
+    // The clock was set back.
     nowMs = -1e9
     tell('desk', 'mismatch')
     expect(lines.length).toBe(4)

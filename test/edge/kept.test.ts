@@ -1,4 +1,4 @@
-/** Once its sender is proven nothing about an event is answered 4xx: it is read as far as it can be, else kept whole (G2). */
+/** An event of an authenticated sender is never answered 4xx: it is read if that is possible, otherwise quarantined whole (G2). */
 import { createHmac } from 'node:crypto'
 import { deflateSync, gzipSync } from 'node:zlib'
 import fc from 'fast-check'
@@ -86,21 +86,21 @@ describe('is read', () => {
     ['JSON under a type of something else', json, { 'content-type': 'application/x-www-form-urlencoded' }],
     ['a byte order mark', Uint8Array.of(0xef, 0xbb, 0xbf, ...json), { 'content-type': 'application/json' }],
     [
-      'UTF-16 as its type says',
+      'UTF-16 as its content type says',
       Uint8Array.from(Buffer.from(JSON.stringify(good), 'utf16le')),
       { 'content-type': 'application/json; charset=utf-16le' },
     ],
     ['gzip', zipped(json), { 'content-encoding': 'gzip' }],
-    ['gzip by its old name', zipped(json), { 'content-encoding': 'X-GZIP' }],
+    ['gzip under its old name', zipped(json), { 'content-encoding': 'X-GZIP' }],
     ['deflate', deflated(json), { 'content-encoding': 'deflate' }],
-    ['no compression by name', json, { 'content-encoding': 'identity' }],
+    ['identity as the encoding', json, { 'content-encoding': 'identity' }],
   ])('%s', async (_, body, headers) => {
     const { open, world } = await relay()
     expect(await open(body, headers)).toEqual({ status: 200, answer: { id: 'e1', status: 'submitted', calls: 1 } })
     expect(world.profile()).toEqual({ tier: 'gold' })
   })
 
-  it('text in the charset that its type names, letter by letter', async () => {
+  it('text in the charset that its content type names', async () => {
     const { open, world } = await relay()
     await open(latin1(JSON.stringify({ ...good, tier: 'Müller' })), {
       'content-type': 'application/json; charset="ISO-8859-1"',
@@ -108,13 +108,13 @@ describe('is read', () => {
     expect(world.profile()).toEqual({ tier: 'Müller' })
   })
 
-  it('a form whatever its type says', async () => {
+  it('a form, whatever its content type says', async () => {
     const { open, world } = await relay('form')
     await open(utf8('id=e1&customer=visitor-1&tier=gold'), { 'content-type': 'text/plain' })
     expect(world.profile()).toEqual({ tier: 'gold' })
   })
 
-  it('what was signed before it was compressed, or behind it, and not what was signed otherwise', async () => {
+  it('a body signed before or after its compression, and no other', async () => {
     const { signed, buried, world } = await relay()
     const headers = { 'content-encoding': 'gzip' }
     expect((await signed(zipped(json), zipped(json), headers)).status).toBe(200)
@@ -128,38 +128,32 @@ describe('is read', () => {
   })
 })
 
-describe('is kept whole, with its reason', () => {
+describe('is quarantined whole, with its reason', () => {
   it.each<[string, Uint8Array<ArrayBuffer>, Record<string, string>, RegExp, string | undefined]>([
-    ['a name twice', utf8('{"id":"a","id":"b"}'), {}, /gives one name twice/, '{"id":"a","id":"b"}'],
+    ['a repeated name', utf8('{"id":"a","id":"b"}'), {}, /gives one name twice/, '{"id":"a","id":"b"}'],
     ['33 levels', nested(33), {}, /33|levels|deep/, undefined],
     ['two byte order marks', twiceMarked, {}, /JSON/, undefined],
-    ['no JSON', utf8('hello'), {}, /JSON/, 'hello'],
+    ['a body that is not JSON', utf8('hello'), {}, /JSON/, 'hello'],
     ['nothing', new Uint8Array(), {}, /JSON/, ''],
-    ['no UTF-8', Uint8Array.of(0x22, 0xff, 0x22), {}, /not utf-8 \(kept as base64\)/, 'Iv8i'],
+    ['a body that is not UTF-8', Uint8Array.of(0x22, 0xff, 0x22), {}, /not utf-8 \(kept as base64\)/, 'Iv8i'],
+    ['an unknown charset', json, { 'content-type': 'application/json; charset=klingon' }, /not klingon/, undefined],
+    ['an unsupported encoding', json, { 'content-encoding': 'br' }, /gzip or deflate/, JSON.stringify(good)],
     [
-      'a charset that nobody knows',
-      json,
-      { 'content-type': 'application/json; charset=klingon' },
-      /not klingon/,
-      undefined,
-    ],
-    ['an encoding that nobody knows', json, { 'content-encoding': 'br' }, /gzip or deflate/, JSON.stringify(good)],
-    [
-      'what is not gzip',
+      'a body that is not gzip',
       json,
       { 'content-encoding': 'gzip' },
       /not what its content-encoding says/,
       JSON.stringify(good),
     ],
     [
-      'gzip that breaks off',
+      'truncated gzip',
       zipped(json).slice(0, -9),
       { 'content-encoding': 'gzip' },
       /not what its content-encoding says/,
       undefined,
     ],
     [
-      'what unfolds to more than the bound',
+      'a body that decompresses to more than the limit',
       zipped(new Uint8Array(50_000)),
       { 'content-encoding': 'gzip' },
       /larger than 2000 bytes/,
@@ -174,7 +168,7 @@ describe('is kept whole, with its reason', () => {
     if (raw !== undefined) expect(buried[0]?.raw).toBe(raw)
   })
 
-  it('any bytes under any label: never a 4xx, and none is changed where they are kept', async () => {
+  it('any bytes under any label: never a 4xx, and stored unchanged', async () => {
     const { open, buried } = await relay()
     const labels = [
       'application/json',
@@ -209,7 +203,7 @@ describe('is kept whole, with its reason', () => {
 })
 
 describe('a stranger', () => {
-  it('learns nothing from what it compresses', async () => {
+  it('learns nothing from sending compressed bodies', async () => {
     const { signed, buried } = await relay()
     for (const encoding of ['gzip', 'br', 'deflate']) {
       const answer = await signed(zipped(new Uint8Array(50_000)), utf8('something else'), {
@@ -221,13 +215,13 @@ describe('a stranger', () => {
   })
 })
 
-describe('room', () => {
-  it('is shared by what strangers unfold, and free again behind it', async () => {
+describe('the memory for bodies', () => {
+  it('is shared by everything that strangers make the relay decompress, and freed afterwards', async () => {
     const room = { maxBytes: 10_000, heldBytes: 6_000 }
     const large = zipped(new Uint8Array(5_000))
     expect(await unfold(large, 'gzip', 50_000, room)).toEqual({ ok: false, why: 'no_room' })
     room.heldBytes = 0
-    // However much room there is, no body is larger than its source takes.
+    // However much room there is, a body is never larger than its source's limit.
     expect(await unfold(large, 'gzip', 4_999, room)).toEqual({ ok: false, why: 'too_large' })
     expect(room.heldBytes).toBe(0)
     const both = await Promise.all([
@@ -243,7 +237,7 @@ describe('/v1', () => {
   const update = utf8(
     JSON.stringify({ id: 'e1', visitor: { thirdPartyId: 'visitor-1' }, attributes: { tier: 'gold' } }),
   )
-  it('reads gzip within the bound, and says what it can’t', async () => {
+  it('reads gzip within the limit, and explains what it cannot read', async () => {
     const { v1, world } = await relay()
     expect((await v1(zipped(update), { 'content-encoding': 'gzip' })).status).toBe(200)
     expect(world.profile()).toEqual({ tier: 'gold' })

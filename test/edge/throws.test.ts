@@ -1,4 +1,4 @@
-/** Anything may be thrown or rejected with by a deployer's code or a library: it costs one request its answer, at most. */
+/** A deployer's code or a library may throw or reject with anything: at most, one request is answered with an error. */
 import { createHmac } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
@@ -79,7 +79,7 @@ describe.each(things)('%s', (_, thing) => {
     ['thrown', fails as never],
     ['rejected with', rejects as never],
   ])(
-    '%s by a proof: nobody is proven or refused, the sender is told to come back, and the log has its name',
+    '%s by an authentication scheme: the sender is neither authenticated nor rejected but told to retry, and the error’s name is logged',
     async (_how, verify) => {
       const { hook, world, logged } = await edge({ auth: { ...anybody, verify } })
       const { status, retryAfter } = await hook()
@@ -97,7 +97,7 @@ describe.each(things)('%s', (_, thing) => {
     ['the event’s id', { eventId: fails }],
     ['the event’s time', { occurredAt: fails }],
     [
-      'what a mapping gave, when it is touched',
+      'a getter of what a mapping returned',
       {
         map: () =>
           ({
@@ -110,7 +110,7 @@ describe.each(things)('%s', (_, thing) => {
           }) as never,
       },
     ],
-  ])('thrown by %s: the event is kept for a person', async (_where, options) => {
+  ])('thrown by %s: the event is quarantined', async (_where, options) => {
     const { hook, world } = await edge(options)
     const { status, answer } = await hook()
     expect([status, answer]).toEqual([202, { status: 'quarantined' }])
@@ -118,13 +118,13 @@ describe.each(things)('%s', (_, thing) => {
     expect(JSON.stringify((await world.backlog.listDead()).items)).not.toContain(canary)
   })
 
-  it('thrown by a handshake: the event is one like others', async () => {
+  it('thrown by a handshake: the event is processed as usual', async () => {
     const { hook, world } = await edge({ auth: { ...github(), handshake: rejects as never }, acceptsCopies: true })
     expect((await hook()).answer).toMatchObject({ status: 'submitted' })
     expect(world.target.calls).toHaveLength(1)
   })
 
-  it('thrown by anything else that an app is made of: an answer, and the log has its name', async () => {
+  it('thrown by any other part of the app: an answer, and a line in the log', async () => {
     const { app, hook, logged } = await edge({}, { deliver: rejects as never })
     expect((await hook()).status).toBe(500)
     expect(logged).toEqual([expect.stringContaining('request_failed')])
@@ -133,7 +133,7 @@ describe.each(things)('%s', (_, thing) => {
     expect((await app.fetch(new Request('https://relay.example/admin/api/status', { headers }))).status).toBe(503)
   })
 
-  it('thrown by an app of somebody else, which is mounted or mounts this one', async () => {
+  it('thrown by another app that mounts this one or is mounted by it', async () => {
     const logged: string[] = []
     const answer = await answerOf({ fetch: rejects as never }, new Request('https://relay.example/'), (name, details) =>
       logged.push(JSON.stringify([name, details])),
@@ -142,7 +142,7 @@ describe.each(things)('%s', (_, thing) => {
     expect(logged.join()).not.toContain(canary)
   })
 
-  it('thrown by a check of secrets is told by its name', async () => {
+  it('thrown by a check of secrets is reported by the error’s name', async () => {
     const made = source('desk', {
       auth: { ...anybody, needsSecret: undefined, takesSecret: fails } as never,
       schema: event,
@@ -152,7 +152,7 @@ describe.each(things)('%s', (_, thing) => {
   })
 })
 
-it.each([undefined, 'yes', 1, {}])('a proof that gives %j proves nobody', async (verdict) => {
+it.each([undefined, 'yes', 1, {}])('a scheme whose verdict is %j authenticates nobody', async (verdict) => {
   const { hook } = await edge({ auth: { ...anybody, verify: async () => verdict as never } })
   expect((await hook()).status).toBe(401)
 })

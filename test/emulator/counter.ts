@@ -1,4 +1,4 @@
-/** Counts calls by the emulator's own clock, and knows the most that any rolling window held. */
+/** Counts calls by the emulator's own clock, and keeps the most in any rolling window. */
 export class RollingCounter {
   readonly #windowMs: number
   readonly #times: number[] = []
@@ -9,10 +9,10 @@ export class RollingCounter {
     this.#windowMs = windowMs
   }
 
-  /** Notes a call; gives how many the window that ends now holds. */
+  /** Counts a call, and returns the number in the window that ends now. */
   add(nowMs: number): number {
     this.#times.push(nowMs)
-    // A window of W holds what came in (now - W, now].
+    // A window of W holds what arrived in (now - W, now].
     while ((this.#times[this.#oldest] ?? nowMs) <= nowMs - this.#windowMs) this.#oldest++
     const held = this.#times.length - this.#oldest
     this.#most = Math.max(this.#most, held)

@@ -6,7 +6,7 @@ export interface Decoded {
   readonly pairs: ReadonlyMap<string, string>
 }
 
-/** Reads `a=b&c=d` as `application/x-www-form-urlencoded`; a string says what is wrong with it. */
+/** Reads `a=b&c=d` as `application/x-www-form-urlencoded`; returns a string with the error if it is malformed. */
 export function decodeUpdate(form: string): Decoded | string {
   const ids: string[] = []
   const pairs = new Map<string, string>()

@@ -23,14 +23,14 @@ const update = (form = 'mbox3rdPartyId=known&profile.tier=gold', init: RequestIn
 const tier = () => emulator.profiles.values('3p:known')?.['tier']
 
 describe('the update endpoint', () => {
-  it('takes POST and GET, and answers Target’s XML', async () => {
+  it('accepts POST and GET, and answers with Target’s XML', async () => {
     expect(await (await update()).text()).toContain('<success>true</success>')
     expect(tier()).toBe('gold')
     await fetch(`${emulator.origin}/m2/demo/profile/update?mbox3rdPartyId=known&profile.tier=iron`)
     expect(tier()).toBe('iron')
   })
 
-  it('creates nobody, and says success all the same', async () => {
+  it('creates no visitor, and answers with success all the same', async () => {
     expect((await update('mboxPC=stranger&profile.tier=gold')).status).toBe(200)
     expect(emulator.profiles.values('pc:stranger')).toBeUndefined()
     expect(emulator.statistics()).toMatchObject({ accepted: 1, unknownVisitor: 1 })
@@ -39,11 +39,11 @@ describe('the update endpoint', () => {
   it.each([
     ['no id', 'profile.a=1'],
     ['both ids', 'mboxPC=1&mbox3rdPartyId=2&profile.a=1'],
-    ['one id twice', 'mboxPC=1&mboxPC=1&profile.a=1'],
+    ['a repeated id', 'mboxPC=1&mboxPC=1&profile.a=1'],
     ['an empty id', 'mboxPC=&profile.a=1'],
     ['no attribute', 'mboxPC=1'],
     ['an unknown parameter', 'mboxPC=1&a=1'],
-    ['an attribute twice', 'mboxPC=1&profile.a=1&profile.a=2'],
+    ['a repeated attribute', 'mboxPC=1&profile.a=1&profile.a=2'],
     ['a broken escape', 'mboxPC=1&profile.a=%4'],
     ['broken UTF-8', 'mboxPC=1&profile.a=%c3'],
     ['a raw space', 'mboxPC=1&profile.a=b c'],
@@ -52,7 +52,7 @@ describe('the update endpoint', () => {
     expect(typeof decodeUpdate(form)).toBe('string')
   })
 
-  it('requires its token, its client and its sizes', async () => {
+  it('enforces its token, its client code and its size limits', async () => {
     const strict = await startEmulator({ token: 'secret', maxBodyBytes: 100 })
     const send = (path: string, headers: Record<string, string>, body = 'mboxPC=1&profile.a=1') =>
       fetch(`${strict.origin}${path}`, {
@@ -102,13 +102,13 @@ describe('faults', () => {
     expect((await update()).status).toBe(200)
   })
 
-  it.each([true, false])('a hang, taken: %s', async (take) => {
+  it.each([true, false])('a hang, update applied: %s', async (take) => {
     emulator.faults.add({ kind: 'hang', take, count: 1 })
     await expect(update(undefined, { signal: AbortSignal.timeout(200) })).rejects.toThrow()
     expect(tier()).toBe(take ? 'gold' : 'silver')
   })
 
-  it('strikes by visitor, by attribute and by share, and can be set over HTTP', async () => {
+  it('can be limited to an attribute or a share of the calls, and set over HTTP', async () => {
     await fetch(`${emulator.origin}/__emulator/faults`, {
       method: 'POST',
       body: JSON.stringify({ kind: 'status', status: 500, attribute: 'bad' }),
@@ -125,7 +125,7 @@ describe('faults', () => {
 })
 
 describe('counting', () => {
-  it('counts every call at arrival, whatever becomes of it', async () => {
+  it('counts every call at arrival, whatever its outcome', async () => {
     emulator.faults.add({ kind: 'status', status: 500, count: 1 })
     await update()
     await update('nonsense')
@@ -133,7 +133,7 @@ describe('counting', () => {
     expect(emulator.statistics()).toMatchObject({ calls: 3, accepted: 1, malformed: 1, maxInWindow: 3 })
   })
 
-  it('knows the most that any rolling window held', () => {
+  it('reports the most calls in any rolling window', () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 0, max: 50 }), { maxLength: 80 }),

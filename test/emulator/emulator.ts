@@ -1,7 +1,7 @@
 /**
  * An Adobe Target to develop and test against: the update endpoint, the profile fetch, and a control API
  * under `/__emulator/`. It counts what it receives by itself and shares no code with the relay, so that the relay's
- * claims can be held against it.
+ * claims can be checked against it.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
@@ -21,9 +21,9 @@ export interface EmulatorOptions {
   readonly autoSeed?: boolean
   /** The rolling window that calls are counted in. */
   readonly windowMs?: number
-  /** Refuses calls over so many in a window, as Target is believed to; without it, it only counts. */
+  /** Refuses further calls after this many in a window, as Target is believed to; without it, it only counts. */
   readonly quota?: number
-  /** The documentation states none of these: a guess each, and a knob. */
+  /** The documentation states none of these: each default is a guess, and can be set. */
   readonly statuses?: {
     readonly overQuota?: number
     readonly tooLarge?: number
@@ -32,29 +32,29 @@ export interface EmulatorOptions {
     readonly wrongClient?: number
   }
   readonly contentType?: string
-  /** Answers as Adobe's page prints it, without tags. */
+  /** Answers in the form that Adobe's page prints, without tags. */
   readonly plain?: boolean
   readonly maxUrlBytes?: number
   readonly maxBodyBytes?: number
   readonly now?: () => number
-  /** Serves https with these, PEM. */
+  /** Serves https with this key and certificate, PEM. */
   readonly tls?: { readonly key: string; readonly cert: string }
   /** How long an idle connection stays open. */
   readonly keepAliveMs?: number
   /**
-   * Told of each call, with the time at which it arrived, once its body is whole (a request that broke off is none), and of
-   * each update before it is answered: for a record that outlives the process.
+   * Called for each call with its time of arrival, once its body is complete (an aborted request is not a call), and for
+   * each update before it is answered, to keep a record that outlives the process.
    */
   readonly onCall?: (arrivedMs: number) => void
   readonly onTaken?: (call: TakenCall) => void
 }
 
 export interface Statistics {
-  /** Every request to the update endpoint, whatever became of it. */
+  /** Every request to the update endpoint, whatever its outcome. */
   readonly calls: number
-  /** Updates taken. */
+  /** Updates accepted. */
   readonly accepted: number
-  /** Updates that named nobody who is known. */
+  /** Updates of unknown visitors. */
   readonly unknownVisitor: number
   readonly malformed: number
   readonly maxInWindow: number
@@ -70,7 +70,7 @@ export interface Emulator extends AsyncDisposable {
   readonly origin: string
   readonly profiles: Profiles
   readonly faults: Faults
-  /** The last updates taken, oldest first. */
+  /** The last accepted updates, oldest first. */
   readonly taken: readonly TakenCall[]
   statistics(): Statistics
   /** Forgets profiles, counts and faults. */
@@ -106,7 +106,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     const reusedConnection = usedBefore.has(request.socket)
     usedBefore.add(request.socket)
-    // Counted at arrival: what is refused, hangs or is reset was a call too.
+    // Counted at arrival: a call that is refused, hangs or is reset counts too.
     const isUpdate = /^\/m2\/[^/]*\/profile\/update(\?|$)/.test(request.url ?? '')
     const arrivedMs = now()
     const inWindow = isUpdate ? counter.add(arrivedMs) : 0
@@ -245,7 +245,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
       }
       case 'repeat': {
         take(request, decoded)
-        // An older update of somebody is applied once more, late: what a Target that reorders would do.
+        // An older update is applied again, late, as by a Target that reorders.
         const earlier = taken.find((call) => call.visitor === decoded.visitor)
         if (earlier !== undefined) profiles.update(earlier.visitor, earlier.pairs, now())
         counter.add(now())

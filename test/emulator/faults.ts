@@ -1,22 +1,22 @@
-/** What can be made to go wrong, by count or by share, for all calls or for those of one visitor or attribute. */
+/** Faults that can be injected, by count or share of calls, for all calls or those of one visitor or attribute. */
 
 export type FaultKind =
-  /** Answers with `status`, `headers` and `body`, without taking the update. */
+  /** Answers with `status`, `headers` and `body`, without applying the update. */
   | 'status'
   /** Answers 200 with `<success>false</success>` and `message`. */
   | 'refuse'
-  /** Takes the update and answers 200 with `body`. */
+  /** Applies the update and answers 200 with `body`. */
   | 'body'
-  /** Waits `delayMs`, then does as usual. */
+  /** Waits `delayMs`, then goes on as usual. */
   | 'delay'
-  /** Never answers; `take` says whether it takes the update first. */
+  /** Never answers; `take` says whether it applies the update first. */
   | 'hang'
-  /** Resets the connection without taking the update, or after taking it. */
+  /** Resets the connection without applying the update, or after applying it. */
   | 'reset-before'
   | 'reset-after'
-  /** On a connection that was used before only: takes the update and closes without an answer. */
+  /** Only on a reused connection: applies the update and closes without an answer. */
   | 'close-kept-alive'
-  /** Sabotage: says yes and does nothing; swaps the values of two visitors; applies the update before last once more. */
+  /** Sabotage: answers success but does nothing; swaps the values of two visitors; applies the previous update again. */
   | 'drop'
   | 'swap'
   | 'repeat'
@@ -29,9 +29,9 @@ export interface Fault {
   readonly message?: string
   readonly delayMs?: number
   readonly take?: boolean
-  /** How many calls it strikes; without it, all. */
+  /** The number of calls it affects; without it, all. */
   readonly count?: number
-  /** The share of calls it strikes, 0..1, by a seeded randomness; without it, all. */
+  /** The share of calls it affects, 0..1, chosen by a seeded random; without it, all. */
   readonly share?: number
   readonly seed?: number
   /** Only calls of this visitor (`pc:…`, `3p:…`), or that carry this attribute. */
@@ -50,7 +50,7 @@ export class Faults {
     this.#armed = []
   }
 
-  /** The first fault that strikes this call. */
+  /** The first fault that affects this call. */
   strike(call: { visitor?: string; names: ReadonlySet<string>; reusedConnection: boolean }): Fault | undefined {
     for (const armed of this.#armed) {
       const { fault } = armed

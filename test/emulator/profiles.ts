@@ -1,10 +1,10 @@
-/** Profiles as Target keeps them: update only, and no more than 64 KB, past which the oldest attributes go. */
+/** Profiles as Target keeps them: updates only, and at most 64 KB, beyond which the oldest attributes are dropped. */
 
 /** Adobe: external profile data is cut to 64 KB by removing the oldest attributes. */
 const maxProfileBytes = 64 * 1_024
 
 export interface Profile {
-  /** Values by name, the one written longest ago first. */
+  /** Values by name, the least recently written first. */
   readonly attributes: Map<string, { value: string; modifiedAtMs: number }>
   modifiedAtMs: number
 }
@@ -18,7 +18,7 @@ export class Profiles {
     this.update(visitor, new Map(Object.entries(attributes)), nowMs)
   }
 
-  /** False where nobody is known by that id: nothing is created. */
+  /** False if no visitor has this id: nothing is created. */
   update(visitor: string, pairs: ReadonlyMap<string, string>, nowMs: number): boolean {
     const profile = this.#profiles.get(visitor)
     if (profile === undefined) return false
@@ -41,7 +41,7 @@ export class Profiles {
     return this.#profiles.get(visitor)
   }
 
-  /** Values by name; undefined where nobody is known by that id. */
+  /** Values by name; undefined if no visitor has this id. */
   values(visitor: string): Record<string, string> | undefined {
     const profile = this.#profiles.get(visitor)
     return profile === undefined

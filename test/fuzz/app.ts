@@ -1,4 +1,4 @@
-/** Requests at the app in this process: as many as there is time for. */
+/** Requests to the app in this process, as many as there is time for. */
 import { appOf } from '../corpus/app.ts'
 import { type RawRequest, secretsBySource } from '../corpus/corpus.ts'
 import { createWorld, type World } from '../support/world.ts'
@@ -9,21 +9,21 @@ import { sources } from './sources.ts'
 
 export interface FuzzOptions {
   readonly seed: number
-  /** The first run; a run draws by its number alone. */
+  /** The first run. What a run draws depends only on the seed and its number. */
   readonly from?: number
   readonly runs: number
-  /** Epoch ms at which it ends, however many runs there are left. */
+  /** Epoch ms at which it ends, even if runs are left. */
   readonly untilMs?: number
 }
 
 export interface FuzzReport {
   readonly runs: number
-  /** How often each was answered. */
+  /** The number of each answer. */
   readonly answers: Readonly<Record<string, number>>
   readonly faults: readonly string[]
 }
 
-/** A relay of its own for so many, so that what is kept does not grow with the runs. */
+/** After this many runs there is a new relay, so that the stored data does not grow with the runs. */
 const runsPerWorld = 500
 const shownFaults = 20
 const hookSecrets = new Map([...secretsBySource, ['plain', [plainSecret]], ['plain-form', [plainSecret]]])
@@ -65,26 +65,28 @@ async function countingRelay() {
   }
   const send = appOf(counted, { sources, hookSecrets })
 
-  /** What was answered, and what is wrong with it. */
+  /** The answer, and what is wrong with it. */
   async function ask(request: RawRequest, isProven: boolean): Promise<[answer: string, fault?: string]> {
     const [buriedBefore, sentBefore] = [kept, world.target.calls.length]
     let given: Awaited<ReturnType<typeof send>>
     try {
       given = await send(request)
     } catch (error) {
-      // The platform's own request can't be so: it never came in.
+      // The platform cannot represent such a request, so it could not have arrived.
       return error instanceof TypeError ? ['no request'] : ['thrown', `it threw ${String(error)}`]
     }
     const problem = problemIn(given.text)
     const answer = `${given.status}${problem === undefined ? '' : ` ${problem}`}`
     const fault =
       faultOf(request.method, request.path, given) ??
-      (isProven && problem !== undefined && !toldToProven.has(problem) ? 'proven, and refused' : undefined) ??
-      (given.text === '{"status":"quarantined"}' && kept === buriedBefore ? 'quarantined, and not kept' : undefined) ??
+      (isProven && problem !== undefined && !toldToProven.has(problem) ? 'authenticated, but rejected' : undefined) ??
+      (given.text === '{"status":"quarantined"}' && kept === buriedBefore
+        ? 'quarantined, but not stored'
+        : undefined) ??
       (isProven &&
       /^\{("id":"(\\.|[^"])*",)?"status":"submitted"/.test(given.text) &&
       world.target.calls.length === sentBefore
-        ? 'submitted, and not sent'
+        ? 'submitted, but not sent'
         : undefined) ??
       (request.path.startsWith('/hooks') && problem !== undefined && given.text.includes(canary)
         ? 'a problem repeats a value'

@@ -1,8 +1,8 @@
-/** What a fuzz draws: from a seed and the number of the run, so that any run can be had again alone. */
+/** The fuzz's random choices, made from a seed and the run's number, so that each run can be repeated alone. */
 import { seededRandom } from '../support/clock.ts'
 
 export interface Draw {
-  /** From 0 up to it. */
+  /** An integer from 0 to below the bound. */
   int(below: number): number
   pick<T>(list: readonly T[]): T
   chance(share: number): boolean

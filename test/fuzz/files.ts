@@ -1,4 +1,4 @@
-/** Files as exports, editors and uploads make them, through `send` and `map`: each ends as docs/cli.md says, and nothing is made up. */
+/** Odd files as exports and editors make them, through `send` and `map`: each run ends as docs/cli.md says, and invents no value. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -88,7 +88,7 @@ function faultOfRun(
   if (status !== 0 && err === '') return 'it failed and did not say why'
   if (/\n\s+at /.test(err) && file !== undefined) return 'it shows a stack'
   if (file === undefined) return undefined
-  // A header's names are told; a value never is.
+  // Names from a header may be printed; values must not.
   if (err.includes(canary) && !/column/.test(err)) return 'it repeats a value'
   if (status === 2) return file.sent.length === 0 ? undefined : 'it was asked wrongly, and sent something'
   const { rows, refused, submitted = 0 } = JSON.parse(out) as { rows: number; refused: number; submitted?: number }

@@ -1,8 +1,8 @@
 /**
- * `npm run fuzz -- [--seed S] [--runs N | --seconds N] [--from R]`: odd requests at the app in this process, at a server by
- * socket (a hundredth as many), and odd files through `send` and `map`. Every answer must be one that the docs list, nothing
- * that was proven is refused, nothing ends a process, and memory stays where it was. The same seed draws the same again; a
- * fault is printed with the arguments that show it alone. Exit 1 where there is one.
+ * `npm run fuzz -- [--seed S] [--runs N | --seconds N] [--from R]`: odd requests to the app in this process and, over a socket,
+ * to a server (a hundredth as many), and odd files through `send` and `map`. Every answer must be documented, nothing
+ * authenticated is rejected, no process ends, and memory does not grow. The same seed draws the same requests; a fault is
+ * printed with the arguments that reproduce it alone. Exit 1 if there is one.
  */
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
@@ -23,7 +23,7 @@ const { values } = parseArgs({
 const [seed, from, seconds] = [Number(values.seed), Number(values.from), Number(values.seconds ?? Number.NaN)]
 const runs = Number(values.runs ?? (Number.isNaN(seconds) ? 10_000 : Number.MAX_SAFE_INTEGER))
 const mostGrowthBytes = 64_000_000
-/** Before it memory still grows by what is loaded and compiled. */
+/** During these runs memory still grows by what is loaded and compiled. */
 const warmRuns = 2_000
 
 setFlagsFromString('--expose-gc')

@@ -45,14 +45,14 @@ const pieces = [
   ],
 ] as const
 
-/** Well-formed: what is signed as a text and sent as bytes must be the same. */
+/** The result is well-formed, since it is signed as text and sent as bytes. */
 export function mutateText(draw: Draw, text: string): string {
   let changed = text
   for (let times = 1 + draw.int(3); times > 0; times--) changed = mutateOnce(draw, changed)
   return changed.toWellFormed()
 }
 
-/** Most often what leaves JSON as it is. */
+/** Mostly the changes that keep JSON valid. */
 const kinds = [0, 1, 2, 3, 4, 5, 5, 5, 5, 6, 6, 7, 8]
 
 function mutateOnce(draw: Draw, text: string): string {
@@ -70,7 +70,7 @@ function mutateOnce(draw: Draw, text: string): string {
     case 4:
       return text + draw.pick(pieces)
     case 5:
-      // In the place of one value.
+      // Replaces one value.
       return text.replace(/:\s*("[^"]*"|[\d.]+|null|true|false)/g, (found) =>
         draw.chance(0.1) ? `:${draw.pick(pieces)}` : found,
       )

@@ -1,4 +1,4 @@
-/** Requests of a fuzz: what proves itself and is odd, and what is anything at all. */
+/** The fuzz's requests: odd ones that are authenticated, and arbitrary ones. */
 import { deflateSync, gzipSync } from 'node:zlib'
 import { cases, type RawRequest, requestOf } from '../corpus/corpus.ts'
 import { testSecrets } from '../support/secrets.ts'
@@ -6,11 +6,11 @@ import type { Draw } from './draw.ts'
 import { mutateBytes, mutateText } from './mutate.ts'
 
 export const plainSecret = 'the-bearer-of-the-fuzz'
-/** In values only: no problem that a webhook is told may repeat it. */
+/** Occurs in values only: no problem answered to a webhook may repeat it. */
 export const canary = 'canary-77134'
 const host = 'relay.example'
 
-/** Of these the proof depends on how the body is read: that of a changed one is not the vendor's. */
+/** Their authentication depends on how the body is read, so a changed body cannot be signed as the vendor would. */
 const readsBody = new Set(['mailgun', 'twilio'])
 const signedCases = cases.filter(({ folder }) => !readsBody.has(folder))
 
@@ -92,7 +92,7 @@ const with_ = (headers: RawRequest['headers'], name: string, value: string): Raw
   [name, value],
 ]
 
-/** An event that its sender signed, or that came with its token, however odd it is. */
+/** An event, however odd, that its sender signed or that has its token. */
 export async function provenRequest(draw: Draw, nowMs: number): Promise<RawRequest> {
   const plain = draw.chance(0.4)
   const request = plain ? plainRequest(draw) : await signedRequest(draw, nowMs)
@@ -105,7 +105,7 @@ async function signedRequest(draw: Draw, nowMs: number): Promise<RawRequest> {
   const [head = '', ...rest] = one.text.split('\n\n')
   const body = rest.join('\n\n')
   const changed = draw.chance(0.8) ? mutateText(draw, body) : body
-  // Some vendors' libraries sign nothing that is empty.
+  // Some vendors' libraries cannot sign an empty body.
   return requestOf({ ...one, text: `${head}\n\n${changed === '' ? body : changed}` }, nowMs, host)
 }
 
@@ -136,7 +136,7 @@ function plainRequest(draw: Draw): RawRequest {
   }
 }
 
-/** Whatever may come in: a request of the corpus that was changed behind its back, or one that nobody would make. */
+/** Any request: one of the corpus that was changed after signing, or one that no sender would make. */
 export async function anyRequest(draw: Draw, nowMs: number): Promise<RawRequest> {
   if (draw.chance(0.4)) {
     const request = await requestOf(draw.pick(cases), nowMs, host)
@@ -146,7 +146,7 @@ export async function anyRequest(draw: Draw, nowMs: number): Promise<RawRequest>
   return draw.chance(0.3) ? spoil(draw, request) : request
 }
 
-/** As a system of the deployer's own has it, but for what it says. */
+/** A request as a system of the deployer sends it, with a changed body. */
 function ownRequest(draw: Draw): RawRequest {
   const start = draw.pick(apiBodies)
   const isForm = start.startsWith('mbox')

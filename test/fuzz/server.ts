@@ -1,4 +1,4 @@
-/** Bytes at a real server on Node, by socket: what its parser, its bounds and its sender hanging up make of them. */
+/** Bytes over a socket to a real server on Node: its parser, its limits, and senders that hang up. */
 import { readFileSync } from 'node:fs'
 import { bytesOf, corpusSecrets } from '../corpus/corpus.ts'
 import { startEmulator } from '../emulator/emulator.ts'
@@ -11,9 +11,9 @@ import { type Draw, drawOf } from './draw.ts'
 import { mutateBytes } from './mutate.ts'
 import { anyRequest, plainSecret, provenRequest } from './requests.ts'
 
-/** A relay on a loopback answers a whole request long before. */
+/** On loopback the relay answers a complete request much sooner. */
 const unansweredMs = 150
-/** A server that was asked to hold more than a few bodies has them at most once. */
+/** More than this means that the server holds bodies longer than it should. */
 const mostResidentBytes = 600_000_000
 
 export async function fuzzServer({
@@ -53,7 +53,7 @@ async function bytesFor(draw: Draw): Promise<Buffer> {
 
 function judged(bytes: Buffer, given: RawAnswer | undefined): [answer: string, fault?: string] {
   const [method = '', path = ''] = bytes.toString('latin1').split(' ')
-  // The server hung up on what is no HTTP, or the sender did before it was answered.
+  // The server hung up on something that is not HTTP, or the sender did before it was answered.
   if (given === undefined) return ['none']
   const problem = problemIn(given.body)
   const answer = `${given.status}${problem === undefined ? '' : ` ${problem}`}`
@@ -76,7 +76,7 @@ async function faultsOfProcess({
   const residentBytes = 1_024 * Number(/VmRSS:\s+(\d+)/.exec(status)?.[1])
   const bad = printed().match(/"event":"(request_failed|unhandled_rejection|work_failed)"[^\n]*/g) ?? []
   return [
-    ...(health?.status === 200 ? [] : ['the server does not answer any more']),
+    ...(health?.status === 200 ? [] : ['the server no longer answers']),
     ...(residentBytes < mostResidentBytes ? [] : [`the server holds ${residentBytes} bytes`]),
     ...new Set(bad),
   ]

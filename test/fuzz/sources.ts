@@ -1,4 +1,4 @@
-/** The corpus's sources, and two that take whatever there is. */
+/** The corpus's sources, and two that accept anything. */
 import * as z from 'zod'
 import { bearer } from '../../src/edge/auth/index.ts'
 import { source } from '../../src/edge/source/source.ts'

@@ -1,4 +1,4 @@
-/** What anybody may ask costs the ledger the same, however many ask; an operator is told what is. */
+/** Anonymous readiness checks cost the ledger the same however many there are; an operator gets the current state. */
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { notedBacklog } from '../../src/core/backlog/noted.ts'
@@ -53,13 +53,13 @@ function asked(memory: ReadinessMemory = {}) {
 }
 
 describe('readiness', () => {
-  it('of a thousand strangers who ask together is asked of the ledger once', async () => {
+  it('is read from the ledger once for a thousand simultaneous requests', async () => {
     const { ready, reads } = asked()
     const answers = await Promise.all(Array.from({ length: 1_000 }, () => ready.remembered()))
     expect([reads(), new Set(answers).size]).toEqual([1, 1])
   })
 
-  it('is remembered for strangers for 5 s, and not longer; an operator is told afresh, and so are they then', async () => {
+  it('is cached for strangers for 5 s; an operator gets a fresh answer, which refreshes the cache', async () => {
     const { ready, reads, clock, is, storeIs } = asked()
     expect((await ready.remembered()).ready).toBe(true)
     storeIs(() => Promise.reject(new Error('gone')))
@@ -75,7 +75,7 @@ describe('readiness', () => {
     expect(reads()).toBe(3)
   })
 
-  it('lies where it outlives what asked for it, and a clock that is set back keeps it no longer', async () => {
+  it('is cached in memory that instances share, and discarded when the clock is set back', async () => {
     const memory: ReadinessMemory = {}
     const first = asked(memory)
     await first.clock.advance(60_000)
@@ -102,7 +102,7 @@ describe('readiness', () => {
   const breaker = { sinceMs: 0, untilMs: 0, probes: 0, traits: [] }
   it.each<[string, Partial<Summary>, object]>([
     [
-      'Target takes no token',
+      'Target rejects the token',
       { health: { paused: false, breaker: { ...breaker, cause: 'misconfigured' } } as never },
       { target: 'fail' },
     ],
@@ -118,13 +118,13 @@ describe('readiness', () => {
     ],
     ['the quota is used up', { used: 10, remaining: 0 }, {}],
     ['the clock has jumped', { clock: { jumpedByMs: 1 } } as never, { ledger: 'warn' }],
-  ])('is about this instance: %s, and updates are taken all the same', async (_, summary, checks) => {
+  ])('is about this instance: %s, and it is ready all the same', async (_, summary, checks) => {
     const { ready, is } = asked()
     is(async () => ({ ...usage, ...summary }))
     expect(await ready.fresh()).toMatchObject({ ready: true, checks: { store: 'ok', ...checks } })
   })
 
-  it('a ledger that is silent is said, with its error’s name, and updates are taken all the same', async () => {
+  it('reports a silent ledger with its error’s name, and is ready all the same', async () => {
     const { ready, is } = asked()
     is(() => Promise.reject(new RangeError('nobody@example.com')))
     expect(await ready.fresh()).toMatchObject({
@@ -134,7 +134,7 @@ describe('readiness', () => {
     })
   })
 
-  it('a store that can keep nothing is red at once, and named', async () => {
+  it('fails at once, and names the error, when the store can keep nothing', async () => {
     const { ready, storeIs } = asked()
     storeIs(() => Promise.reject(new RangeError('a path')))
     expect(await ready.fresh()).toMatchObject({
@@ -144,7 +144,7 @@ describe('readiness', () => {
     })
   })
 
-  it('a store that failed to keep is red for 30 s or until it keeps; then the next update tries it', async () => {
+  it('fails for 30 s after a failed write of the store, or until a write succeeds', async () => {
     const memory: ReadinessMemory = {}
     const { ready, clock } = asked(memory)
     const full = new DatabaseSync(':memory:')

@@ -28,7 +28,7 @@ describe('settings', () => {
     })
   })
 
-  it('reads lists and the secrets of sources, and passes over bindings', () => {
+  it('reads lists and the secrets of sources, and ignores bindings', () => {
     const parsed = parseSettings({
       ...good,
       API_TOKENS: `${long(1)}, ${long(2)}`,
@@ -44,7 +44,7 @@ describe('settings', () => {
     expect([...parsed.settings.hookSecrets]).toEqual([['call-centre', ['a-secret', 'b-secret']]])
   })
 
-  it('a secret that holds a comma stands in a JSON list', () => {
+  it('reads secrets that hold a comma from a JSON list', () => {
     const parsed = parseSettings({
       ...good,
       HOOK_SECRET_LOAN: '["a,secret", "[another]"]',
@@ -54,7 +54,7 @@ describe('settings', () => {
     expect(parsed.ok && parsed.settings.apiTokens).toEqual([{ token: `,${long(1)}`, lane: 'bulk' }])
   })
 
-  it('what a file or a console left around a value is no part of it, whichever it is', () => {
+  it('trims what a file or a console left around a value, for every setting', () => {
     const settings = {
       ...good,
       ADMIN_TOKEN: long(1),
@@ -68,7 +68,7 @@ describe('settings', () => {
     expect(parseSettings({ ...good, TARGET_TOKEN: ' \n' })).toEqual(parseSettings(good))
   })
 
-  it('grants a token its lane, and never replay’s', () => {
+  it('grants a token its lane, but never replay', () => {
     const parsed = parseSettings({
       ...good,
       API_TOKENS: `bulk:${long(1)},high:h:${long(2)},live:${long(3)},${long(4)}`,
@@ -113,7 +113,7 @@ describe('settings', () => {
       { HOOK_SECRET_LOAN: 'user:planted' },
       'HOOK_SECRET_LOAN must have 8 characters or more (behind a label or user and its colon)',
     ],
-    // A comma that cut one in two.
+    // A comma cut a secret in two.
     [
       { HOOK_SECRET_LOAN: 'long-planted-secret,tail' },
       'item 2 of 2 does not (a secret that holds a comma goes into a JSON list: ["…"])',
@@ -127,7 +127,7 @@ describe('settings', () => {
     [{ BACKLOG_KEYS: 'planted' }, 'BACKLOG_KEYS must be a ring'],
   ])('names what is wrong with %j, and repeats no value', (wrong, message) => {
     const parsed = parseSettings({ ...good, ...wrong })
-    if (parsed.ok) throw new Error('taken for good')
+    if (parsed.ok) throw new Error('the settings were accepted')
     expect(parsed.problems.join('; ')).toContain(message)
     expect(parsed.problems.join('; ')).not.toContain('planted')
   })
@@ -135,44 +135,44 @@ describe('settings', () => {
   const key = (byte: number) => Buffer.alloc(32, byte).toString('base64')
   it.each<[string, Record<string, string>, string]>([
     [
-      'two keys of one id, of which one would open what the other sealed',
+      'two keys under one id, of which one would have to open what the other sealed',
       { BACKLOG_KEYS: `k:${key(1)},k:${key(2)}` },
       'two keys of one id',
     ],
     [
-      'an admin token that own systems hold',
+      'an admin token that is also an API token',
       { ADMIN_TOKEN: shared, API_TOKENS: `bulk:${shared}` },
       'API_TOKENS holds the same secret as ADMIN_TOKEN',
     ],
     [
-      'an admin token that a sender holds',
+      'an admin token that is also a sender’s secret',
       { ADMIN_TOKEN: shared, HOOK_SECRET_LOAN: `a-secret,${shared}` },
       'HOOK_SECRET_LOAN holds the same secret as ADMIN_TOKEN',
     ],
     [
-      'an admin token that a sender holds as its password',
+      'an admin token that is also a sender’s password',
       { ADMIN_TOKEN: shared, HOOK_SECRET_LOAN: `admin:${shared}` },
       'HOOK_SECRET_LOAN holds',
     ],
     [
-      'an API token that a sender holds',
+      'an API token that is also a sender’s secret',
       { API_TOKENS: shared, HOOK_SECRET_LOAN: `plain:${shared}` },
       'HOOK_SECRET_LOAN holds the same secret as API_TOKENS',
     ],
     [
-      'a hash key that is told to somebody',
+      'a hash key that is also a token',
       { HASH_KEY: shared, API_TOKENS: shared },
       'API_TOKENS holds the same secret as HASH_KEY',
     ],
     ['a token on two lanes', { API_TOKENS: `high:${shared},bulk:${shared}` }, 'API_TOKENS grants one token two lanes'],
-  ])('refuses %s, and does not tell it', (_, wrong, message) => {
+  ])('rejects %s, and does not repeat it', (_, wrong, message) => {
     const parsed = parseSettings({ ...good, ...wrong })
-    if (parsed.ok) throw new Error('taken for good')
+    if (parsed.ok) throw new Error('the settings were accepted')
     expect(parsed.problems.join('; ')).toContain(message)
     expect(parsed.problems.join('; ')).not.toContain(shared)
   })
 
-  it('two sources may share the secret of the app that sends to both, and a token may stand twice on its lane', () => {
+  it('two sources may share the secret of the app that sends to both, and a token may be listed twice for its lane', () => {
     expect(
       parseSettings({
         ...good,
@@ -200,7 +200,7 @@ describe('settings', () => {
       'QUOTA_SLACK_MS must be 25000 or more',
     ],
     [
-      'replay while an admission is under way (G3)',
+      'a replay while an admission is in progress (G3)',
       { OUTAGE_SETTLE_MS: '11499' },
       'OUTAGE_SETTLE_MS must be 11500 or more',
     ],
@@ -215,7 +215,7 @@ describe('settings', () => {
       'FLUSH_EVERY_MS must be shorter than RETENTION_HOURS',
     ],
     [
-      'a ledger that is waited for longer than the answer',
+      'a ledger time-out longer than the answer’s deadline',
       { LEDGER_TIMEOUT_MS: '2501' },
       'LEDGER_TIMEOUT_MS must be at most ANSWER_DEADLINE_MS',
     ],
@@ -224,12 +224,12 @@ describe('settings', () => {
       { TARGET_TIMEOUT_MS: '25000', LEDGER_TIMEOUT_MS: '1501', ANSWER_DEADLINE_MS: '2500' },
       'TARGET_TIMEOUT_MS and twice LEDGER_TIMEOUT_MS must be 28000 together',
     ],
-  ])('refuses %s', (_, wrong, message) => {
+  ])('rejects %s', (_, wrong, message) => {
     const parsed = parseSettings({ ...good, ...wrong })
     expect(parsed.ok ? [] : parsed.problems).toEqual([expect.stringContaining(message)])
   })
 
-  it('what is not set goes along with what is', () => {
+  it('derives defaults from the settings that are set', () => {
     const parsed = parseSettings({ ...good, TARGET_TIMEOUT_MS: '25000', ANSWER_DEADLINE_MS: '1000' })
     expect(parsed).toMatchObject({
       ok: true,
@@ -237,7 +237,7 @@ describe('settings', () => {
     })
   })
 
-  it('takes each of them at its limit, and a day in seconds against a stand-in on this machine', () => {
+  it('accepts each of them at its limit, and a window of seconds only against a stand-in on loopback', () => {
     const limits = {
       QUOTA_LIMIT: '41666',
       QUOTA_WINDOW_MS: '3600000',
@@ -252,7 +252,7 @@ describe('settings', () => {
     expect(parseSettings({ ...good, ...trial, TARGET_ORIGIN: 'https://target.example' }).ok).toBe(false)
   })
 
-  it('takes http for loopback', () => {
+  it('accepts http for loopback', () => {
     for (const origin of ['http://127.0.0.1:8788', 'http://localhost:1', 'http://[::1]:1'])
       expect(parseSettings({ ...good, TARGET_ORIGIN: origin }).ok).toBe(true)
   })

@@ -1,4 +1,4 @@
-/** The same relay everywhere: one black-box suite, unchanged, on each runtime and each ledger. */
+/** The relay behaves the same everywhere: one black-box suite on each runtime and each ledger. */
 import { createHmac, createSign, generateKeyPairSync, sign } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -15,11 +15,11 @@ import { type Answered, newFolder, operate, post, type RunningRelay, runtimes, s
 
 const canary = 'canary-2342'
 const windowMs = 3_000
-/** A quota that no test but those of the quota reaches. */
+/** A quota that only the quota's own tests reach. */
 const quick = {
   QUOTA_WINDOW_MS: String(windowMs),
   QUOTA_BUCKET_MS: '30',
-  // A call may be in flight for longer where the machine is busy.
+  // On a busy machine a call may be in flight for longer.
   QUOTA_SLACK_MS: '1000',
   BACKOFF_BASE_MS: '1',
   OUTAGE_SETTLE_MS: '0',
@@ -80,7 +80,7 @@ describe.each(
   let relay: RunningRelay
   const folder = newFolder()
   beforeAll(async () => {
-    // Each relay has a Redis of its own, as far as it can tell.
+    // Each relay sees a Redis of its own.
     await upstash.command('FLUSHALL')
     relay = await startRelay(runtime, folder, settings(ledger))
   })
@@ -93,7 +93,7 @@ describe.each(
     const giveUpAtMs = Date.now() + giveUpMs
     for (let report = await flush(); ; report = await flush()) {
       if (report['stopped'] === 'drained' && report['deferredAgain'] === 0) return report
-      if (Date.now() > giveUpAtMs) throw new Error(`it does not drain: ${JSON.stringify(report)}`)
+      if (Date.now() > giveUpAtMs) throw new Error(`the backlog does not drain: ${JSON.stringify(report)}`)
       await sleep(50)
     }
   }
@@ -102,7 +102,7 @@ describe.each(
     return { status: response.status, answer: (await response.json()) as Record<string, unknown> }
   }
 
-  it('says what it is', async () => {
+  it('reports its readiness and its ledger', async () => {
     expect(await (await fetch(`${relay.url}/healthz`)).json()).toEqual({ status: 'ok' })
     const ready = await fetch(`${relay.url}/readyz`, {
       headers: { authorization: 'Bearer admin-token-for-tests-only' },
@@ -110,8 +110,8 @@ describe.each(
     expect(await ready.json()).toMatchObject({ status: 'ready', ledger, checks: { ledger: 'ok' } })
   })
 
-  it('HTTP/1.0 without a Host, as a plain health check speaks it, with a body or none', async () => {
-    // Before a Worker stands Cloudflare.
+  it('answers HTTP/1.0 without a Host, as plain health checks send it, with or without a body', async () => {
+    // A Worker is behind Cloudflare, which handles this.
     if (runtime === 'workerd') return
     expect(await sendRaw(relay.url, 'GET /healthz HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.[01] 200 [\s\S]*"ok"/)
     const body = JSON.stringify(update(unique(), { tier: 'gold' }))
@@ -119,7 +119,7 @@ describe.each(
     expect(await sendRaw(relay.url, `POST /v1/updates HTTP/1.0\r\n${head}\r\n${body}`, 5_000)).toContain('"submitted"')
   })
 
-  it('a proof that rejects with what is no error: its sender is told to come back, and the relay goes on', async () => {
+  it('an authentication scheme that rejects with a non-error: the sender is told to retry, and the relay goes on', async () => {
     expect(await hook('/hooks/throws', '{}', json)).toMatchObject({
       status: 503,
       answer: { type: '/problems/unavailable' },
@@ -128,7 +128,7 @@ describe.each(
     expect(relay.printed()).not.toContain('a text')
   })
 
-  it('the readiness that strangers are told is asked of the ledger once in 5 s', async () => {
+  it('anonymous readiness checks read the ledger once in 5 s', async () => {
     if (ledger !== 'upstash') return
     await fetch(`${relay.url}/readyz`)
     upstash.resetCounts()
@@ -193,11 +193,11 @@ describe.each(
         }),
       ],
     ]
-    it.each(proofs)('%s: accepted as it is, refused with one byte changed', async (name, path, signed) => {
+    it.each(proofs)('%s: accepted as sent, rejected with one byte changed', async (name, path, signed) => {
       const visitor = unique()
       const body = event(visitor)
       const headers = await signed(body)
-      // A token proves the sender, not the body.
+      // A token authenticates the sender, not the body.
       if (name !== 'a JWT') expect((await hook(path, body.replace('gold', 'iron'), headers)).status).toBe(401)
       for (const header of Object.keys(headers).filter((one) => one !== 'content-type' && one !== 'webhook-id'))
         expect(
@@ -226,7 +226,7 @@ describe.each(
       expect(profile(visitor)).toEqual({ tier: 'a b' })
     })
 
-    it('a vendor’s library, bearer, and nobody', async () => {
+    it('a vendor’s library and a bearer token are accepted, an anonymous request is not', async () => {
       const loan = { loan: unique(), customer: unique(), status: 'funded', amount: 2.5, at: new Date().toISOString() }
       expect(await sendHook(relay.url, signedHook('loan', 'm1', loan))).toMatchObject({
         status: 200,
@@ -240,7 +240,7 @@ describe.each(
       expect((await hook('/hooks/nobody', '{}', json)).status).toBe(404)
     })
 
-    it('an event that its source can’t read is kept, and a dry run shows the calls', async () => {
+    it('an event that its source cannot read is quarantined, and a dry run shows the calls', async () => {
       const body = JSON.stringify({ odd: canary })
       const headers = {
         ...json,
@@ -255,25 +255,25 @@ describe.each(
   })
 
   describe('sizes and texts (G5, G6)', () => {
-    it('an update of 150 KB goes in parts, none over 60,000 bytes', async () => {
+    it('an update of 150 KB is sent in parts of at most 60,000 bytes', async () => {
       const visitor = unique()
       const attributes = Object.fromEntries(
         Array.from({ length: 15 }, (_, n) => [`a${n}`, String(n % 10).repeat(10_000)]),
       )
       expect((await post(relay, update(visitor, attributes))).answer).toMatchObject({ status: 'submitted', calls: 3 })
-      // Target keeps 64 KB of it, and was sent all.
+      // All of it was sent; Target keeps 64 KB.
       expect(emulator.taken.flatMap(({ pairs }) => [...pairs.keys()])).toHaveLength(15)
       expect(emulator.statistics()).toMatchObject({ malformed: 0, byStatus: { 200: 3 } })
     })
 
-    it('what fits no call, no body and no visitor is refused, and costs nothing', async () => {
+    it('rejects what fits no call, a body too large and a bad visitor, at no cost', async () => {
       expect((await post(relay, update(unique(), { a: canary.repeat(6_000) }))).status).toBe(422)
       expect((await post(relay, update(unique(), { a: 'x'.repeat(1_100_000) }))).status).toBe(413)
       expect((await post(relay, update(`${canary}+`, { a: 'x' }))).status).toBe(422)
       expect(emulator.statistics().calls).toBe(0)
     })
 
-    it('whatever text it is, Target decodes what was sent', async () => {
+    it('Target decodes any text as it was sent', async () => {
       const visitor = `ä&=%?# ${unique()}`
       const attributes = { 'a&b=c': '1&mbox3rdPartyId=other', ü: '💶 100%+', 'x y': '\t"<>\\', ['__proto__.z']: 'q' }
       expect((await post(relay, update(visitor, attributes))).answer).toMatchObject({ status: 'submitted' })
@@ -282,7 +282,7 @@ describe.each(
   })
 
   describe('numbers (G6)', () => {
-    it.each(['820982911946154508', '1.10', '-0', '1e3'])('%s is sent as it stands in the text', async (number) => {
+    it.each(['820982911946154508', '1.10', '-0', '1e3'])('%s is sent as it was written', async (number) => {
       const visitor = unique()
       const body = `{"visitor":{"thirdPartyId":"${visitor}"},"attributes":{"n":${number},"l":[${number}]}}`
       const { answer } = await hook('/v1/updates', body, { ...json, authorization: 'Bearer api-token-for-tests-only' })
@@ -290,7 +290,7 @@ describe.each(
       expect(profile(visitor)).toEqual({ n: number, l: `[${number}]` })
     })
 
-    it('an id of an event keeps each digit', async () => {
+    it('an event’s id keeps every digit', async () => {
       const { path, headers, body } = kioskHook({ session: 0, pcId: '1-2.3_4', page: '/', at: Date.now() })
       const { answer } = await hook(path, body.replace('0', '9007199254740993'), headers)
       expect(answer).toMatchObject({ id: '9007199254740993', status: 'submitted' })
@@ -305,7 +305,7 @@ describe.each(
       expect(emulator.statistics().calls).toBe(1)
     })
 
-    it('an older value never goes over a newer one, live or replayed (G3)', async () => {
+    it('an older value never overwrites a newer one, live or replayed (G3)', async () => {
       const visitor = unique()
       const sinceMs = Date.now() - 60_000
       const at = (ms: number) => ({ occurredAt: sinceMs + ms })
@@ -322,7 +322,7 @@ describe.each(
       expect(profile(visitor)).toEqual({ tier: 'newest', city: 'waits' })
     })
 
-    it('never more calls than the quota in any window, whoever asks (G1); what was deferred follows (G7)', async () => {
+    it('never more calls than the quota in any window (G1); deferred updates follow later (G7)', async () => {
       const own = newFolder()
       await upstash.command('FLUSHALL')
       const small = await startRelay(runtime, own, settings(ledger, { QUOTA_LIMIT: '20', REPLAY_RESERVE: '0.2' }))
@@ -330,14 +330,14 @@ describe.each(
         const visitors = Array.from({ length: 60 }, unique)
         const answers = await Promise.all(visitors.map((visitor) => post(small, update(visitor, { tier: 'x' }))))
         const statuses = answers.map(({ answer }) => answer['status'])
-        // How many go at once says how fast the machine is: none is answered otherwise, and not all fit into the quota.
+        // How many go at once depends on the machine's speed: but each is one of the two, and not all fit into the quota.
         expect(statuses.filter((status) => status !== 'submitted' && status !== 'deferred')).toEqual([])
         expect(statuses).toContain('deferred')
         const giveUpAtMs = Date.now() + 45_000
         for (;;) {
           await Promise.all([operate(small, '/flush'), operate(small, '/flush')])
           if (visitors.every((visitor) => profile(visitor)?.['tier'] === 'x')) break
-          if (Date.now() > giveUpAtMs) throw new Error('it does not drain')
+          if (Date.now() > giveUpAtMs) throw new Error('the backlog does not drain')
           await sleep(100)
         }
         expect(emulator.statistics()).toMatchObject({ calls: 60 })
@@ -350,25 +350,25 @@ describe.each(
       }
     })
 
-    it('a server that closes a kept-alive connection on a call gets no more calls than were admitted (G1)', async () => {
+    it('a Target that closes a kept-alive connection on a call gets no more calls than were admitted (G1)', async () => {
       for (let n = 0; n < 5; n++) await post(relay, update(unique(), { tier: 'x' }))
       emulator.faults.add({ kind: 'close-kept-alive', count: 3 })
       const answers = await Promise.all(Array.from({ length: 6 }, () => post(relay, update(unique(), { tier: 'x' }))))
       for (const { status } of answers) expect([200, 202]).toContain(status)
-      // A call of unknown fate is in flight for 6 s, and may meet the same once more.
+      // A call of unknown outcome is in flight for 6 s, and the same may happen once more.
       await flushAll(40_000)
       const { counters } = (await (
         await fetch(`${relay.url}/admin/api/status`, {
           headers: { authorization: 'Bearer admin-token-for-tests-only' },
         })
       ).json()) as { counters: { calls: number } }
-      // The counter is settled behind the answers.
+      // The settles run after the answers.
       expect(emulator.statistics().calls).toBeLessThanOrEqual(counters.calls)
     })
   })
 
   describe('deferral and flush', () => {
-    it('what Target fails on waits, and is delivered later (G2)', async () => {
+    it('what Target fails on is deferred, and delivered later (G2)', async () => {
       const visitor = unique()
       emulator.faults.add({ kind: 'status', status: 503, headers: { 'retry-after': '0' }, count: 1 })
       expect(await post(relay, update(visitor, { tier: 'gold' }))).toMatchObject({
@@ -379,7 +379,7 @@ describe.each(
       expect(profile(visitor)).toEqual({ tier: 'gold' })
     })
 
-    it('what waits is merged into one call; what Target refuses is set aside', async () => {
+    it('deferred updates are merged into one call; what Target refuses becomes a dead letter', async () => {
       const [visitor, other] = [unique(), unique()]
       await operate(relay, '/pause')
       const at = Date.now() - 10_000
@@ -393,7 +393,7 @@ describe.each(
       expect(emulator.taken.filter(({ visitor: who }) => who === `3p:${visitor}`)).toHaveLength(1)
     })
 
-    it('a source’s delay holds back', async () => {
+    it('a source’s delay holds updates back', async () => {
       const visitor = unique()
       const body = JSON.stringify({ id: unique(), customer: visitor, tier: 'gold' })
       const headers = {
@@ -410,7 +410,7 @@ describe.each(
       expect(profile(visitor)).toEqual({ tier: 'gold' })
     })
 
-    it('erasure reaches what waits', async () => {
+    it('erasure covers deferred updates', async () => {
       const visitor = unique()
       await operate(relay, '/pause')
       await post(relay, update(visitor, { tier: 'gold' }))
@@ -428,7 +428,7 @@ describe.each(
   })
 
   describe('a sender that hangs up', () => {
-    it('in the middle of its request: nothing of it is taken, and the relay goes on', async () => {
+    it('in the middle of its request: nothing of it is accepted, and the relay goes on', async () => {
       const event = update(unique(), { tier: 'gold' })
       const body = JSON.stringify(event)
       for (const share of [0.1, 0.5, 0.9, 0.999]) (await beginRequest(relay.url, body, share)).resetAndDestroy()
@@ -438,7 +438,7 @@ describe.each(
       expect(emulator.statistics().calls).toBe(2)
     })
 
-    it('before its answer: nothing is cancelled, and a repeat is a duplicate (G2, G4)', async () => {
+    it('before its answer: nothing is cancelled; a repeat is a duplicate (G2, G4)', async () => {
       const event = update(unique(), { tier: 'gold' })
       emulator.faults.add({ kind: 'delay', delayMs: 300, count: 1 })
       const connection = await beginRequest(relay.url, JSON.stringify(event), 1)
@@ -451,7 +451,7 @@ describe.each(
   })
 
   describe('restart', () => {
-    it('killed at any moment: what was acknowledged is there, and nothing is sent that was done (G2, G4)', async () => {
+    it('killed at any moment: what was acknowledged is still there, and what was done is not repeated (G2, G4)', async () => {
       const own = newFolder()
       const first = await startRelay(runtime, own, settings(ledger))
       const done = update(unique(), { tier: 'done' })
@@ -464,7 +464,7 @@ describe.each(
 
       const second = await startRelay(runtime, own, settings(ledger))
       try {
-        // The pause outlives it too.
+        // The pause survives too.
         expect((await post(second, update(unique(), { tier: 'x' }))).answer).toMatchObject({ reason: 'paused' })
         await operate(second, '/resume')
         await until(async () => (await operate(second, '/flush'))['deferredAgain'] === 0)
@@ -476,9 +476,9 @@ describe.each(
       }
     })
 
-    // A Worker is never asked.
+    // A Worker is never asked to stop.
     if (runtime === 'workerd') return
-    it('asked to stop: answers what it took, and ends well', async () => {
+    it('asked to stop: answers the requests it has, and exits with 0', async () => {
       const stopping = await startRelay(runtime, newFolder(), settings(ledger))
       emulator.faults.add({ kind: 'delay', delayMs: 300, count: 1 })
       const answer = post(stopping, update(unique(), { tier: 'x' }))
@@ -494,7 +494,7 @@ describe.each(
 async function until(what: () => boolean | Promise<boolean>): Promise<void> {
   const giveUpAtMs = Date.now() + 15_000
   while (!(await what())) {
-    if (Date.now() > giveUpAtMs) throw new Error('it never came to be')
+    if (Date.now() > giveUpAtMs) throw new Error('timed out waiting for a condition')
     await sleep(20)
   }
 }

@@ -1,4 +1,4 @@
-/** What senders really send, as bytes on a socket, at the relay on each runtime. */
+/** The corpus of real requests, sent as bytes over a socket to the relay on each runtime. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { bytesOf, cases, corpusSecrets, requestOf } from '../corpus/corpus.ts'
 import { type Emulator, startEmulator } from '../emulator/emulator.ts'

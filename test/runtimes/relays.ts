@@ -1,4 +1,4 @@
-/** A relay on each runtime, as a process: started, killed, and started again on what it left behind. */
+/** A relay on each runtime, as a process: started, killed, and restarted on the state it left. */
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,17 +9,17 @@ import { testSecrets } from '../support/secrets.ts'
 
 export const runtimes = ['workerd', 'node', 'deno', 'bun'] as const
 export type RuntimeName = (typeof runtimes)[number]
-/** Those that run the command line. */
+/** The runtimes that run the command line. */
 export type ServerRuntime = Exclude<RuntimeName, 'workerd'>
 
 export interface RunningRelay {
   /** Without a trailing slash. */
   readonly url: string
-  /** Of the process; for workerd its parent. */
+  /** The process's id; for workerd its parent's. */
   readonly pid: number
-  /** All that it printed so far. */
+  /** Everything that it has printed. */
   printed(): string
-  /** Ends it at once, as a crash would; or asks it to end. Resolves to its exit status. */
+  /** Kills it as a crash would, or asks it to stop. Resolves to its exit status. */
   end(signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null>
 }
 
@@ -36,8 +36,8 @@ const commands: Readonly<Record<ServerRuntime, readonly [command: string, ...arg
 export const newFolder = () => mkdtempSync(join(tmpdir(), 'target-relay-runtime-'))
 
 /**
- * @param folder where it keeps its state, and finds it again
- * @param sources the file of the sources; a Worker's own stands beside it
+ * @param folder where it keeps its state over restarts
+ * @param sources the file of the sources; a Worker's entry point is beside it
  * @param from the root of another version's tree, for a server
  */
 export async function startRelay(
@@ -54,7 +54,7 @@ export async function startRelay(
           join(root, 'test/support/workerd-process.ts'),
           [String(port), folder, JSON.stringify(settings), join(dirname(sources), 'worker.ts')],
           {
-            // A group of its own, so that a kill takes workerd along.
+            // A process group of its own, so that a kill ends workerd too.
             detached: true,
             stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
           },
@@ -90,7 +90,7 @@ export async function startRelay(
   }
 }
 
-/** A command of the command line, on a runtime, until it ends. */
+/** Runs a command of the command line on a runtime until it ends. */
 export async function runCommand(
   runtime: ServerRuntime,
   args: readonly string[],
@@ -127,7 +127,7 @@ function serverSettings(folder: string, settings: Readonly<Record<string, string
   return { RELAY_DB: join(folder, 'relay.sqlite'), FLUSH_EVERY_MS: '0', ...settings }
 }
 
-/** An operator's request; its answer. */
+/** Sends an operator's request, and resolves to its answer. */
 export async function operate(
   { url }: Pick<RunningRelay, 'url'>,
   path: string,

@@ -1,4 +1,4 @@
-/** One source for each kind of proof and body, for the relays under test. */
+/** One source for each kind of authentication and body, for the relays under test. */
 import * as z from 'zod'
 import { github, jwt, sendgrid, standardWebhooks, twilio } from '../../src/edge/auth/index.ts'
 import { source } from '../../src/edge/source/source.ts'
@@ -12,7 +12,7 @@ const map = (e: z.output<typeof schema>) => ({
   attributes: { tier: e.tier },
 })
 
-/** Where the test publishes the keys of its issuer: from the environment, or put in by the bundler. */
+/** Where the test publishes the keys of its issuer: from the environment, or inserted by the bundler. */
 const jwksUrl = process.env['TEST_JWKS_URL'] || 'http://127.0.0.1:9/jwks.json'
 
 export const sources: readonly Source[] = [

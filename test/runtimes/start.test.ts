@@ -1,4 +1,4 @@
-/** How long from the start of a process to its first accepted webhook: measured beside each other, in turn, and printed. */
+/** The time from the start of a process to its first accepted webhook: measured in turn on each runtime, and printed. */
 import { describe, expect, it } from 'vitest'
 import { startEmulator } from '../emulator/emulator.ts'
 import { sendHook, signedHook } from '../support/sender.ts'
@@ -8,8 +8,8 @@ import { newFolder, type ServerRuntime, startRelay } from './relays.ts'
 const rounds = 5
 const servers: readonly ServerRuntime[] = ['node', 'deno', 'bun']
 
-describe('from the start to the first accepted webhook', () => {
-  it('is accepted on Node, Deno and Bun; the times are printed', { timeout: 120_000 }, async () => {
+describe('the time from the start to the first accepted webhook', () => {
+  it('is measured on Node, Deno and Bun, and printed', { timeout: 120_000 }, async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const times = new Map(servers.map((runtime) => [runtime, [] as number[]]))
     for (let round = 0; round < rounds; round++)

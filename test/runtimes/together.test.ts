@@ -1,4 +1,4 @@
-/** Several servers and batch runners of several runtimes on one file, and on one Redis: judged by Target's own record (G1 to G4). */
+/** Servers and batch runners of several runtimes on one file, and on one Redis: judged by Target's own record (G1 to G4). */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { startEmulator } from '../emulator/emulator.ts'
@@ -21,7 +21,7 @@ const quick = {
 const [senders, each, visitors] = [24, 25, 90]
 
 interface Place {
-  /** Two servers, and who flushes where. */
+  /** Two servers, and the runtimes that flush. */
   readonly servers: readonly RunningRelay[]
   readonly flushes: readonly (() => Promise<{ status: number | null; out: string; err: string }>)[]
   close(): Promise<void>
@@ -40,7 +40,7 @@ async function onOneFile(targetOrigin: string): Promise<Place> {
   }
 }
 
-/** Each server has a backlog of its own, as two machines have. */
+/** Each server has a backlog of its own, as on two machines. */
 async function onOneRedis(targetOrigin: string): Promise<Place> {
   const upstash = await startUpstashStandIn()
   const folders = [newFolder(), newFolder()] as const
@@ -69,7 +69,9 @@ describe.each([
   ['one SQLite file', onOneFile],
   ['one Redis', onOneRedis],
 ] as const)('two servers and two flush commands at once on %s', (_, open) => {
-  it('never over the quota, nothing lost, the newest wins, each value once', { timeout: 180_000 }, async () => {
+  it('never exceed the quota, lose nothing, let the newest win, and send each value once', {
+    timeout: 180_000,
+  }, async () => {
     await using emulator = await startEmulator({ autoSeed: true, windowMs })
     const { servers, flushes, close } = await open(emulator.origin)
     try {
@@ -81,14 +83,14 @@ describe.each([
         while (sending) {
           const { status, out, err } = await flush()
           reports.push(out)
-          expect([status, err], 'a flush went well').toEqual([0, expect.any(String)])
+          expect([status, err], 'a flush succeeded').toEqual([0, expect.any(String)])
         }
       })
       const startMs = Date.now() - 60_000
       await Promise.all(
         Array.from({ length: senders }, async (_, sender) => {
           for (let n = 0; n < each; n++) {
-            // In no order, and no two alike: 277 and the count share no factor.
+            // Shuffled without repeating one: 277 and the count share no factor.
             const rank = ((sender * each + n) * 277) % (senders * each)
             const [visitor, name, value] = [`visitor-${rank % visitors}`, `attribute${rank % 2}`, `value-${rank}`]
             const event = {
@@ -100,7 +102,7 @@ describe.each([
             const { status, answer } = await post(servers[n % 2] as RunningRelay, event)
             expect([200, 202]).toContain(status)
             statuses[String(answer['status'])] = (statuses[String(answer['status'])] ?? 0) + 1
-            // Senders repeat, and at the other server.
+            // Senders repeat their events, also at the other server.
             if (rank % 10 === 0)
               expect([200, 202, 409]).toContain((await post(servers[(n + 1) % 2] as RunningRelay, event)).status)
             const key = `${visitor} ${name}`
@@ -112,11 +114,11 @@ describe.each([
       await Promise.all(flushing)
       const giveUpAtMs = Date.now() + 90_000
       for (;;) {
-        // One after the other: on one Redis they share the lease, and at once one of them is always turned away.
+        // One after the other: on one Redis they share the lease, so that of two at once one is always turned away.
         const ends = []
         for (const server of servers) ends.push(await operate(server, '/flush'))
         if (ends.every(({ stopped, deferredAgain }) => stopped === 'drained' && deferredAgain === 0)) break
-        if (Date.now() > giveUpAtMs) throw new Error(`it does not drain: ${JSON.stringify(ends)}`)
+        if (Date.now() > giveUpAtMs) throw new Error(`the backlog does not drain: ${JSON.stringify(ends)}`)
         await sleep(200)
       }
 
@@ -136,7 +138,9 @@ describe.each([
       for (const { visitor, pairs } of emulator.taken)
         for (const [name, value] of pairs) {
           const rank = Number(value.slice('value-'.length))
-          expect(rank, 'an older value over a newer one').toBeGreaterThan(ranks.get(`${visitor} ${name}`) ?? -1)
+          expect(rank, 'no older value was sent after a newer one').toBeGreaterThan(
+            ranks.get(`${visitor} ${name}`) ?? -1,
+          )
           ranks.set(`${visitor} ${name}`, rank)
         }
       expect(reports.some((report) => (JSON.parse(report) as { replayed: number }).replayed > 0)).toBe(true)

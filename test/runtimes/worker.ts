@@ -1,4 +1,4 @@
-/** The Worker under test: the relay's own, with the sources of the suite. */
+/** The Worker under test: the relay's, with the sources of this suite. */
 import { createWorker } from '../../src/workers/index.ts'
 import { sources } from './sources.ts'
 

@@ -1,4 +1,4 @@
-/** What is left on the disk: of a person who was erased nothing, and of what is left nothing for others to read. */
+/** What is on disk: nothing of a person who was erased, and nothing that other users of the machine can read. */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -11,7 +11,7 @@ import { startServer } from '../support/server.ts'
 const canary = 'canary-of-a-person'
 const visitor = { thirdPartyId: 'person-4711' }
 
-/** A server that keeps the person in its backlog, and in a dead letter of a body that no mapping reads. */
+/** A server that has the person in its backlog, and in dead letters of bodies that no mapping reads. */
 async function withPerson() {
   const emulator = await startEmulator({ autoSeed: true })
   const server = await startServer(emulator.origin)
@@ -39,7 +39,7 @@ async function withPerson() {
 }
 
 describe('a person who was erased', () => {
-  it('stands in no byte of any file', async () => {
+  it('is in no byte of any file', async () => {
     await using person = await withPerson()
     const { server, filesWith } = person
     expect(filesWith(canary)).not.toEqual([])
@@ -53,7 +53,9 @@ describe('a person who was erased', () => {
     expect([filesWith(canary), filesWith(visitor.thirdPartyId)]).toEqual([[], []])
   })
 
-  it('is not said to be gone while somebody reads an older state of the file', { timeout: 20_000 }, async () => {
+  it('is not reported as erased while another process reads an older state of the file', {
+    timeout: 20_000,
+  }, async () => {
     await using person = await withPerson()
     const { server, filesWith } = person
     const reader = new DatabaseSync(join(server.folder, 'relay.sqlite'))
@@ -73,7 +75,7 @@ describe('a person who was erased', () => {
 })
 
 describe('the files of a server', () => {
-  it('are their owner’s alone', async () => {
+  it('can be read by their owner only', async () => {
     await using person = await withPerson()
     const { folder } = person.server
     const names = readdirSync(folder)

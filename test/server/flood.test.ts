@@ -1,4 +1,4 @@
-/** What a sender that proves nothing can cost a server, which runs as a process of its own here. */
+/** What an unauthenticated sender can cost a server, which runs in a child process here. */
 import { describe, expect, it } from 'vitest'
 import { newFolder, startRelay } from '../runtimes/relays.ts'
 import { flood } from '../support/flood.ts'
@@ -6,8 +6,8 @@ import { settingsFor } from '../support/settings.ts'
 
 const megabyte = 1_000_000
 
-describe('a server under senders that prove nothing', () => {
-  it('six bodies of a million one-byte chunks each: less than 100 MB, answered, and /healthz meanwhile', {
+describe('a server under unauthenticated senders', () => {
+  it('reads six bodies of a million one-byte chunks each in less than 100 MB, answers them, and /healthz meanwhile', {
     timeout: 120_000,
   }, async () => {
     const relay = await startRelay('node', newFolder(), settingsFor('http://127.0.0.1:9'))

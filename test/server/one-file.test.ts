@@ -1,4 +1,4 @@
-/** Steps in a file that its name no longer leads to. */
+/** Steps in a database file that is no longer the one under its name. */
 import { mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,13 +18,13 @@ beforeEach(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-describe('a file that is taken away', () => {
-  it('in the middle of a step: the step is not said to be done (G2)', async () => {
+describe('a file that is removed', () => {
+  it('during a step: the step is not reported as done (G2)', async () => {
     const sql = ofOneFile(nodeSqlite(database), [file])
     await expect(sql.inTurn(() => rmSync(file))).rejects.toThrow(FileReplaced)
   })
 
-  it('before a step: nothing of it is done, since its log of writes may be that of the file that took its place (G2)', async () => {
+  it('before a step: the step is not run, since its write-ahead log may belong to the replacing file (G2)', async () => {
     const sql = ofOneFile(nodeSqlite(database), [file])
     let done = 0
     rmSync(file)
@@ -32,7 +32,7 @@ describe('a file that is taken away', () => {
     expect(done).toBe(0)
   })
 
-  it('and put back goes on', async () => {
+  it('and put back: steps work again', async () => {
     const sql = ofOneFile(nodeSqlite(database), [file])
     renameSync(file, `${file}-old`)
     await expect(sql.inTurn(() => 'done')).rejects.toThrow(FileReplaced)

@@ -1,4 +1,4 @@
-/** A ledger is one account's: a relay with another client code, HASH_KEY or kind of Target on it is refused, and says why. */
+/** A ledger belongs to one account: a relay with another client code, HASH_KEY or kind of Target is refused, and says why. */
 import { mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -23,14 +23,14 @@ async function post({ url }: Pick<TestServer, 'url'>, body: unknown) {
   const response = await fetch(`${url}/v1/updates`, { method: 'POST', headers, body: JSON.stringify(body) })
   return { status: response.status, text: await response.text() }
 }
-/** The status of an event that its mapping can't read. */
+/** The status of an event that its mapping cannot read. */
 const quarantined = async ({ url }: Pick<TestServer, 'url'>) =>
   (await sendHook(url, signedHook('loan', 'msg', { loan: 1 }))).status
 const readyz = (url: string, token?: string) =>
   fetch(`${url}/readyz`, { headers: token === undefined ? {} : bearer(token) })
 const newFolder = () => mkdtempSync(join(tmpdir(), 'target-relay-owner-'))
 
-/** Refused in all that it does, by whatever asks; nothing of `secret` is told. */
+/** Checks that everything the server does is refused, and that `secret` is not revealed. */
 async function expectRefused(server: TestServer, why: RegExp, secret = testSecrets.hashKey): Promise<void> {
   expect(await post(server, update('refused'))).toMatchObject({ status: 503, text: expect.not.stringMatching(why) })
   expect(await quarantined(server)).toBe(503)
@@ -63,7 +63,7 @@ const places = [
     'Redis',
     async () => {
       const standIn = await startUpstashStandIn()
-      // A file of their own each: what they share is the Redis.
+      // Each has a file of its own: they share only the Redis.
       const settings = { UPSTASH_REDIS_REST_URL: standIn.url, UPSTASH_REDIS_REST_TOKEN: standIn.token }
       return { folder: newFolder, settings, [Symbol.asyncDispose]: () => standIn[Symbol.asyncDispose]() }
     },
@@ -94,14 +94,14 @@ describe.each(places)('on one %s', (_, place) => {
         })
         await expectRefused(second, why, otherKey)
       }
-      // Its own goes on as if nothing had been: neither paused nor held by a lease.
+      // The owner goes on as before: neither paused nor blocked by a lease.
       expect(emulator.statistics().calls).toBe(1)
       expect(await first.relay.flush()).toMatchObject({ stopped: 'drained', listed: 1, replayed: 1, unreadable: 0 })
       expect((await post(first, update('theirs'))).text).toContain('duplicate')
     },
   )
 
-  it('of two relays that start together on an empty one, one is its owner and the other is refused', {
+  it('of two relays that start at once on an empty one, one becomes its owner and the other is refused', {
     timeout: 60_000,
   }, async () => {
     await using shared = await place(newFolder())
@@ -116,12 +116,12 @@ describe.each(places)('on one %s', (_, place) => {
     const statuses = await Promise.all(
       [one, two, one, two].map(async (server, n) => (await post(server, update(`e${n}`))).status),
     )
-    // The stand-in knows neither client code, and before its first yes a no is no verdict: deferred.
+    // The stand-in knows neither client code, and until Target has accepted an update its refusal is not a verdict: deferred.
     expect(statuses.toSorted()).toEqual([202, 202, 503, 503])
     expect(statuses[0]).toBe(statuses[2])
   })
 
-  it('a new start under another HASH_KEY knows what was spent, once that is stated (docs/deploy.md)', {
+  it('a fresh ledger under another HASH_KEY knows what was spent, once that is stated (docs/deploy.md)', {
     timeout: 60_000,
   }, async () => {
     await using shared = await place(newFolder())
@@ -137,7 +137,7 @@ describe.each(places)('on one %s', (_, place) => {
 })
 
 describe('a ledger', () => {
-  it('takes in an export for its own account only', async () => {
+  it('imports an export of its own account only', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const server = await startServer(emulator.origin)
     await post(server, update('a'))
@@ -154,7 +154,7 @@ describe('a ledger', () => {
       status: 2,
       err: expect.stringMatching(/^ledger: .*its TARGET_CLIENT_CODE is other, here it is demo[^\n]*$/),
     })
-    // Nor is it another account's word that it was put back: its whole quota would count as spent.
+    // Another account cannot declare it restored either: its whole quota would count as spent.
     expect(await cli(['ledger', 'restored'], { ...there.env, TARGET_CLIENT_CODE: 'demo' })).toMatchObject({ status: 2 })
     expect(await cli(['ledger', 'import', exported], there.env)).toMatchObject({
       status: 0,
@@ -164,11 +164,11 @@ describe('a ledger', () => {
       folder: there.folder,
       settings: { TARGET_CLIENT_CODE: 'other' },
     })
-    // Only what came in for its own.
+    // Only what its own account imported.
     expect((await again.relay.operator.usage()).used).toBe(2)
   })
 
-  it('that an older version wrote is taken over by the first relay that opens it', async () => {
+  it('written by an older version is taken over by the first relay that opens it', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const folder = newFolder()
     const older = await startServer(emulator.origin, { folder })
@@ -181,11 +181,11 @@ describe('a ledger', () => {
     expect((await post(first, update('old'))).text).toContain('duplicate')
     await using second = await startServer(emulator.origin, { folder, settings: { TARGET_CLIENT_CODE: 'other' } })
     expect((await post(second, update('new'))).status).toBe(503)
-    // Nothing secret lies there, and nothing that a key could be guessed by but with the key itself.
+    // The file holds no secret, and nothing that helps to guess a key without having it.
     expect(readFileSync(join(folder, 'relay.sqlite')).includes(testSecrets.hashKey)).toBe(false)
   })
 
-  it('that another version marked is refused, too; one that is mended is gone on with', async () => {
+  it('with the mark of another version is refused; once it is fixed, it works again', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const folder = newFolder()
     await using server = await startServer(emulator.origin, { folder })
@@ -199,13 +199,13 @@ describe('a ledger', () => {
     expect((await post(server, update('b'))).status).toBe(200)
   })
 
-  it('is asked once: an update costs no round trip more', async () => {
+  it('is asked for its owner once: an update costs no further round trip', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using standIn = await startUpstashStandIn()
     const settings = { UPSTASH_REDIS_REST_URL: standIn.url, UPSTASH_REDIS_REST_TOKEN: standIn.token }
     await using server = await startServer(emulator.origin, { settings })
     await post(server, update('warm'))
-    // Behind it: the settle, and what a start asks.
+    // Meanwhile: the settle, and the questions of a start.
     await sleep(500)
     standIn.resetCounts()
     await post(server, update('steady'))
@@ -214,7 +214,7 @@ describe('a ledger', () => {
     expect(standIn.counts.names.every((name) => name.startsWith('eval'))).toBe(true)
   })
 
-  it('that is silent at a start keeps nobody from the backlog (G2), and is asked once for each update', {
+  it('that is silent at start does not prevent deferral (G2), and is asked once for each update', {
     timeout: 60_000,
   }, async () => {
     await using emulator = await startEmulator({ autoSeed: true })
@@ -234,7 +234,7 @@ describe('a ledger', () => {
     expect(performance.now() - startMs).toBeLessThan(900)
     expect(await quarantined(server)).toBe(202)
     expect(emulator.statistics().calls).toBe(0)
-    // It turns out to be another account's: nothing goes, and nothing more is taken.
+    // It turns out to be another account's: nothing is sent, and nothing more is accepted.
     standIn.fault = undefined
     await standIn.command('SET', 'tr1:memo:owner', '{"client":"theirs","hashKey":"x"}')
     expect(await server.relay.flush()).toMatchObject({ stopped: 'foreign_store', calls: 0 })
@@ -248,14 +248,14 @@ describe('a backlog that two accounts share, each with a ledger of its own', () 
   it.each([
     ['plain', {}],
     ['sealed under one ring', { BACKLOG_KEYS: `k1:${Buffer.alloc(32, 7).toString('base64')}` }],
-  ])('%s: nobody sends or shows what is the other’s', async (_, ring) => {
+  ])('%s: neither sends or shows what belongs to the other', async (_, ring) => {
     await using emulator = await startEmulator({ autoSeed: true })
     const shared = sqliteStorage(':memory:')
     const relayOf = (settings: Record<string, string>) =>
       createRelay({
         sources: [],
         settings: readSettings(settingsFor(emulator.origin, { ...ring, ...settings })),
-        // As two Workers on one KV namespace would be.
+        // Like two Workers on one KV namespace.
         storage: { ...sqliteStorage(':memory:'), backlog: shared.backlog },
         log: () => {},
       })

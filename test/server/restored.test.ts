@@ -1,4 +1,4 @@
-/** Files that were put back from a backup, or removed: no restore opens the quota again without a word (G1). */
+/** Files that were restored from a backup, or removed: no restore reopens the quota silently (G1). */
 import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -27,7 +27,7 @@ const ends = ['', '-wal', '-shm', '-witness', '-witness-wal', '-witness-shm']
 const backup = (file: string) => {
   for (const end of ends) if (existsSync(`${file}${end}`)) copyFileSync(`${file}${end}`, `${file}.backup${end}`)
 }
-/** What a restore does: what is there goes, what was backed up comes back. */
+/** Restores: removes the current files and puts the backed-up ones in their place. */
 const putBack = (file: string, which: 'file' | 'witness' | 'both') => {
   for (const end of ends) {
     if (which !== 'both' && end.startsWith('-witness') !== (which === 'witness')) continue
@@ -35,7 +35,7 @@ const putBack = (file: string, which: 'file' | 'witness' | 'both') => {
     if (existsSync(`${file}.backup${end}`)) copyFileSync(`${file}.backup${end}`, `${file}${end}`)
   }
 }
-/** Two calls, a backup, and calls until the quota is used up; stopped. */
+/** A stopped server after two calls, a backup, and calls until the quota is used up. */
 async function spentAfterBackup(emulator: Emulator) {
   const folder = mkdtempSync(join(tmpdir(), 'target-relay-restored-'))
   const start = () => startServer(emulator.origin, { folder, settings })
@@ -46,7 +46,7 @@ async function spentAfterBackup(emulator: Emulator) {
   backup(file)
   const second = await start()
   await send(second, 25)
-  // As it stops, the witness learns how much that was.
+  // When it stops, the witness learns how much was spent.
   await second.stop()
   const spent = emulator.statistics().calls
   expect(spent).toBeGreaterThan(2)
@@ -54,14 +54,14 @@ async function spentAfterBackup(emulator: Emulator) {
   return { folder, file, start, spent, env: { RELAY_DB: file, ...accountOf(emulator), ...settings } }
 }
 
-/** Whose a server's ledger is: what an operator's commands must name alike. */
+/** The account of a server's ledger, which an operator's commands must give too. */
 const accountOf = (emulator: { readonly origin: string }) => ({
   TARGET_CLIENT_CODE: 'demo',
   TARGET_ORIGIN: emulator.origin,
   HASH_KEY: testSecrets.hashKey,
 })
 
-describe('put back from a backup', () => {
+describe('restored from a backup', () => {
   it.each([
     ['the ledger alone', 'file'],
     ['the witness alone', 'witness'],
@@ -78,7 +78,7 @@ describe('put back from a backup', () => {
     expect(server.logged.some(({ event }) => event === 'ledger_lost')).toBe(false)
   })
 
-  it('the ledger alone, behind a run of the batch runner', async () => {
+  it('the ledger alone, after a run of the batch runner', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin, { settings })
     await server.relay.operator.pause(true)
@@ -96,7 +96,7 @@ describe('put back from a backup', () => {
     expect(emulator.statistics().calls).toBe(5)
   })
 
-  it('the ledger, where its witness is gone or was never here: the whole quota counts as spent until it is stated', async () => {
+  it('the ledger, with its witness missing: the whole quota counts as spent until it is stated', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const { file, start, spent } = await spentAfterBackup(emulator)
     putBack(file, 'file')
@@ -108,7 +108,7 @@ describe('put back from a backup', () => {
     expect(server.logged.some(({ event }) => event === 'ledger_lost')).toBe(true)
     expect(await server.relay.operator.usage()).toMatchObject({ used: 20, lostAtMs: expect.any(Number) })
     await server.stop()
-    // Noticed once: from now on the witness knows it.
+    // The loss is noticed once: now the witness knows the ledger.
     await using again = await start()
     await again.relay.flush()
     expect(again.logged.some(({ event }) => event === 'ledger_lost')).toBe(false)
@@ -116,7 +116,7 @@ describe('put back from a backup', () => {
     expect((await again.relay.operator.usage()).used).toBe(0)
   })
 
-  it('both, as was stated before the start: nothing is sent', async () => {
+  it('both, declared before the start: nothing is sent', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const { file, start, spent, env } = await spentAfterBackup(emulator)
     putBack(file, 'both')
@@ -130,7 +130,7 @@ describe('put back from a backup', () => {
     expect(server.logged.some(({ event }) => event === 'ledger_lost')).toBe(false)
   })
 
-  it('both, as is stated to a relay that runs', async () => {
+  it('both, declared to a running relay: nothing is sent', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const { file, start, spent, env } = await spentAfterBackup(emulator)
     putBack(file, 'both')
@@ -144,7 +144,7 @@ describe('put back from a backup', () => {
     expect(emulator.statistics().calls).toBe(spent)
   })
 
-  it('a ledger in Redis, as was stated: servers that know it join what it is now', async () => {
+  it('a ledger in Redis, declared as restored: running servers adopt its new epoch', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using upstash = await startUpstashStandIn()
     const redis = { ...settings, UPSTASH_REDIS_REST_URL: upstash.url, UPSTASH_REDIS_REST_TOKEN: upstash.token }
@@ -158,7 +158,7 @@ describe('put back from a backup', () => {
   })
 })
 
-it('a server whose witness is removed under it acknowledges nothing more, and is red at once', async () => {
+it('a server whose witness is removed while it runs acknowledges nothing more, and fails /readyz at once', async () => {
   await using emulator = await startEmulator({ autoSeed: true })
   await using server = await startServer(emulator.origin, { settings })
   await send(server, 2)

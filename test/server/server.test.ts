@@ -1,4 +1,4 @@
-/** The relay as a process on one SQLite file: what it keeps, how it stops, what it says (in this runtime; all others in test/runtimes). */
+/** The relay as a server on one SQLite file: what it keeps, how it stops, what it logs (on Node; test/runtimes has the other runtimes). */
 import { copyFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { connect } from 'node:net'
@@ -33,13 +33,13 @@ const update = (id: string, attributes: object = { tier: 'gold' }, visitor = '1'
 async function until(what: () => boolean | Promise<boolean>): Promise<void> {
   const giveUpAtMs = Date.now() + 10_000
   while (!(await what())) {
-    if (Date.now() > giveUpAtMs) throw new Error('it never came to be')
+    if (Date.now() > giveUpAtMs) throw new Error('timed out waiting for a condition')
     await sleep(5)
   }
 }
 
 describe('the server', () => {
-  it('keeps an idle connection for longer than a usual proxy does, and tells nobody a host', async () => {
+  it('keeps an idle connection longer than common proxies do, and reveals no host', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin)
     const answer = await sendRaw(server.url, 'GET /healthz HTTP/1.1\r\nHost: relay.example\r\n\r\n')
@@ -47,7 +47,7 @@ describe('the server', () => {
     expect(await sendRaw(server.url, 'GET /healthz HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.[01] 200 [\s\S]*"ok"/)
   })
 
-  it('delivers, keeps what waits over a restart, and flushes it on schedule (G2)', async () => {
+  it('delivers, keeps deferred updates over a restart, and flushes them on schedule (G2)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const first = await startServer(emulator.origin)
     expect((await post(first, update('a'))).answer).toMatchObject({ status: 'submitted' })
@@ -61,12 +61,12 @@ describe('the server', () => {
       settings: { FLUSH_EVERY_MS: '20' },
     })
     await until(() => emulator.profiles.values('3p:1')?.['tier'] === 'iron')
-    // What was done before is known (G4).
+    // What was done before the restart is known (G4).
     expect((await post(second, update('a'))).answer).toMatchObject({ status: 'duplicate' })
     expect(emulator.statistics().calls).toBe(2)
   })
 
-  it('answers what it took before it stops, settles behind the answer, and takes nothing new', async () => {
+  it('when stopped, answers the requests it has, settles them, and accepts no new ones', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const server = await startServer(emulator.origin)
     emulator.faults.add({ kind: 'delay', delayMs: 300, count: 1 })
@@ -82,7 +82,7 @@ describe('the server', () => {
     expect((await post(again, update('slow'))).answer).toMatchObject({ status: 'duplicate' })
   })
 
-  it('a call that goes on behind its answer is waited for and settled: it is not made again (G4)', async () => {
+  it('when stopped, waits for a call that outlives its answer and settles it: it is not repeated (G4)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const server = await startServer(emulator.origin, { settings: { ANSWER_DEADLINE_MS: '100' } })
     emulator.faults.add({ kind: 'delay', delayMs: 600, count: 1 })
@@ -94,7 +94,7 @@ describe('the server', () => {
     expect(emulator.statistics().calls).toBe(1)
   })
 
-  it('what an answer left behind while it was waited for is waited for too (G3)', async () => {
+  it('when stopped, waits also for background work that starts meanwhile (G3)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using standIn = await startUpstashStandIn()
     const settings = {
@@ -113,7 +113,7 @@ describe('the server', () => {
       signal: hungUp.signal,
     }).catch(() => 'hung up')
     await until(() => emulator.statistics().calls === 2)
-    // Nobody waits for the answer, and behind it nothing can be settled: it must still be kept.
+    // Nobody waits for the answer, and nothing can be settled: the update must still be stored.
     standIn.fault = { kind: 'hang' }
     hungUp.abort()
     expect(await request).toBe('hung up')
@@ -143,7 +143,7 @@ describe('the server', () => {
     expect(emulator.statistics().calls).toBe(1)
   })
 
-  it('a request that never comes to its end does not keep it from stopping', async () => {
+  it('an unfinished request does not keep it from stopping', async () => {
     const server = await startServer('http://127.0.0.1:9')
     const { port } = new URL(server.url)
     const socket = connect(Number(port), '127.0.0.1')
@@ -154,7 +154,7 @@ describe('the server', () => {
     await closed
   })
 
-  it('a running flush stops where nothing is under way, and loses nothing', async () => {
+  it('when stopped, ends a running flush between calls and loses nothing', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const server = await startServer(emulator.origin)
     await server.relay.operator.pause(true)
@@ -180,7 +180,7 @@ describe('the server', () => {
     expect(emulator.statistics().calls).toBe(count)
   })
 
-  it('a scheduled flush is waited for: the call that it is making is settled, and not made again (G2, G4)', async () => {
+  it('when stopped, waits for a scheduled flush: its call is settled, and not repeated (G2, G4)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const server = await startServer(emulator.origin, { settings: { FLUSH_EVERY_MS: '20' } })
     await server.relay.operator.pause(true)
@@ -195,7 +195,7 @@ describe('the server', () => {
     expect(emulator.statistics().calls).toBe(1)
   })
 
-  it('what a sender that hung up had begun is ended before it stops (G4)', async () => {
+  it('when stopped, finishes the request of a sender that hung up (G4)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const server = await startServer(emulator.origin)
     emulator.faults.add({ kind: 'delay', delayMs: 500, count: 1 })
@@ -216,7 +216,7 @@ describe('the server', () => {
     expect(emulator.statistics().calls).toBe(1)
   })
 
-  it('a file that was lost, or came back from an older copy, is noticed: nothing is sent that was spent before (G1)', async () => {
+  it('notices a file that was lost or replaced by an older copy: spent quota is not spent again (G1)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const settings = { QUOTA_LIMIT: '10' }
     const server = await startServer(emulator.origin, { settings })
@@ -238,7 +238,7 @@ describe('the server', () => {
 
     rmSync(file)
     await using empty = await startServer(emulator.origin, { folder: server.folder, settings })
-    // Its order is not known so shortly behind the loss: it is set aside.
+    // So soon after the loss its order is not known: it is set aside.
     expect((await post(empty, update('b', { tier: 'new' }))).answer).toMatchObject({
       status: 'set_aside',
       reason: 'ledger_lost',
@@ -248,7 +248,7 @@ describe('the server', () => {
     expect(emulator.statistics().calls).toBe(6)
   })
 
-  it('a Redis that answers too late defers, and burns no quota (G1)', async () => {
+  it('a Redis that answers too late makes it defer, and costs no quota (G1)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using standIn = await startUpstashStandIn()
     let lateMs = 0
@@ -297,7 +297,7 @@ describe('the server', () => {
         renameSync(`${file}-new`, file)
       },
     ],
-  ])('whose file was %s under it acknowledges nothing more, and is red at once (G2)', async (_, change) => {
+  ])('whose file was %s while it runs acknowledges nothing more, and fails /readyz at once (G2)', async (_, change) => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin)
     expect((await post(server, update('a'))).status).toBe(200)
@@ -312,7 +312,7 @@ describe('the server', () => {
     expect(emulator.statistics().calls).toBe(1)
   })
 
-  it('logs a line a request: what was asked and how it ended, nobody’s id, value or secret (G8)', async () => {
+  it('logs one line for each request, with its route and outcome but no id, value or secret (G8)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin)
     const hook = signedHook('loan', 'm', {
@@ -344,16 +344,20 @@ describe('the server', () => {
   })
 
   it.each<[string, Record<string, string>, RegExp]>([
-    ['a bad setting', { QUOTA_LIMIT: 'many' }, /QUOTA_LIMIT must be/],
-    ['a file in no folder', { RELAY_DB: '/nowhere/at/all/relay.sqlite' }, /RELAY_DB/],
-    ['half of Upstash', { UPSTASH_REDIS_REST_URL: 'https://x.upstash.io' }, /UPSTASH_REDIS_REST_TOKEN is missing/],
-  ])('does not start with %s, and says which', async (_, settings, message) => {
+    ['an invalid setting', { QUOTA_LIMIT: 'many' }, /QUOTA_LIMIT must be/],
+    ['a file in a missing folder', { RELAY_DB: '/nowhere/at/all/relay.sqlite' }, /RELAY_DB/],
+    [
+      'half of the Upstash settings',
+      { UPSTASH_REDIS_REST_URL: 'https://x.upstash.io' },
+      /UPSTASH_REDIS_REST_TOKEN is missing/,
+    ],
+  ])('does not start with %s, and names it', async (_, settings, message) => {
     const error = await startServer('http://127.0.0.1:9', { settings }).catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(SettingsError)
     expect(String(error)).toMatch(message)
   })
 
-  it('does not start with two sources of one name, with a file that is no database, or on a port that is taken', async () => {
+  it('does not start with two sources of one name, a file that is not a database, or a port that is in use', async () => {
     const twice = sources.flatMap((one) => [one, one])
     await expect(startServer('http://127.0.0.1:9', { sources: twice })).rejects.toThrow(/two sources have this name/)
     await using server = await startServer('http://127.0.0.1:9')
@@ -365,7 +369,7 @@ describe('the server', () => {
     await expect(startServer('http://127.0.0.1:9', { settings: { RELAY_DB: file } })).rejects.toThrow(/RELAY_DB/)
   })
 
-  it('a source of its own is served', async () => {
+  it('serves a source given by the deployer', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const { bearer } = await import('../../src/edge/auth/index.ts')
     const { z } = await import('zod')

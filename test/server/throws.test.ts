@@ -1,10 +1,10 @@
-/** A server as a process of its own, under sources that throw and reject with anything. */
+/** A server in a child process, with sources that throw and reject with anything. */
 import { describe, expect, it } from 'vitest'
 import { newFolder, startRelay } from '../runtimes/relays.ts'
 import { settingsFor } from '../support/settings.ts'
 
 describe('a server', () => {
-  it('goes on, whatever a deployer’s code throws, rejects with, or leaves behind for nobody', {
+  it('keeps running whatever a deployer’s code throws or rejects with, also in promises that nobody awaits', {
     timeout: 60_000,
   }, async () => {
     const names = ['proof', 'schema', 'id', 'mapping', 'fine']

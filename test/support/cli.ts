@@ -1,4 +1,4 @@
-/** Runs a command of the command line in this process, and keeps what it says. */
+/** Runs a command of the command line in this process, and captures its output. */
 import { main } from '../../src/cli/main.ts'
 
 export interface Ran {

@@ -1,8 +1,8 @@
-/** A clock that stands still until it is told to go on, and a seeded randomness. */
+/** A clock that stands still until it is advanced, and a seeded random. */
 import type { Clock, Random } from '../../src/core/clock.ts'
 
 export interface FakeClock extends Clock {
-  /** Moves time on, and lets every timer that falls due, and what hangs on it, run. */
+  /** Moves time on, and runs every timer that falls due and whatever awaits it. */
   advance(ms: number): Promise<void>
 }
 
@@ -40,7 +40,7 @@ export function fakeClock(startMs = 1_790_000_000_000): FakeClock {
   }
 }
 
-/** Lets promise chains run to their ends, WebCrypto's included. */
+/** Lets pending promise chains finish, WebCrypto's included. */
 export async function settleMicrotasks(): Promise<void> {
   for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve))
 }

@@ -1,29 +1,29 @@
 /**
- * A KV that fails as KV does in production (facts of its documentation and of its outages): lists and reads lag behind,
- * pages come empty with more to follow, a hot key is refused, puts fail. Time is the clock it is given.
+ * A KV that fails as KV does in production (by its documentation and its outages): lists and reads lag behind,
+ * pages are empty with more to follow, writes to a hot key are refused, puts fail. It uses the given clock.
  */
 import type { Kv, KvList } from '../../src/core/store/kv.ts'
 
 export interface FakeKvOptions {
   readonly now: () => number
-  /** How long a put or a delete stays unseen, ms. */
+  /** How long a put or a delete stays invisible, ms. */
   readonly staleMs?: number
-  /** Puts an empty page before each real one. */
+  /** Returns an empty page before each real one. */
   readonly emptyPages?: boolean
-  /** What one bulk read may carry, bytes: KV's 25 MiB, or fewer to be met sooner. */
+  /** The most bytes of one bulk read: KV's 25 MiB, or fewer to reach the limit sooner. */
   readonly bulkBytes?: number
 }
 
 export interface FakeKv extends Kv {
-  /** The next so many puts fail. */
+  /** This many of the next puts fail. */
   failPuts: number
-  /** What a read of this key throws, alone or among others; undefined where it is given. */
+  /** The error of a read of this key, alone or among others; undefined if it can be read. */
   failGet: (key: string) => string | undefined
-  /** Keys of each read so far. */
+  /** The keys of each read. */
   readonly reads: (readonly string[])[]
 }
 
-/** KV's limits, as its documentation has them and as workerd 1.20261117 refuses what is beyond (seen word for word). */
+/** KV's limits, as documented and as workerd 1.20261117 enforces them (its messages are copied word for word). */
 const mebibyte = 1_048_576
 const maxValueBytes = 25 * mebibyte
 

@@ -1,10 +1,10 @@
-/** Something on a loopback port that answers as a test says. */
+/** A server on a loopback port that answers as a test specifies. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 export interface FakeAnswer {
   readonly status?: number
-  /** As JSON; text as it is. */
+  /** Sent as JSON; a string is sent as it is. */
   readonly body?: unknown
   readonly headers?: Readonly<Record<string, string>>
 }

@@ -1,21 +1,21 @@
-/** Senders that prove nothing and send what they like: each body in chunks of one byte, written as fast as the socket takes it. */
+/** Unauthenticated senders: each sends a body in chunks of one byte, as fast as the socket accepts it. */
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface Flood {
-  /** What each connection was answered: the status line, or the name of its end. */
+  /** The answer on each connection: the status line, or how it ended. */
   readonly answers: readonly string[]
-  /** The most memory that the server held meanwhile, above what it held before. */
+  /** The server's peak memory during the flood, above what it held before. */
   readonly grownBytes: number
-  /** How many probes were answered meanwhile, and by which statuses. */
+  /** The number of health checks during the flood, by status. */
   readonly probes: Readonly<Record<string, number>>
 }
 
-/** The server parses millions of chunks meanwhile, on a machine that may have other work. */
+/** Long, since the server parses millions of chunks meanwhile, on a machine that may be busy. */
 const probePatienceMs = 30_000
 
-/** @param pid of the server, whose memory is looked at; Linux only */
+/** @param pid of the server, to measure its memory; Linux only */
 export async function flood(
   { url, pid }: { readonly url: string; readonly pid: number },
   { connections, chunks, path, giveUpMs }: { connections: number; chunks: number; path: string; giveUpMs: number },
@@ -41,7 +41,7 @@ export async function flood(
   return { answers, grownBytes: Math.max(mostBytes, memoryOf(pid)) - beforeBytes, probes }
 }
 
-/** Bytes in memory; 0 where the process is gone. */
+/** Bytes in memory; 0 if the process is gone. */
 function memoryOf(pid: number): number {
   try {
     return 1_024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0)

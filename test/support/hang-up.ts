@@ -1,8 +1,8 @@
-/** A sender that begins a request to `/v1/updates` and hangs up on it. */
+/** A sender that begins a request to `/v1/updates` and can hang up on it. */
 import { connect, type Socket } from 'node:net'
 import { testSecrets } from './secrets.ts'
 
-/** Of a request with this body, a share of its bytes: 1 is the whole. Resolves to the connection once they are written. */
+/** Writes a share of a request's bytes (1 is the whole), and resolves to the connection once they are written. */
 export async function beginRequest(
   origin: string,
   body: string,
@@ -19,7 +19,7 @@ export async function beginRequest(
   const request = Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`)
   const socket = connect(Number(port), hostname)
   await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
-  // What becomes of the connection is nothing to whoever hangs up.
+  // The sender that hangs up ignores errors on the connection.
   socket.on('error', () => {}).resume()
   await new Promise<void>((resolve) =>
     socket.write(request.subarray(0, Math.floor(share * request.length)), () => resolve()),

@@ -1,4 +1,4 @@
-/** Stores as ledgers: watched by a witness that is kept in memory. */
+/** Ledgers made of stores, each watched by a witness in memory. */
 import {
   type EpochParts,
   newEpochMemory,

@@ -1,19 +1,19 @@
-/** What a page of the documentation points to, and what in it can be pointed to. */
+/** The links of a documentation page, and the anchors that it offers. */
 import { dirname, join, normalize } from 'node:path'
 
 /** A link to a page, or to a section of one. */
 export interface Link {
-  /** From the root of the repository. */
+  /** The path from the root of the repository. */
   readonly path: string
   readonly anchor?: string
 }
 
-/** The repository's own pages, where they are linked by their address. */
+/** The address under which the repository's own pages are linked. */
 const ownAddress = /^https:\/\/github\.com\/target-relay\/target-relay\/(?:blob|tree)\/main\//
 
 const withoutCode = (text: string) => text.replace(/```[\s\S]*?```/g, '').replace(/`[^`\n]*`/g, '')
 
-/** Every target of a link as it is written, inline and by reference. */
+/** Every link target as written, inline or by reference. */
 function targetsOf(text: string): readonly string[] {
   const plain = withoutCode(text)
   return [...plain.matchAll(/\]\(([^)\s]+)\)/g), ...plain.matchAll(/^\[[^\]]+\]: (\S+)$/gm)].map(
@@ -34,14 +34,14 @@ export function relativeLinks(text: string, page: string): readonly Link[] {
     .map((target) => linkOf(target, page))
 }
 
-/** The links of a page to this repository by its address. */
+/** The links of a page that name this repository's address. */
 export function ownLinks(text: string): readonly Link[] {
   return targetsOf(text)
     .filter((target) => ownAddress.test(target))
     .map((target) => linkOf(target.replace(ownAddress, ''), ''))
 }
 
-/** The headings of a page, without marks of code. */
+/** The headings of a page, without backticks. */
 export function headingsOf(text: string): readonly string[] {
   return [...text.replace(/```[\s\S]*?```/g, '').matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
     heading.replaceAll('`', ''),

@@ -1,4 +1,4 @@
-/** A request byte for byte, as no client library would make it; all that came back until the connection ended or was quiet. */
+/** Sends a request byte for byte, as no client library would; resolves to all that came back until the connection ended or was quiet. */
 import { connect } from 'node:net'
 
 export function sendRaw(url: string, request: string, quietMs = 1_000): Promise<string> {

@@ -1,6 +1,6 @@
 /**
- * A real Redis for the tests: the one that `REDIS_URL` names, or a redis-server of our own on a free loopback port. It
- * is never skipped: where there is none, the tests fail with one line that says how to get it.
+ * A real Redis for the tests: the one that `REDIS_URL` names, or our own redis-server on a free loopback port. The tests
+ * are never skipped: without a Redis they fail with one line that says how to get it.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -72,7 +72,7 @@ function ensureInstalled(): void {
   try {
     execFileSync('apt-get', ['install', '-y', 'redis-server'], { stdio: 'ignore' })
   } catch {
-    // Not a machine where we may: the line below says what to do.
+    // We may not install on this machine: the error below says what to do.
   }
   if (!works())
     throw new Error(
@@ -80,10 +80,10 @@ function ensureInstalled(): void {
     )
 }
 
-/** Systems hand out ports above these to outgoing connections: one that comes back later must not find its own taken. */
+/** Systems give ports above these to outgoing connections, which must not take the port of a server that restarts later. */
 const [lowestPort, highestPort] = [20_000, 32_000]
 
-/** A free port of this machine that stays free, but for others who choose one like this. */
+/** A free port that stays free, unless another process chooses one the same way. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = lowestPort + Math.floor(Math.random() * (highestPort - lowestPort))

@@ -1,7 +1,7 @@
-/** What the rows of visitors take in a SQL ledger. */
+/** Measures the rows of visitors in a SQL ledger. */
 import type { Sql } from '../../src/core/store/sql.ts'
 
-/** How many there are, and the bytes and registers in the largest. */
+/** The number of rows, and the bytes and registers in the largest. */
 export function measureRows(sql: Sql): { rows: number; bytes: number; registers: number } {
   const [row = {}] = sql.exec(`
     SELECT COUNT(*) AS rows, MAX(LENGTH(CAST(registers AS BLOB))) AS bytes, MAX(json_array_length(registers, '$.r')) AS registers

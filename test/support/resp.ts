@@ -1,11 +1,11 @@
-/** Redis's own protocol (RESP2), as much of it as the REST stand-in needs. */
+/** The part of Redis's protocol (RESP2) that the REST stand-in needs. */
 import { connect } from 'node:net'
 
 export type Reply = string | number | null | ReplyError | Reply[]
 export class ReplyError extends Error {}
 
 export interface RedisConnection {
-  /** Sends commands in one go; the replies come in order. Rejects when the connection is lost. */
+  /** Sends commands in one write; the replies come in order. Rejects when the connection is lost. */
   send(commands: readonly (readonly string[])[]): Promise<Reply[]>
   close(): void
 }

@@ -1,4 +1,4 @@
-/** Seals for tests: none, and rings of made-up keys. */
+/** Seals for tests: without a key, and with made-up keys. */
 import { createSeal, type RingKey } from '../../src/core/backlog/seal.ts'
 import { randomBytes } from '../../src/relay/runtime.ts'
 

@@ -1,4 +1,4 @@
-/** Third parties as they are: they sign with the Standard Webhooks library, not with the relay's code. */
+/** Third parties: they sign with the Standard Webhooks library, not with the relay's code. */
 import { Webhook } from 'standardwebhooks'
 import { testSecrets } from './secrets.ts'
 
@@ -24,7 +24,7 @@ export function signedHook(source: string, id: string, event: unknown, at = new 
   }
 }
 
-/** The kiosk proves itself with a bearer token. */
+/** The kiosk authenticates with a bearer token. */
 export function kioskHook(event: unknown): HookRequest {
   return {
     path: '/hooks/kiosk',

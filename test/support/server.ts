@@ -1,4 +1,4 @@
-/** The relay as a server in this process, on a file of its own and a free loopback port. */
+/** The relay as a server in this process, on its own file and a free loopback port. */
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ export interface TestServer extends Server, AsyncDisposable {
 export interface TestServerOptions {
   readonly settings?: Readonly<Record<string, string>>
   readonly sources?: readonly Source[]
-  /** Where an earlier one kept its file. */
+  /** The folder of an earlier server, to start on its file. */
   readonly folder?: string
 }
 

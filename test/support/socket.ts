@@ -1,4 +1,4 @@
-/** HTTP as bytes on a socket: what no client library would send can be sent, and nothing is repaired on the way. */
+/** HTTP as bytes on a socket: it can send what no client library would, and nothing is corrected on the way. */
 import { connect } from 'node:net'
 import { gunzipSync } from 'node:zlib'
 
@@ -12,9 +12,9 @@ export interface RawAnswer {
 const longestMs = 20_000
 
 /**
- * The answer to bytes on a connection of their own; undefined where the server ended it without one.
+ * The answer to bytes on their own connection; undefined if the server closed it without one.
  *
- * @param endAfterMs where nothing was answered by then, the sender ends its half: what is no whole request would wait for more
+ * @param endAfterMs without an answer by then the sender ends its half, since the server waits for the rest of an incomplete request
  */
 export async function sendRaw(origin: string, bytes: Uint8Array, endAfterMs?: number): Promise<RawAnswer | undefined> {
   const { hostname, port } = new URL(origin)
@@ -24,7 +24,7 @@ export async function sendRaw(origin: string, bytes: Uint8Array, endAfterMs?: nu
     socket.setTimeout(longestMs, () => socket.destroy(new Error('no answer in time')))
     socket.on('data', (chunk: Buffer) => {
       chunks.push(chunk)
-      // A server may keep a connection for a request that a client would not make: what was asked is answered.
+      // A server may keep the connection open for more requests: the answer to this one is complete.
       if (isWhole(Buffer.concat(chunks))) socket.destroy()
     })
     const end = endAfterMs === undefined ? undefined : setTimeout(() => socket.end(), endAfterMs)
@@ -58,7 +58,7 @@ function parse(answer: Buffer): RawAnswer | undefined {
   )
   const rest = answer.subarray(end + 4)
   const body = headers.get('transfer-encoding')?.toLowerCase() === 'chunked' ? unchunked(rest) : rest
-  // Who says that it takes gzip may be given it.
+  // A request that accepts gzip may be answered with it.
   const plain = headers.get('content-encoding') === 'gzip' ? gunzipSync(body) : body
   return { status: Number(line.split(' ')[1]), headers, body: plain.toString('utf8') }
 }

@@ -1,4 +1,4 @@
-/** A database's rows, taken and put back: what a failover that forgot, or a lost disk, does to a ledger. */
+/** Saves and restores a database's rows, as a failover that lost writes, or a lost disk, does to a ledger. */
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 
 type State = ReadonlyMap<string, readonly Record<string, SQLInputValue>[]>
@@ -12,7 +12,7 @@ export function takeState(database: DatabaseSync): State {
   )
 }
 
-/** Without a state: everything is gone. */
+/** Without a state, removes everything. */
 export function putState(database: DatabaseSync, state: State = new Map()): void {
   for (const table of tables(database)) {
     database.exec(`DELETE FROM ${table}`)

@@ -1,6 +1,7 @@
 /**
- * Upstash's REST face over a stock Redis, as the real `@upstash/redis` client uses it: authorization, single commands,
- * pipelines, base64, and the one flag of a script that only Upstash knows. It counts what it is asked, and can hang, refuse, do half of what it is asked, or lose its replies.
+ * Upstash's REST API over a stock Redis, as the real `@upstash/redis` client uses it: authorization, single commands,
+ * pipelines, base64, and the one script flag that only Upstash knows. It counts requests and commands, and can hang,
+ * refuse, run only a part, or lose its replies.
  */
 import { createHash } from 'node:crypto'
 import { createServer, type ServerResponse } from 'node:http'
@@ -15,7 +16,7 @@ export interface UpstashStandIn extends AsyncDisposable {
   readonly counts: { requests: number; commands: number; names: string[] }
   resetCounts(): void
   /**
-   * What happens to the next requests: hang without running, refuse with a status, run and lose the reply or all of it but
+   * What happens to the next requests: hang without running, refuse with a status, run and lose the reply or all of it except
    * the first command's, or run the first command only.
    */
   fault:
@@ -24,9 +25,9 @@ export interface UpstashStandIn extends AsyncDisposable {
     | { readonly kind: 'refuse'; readonly status: number }
   /** Runs a command directly. */
   command(...parts: string[]): Promise<Reply>
-  /** Ends Redis as a crash would. */
+  /** Kills Redis as a crash would. */
   killRedis(): Promise<void>
-  /** Behind a kill: on the same port, with what is left on disk. */
+  /** Restarts Redis after a kill, on the same port, with what is left on disk. */
   startRedisAgain(): Promise<void>
 }
 
@@ -101,7 +102,7 @@ export async function startUpstashStandIn(options: RedisOptions = {}): Promise<U
   return standIn
 }
 
-/** A stock Redis refuses a script with this head, and knows it without by another hash. */
+/** A stock Redis rejects a script with this first line; without it the script has another hash. */
 function withoutUpstashFlag(): (command: string[]) => string[] {
   const head = '#!lua flags=allow-key-locking\n'
   const sha1 = (text: string) => createHash('sha1').update(text).digest('hex')

@@ -1,6 +1,6 @@
 /**
- * A Worker as a process of its own, to be killed at any moment: real workerd, with KV and Durable Object on disk, so
- * that what it had is there when it comes back. Answers its parent's questions about what KV holds.
+ * A Worker in a process of its own that can be killed at any moment: real workerd, with KV and Durable Object on disk, so
+ * that its state survives a restart. Answers its parent's questions about what KV holds.
  *
  * Arguments: port, folder, settings as JSON, and the Worker's file under the root of the project (default the relay's own).
  */
@@ -19,7 +19,7 @@ const bundled = await build({
   write: false,
   conditions: ['workerd', 'worker', 'browser'],
   external: ['cloudflare:workers', 'node:*'],
-  // Sources are code: a Worker's has no environment to look into.
+  // Sources are code, and a Worker's code cannot read an environment.
   define: { 'process.env': JSON.stringify({ TEST_JWKS_URL: bindings['TEST_JWKS_URL'] }) },
 })
 const miniflare = new Miniflare({
@@ -44,7 +44,7 @@ process.on('message', async (prefix: string) => {
   for (let cursor: string | undefined; ; ) {
     const page = await kv.list({ prefix, ...(cursor === undefined ? {} : { cursor }) })
     for (const { name, metadata } of page.keys) {
-      // A head says what lies in the value; anything else in the metadata is the content itself.
+      // A head describes the value; any other metadata is the content itself.
       const value =
         metadata === undefined || metadata === null || unpackHead(metadata) !== undefined
           ? await kv.get(name)

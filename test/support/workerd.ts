@@ -4,7 +4,7 @@
  */
 import { fileURLToPath, URL } from 'node:url'
 
-// Before wrangler loads: nothing here may call out.
+// Set before wrangler loads: the tests must not send anything to the network.
 process.env['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false'
 process.env['WRANGLER_SEND_METRICS'] = 'false'
 
@@ -13,11 +13,11 @@ const { createTestHarness } = await import('wrangler')
 export interface WorkerdRelay extends AsyncDisposable {
   /** Without a trailing slash. */
   readonly url: string
-  /** Fires the cron once and waits until its run is over. */
+  /** Triggers the cron once and waits until its run is over. */
   flush(): Promise<void>
-  /** Keys in the real KV, all of them. */
+  /** All keys in the real KV. */
   keys(prefix: string): Promise<readonly string[]>
-  /** What the Worker logged, parsed where it is JSON. */
+  /** What the Worker logged, parsed if it is JSON. */
   logs(): readonly Record<string, unknown>[]
   close(): Promise<void>
 }

@@ -36,7 +36,7 @@ export const worldSettings: LedgerSettings = {
 }
 
 export type TargetAnswer = Awaited<ReturnType<Target['send']>>
-/** Decides what Target answers to a call; `undefined` takes it and says yes. */
+/** Decides what Target answers to a call; `undefined` accepts it. */
 export type Behaviour = (
   call: Call,
   pairs: ReadonlyMap<string, string>,
@@ -93,7 +93,7 @@ export interface World {
     delayMs?: number,
   ): Promise<EncodedUpdate>
   deliver(updates: readonly Update[], lane?: Lane): Promise<readonly Receipt[]>
-  /** Work that went on behind answers. */
+  /** Resolves when the work after the answers is done. */
   settled(): Promise<void>
   flush(overrides?: FlushOverrides): Promise<FlushReport>
   /** Another isolate on the same ledger, backlog and Target, with any of its ports replaced. */
@@ -114,10 +114,10 @@ export interface WorldOptions {
   readonly method?: Wire['method']
   readonly seed?: number
   readonly ledger?: Ledger
-  /** Units a window by source. */
+  /** Units in a window, by source. */
   readonly shares?: Readonly<Record<string, number>>
   readonly limits?: Partial<Limits>
-  /** Whether Target has said yes before. Default: true. */
+  /** Whether Target has accepted an update before. Default: true. */
   readonly saidYes?: boolean
 }
 

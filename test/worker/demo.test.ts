@@ -1,4 +1,4 @@
-/** The demo's own verdict can be trusted: it is clean with an honest Target, and not with one that cheats. */
+/** The demo's verdict can be trusted: it passes with an honest Target, and fails with one that cheats. */
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath, URL } from 'node:url'
 import { describe, expect, it } from 'vitest'
@@ -10,10 +10,14 @@ describe('npm run demo', () => {
     ['drop', 'lost'],
     ['swap', 'lost'],
     ['repeat', 'stale'],
-  ] as const)('exits 1 when Target does %s, and counts it as %s', { timeout: 90_000 }, (sabotage, counted) => {
-    const run = spawnSync(process.execPath, [demo, '--sabotage', sabotage], { encoding: 'utf8' })
-    const verdict = JSON.parse(run.stdout.trim().split('\n').at(-1) ?? '') as Record<string, number>
-    expect(verdict[counted]).toBeGreaterThan(0)
-    expect(run.status).toBe(1)
-  })
+  ] as const)(
+    'exits 1 under a sabotaged Target (%s), and counts the result as %s',
+    { timeout: 90_000 },
+    (sabotage, counted) => {
+      const run = spawnSync(process.execPath, [demo, '--sabotage', sabotage], { encoding: 'utf8' })
+      const verdict = JSON.parse(run.stdout.trim().split('\n').at(-1) ?? '') as Record<string, number>
+      expect(verdict[counted]).toBeGreaterThan(0)
+      expect(run.status).toBe(1)
+    },
+  )
 })

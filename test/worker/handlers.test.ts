@@ -1,4 +1,4 @@
-/** What the requests of an isolate share, and what they do not. */
+/** What the requests of one isolate share, and what they do not. */
 import { describe, expect, it } from 'vitest'
 import { createBase, type RelayBase } from '../../src/relay/base.ts'
 import { sqliteStorage } from '../../src/server/sqlite-storage.ts'
@@ -9,7 +9,7 @@ import { settingsFor } from '../support/settings.ts'
 
 type Bindings = Readonly<Record<string, string>>
 
-/** Handlers on storages in memory, one for each env, that count what is built. */
+/** Handlers that count what is built, with one in-memory storage for each env. */
 function worker(build = createBase) {
   const built: RelayBase[] = []
   const storages = new Map<Bindings, ReturnType<typeof sqliteStorage>>()
@@ -29,7 +29,7 @@ function worker(build = createBase) {
   return { ...handlers, built }
 }
 
-/** A request's context: what was put behind its answer, and whether it may still be. */
+/** A request's context: what it passed to `waitUntil`, and whether it still may. */
 function context() {
   const work: Promise<unknown>[] = []
   let isOpen = true
@@ -54,7 +54,7 @@ const update = (visitor: string, token = testSecrets.apiToken) =>
   })
 
 describe('the requests of one isolate', () => {
-  it('share what none of them owns: it is built once', async () => {
+  it('share what belongs to none of them: it is built once', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const env = settingsFor(emulator.origin)
     const { fetch, scheduled, built } = worker()
@@ -71,7 +71,7 @@ describe('the requests of one isolate', () => {
     expect(built).toHaveLength(1)
   })
 
-  it('that come together each end behind their own answer, and use nothing of one that is over', async () => {
+  it('that run at once each finish after their own answer, and use nothing of a finished one', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const env = settingsFor(emulator.origin)
     const { fetch } = worker()
@@ -83,7 +83,7 @@ describe('the requests of one isolate', () => {
       const asked = visitors.map(async (visitor) => {
         const ctx = context()
         const { status } = await fetch(update(visitor), env, ctx)
-        // The answer itself, and the settlement behind it.
+        // The answer itself, and the settle after it.
         const promised = ctx.work.length
         await ctx.end()
         return { status, promised }
@@ -95,13 +95,13 @@ describe('the requests of one isolate', () => {
     }
   })
 
-  it('do not wait for what another began to build', async () => {
+  it('do not wait for what another request began to build', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const env = settingsFor(emulator.origin)
     let builds = 0
     const never = new Promise<never>(() => {})
     const { fetch } = worker((settings, sources) => (++builds === 1 ? never : createBase(settings, sources)))
-    // Its sender hung up, and the platform ended it in the middle.
+    // Its sender hung up, and the platform ended it halfway.
     void fetch(update('a'), env, context())
     const ctx = context()
     expect((await fetch(update('b'), env, ctx)).status).toBe(200)
@@ -146,7 +146,7 @@ describe('the requests of one isolate', () => {
     expect(built).toHaveLength(2)
   })
 
-  it('whose settings are bad are told so, while another env works', async () => {
+  it('with invalid settings are told so, while another env works', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const bad = settingsFor(emulator.origin, { HASH_KEY: 'short' })
     const { fetch } = worker()

@@ -1,4 +1,4 @@
-/** Whose a ledger is, in real workerd: an edge with another client code on one Redis is refused, and nothing of it is kept. */
+/** A ledger's owner, in real workerd: a Worker with another client code is refused, and nothing of it is stored. */
 import { expect, it } from 'vitest'
 import { startEmulator } from '../emulator/emulator.ts'
 import { testSecrets } from '../support/secrets.ts'
@@ -13,23 +13,29 @@ const post = (origin: string, id: string) =>
     body: JSON.stringify({ id, visitor: { thirdPartyId: id }, attributes: { tier: 'gold' } }),
   })
 
-it.each(['the Redis of another account', 'a Durable Object'])('on %s', { timeout: 120_000 }, async (ledger) => {
-  await using emulator = await startEmulator({ autoSeed: true })
-  await using standIn = await startUpstashStandIn()
-  const redis = { UPSTASH_REDIS_REST_URL: standIn.url, UPSTASH_REDIS_REST_TOKEN: standIn.token }
-  await standIn.command('SET', 'tr1:memo:owner', '{"client":"theirs","hashKey":"x"}')
-  const foreign = ledger !== 'a Durable Object'
-  await using relay = await startWorkerdRelay(
-    settingsFor(emulator.origin, { LEDGER_TIMEOUT_MS: '2500', ...(foreign ? redis : {}) }),
-  )
-  const statuses = [(await post(relay.url, 'one')).status, (await post(relay.url, 'two')).status]
-  await relay.flush()
-  expect(statuses).toEqual(foreign ? [503, 503] : [200, 200])
-  expect(emulator.statistics().calls).toBe(foreign ? 0 : 2)
-  expect(await relay.keys('')).toHaveLength(foreign ? 0 : 1)
-  const said = relay.logs().filter(({ event }) => event === 'foreign_store')
-  if (!foreign) return expect(said).toEqual([])
-  expect(said[0]).toMatchObject({ error: expect.stringContaining('its TARGET_CLIENT_CODE is theirs, here it is demo') })
-  const ready = await fetch(`${relay.url}/readyz`, { headers: { authorization: `Bearer ${testSecrets.adminToken}` } })
-  expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining('theirs')])
-})
+it.each(['the Redis of another account', 'a Durable Object'])(
+  'a ledger’s owner is checked on %s',
+  { timeout: 120_000 },
+  async (ledger) => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using standIn = await startUpstashStandIn()
+    const redis = { UPSTASH_REDIS_REST_URL: standIn.url, UPSTASH_REDIS_REST_TOKEN: standIn.token }
+    await standIn.command('SET', 'tr1:memo:owner', '{"client":"theirs","hashKey":"x"}')
+    const foreign = ledger !== 'a Durable Object'
+    await using relay = await startWorkerdRelay(
+      settingsFor(emulator.origin, { LEDGER_TIMEOUT_MS: '2500', ...(foreign ? redis : {}) }),
+    )
+    const statuses = [(await post(relay.url, 'one')).status, (await post(relay.url, 'two')).status]
+    await relay.flush()
+    expect(statuses).toEqual(foreign ? [503, 503] : [200, 200])
+    expect(emulator.statistics().calls).toBe(foreign ? 0 : 2)
+    expect(await relay.keys('')).toHaveLength(foreign ? 0 : 1)
+    const said = relay.logs().filter(({ event }) => event === 'foreign_store')
+    if (!foreign) return expect(said).toEqual([])
+    expect(said[0]).toMatchObject({
+      error: expect.stringContaining('its TARGET_CLIENT_CODE is theirs, here it is demo'),
+    })
+    const ready = await fetch(`${relay.url}/readyz`, { headers: { authorization: `Bearer ${testSecrets.adminToken}` } })
+    expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining('theirs')])
+  },
+)

@@ -1,4 +1,4 @@
-/** The relay as it is deployed, from outside: real workerd, real KV, and either ledger. */
+/** The deployed relay as a black box: real workerd, real KV, and each ledger. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { startEmulator } from '../emulator/emulator.ts'
 import { testSecrets } from '../support/secrets.ts'
@@ -31,7 +31,7 @@ const ledgers = [
 ] as const
 
 describe.each(ledgers)('in workerd on %s', (_, ledgerSettings) => {
-  it('under 64 senders and overlapping flushes: never more than 200 calls in any 10 s (G1), and every acknowledged value arrives, the newest (G2, G3)', {
+  it('under 64 senders and overlapping flushes: never more than 200 calls in any 10 s (G1), and the newest acknowledged values arrive (G2, G3)', {
     timeout: 120_000,
   }, async () => {
     const windowMs = 10_000
@@ -51,7 +51,7 @@ describe.each(ledgers)('in workerd on %s', (_, ledgerSettings) => {
       }),
     )
     const [senders, each, visitors] = [64, 10, 120]
-    // Shuffles the events' times without making two alike: 277 and 640 share no factor.
+    // Shuffles the event times without repeating one: 277 and 640 share no factor.
     const shuffle = (index: number) => (index * 277) % (senders * each)
     const startMs = Date.now() - 60_000
     const newest = new Map<string, { atMs: number; value: string }>()
@@ -105,7 +105,7 @@ describe.each(ledgers)('in workerd on %s', (_, ledgerSettings) => {
 })
 
 describe('what an update costs at Upstash', () => {
-  it('live and warm: one HTTP request before the answer, two in all; deferred: the same and one put', async () => {
+  it('live and warm: one HTTP request before the answer, two in all; deferred: the same plus one put', async () => {
     const standIn = await startUpstashStandIn()
     standIns.push(standIn)
     await using emulator = await startEmulator({ autoSeed: true })
@@ -116,7 +116,7 @@ describe('what an update costs at Upstash', () => {
     await post(relay.url, update('warm-up'))
     await until(() => standIn.counts.names.filter((name) => name === 'eval').length >= 4)
 
-    // The settle waits while the answer does not.
+    // The answer does not wait for the settle.
     standIn.resetCounts()
     emulator.faults.add({ kind: 'delay', delayMs: 50, count: 1 })
     expect(await (await post(relay.url, update('one'))).json()).toMatchObject({ status: 'submitted', calls: 1 })
@@ -126,7 +126,7 @@ describe('what an update costs at Upstash', () => {
     expect(emulator.statistics().calls).toBe(2)
   })
 
-  it('a ledger that hangs: answered 202 from the backlog, and Target is not called (G1)', async () => {
+  it('a ledger that hangs: the update is deferred with 202, and Target is not called (G1)', async () => {
     const standIn = await startUpstashStandIn()
     standIns.push(standIn)
     await using emulator = await startEmulator({ autoSeed: true })
@@ -149,7 +149,7 @@ describe('what an update costs at Upstash', () => {
 })
 
 describe('in workerd', () => {
-  it('a token that Target does not take: nothing is lost (G2), /readyz says so, and the relay goes on taking updates', async () => {
+  it('a token that Target rejects: nothing is lost (G2), /readyz reports it, and updates are still accepted', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using relay = await startWorkerdRelay(settingsFor(emulator.origin))
     const readyz = async () => (await fetch(`${relay.url}/readyz`)).status
@@ -171,7 +171,7 @@ describe('in workerd', () => {
     expect(await readyz()).toBe(200)
   })
 
-  it('names what is missing, and is silent about values', async () => {
+  it('names missing settings, and reveals no values', async () => {
     await using relay = await startWorkerdRelay({ TARGET_CLIENT_CODE: 'demo', HASH_KEY: 'too-short' })
     expect((await fetch(`${relay.url}/healthz`)).status).toBe(200)
     const response = await fetch(`${relay.url}/v1/updates`, { method: 'POST' })
@@ -194,7 +194,7 @@ describe('in workerd', () => {
 })
 
 describe('a sender that hangs up', () => {
-  it('cancels nothing: the call is made and settled, a repeat is a duplicate (G2, G4)', async () => {
+  it('cancels nothing: the call is made and settled, and a repeat is a duplicate (G2, G4)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     await using relay = await startWorkerdRelay(settingsFor(emulator.origin))
     emulator.faults.add({ kind: 'delay', delayMs: 600, count: 1 })

@@ -1,6 +1,6 @@
 /**
- * What one writes in an afternoon: `Ratelimit.slidingWindow` and a fetch. What is over the limit, and what Target does
- * not take, is lost.
+ * What somebody might write in an afternoon: `Ratelimit.slidingWindow` and a fetch. What is over the limit, or what Target does
+ * not accept, is lost.
  */
 import { Ratelimit } from '@upstash/ratelimit'
 import { Redis } from '@upstash/redis/cloudflare'

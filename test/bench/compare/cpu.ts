@@ -1,4 +1,4 @@
-/** What processes took of the CPU, from Linux's /proc. */
+/** The CPU time of processes, from Linux's /proc. */
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 
@@ -10,13 +10,13 @@ interface Stat {
 
 const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }))
 
-/** Milliseconds of user and system time that the process and all that descend from it took so far. */
+/** Milliseconds of user and system time that the process and all its descendants have used. */
 export function cpuMsOf(pid: number): number {
   const stats = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => readStat(Number(name)) ?? [])
   const tree = new Set([pid])
-  // A child may have a lower number than its parent: until nothing more is found.
+  // A child may have a lower number than its parent, so this repeats until nothing more is found.
   for (let before = 0; before !== tree.size; ) {
     before = tree.size
     for (const stat of stats) if (tree.has(stat.parent)) tree.add(stat.pid)

@@ -1,6 +1,6 @@
 /**
- * The floor: the least that a Worker with a quota in Redis can do for an update. One question to Upstash, one POST to
- * Target, and one more question to Upstash behind the answer. It authenticates nobody, validates nothing and keeps
+ * The floor: the least that a Worker with a quota in Redis can do for an update. One request to Upstash, one POST to
+ * Target, and one more request to Upstash after the answer. It authenticates nobody, validates nothing and stores
  * nothing.
  */
 import { Redis } from '@upstash/redis/cloudflare'

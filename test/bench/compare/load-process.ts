@@ -1,6 +1,6 @@
 /**
- * The senders, as a process of their own: each sends an update, waits for the answer and sends the next. They write to
- * sockets and read no more of an answer than its status and its length, so that they take little of the machine.
+ * The senders, in a process of their own: each sends an update, waits for the answer and sends the next. They write to
+ * sockets and read only an answer's status and length, so that they use little CPU.
  *
  * Takes a `LoadOrder` as a message and sends a `LoadResult` back.
  */
@@ -46,7 +46,7 @@ function open(port: number): Promise<Socket> {
   })
 }
 
-/** An update of three attributes; none is sent twice, and visitors come back. */
+/** An update of three attributes. No update is sent twice; visitors recur. */
 function request(name: string, n: number): string {
   const body = JSON.stringify({
     id: `${name}-${n}`,

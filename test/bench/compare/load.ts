@@ -1,10 +1,10 @@
-/** What the benchmark and its senders tell each other. */
+/** The messages between the benchmark and its senders. */
 
 export interface LoadOrder {
   readonly port: number
   readonly senders: number
   readonly ms: number
-  /** Goes into each update's id, so that none is known already. */
+  /** A part of each update's id, so that none is known already. */
   readonly name: string
 }
 

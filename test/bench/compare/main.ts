@@ -1,12 +1,12 @@
 /**
- * `npm run bench:compare`: what the relay costs beside the least that a Worker with a quota can do, and beside what one
- * writes in an afternoon. All in one run on one machine: each round measures every variant once, and what is shown is
+ * `npm run bench:compare`: what the relay costs compared with the least that a Worker with a quota can do, and with what one
+ * writes in an afternoon. All in one run on one machine: each round measures every variant once, and the result is
  * the median of the rounds. Linux only.
  *
  * `--seconds 5 --rounds 5 --senders 8,32`: how long and how often each is measured. `--only floor,node-sqlite`: these
- * alone.
- * `--beside <folder>`: the relays of another version's tree, too, as `node-sqlite-beside`. `--miniflare`: Workers as
- * `wrangler dev` runs them, with Workers of its own in their way. `--write`: makes docs/benchmarks.md.
+ * only.
+ * `--beside <folder>`: the relays of another version's tree too, as `node-sqlite-beside`. `--miniflare`: Workers as
+ * `wrangler dev` runs them, behind Workers of its own. `--write`: writes docs/benchmarks.md.
  */
 import type { ChildProcess } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -21,13 +21,13 @@ import { type Page, pageOf } from './page.ts'
 import { type Round, summarize, tableOf } from './summary.ts'
 import { floorName, type Stage, type Started, startModule, type Variant, variantsOn } from './variants.ts'
 
-/** Before the first round, unmeasured: until hot code is compiled, which takes thousands of updates. */
+/** An unmeasured run before the first round, until hot code is compiled, which takes thousands of updates. */
 const warmUpdates = 4_000
 const warmAtMostMs = 20_000
 const warmStepMs = 2_000
-/** Before each round, so that connections are open and nothing of the round before is left. */
+/** An unmeasured run before each round, so that connections are open and nothing of the previous round is left. */
 const rampMs = 300
-/** Behind each round: what goes on behind the last answers is part of what an update costs. */
+/** A wait after each round: the work after the last answers is part of what an update costs. */
 const settleMs = 400
 
 const { values: options } = parseArgs({
@@ -43,7 +43,7 @@ const { values: options } = parseArgs({
 })
 const roundMs = Number(options.seconds) * 1_000
 const senderCounts = options.senders.split(',').map(Number)
-/** Left out unless named: the servers' usual ledger is their file. */
+/** Left out unless named, since the servers' usual ledger is their file. */
 const usual = ({ name }: Variant) => !/^(node|deno|bun)-upstash/.test(name)
 
 interface Bench {
@@ -90,7 +90,7 @@ async function compare(): Promise<void> {
   for (const count of senderCounts) {
     const rounds: Round[] = []
     for (let round = 0; round < Number(options.rounds); round++)
-      // Each begins with another one, so that none is always behind the same.
+      // Each round begins with another variant, so that none always follows the same one.
       for (const index of variants.keys()) {
         const { name } = variants[(index + round) % variants.length] ?? variants[0] ?? { name: '' }
         const { measured, shares } = await measure(bench, name, count, roundMs)
@@ -127,7 +127,7 @@ async function warm(bench: Bench, name: string, count: number): Promise<void> {
     updates += (await measure(bench, name, count, warmStepMs)).updates
 }
 
-/** @throws where an update was not answered 200, or Target was not called for each */
+/** @throws if an update was not answered 200, or Target was not called for each */
 async function measure({ target, senders, started }: Bench, name: string, count: number, ms: number) {
   const { port, pid, upstashPid } = started.get(name) ?? { port: 0, pid: 0 }
   const order = { port, senders: count, name: `${name}-${process.pid}` }
@@ -179,7 +179,7 @@ function ask<Answer>(child: ChildProcess, message: object | string): Promise<Ans
   })
 }
 
-/** Its channel closed, a module of the benchmark stops what it started, and ends. */
+/** When its channel closes, a module of the benchmark stops what it started, and ends. */
 async function endChild(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))

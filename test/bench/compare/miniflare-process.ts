@@ -1,6 +1,6 @@
 /**
- * As workerd-process.ts, with the same arguments, through Miniflare as the tests and `wrangler dev` run a Worker: its
- * own Workers stand before it and before each of its fetches, and their CPU counts.
+ * Like workerd-process.ts, with the same arguments, but through Miniflare as the tests and `wrangler dev` run a Worker: its
+ * own Workers are before it and before each of its fetches, and their CPU counts.
  */
 import { build, stop } from 'esbuild'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'

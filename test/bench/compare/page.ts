@@ -1,4 +1,4 @@
-/** `docs/benchmarks.md`, of a run's figures. */
+/** The text of `docs/benchmarks.md`, made from the figures of a run. */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os'

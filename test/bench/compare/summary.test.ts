@@ -16,7 +16,7 @@ describe('the figures of bench:compare', () => {
     expect([median([3, 1, 2]), median([4, 1, 3, 2])]).toEqual([2, 2.5])
   })
 
-  it('a ratio is taken within a round: a machine that slows down changes none', () => {
+  it('a ratio is taken within a round, so a machine that slows down does not change it', () => {
     const rounds = [1_000, 800, 100].flatMap((perSecond, n) => [
       round('floor', n, perSecond),
       round('relay', n, perSecond / 2),
@@ -27,7 +27,7 @@ describe('the figures of bench:compare', () => {
     expect(relay?.median.perSecond).toBe(400)
   })
 
-  it('without the floor there are figures and no ratios', () => {
+  it('without the floor there are figures but no ratios', () => {
     const rows = summarize([round('relay', 0, 500)], 'floor')
     expect(rows[0]?.ratio).toBeUndefined()
     expect(tableOf(rows).split('\n').at(-1)).toMatch(/^\| relay {3,}\| +500 \| +2\.0 \| +8\.0 \| +1\.00 \|( +\|){4}$/)

@@ -4,7 +4,7 @@ export interface Measured {
   readonly perSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
-  /** User and system time of the tree of processes, for one update. */
+  /** User and system time of the process tree for one update. */
   readonly cpuMs: number
 }
 
@@ -17,7 +17,7 @@ export interface Round extends Measured {
 export interface Row {
   readonly variant: string
   readonly median: Measured
-  /** Median of the rounds' ratios to the floor; undefined where the floor was not measured. */
+  /** Median of the rounds' ratios to the floor; undefined if the floor was not measured. */
   readonly ratio: Measured | undefined
 }
 
@@ -47,7 +47,7 @@ export function summarize(rounds: readonly Round[], floor: string): readonly Row
   })
 }
 
-/** A table in Markdown, its columns aligned so that it reads on a terminal, too. */
+/** A table in Markdown, its columns aligned so that it can be read on a terminal too. */
 export function tableOf(rows: readonly Row[]): string {
   const lines = [
     [

@@ -1,6 +1,6 @@
 /**
- * Target, as cheap as it gets: every POST is answered as Target answers one that it takes. The emulator, which decodes,
- * counts and remembers, would take a good part of a small machine's time.
+ * Target, as cheap as possible: every POST is answered with Target's success. The emulator, which decodes,
+ * counts and remembers, would use a good part of a small machine's CPU.
  *
  * Sends its port once it listens; answers any message with the number of calls so far.
  */

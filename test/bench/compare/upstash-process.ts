@@ -1,8 +1,8 @@
-/** The stand-in of Upstash over a real redis-server, as a process of its own. Sends its address once it listens. */
+/** The stand-in for Upstash over a real redis-server, in a process of its own. Sends its address once it listens. */
 import { startUpstashStandIn } from '../../support/upstash-stand-in.ts'
 
 const standIn = await startUpstashStandIn()
-// It notes the name of each command.
+// It records the name of each command.
 setInterval(() => standIn.resetCounts(), 1_000)
 process.on('disconnect', async () => {
   await standIn[Symbol.asyncDispose]()

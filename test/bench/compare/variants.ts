@@ -1,4 +1,4 @@
-/** What is compared: how each is started, and the port and process that are measured. */
+/** The variants: how each is started, and which port and process are measured. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ export interface Started {
   readonly port: number
   /** The root of the tree of processes whose CPU is counted. */
   readonly pid: number
-  /** The stand-in of Upstash that it uses; its CPU is not counted. */
+  /** The stand-in for Upstash that it uses; its CPU is not counted. */
   readonly upstashPid?: number
 }
 
@@ -21,14 +21,14 @@ export interface Variant {
   start(): Promise<Started>
 }
 
-/** Everything that runs beside a variant, and what ends it all. */
+/** Everything that runs beside a variant, and the function that ends it. */
 export interface Stage {
   readonly targetOrigin: string
-  /** For the state of the variants. */
+  /** The folder for the state of the variants. */
   readonly folder: string
   /** The module that runs Workers. */
   readonly workersOn: 'workerd-process.ts' | 'miniflare-process.ts'
-  /** Starts a module of this folder; resolves to it and its first message. */
+  /** Starts a module of this folder; resolves to the process and its first message. */
   startProcess(module: string, ...args: string[]): Promise<{ readonly child: ChildProcess; readonly told: unknown }>
   /** Called once, at the end. */
   atEnd(stop: () => unknown): void
@@ -38,7 +38,7 @@ const root = fileURLToPath(new URL('../../..', import.meta.url))
 export const floorName = 'floor'
 const servers: readonly ServerRuntime[] = ['node', 'deno', 'bun']
 
-/** @param beside the root of another version's tree, whose relays are measured too */
+/** @param beside the root of another version's tree, to measure its relays too */
 export function variantsOn(stage: Stage, beside?: string): readonly Variant[] {
   const plain = (file: string) => () => workerd(stage, join(root, 'test/bench/compare', file), true, false)
   return [
@@ -105,7 +105,7 @@ async function settingsOn(stage: Stage, onUpstash: boolean) {
 }
 
 /**
- * A module of this folder as a process with a channel to its parent: it ends where the channel does, and not by Ctrl-C.
+ * Starts a module of this folder as a process with a channel to its parent: it ends with the channel, not by Ctrl-C.
  */
 export async function startModule(module: string, args: readonly string[]) {
   const child = fork(fileURLToPath(new URL(module, import.meta.url)), args, {

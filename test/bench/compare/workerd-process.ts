@@ -1,8 +1,8 @@
 /**
- * A Worker on workerd as a process of its own, configured by hand: Miniflare puts Workers of its own before a Worker
+ * A Worker on workerd in a process of its own, configured by hand: Miniflare puts Workers of its own before a Worker
  * and before each of its fetches, which would cost every variant the same and so bring the ratios nearer to 1.
  *
- * Arguments: port, folder of its state, bindings as JSON, the Worker's file, and `with-stores` where it has a Durable
+ * Arguments: port, folder of its state, bindings as JSON, the Worker's file, and `with-stores` if it has a Durable
  * Object and KV. Needs the date of wrangler.toml.
  */
 import { spawn } from 'node:child_process'

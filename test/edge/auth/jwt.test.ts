@@ -1,4 +1,4 @@
-/** JSON Web Tokens as `jose` makes them, under keys that an issuer publishes, rotates and sometimes can't. */
+/** JSON Web Tokens made by `jose`, under keys that an issuer publishes and rotates, and whose address sometimes fails. */
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { type JwtOptions, jwt } from '../../../src/edge/auth/jwt.ts'
@@ -68,8 +68,8 @@ async function issuerOf(kids: readonly (keyof typeof pairs)[], options: Partial<
   return { state, verify }
 }
 
-describe('a token that is good', () => {
-  it('proves, in each algorithm of the list', async () => {
+describe('a valid token', () => {
+  it('authenticates with each listed algorithm', async () => {
     const { verify } = await issuerOf(['one', 'ec', 'ed'], {
       algorithms: ['RS256', 'ES256', 'EdDSA'],
       subject: 'loan-desk',
@@ -80,14 +80,14 @@ describe('a token that is good', () => {
     expect(await verify(`Bearer ${await token({ claims: { aud: ['other', audience] } })}`)).toBe(true)
   })
 
-  it('fetches the keys once for many', async () => {
+  it('fetches the keys once for many tokens', async () => {
     const { state, verify } = await issuerOf(['one'])
     for (let count = 0; count < 5; count++) expect(await verify(`Bearer ${await token()}`, startMs + count)).toBe(true)
     expect(state.asked).toBe(1)
   })
 })
 
-describe('a token that is not', () => {
+describe('an invalid token', () => {
   const seconds = Math.floor(startMs / 1_000)
   const base64url = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
   it.each<[string, () => Promise<string | undefined> | string | undefined]>([
@@ -104,7 +104,7 @@ describe('a token that is not', () => {
     ['not yet', () => token({ claims: { nbf: seconds + 31 } })],
     ['another subject', () => token({ claims: { sub: 'other' } })],
     ['an algorithm that is not on the list', () => token({ kid: 'ed', alg: 'EdDSA' })],
-    ['a key that nobody published', () => token({ kid: 'two' })],
+    ['an unpublished key', () => token({ kid: 'two' })],
     [
       'signed by another key',
       async () => {
@@ -125,7 +125,7 @@ describe('a token that is not', () => {
         `${base64url({ alg: 'none', kid: 'one' })}.${base64url({ iss: issuer, aud: audience, exp: seconds + 300 })}.`,
     ],
     [
-      // The public key as an HMAC secret: the oldest trick.
+      // The public key used as an HMAC secret: the classic attack.
       'of a symmetric algorithm',
       async () => {
         const header = base64url({ alg: 'HS256', kid: 'one' })
@@ -142,11 +142,8 @@ describe('a token that is not', () => {
       },
     ],
     ['with a header that must be understood', () => token({ header: { crit: ['b64'], b64: true } })],
-    [
-      'with an address of keys of its own',
-      () => token({ kid: 'two', header: { jku: 'https://evil.example/jwks.json' } }),
-    ],
-  ])('proves nothing: %s', async (_, make) => {
+    ['with its own address for keys', () => token({ kid: 'two', header: { jku: 'https://evil.example/jwks.json' } })],
+  ])('does not authenticate: %s', async (_, make) => {
     const { verify } = await issuerOf(['one', 'ed'], { subject: 'loan-desk' })
     const made = await make()
     expect(plain(await verify(made === undefined || / /.test(made) ? made : `Bearer ${made}`))).toBe(false)
@@ -154,14 +151,14 @@ describe('a token that is not', () => {
 })
 
 describe('keys', () => {
-  it('are rotated: a token under a new one fetches them again, but not again and again', async () => {
+  it('are fetched again for a token under an unknown key, but at most every 30 s', async () => {
     const { state, verify } = await issuerOf(['one'])
     expect(await verify(`Bearer ${await token()}`)).toBe(true)
     state.keys = [await published('one'), await published('two')]
     const later = startMs + 31_000
     expect(await verify(`Bearer ${await token({ kid: 'two' })}`, later)).toBe(true)
     expect(state.asked).toBe(2)
-    // It may be one that was published just now: nobody is called a stranger before that was looked at.
+    // The key may have been published just now, so nobody is rejected before the keys were fetched again.
     for (let count = 0; count < 10; count++)
       expect(await verify(`Bearer ${await token({ kid: 'ec', alg: 'ES256' })}`, later + count)).toBe('unavailable')
     expect(state.asked).toBe(2)
@@ -169,7 +166,7 @@ describe('keys', () => {
     expect(state.asked).toBe(3)
   })
 
-  it('that were taken away are good for ten minutes at most', async () => {
+  it('that the issuer removed are accepted for ten minutes at most', async () => {
     const { state, verify } = await issuerOf(['one', 'two'])
     const of = async (atMs: number) => verify(`Bearer ${await token({ claims: { exp: 9_999_999_999 } })}`, atMs)
     expect(await of(startMs)).toBe(true)
@@ -182,11 +179,11 @@ describe('keys', () => {
     ['is down', (state) => (state.status = 0)],
     ['fails', (state) => (state.status = 500)],
     ['redirects', (state) => (state.status = 302)],
-    ['answers something else', (state) => (state.body = '<html>')],
+    ['answers HTML', (state) => (state.body = '<html>')],
     ['answers no keys', (state) => (state.body = '{}')],
-    ['answers far too much', (state) => (state.body = JSON.stringify({ keys: [], x: 'x'.repeat(300_000) }))],
+    ['answers too many bytes', (state) => (state.body = JSON.stringify({ keys: [], x: 'x'.repeat(300_000) }))],
   ])(
-    'an address that %s proves nobody and calls nobody a stranger; known keys are used on for an hour',
+    'an address that %s neither authenticates nor rejects anybody; known keys stay in use for an hour',
     async (_, breakIt) => {
       const fresh = await issuerOf(['one'])
       breakIt(fresh.state)
@@ -200,7 +197,7 @@ describe('keys', () => {
     },
   )
 
-  it('of an address that is down are asked for every few seconds, not at each request', async () => {
+  it('are requested every few seconds while the address is down, not at each request', async () => {
     const { state, verify } = await issuerOf(['one'])
     state.status = 0
     for (let count = 0; count < 20; count++)
@@ -210,7 +207,7 @@ describe('keys', () => {
     expect(await verify(`Bearer ${await token()}`, startMs + 5_001)).toBe(true)
   })
 
-  it('while they are fetched, a sender under a new one is told to come back', async () => {
+  it('a sender under a new key is told to retry while the keys are fetched', async () => {
     const { state, verify } = await issuerOf(['one'])
     expect(await verify(`Bearer ${await token()}`)).toBe(true)
     state.keys = [await published('two')]
@@ -219,7 +216,7 @@ describe('keys', () => {
     expect(verdicts).toEqual([true, 'unavailable', 'unavailable', 'unavailable'])
   })
 
-  it('are fetched over https, or from this machine', () => {
+  it('are fetched over https, or from loopback', () => {
     expect(() => jwt({ issuer, audience, jwksUrl: 'http://issuer.example/jwks.json' })).toThrow(/https/)
     expect(() => jwt({ issuer, audience, jwksUrl: 'http://127.0.0.1:1/jwks.json' })).not.toThrow()
   })
@@ -228,7 +225,7 @@ describe('keys', () => {
     { issuer: '', audience },
     { issuer, audience: '' },
     { issuer, audience: undefined as unknown as string },
-  ])('without an issuer and an audience there is nothing to prove: %j', (wrong) => {
+  ])('an issuer and an audience are required: %j', (wrong) => {
     expect(() => jwt({ ...wrong, jwksUrl })).toThrow(/issuer and an audience/)
   })
 })

@@ -23,7 +23,7 @@ function verify(
 const change = (text: string, at: number): string =>
   text.slice(0, at) + (text[at] === '1' ? '2' : '1') + text.slice(at + 1)
 
-/** The signature's own text in its header, and where it stands. */
+/** The signature's text in its header, and its position. */
 function signatureIn({ preset }: Sender, headers: Signed['headers']): { header: string; start: number; end: number } {
   for (const { signature } of preset.descriptors) {
     const header = headerOf(signature)
@@ -36,7 +36,7 @@ function signatureIn({ preset }: Sender, headers: Signed['headers']): { header: 
   throw new Error('no signature')
 }
 
-/** Digits of the timestamp in their header, where there is one. */
+/** The digits of the timestamp in their header, if there is one. */
 function timestampIn(
   { preset }: Sender,
   headers: Signed['headers'],
@@ -62,7 +62,7 @@ describe.each(Object.entries(senders))('%s', (_, sender) => {
     expect(await verify(sender, await signed(nowMs, other), [secret, other], nowMs)).toBe(true)
   })
 
-  it('refuses another secret, none, and no headers', async () => {
+  it('rejects another secret, no secret, and no headers', async () => {
     const nowMs = Date.now()
     const request = await signed(nowMs)
     for (const secrets of [[], [other], [change(secret, secret.length >> 1)], ['']])
@@ -70,7 +70,7 @@ describe.each(Object.entries(senders))('%s', (_, sender) => {
     expect(await verify(sender, { ...request, headers: {} }, [secret], nowMs)).toBe(false)
   })
 
-  it('refuses one byte of body, signature or timestamp changed, and the vendor’s library agrees', async () => {
+  it('rejects a changed byte in body, signature or timestamp, and so does the vendor’s library', async () => {
     const nowMs = Date.now()
     const good = await signed(nowMs)
     const signature = signatureIn(sender, good.headers)
@@ -93,7 +93,7 @@ describe.each(Object.entries(senders))('%s', (_, sender) => {
     }
   })
 
-  it('refuses a copy once the tolerance has passed, where there is a timestamp', async () => {
+  it('rejects a copy once the tolerance has passed, if there is a timestamp', async () => {
     const nowMs = Date.now()
     const timed = timestampIn(sender, (await signed(nowMs)).headers) !== undefined
     for (const awayMs of [-302_000, 302_000])
@@ -180,7 +180,7 @@ describe('published vectors', () => {
 })
 
 describe('zendesk', () => {
-  // Vectors of other people's tests, under the secret that Zendesk publishes for trials; their timestamps are plain numbers.
+  // Vectors from other projects' tests, under the secret that Zendesk publishes for trials; their timestamps are plain numbers.
   const [descriptor] = presets.zendesk.descriptors
   const published = signature({
     ...(descriptor as (typeof presets.zendesk.descriptors)[number]),
@@ -189,7 +189,7 @@ describe('zendesk', () => {
       unit: 's',
     },
   })
-  it('accepts a published vector, and nothing that differs', async () => {
+  it('accepts a published vector, and no variation of it', async () => {
     const request = {
       method: 'POST',
       url: hookUrl,
@@ -210,7 +210,7 @@ describe('zendesk', () => {
 })
 
 describe('box', () => {
-  it('accepts the secondary signature where only the secondary key is known, as its library does', async () => {
+  it('accepts the secondary signature when only the secondary key is known, as its library does', async () => {
     const { box } = senders as { box: Sender }
     const nowMs = Date.now()
     const [primary, secondary] = box.secrets
@@ -252,24 +252,24 @@ describe('mailgun', () => {
       nowMs,
     })
 
-  it('accepts the vendor’s vector, and says of itself that the event is not signed', async () => {
+  it('accepts the vendor’s vector, and declares that the event itself is not signed', async () => {
     expect(await verifyBody({ signature: signed, 'event-data': { id: 1 } })).toBe(true)
     expect(presets.mailgun.descriptors[0]?.bodyUnsigned).toBe(true)
   })
 
   it.each<[string, unknown, (string | undefined)?, number?]>([
-    // The vector's own counterpart.
+    // The vector's negative counterpart.
     ['another token', { signature: { ...signed, token: 'owyldpe6nxhmrn78epljl6bj0orrki1u3d2v5e6cnlmmuox8jr' } }],
     ['another time', { signature: { ...signed, timestamp: '1403645221' } }],
     ['a time that is a number', { signature: { ...signed, timestamp: 1_403_645_220 } }],
     ['another signature', { signature: { ...signed, signature: signed.signature.replace('9', 'a') } }],
     ['another secret', { signature: signed }, 'key-another'],
-    ['an old one', { signature: signed }, undefined, 1_403_645_520_001],
+    ['an old signature', { signature: signed }, undefined, 1_403_645_520_001],
     ['no signature', { 'event-data': {} }],
-    ['a signature that is no object', { signature: 'x' }],
-    ['no JSON', 'signature'],
-    ['a name twice', `{"signature":${JSON.stringify(signed)},"signature":${JSON.stringify(signed)}}`],
-  ])('refuses %s', async (_, body, secret, nowMs) => {
+    ['a signature that is not an object', { signature: 'x' }],
+    ['a body that is not JSON', 'signature'],
+    ['a repeated name', `{"signature":${JSON.stringify(signed)},"signature":${JSON.stringify(signed)}}`],
+  ])('rejects %s', async (_, body, secret, nowMs) => {
     expect(plain(await verifyBody(body, secret, nowMs))).toBe(false)
   })
 })
@@ -277,7 +277,7 @@ describe('mailgun', () => {
 describe('fuzz', () => {
   const mutations = 100_000
 
-  it(`of ${mutations} changed requests none is accepted, and none throws`, { timeout: 240_000 }, async () => {
+  it(`none of ${mutations} changed requests is accepted, and none throws`, { timeout: 240_000 }, async () => {
     const seed = Date.now() % 1_000_000
     const random = seededRandom(seed)
     const pick = (below: number) => Math.floor(random.fraction() * below)
@@ -290,7 +290,7 @@ describe('fuzz', () => {
       }),
     )
     const letters = 'abcdefXYZ0123456789+/=-_,;: v%{}"\\'
-    /** Replaced, added or left out: never the same text. */
+    /** A character replaced, added or removed: never the same text. */
     const changed = (text: string, start: number, end: number, of = letters): string => {
       const at = start + pick(Math.max(1, end - start))
       const char = of[pick(of.length)] ?? 'x'
@@ -316,20 +316,20 @@ describe('fuzz', () => {
       })
       switch (pick(6)) {
         case 0:
-          // In a form, other texts may mean the same: letters only.
+          // Letters only: in a form, different texts may have the same meaning.
           mutated = {
             ...request,
             body: isForm ? change(request.body, 8 + pick(3)) : changed(request.body, 0, request.body.length),
           }
           break
         case 1:
-          // No white space and no separator: what is between items means nothing. Of hex, either case means the same.
+          // No white space and no separator, which mean nothing between items; and no change of case in hex.
           mutated = withHeader(signature, isHex(sender) ? 'abcdef0123456789+/-_=' : 'abcdefABCDEF0123456789+/-_=')
           break
         case 2: {
           const at = pick(secret.length)
           secret = secret.slice(0, at) + (secret[at] === 'q' ? 'r' : 'q') + secret.slice(at + 1)
-          // The prefix is a mark, not a part of the key.
+          // The prefix is a label, not a part of the key.
           if (sender.secrets[0].startsWith('wh') && at < 6) secret = `${secret}x`
           break
         }

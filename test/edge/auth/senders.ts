@@ -1,5 +1,5 @@
 /**
- * Senders as their vendors have them: how each signs, and what the vendor's own library says of a request. Keys and
+ * Senders as their vendors define them: how each signs, and what the vendor's own library says of a request. Keys and
  * secrets are made up.
  */
 import { createHash, createHmac, generateKeyPairSync, sign as nodeSign } from 'node:crypto'
@@ -47,13 +47,13 @@ export interface Signed {
 
 export interface Sender {
   readonly preset: presets.Preset
-  /** Two secrets as `HOOK_SECRET_…` holds them, and what signs under each. */
+  /** Two secrets as `HOOK_SECRET_…` holds them, and the signing function of each. */
   readonly secrets: readonly [string, string]
-  /** `id`: of the message, where it is signed as well. */
+  /** `id`: the message's, if it is signed too. */
   readonly sign: (body: string, nowMs: number, secret: string, id?: string) => Promise<Signed> | Signed
-  /** The vendor's verdict; absent where it publishes no library. */
+  /** The verdict of the vendor's library, if it publishes one. */
   readonly vendor?: (request: Signed, secret: string) => Promise<boolean> | boolean
-  /** Whether the vendor's library looks at the time as well. */
+  /** Whether the vendor's library checks the time too. */
   readonly vendorSeesTime?: boolean
   readonly body?: string
 }
@@ -314,7 +314,7 @@ export const senders: Readonly<Record<string, Sender>> = {
       const receiver = new AwsLambdaReceiver({ webhooksSecretToken: secret })
       receiver.init({ eventEmitter: { emit: () => true } as never })
       const { debug } = console
-      // It prints each request.
+      // The library prints each request.
       console.debug = () => {}
       try {
         const answer = await receiver.start()({ body, headers, isBase64Encoded: false } as never, {} as never)
@@ -538,12 +538,12 @@ export const senders: Readonly<Record<string, Sender>> = {
       }
     },
     vendor: ({ headers, body }, secret) => BoxWebhooks.validateMessage(body, { ...headers }, secret),
-    // It looks ten minutes back, and not ahead.
+    // The library accepts ten minutes of age, and does not check for the future.
   },
   linear: {
     preset: presets.linear,
     secrets: word('lin_wh'),
-    // Its library believes only the time in the body, and that for a minute.
+    // The library checks only the time in the body, and allows one minute.
     body: `{"action":"update","type":"Issue","data":{"id":"made-up"},"webhookTimestamp":${Date.now()},"webhookId":"w"}`,
     sign: (body, _nowMs, secret) => ({
       url: hookUrl,

@@ -44,16 +44,16 @@ const verify = (
   { body = 'body', secrets = [secret], options = {} as SignatureOptions } = {},
 ) => judge(more, headers, { body, secrets, options }).then(plain)
 
-describe('a description that can’t be', () => {
+describe('an invalid descriptor is rejected', () => {
   it.each<[string, Partial<SignatureDescriptor>, string]>([
     ['an unknown placeholder', { signed: '{body}{secret}' }, 'no placeholder'],
     ['a stray brace', { signed: '{body}}' }, 'no placeholder'],
     ['no body', { signed: '{url}' }, 'bodyUnsigned'],
-    ['a body that is said to be unsigned', { bodyUnsigned: true }, 'bodyUnsigned'],
+    ['a signed body declared as unsigned', { bodyUnsigned: true }, 'bodyUnsigned'],
     ['a timestamp that is not signed', { timestamp: { header: 'x-time', unit: 's' } }, 'timestamp'],
-    ['a signed timestamp that is nowhere', { signed: '{timestamp}{body}' }, 'timestamp'],
-    ['a signed id that is nowhere', { signed: '{id}{body}' }, '{id}'],
-    ['a nonce that is nowhere', { signed: '{nonce}{body}' }, '{nonce}'],
+    ['a signed timestamp without a source', { signed: '{timestamp}{body}' }, 'timestamp'],
+    ['a signed id without a source', { signed: '{id}{body}' }, '{id}'],
+    ['a nonce without a source', { signed: '{nonce}{body}' }, '{nonce}'],
     ['a nonce that is not signed', { nonce: { header: 'x-nonce' } }, '{nonce}'],
   ])('%s', (_, more, told) => {
     expect(() => signature({ ...base, ...more })).toThrow(TypeError)
@@ -62,24 +62,24 @@ describe('a description that can’t be', () => {
   })
 })
 
-describe('what a scheme says of itself', () => {
-  it('is its name, and nothing that its description does not have', () => {
+describe('what a scheme declares', () => {
+  it('its name, and nothing that its descriptor lacks', () => {
     expect(Object.keys(signature(base))).toEqual(['name', 'verify', 'takesSecret'])
   })
 
-  it('the event’s id is that of its header', () => {
+  it('the event’s id comes from its header', () => {
     const scheme = signature({ ...base, id: 'x-id' })
     expect(scheme.eventId?.(new Headers({ 'x-id': 'evt_1' }))).toBe('evt_1')
     expect(scheme.eventId?.(new Headers())).toBeUndefined()
   })
 
-  it('that it sees time, where a timestamp is signed', () => {
+  it('that it sees time, if a timestamp is signed', () => {
     expect(
       signature({ ...base, signed: '{timestamp}{body}', timestamp: { header: 'x-time', unit: 's' } }).seesTime,
     ).toBe(true)
   })
 
-  it('how it answers a greeting', async () => {
+  it('how it answers a handshake', async () => {
     const handshake = async (event: unknown, word: string) => ({ event, word })
     expect(await signature({ ...base, handshake }).handshake?.('hello', 's', new Headers())).toEqual({
       event: 'hello',
@@ -88,7 +88,7 @@ describe('what a scheme says of itself', () => {
   })
 })
 
-describe('secrets, as a sender writes them', () => {
+describe('secrets, in the form that a sender gives them', () => {
   const bytes = Buffer.from('a-made-up-secret')
   const given = { 'x-signature': hmac('body') }
   const written = (more: SignatureDescriptor['secret'], text: string) => {
@@ -103,30 +103,25 @@ describe('secrets, as a sender writes them', () => {
     ['as text', undefined, secret, true],
     ['in base64', { encoding: 'base64' }, base64, true],
     ['in hex', { encoding: 'hex' }, bytes.toString('hex'), true],
-    ['behind a prefix', { encoding: 'base64', prefix: 'whsec_' }, `whsec_${base64}`, true],
-    ['without a prefix that may be left out', { encoding: 'base64', prefix: 'whsec_' }, base64, true],
+    ['after a prefix', { encoding: 'base64', prefix: 'whsec_' }, `whsec_${base64}`, true],
+    ['without an optional prefix', { encoding: 'base64', prefix: 'whsec_' }, base64, true],
     [
-      'behind a prefix that must be there',
+      'after a required prefix',
       { encoding: 'base64', prefix: 'whsec_', prefixRequired: true },
       `whsec_${base64}`,
       true,
     ],
-    [
-      'without a prefix that must be there',
-      { encoding: 'base64', prefix: 'whsec_', prefixRequired: true },
-      base64,
-      false,
-    ],
-    ['with the prefix behind it', { encoding: 'utf8', prefix: 'x_', prefixRequired: true }, `${secret}x_`, false],
+    ['without a required prefix', { encoding: 'base64', prefix: 'whsec_', prefixRequired: true }, base64, false],
+    ['with the prefix at its end', { encoding: 'utf8', prefix: 'x_', prefixRequired: true }, `${secret}x_`, false],
     ['not in base64', { encoding: 'base64' }, secret, false],
-    ['in half a byte of hex', { encoding: 'hex' }, 'abc', false],
+    ['in an odd number of hex digits', { encoding: 'hex' }, 'abc', false],
     ['empty', undefined, '', false],
     ['a prefix and nothing else', { encoding: 'utf8', prefix: 'x_' }, 'x_', false],
   ])('%s', async (_, described, text, good) => {
     expect(await written(described, text)).toEqual([good, good])
   })
 
-  it('one that can’t be read does not keep the others from being tried', async () => {
+  it('an unreadable secret does not keep the others from being tried', async () => {
     const more: Partial<SignatureDescriptor> = { secret: { encoding: 'base64' } }
     expect(await verify(more, given, { secrets: ['not base64', '', base64] })).toBe(true)
     expect(await verify(more, given, { secrets: [base64, 'not base64', ''] })).toBe(true)
@@ -144,14 +139,14 @@ describe('algorithms and encodings', () => {
     const more = { algorithm, signature: { header: 'x-signature', encoding } }
     expect(await verify(more, { 'x-signature': hmac('body', node, encoding) })).toBe(true)
     expect(await verify(more, { 'x-signature': hmac('bodz', node, encoding) })).toBe(false)
-    // A MAC of another length, and a part of the right one.
+    // A MAC of another length, and a part of the correct one.
     expect(await verify(more, { 'x-signature': hmac('body', node === 'sha1' ? 'sha256' : 'sha1', encoding) })).toBe(
       false,
     )
     expect(await verify(more, { 'x-signature': hmac('body', node, encoding).slice(0, -4) })).toBe(false)
   })
 
-  it('ECDSA on P-256, as DER; what is no point, no DER or no key proves nothing and throws nothing', async () => {
+  it('ECDSA on P-256, as DER; an invalid point, DER or key is rejected without a throw', async () => {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const key = publicKey.export({ type: 'spki', format: 'der' }).toString('base64')
     const more = {
@@ -174,7 +169,7 @@ describe('algorithms and encodings', () => {
     expect(await verify(more, { 'x-signature': signed }, { secrets: ['AAAA', key] })).toBe(true)
   })
 
-  it('Ed25519, under its 32 bytes', async () => {
+  it('Ed25519, under a key of 32 bytes', async () => {
     const { privateKey, publicKey } = generateKeyPairSync('ed25519')
     const key = publicKey.export({ type: 'spki', format: 'der' }).subarray(-32).toString('hex')
     const more = { algorithm: 'Ed25519', secret: { encoding: 'hex' } } as const
@@ -188,7 +183,7 @@ describe('algorithms and encodings', () => {
 })
 
 describe('what is signed', () => {
-  it('is put together from the request as it came', async () => {
+  it('is built from the request as it arrived', async () => {
     const more: Partial<SignatureDescriptor> = {
       signed: 'v1|{method}|{url}|{id}|{timestamp}|{nonce}|{body}',
       id: 'x-id',
@@ -209,7 +204,7 @@ describe('what is signed', () => {
     }
   })
 
-  it('a nonce that is not there, or empty, is not signed as nothing', async () => {
+  it('a missing or empty nonce does not count as a signed empty text', async () => {
     const more: Partial<SignatureDescriptor> = { signed: '{nonce}{body}', nonce: { header: 'x-nonce' } }
     const headers = { 'x-signature': hmac('body') }
     expect(await verify(more, headers)).toBe(false)
@@ -217,17 +212,17 @@ describe('what is signed', () => {
     expect(await verify(more, { 'x-signature': hmac('nbody'), 'x-nonce': 'n' })).toBe(true)
   })
 
-  describe('of a form: its names and values, sorted and run together', () => {
+  describe('the names and values of a form, sorted and concatenated', () => {
     const more: Partial<SignatureDescriptor> = { signed: '{url}{form}' }
     const form = (body: string, content: string, type = 'application/x-www-form-urlencoded') =>
       verify(more, { 'content-type': type, 'x-signature': hmac(url + content) }, { body })
     it.each<[string, string, string, boolean]>([
       ['one field', 'a=1', 'a1', true],
       ['in the order of names', 'b=2&a=1', 'a1b2', true],
-      ['and not as it came', 'b=2&a=1', 'b2a1', false],
+      ['not in the order of arrival', 'b=2&a=1', 'b2a1', false],
       ['decoded', 'a+b=%26', 'a b&', true],
       ['several values of a name, sorted', 'a=2&a=1', 'a1a2', true],
-      ['a value that is given twice, once', 'a=1&a=1', 'a1', true],
+      ['a repeated value, once', 'a=1&a=1', 'a1', true],
       ['nothing', '', '', true],
       ['text that is not URL-encoded', 'a=%', '', false],
       ['text that is not UTF-8', 'a=%ff', '', false],
@@ -235,14 +230,14 @@ describe('what is signed', () => {
       expect(await form(body, content)).toBe(good)
     })
 
-    it('bytes that are not UTF-8 are no form', async () => {
+    it('bytes that are not UTF-8 are not a form', async () => {
       const body = Uint8Array.of(0x61, 0x3d, 0xff)
       const headers = new Headers({ 'content-type': 'application/x-www-form-urlencoded', 'x-signature': hmac(url) })
       const request = { method: 'POST', url, headers, body, secrets: [secret], nowMs }
       expect(await signature({ ...base, ...more }).verify(request)).toBe('malformed')
     })
 
-    it('of another body the hash stands in the URL, and is signed with it', async () => {
+    it('for any other body, its hash is in the URL and is signed with it', async () => {
       const hash = createHash('sha256').update('{"a":1}').digest('hex')
       const of = (query: string, body: string) => {
         const signed = `https://relay.example/hooks/x?${query}`
@@ -263,14 +258,14 @@ describe('what is signed', () => {
     })
   })
 
-  it('is the URL that the sender knows, where a proxy changes it', async () => {
+  it('is the URL that the sender knows, when a proxy changes it', async () => {
     const more = { signed: '{url}{body}' }
     const headers = { 'x-signature': hmac('https://public.example/x?y=1body') }
     expect(await verify(more, headers)).toBe(false)
     expect(await verify(more, headers, { options: { url: 'https://public.example/x' } })).toBe(true)
   })
 
-  it('is bytes: a body that is no text is signed all the same', async () => {
+  it('is bytes: a body that is not text can be signed too', async () => {
     const body = Uint8Array.of(0xff, 0x00, 0xfe)
     const given = createHmac('sha256', secret).update(body).digest('hex')
     const scheme = signature(base)
@@ -286,7 +281,7 @@ describe('what is signed', () => {
     expect(await scheme.verify({ ...request, body: Uint8Array.of(0xff, 0x00, 0xff) })).toBe('mismatch')
   })
 
-  it('a text in a field of the body is found by names, and only the body’s own', async () => {
+  it('a text in a field of the body is found by path, among own properties only', async () => {
     const more: Partial<SignatureDescriptor> = {
       signature: { field: 'a.b.signature', encoding: 'hex' },
       signed: '{nonce}',
@@ -296,7 +291,7 @@ describe('what is signed', () => {
     const of = (a: unknown) => verify(more, {}, { body: JSON.stringify({ a }) })
     expect(await of({ token: 't', b: { signature: hmac('t') } })).toBe(true)
     expect(await of({ token: 't', b: null })).toBe(false)
-    // White space in a field is part of it.
+    // White space in a field belongs to it.
     expect(await of({ token: 't', b: { signature: ` ${hmac('t')} ` } })).toBe(false)
     expect(await of({ token: 't', b: [hmac('t')] })).toBe(false)
     expect(
@@ -332,22 +327,22 @@ describe('timestamps are read strictly', () => {
     ['an exponent', 's', `${seconds / 10}e1`, false],
     ['hex', 's', `0x${seconds.toString(16)}`, false],
     ['a sign', 's', `+${seconds}`, false],
-    ['something behind it', 's', `${seconds}x`, false],
-    ['far too many digits', 's', `${seconds}${'0'.repeat(400)}`, false],
+    ['trailing text', 's', `${seconds}x`, false],
+    ['too many digits', 's', `${seconds}${'0'.repeat(400)}`, false],
     ['a date alone', 'iso', new Date(nowMs).toISOString().slice(0, 10), false],
     ['a local time', 'iso', new Date(nowMs).toISOString().replace('Z', ''), false],
-    ['no day of any month', 'iso', '2026-13-45T00:00:00Z', false],
+    ['an impossible date', 'iso', '2026-13-45T00:00:00Z', false],
     ['words', 'iso', 'now', false],
     ['ISO 8601 without a fraction', 'iso', new Date(nowMs).toISOString().replace('.000Z', 'Z'), true],
     ['a year of six digits', 'iso', `+00${new Date(nowMs).toISOString()}`, false],
-    ['something behind a time', 'iso', `${new Date(nowMs).toISOString()}x`, false],
+    ['text after a time', 'iso', `${new Date(nowMs).toISOString()}x`, false],
     ['nothing', 's', '', false],
   ])('%s', async (_, unit, text, good) => {
     const more: Partial<SignatureDescriptor> = { signed: '{timestamp}.{body}', timestamp: { header: 'x-time', unit } }
     expect(await verify(more, { 'x-time': text, 'x-signature': hmac(`${text}.body`) })).toBe(good)
   })
 
-  it('the tolerance is the source’s to choose', async () => {
+  it('a source chooses its tolerance', async () => {
     const more: Partial<SignatureDescriptor> = {
       signed: '{timestamp}.{body}',
       timestamp: { header: 'x-time', unit: 's' },
@@ -358,7 +353,7 @@ describe('timestamps are read strictly', () => {
     expect(await verify(more, headers, { options: { toleranceSeconds: 2_999 } })).toBe(false)
   })
 
-  it('two timestamps in one header are none', async () => {
+  it('two timestamps in one header are rejected', async () => {
     const more: Partial<SignatureDescriptor> = {
       signature: { header: 'x-signature', separator: ',', prefix: 'v1=', encoding: 'hex' },
       signed: '{timestamp}.{body}',
@@ -372,7 +367,7 @@ describe('timestamps are read strictly', () => {
   })
 })
 
-describe('why a request proves nothing, for the log', () => {
+describe('why a request is not authenticated, for the log', () => {
   const timed: Partial<SignatureDescriptor> = {
     signed: '{timestamp}.{body}',
     timestamp: { header: 'x-time', unit: 's' },
@@ -382,9 +377,9 @@ describe('why a request proves nothing, for the log', () => {
   it.each<[string, Record<string, string>, readonly string[], AuthFailure | true]>([
     ['nothing', good, [secret], true],
     ['no signature', { 'x-time': at }, [secret], 'header_missing'],
-    ['no time', { 'x-signature': good['x-signature'] }, [secret], 'header_missing'],
-    ['no hex', { ...good, 'x-signature': 'xyz' }, [secret], 'malformed'],
-    ['no number', { ...good, 'x-time': 'now' }, [secret], 'malformed'],
+    ['no timestamp', { 'x-signature': good['x-signature'] }, [secret], 'header_missing'],
+    ['a signature that is not hex', { ...good, 'x-signature': 'xyz' }, [secret], 'malformed'],
+    ['a timestamp that is not a number', { ...good, 'x-time': 'now' }, [secret], 'malformed'],
     ['too old', { ...good, 'x-time': String(Number(at) - 301) }, [secret], 'stale'],
     ['another secret', good, ['another-secret'], 'mismatch'],
     ['no secret of this kind', good, [''], 'no_secret'],
@@ -392,7 +387,7 @@ describe('why a request proves nothing, for the log', () => {
     expect(await judge(timed, headers, { secrets: [...secrets] })).toBe(why)
   })
 
-  it('of several schemes the one that came nearest counts; where one lacks its secret, nobody can judge', async () => {
+  it('of several schemes the closest failure is given; if one lacks its secret, the verdict is unavailable', async () => {
     const scheme = anyOf('x', { signed: signature({ ...base, ...timed }), plain: bearer() })
     const of = (headers: Record<string, string>, ...secrets: string[]) =>
       scheme.verify({ method: 'POST', url, headers: new Headers(headers), body: encodeUtf8('body'), secrets, nowMs })
@@ -410,22 +405,22 @@ describe('several signatures and secrets', () => {
   const good = `v1,${hmac('body', 'sha256', 'base64')}`
   const bad = `v1,${hmac('other', 'sha256', 'base64')}`
 
-  it('one that fits is enough, wherever it stands', async () => {
+  it('one match is enough, at any position', async () => {
     for (const header of [good, `${bad} ${good}`, `v2,xyz ${good}`, `${good} rubbish`])
       expect(await verify(more, { 'x-signature': header })).toBe(true)
     for (const header of [bad, 'v1,', 'v1', '', good.replace('v1,', 'v2,')])
       expect(await verify(more, { 'x-signature': header })).toBe(false)
   })
 
-  it('more than any rotation needs are not even tried', async () => {
+  it('signatures beyond what a rotation needs are not tried', async () => {
     expect(await verify(more, { 'x-signature': `${`${bad} `.repeat(7)}${good}` })).toBe(true)
     expect(await verify(more, { 'x-signature': `${`${bad} `.repeat(8)}${good}` })).toBe(false)
-    // What is no signature of this kind at all does not count.
+    // Items that are not a signature of this kind do not count.
     expect(await verify(more, { 'x-signature': `${'v1,AAAA '.repeat(8)}${good}` })).toBe(true)
   })
 
   const request = { method: 'POST', url, headers: new Headers(), body: encodeUtf8(''), secrets: [], nowMs }
-  it('either of several schemes proves, and one that can’t tell keeps a no from being said', async () => {
+  it('any of several schemes may authenticate, and an unavailable one prevents a rejection', async () => {
     const yes = { name: 'yes', verify: async () => true }
     const no = { name: 'no', verify: async () => false }
     const unknown = { name: 'unknown', verify: async () => 'unavailable' as const }
@@ -436,7 +431,7 @@ describe('several signatures and secrets', () => {
     expect(eitherOf('x', [{ ...yes, seesTime: true }, no]).seesTime).toBeUndefined()
   })
 
-  it('of any of several, each secret is tried as its own scheme’s only: a public key is no password', async () => {
+  it('each secret is tried only with its own scheme: a public key is not accepted as a password', async () => {
     const key = 'ab'.repeat(32)
     const scheme = anyOf('x', { discord: discord(), slack: slack(), plain: bearer() })
     const bears = (token: string, secrets: readonly string[]) =>
@@ -464,16 +459,16 @@ describe('several signatures and secrets', () => {
   })
 })
 
-describe('decoders: one text for each sequence of bytes, but for the case of hex', () => {
+describe('decoders: one text for each sequence of bytes, except for the case of hex', () => {
   it.each<[string, (text: string) => Uint8Array | undefined, string, string | undefined]>([
     ['hex', decodeHex, '00ff', '00ff'],
     ['hex in capitals', decodeHex, '00FF', '00ff'],
-    ['half a byte', decodeHex, '0', undefined],
+    ['an odd number of digits', decodeHex, '0', undefined],
     ['base64', decodeBase64, 'AP8=', '00ff'],
     ['base64 without its padding', decodeBase64, 'AP8', undefined],
     ['base64 with spare bits', decodeBase64, 'AP9=', undefined],
     ['base64 with white space', decodeBase64, 'AP 8=', undefined],
-    ['base64 of the URL kind', decodeBase64, '_-8=', undefined],
+    ['base64url instead of base64', decodeBase64, '_-8=', undefined],
     ['base64url', decodeBase64url, '_-8', 'ffef'],
     ['base64url with padding', decodeBase64url, '_-8=', undefined],
     ['base64url with spare bits', decodeBase64url, '_-9', undefined],
@@ -484,19 +479,19 @@ describe('decoders: one text for each sequence of bytes, but for the case of hex
 
   it.each([
     ['nothing', ''],
-    ['no sequence', '0406020101020101'],
+    ['a value that is not a sequence', '0406020101020101'],
     ['a wrong length', '3007020101020101'],
-    ['a number that is negative', '3006020181020101'],
-    ['a number with a needless zero', '300702020001020101'],
+    ['a negative number', '3006020181020101'],
+    ['a number with a redundant leading zero', '300702020001020101'],
     ['an empty number', '30050200020101'],
     ['a number of 33 bytes', `3026022101${'00'.repeat(32)}020101`],
-    ['something behind it', '300602010102010100'],
+    ['trailing bytes', '300602010102010100'],
     ['a third number', '3009020101020101020101'],
-  ])('DER: %s is no signature', (_, hex) => {
+  ])('DER: %s is not a signature', (_, hex) => {
     expect(derToP1363(Uint8Array.from(Buffer.from(hex, 'hex')))).toBeUndefined()
   })
 
-  it('DER: numbers are set right in their 32 bytes', () => {
+  it('DER: numbers are aligned right in their 32 bytes', () => {
     const raw = derToP1363(Uint8Array.from(Buffer.from('30070201050202' + '0080', 'hex')))
     expect(raw === undefined ? '' : encodeHex(raw)).toBe(`${'00'.repeat(31)}05${'00'.repeat(31)}80`)
   })

@@ -28,7 +28,7 @@ describe('tokens', () => {
     expect(await verifyBearer(header, tokens)).toBe(proven)
   })
 
-  it('nobody is in where there are no secrets', async () => {
+  it('nobody is authenticated when there are no secrets', async () => {
     expect(await isOneOf('', [])).toBe(false)
     const headers = new Headers({ authorization: 'Bearer anything' })
     expect(
@@ -43,13 +43,13 @@ describe('tokens', () => {
     ).toBe('no_secret')
   })
 
-  it('a token is compared whole: of a thousand others none is taken for it', async () => {
+  it('the whole token is compared: none of a thousand others is accepted', async () => {
     const others = Array.from({ length: 1_000 }, (_, number) => `right${number}`)
     for (const other of others) expect(await isOneOf(other, ['right'])).toBe(false)
     expect(await isOneOf('right', [...others, 'right', ...others])).toBe(true)
   })
 
-  it('each has the lane that it was granted', async () => {
+  it('each token has the lane that it was granted', async () => {
     const tokens = [
       { token: 'first', lane: 'high' },
       { token: 'second', lane: 'bulk' },
@@ -61,7 +61,7 @@ describe('tokens', () => {
     expect(await laneOfBearer('Bearer first', [])).toEqual({ why: 'no_secret' })
   })
 
-  it('a key may stand in a header of its own', async () => {
+  it('an API key may come in a header of its own', async () => {
     const scheme = apiKey('x-api-key')
     const request = (headers: Record<string, string>, secrets: readonly string[]) =>
       scheme.verify({
@@ -91,7 +91,7 @@ describe('tokens', () => {
     expect(await verifyBasic(null, pairs)).toBe(false)
   })
 
-  it('a secret of basic has a user and a password', async () => {
+  it('a secret for basic needs a user and a password', async () => {
     const taken = ['user:word', 'user:', ':word', 'word'].map((secret) => basic().takesSecret?.(secret))
     expect(await Promise.all(taken)).toEqual([true, false, false, false])
   })

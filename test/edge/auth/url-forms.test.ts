@@ -1,4 +1,4 @@
-/** A sender that signs the URL has its own form of it; whatever that is, the relay sees another. */
+/** A sender that signs the URL has its own form of it, which may differ from the one that the relay sees. */
 import { createHmac } from 'node:crypto'
 import * as fc from 'fast-check'
 import twilioLibrary from 'twilio'
@@ -11,7 +11,7 @@ const secret = 'a-made-up-secret'
 const nowMs = 1_790_000_000_000
 const form = 'a=1&b=2'
 
-/** How each vendor signs a URL that it has in this form. */
+/** How each vendor signs a URL in a given form. */
 const vendors = {
   twilio: {
     scheme: twilio,
@@ -38,7 +38,7 @@ const vendors = {
   },
 } as const
 
-/** A resource, and a form of it: as it was written where the sender was set up. */
+/** A resource, and its URL as it was written when the sender was set up. */
 const parts = fc.record({
   https: fc.boolean(),
   port: fc.constantFrom('', 'default'),
@@ -62,10 +62,10 @@ const escapings: Readonly<Record<Parts['escaping'], (text: string) => string>> =
   throughout: encodeURIComponent,
 }
 
-/** As the sender has it, and signs it. */
+/** The URL as the sender writes and signs it. */
 function asSigned({ https, port, slash, path, query, escaping }: Parts): string {
   const escaped = escapings[escaping]
-  // Nobody escapes a path's characters as those of a query.
+  // No sender escapes the characters of a path as it does those of a query.
   const inPath = escaping === 'throughout' ? encodeURI : escaped
   return [
     https ? 'https' : 'http',
@@ -77,7 +77,7 @@ function asSigned({ https, port, slash, path, query, escaping }: Parts): string 
   ].join('')
 }
 
-/** As it arrives: through a URL parser, and behind a proxy that ended TLS, or dropped the slash. */
+/** As it arrives: after a URL parser, and a proxy that terminated TLS or dropped the slash. */
 function asSeen(signed: string, behindProxy: boolean, known: boolean): string {
   const { href } = new URL(signed)
   return behindProxy && !known ? href.replace(/^https/, 'http') : href
@@ -94,7 +94,7 @@ describe.each(Object.entries(vendors))('%s', (_, { scheme, body, sign }) => {
       nowMs,
     })
 
-  it('every form of the address that it may sign is known for its own', async () => {
+  it('every form of the address that it may sign is accepted', async () => {
     await fc.assert(
       fc.asyncProperty(parts, fc.boolean(), async (given, behindProxy) => {
         const signed = asSigned(given)
@@ -104,7 +104,7 @@ describe.each(Object.entries(vendors))('%s', (_, { scheme, body, sign }) => {
     )
   })
 
-  it('so is it where the deployer gives the public address', async () => {
+  it('every form is accepted when the deployer gives the public address', async () => {
     await fc.assert(
       fc.asyncProperty(parts, async (given) => {
         const signed = asSigned({ ...given, path: ['public'] })
@@ -116,7 +116,7 @@ describe.each(Object.entries(vendors))('%s', (_, { scheme, body, sign }) => {
     )
   })
 
-  it('another address is another one', async () => {
+  it('another address is rejected', async () => {
     const url = 'https://relay.example/hooks/x?y=1'
     for (const other of [
       'https://other.example/hooks/x?y=1',
@@ -132,7 +132,7 @@ describe.each(Object.entries(vendors))('%s', (_, { scheme, body, sign }) => {
 })
 
 describe('forms', () => {
-  it('are few, and the one that came is the first', () => {
+  it('are few, and the first is the one that arrived', () => {
     expect(urlForms('https://relay.example/hooks/x')).toEqual([
       'https://relay.example/hooks/x',
       'https://relay.example/hooks/x/',

@@ -1,4 +1,4 @@
-/** Bodies from anybody: what comes out is what came in, and however it comes it is bounded. */
+/** Reading bodies from anybody: byte for byte, and bounded however they arrive. */
 import { describe, expect, it } from 'vitest'
 import { defaultLimits } from '../../../src/core/limits.ts'
 import { type BodyRoom, parseJsonBody, readBody } from '../../../src/edge/http/body.ts'
@@ -22,7 +22,7 @@ const stalled = (first: number) =>
 
 describe('a body', () => {
   it.each([1, 4_095, 4_096, 4_097, 100_000])(
-    'of %i bytes is read byte for byte, in whichever pieces it comes',
+    'of %i bytes is read byte for byte, in whatever chunks it arrives',
     async (length) => {
       const random = seededRandom(length)
       const bytes = Uint8Array.from({ length }, () => Math.floor(256 * random.fraction()))
@@ -35,12 +35,12 @@ describe('a body', () => {
     },
   )
 
-  it('larger than the limit by one byte is too large, whatever its Content-Length says', async () => {
+  it('one byte over the limit is too large, whatever its Content-Length says', async () => {
     const read = await readBody(request(inPieces(new Uint8Array(101), () => 7)), 100, fakeClock())
     expect(read).toEqual({ ok: false, problem: 'too-large' })
   })
 
-  it('is one buffer that doubles, and not a heap of pieces: 50,000 bytes one by one are held in less than twice that', async () => {
+  it('is read into one buffer that doubles: 50,000 chunks of one byte take less than twice their size', async () => {
     const room: BodyRoom = { maxBytes: Number.MAX_SAFE_INTEGER, heldBytes: 0 }
     let most = 0
     const body = inPieces(new Uint8Array(50_000), () => {
@@ -53,7 +53,7 @@ describe('a body', () => {
     expect(room.heldBytes).toBe(0)
   })
 
-  it('for which the others left no room is told to come back; the room of one that was given up is free again', async () => {
+  it('for which the others leave no room is answered with a retry; the room of an aborted body is freed', async () => {
     const clock = fakeClock()
     const room: BodyRoom = { maxBytes: 10_000, heldBytes: 0 }
     const slow = readBody(request(stalled(8_000)), 100_000, clock, room)
@@ -68,7 +68,7 @@ describe('a body', () => {
 
 describe('JSON', () => {
   const nested = (depth: number) => new TextEncoder().encode(`${'['.repeat(depth)}${']'.repeat(depth)}`)
-  it('is taken as deep as the limit says, and not one level deeper', () => {
+  it('is accepted up to the depth limit, and not one level deeper', () => {
     expect(parseJsonBody(nested(defaultLimits.jsonDepth))).toBeDefined()
     expect(parseJsonBody(nested(defaultLimits.jsonDepth + 1))).toBeUndefined()
     expect(defaultLimits.jsonDepth).toBe(32)

@@ -66,11 +66,11 @@ async function admin(world: World, adminToken: string | null = testSecrets.admin
   }
 }
 
-describe('who may', () => {
+describe('access', () => {
   it.each<[string, object, number]>([
     ['the token as bearer', bearer, 200],
     ['the token as basic, user admin', basic('admin', testSecrets.adminToken), 200],
-    ['nobody', { authorization: '' }, 401],
+    ['no credentials', { authorization: '' }, 401],
     ['another token', { authorization: 'Bearer wrong' }, 401],
     ['an API token', { authorization: `Bearer ${testSecrets.apiToken}` }, 401],
     ['another user', basic('root', testSecrets.adminToken), 401],
@@ -83,18 +83,18 @@ describe('who may', () => {
     expect(answered.has('www-authenticate')).toBe(status === 401)
   })
 
-  it('without a token in the settings there is nothing here', async () => {
+  it('without a token in the settings these routes answer 404', async () => {
     const ask = await admin(await createWorld(), null)
     expect((await ask('/pause')).status).toBe(404)
     expect((await ask('/pause', { headers: { authorization: 'Bearer undefined' } })).status).toBe(404)
   })
 
   it.each<[string, object, number]>([
-    ['a page of somebody else', { origin: 'https://evil.example' }, 403],
-    ['a page of nobody (sandboxed)', { origin: 'null' }, 403],
-    ['a page beside it', { 'sec-fetch-site': 'same-site' }, 403],
-    ['a form, which can’t send JSON', { 'content-type': 'application/x-www-form-urlencoded' }, 415],
-    ['a form that says it is text', { 'content-type': 'text/plain' }, 415],
+    ['a page of another origin', { origin: 'https://evil.example' }, 403],
+    ['a sandboxed page', { origin: 'null' }, 403],
+    ['a page of the same site', { 'sec-fetch-site': 'same-site' }, 403],
+    ['a form, which cannot send JSON', { 'content-type': 'application/x-www-form-urlencoded' }, 415],
+    ['a form with type text/plain', { 'content-type': 'text/plain' }, 415],
     ['the console itself', { origin, 'sec-fetch-site': 'same-origin' }, 200],
     ['no browser', {}, 200],
   ])('with the right credentials, from %s: %i', async (_, headers, status) => {
@@ -113,7 +113,7 @@ describe('who may', () => {
 })
 
 describe('pause', () => {
-  it('defers everything, live and replay, calls nobody, and resumes (G1, G2)', async () => {
+  it('defers everything, live and replay, makes no call, and resumes (G1, G2)', async () => {
     const world = await createWorld()
     const ask = await admin(world)
     expect((await ask('/pause')).answer).toEqual({ paused: true })
@@ -129,7 +129,7 @@ describe('pause', () => {
 })
 
 describe('clock/confirm', () => {
-  it('tells the ledger that its clock is right as it is, and answers how it stands', async () => {
+  it('tells the ledger that its clock is right, and answers with the state', async () => {
     let nowMs = 1_790_000_000_000
     const world = await createWorld({
       ledger: sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), worldSettings, { now: () => nowMs }),
@@ -147,14 +147,14 @@ describe('clock/confirm', () => {
 
 describe('quota/spent', () => {
   it.each([{}, { units: -1 }, { units: 1.5 }, { units: '5' }, { units: 5, more: 1 }, [], 'null'])(
-    'refuses %j',
+    'rejects %j',
     async (body) => {
       const ask = await admin(await createWorld())
       expect((await ask('/quota/spent', { body })).status).toBe(422)
     },
   )
 
-  it('states what was spent', async () => {
+  it('sets what was spent', async () => {
     const ask = await admin(await createWorld())
     expect((await ask('/quota/spent', { body: { units: 400 } })).answer).toMatchObject({ used: 400, remaining: 600 })
   })
@@ -175,21 +175,21 @@ describe('ledger/state', () => {
     [{ ...nothing, lostMs: Date.now() + 365 * 86_400_000 }, /lostMs/],
     [{ ...nothing, hashKey: 'another' }, /another HASH_KEY/],
     [{ ...nothing, end: true }, /not known/],
-  ])('takes nothing of what is no part of a ledger in, and names the field: %j', async (body, message) => {
+  ])('rejects what is not part of a ledger, imports nothing of it, and names the field: %j', async (body, message) => {
     const world = await createWorld()
     const { status, answer } = await (await admin(world))('/ledger/state', { body })
     expect([status, JSON.stringify(answer)]).toEqual([422, expect.stringMatching(message)])
     expect((await world.ledger.usage()).used).toBe(0)
   })
 
-  it('takes a part in', async () => {
+  it('imports a part', async () => {
     const world = await createWorld()
     expect((await (await admin(world))('/ledger/state', { body: units(5) })).answer).toMatchObject({ used: 5 })
   })
 })
 
 describe('ledger/restored', () => {
-  it('counts the whole quota as spent, and answers how it stands', async () => {
+  it('counts the whole quota as spent, and answers with the state', async () => {
     const world = await createWorld()
     const ask = await admin(world)
     expect((await ask('/ledger/restored', { headers: {} })).status).toBe(401)
@@ -198,7 +198,7 @@ describe('ledger/restored', () => {
 })
 
 describe('erase', () => {
-  it('removes one visitor from backlog, registers and dead letters, and nothing of it is sent afterwards', async () => {
+  it('removes one visitor from backlog, registers and dead letters, and nothing of theirs is sent afterwards', async () => {
     const world = await createWorld()
     const ask = await admin(world)
     await world.ledger.pause(true)
@@ -223,7 +223,7 @@ describe('erase', () => {
     expect(await world.entries()).toBe(1)
     expect(await world.dead()).toHaveLength(1)
 
-    // A list that is behind shows the entry again.
+    // A stale list shows the entry again.
     for (const entry of copies) await world.backlog.put(entry)
     await world.ledger.pause(false)
     await world.flush()
@@ -236,7 +236,7 @@ describe('erase', () => {
     expect(world.profile('erase-me')).toEqual({ tier: 'iron' })
   })
 
-  it('leaves an event of somebody else that holds the id in a longer text, and says that there is one', async () => {
+  it('leaves an event of another visitor that holds the id within a longer text, and reports it', async () => {
     const world = await createWorld()
     const ask = await admin(world)
     const dead = { reason: 'unmappable', source: 'loan', atMs: 1, firstSeenMs: 1, attempts: 0 } as const
@@ -246,7 +246,7 @@ describe('erase', () => {
     expect((await world.backlog.listDead()).items).toMatchObject([{ dead: { raw: '{"customer":"1425"}' } }])
   })
 
-  it('where its budget ends it gives a cursor, with which it goes on to the end', async () => {
+  it('answers with a cursor when its budget ends, and continues from it to the end', async () => {
     const world = await createWorld()
     const ask = await admin(world, testSecrets.adminToken, 5)
     const dead = {
@@ -278,13 +278,13 @@ describe('erase', () => {
     { visitor: { thirdPartyId: 'a/b' } },
     { visitor: { pcId: '1' }, more: 1 },
     { visitor: { pcId: '1' }, cursor: 1 },
-  ])('refuses %j', async (body) => {
+  ])('rejects %j', async (body) => {
     const ask = await admin(await createWorld())
     expect((await ask('/erase', { body })).status).toBe(422)
   })
 })
 
-it('an operator is not told why the ledger is silent, and the log has the name of the error', async () => {
+it('an operator is not told why the ledger is silent; the error’s name is logged', async () => {
   const world = await createWorld()
   const silent = Object.assign(new Error('what was asked'), { name: 'LedgerSilent' })
   const ask = await admin({ ...world, ledger: { ...world.ledger, usage: () => Promise.reject(silent) } })

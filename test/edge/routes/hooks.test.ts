@@ -1,4 +1,4 @@
-/** Webhooks of every kind at one relay in a process: dry runs, greetings, forms, delays, quarantine and what is mapped again. */
+/** Webhooks of every kind at one relay in a process: dry runs, handshakes, forms, delays, quarantine and remapping. */
 import { createHmac } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
@@ -59,7 +59,7 @@ const proof = { authorization: `Bearer ${secret}` }
 const event = (more: object = {}) => JSON.stringify({ id: 'e1', customer: 'visitor-1', tier: 'gold', ...more })
 
 describe('ties (G3)', () => {
-  it('of the updates that one event gives, the last one wins, sent at once or merged from the backlog', async () => {
+  it('of several updates from one event the last one wins, also when they are merged from the backlog', async () => {
     const tiers = Array.from({ length: 40 }, (_, index) => `tier-${index}`)
     const many = source('many', {
       auth: bearer(),
@@ -80,7 +80,7 @@ describe('ties (G3)', () => {
 describe('dry run', () => {
   const sources = [source('desk', { auth: bearer(), schema: customer, map: toUpdate, delay: '1h' })]
 
-  it('shows the very calls that the event would make, and sends, keeps and records nothing', async () => {
+  it('shows the exact calls that the event would make, and sends, stores and records nothing', async () => {
     const world = await createWorld()
     const send = edge(world, sources)
     const { status, answer } = await send('/hooks/desk?dry_run=1', event({ tier: 'a&b' }), proof)
@@ -112,7 +112,7 @@ describe('dry run', () => {
       },
     ])
     expect([world.target.calls.length, await world.entries(), await world.dead()]).toEqual([0, 0, []])
-    // The event is new to the relay.
+    // The event is still new to the relay.
     expect((await send('/hooks/desk', event(), proof)).answer).toEqual({
       id: 'e1',
       status: 'deferred',
@@ -120,36 +120,33 @@ describe('dry run', () => {
     })
   })
 
-  it('says why an event can’t be mapped, and sets nothing aside', async () => {
+  it('says why an event cannot be mapped, and quarantines nothing', async () => {
     const world = await createWorld()
     const { status, answer } = await edge(world, sources)('/hooks/desk?dry_run=1', '{"id":1}', proof)
     expect([status, answer['status'], await world.dead()]).toEqual([200, 'unmappable', []])
     expect(answer['reason']).toContain('customer')
   })
 
-  it.each(['true', '1'])('?dry_run=%s is one', async (text) => {
+  it.each(['true', '1'])('?dry_run=%s is a dry run', async (text) => {
     const world = await createWorld()
     expect((await edge(world, sources)(`/hooks/desk?dry_run=${text}`, event(), proof)).answer).toMatchObject({
       dryRun: true,
     })
   })
 
-  it.each(['yes', '2', 'TRUE'])(
-    '?dry_run=%s is refused: what looks like a trial is never the real thing',
-    async (text) => {
-      const world = await createWorld()
-      expect((await edge(world, sources)(`/hooks/desk?dry_run=${text}`, event(), proof)).status).toBe(400)
-      expect([world.target.calls.length, await world.entries()]).toEqual([0, 0])
-    },
-  )
+  it.each(['yes', '2', 'TRUE'])('?dry_run=%s is rejected: what looks like a dry run never sends', async (text) => {
+    const world = await createWorld()
+    expect((await edge(world, sources)(`/hooks/desk?dry_run=${text}`, event(), proof)).status).toBe(400)
+    expect([world.target.calls.length, await world.entries()]).toEqual([0, 0])
+  })
 
-  it('is for the sender only', async () => {
+  it('needs the sender’s authentication', async () => {
     const world = await createWorld()
     expect((await edge(world, sources)('/hooks/desk?dry_run=1', event())).status).toBe(401)
   })
 })
 
-describe('proof', () => {
+describe('authentication', () => {
   const sources = [
     source('key', { auth: apiKey('x-api-key'), schema: customer, map: toUpdate }),
     source('basic', { auth: basic(), schema: customer, map: toUpdate }),
@@ -162,18 +159,18 @@ describe('proof', () => {
   const encoded = (text: string) => ({ authorization: `Basic ${Buffer.from(text).toString('base64')}` })
   it.each<[string, string, Record<string, string>, number]>([
     ['the key', 'key', { 'x-api-key': secret }, 200],
-    ['the key before', 'key', { 'x-api-key': old }, 200],
+    ['the previous key', 'key', { 'x-api-key': old }, 200],
     ['another key', 'key', { 'x-api-key': `${secret}x` }, 401],
     ['no key', 'key', {}, 401],
     ['user and password', 'basic', encoded(`user:${secret}`), 200],
     ['another user', 'basic', encoded(`admin:${secret}`), 401],
-    ['no base64', 'basic', { authorization: `Basic user:${secret}` }, 401],
-    ['an empty one', 'basic', { authorization: 'Basic ' }, 401],
-    ['keys that can’t be had', 'gone', proof, 503],
+    ['credentials that are not base64', 'basic', { authorization: `Basic user:${secret}` }, 401],
+    ['empty credentials', 'basic', { authorization: 'Basic ' }, 401],
+    ['keys that cannot be fetched', 'gone', proof, 503],
   ])('%s', async (_, name, headers, status) => {
     const world = await createWorld()
     expect((await edge(world, sources)(`/hooks/${name}`, event(), headers)).status).toBe(status)
-    // Who is not proven leaves nothing behind.
+    // An unauthenticated request leaves nothing behind.
     if (status !== 200)
       expect([world.target.calls.length, await world.entries(), await world.dead(), world.logged]).toEqual([
         0,
@@ -184,7 +181,7 @@ describe('proof', () => {
   })
 })
 
-describe('greetings: a sender asks whether the address is ours', () => {
+describe('handshakes: a sender checks that the address is ours', () => {
   const hmac = (key: string, content: string) => createHmac('sha256', key).update(content).digest('hex')
 
   it.each([secret, old])('Zoom’s URL validation, under the secret that it signed with (%s)', async (key) => {
@@ -205,7 +202,7 @@ describe('greetings: a sender asks whether the address is ours', () => {
     ).toBe(401)
   })
 
-  it('Slack’s challenge is answered where it is signed, and its events are events', async () => {
+  it('Slack’s challenge is answered when it is signed, and its events are processed', async () => {
     const world = await createWorld()
     const send = edge(world, [source('slack', { auth: slack(), schema: customer, map: toUpdate })])
     const seconds = String(Math.floor(world.clock.now() / 1_000))
@@ -239,7 +236,7 @@ describe('forms', () => {
     .update(`${origin}/hooks/twilioCallSidCA1CallStatuscompletedFrom+4790000000`)
     .digest('base64')
 
-  it('are signed, read and mapped', async () => {
+  it('are verified, read and mapped', async () => {
     const world = await createWorld()
     const { answer } = await edge(world, sources)('/hooks/twilio', body, {
       'content-type': 'application/x-www-form-urlencoded',
@@ -249,7 +246,7 @@ describe('forms', () => {
     expect(world.profile('4790000000')).toEqual({ lastCall: 'completed' })
   })
 
-  it('JSON is none, and kept', async () => {
+  it('JSON is not a form, and is quarantined', async () => {
     const world = await createWorld()
     const send = edge(world, [source('desk', { auth: bearer(), format: 'form', schema: customer, map: toUpdate })])
     expect(await send('/hooks/desk', event(), proof)).toEqual({ status: 202, answer: { status: 'quarantined' } })
@@ -277,7 +274,7 @@ describe('delay', () => {
     expect([world.profile(), await world.entries()]).toEqual([{ tier: 'gold' }, 0])
   })
 
-  it('what waits is merged, and the newest wins: one call (G3)', async () => {
+  it('deferred updates are merged, and the newest wins: one call (G3)', async () => {
     const world = await createWorld()
     const send = edge(world, sources)
     for (const [index, tier] of ['bronze', 'gold', 'silver'].entries())
@@ -291,7 +288,7 @@ describe('delay', () => {
     expect([world.target.calls.length, world.profile()]).toEqual([1, { tier: 'gold' }])
   })
 
-  it('a newer update that came without delay is not overwritten by what waited (G3)', async () => {
+  it('a newer update that came without delay is not overwritten by a delayed one (G3)', async () => {
     const world = await createWorld()
     await edge(world, sources)('/hooks/desk', event({ at: world.clock.now() }), proof)
     await world.clock.advance(1_000)
@@ -302,7 +299,7 @@ describe('delay', () => {
     expect(world.profile()).toEqual({ tier: 'platinum' })
   })
 
-  it('a repeated event is a duplicate, and lies in the backlog once (G4)', async () => {
+  it('a repeated event is a duplicate, and is in the backlog once (G4)', async () => {
     const world = await createWorld()
     const send = edge(world, sources)
     await send('/hooks/desk', event(), proof)
@@ -311,7 +308,7 @@ describe('delay', () => {
     expect(await world.entries()).toBe(1)
   })
 
-  it('costs no quota, and holds with none left, paused, or without the ledger (G2)', async () => {
+  it('costs no quota, and works with none left, paused, or without the ledger (G2)', async () => {
     const world = await createWorld({ settings: { quotaLimit: 1 } })
     await world.deliver([await world.update({ attributes: { a: 'x' } })])
     await world.settled()
@@ -329,7 +326,7 @@ describe('delay', () => {
 
 describe('quarantine', () => {
   const strict = source('desk', { auth: github(), schema: customer, map: toUpdate, lane: 'high' })
-  const mended = source('desk', {
+  const fixed = source('desk', {
     auth: github(),
     acceptsCopies: true,
     lane: 'high',
@@ -369,7 +366,7 @@ describe('quarantine', () => {
     return world
   }
 
-  it('keeps a proven event whole, with the reason and the id that its sender gave it', async () => {
+  it('keeps an authenticated event whole, with the reason and the id that its sender gave it', async () => {
     const world = await quarantined()
     const [item] = (await world.backlog.listDead()).items
     expect(item).toMatchObject({
@@ -384,7 +381,7 @@ describe('quarantine', () => {
     expect(world.target.calls).toEqual([])
   })
 
-  it('that can’t be kept is not acknowledged (G2)', async () => {
+  it('that cannot be stored is not acknowledged (G2)', async () => {
     const world = await createWorld()
     const failing = {
       ...world,
@@ -393,56 +390,56 @@ describe('quarantine', () => {
     expect((await edge(failing, [strict])('/hooks/desk', body, signed(body))).status).toBe(503)
   })
 
-  it('an event is mapped again once the mapping is mended: sent, and no letter left', async () => {
+  it('an event is mapped again once the mapping is fixed: it is sent, and its dead letter removed', async () => {
     const world = await quarantined()
     const key = await keyOf(world)
     expect(await remapOf(world, strict)(key)).toMatchObject({ status: 'unmappable' })
     expect(await world.dead()).toEqual(['unmappable'])
-    expect(await remapOf(world, mended)(key)).toEqual({
+    expect(await remapOf(world, fixed)(key)).toEqual({
       status: 'mapped',
       receipts: [{ status: 'submitted', calls: 1 }],
       removed: true,
     })
     expect([world.profile(), await world.dead()]).toEqual([{ tier: 'gold' }, []])
-    expect(await remapOf(world, mended)(key)).toEqual({ status: 'gone' })
+    expect(await remapOf(world, fixed)(key)).toEqual({ status: 'gone' })
   })
 
-  it('it keeps its place in time: what came later is not overwritten (G3)', async () => {
+  it('a remapped event keeps its place in time: a later value is not overwritten (G3)', async () => {
     const world = await quarantined()
     await world.clock.advance(60_000)
     await world.deliver([await world.update({ attributes: { tier: 'platinum' } })])
     await world.settled()
-    expect(await remapOf(world, mended)(await keyOf(world))).toMatchObject({
+    expect(await remapOf(world, fixed)(await keyOf(world))).toMatchObject({
       receipts: [{ status: 'superseded' }],
       removed: true,
     })
     expect(world.profile()).toEqual({ tier: 'platinum' })
   })
 
-  it('mapped twice, or by a process that died before the letter was removed, it is sent once (G4)', async () => {
+  it('an event that is mapped twice, the first time by a process that died before removing it, is sent once (G4)', async () => {
     const world = await quarantined()
     const key = await keyOf(world)
-    const dying = remapOf(world, mended, {
+    const dying = remapOf(world, fixed, {
       readDead: world.backlog.readDead,
       delete: () => Promise.reject(new Error('died')),
     })
     await expect(dying(key)).rejects.toThrow('died')
     await world.settled()
-    expect(await remapOf(world, mended)(key)).toMatchObject({ receipts: [{ status: 'duplicate' }], removed: true })
+    expect(await remapOf(world, fixed)(key)).toMatchObject({ receipts: [{ status: 'duplicate' }], removed: true })
     expect(world.target.calls.length).toBe(1)
   })
 
-  it('stays where the update could be neither sent nor kept (G2)', async () => {
+  it('an event stays if its update could be neither sent nor stored (G2)', async () => {
     const world = await quarantined()
     const failing = {
       ...world,
       deliver: async (updates: readonly Update[]) => updates.map(() => ({ status: 'unavailable' as const })),
     }
-    expect(await remapOf(failing as World, mended)(await keyOf(world))).toMatchObject({ removed: false })
+    expect(await remapOf(failing as World, fixed)(await keyOf(world))).toMatchObject({ removed: false })
     expect(await world.dead()).toEqual(['unmappable'])
   })
 
-  it('what now means nothing is removed, what has no source any more stays', async () => {
+  it('an event that now maps to nothing is removed, one without a source stays', async () => {
     const world = await quarantined()
     const ignoring = source('desk', { auth: github(), schema: z.unknown(), map: () => null })
     expect(await remapOf(world, undefined)(await keyOf(world))).toMatchObject({ status: 'unmappable' })
@@ -454,14 +451,14 @@ describe('quarantine', () => {
     expect(await world.dead()).toEqual([])
   })
 
-  it('other dead letters are not events', async () => {
+  it('dead letters of other kinds are not mapped', async () => {
     const world = await createWorld()
     const atMs = world.clock.now()
     const key = await world.backlog.bury({ reason: 'rejected', source: 'desk', atMs, firstSeenMs: atMs, attempts: 1 })
-    expect(await remapOf(world, mended)(key)).toEqual({ status: 'not_unmappable' })
+    expect(await remapOf(world, fixed)(key)).toEqual({ status: 'not_unmappable' })
   })
 
-  it('an unproven event leaves nothing behind', async () => {
+  it('an unauthenticated event leaves nothing behind', async () => {
     const world = await createWorld()
     const { status } = await edge(world, [strict])('/hooks/desk', body, signed(`${body} `))
     expect([status, await world.dead(), await world.entries(), world.logged]).toEqual([401, [], 0, []])

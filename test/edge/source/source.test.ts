@@ -24,7 +24,7 @@ const update = (more: Partial<MappedUpdate> = {}): MappedUpdate => ({
   ...more,
 })
 
-describe('what a source may be', () => {
+describe('the definition of a source', () => {
   it.each<[string, () => unknown, RegExp]>([
     ['a name in capitals', () => source('Loan', { auth: bearer(), schema: anything, map: () => null }), /lower-case/],
     [
@@ -33,15 +33,11 @@ describe('what a source may be', () => {
       /share/,
     ],
     [
-      'no body',
+      'a body limit of 0',
       () => source('loan', { auth: bearer(), schema: anything, map: () => null, maxBodyBytes: 0 }),
       /maxBodyBytes/,
     ],
-    [
-      'a delay of nothing',
-      () => source('loan', { auth: bearer(), schema: anything, map: () => null, delay: '0s' }),
-      /delay/,
-    ],
+    ['a delay of 0', () => source('loan', { auth: bearer(), schema: anything, map: () => null, delay: '0s' }), /delay/],
     [
       'a delay without a unit',
       // @ts-expect-error: a delay has a unit
@@ -49,29 +45,29 @@ describe('what a source may be', () => {
       /delay/,
     ],
     [
-      'another format',
+      'an unknown format',
       // @ts-expect-error: there are two formats
       () => source('loan', { auth: bearer(), schema: anything, map: () => null, format: 'xml' }),
       /format/,
     ],
-  ])('is not: %s', (_, make, message) => {
+  ])('is rejected: %s', (_, make, message) => {
     expect(make).toThrow(message)
   })
 
-  it('its delay is read as a span', () => {
+  it('gives its delay as a span', () => {
     const of = (delay: '90s' | '15m' | '1h' | '2d') =>
       source('a', { auth: bearer(), schema: anything, map: () => null, delay }).delayMs
     expect([of('90s'), of('15m'), of('1h'), of('2d')]).toEqual([90_000, 900_000, 3_600_000, 172_800_000])
   })
 
-  it('two of one name, and a delay that outlives the retention, are found', () => {
+  it('reports two sources of one name, and a delay that outlives the retention', () => {
     const one = source('a', { auth: bearer(), schema: anything, map: () => null, delay: '1h' })
     expect(checkSources([one], { retentionMs: 3_600_001 })).toEqual([])
     expect(checkSources([one], { retentionMs: 3_600_000 })).toEqual([expect.stringContaining('source a: its delay')])
     expect(checkSources([one, one, one], { retentionMs: 7_200_000 })).toEqual(['source a: two sources have this name'])
   })
 
-  it('its secrets are looked at', async () => {
+  it('checks its secrets', async () => {
     const one = source('call-centre', { auth: standardWebhooks(), schema: anything, map: () => null })
     expect(secretName(one.name)).toBe('HOOK_SECRET_CALL_CENTRE')
     expect(await secretProblem(one, [])).toMatch(/is not set/)
@@ -89,7 +85,7 @@ describe('what a source may be', () => {
 })
 
 describe('types, from schema to map (checked by the compiler)', () => {
-  it('a mapping can only give what Target takes, of what the schema has', () => {
+  it('a mapping can only read what the schema has, and only return what Target accepts', () => {
     const schema = z.object({ customer: z.string(), note: z.string().nullable() })
     source('a', {
       auth: bearer(),
@@ -114,10 +110,10 @@ describe('types, from schema to map (checked by the compiler)', () => {
   })
 })
 
-describe('what a mapping gives', () => {
+describe('what a mapping returns', () => {
   const of = (given: unknown) => source('a', { auth: bearer(), schema: z.unknown(), map: () => given as MappedUpdate })
 
-  it('values become the text that Target takes', async () => {
+  it('values become the text that is sent to Target', async () => {
     const result = await mapped(
       of(
         update({
@@ -154,14 +150,14 @@ describe('what a mapping gives', () => {
   it.each<[string, unknown]>([
     ['null', { a: null }],
     ['not a number', { a: Number.NaN }],
-    ['a date that is none', { a: new Date(Number.NaN) }],
-    ['a circle', { a: circle }],
-    ['a circle in a list', { a: [1n, circle] }],
+    ['an invalid date', { a: new Date(Number.NaN) }],
+    ['a circular object', { a: circle }],
+    ['a circular object in a list', { a: [1n, circle] }],
     ['a function', { a: () => canary }],
     ['nothing', { a: undefined }],
-    ['no object', canary],
+    ['a text instead of attributes', canary],
     ['a reserved name', { 'user.x': canary }],
-  ])('%s can’t be sent, and nothing of it is told', async (_, attributes) => {
+  ])('%s is unmappable, and the reason holds nothing of it', async (_, attributes) => {
     const result = await mapped(of(update({ attributes: attributes as MappedUpdate['attributes'] })), {})
     expect(result).toEqual({ ok: false, reason: expect.any(String) })
     expect(JSON.stringify(result)).not.toContain(canary)
@@ -178,7 +174,7 @@ describe('what a mapping gives', () => {
     expect(result.ok && result.updates.length).toBe(count)
   })
 
-  it('one that throws, or gives far too many, is said to, without what it choked on', async () => {
+  it('a mapping that throws, or returns too many updates, is reported without the event’s content', async () => {
     const throwing = source('a', {
       auth: bearer(),
       schema: z.unknown(),
@@ -198,7 +194,7 @@ describe('what a mapping gives', () => {
     })
   })
 
-  it('what does not fit the schema is told by field and type, never by value', async () => {
+  it('what does not fit the schema is reported by field and type, never by value', async () => {
     const strict = source('a', {
       auth: bearer(),
       schema: z.strictObject({ customer: z.string(), status: z.enum(['a', 'b']), nested: z.object({ n: z.int() }) }),
@@ -219,7 +215,7 @@ describe('what a mapping gives', () => {
       { customer: canary },
     ],
     [
-      'a message for a check of zod’s own',
+      'a message for one of zod’s checks',
       z.object({ customer: z.string().max(2, { error: (i) => `${String(i.input)}!` }) }),
       { customer: canary },
     ],
@@ -244,7 +240,7 @@ describe('what a mapping gives', () => {
       canary,
     ],
     [
-      'a check of one’s own',
+      'a custom check',
       z.string().check((c) => void c.issues.push({ code: 'custom', input: c.value, message: c.value })),
       canary,
     ],
@@ -259,13 +255,13 @@ describe('what a mapping gives', () => {
       z.union([z.string().refine(() => false, { error: (i) => String(i.input) }), z.int()]),
       canary,
     ],
-  ])('nothing of the event comes through the schema’s own words: %s (G8)', (_, schema, event) => {
+  ])('nothing of the event leaks through the schema’s own messages: %s (G8)', (_, schema, event) => {
     const read = source('a', { auth: bearer(), schema, map: () => null }).read(event)
     expect(read).toEqual({ ok: false, reason: expect.stringMatching(/is refused by its schema|Invalid input/) })
     expect(JSON.stringify(read)).not.toContain(canary)
   })
 
-  it('what does not fit below a record, a lazy or an optional one is named by the names that the schema has', () => {
+  it('a mismatch inside a record, a lazy or an optional schema is named by the schema’s names only', () => {
     interface Node {
       readonly tag?: number
       readonly next?: Node
@@ -280,7 +276,7 @@ describe('what a mapping gives', () => {
     expect(read).toEqual({ ok: false, reason: 'of.*.0.next.tag: Invalid input: expected number, received string' })
   })
 
-  it('only the attributes that the source names go, and those below them', async () => {
+  it('only the attributes that the source names are accepted, and those nested in them', async () => {
     const named = source('a', {
       auth: bearer(),
       schema: z.unknown(),
@@ -305,14 +301,14 @@ describe('ids and times', () => {
   }
   const withId = { eventId: (e: { id?: string | undefined }) => e.id } as object
 
-  it('an update’s own id counts before the source’s, and that before the scheme’s', async () => {
+  it('an update’s own id comes before the source’s, and that before the scheme’s', async () => {
     expect(await ids(eventOf(update({ id: 'own' }), withId), { id: 'event' }, 'scheme')).toEqual(['own'])
     expect(await ids(eventOf(update(), withId), { id: 'event' }, 'scheme')).toEqual(['event'])
     expect(await ids(eventOf(update(), withId), {}, 'scheme')).toEqual(['scheme'])
     expect(await ids(eventOf(update()), {})).toEqual([undefined])
   })
 
-  it('ids of their own stay as they are, wherever an update stands in the event: a batch may be cut another way next time (G4)', async () => {
+  it('an update’s own id does not depend on its position in the event: a batch may be cut differently next time (G4)', async () => {
     const [a, b, c] = ['a', 'b', 'a'].map((id) => update({ id }))
     expect(await ids(eventOf([a, b] as MappedUpdate[]), {}, 'scheme')).toEqual(['a', 'b'])
     expect(await ids(eventOf([b, a] as MappedUpdate[]), {}, 'scheme')).toEqual(['b', 'a'])
@@ -322,11 +318,11 @@ describe('ids and times', () => {
       'a#1',
       'scheme',
     ])
-    // No two updates ever get one id.
+    // No two updates ever get the same id.
     expect(await ids(eventOf([a, c, update({ id: 'a#0' })] as MappedUpdate[]), {})).toEqual(['a#1', 'a#2', 'a#0'])
   })
 
-  it('a mapping that was never compiled may give anything for an id: no text is none, or no id', async () => {
+  it('a mapping in plain JavaScript may return anything as an id: only text is accepted, and null counts as none', async () => {
     for (const id of [7, {}, true])
       expect(await mapped(eventOf(update({ id: id as unknown as string })), {})).toEqual({
         ok: false,
@@ -335,14 +331,14 @@ describe('ids and times', () => {
     expect(await ids(eventOf(update({ id: null as unknown as string }), withId), { id: 'event' })).toEqual(['event'])
   })
 
-  it('several updates of one event have an id each', async () => {
+  it('several updates of one event each have an id of their own', async () => {
     const two = [update(), update({ visitor: { pcId: '1-2' } })]
     expect(await ids(eventOf(two, withId), { id: 'event' })).toEqual(['event#0', 'event#1'])
     const result = await mapped(eventOf(two, withId), { id: 'event' })
     expect(result.ok && new Set(result.updates.map(({ event }) => event)).size).toBe(2)
   })
 
-  it('the source says when an event was; else its arrival counts', async () => {
+  it('the event time comes from the source, otherwise from the arrival', async () => {
     const timed = eventOf(update(), { occurredAt: (e: { at?: Date | undefined }) => e.at } as object)
     const at = new Date(arrivalMs - 5_000)
     const [early, late] = [await mapped(timed, { at: at.toISOString() }), await mapped(timed, {})]
@@ -367,7 +363,7 @@ describe('bodies', () => {
       ]),
     )
   })
-  it('of a name that a form gives twice none is lost, and none passes for the only one', () => {
+  it('a repeated name in a form becomes a list of all its values', () => {
     expect(eventIn('form', bytes('a=1&b=x&a=2&a=3'))).toEqual({ a: ['1', '2', '3'], b: 'x' })
   })
 
@@ -375,7 +371,7 @@ describe('bodies', () => {
     ['a malformed escape', bytes('a=%zz')],
     ['malformed UTF-8, escaped', bytes('a=%ff')],
     ['malformed UTF-8', Uint8Array.of(0x61, 0x3d, 0xff)],
-  ])('a form with %s is none', (_, body) => {
+  ])('a form with %s is rejected', (_, body) => {
     expect(parseEvent('form', body)).toMatchObject({ ok: false })
   })
 })
