@@ -129,7 +129,7 @@ export const windowMutants: readonly Mutant[] = [
     file: 'src/core/ledger/redis/scripts/visitor.ts',
     find: "if openWindow(KEYS[1]).jumpedBy then return 'false' end",
     replace: '',
-    tests: clocks,
+    tests: redisClocks,
   },
   {
     name: 'an erasure that the ledger did not take goes on',
