@@ -1,12 +1,12 @@
-/** What a command throws, and how an error from outside is told in one line. */
+/** The errors that a command throws, and how an error from outside is printed in one line. */
 import { SettingsError } from '../relay/errors.ts'
 
-/** A command was used wrongly: its user is told in one line, with exit 2. */
+/** A command was used wrongly: printed in one line, with exit code 2. */
 export class Misuse extends Error {
   override readonly name = 'Misuse'
 }
 
-/** Something outside (network, disk, a store) failed: told in one line, with exit 1. */
+/** Something outside (network, disk, a store) failed: printed in one line, with exit code 1. */
 export class Failed extends Error {
   override readonly name = 'Failed'
 }

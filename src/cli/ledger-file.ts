@@ -3,7 +3,7 @@
  *
  * Guarantee: what is read is what was written. Each line ends with a check over itself and all before it, and the end says
  * how many parts there are: a line that was changed, lost, repeated or put elsewhere is named by its number.
- * Known hole: the checks are no signature; whoever rewrites a file can write its checks too. Files of format 1 have numbers
+ * Known hole: the checksums are not a signature: whoever edits a file can edit them too. Files of format 1 have numbers
  * and an end, but no checks.
  */
 import { Buffer } from 'node:buffer'

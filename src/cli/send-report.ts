@@ -15,7 +15,7 @@ export interface Run {
   readonly ids: Pick<OwnIds, 'end'>
   /** The first line that was not sent, where the run stopped before the end of the file. */
   readonly stoppedAt: number | undefined
-  /** What stopped it, where the file or that of the refused rows failed. */
+  /** The error of the file, or of the file of refused rows, if one failed. */
   readonly failure: unknown
   readonly wasStopped: boolean
   readonly durationMs: number

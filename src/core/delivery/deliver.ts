@@ -1,5 +1,5 @@
 /**
- * Delivers an update that just came in: it goes through the door, what cannot go is kept, and its sender is told.
+ * Delivers an update that just came in: it goes through the door, what cannot be sent is kept, and its sender is answered.
  *
  * Guarantee (G2): `submitted`, `superseded`, `duplicate`, `deferred`, `rejected` and `set_aside` are said only once
  * each attribute was accepted by Target, is superseded, or lies durably in the backlog or the dead letters. If a put

@@ -1,4 +1,4 @@
-/** Why an update was not delivered at once, in the words that its sender is told. */
+/** Why an update was not delivered at once, as the answer to its sender names it. */
 
 export const deferReasons = [
   'quota',

@@ -1,7 +1,7 @@
 /** The methods of a ledger in one list, for whatever stands before one and passes each call on. */
 import type { Ledger } from './port.ts'
 
-/** What a ledger in another process answers. `check` is left to whoever knows the witness. */
+/** The methods of a ledger in another process. `check` is not one: only the caller knows the witness. */
 export type LedgerMethods = Omit<Ledger, 'kind' | 'check'>
 
 /** A record, so that the compiler misses a method that the port has and this has not. */

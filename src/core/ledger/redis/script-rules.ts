@@ -1,4 +1,4 @@
-/** What every script is told besides its own input: settings, bounds, and the numbers of `rules/`. */
+/** The input that every script gets besides its own: settings, bounds, and the constants of `rules/`. */
 import type { Limits } from '../../limits.ts'
 import { futureToleranceMs } from '../../update/stamp.ts'
 import { jumpToleranceMs } from '../rules/clock-watch.ts'
