@@ -10,14 +10,11 @@ import { errorName } from '../core/errors.ts'
 import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
-import { createErase } from '../core/operator/erase.ts'
-import { createFind } from '../core/operator/find-visitor.ts'
 import { type OwnerMemory, ownedStores } from '../core/operator/owner.ts'
 import { createRemap, type Remap } from '../core/operator/remap.ts'
-import { hashKeyName } from '../core/update/hash.ts'
 import { httpTarget } from '../core/wire/http.ts'
 import type { Target } from '../core/wire/port.ts'
-import { flush } from '../cron/flush.ts'
+import { flushWithDuties } from '../cron/duties.ts'
 import type { FlushReport } from '../cron/report.ts'
 import { createRoutes } from '../edge/app.ts'
 import { type AuthFailureMemory, createAuthFailed } from '../edge/auth/failed-authentications.ts'
@@ -27,6 +24,7 @@ import { createQuarantine } from '../edge/source/quarantine.ts'
 import type { Source } from '../edge/source/types.ts'
 import { createBase, type RelayBase } from './base.ts'
 import { createCount } from './count.ts'
+import { operatorOf } from './operator.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
 import type { Settings } from './settings.ts'
 
@@ -126,20 +124,23 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     limits,
   })
   const run: Relay['flush'] = (progress) =>
-    flush({
-      door,
-      ledger,
-      backlog,
-      clock,
-      random,
-      maxMs: settings.flushMaxMs,
-      maxOperations: settings.flushMaxOps,
-      maxCalls: settings.flushMaxCalls,
-      outageSettleMs: settings.outageSettleMs,
-      ...given({ stopping: ports.stopping, progress }),
-      log,
-      limits,
-    })
+    flushWithDuties(
+      {
+        door,
+        ledger,
+        backlog,
+        clock,
+        random,
+        maxMs: settings.flushMaxMs,
+        maxOperations: settings.flushMaxOps,
+        maxCalls: settings.flushMaxCalls,
+        outageSettleMs: settings.outageSettleMs,
+        ...given({ stopping: ports.stopping, progress }),
+        log,
+        limits,
+      },
+      [],
+    )
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const count = createCount({ ledger, background, log })
   const operator = operatorOf(base, { ledger, backlog, clock, log, run })
@@ -177,30 +178,4 @@ function targetOf(settings: Settings, { fetch, clock, streamBody }: RelayPorts):
     retentionMs: settings.retentionHours * 3_600_000,
     ...given({ streamBody }),
   })
-}
-
-function operatorOf(
-  { settings, hasher }: RelayBase,
-  {
-    ledger,
-    backlog,
-    clock,
-    log,
-    run,
-  }: { ledger: Ledger; backlog: Backlog; clock: Clock; log: RelayPorts['log']; run: () => ReturnType<Relay['flush']> },
-): Operator {
-  const maxOperations = settings.flushMaxOps
-  return {
-    usage: () => ledger.usage(),
-    pause: (paused) => ledger.pause(paused),
-    restate: (units) => ledger.restate(units),
-    confirmClock: () => ledger.confirmClock(),
-    flush: () => run(),
-    erase: createErase({ hasher, ledger, backlog, clock, maxOperations, log }),
-    find: createFind({ hasher, ledger, backlog, clock, maxOperations }),
-    moveOut: (cursor) => ledger.moveOut(cursor),
-    moveIn: (part) => ledger.moveIn(part),
-    restored: () => ledger.restored(),
-    hashKeyName: () => hashKeyName(hasher),
-  }
 }

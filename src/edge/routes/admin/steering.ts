@@ -1,0 +1,42 @@
+/** `/admin/api`: how the relay is doing, and what stops or starts it. */
+import { type Context, Hono } from 'hono'
+import * as z from 'zod'
+import { jsonBody, refuse } from '../../http/valid.ts'
+import type { PartsOf } from '../parts.ts'
+import { maxBodyBytes } from './bodies.ts'
+
+const spentBody = z.strictObject({ units: z.int().min(0) })
+
+export function steeringApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
+  const app = new Hono({ strict: false })
+  const operatorOf = (c: Context) => partsOf(c).operator
+  const clockOf = (c: Context) => partsOf(c).clock
+
+  app.get('/status', async (c) => c.json(await operatorOf(c).usage()))
+  app.post('/flush', async (c) => c.json(await operatorOf(c).flush()))
+  app.post('/pause', async (c) => {
+    await operatorOf(c).pause(true)
+    return c.json({ paused: true })
+  })
+  app.post('/resume', async (c) => {
+    await operatorOf(c).pause(false)
+    return c.json({ paused: false })
+  })
+  app.post('/clock/confirm', async (c) => {
+    await operatorOf(c).confirmClock()
+    return c.json(await operatorOf(c).usage())
+  })
+  app.post(
+    '/quota/spent',
+    jsonBody(
+      () => spentBody,
+      refuse('invalid', () => ({ errors: [{ path: 'units', message: 'must be a whole number of calls' }] })),
+      { maxBytes: maxBodyBytes, clockOf },
+    ),
+    async (c) => {
+      await operatorOf(c).restate(c.req.valid('json').units)
+      return c.json(await operatorOf(c).usage())
+    },
+  )
+  return app
+}

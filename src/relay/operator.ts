@@ -1,0 +1,39 @@
+/** What an operator can do, put together from the relay's parts. */
+import type { Backlog } from '../core/backlog/port.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Ledger } from '../core/ledger/port.ts'
+import { createErase } from '../core/operator/erase.ts'
+import { createFind } from '../core/operator/find-visitor.ts'
+import { hashKeyName } from '../core/update/hash.ts'
+import type { FlushReport } from '../cron/report.ts'
+import type { Log, Operator } from '../edge/routes/parts.ts'
+import type { RelayBase } from './base.ts'
+
+export interface OperatorParts {
+  readonly ledger: Ledger
+  readonly backlog: Backlog
+  readonly clock: Clock
+  readonly log: Log
+  /** One run of the flush. */
+  readonly run: () => Promise<FlushReport>
+}
+
+export function operatorOf(
+  { settings, hasher }: Pick<RelayBase, 'settings' | 'hasher'>,
+  { ledger, backlog, clock, log, run }: OperatorParts,
+): Operator {
+  const maxOperations = settings.flushMaxOps
+  return {
+    usage: () => ledger.usage(),
+    pause: (paused) => ledger.pause(paused),
+    restate: (units) => ledger.restate(units),
+    confirmClock: () => ledger.confirmClock(),
+    flush: () => run(),
+    erase: createErase({ hasher, ledger, backlog, clock, maxOperations, log }),
+    find: createFind({ hasher, ledger, backlog, clock, maxOperations }),
+    moveOut: (cursor) => ledger.moveOut(cursor),
+    moveIn: (part) => ledger.moveIn(part),
+    restored: () => ledger.restored(),
+    hashKeyName: () => hashKeyName(hasher),
+  }
+}
