@@ -9,6 +9,7 @@ import { createDoor } from '../core/delivery/door.ts'
 import { errorName } from '../core/errors.ts'
 import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
+import { newUntoldMemory, type UntoldMemory, withUntold } from '../core/ledger/untold.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import { type OwnerMemory, ownedStores } from '../core/operator/owner.ts'
 import { createRemap, type Remap } from '../core/operator/remap.ts'
@@ -18,7 +19,7 @@ import { flushWithDuties } from '../cron/duties.ts'
 import type { FlushReport } from '../cron/report.ts'
 import { createRoutes } from '../edge/app.ts'
 import { type AuthFailureMemory, createAuthFailed } from '../edge/auth/failed-authentications.ts'
-import type { AppParts, Operator, Readiness } from '../edge/routes/parts.ts'
+import { type AppParts, adminName, apiSource, type Operator, type Readiness } from '../edge/routes/parts.ts'
 import { createMapAgain } from '../edge/source/map-again.ts'
 import { createQuarantine } from '../edge/source/quarantine.ts'
 import type { Source } from '../edge/source/types.ts'
@@ -53,14 +54,14 @@ export interface RelayParts extends RelayPorts {
 }
 
 /** What a process or an isolate remembers: plain data, which on Workers is all that may outlive a request. */
-export interface RelayMemory extends ReadinessMemory, OwnerMemory {
+export interface RelayMemory extends ReadinessMemory, OwnerMemory, UntoldMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
   readonly authFailures: AuthFailureMemory
 }
 
 export function newRelayMemory(): RelayMemory {
-  return { leadsLoggedMs: new Map(), owners: new Map(), authFailures: new Map() }
+  return { leadsLoggedMs: new Map(), owners: new Map(), authFailures: new Map(), ...newUntoldMemory() }
 }
 
 export interface Relay {
@@ -96,12 +97,13 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
   const { settings, sources, hasher, wire, prepare } = base
   const { clock, random, log, background, memory = newRelayMemory() } = ports
   const limits: Limits = { ...defaultLimits, ...ports.limits }
-  const { ledger, backlog } = ownedStores(base.owner, {
+  const { ledger: owned, backlog } = ownedStores(base.owner, {
     ledger: ports.ledger,
     backlog: notedBacklog(ports.backlog, { clock, memory }),
     memory,
     log,
   })
+  const { ledger, untold } = withUntold(owned, memory, countedSources(sources))
   const door = createDoor({
     ledger,
     target: targetOf(settings, ports),
@@ -114,6 +116,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
   const deliver = createDeliver({
     door,
     ledger,
+    untold,
     backlog,
     hasher,
     clock,
@@ -128,6 +131,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       {
         door,
         ledger,
+        untold,
         backlog,
         clock,
         random,
@@ -142,7 +146,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       [],
     )
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
-  const count = createCount({ ledger, background, log })
+  const count = createCount({ ledger, untold, background, log })
   const operator = operatorOf(base, { ledger, backlog, clock, log, run })
   return {
     operator,
@@ -162,10 +166,15 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       operator,
       clock,
       log,
-      authFailed: createAuthFailed({ clock, memory: memory.authFailures, log, count }),
+      authFailed: createAuthFailed({ clock, memory: memory.authFailures, log, add: untold.add, count }),
       room: { maxBytes: limits.bytesUnauthenticated, heldBytes: 0 },
     },
   }
+}
+
+/** Those with figures of their own. */
+function countedSources(sources: readonly Source[]): ReadonlySet<string> {
+  return new Set([...sources.map(({ name }) => name), apiSource, adminName])
 }
 
 function targetOf(settings: Settings, { fetch, clock, streamBody }: RelayPorts): Target {

@@ -1,17 +1,22 @@
-/** Counters that no admission carries: given to the ledger behind the answer. */
+/** Counts of what no update carries: given to the ledger behind the answer. */
 import { errorName } from '../core/errors.ts'
 import type { Counters, Ledger } from '../core/ledger/port.ts'
+import type { Untold } from '../core/ledger/untold.ts'
 
 export interface CountParts {
   readonly ledger: Pick<Ledger, 'settle'>
+  readonly untold: Pick<Untold, 'add'>
   readonly background: (work: Promise<unknown>) => void
   readonly log: (event: string, details: Readonly<Record<string, string | number>>) => void
 }
 
-/** Nobody waits for the result: a ledger that does not take them is logged, and the counts are lost. */
-export function createCount({ ledger, background, log }: CountParts): (counters: Counters) => void {
+/** Nobody waits for the result: where the ledger does not take them, they wait for the next settle. */
+export function createCount({ ledger, untold, background, log }: CountParts): (counters: Counters) => void {
   return (counters) =>
     background(
-      ledger.settle([], counters).catch((error) => log('settle_failed', { tries: 1, error: errorName(error) })),
+      ledger.settle([], counters).catch((error) => {
+        untold.add(counters)
+        log('settle_failed', { tries: 1, error: errorName(error) })
+      }),
     )
 }

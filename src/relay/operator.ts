@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { createErase } from '../core/operator/erase.ts'
 import { createFind } from '../core/operator/find-visitor.ts'
+import { createSeries } from '../core/operator/series.ts'
 import { hashKeyName } from '../core/update/hash.ts'
 import type { FlushReport } from '../cron/report.ts'
 import type { Log, Operator } from '../edge/routes/parts.ts'
@@ -31,6 +32,7 @@ export function operatorOf(
     flush: () => run(),
     erase: createErase({ hasher, ledger, backlog, clock, maxOperations, log }),
     find: createFind({ hasher, ledger, backlog, clock, maxOperations }),
+    series: createSeries({ ledger, clock }),
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),
     restored: () => ledger.restored(),

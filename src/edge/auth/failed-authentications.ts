@@ -1,11 +1,11 @@
 /**
  * Failed authentications, by source and reason: for the log and the counters, never for the sender.
  *
- * The first is logged at once, later ones at most once a minute with their number: a flood fills neither the log nor
- * the ledger.
+ * The first is logged and counted at once, later ones are logged at most once a minute with their number, and their
+ * counts wait for a settle that is made anyway, or for that minute: a flood fills neither the log nor the ledger.
  */
 import type { Clock } from '../../core/clock.ts'
-import type { Counters } from '../../core/ledger/port.ts'
+import { type Counters, figure, noLane } from '../../core/ledger/rules/figures.ts'
 import type { AuthFailure } from './scheme.ts'
 
 /** By source and reason: when it was last logged (epoch ms), and how many there were since. */
@@ -15,6 +15,8 @@ export interface AuthFailedParts {
   readonly clock: Pick<Clock, 'now'>
   readonly memory: AuthFailureMemory
   readonly log: (event: string, details: Readonly<Record<string, string | number>>) => void
+  /** Counts with the next settle; with one of its own. */
+  readonly add: (counters: Counters) => void
   readonly count: (counters: Counters) => void
 }
 
@@ -22,19 +24,21 @@ const toldEveryMs = 60_000
 
 export type AuthFailed = (source: string, why: AuthFailure) => void
 
-export function createAuthFailed({ clock, memory, log, count }: AuthFailedParts): AuthFailed {
+export function createAuthFailed({ clock, memory, log, add, count }: AuthFailedParts): AuthFailed {
   return (source, why) => {
     const nowMs = clock.now()
     const key = `${source} ${why}`
     const { toldMs, count: before } = memory.get(key) ?? { toldMs: Number.NEGATIVE_INFINITY, count: 0 }
     const failed = before + 1
+    const counted = { [figure(source, noLane, `unauthenticated_${why}`)]: 1 }
     // A clock that was set back keeps nothing silent for ever.
     if (Math.abs(nowMs - toldMs) < toldEveryMs) {
       memory.set(key, { toldMs, count: failed })
+      add(counted)
       return
     }
     memory.set(key, { toldMs: nowMs, count: 0 })
     log('unauthenticated', { source, why, count: failed })
-    count({ unauthenticated: failed, [`unauthenticated.${source}`]: failed })
+    count(counted)
   }
 }

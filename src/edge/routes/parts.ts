@@ -7,6 +7,7 @@ import type { Deliver } from '../../core/delivery/receipt.ts'
 import type { Ledger } from '../../core/ledger/port.ts'
 import type { Erase } from '../../core/operator/erase.ts'
 import type { FindVisitor } from '../../core/operator/find-visitor.ts'
+import type { SeriesOf } from '../../core/operator/series.ts'
 import type { Wire } from '../../core/wire/calls.ts'
 import type { AuthFailed } from '../auth/failed-authentications.ts'
 import type { ApiToken } from '../auth/tokens.ts'
@@ -58,10 +59,13 @@ export interface Operator
   flush(): Promise<object>
   readonly erase: Erase
   readonly find: FindVisitor
+  readonly series: SeriesOf
 }
 
 /** Events of own systems share one scope of ids. */
 export const apiSource = 'api'
+/** As the source of failed authentications of operators. */
+export const adminName = 'admin'
 
 /** Finds in a request's context the parts that a route needs. */
 export type PartsOf<Name extends keyof AppParts> = (c: Context) => Pick<AppParts, Name>

@@ -3,7 +3,9 @@
 export interface Keys {
   readonly prefix: string
   readonly quota: string
+  /** Of an older version: it is only read. */
   readonly counters: string
+  readonly slots: string
   readonly health: string
   readonly leads: string
   /** Before the name of a grant, as `Ratelimit` makes its key. */
@@ -21,6 +23,7 @@ export function keysUnder(prefix: string): Keys {
     prefix,
     quota: `${prefix}:quota`,
     counters: `${prefix}:counters`,
+    slots: `${prefix}:slots`,
     health: `${prefix}:health`,
     leads: `${prefix}:leads`,
     grants: `${prefix}:grant`,

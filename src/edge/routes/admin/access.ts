@@ -9,7 +9,7 @@ import type { MiddlewareHandler } from 'hono'
 import { verifyBasic, verifyBearer } from '../../auth/tokens.ts'
 import { isJson } from '../../http/body.ts'
 import { problem } from '../../http/problem.ts'
-import type { PartsOf } from '../parts.ts'
+import { adminName, type PartsOf } from '../parts.ts'
 
 const adminUser = 'admin'
 
@@ -20,7 +20,7 @@ export function operatorOnly(partsOf: PartsOf<'settings' | 'authFailed'>): Middl
     if (settings.adminToken === undefined) return problem(c, 'not-found')
     const header = c.req.header('authorization') ?? null
     if (!(await isOperator(header, settings.adminToken))) {
-      authFailed?.('admin', header === null ? 'header_missing' : 'mismatch')
+      authFailed?.(adminName, header === null ? 'header_missing' : 'mismatch')
       return problem(c, 'unauthenticated', {}, { 'www-authenticate': 'Basic realm="target-relay", charset="UTF-8"' })
     }
     return next()

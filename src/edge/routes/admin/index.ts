@@ -9,6 +9,7 @@ import { refuse } from '../../http/valid.ts'
 import type { PartsOf } from '../parts.ts'
 import { operatorOnly, ownOrigin } from './access.ts'
 import { ledgerApi } from './ledger.ts'
+import { seriesApi } from './series.ts'
 import { steeringApi } from './steering.ts'
 import { visitorApi } from './visitor.ts'
 
@@ -26,6 +27,7 @@ export function adminApi(partsOf: PartsOf<'settings' | 'operator' | 'clock' | 'a
   )
   app.route('/', steeringApi(partsOf))
   app.route('/', visitorApi(partsOf))
+  app.route('/', seriesApi(partsOf))
   app.route('/ledger', ledgerApi(partsOf))
   // The ledger or the store did not answer. Only the log says why, except where an operator must fix it.
   app.onError((error, c) => {
