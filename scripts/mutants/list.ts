@@ -5,6 +5,7 @@ import { cliMutants } from './cli.ts'
 import { deliveryMutants } from './delivery.ts'
 import { doorsMutants } from './doors.ts'
 import { edgeMutants } from './edge.ts'
+import { figuresMutants } from './figures.ts'
 import { flushMutants } from './flush.ts'
 import { identityMutants } from './identity.ts'
 import { isolateMutants } from './isolate.ts'
@@ -39,7 +40,7 @@ const own: readonly Mutant[] = [
     name: 'fail open when the ledger is silent',
     breaks: 'G1',
     file: 'src/core/delivery/deliver.ts',
-    find: "return keepBlind(together, 'ledger_unavailable')",
+    find: "return keepBlind(together, 'ledger_unavailable', lane, ended)",
     replace:
       "admitted = together.map((part) => ({ attempt: liveAttempt(part, 0), unfit: [], calls: part.encoding?.calls ?? [], admission: { event: 'open' as const, verdicts: part.attributes.map(() => 'send' as const), attempts: 0 }, token: 't', units: 1, requestedAtMs: clock.now() }))",
     tests: live,
@@ -104,8 +105,8 @@ const own: readonly Mutant[] = [
     name: 'delete before the settle is confirmed',
     breaks: 'G2',
     file: 'src/cron/passing.ts',
-    find: 'await ledger.settle(settlements, { calls, replayCalls: calls })',
-    replace: 'void ledger.settle(settlements, { calls, replayCalls: calls }).catch(() => undefined)',
+    find: 'await ledger.settle(settlements, callCounts(passages))',
+    replace: 'void ledger.settle(settlements, callCounts(passages)).catch(() => undefined)',
     tests: flush,
   },
   {
@@ -1113,6 +1114,7 @@ export const mutants: readonly Mutant[] = [
   ...deliveryMutants,
   ...doorsMutants,
   ...edgeMutants,
+  ...figuresMutants,
   ...flushMutants,
   ...identityMutants,
   ...isolateMutants,

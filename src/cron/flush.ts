@@ -116,7 +116,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
       await place.save()
       if (parts.untold.any()) await ledger.settle([])
       // An idle run, 1,440 times a day, asks no more of the ledger than it must.
-      if (report.listed > 0) {
+      if (report.read > 0) {
         const { remaining, health } = await ledger.summary()
         report.quotaLeft = remaining
         // Opened by this run's last calls: nothing was left to ask about.

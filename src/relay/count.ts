@@ -2,12 +2,13 @@
 import { errorName } from '../core/errors.ts'
 import type { Counters, Ledger } from '../core/ledger/port.ts'
 import type { Untold } from '../core/ledger/untold.ts'
+import type { Log } from '../core/log.ts'
 
 export interface CountParts {
   readonly ledger: Pick<Ledger, 'settle'>
   readonly untold: Pick<Untold, 'add'>
   readonly background: (work: Promise<unknown>) => void
-  readonly log: (event: string, details: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
 }
 
 /** Nobody waits for the result: where the ledger does not take them, they wait for the next settle. */

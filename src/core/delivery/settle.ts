@@ -5,9 +5,11 @@
  * others nothing. What fails again is put into the backlog, and the flush settles it; its counts wait for the next
  * settle.
  */
+
 import { errorName } from '../errors.ts'
 import type { Counters, Leads, Ledger, Settlement } from '../ledger/port.ts'
 import type { Untold } from '../ledger/untold.ts'
+import type { Log } from '../log.ts'
 import type { Keep } from './keep.ts'
 import { leadsOf } from './leads.ts'
 import type { Part } from './parts.ts'
@@ -17,7 +19,7 @@ export interface SettleParts {
   readonly ledger: Pick<Ledger, 'settle'>
   readonly untold: Pick<Untold, 'add'>
   readonly keep: Pick<Keep, 'delivered'>
-  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
 }
 
 /** A part that passed the door, and what the ledger is to be told of it; undefined where that is nothing. */

@@ -20,7 +20,6 @@ export interface Series {
 
 const dayMs = 24 * 3_600_000
 
-
 export type SeriesOf = (options?: { readonly fromMs?: number; readonly stepMs?: number }) => Promise<Series>
 
 export interface SeriesParts {

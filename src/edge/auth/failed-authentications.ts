@@ -4,8 +4,10 @@
  * The first is logged and counted at once, later ones are logged at most once a minute with their number, and their
  * counts wait for a settle that is made anyway, or for that minute: a flood fills neither the log nor the ledger.
  */
+
 import type { Clock } from '../../core/clock.ts'
 import { type Counters, figure, noLane } from '../../core/ledger/rules/figures.ts'
+import type { Log } from '../../core/log.ts'
 import type { AuthFailure } from './scheme.ts'
 
 /** By source and reason: when it was last logged (epoch ms), and how many there were since. */
@@ -14,7 +16,7 @@ export type AuthFailureMemory = Map<string, { readonly toldMs: number; readonly 
 export interface AuthFailedParts {
   readonly clock: Pick<Clock, 'now'>
   readonly memory: AuthFailureMemory
-  readonly log: (event: string, details: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
   /** Counts with the next settle; with one of its own. */
   readonly add: (counters: Counters) => void
   readonly count: (counters: Counters) => void

@@ -3,6 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { createErase } from '../../../src/core/operator/erase.ts'
 import { createFind } from '../../../src/core/operator/find-visitor.ts'
+import { createSeries } from '../../../src/core/operator/series.ts'
 import { nodeSqlite } from '../../../src/core/store/sqlite-node.ts'
 import { createHasher } from '../../../src/core/update/hash.ts'
 import { createApp } from '../../../src/edge/app.ts'
@@ -37,6 +38,7 @@ async function admin(world: World, adminToken: string | null = testSecrets.admin
     ready: () => Promise.reject(new Error('not here')),
     operator: {
       usage: () => ledger.usage(),
+      series: createSeries({ ledger, clock: world.clock }),
       pause: (paused) => ledger.pause(paused),
       confirmClock: () => ledger.confirmClock(),
       restate: (units) => ledger.restate(units),

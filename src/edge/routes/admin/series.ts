@@ -10,18 +10,18 @@ import type { PartsOf } from '../parts.ts'
 
 const slotSeconds = slotMs / 1_000
 
-const query = z.strictObject({
-  from: z
+export const seriesQuery = z.strictObject({
+  from: z.string().transform(readTime).pipe(z.number()).optional(),
+  step: z
     .string()
-    .transform((text) => readTime(text))
-    .pipe(z.number())
-    .optional(),
-  step: z.coerce
-    .number()
-    .int()
-    .multipleOf(slotSeconds)
-    .min(slotSeconds)
-    .max(slotsShownMs / 1_000)
+    .regex(/^[1-9]\d{0,5}$/)
+    .transform(Number)
+    .pipe(
+      z
+        .number()
+        .multipleOf(slotSeconds)
+        .max(slotsShownMs / 1_000),
+    )
     .optional(),
 })
 
@@ -30,7 +30,7 @@ export function seriesApi(partsOf: PartsOf<'operator'>): Hono {
     '/series',
     zValidator(
       'query',
-      query,
+      seriesQuery,
       refuse('malformed', {
         detail: `The query parameters are from, a time, and step, seconds: ${slotSeconds} or a multiple of it, at most ${slotsShownMs / 1_000}.`,
       }),
