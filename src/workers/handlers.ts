@@ -8,6 +8,7 @@
  */
 import type { Context } from 'hono'
 import { errorName } from '../core/errors.ts'
+import { given as optional } from '../core/given.ts'
 import { answerOf, createBrokenApp, createRoutes } from '../edge/app.ts'
 import type { AppParts } from '../edge/routes/parts.ts'
 import type { Source } from '../edge/source/types.ts'
@@ -34,7 +35,7 @@ type Known =
     }
   | { readonly ok: true; readonly settings: Settings; base?: RelayBase }
 
-type Behind = Pick<ExecutionContext, 'waitUntil'>
+type Behind = Pick<ExecutionContext, 'waitUntil' | 'access'>
 
 export interface Handlers<Env> {
   fetch(request: Request, env: Env, ctx: Behind): Promise<Response>
@@ -53,7 +54,10 @@ export function relayHandlers<Env extends object>({
     async fetch(request, env, ctx) {
       const given = knownOf(env)
       if (!given.ok) return given.app.fetch(request)
-      const { parts } = await open(given, env, ctx)
+      const { parts: shared } = await open(given, env, ctx)
+      const { access } = ctx
+      const accessEmail = access && (async () => (await access.getIdentity())?.email)
+      const parts: AppParts = { ...shared, ...optional({ accessEmail }) }
       const answer = answerOf({ fetch: (asked) => routes.fetch(asked, parts) }, request, log)
       // From the start, so that a sender that hangs up cancels nothing.
       ctx.waitUntil(answer)
