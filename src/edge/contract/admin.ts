@@ -60,7 +60,7 @@ export const audit = answer(
 export const report = answer(
   'FlushReport',
   z.object({
-    listed: count,
+    read: count,
     merged: count,
     superseded: count,
     replayed: count,
