@@ -13,6 +13,7 @@ import type { AuthFailed } from '../auth/failed-authentications.ts'
 import type { OperatorToken, Role } from '../auth/operators.ts'
 import type { ApiToken } from '../auth/tokens.ts'
 import type { BodyRoom } from '../http/body.ts'
+import type { LogRequests } from '../http/request-line.ts'
 import type { Source } from '../source/types.ts'
 
 export interface AppParts {
@@ -23,6 +24,7 @@ export interface AppParts {
     readonly operators?: readonly OperatorToken[]
     readonly adminAccess?: readonly string[]
     readonly hookSecrets: ReadonlyMap<string, readonly string[]>
+    readonly logRequests?: LogRequests
   }
   readonly sources: readonly Source[]
   readonly prepare: Prepare
