@@ -1,5 +1,6 @@
 /** What every ledger must answer, rule by rule of docs/rules.md. Run against each implementation. */
 import { afterAll, beforeEach, describe } from 'vitest'
+import { actsContract } from './ledger/acts.ts'
 import { backoffContract } from './ledger/backoff.ts'
 import { type LedgerMaker, openBench } from './ledger/bench.ts'
 import { cancelContract } from './ledger/cancel.ts'
@@ -26,5 +27,6 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
     cancelContract(bench)
     leasesContract(bench)
     figuresContract(bench)
+    actsContract(bench)
   })
 }

@@ -8,6 +8,7 @@ export interface Keys {
   readonly slots: string
   readonly health: string
   readonly leads: string
+  readonly acts: string
   /** Before the name of a grant, as `Ratelimit` makes its key. */
   readonly grants: string
   source(name: string): string
@@ -26,6 +27,7 @@ export function keysUnder(prefix: string): Keys {
     slots: `${prefix}:slots`,
     health: `${prefix}:health`,
     leads: `${prefix}:leads`,
+    acts: `${prefix}:acts`,
     grants: `${prefix}:grant`,
     source: (name) => `${prefix}:quota:${name}`,
     grant: (grant) => `${prefix}:grant:${grant}`,

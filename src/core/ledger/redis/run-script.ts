@@ -8,6 +8,7 @@ import { confirmClockScript } from './scripts/confirm-clock.ts'
 import { beginScript, chargeScript, lifeScript } from './scripts/epoch.ts'
 import { seriesScript } from './scripts/figures.ts'
 import { firstStampsScript } from './scripts/first-stamps.ts'
+import { closeBreakerScript } from './scripts/health.ts'
 import { leaseScript, releaseScript } from './scripts/memos.ts'
 import { moveInScript, moveOutScript } from './scripts/move.ts'
 import { reserveScript } from './scripts/reserve.ts'
@@ -26,6 +27,7 @@ const scripts = [
   usageScript,
   seriesScript,
   confirmClockScript,
+  closeBreakerScript,
   leaseScript,
   releaseScript,
   lifeScript,
