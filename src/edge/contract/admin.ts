@@ -40,7 +40,7 @@ export const paused = answer('Paused', z.object({ paused: z.boolean() }))
 export const report = answer(
   'FlushReport',
   z.object({
-    listed: count,
+    read: count,
     merged: count,
     superseded: count,
     replayed: count,
