@@ -37,7 +37,7 @@ export function clockTime(iso: string, { nowMs, zone }: Clock): string {
 /** `UTC`, `UTC+01:00`. */
 export function zoneOf({ nowMs, zone }: Clock): string {
   const parts = new Intl.DateTimeFormat('en-US', { timeZoneName: 'longOffset', timeZone: zone }).formatToParts(nowMs)
-  return (parts.find(({ type }) => type === 'timeZoneName')?.value ?? 'GMT').replace('GMT', 'UTC')
+  return (parts.find(({ type }) => type === 'timeZoneName')?.value ?? 'GMT').replace('GMT', 'UTC').replace('+00:00', '')
 }
 
 function partsOf(atMs: number, zone: string | undefined): readonly [day: string, time: string] {
