@@ -1,6 +1,6 @@
 /** `target-relay audit`: who did what. */
 import { parseArgs } from 'node:util'
-import { audit as shape } from '../edge/contract/status.ts'
+import { audit as shape } from '../edge/contract/admin.ts'
 import { print, relayOptions, wantArguments } from './asking.ts'
 import { type Command, exit } from './command.ts'
 import { adminClient } from './relay-client.ts'

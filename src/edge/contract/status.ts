@@ -1,4 +1,4 @@
-/** The contract of what an operator reads at a glance: status, backlog, figures, audit. */
+/** The contract of what an operator reads at a glance: status, backlog, figures. */
 import * as z from 'zod'
 import { count, counts, time } from './common.ts'
 import { answer } from './operation.ts'
@@ -47,20 +47,5 @@ export const series = answer(
   z.object({
     step: count.describe('Seconds'),
     slots: z.array(z.object({ at: time, counts: z.record(z.string(), counts) })),
-  }),
-)
-
-export const audit = answer(
-  'Audit',
-  z.object({
-    acts: z.array(
-      z.object({
-        at: time,
-        who: z.string(),
-        role: z.string(),
-        what: z.string(),
-        details: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
-      }),
-    ),
   }),
 )
