@@ -12,6 +12,7 @@ import type { Wire } from '../../core/wire/calls.ts'
 import type { AuthFailed } from '../auth/failed-authentications.ts'
 import type { ApiToken } from '../auth/tokens.ts'
 import type { BodyRoom } from '../http/body.ts'
+import type { Metric } from '../http/metrics-text.ts'
 import type { LogRequests } from '../http/request-line.ts'
 import type { Source } from '../source/types.ts'
 
@@ -33,6 +34,8 @@ export interface AppParts {
   /** For requests without the admin token: may be some seconds old. Default: `ready`. */
   readonly readyForAnybody?: () => Promise<Readiness>
   readonly operator: Operator
+  /** For `/metrics`. */
+  readonly metrics?: () => Promise<readonly Metric[]>
   readonly clock: Clock
   readonly log?: Log
   /** Told of each failed authentication. */
