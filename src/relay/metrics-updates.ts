@@ -1,4 +1,4 @@
-/** The counters of `/metrics`, from the ledger's figures (`core/ledger/rules/figures.ts`). */
+/** The counters of `/metrics`, from the ledger's counters. */
 import type { Counters, Usage } from '../core/ledger/port.ts'
 import type { Metric, Sample } from '../edge/http/metrics-text.ts'
 
