@@ -25,7 +25,7 @@ describe('the reason of a deferral lies in the entry', () => {
 
   it('where Target was slow, and where the settle failed', async () => {
     const world = await createWorld()
-    world.target.behave = () => world.clock.advance(3_000).then(() => undefined)
+    world.target.behave = () => world.clock.advance(3_000).then(() => ({ kind: 'delivered' }))
     const delivered = world.deliver([await world.update({ attributes: { tier: 'gold' } })])
     expect(await delivered).toEqual([{ status: 'deferred', reason: 'slow' }])
     await world.settled()
@@ -47,7 +47,7 @@ describe('the reason of a deferral lies in the entry', () => {
     // One of an older version, of two attributes: each is an attempt of its own, and Target fails on the second.
     await world.backlog.delete(kept.key)
     await world.backlog.put({ ...kept.entry, attributes: [...kept.entry.attributes, { name: 'shoe', value: '43' }] })
-    world.target.behave = (_, pairs) => (pairs.has('shoe') ? { kind: 'unavailable' } : undefined)
+    world.target.behave = (_, pairs) => (pairs.has('shoe') ? { kind: 'unavailable', status: 503 } : undefined)
     await world.flush()
     const { items } = await world.backlog.list()
     expect(items).toMatchObject([{ entry: { reason: 'target_unavailable', attributes: [{ name: 'shoe' }] } }])
