@@ -20,12 +20,13 @@ import { flushWithDuties } from '../cron/duties.ts'
 import type { FlushReport } from '../cron/report.ts'
 import { createRoutes } from '../edge/app.ts'
 import { type AuthFailureMemory, createAuthFailed } from '../edge/auth/failed-authentications.ts'
-import { type AppParts, adminName, apiSource, type Operator, type Readiness } from '../edge/routes/parts.ts'
+import type { AppParts, Operator, Readiness } from '../edge/routes/parts.ts'
 import { createMapAgain } from '../edge/source/map-again.ts'
 import { createQuarantine } from '../edge/source/quarantine.ts'
 import type { Source } from '../edge/source/types.ts'
 import { createBase, type RelayBase } from './base.ts'
-import { createCount } from './count.ts'
+import { countedSources, createCount } from './count.ts'
+import { createMetrics } from './metrics.ts'
 import { operatorOf } from './operator.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
 import type { Settings } from './settings.ts'
@@ -165,17 +166,13 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       ready: ready.fresh,
       readyForAnybody: ready.remembered,
       operator,
+      metrics: createMetrics({ base, ledger, ready: ready.remembered, log }),
       clock,
       log,
       authFailed: createAuthFailed({ clock, memory: memory.authFailures, log, add: untold.add, count }),
       room: { maxBytes: limits.bytesUnauthenticated, heldBytes: 0 },
     },
   }
-}
-
-/** Those with figures of their own. */
-function countedSources(sources: readonly Source[]): ReadonlySet<string> {
-  return new Set([...sources.map(({ name }) => name), apiSource, adminName])
 }
 
 function targetOf(settings: Settings, { fetch, clock, streamBody }: RelayPorts): Target {

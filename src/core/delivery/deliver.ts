@@ -168,7 +168,7 @@ export function createDeliver(parts: DeliverParts): Deliver {
     const receipts = await Promise.all(
       together.map(
         async (part): Promise<Receipt> =>
-          (await keep.blind(part)) ? { status: 'deferred', reason } : { status: 'unavailable' },
+          (await keep.blind(part, reason)) ? { status: 'deferred', reason } : { status: 'unavailable' },
       ),
     )
     untold.add(countsOf(lane, ended(receipts), []))
@@ -184,7 +184,7 @@ function callsOf(passed: readonly { readonly part: Part; readonly passage: Passa
 async function keepUnsettled(keep: Pick<Keep, 'put'>, part: Part, { admission }: Admitted): Promise<boolean> {
   if (admission.event !== 'open') return true
   const open = part.attributes.filter((_, index) => !isSettledVerdict(admission.verdicts[index]))
-  return open.length === 0 || keep.put(part, open, admission.firstStamp ?? part.stamp)
+  return open.length === 0 || keep.put(part, open, admission.firstStamp ?? part.stamp, 'slow')
 }
 
 /** Those updates whose last part comes after the first `from` receipts. */

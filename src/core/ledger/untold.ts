@@ -8,7 +8,7 @@
  * and took effect all the same counts them twice.
  */
 import type { Counters, Ledger } from './port.ts'
-import { added, otherSource, severalSources } from './rules/figures.ts'
+import { added, otherSource } from './rules/figures.ts'
 
 /** Plain data, which may outlive a request. */
 export interface UntoldMemory {
@@ -34,9 +34,7 @@ export function withUntold<Part extends Pick<Ledger, 'settle'>>(
     added(...Object.entries(counts).map(([key, count]) => Object.fromEntries([[keyOf(key), count]])))
   const keyOf = (key: string): string => {
     const [source = '', ...rest] = key.split('/')
-    return sources === undefined || sources.has(source) || source === severalSources
-      ? key
-      : [otherSource, ...rest].join('/')
+    return sources === undefined || sources.has(source) ? key : [otherSource, ...rest].join('/')
   }
   return {
     untold: {

@@ -1,19 +1,8 @@
 /** The contract of what was counted. */
-import * as z from 'zod'
 import { seriesQuery } from '../routes/admin/series.ts'
 import { operatorProblems } from './admin.ts'
-import { counts, time } from './common.ts'
-import { answer, type Operation } from './operation.ts'
-
-const linesOf = (what: string) => z.record(z.string(), counts).describe(`By ${what} and name`)
-
-export const series = answer(
-  'Series',
-  z.object({
-    step: z.int().describe('Seconds'),
-    slots: z.array(z.object({ at: time, counts: linesOf('source'), byLane: linesOf('lane') })),
-  }),
-)
+import type { Operation } from './operation.ts'
+import { series } from './status.ts'
 
 export const seriesOperations: readonly Operation[] = [
   {

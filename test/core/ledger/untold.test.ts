@@ -36,7 +36,7 @@ it('wait again if the settle fails, without what it was asked to count itself', 
 })
 
 it('have a line for each configured source, and one for all others', async () => {
-  const { told, ledger } = watched(new Set(['crm', '__proto__']))
+  const { told, ledger } = watched(new Set(['crm', '__proto__', '_several']))
   await ledger.settle([], {
     'crm/live/received': 1,
     'gone/replay/replayed': 2,
