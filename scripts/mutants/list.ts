@@ -4,6 +4,7 @@ import { blameMutants } from './blame.ts'
 import { cliMutants } from './cli.ts'
 import { deliveryMutants } from './delivery.ts'
 import { doorsMutants } from './doors.ts'
+import { doorsMoreMutants } from './doors-more.ts'
 import { edgeMutants } from './edge.ts'
 import { flushMutants } from './flush.ts'
 import { identityMutants } from './identity.ts'
@@ -1112,6 +1113,7 @@ export const mutants: readonly Mutant[] = [
   ...cliMutants,
   ...deliveryMutants,
   ...doorsMutants,
+  ...doorsMoreMutants,
   ...edgeMutants,
   ...flushMutants,
   ...identityMutants,

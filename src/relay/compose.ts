@@ -12,7 +12,7 @@ import type { Ledger } from '../core/ledger/port.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import { createErase } from '../core/operator/erase.ts'
 import { createFind } from '../core/operator/find-visitor.ts'
-import { type OwnerMemory, ownedStores } from '../core/operator/owner.ts'
+import { type OwnerMemory, ownedStores, takeOver } from '../core/operator/owner.ts'
 import { createRemap, type Remap } from '../core/operator/remap.ts'
 import { hashKeyName } from '../core/update/hash.ts'
 import { httpTarget } from '../core/wire/http.ts'
@@ -101,6 +101,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
   const { ledger, backlog } = ownedStores(base.owner, {
     ledger: ports.ledger,
     backlog: notedBacklog(ports.backlog, { clock, memory }),
+    hasher,
     memory,
     log,
   })
@@ -142,7 +143,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     })
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const count = createCount({ ledger, background, log })
-  const operator = operatorOf(base, { ledger, backlog, clock, log, run })
+  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run })
   return {
     operator,
     ready: ready.fresh,
@@ -179,15 +180,15 @@ function targetOf(settings: Settings, { fetch, clock, streamBody }: RelayPorts):
   })
 }
 
+interface OperatorParts extends Pick<RelayPorts, 'ledger' | 'backlog' | 'clock' | 'log'> {
+  /** The ledger, whosever it is. */
+  readonly unguarded: Ledger
+  readonly run: Relay['flush']
+}
+
 function operatorOf(
-  { settings, hasher }: RelayBase,
-  {
-    ledger,
-    backlog,
-    clock,
-    log,
-    run,
-  }: { ledger: Ledger; backlog: Backlog; clock: Clock; log: RelayPorts['log']; run: () => ReturnType<Relay['flush']> },
+  { settings, hasher, owner }: RelayBase,
+  { ledger, unguarded, backlog, clock, log, run }: OperatorParts,
 ): Operator {
   const maxOperations = settings.flushMaxOps
   return {
@@ -202,5 +203,10 @@ function operatorOf(
     moveIn: (part) => ledger.moveIn(part),
     restored: () => ledger.restored(),
     hashKeyName: () => hashKeyName(hasher),
+    takeOver: async (client) => {
+      const problem = await takeOver(owner, unguarded, client)
+      if (problem === undefined) log('store_taken_over', { from: client })
+      return problem
+    },
   }
 }

@@ -58,6 +58,7 @@ async function edge(
       pause: async () => {},
       restate: async () => {},
       confirmClock: async () => {},
+      takeOver: async (client) => (client === 'amce' ? undefined : 'is not the client code that the ledger bears'),
       erase: () => Promise.reject(new Error('not here')),
       find: () => Promise.reject(new Error('not here')),
       moveOut: () => Promise.reject(new Error('not here')),

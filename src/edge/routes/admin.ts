@@ -24,6 +24,7 @@ const maxStateBytes = 4_194_304
 const adminUser = 'admin'
 
 const spentBody = z.strictObject({ units: z.int().min(0) })
+const accountBody = z.strictObject({ client: z.string() })
 const visitorBody = z.strictObject({ visitor: z.unknown() })
 /** A part of a ledger's state, and the name of the HASH_KEY of the relay that it came from. */
 const stateBody = z.looseObject({ hashKey: z.string() })
@@ -63,6 +64,22 @@ export function adminApi(partsOf: PartsOf<'settings' | 'operator' | 'clock' | 'a
     await operatorOf(c).confirmClock()
     return c.json(await operatorOf(c).usage())
   })
+  app.post(
+    '/account/confirm',
+    jsonBody(
+      () => accountBody,
+      refuse('invalid', () => ({
+        errors: [{ path: 'client', message: 'must be the client code that the ledger bears' }],
+      })),
+      { maxBytes: maxBodyBytes, clockOf },
+    ),
+    async (c) => {
+      const message = await operatorOf(c).takeOver(c.req.valid('json').client)
+      return message === undefined
+        ? c.json(await operatorOf(c).usage())
+        : problem(c, 'invalid', { errors: [{ path: 'client', message }] })
+    },
+  )
   app.post(
     '/quota/spent',
     jsonBody(

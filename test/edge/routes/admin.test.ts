@@ -39,6 +39,7 @@ async function admin(world: World, adminToken: string | null = testSecrets.admin
       usage: () => ledger.usage(),
       pause: (paused) => ledger.pause(paused),
       confirmClock: () => ledger.confirmClock(),
+      takeOver: async (client) => (client === 'amce' ? undefined : 'is not the client code that the ledger bears'),
       restate: (units) => ledger.restate(units),
       flush: () => world.flush(),
       erase: createErase({ hasher, ledger, backlog, clock: world.clock, maxOperations, log: () => undefined }),
