@@ -191,7 +191,7 @@ export const doorsMutants: readonly Mutant[] = [
   {
     name: 'an operator’s act that looks like a trial is the real thing',
     breaks: 'security',
-    file: 'src/edge/routes/admin.ts',
+    file: 'src/edge/routes/admin/index.ts',
     find: 'z.strictObject({})',
     replace: 'z.looseObject({})',
     tests: app,

@@ -271,4 +271,20 @@ export const flushMutants: readonly Mutant[] = [
     replace: 'Math.min(...asked)',
     tests: ['test/core/delivery/failure.test.ts'],
   },
+  {
+    name: 'a duty that fails takes the others with it',
+    breaks: 'G7',
+    file: 'src/cron/duties.ts',
+    find: "log('duty_failed', { duty: duty.name, error: errorName(error) })",
+    replace: 'throw error',
+    tests: ['test/cron/duties.test.ts'],
+  },
+  {
+    name: 'a full backlog leaves nothing to the duties',
+    breaks: 'G7',
+    file: 'src/cron/duties.ts',
+    find: 'Math.max(operationsBefore + parts.maxOperations, backlog.operations + dutyOperations)',
+    replace: 'operationsBefore + parts.maxOperations + 0 * dutyOperations',
+    tests: ['test/cron/duties.test.ts'],
+  },
 ]

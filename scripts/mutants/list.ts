@@ -594,7 +594,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a page of somebody else may operate',
     breaks: 'security',
-    file: 'src/edge/routes/admin.ts',
+    file: 'src/edge/routes/admin/access.ts',
     find: "if (foreign || !isJson(c.req.header('content-type') ?? null))",
     replace: 'if (false as boolean)',
     tests: admin,

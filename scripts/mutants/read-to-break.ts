@@ -521,7 +521,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'where there is no operator’s token, undefined is one',
     breaks: 'security',
-    file: 'src/edge/routes/admin.ts',
+    file: 'src/edge/routes/admin/access.ts',
     find: "if (settings.adminToken === undefined) return problem(c, 'not-found')",
     replace: '',
     tests: admin,
@@ -529,7 +529,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a page of a neighbouring site may operate',
     breaks: 'security',
-    file: 'src/edge/routes/admin.ts',
+    file: 'src/edge/routes/admin/access.ts',
     find: "site !== 'same-origin'",
     replace: "site === 'cross-site'",
     tests: admin,
@@ -537,7 +537,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a ledger of another HASH_KEY moves in',
     breaks: 'G3',
-    file: 'src/edge/routes/admin.ts',
+    file: 'src/edge/routes/admin/ledger.ts',
     find: 'if (hashKey !== (await operator.hashKeyName()))',
     replace: 'if (hashKey === undefined)',
     tests: admin,

@@ -32,6 +32,9 @@ export interface Limits {
   readonly bytesOfUnknown: number
   /** Unreadable values after which a page of the backlog ends, so that its reader can check its budget. */
   readonly unreadablePerPage: number
+  /** Operations and time that the duties of a run have at least, beside its flush. KV: 1,000 operations a run. */
+  readonly dutyOperations: number
+  readonly dutyMs: number
   /** How long an operator's request works through the backlog before it answers that there is more. */
   readonly requestMs: number
   /** Times of waiting values in one answer about a visitor. */
@@ -60,6 +63,8 @@ export const defaultLimits: Limits = {
   bytesPerRead: 16_000_000,
   bytesOfUnknown: 1_000_000,
   unreadablePerPage: 3,
+  dutyOperations: 90,
+  dutyMs: 10_000,
   requestMs: 20_000,
   timesPerAnswer: 10_000,
   bytesUnauthenticated: 64_000_000,

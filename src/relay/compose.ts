@@ -10,14 +10,12 @@ import { errorName } from '../core/errors.ts'
 import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
-import { createErase } from '../core/operator/erase.ts'
-import { createFind } from '../core/operator/find-visitor.ts'
-import { type OwnerMemory, ownedStores, takeOver } from '../core/operator/owner.ts'
+import type { Log } from '../core/log.ts'
+import { type OwnerMemory, ownedStores } from '../core/operator/owner.ts'
 import { createRemap, type Remap } from '../core/operator/remap.ts'
-import { hashKeyName } from '../core/update/hash.ts'
 import { httpTarget } from '../core/wire/http.ts'
 import type { Target } from '../core/wire/port.ts'
-import { flush } from '../cron/flush.ts'
+import { flushWithDuties } from '../cron/duties.ts'
 import type { FlushReport } from '../cron/report.ts'
 import { createRoutes } from '../edge/app.ts'
 import { type AuthFailureMemory, createAuthFailed } from '../edge/auth/failed-authentications.ts'
@@ -27,6 +25,7 @@ import { createQuarantine } from '../edge/source/quarantine.ts'
 import type { Source } from '../edge/source/types.ts'
 import { createBase, type RelayBase } from './base.ts'
 import { createCount } from './count.ts'
+import { operatorOf } from './operator.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
 import type { Settings } from './settings.ts'
 
@@ -44,7 +43,7 @@ export interface RelayPorts {
   readonly stopping?: () => boolean
   /** Bounds other than the default ones. */
   readonly limits?: Partial<Limits>
-  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
   /** Given if it outlives this relay. Default: a memory of the relay's own. */
   readonly memory?: RelayMemory
 }
@@ -100,7 +99,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
   const limits: Limits = { ...defaultLimits, ...ports.limits }
   const { ledger, backlog } = ownedStores(base.owner, {
     ledger: ports.ledger,
-    backlog: notedBacklog(ports.backlog, { clock, memory }),
+    backlog: notedBacklog(ports.backlog, { clock, memory, log }),
     hasher,
     memory,
     log,
@@ -127,20 +126,23 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     limits,
   })
   const run: Relay['flush'] = (progress) =>
-    flush({
-      door,
-      ledger,
-      backlog,
-      clock,
-      random,
-      maxMs: settings.flushMaxMs,
-      maxOperations: settings.flushMaxOps,
-      maxCalls: settings.flushMaxCalls,
-      outageSettleMs: settings.outageSettleMs,
-      ...given({ stopping: ports.stopping, progress }),
-      log,
-      limits,
-    })
+    flushWithDuties(
+      {
+        door,
+        ledger,
+        backlog,
+        clock,
+        random,
+        maxMs: settings.flushMaxMs,
+        maxOperations: settings.flushMaxOps,
+        maxCalls: settings.flushMaxCalls,
+        outageSettleMs: settings.outageSettleMs,
+        ...given({ stopping: ports.stopping, progress }),
+        log,
+        limits,
+      },
+      [],
+    )
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const count = createCount({ ledger, background, log })
   const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run })
@@ -156,7 +158,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       prepare,
       wire,
       deliver,
-      bury: createQuarantine({ backlog, log, count }),
+      bury: createQuarantine({ backlog, count }),
       ready: ready.fresh,
       readyForAnybody: ready.remembered,
       operator,
@@ -178,35 +180,4 @@ function targetOf(settings: Settings, { fetch, clock, streamBody }: RelayPorts):
     retentionMs: settings.retentionHours * 3_600_000,
     ...given({ streamBody }),
   })
-}
-
-interface OperatorParts extends Pick<RelayPorts, 'ledger' | 'backlog' | 'clock' | 'log'> {
-  /** The ledger, whosever it is. */
-  readonly unguarded: Ledger
-  readonly run: Relay['flush']
-}
-
-function operatorOf(
-  { settings, hasher, owner }: RelayBase,
-  { ledger, unguarded, backlog, clock, log, run }: OperatorParts,
-): Operator {
-  const maxOperations = settings.flushMaxOps
-  return {
-    usage: () => ledger.usage(),
-    pause: (paused) => ledger.pause(paused),
-    restate: (units) => ledger.restate(units),
-    confirmClock: () => ledger.confirmClock(),
-    flush: () => run(),
-    erase: createErase({ hasher, ledger, backlog, clock, maxOperations, log }),
-    find: createFind({ hasher, ledger, backlog, clock, maxOperations }),
-    moveOut: (cursor) => ledger.moveOut(cursor),
-    moveIn: (part) => ledger.moveIn(part),
-    restored: () => ledger.restored(),
-    hashKeyName: () => hashKeyName(hasher),
-    takeOver: async (client) => {
-      const problem = await takeOver(owner, unguarded, client)
-      if (problem === undefined) log('store_taken_over', { from: client })
-      return problem
-    },
-  }
 }

@@ -18,6 +18,7 @@ import { createHasher } from '../../src/core/update/hash.ts'
 import type { Lane, Update } from '../../src/core/update/update.ts'
 import type { Call, Wire } from '../../src/core/wire/calls.ts'
 import type { Target } from '../../src/core/wire/port.ts'
+import { type Duty, flushWithDuties } from '../../src/cron/duties.ts'
 import { flush } from '../../src/cron/flush.ts'
 import type { FlushReport } from '../../src/cron/report.ts'
 import { type FakeClock, fakeClock, seededRandom } from './clock.ts'
@@ -96,6 +97,8 @@ export interface World {
   /** Resolves when the work after the answers is done. */
   settled(): Promise<void>
   flush(overrides?: FlushOverrides): Promise<FlushReport>
+  /** One run with duties behind its flush, as a relay has it. */
+  flushWith(duties: readonly Duty[], overrides?: FlushOverrides): Promise<FlushReport>
   /** Another isolate on the same ledger, backlog and Target, with any of its ports replaced. */
   isolate(ports?: {
     ledger?: Ledger
@@ -103,7 +106,7 @@ export interface World {
     target?: Target
     method?: Wire['method']
     limits?: Partial<Limits>
-  }): Pick<World, 'deliver' | 'flush' | 'settled'>
+  }): Pick<World, 'deliver' | 'flush' | 'flushWith' | 'settled'>
   profile(visitor?: string): Record<string, string>
   entries(): Promise<number>
   dead(): Promise<readonly string[]>
@@ -162,25 +165,25 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       log,
       limits,
     })
+    const flushParts = {
+      door,
+      ...own,
+      clock,
+      random,
+      maxMs: 45_000,
+      maxOperations: 900,
+      maxCalls: 9_000,
+      outageSettleMs: 120_000,
+      log,
+      limits,
+    }
     return {
       deliver: (updates, lane = 'live') => deliver(updates, lane),
       settled: async () => {
         await Promise.all(background)
       },
-      flush: (overrides = {}) =>
-        flush({
-          door,
-          ...own,
-          clock,
-          random,
-          maxMs: 45_000,
-          maxOperations: 900,
-          maxCalls: 9_000,
-          outageSettleMs: 120_000,
-          log,
-          limits,
-          ...overrides,
-        }),
+      flush: (overrides = {}) => flush({ ...flushParts, ...overrides }),
+      flushWith: (duties, overrides = {}) => flushWithDuties({ ...flushParts, ...overrides }, duties),
     }
   }
 

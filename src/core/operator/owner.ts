@@ -9,10 +9,12 @@
  * that found its ledger its own notices only at its next start that it was emptied or taken over, and is another
  * one's. To erase a visitor removes what waits of it for any account under the same `HASH_KEY`.
  */
+
 import type { Backlog } from '../backlog/port.ts'
 import { errorName } from '../errors.ts'
 import { given } from '../given.ts'
 import type { Ledger } from '../ledger/port.ts'
+import type { Log } from '../log.ts'
 import { type Hasher, hashKeyName } from '../update/hash.ts'
 
 /** The account as the ledger stores it. It holds no secret, and enough to tell an operator what differs. */
@@ -143,7 +145,7 @@ export interface OwnedParts {
   readonly backlog: Backlog
   readonly hasher: Pick<Hasher, 'content'>
   readonly memory: OwnerMemory
-  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
 }
 
 /**

@@ -1,0 +1,37 @@
+/** `/admin/api/*`: what an operator does. Each concern has a file of its own; who may ask stands in `access.ts`. */
+import { zValidator } from '@hono/zod-validator'
+import { Hono } from 'hono'
+import * as z from 'zod'
+import { errorName } from '../../../core/errors.ts'
+import { ForeignStore } from '../../../core/operator/owner.ts'
+import { problem, throwsErrors } from '../../http/problem.ts'
+import { refuse } from '../../http/valid.ts'
+import type { PartsOf } from '../parts.ts'
+import { operatorOnly, ownOrigin } from './access.ts'
+import { ledgerApi } from './ledger.ts'
+import { steeringApi } from './steering.ts'
+import { visitorApi } from './visitor.ts'
+
+export function adminApi(partsOf: PartsOf<'settings' | 'operator' | 'clock' | 'authFailed' | 'log'>): Hono {
+  const app = new Hono({ strict: false })
+  app.use(throwsErrors, operatorOnly(partsOf), ownOrigin)
+  // A parameter that looks like a trial (`?dry_run=1`) must never go unnoticed.
+  app.post(
+    '*',
+    zValidator(
+      'query',
+      z.strictObject({}),
+      refuse('malformed', { detail: 'This route takes no query parameters: what it takes stands in the body.' }),
+    ),
+  )
+  app.route('/', steeringApi(partsOf))
+  app.route('/', visitorApi(partsOf))
+  app.route('/ledger', ledgerApi(partsOf))
+  // The ledger or the store did not answer. Only the log says why, except where an operator must fix it.
+  app.onError((error, c) => {
+    if (error instanceof ForeignStore) return problem(c, 'misconfigured', { detail: error.message })
+    partsOf(c).log?.('request_failed', { error: errorName(error) })
+    return problem(c, 'unavailable')
+  })
+  return app
+}

@@ -1,0 +1,57 @@
+/** `/admin/api/ledger/*`: a ledger's state on its way into another ledger, part by part. */
+import { zValidator } from '@hono/zod-validator'
+import { type Context, Hono } from 'hono'
+import * as z from 'zod'
+import { movedStateReader } from '../../../core/ledger/moved-state.ts'
+import { problem } from '../../http/problem.ts'
+import { jsonBody, refuse } from '../../http/valid.ts'
+import type { PartsOf } from '../parts.ts'
+
+/** A part of a ledger's state. */
+const maxStateBytes = 4_194_304
+/** A part of a ledger's state, and the name of the HASH_KEY of the relay that it came from. */
+const stateBody = z.looseObject({ hashKey: z.string() })
+
+export function ledgerApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
+  const app = new Hono({ strict: false })
+  const operatorOf = (c: Context) => partsOf(c).operator
+  const clockOf = (c: Context) => partsOf(c).clock
+  app.get(
+    '/state',
+    zValidator(
+      'query',
+      z.looseObject({ cursor: z.string().optional() }),
+      refuse('malformed', { detail: 'The query parameter cursor is given once.' }),
+    ),
+    async (c) => {
+      const part = await operatorOf(c).moveOut(c.req.valid('query').cursor)
+      return c.json({ ...part, hashKey: await operatorOf(c).hashKeyName() })
+    },
+  )
+  app.post(
+    '/state',
+    jsonBody(
+      () => stateBody,
+      refuse('invalid', () => ({ errors: [{ path: '', message: 'must be a part of a ledger that was exported' }] })),
+      { maxBytes: maxStateBytes, clockOf },
+    ),
+    async (c) => {
+      const operator = operatorOf(c)
+      const { hashKey, ...part } = c.req.valid('json')
+      if (hashKey !== (await operator.hashKeyName()))
+        return problem(c, 'invalid', {
+          errors: [{ path: 'hashKey', message: 'is of another HASH_KEY than that of this relay' }],
+        })
+      const checked = movedStateReader(clockOf(c).now())(part)
+      if (!checked.ok)
+        return problem(c, 'invalid', { errors: [{ path: '', message: `is no part of a ledger: ${checked.problem}` }] })
+      await operator.moveIn(checked.state)
+      return c.json(await operator.usage())
+    },
+  )
+  app.post('/restored', async (c) => {
+    await operatorOf(c).restored()
+    return c.json(await operatorOf(c).usage())
+  })
+  return app
+}

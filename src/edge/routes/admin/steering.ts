@@ -1,0 +1,60 @@
+/** `/admin/api`: how the relay is doing, and what stops or starts it. */
+import { type Context, Hono } from 'hono'
+import * as z from 'zod'
+import { problem } from '../../http/problem.ts'
+import { jsonBody, refuse } from '../../http/valid.ts'
+import type { PartsOf } from '../parts.ts'
+import { maxBodyBytes } from './bodies.ts'
+
+const accountBody = z.strictObject({ client: z.string() })
+const spentBody = z.strictObject({ units: z.int().min(0) })
+
+export function steeringApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
+  const app = new Hono({ strict: false })
+  const operatorOf = (c: Context) => partsOf(c).operator
+  const clockOf = (c: Context) => partsOf(c).clock
+
+  app.get('/status', async (c) => c.json(await operatorOf(c).usage()))
+  app.post('/flush', async (c) => c.json(await operatorOf(c).flush()))
+  app.post('/pause', async (c) => {
+    await operatorOf(c).pause(true)
+    return c.json({ paused: true })
+  })
+  app.post('/resume', async (c) => {
+    await operatorOf(c).pause(false)
+    return c.json({ paused: false })
+  })
+  app.post('/clock/confirm', async (c) => {
+    await operatorOf(c).confirmClock()
+    return c.json(await operatorOf(c).usage())
+  })
+  app.post(
+    '/account/confirm',
+    jsonBody(
+      () => accountBody,
+      refuse('invalid', () => ({
+        errors: [{ path: 'client', message: 'must be the client code that the ledger bears' }],
+      })),
+      { maxBytes: maxBodyBytes, clockOf },
+    ),
+    async (c) => {
+      const message = await operatorOf(c).takeOver(c.req.valid('json').client)
+      return message === undefined
+        ? c.json(await operatorOf(c).usage())
+        : problem(c, 'invalid', { errors: [{ path: 'client', message }] })
+    },
+  )
+  app.post(
+    '/quota/spent',
+    jsonBody(
+      () => spentBody,
+      refuse('invalid', () => ({ errors: [{ path: 'units', message: 'must be a whole number of calls' }] })),
+      { maxBytes: maxBodyBytes, clockOf },
+    ),
+    async (c) => {
+      await operatorOf(c).restate(c.req.valid('json').units)
+      return c.json(await operatorOf(c).usage())
+    },
+  )
+  return app
+}

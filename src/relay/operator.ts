@@ -1,0 +1,58 @@
+/** What an operator can do, put together from the relay's parts. */
+import type { Backlog } from '../core/backlog/port.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Ledger } from '../core/ledger/port.ts'
+import { createErase } from '../core/operator/erase.ts'
+import { createFind } from '../core/operator/find-visitor.ts'
+import { takeOver } from '../core/operator/owner.ts'
+import { hashKeyName } from '../core/update/hash.ts'
+import type { FlushReport } from '../cron/report.ts'
+import type { Log, Operator } from '../edge/routes/parts.ts'
+import type { RelayBase } from './base.ts'
+
+export interface OperatorParts {
+  readonly ledger: Ledger
+  /** The ledger, whosever it is. */
+  readonly unguarded: Ledger
+  readonly backlog: Backlog
+  readonly clock: Clock
+  readonly log: Log
+  /** One run of the flush. */
+  readonly run: () => Promise<FlushReport>
+}
+
+export function operatorOf(
+  { settings, hasher, owner }: Pick<RelayBase, 'settings' | 'hasher' | 'owner'>,
+  { ledger, unguarded, backlog, clock, log, run }: OperatorParts,
+): Operator {
+  const maxOperations = settings.flushMaxOps
+  const erase = createErase({ hasher, ledger, backlog, clock, maxOperations, log })
+  return {
+    usage: () => ledger.usage(),
+    pause: async (paused) => {
+      await ledger.pause(paused)
+      log(paused ? 'paused' : 'resumed')
+    },
+    restate: (units) => ledger.restate(units),
+    confirmClock: () => ledger.confirmClock(),
+    flush: () => run(),
+    erase: async (visitor, cursor) => {
+      const erased = await erase(visitor, cursor)
+      if (erased !== 'unknown_cursor') {
+        const { entries, deadLetters, mentioned, unreadable, complete } = erased
+        log('erased', { entries, deadLetters, mentioned, unreadable, complete: complete ? 'yes' : 'no' })
+      }
+      return erased
+    },
+    find: createFind({ hasher, ledger, backlog, clock, maxOperations }),
+    moveOut: (cursor) => ledger.moveOut(cursor),
+    moveIn: (part) => ledger.moveIn(part),
+    restored: () => ledger.restored(),
+    hashKeyName: () => hashKeyName(hasher),
+    takeOver: async (client) => {
+      const problem = await takeOver(owner, unguarded, client)
+      if (problem === undefined) log('store_taken_over', { from: client })
+      return problem
+    },
+  }
+}
