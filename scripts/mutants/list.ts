@@ -1100,7 +1100,7 @@ const own: readonly Mutant[] = [
     name: 'a trial that is misspelt is the real thing',
     breaks: 'security',
     file: 'src/edge/routes/hooks.ts',
-    find: "refuse('malformed', { detail: 'The query parameter dry_run is 1 or 0.' })",
+    find: "refuse('malformed', { detail: 'The query parameter dry_run is written so, given once, and is 1 or 0.' })",
     replace: "refuse('internal', {})",
     tests: hooks,
   },

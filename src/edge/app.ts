@@ -37,12 +37,14 @@ export function createRoutes(partsOf: (c: Context) => AppParts): Hono {
   app.route('/hooks', hooksApi(partsOf))
   app.on(['GET', 'POST'], '/m2/:client/profile/update', (c) => takeDropIn(c, partsOf(c), c.req.param('client')))
   app.route('/admin/api', adminApi(partsOf))
-  app.get('/readyz', (c) => takeReadyz(c, partsOf(c)))
+  // A load balancer's plain check asks OPTIONS, of / unless it was told a path (HAProxy's `option httpchk`).
+  app.on(['GET', 'OPTIONS'], '/readyz', (c) => takeReadyz(c, partsOf(c)))
+  app.options('/', (c) => takeReadyz(c, partsOf(c)))
 
   app.all('/v1/updates', (c) => problem(c, 'method-not-allowed', {}, { allow: 'POST' }))
   app.all('/hooks/:source', (c) => problem(c, 'method-not-allowed', {}, { allow: 'POST' }))
   app.all('/m2/:client/profile/update', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET, POST' }))
-  app.all('/readyz', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
+  app.all('/readyz', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET, OPTIONS' }))
   return app
 }
 
@@ -72,8 +74,8 @@ function base(logOf: (c: Context) => Log | undefined = () => undefined): Hono {
     c.header('x-content-type-options', 'nosniff')
   })
   app.use(throwsErrors)
-  app.get('/healthz', (c) => c.json({ status: 'ok' }))
-  app.all('/healthz', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
+  app.on(['GET', 'OPTIONS'], '/healthz', (c) => c.json({ status: 'ok' }))
+  app.all('/healthz', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET, OPTIONS' }))
   app.notFound((c) => problem(c, 'not-found'))
   // The error may quote an id or a value: only its name is logged, and the sender gets neither.
   app.onError((error, c) => {

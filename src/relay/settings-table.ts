@@ -3,7 +3,17 @@ import * as z from 'zod'
 import { keyBytes } from '../core/backlog/seal.ts'
 import { maxTargetTimeoutMs } from '../core/ledger/rules/in-flight.ts'
 import type { Lane } from '../core/update/update.ts'
-import { fraction, list, optional, origin, perItem, tokenProblem, whole, wholeOrNone } from './settings-fields.ts'
+import {
+  fraction,
+  list,
+  optional,
+  origin,
+  perItem,
+  readDay,
+  tokenProblem,
+  whole,
+  wholeOrNone,
+} from './settings-fields.ts'
 
 /** Adobe: at most 1,000,000 updates in any rolling 24 hours. */
 export const adobeQuota = 1_000_000
@@ -30,8 +40,8 @@ export const table = z.object({
   TARGET_METHOD: z.enum(['post', 'auto', 'get'], 'must be post, auto or get').default('post'),
   TARGET_STRICT_ANSWER: z.enum(['0', '1'], 'must be 0 or 1').default('1'),
   TARGET_TOKEN_EXPIRES_AT: optional.refine(
-    (text) => text === undefined || !Number.isNaN(Date.parse(text)),
-    'must be an ISO 8601 time',
+    (text) => text === undefined || readDay(text) !== undefined,
+    'must be ISO 8601: a date, or a time with an offset',
   ),
   TARGET_TIMEOUT_MS: whole(100, maxTargetTimeoutMs, 5_000),
   ANSWER_DEADLINE_MS: whole(100, 25_000, 2_500),

@@ -8,7 +8,7 @@ import { given } from '../core/given.ts'
 import { inFlightMs, longestInFlightMs } from '../core/ledger/rules/in-flight.ts'
 import type { LedgerSettings } from '../core/ledger/rules/settings.ts'
 import type { Lane } from '../core/update/update.ts'
-import { list, perItem } from './settings-fields.ts'
+import { list, perItem, readDay } from './settings-fields.ts'
 import { contradictions, ownPart, sharedSecrets, type Times, timesOf } from './settings-rules.ts'
 import { type Given, table } from './settings-table.ts'
 
@@ -118,9 +118,7 @@ function settingsOf(
     ...given({ targetToken: read.TARGET_TOKEN }),
     targetMethod: read.TARGET_METHOD,
     targetStrictAnswer: read.TARGET_STRICT_ANSWER === '1',
-    ...(read.TARGET_TOKEN_EXPIRES_AT === undefined
-      ? {}
-      : { targetTokenExpiresAtMs: Date.parse(read.TARGET_TOKEN_EXPIRES_AT) }),
+    ...given({ targetTokenExpiresAtMs: readDay(read.TARGET_TOKEN_EXPIRES_AT ?? '') }),
     targetTimeoutMs: read.TARGET_TIMEOUT_MS,
     answerDeadlineMs: read.ANSWER_DEADLINE_MS,
     outageSettleMs: times.OUTAGE_SETTLE_MS,

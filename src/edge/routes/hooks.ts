@@ -14,7 +14,7 @@ import { problem } from '../http/problem.ts'
 import { refuse } from '../http/valid.ts'
 import { charsetOf, type MappedEvent, mapEvent, type ParsedEvent, parseEvent } from '../source/mapping.ts'
 import type { Source } from '../source/types.ts'
-import { dryRun, previewed } from './dry-run.ts'
+import { dryRun, isMisspeltTrial, previewed } from './dry-run.ts'
 import type { AppParts, PartsOf } from './parts.ts'
 
 type HookParts = Pick<
@@ -34,8 +34,8 @@ export function hooksApi(partsOf: (c: Context) => HookParts): Hono<ForSource> {
     // Other parameters are the sender's own.
     zValidator(
       'query',
-      z.looseObject({ dry_run: dryRun }),
-      refuse('malformed', { detail: 'The query parameter dry_run is 1 or 0.' }),
+      z.looseObject({ dry_run: dryRun }).refine((query) => !Object.keys(query).some(isMisspeltTrial)),
+      refuse('malformed', { detail: 'The query parameter dry_run is written so, given once, and is 1 or 0.' }),
     ),
     (c) => takeHook(c, partsOf(c), { source: c.get('source'), isTrial: c.req.valid('query').dry_run }),
   )
@@ -204,7 +204,7 @@ async function quarantine(
     eventId,
   }: { raw: Uint8Array; arrivalMs: number; detail: string; eventId: string | undefined },
 ): Promise<Response> {
-  const charset = charsetOf(c.req.header('content-type') ?? null)
+  const charset = charsetOf(c.req.header('content-type') ?? null, raw)
   const text = decodeCharset(raw, charset)
   try {
     await parts.bury({
