@@ -3,6 +3,8 @@ import { type Context, Hono } from 'hono'
 import { errorName } from '../core/errors.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import { problem, throwsErrors } from './http/problem.ts'
+import { requestLine } from './http/request-line.ts'
+import { openapi } from './openapi.ts'
 import { adminApi } from './routes/admin/index.ts'
 import { takeDropIn } from './routes/drop-in.ts'
 import { hooksApi } from './routes/hooks.ts'
@@ -29,7 +31,7 @@ export function createApp(
  * @param partsOf the parts of the request, found in its context; the same ones each time for one request
  */
 export function createRoutes(partsOf: (c: Context) => AppParts): Hono {
-  const app = base((c) => partsOf(c).log)
+  const app = base(partsOf)
   for (const path of ['/v1/*', '/hooks/*', '/m2/*'])
     app.use(path, async (c, next) => (c.req.header('origin') === undefined ? next() : problem(c, 'browser')))
 
@@ -40,10 +42,12 @@ export function createRoutes(partsOf: (c: Context) => AppParts): Hono {
   // A load balancer's plain check asks OPTIONS, of / unless it was told a path (HAProxy's `option httpchk`).
   app.on(['GET', 'OPTIONS'], '/readyz', (c) => takeReadyz(c, partsOf(c)))
   app.options('/', (c) => takeReadyz(c, partsOf(c)))
+  app.get('/openapi.json', (c) => c.body(openapi, 200, { 'content-type': 'application/json' }))
 
   app.all('/v1/updates', (c) => problem(c, 'method-not-allowed', {}, { allow: 'POST' }))
   app.all('/hooks/:source', (c) => problem(c, 'method-not-allowed', {}, { allow: 'POST' }))
   app.all('/m2/:client/profile/update', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET, POST' }))
+  app.all('/openapi.json', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
   app.all('/readyz', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET, OPTIONS' }))
   return app
 }
@@ -65,9 +69,10 @@ export async function answerOf(app: Pick<Hono, 'fetch'>, request: Request, log: 
   }
 }
 
-function base(logOf: (c: Context) => Log | undefined = () => undefined): Hono {
+function base(partsOf?: (c: Context) => Pick<AppParts, 'settings' | 'clock' | 'log'>): Hono {
   // A trailing slash names the same route.
   const app = new Hono({ strict: false })
+  if (partsOf !== undefined) app.use(requestLine(partsOf))
   app.use(async (c, next) => {
     await next()
     c.header('cache-control', 'no-store')
@@ -79,7 +84,7 @@ function base(logOf: (c: Context) => Log | undefined = () => undefined): Hono {
   app.notFound((c) => problem(c, 'not-found'))
   // The error may quote an id or a value: only its name is logged, and the sender gets neither.
   app.onError((error, c) => {
-    logOf(c)?.('request_failed', { error: errorName(error) })
+    partsOf?.(c).log?.('request_failed', { error: errorName(error) })
     return problem(c, 'internal')
   })
   return app

@@ -6,8 +6,8 @@ import { jsonBody, refuse } from '../../http/valid.ts'
 import type { PartsOf } from '../parts.ts'
 import { maxBodyBytes } from './bodies.ts'
 
-const accountBody = z.strictObject({ client: z.string() })
-const spentBody = z.strictObject({ units: z.int().min(0) })
+export const accountBody = z.strictObject({ client: z.string() })
+export const spentBody = z.strictObject({ units: z.int().min(0) })
 
 export function steeringApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
   const app = new Hono({ strict: false })
