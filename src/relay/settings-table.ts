@@ -7,6 +7,7 @@ import { logRequestsChoices } from '../edge/http/request-line.ts'
 import {
   fraction,
   list,
+  operatorTokens,
   optional,
   origin,
   perItem,
@@ -76,10 +77,11 @@ export const table = z.object({
       return { token: token ?? item, lane: (lane ?? 'live') as Exclude<Lane, 'replay'> }
     }),
   ),
-  ADMIN_TOKEN: optional.transform((text, context) => {
-    const problem = text === undefined ? undefined : tokenProblem(text)
-    if (problem !== undefined) context.addIssue(problem)
-    return text
+  ADMIN_TOKEN: operatorTokens('admin'),
+  VIEW_TOKEN: operatorTokens('view'),
+  ADMIN_ACCESS: list.transform((items, context) => {
+    if (!items.every((item) => /^[^\s@]+@[^\s@]+$/.test(item))) context.addIssue('must be a list of e-mail addresses')
+    return items.map((item) => item.toLowerCase())
   }),
   BACKLOG_KEYS: list.transform((items, context) =>
     items.map((item) => {
