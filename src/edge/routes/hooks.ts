@@ -104,7 +104,7 @@ async function authenticate(
   // A scheme that cannot judge refuses nobody.
   return verdict === 'unavailable' || verdict === 'no_secret'
     ? problem(c, 'unavailable', { detail: 'Whether it is the sender cannot be told right now.' })
-    : problem(c, 'unauthenticated')
+    : problem(c, 'unauthenticated', {}, given({ 'www-authenticate': source.auth.challenge }))
 }
 
 /** Reads the event. What cannot be read is kept with the reason, since its sender could not fix it. */
