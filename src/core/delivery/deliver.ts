@@ -7,12 +7,14 @@
  * replied: the settle runs behind it.
  * Known hole: a process that dies between answer and settle loses the settle.
  */
+
 import type { Backlog } from '../backlog/port.ts'
 import type { Clock } from '../clock.ts'
 import { errorName } from '../errors.ts'
 import { given } from '../given.ts'
 import type { Ledger } from '../ledger/port.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
+import type { Log } from '../log.ts'
 import type { Hasher } from '../update/hash.ts'
 import type { Lane } from '../update/update.ts'
 import { zip } from '../zip.ts'
@@ -40,7 +42,7 @@ export interface DeliverParts {
   /** Keeps work alive behind the answer (`waitUntil`); the promise never rejects. */
   readonly background: (work: Promise<unknown>) => void
   /** A line for the log, without ids or values. */
-  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
   /** When each source's fast clock was last logged, epoch ms; may outlive this. */
   readonly leadsLoggedMs?: Map<string, number>
   readonly limits?: Limits

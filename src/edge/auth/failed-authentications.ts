@@ -6,13 +6,14 @@
  */
 import type { Clock } from '../../core/clock.ts'
 import type { Counters } from '../../core/ledger/port.ts'
+import type { Log } from '../../core/log.ts'
 import { dueCount, type OnceAMinuteMemory } from '../once-a-minute.ts'
 import type { AuthFailure } from './scheme.ts'
 
 export interface AuthFailedParts {
   readonly clock: Pick<Clock, 'now'>
   readonly memory: OnceAMinuteMemory
-  readonly log: (event: string, details: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
   readonly count: (counters: Counters) => void
 }
 

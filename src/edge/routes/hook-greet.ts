@@ -11,7 +11,7 @@ import { errorName } from '../../core/errors.ts'
 import type { AuthRequest } from '../auth/scheme.ts'
 import { decodeUtf8 } from '../http/body.ts'
 import { problem } from '../http/problem.ts'
-import { bounded, type GreetRequest } from '../source/greet.ts'
+import { bounded, type Greeted, type GreetRequest } from '../source/greet.ts'
 import { parseEvent } from '../source/mapping.ts'
 import type { Source } from '../source/types.ts'
 import type { AppParts } from './parts.ts'
@@ -53,9 +53,9 @@ export async function greet(
   }
 }
 
-function answered(c: Context, { status, headers = {}, body }: NonNullable<ReturnType<typeof bounded>>): Response {
+function answered(c: Context, { status, headers = {}, body = 'ok' }: Greeted): Response {
   for (const [name, value] of Object.entries(headers)) c.header(name, value)
-  if (body === undefined || status === 204) return c.body(null, status)
+  if (status === 204) return c.body(null, status)
   return typeof body === 'string' ? c.text(body, status) : c.json(body, status)
 }
 

@@ -5,6 +5,7 @@ import type { Clock } from '../../core/clock.ts'
 import type { Prepare } from '../../core/delivery/prepare.ts'
 import type { Deliver } from '../../core/delivery/receipt.ts'
 import type { Ledger } from '../../core/ledger/port.ts'
+import type { Log } from '../../core/log.ts'
 import type { Erase } from '../../core/operator/erase.ts'
 import type { FindVisitor } from '../../core/operator/find-visitor.ts'
 import type { Wire } from '../../core/wire/calls.ts'
@@ -42,7 +43,7 @@ export interface AppParts {
   readonly room: BodyRoom
 }
 
-export type Log = (event: string, details?: Readonly<Record<string, string | number>>) => void
+export type { Log }
 
 /** What `/readyz` reports. */
 export interface Readiness {

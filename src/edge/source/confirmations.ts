@@ -7,7 +7,6 @@ export interface ConfirmationParts {
   readonly backlog: Pick<Backlog, 'bury'>
   readonly ledger: Pick<Ledger, 'lease'>
   readonly random: Pick<Random, 'hex'>
-  readonly log: (event: string, details: Readonly<Record<string, string | number>>) => void
   readonly count: (counters: Counters) => void
 }
 
@@ -15,11 +14,10 @@ export interface ConfirmationParts {
 const onceInMs = 600_000
 
 /** @returns false where its source had one within the last ten minutes; rejects where it is not kept */
-export function createKeepConfirmation({ backlog, ledger, random, log, count }: ConfirmationParts) {
+export function createKeepConfirmation({ backlog, ledger, random, count }: ConfirmationParts) {
   return async (dead: DeadLetter): Promise<boolean> => {
     if (!(await ledger.lease(`confirmation:${dead.source}`, random.hex(8), onceInMs))) return false
-    const key = await backlog.bury(dead)
-    log('confirmation', { source: dead.source, key })
+    await backlog.bury(dead)
     count({ confirmation: 1 })
     return true
   }

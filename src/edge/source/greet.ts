@@ -17,10 +17,10 @@ export interface GreetRequest {
 }
 
 export interface Greeted {
-  readonly status: 200 | 201 | 202 | 204
+  readonly status: 200 | 204
   /** Names begin with `x-` or `webhook-`. */
   readonly headers?: Readonly<Record<string, string>>
-  /** Text, or an object that is sent as JSON. */
+  /** Text, or an object that is sent as JSON. Default, with 200: `ok`. */
   readonly body?: string | object
 }
 
@@ -45,7 +45,7 @@ export function bounded(greeted: Greeted): Greeted | undefined {
   const { status, headers = {}, body } = greeted
   const text = body === undefined || typeof body === 'string' ? (body ?? '') : JSON.stringify(body)
   const fits =
-    [200, 201, 202, 204].includes(status) &&
+    [200, 204].includes(status) &&
     Object.entries(headers).every(([name, value]) => headerName.test(name) && isShort(value)) &&
     text.length <= maxBodyChars &&
     plainText.test(text) &&
@@ -147,7 +147,7 @@ export function eventGrid(): Greet {
   }
 }
 
-/** An empty 200 for senders that only look whether somebody answers: Mailchimp by GET, Trello by HEAD. */
+/** 200 for senders that only look whether somebody answers: Mailchimp by GET, Trello by HEAD. */
 export function ok(...methods: readonly ('GET' | 'HEAD')[]): Greet {
   const asked: readonly string[] = methods.length === 0 ? ['GET', 'HEAD'] : methods
   return ({ method }) => (asked.includes(method) ? { status: 200 } : undefined)

@@ -57,7 +57,6 @@ async function edge(sources: readonly Source[], world?: World) {
       backlog,
       ledger: on.ledger,
       random: { hex: () => String(buried.length) },
-      log: (name) => logged.push(name),
       count: () => {},
     }),
     ready: () => Promise.reject(new Error('not here')),
