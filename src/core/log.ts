@@ -11,7 +11,11 @@ export type Level = 'info' | 'warn' | 'error'
 
 type Info =
   | 'admission_cancelled'
+<<<<<<< HEAD
   | 'greeted'
+=======
+  | 'audit'
+>>>>>>> origin/main
   | 'erased'
   | 'flush'
   | 'ledger_returned'
@@ -23,6 +27,7 @@ type Info =
 
 const warnings = [
   'admission_not_cancelled',
+  'audit_outcome_not_recorded',
   'clock_ahead',
   'confirmation',
   'flush_end_not_recorded',

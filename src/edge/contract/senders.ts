@@ -1,6 +1,6 @@
 /** The contract of senders: own systems, webhooks, and the shape of Target's own API. */
 import * as z from 'zod'
-import { deferReasons, setAsideReasons } from '../../core/delivery/reasons.ts'
+import { deferReasons, setAsideReasons } from '../../core/update/reasons.ts'
 import { hookQuery } from '../routes/hooks.ts'
 import { batchBody, updateBody, updatesQuery } from '../routes/updates.ts'
 import { count, time } from './common.ts'
