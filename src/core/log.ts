@@ -11,13 +11,10 @@ export type Level = 'info' | 'warn' | 'error'
 
 type Info =
   | 'admission_cancelled'
-<<<<<<< HEAD
-  | 'greeted'
-=======
   | 'audit'
->>>>>>> origin/main
   | 'erased'
   | 'flush'
+  | 'greeted'
   | 'ledger_returned'
   | 'paused'
   | 'request'

@@ -31,12 +31,8 @@ export function createApp(
  * @param partsOf the parts of the request, found in its context; the same ones each time for one request
  */
 export function createRoutes(partsOf: (c: Context) => AppParts): Hono {
-<<<<<<< HEAD
-  const app = base((c) => partsOf(c).log)
-  // OPTIONS changes nothing, and CloudEvents' senders ask by it; no answer to it lets a page send anything.
-=======
   const app = base(partsOf)
->>>>>>> origin/main
+  // OPTIONS changes nothing, and CloudEvents' senders ask by it; no answer to it lets a page send anything.
   for (const path of ['/v1/*', '/hooks/*', '/m2/*'])
     app.use(path, async (c, next) =>
       c.req.header('origin') === undefined || c.req.method === 'OPTIONS' ? next() : problem(c, 'browser'),
