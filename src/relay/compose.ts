@@ -9,6 +9,7 @@ import { createDoor } from '../core/delivery/door.ts'
 import { errorName } from '../core/errors.ts'
 import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
+import { figure, noLane } from '../core/ledger/rules/figures.ts'
 import { newUntoldMemory, type UntoldMemory, withUntold } from '../core/ledger/untold.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
@@ -19,8 +20,10 @@ import type { Target } from '../core/wire/port.ts'
 import { flushWithDuties } from '../cron/duties.ts'
 import type { FlushReport } from '../cron/report.ts'
 import { createRoutes } from '../edge/app.ts'
-import { type AuthFailureMemory, createAuthFailed } from '../edge/auth/failed-authentications.ts'
+import { createAuthFailed } from '../edge/auth/failed-authentications.ts'
+import { dueCount, type OnceAMinuteMemory } from '../edge/once-a-minute.ts'
 import type { AppParts, Operator, Readiness } from '../edge/routes/parts.ts'
+import { createKeepConfirmation } from '../edge/source/confirmations.ts'
 import { createMapAgain } from '../edge/source/map-again.ts'
 import { createQuarantine } from '../edge/source/quarantine.ts'
 import type { Source } from '../edge/source/types.ts'
@@ -59,11 +62,19 @@ export interface RelayParts extends RelayPorts {
 export interface RelayMemory extends ReadinessMemory, OwnerMemory, UntoldMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
-  readonly authFailures: AuthFailureMemory
+  /** What is logged and counted once a minute: failed authentications, handshakes. */
+  readonly authFailures: OnceAMinuteMemory
+  readonly greetings: OnceAMinuteMemory
 }
 
 export function newRelayMemory(): RelayMemory {
-  return { leadsLoggedMs: new Map(), owners: new Map(), authFailures: new Map(), ...newUntoldMemory() }
+  return {
+    leadsLoggedMs: new Map(),
+    owners: new Map(),
+    authFailures: new Map(),
+    greetings: new Map(),
+    ...newUntoldMemory(),
+  }
 }
 
 export interface Relay {
@@ -102,6 +113,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
   const { ledger: owned, backlog } = ownedStores(base.owner, {
     ledger: ports.ledger,
     backlog: notedBacklog(ports.backlog, { clock, memory, log }),
+    hasher,
     memory,
     log,
   })
@@ -149,7 +161,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     )
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const count = createCount({ ledger, untold, background, log })
-  const operator = operatorOf(base, { ledger, backlog, clock, log, run })
+  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run })
   return {
     operator,
     ready: ready.fresh,
@@ -163,6 +175,14 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       wire,
       deliver,
       bury: createQuarantine({ backlog, count }),
+      greeted: (source) => {
+        untold.add({ [figure(source, noLane, 'greeted')]: 1 })
+        const greeted = dueCount(memory.greetings, source, clock)
+        if (greeted === undefined) return
+        log('greeted', { source, count: greeted })
+        count({})
+      },
+      keepConfirmation: createKeepConfirmation({ backlog, ledger, random, count }),
       ready: ready.fresh,
       readyForAnybody: ready.remembered,
       operator,
