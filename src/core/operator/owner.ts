@@ -168,6 +168,7 @@ export function ownedStores(
       delete: unlessFoundForeign(backlog.delete),
       bury: unlessFoundForeign(backlog.bury),
       listDead: unlessFoundForeign(backlog.listDead),
+      deadHeads: unlessFoundForeign(backlog.deadHeads),
       readDead: unlessFoundForeign(backlog.readDead),
       check: async () => {
         unlessForeign()

@@ -5,6 +5,7 @@ import type { Clock } from '../../core/clock.ts'
 import type { Prepare } from '../../core/delivery/prepare.ts'
 import type { Deliver } from '../../core/delivery/receipt.ts'
 import type { Ledger } from '../../core/ledger/port.ts'
+import type { DeadOffice } from '../../core/operator/dead/office.ts'
 import type { Erase } from '../../core/operator/erase.ts'
 import type { FindVisitor } from '../../core/operator/find-visitor.ts'
 import type { Wire } from '../../core/wire/calls.ts'
@@ -58,6 +59,9 @@ export interface Operator
   flush(): Promise<object>
   readonly erase: Erase
   readonly find: FindVisitor
+  readonly dead: DeadOffice
+  /** Puts on record what an operator did or is about to do. `details`: no ids, no values. */
+  audit?(act: string, details: Readonly<Record<string, string | number>>): Promise<void>
 }
 
 /** Events of own systems share one scope of ids. */

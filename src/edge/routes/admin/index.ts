@@ -8,6 +8,7 @@ import { problem, throwsErrors } from '../../http/problem.ts'
 import { refuse } from '../../http/valid.ts'
 import type { PartsOf } from '../parts.ts'
 import { operatorOnly, ownOrigin } from './access.ts'
+import { deadApi } from './dead.ts'
 import { ledgerApi } from './ledger.ts'
 import { steeringApi } from './steering.ts'
 import { visitorApi } from './visitor.ts'
@@ -27,6 +28,7 @@ export function adminApi(partsOf: PartsOf<'settings' | 'operator' | 'clock' | 'a
   app.route('/', steeringApi(partsOf))
   app.route('/', visitorApi(partsOf))
   app.route('/ledger', ledgerApi(partsOf))
+  app.route('/dead', deadApi(partsOf))
   // The ledger or the store did not answer. Only the log says why, except where an operator must fix it.
   app.onError((error, c) => {
     if (error instanceof ForeignStore) return problem(c, 'misconfigured', { detail: error.message })
