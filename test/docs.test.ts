@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { fileURLToPath, URL } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { deferReasons, setAsideReasons } from '../src/core/delivery/reasons.ts'
+import { type LogEvent, levelOf } from '../src/core/log.ts'
+import { deferReasons, setAsideReasons } from '../src/core/update/reasons.ts'
+import { emptyReport } from '../src/cron/report.ts'
 import * as presets from '../src/edge/auth/presets.ts'
 import { authFailures } from '../src/edge/auth/scheme.ts'
 import { problemStatus, problemTypes } from '../src/edge/http/problem.ts'
@@ -42,6 +44,32 @@ describe('docs/http.md', () => {
   it('lists every reason of a failed authentication', () => {
     const rows = cells(failures).filter(([name]) => name?.startsWith('`'))
     expect(rows.map(([name]) => name).sort()).toEqual(authFailures.map((why) => `\`${why}\``).sort())
+  })
+})
+
+describe('docs/observability.md', () => {
+  const declared = [...page('src/core/log.ts').matchAll(/'([a-z]+(?:_[a-z]+)*)',?$/gm)].map(([, name = '']) => name)
+  const events = [...new Set(declared)].filter((name): name is LogEvent => !['info', 'warn', 'error'].includes(name))
+  const [, log = ''] = page('docs/observability.md').split('\n## The log\n')
+  const rows = cells(log.split('\n## ')[0] ?? '').filter(([, level = '']) => ['info', 'warn', 'error'].includes(level))
+
+  it('lists every event of the log with its level, and no other', () => {
+    const listed = rows.flatMap(([names = '', level]) =>
+      [...names.matchAll(/`(\w+)`/g)].map(([, name]) => [name, level]),
+    )
+    expect(listed.sort()).toEqual(events.map((name) => [name, levelOf(name)]).sort())
+  })
+
+  it('every event that is declared is written somewhere', () => {
+    const files = globSync('src/**/*.ts', { cwd: root }).filter((file) => !file.endsWith('log.ts'))
+    const code = files.map(page).join('')
+    expect(events.filter((name) => !code.includes(`'${name}'`))).toEqual([])
+  })
+
+  it('lists every field of a flush’s report', () => {
+    const [, , fields = ''] = rows.find(([name]) => name === '`flush`') ?? []
+    for (const field of [...Object.keys(emptyReport()), 'quotaLeft', 'retryAtMs'])
+      expect(fields).toContain(`\`${field}\``)
   })
 })
 

@@ -34,7 +34,7 @@ ledger, backlog or Target kept it from its work, 2 on bad settings or another ac
         env,
         log,
         stopping: () => stopped,
-        progress: ({ listed, replayed, calls }) => progress?.(`${listed} read, ${replayed} delivered, ${calls} calls`),
+        progress: ({ read, replayed, calls }) => progress?.(`${read} read, ${replayed} delivered, ${calls} calls`),
       })
       progress?.('')
       out(isTerminal ? inWords(report) : JSON.stringify(report))
@@ -49,7 +49,7 @@ ledger, backlog or Target kept it from its work, 2 on bad settings or another ac
 
 function inWords({
   stopped,
-  listed,
+  read,
   replayed,
   superseded,
   calls,
@@ -64,5 +64,5 @@ function inWords({
     stopped === 'drained' ? 'everything that was due is through' : `ended early: ${stopped.replaceAll('_', ' ')}`
   const room = retryAtMs === undefined ? '' : `, room again at ${new Date(retryAtMs).toISOString()}`
   const refused = skipped === 0 ? '' : `, ${skipped} that the ledger refused`
-  return `${listed} read, ${replayed} delivered and ${superseded} superseded with ${calls} calls (${callsSaved} saved by merging), ${deferredAgain} wait on, ${dead} dead letters${refused}, ${(durationMs / 1_000).toFixed(1)} s; ${ended}${room}`
+  return `${read} read, ${replayed} delivered and ${superseded} superseded with ${calls} calls (${callsSaved} saved by merging), ${deferredAgain} wait on, ${dead} dead letters${refused}, ${(durationMs / 1_000).toFixed(1)} s; ${ended}${room}`
 }

@@ -7,9 +7,11 @@
  * Known hole: a step under way is waited for: a call as long as `TARGET_TIMEOUT_MS`, the ledger as long as its
  * deadline.
  */
+
 import type { Clock } from '../core/clock.ts'
 import { errorName, isPlatformLimit } from '../core/errors.ts'
 import type { Ledger } from '../core/ledger/port.ts'
+import type { Log } from '../core/log.ts'
 import { ForeignStore } from '../core/operator/owner.ts'
 import type { StopReason } from './report.ts'
 
@@ -35,7 +37,7 @@ export interface BudgetParts {
   readonly maxCalls: number
   /** True once its process is to end: the run ends at the next point where nothing is in flight. */
   readonly stopping?: () => boolean
-  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
 }
 
 export interface Budget {

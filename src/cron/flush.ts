@@ -113,7 +113,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     try {
       await place.save()
       // An idle run, 1,440 times a day, asks no more of the ledger than it must.
-      if (report.listed > 0) {
+      if (report.read > 0) {
         const { remaining, health } = await ledger.summary()
         report.quotaLeft = remaining
         // Opened by this run's last calls: nothing was left to ask about.

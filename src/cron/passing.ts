@@ -7,6 +7,7 @@
  * Known hole: an admission that was given up is cancelled behind the run; what is asked again before is contended until
  * the next one.
  */
+
 import type { Attempt } from '../core/delivery/attempt.ts'
 import type { Door } from '../core/delivery/door.ts'
 import { inAdmissions } from '../core/delivery/parts.ts'
@@ -14,6 +15,7 @@ import type { Passage } from '../core/delivery/passage.ts'
 import { errorName, isPlatformLimit } from '../core/errors.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import type { Limits } from '../core/limits.ts'
+import type { Log } from '../core/log.ts'
 import { type Budget, Stop } from './budget.ts'
 import type { FlushReport } from './report.ts'
 import { placeMemo } from './ring.ts'
@@ -26,7 +28,7 @@ export interface PassingParts {
   readonly report: FlushReport
   /** Visitors in an admission or a settle that was rejected, and not in one that was taken since. */
   readonly suspects: Set<string>
-  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
 }
 
 /** This many rejected alone, with none accepted in between, mean that the ledger is not healthy although it answers. */

@@ -20,7 +20,7 @@ export type StopReason =
 
 export interface FlushReport {
   /** Entries read from the backlog. */
-  listed: number
+  read: number
   /** Entries that travelled in another entry's call. */
   merged: number
   /** Entries that left because Target already had everything of them, or something newer. */
@@ -49,7 +49,7 @@ export interface FlushReport {
 
 export function emptyReport(): FlushReport {
   return {
-    listed: 0,
+    read: 0,
     merged: 0,
     superseded: 0,
     replayed: 0,

@@ -3,6 +3,7 @@ import { type Context, Hono } from 'hono'
 import { errorName } from '../core/errors.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import { problem, throwsErrors } from './http/problem.ts'
+import { openapi } from './openapi.ts'
 import { adminApi } from './routes/admin/index.ts'
 import { takeDropIn } from './routes/drop-in.ts'
 import { hooksApi } from './routes/hooks.ts'
@@ -38,10 +39,12 @@ export function createRoutes(partsOf: (c: Context) => AppParts): Hono {
   app.on(['GET', 'POST'], '/m2/:client/profile/update', (c) => takeDropIn(c, partsOf(c), c.req.param('client')))
   app.route('/admin/api', adminApi(partsOf))
   app.get('/readyz', (c) => takeReadyz(c, partsOf(c)))
+  app.get('/openapi.json', (c) => c.body(openapi, 200, { 'content-type': 'application/json' }))
 
   app.all('/v1/updates', (c) => problem(c, 'method-not-allowed', {}, { allow: 'POST' }))
   app.all('/hooks/:source', (c) => problem(c, 'method-not-allowed', {}, { allow: 'POST' }))
   app.all('/m2/:client/profile/update', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET, POST' }))
+  app.all('/openapi.json', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
   app.all('/readyz', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
   return app
 }

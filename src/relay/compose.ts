@@ -10,6 +10,7 @@ import { errorName } from '../core/errors.ts'
 import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
+import type { Log } from '../core/log.ts'
 import { type OwnerMemory, ownedStores } from '../core/operator/owner.ts'
 import { createRemap, type Remap } from '../core/operator/remap.ts'
 import { httpTarget } from '../core/wire/http.ts'
@@ -42,7 +43,7 @@ export interface RelayPorts {
   readonly stopping?: () => boolean
   /** Bounds other than the default ones. */
   readonly limits?: Partial<Limits>
-  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
   /** Given if it outlives this relay. Default: a memory of the relay's own. */
   readonly memory?: RelayMemory
 }
@@ -98,7 +99,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
   const limits: Limits = { ...defaultLimits, ...ports.limits }
   const { ledger, backlog } = ownedStores(base.owner, {
     ledger: ports.ledger,
-    backlog: notedBacklog(ports.backlog, { clock, memory }),
+    backlog: notedBacklog(ports.backlog, { clock, memory, log }),
     memory,
     log,
   })
@@ -156,7 +157,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       prepare,
       wire,
       deliver,
-      bury: createQuarantine({ backlog, log, count }),
+      bury: createQuarantine({ backlog, count }),
       ready: ready.fresh,
       readyForAnybody: ready.remembered,
       operator,

@@ -25,13 +25,24 @@ export function operatorOf(
   { ledger, backlog, clock, log, run }: OperatorParts,
 ): Operator {
   const maxOperations = settings.flushMaxOps
+  const erase = createErase({ hasher, ledger, backlog, clock, maxOperations, log })
   return {
     usage: () => ledger.usage(),
-    pause: (paused) => ledger.pause(paused),
+    pause: async (paused) => {
+      await ledger.pause(paused)
+      log(paused ? 'paused' : 'resumed')
+    },
     restate: (units) => ledger.restate(units),
     confirmClock: () => ledger.confirmClock(),
     flush: () => run(),
-    erase: createErase({ hasher, ledger, backlog, clock, maxOperations, log }),
+    erase: async (visitor, cursor) => {
+      const erased = await erase(visitor, cursor)
+      if (erased !== 'unknown_cursor') {
+        const { entries, deadLetters, mentioned, unreadable, complete } = erased
+        log('erased', { entries, deadLetters, mentioned, unreadable, complete: complete ? 'yes' : 'no' })
+      }
+      return erased
+    },
     find: createFind({ hasher, ledger, backlog, clock, maxOperations }),
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),

@@ -1,6 +1,7 @@
 /** The ports that every runtime fills alike: its clock, its randomness, its log. */
 import type { Clock, Random } from '../core/clock.ts'
 import { encodeHex } from '../core/hex.ts'
+import { type LogDetails, type LogEvent, levelOf } from '../core/log.ts'
 
 export type RuntimeName = 'workers' | 'node' | 'deno' | 'bun'
 
@@ -36,7 +37,13 @@ export function randomBytes(bytes: number): Uint8Array<ArrayBuffer> {
   return crypto.getRandomValues(new Uint8Array(bytes))
 }
 
-/** Logs one line of JSON for each event, without times: the runtime's log adds them. */
-export function log(event: string, details: Readonly<Record<string, string | number>> = {}): void {
-  console.log(JSON.stringify({ event, ...details }))
+const consoles = { info: 'log', warn: 'warn', error: 'error' } as const
+
+/**
+ * Logs one line of JSON for each event, without times: the runtime's log adds them. By the console's method of its
+ * level too, since that is what Workers Logs takes for the level.
+ */
+export function log(event: LogEvent, details: LogDetails = {}): void {
+  const level = levelOf(event)
+  console[consoles[level]](JSON.stringify({ level, event, ...details }))
 }

@@ -9,6 +9,7 @@
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { errorName } from '../core/errors.ts'
+import { type Log, type LogDetails, type LogEvent, levelOf } from '../core/log.ts'
 import { answerOf } from '../edge/app.ts'
 import { secretProblemsOf } from '../edge/source/check.ts'
 import type { Source } from '../edge/source/types.ts'
@@ -27,7 +28,7 @@ export interface ServerOptions {
   readonly log?: ServerLog
 }
 
-export type ServerLog = (event: string, details?: Readonly<Record<string, string | number>>) => void
+export type ServerLog = Log
 
 export interface Server {
   /** Without a trailing slash. */
@@ -44,8 +45,10 @@ export const serverDefaults = { FLUSH_MAX_OPS: '100000' }
 const stopWithinMs = 25_000
 
 /** One line of JSON an event, with its time, for whatever collects a process's output. */
-export function logWithTime(event: string, details: Readonly<Record<string, string | number>> = {}): void {
-  process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), event, ...details })}\n`)
+export function logWithTime(event: LogEvent, details: LogDetails = {}): void {
+  process.stdout.write(
+    `${JSON.stringify({ time: new Date().toISOString(), level: levelOf(event), event, ...details })}\n`,
+  )
 }
 
 /** @throws SettingsError, also where the port is taken or the file can't be opened */

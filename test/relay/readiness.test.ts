@@ -149,7 +149,7 @@ describe('readiness', () => {
     const { ready, clock } = asked(memory)
     const full = new DatabaseSync(':memory:')
     const kept = sqliteBacklog(nodeSqlite(full), { randomHex: seededRandom(1).hex, seal: plainSeal })
-    const backlog = notedBacklog(kept, { clock, memory })
+    const backlog = notedBacklog(kept, { clock, memory, log: () => undefined })
     const entry = entryOf('c'.repeat(20_000))
     await backlog.put(entry)
     const [{ page_count: pages } = {}] = full.prepare('PRAGMA page_count').all()

@@ -1,18 +1,25 @@
-/** Wraps a backlog and records when a write last failed, so that `/readyz` can report that the store keeps nothing. */
+/**
+ * Wraps a backlog and notes its writes: when one last failed, so that `/readyz` can report that the store keeps
+ * nothing, and a line of the log for each dead letter.
+ */
 
 import type { Clock } from '../clock.ts'
 import { given } from '../given.ts'
-import type { Backlog } from './port.ts'
+import type { Log } from '../log.ts'
+import type { Backlog, DeadLetter, DeadReason } from './port.ts'
 
 export interface KeepMemory {
   /** When a put or a bury last failed with none since that did not, epoch ms. */
   keepFailedAtMs?: number
 }
 
-export function notedBacklog(
-  backlog: Backlog,
-  { clock, memory }: { clock: Pick<Clock, 'now'>; memory: KeepMemory },
-): Backlog {
+export interface NotedParts {
+  readonly clock: Pick<Clock, 'now'>
+  readonly memory: KeepMemory
+  readonly log: Log
+}
+
+export function notedBacklog(backlog: Backlog, { clock, memory, log }: NotedParts): Backlog {
   return {
     get operations() {
       return backlog.operations
@@ -20,7 +27,11 @@ export function notedBacklog(
     put: (entry) => noted(backlog.put(entry)),
     list: (options) => backlog.list(options),
     delete: (key) => backlog.delete(key),
-    bury: (dead, name) => noted(backlog.bury(dead, name)),
+    bury: async (dead, name) => {
+      const key = await noted(backlog.bury(dead, name))
+      log(lineOf(dead), { source: dead.source, reason: dead.reason, key })
+      return key
+    },
     listDead: (options) => backlog.listDead(options),
     deadHeads: (options) => backlog.deadHeads(options),
     readDead: (key) => backlog.readDead(key),
@@ -38,4 +49,12 @@ export function notedBacklog(
       throw error
     }
   }
+}
+
+/** Dead letters for which Target, or a proxy in front of it, was asked. */
+const refused: ReadonlySet<DeadReason> = new Set(['rejected', 'refused_repeatedly'])
+
+/** Its detail is left out: what Target says may quote what it was sent. */
+function lineOf({ reason }: Pick<DeadLetter, 'reason'>): 'rejected' | 'quarantined' | 'set_aside' {
+  return reason === 'unmappable' ? 'quarantined' : refused.has(reason) ? 'rejected' : 'set_aside'
 }

@@ -7,13 +7,16 @@
  * replied: the settle runs behind it.
  * Known hole: a process that dies between answer and settle loses the settle.
  */
+
 import type { Backlog } from '../backlog/port.ts'
 import type { Clock } from '../clock.ts'
 import { errorName } from '../errors.ts'
 import { given } from '../given.ts'
 import type { Ledger } from '../ledger/port.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
+import type { Log } from '../log.ts'
 import type { Hasher } from '../update/hash.ts'
+import type { DeferReason } from '../update/reasons.ts'
 import type { Lane } from '../update/update.ts'
 import { zip } from '../zip.ts'
 import type { Admitted, Attempt } from './attempt.ts'
@@ -24,7 +27,6 @@ import { createKeep, type Keep } from './keep.ts'
 import { leadsOf, logLeads } from './leads.ts'
 import { inAdmissions, type Part, partsOf, underFirstStamps } from './parts.ts'
 import type { Passage } from './passage.ts'
-import type { DeferReason } from './reasons.ts'
 import { combinedReceipt, countsOf, type Deliver, type Receipt, receiptOf } from './receipt.ts'
 import { createSettle, settlementOf } from './settle.ts'
 
@@ -40,7 +42,7 @@ export interface DeliverParts {
   /** Keeps work alive behind the answer (`waitUntil`); the promise never rejects. */
   readonly background: (work: Promise<unknown>) => void
   /** A line for the log, without ids or values. */
-  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
   /** When each source's fast clock was last logged, epoch ms; may outlive this. */
   readonly leadsLoggedMs?: Map<string, number>
   readonly limits?: Limits

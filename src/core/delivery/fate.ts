@@ -1,8 +1,8 @@
 /** What becomes of an attribute at the door, and what follows from it for its register, its sender and the backlog. */
 import type { DeadReason } from '../backlog/port.ts'
 import type { Outcome, Verdict } from '../ledger/rules/register.ts'
+import type { DeferReason, SetAsideReason } from '../update/reasons.ts'
 import type { Target } from '../wire/port.ts'
-import type { DeferReason, SetAsideReason } from './reasons.ts'
 
 /** The result of one call. */
 export type Sent = Awaited<ReturnType<Target['send']>>

@@ -2,10 +2,12 @@
  * Puts what was not delivered where it survives: what is still to be sent into the backlog, the rest into the dead
  * letters.
  */
+
 import type { Backlog, Entry } from '../backlog/port.ts'
 import type { Clock } from '../clock.ts'
 import { errorName } from '../errors.ts'
 import { given } from '../given.ts'
+import type { Log } from '../log.ts'
 import { stampArrivalMs } from '../update/stamp.ts'
 import type { Attribute, Stamp } from '../update/update.ts'
 import { deadReason, standing } from './fate.ts'
@@ -15,7 +17,7 @@ import type { FatedAttribute, Passage } from './passage.ts'
 export interface KeepParts {
   readonly backlog: Pick<Backlog, 'put' | 'bury'>
   readonly clock: Pick<Clock, 'now'>
-  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
 }
 
 /** Each answers true once everything is durable, and false where the store failed. Never rejects. */

@@ -1,5 +1,7 @@
 /** How far the clocks of sources are ahead, as their updates show it. */
+
 import type { Leads } from '../ledger/port.ts'
+import type { Log } from '../log.ts'
 import type { Update } from '../update/update.ts'
 
 /** A source whose clock is ahead says so with each event: one line per minute is enough. */
@@ -14,12 +16,7 @@ export function leadsOf(updates: readonly Pick<Update, 'source' | 'leadMs'>[]): 
 }
 
 /** @param loggedMs when each source was last logged, epoch ms; brought up to date */
-export function logLeads(
-  leads: Leads,
-  loggedMs: Map<string, number>,
-  nowMs: number,
-  log: (event: string, details: Readonly<Record<string, string | number>>) => void,
-): void {
+export function logLeads(leads: Leads, loggedMs: Map<string, number>, nowMs: number, log: Log): void {
   for (const [source, ms] of Object.entries(leads)) {
     if (Math.abs(nowMs - (loggedMs.get(source) ?? Number.NEGATIVE_INFINITY)) < leadLoggedEveryMs) continue
     loggedMs.set(source, nowMs)

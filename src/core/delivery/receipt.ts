@@ -1,11 +1,11 @@
 /** What became of one update that was taken in: the data behind the answer to its sender. */
 import { given } from '../given.ts'
 import type { Counters } from '../ledger/port.ts'
+import type { DeferReason, SetAsideReason } from '../update/reasons.ts'
 import type { Lane } from '../update/update.ts'
 import type { EncodedUpdate } from './encoded-update.ts'
 import { deferReason, isRefused, setAsideReason, standing } from './fate.ts'
 import type { Passage } from './passage.ts'
-import type { DeferReason, SetAsideReason } from './reasons.ts'
 
 export type Receipt =
   /** Target accepted every attribute that was still worth sending. */

@@ -4,8 +4,10 @@
  * Guarantee: a settle that fails is tried once more, each update alone, so that one which the ledger refuses costs the
  * others nothing. What fails again is put into the backlog, and the flush settles it.
  */
+
 import { errorName } from '../errors.ts'
 import type { Counters, Leads, Ledger, Settlement } from '../ledger/port.ts'
+import type { Log } from '../log.ts'
 import type { Keep } from './keep.ts'
 import { leadsOf } from './leads.ts'
 import type { Part } from './parts.ts'
@@ -14,7 +16,7 @@ import type { Passage } from './passage.ts'
 export interface SettleParts {
   readonly ledger: Pick<Ledger, 'settle'>
   readonly keep: Pick<Keep, 'delivered'>
-  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
 }
 
 /** A part that passed the door, and what the ledger is to be told of it; undefined where that is nothing. */

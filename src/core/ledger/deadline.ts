@@ -8,8 +8,10 @@
  * when the ledger fell silent: kept with each deferral and asked about by the flush, they would cost each of its runs
  * another step.
  */
+
 import type { Clock } from '../clock.ts'
 import { errorName } from '../errors.ts'
+import type { Log } from '../log.ts'
 import { ClockJumped, LedgerLost, LedgerSilent } from './errors.ts'
 import { delegated } from './methods.ts'
 import type { AdmitRequest, Ledger } from './port.ts'
@@ -21,7 +23,7 @@ const cancelAgainMs: readonly number[] = [1_000, 5_000]
 
 export interface LateParts {
   readonly background: (work: Promise<unknown>) => void
-  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
 }
 
 /** Wraps each method with a deadline. What was asked, other than an admission, may take effect all the same. */

@@ -14,6 +14,7 @@ import { errorName } from '../errors.ts'
 import { given } from '../given.ts'
 import type { Ledger } from '../ledger/port.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
+import type { Log } from '../log.ts'
 import { pagesOf } from '../pages.ts'
 import type { Hasher } from '../update/hash.ts'
 import type { Visitor } from '../update/update.ts'
@@ -47,7 +48,7 @@ export interface EraseParts {
   /** Operations on the store that one call may ask for. */
   readonly maxOperations: number
   /** A line for the log, without ids or values. */
-  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
   readonly limits?: Limits
 }
 

@@ -9,10 +9,12 @@
  * that found its ledger its own notices only at its next start that it was emptied and given to another one. To erase a
  * visitor removes what waits of it for any account under the same `HASH_KEY`.
  */
+
 import type { Backlog } from '../backlog/port.ts'
 import { errorName } from '../errors.ts'
 import { given } from '../given.ts'
 import type { Ledger } from '../ledger/port.ts'
+import type { Log } from '../log.ts'
 import { type Hasher, hashKeyName } from '../update/hash.ts'
 
 /** The account as the ledger stores it. It holds no secret, and enough to tell an operator what differs. */
@@ -90,7 +92,7 @@ export interface OwnedParts {
   readonly ledger: Ledger
   readonly backlog: Backlog
   readonly memory: OwnerMemory
-  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
 }
 
 /**

@@ -4,8 +4,10 @@
  * The first is logged at once, later ones at most once a minute with their number: a flood fills neither the log nor
  * the ledger.
  */
+
 import type { Clock } from '../../core/clock.ts'
 import type { Counters } from '../../core/ledger/port.ts'
+import type { Log } from '../../core/log.ts'
 import type { AuthFailure } from './scheme.ts'
 
 /** By source and reason: when it was last logged (epoch ms), and how many there were since. */
@@ -14,7 +16,7 @@ export type AuthFailureMemory = Map<string, { readonly toldMs: number; readonly 
 export interface AuthFailedParts {
   readonly clock: Pick<Clock, 'now'>
   readonly memory: AuthFailureMemory
-  readonly log: (event: string, details: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
   readonly count: (counters: Counters) => void
 }
 

@@ -6,6 +6,7 @@ import type { Prepare } from '../../core/delivery/prepare.ts'
 import type { Deliver } from '../../core/delivery/receipt.ts'
 import type { Ledger } from '../../core/ledger/port.ts'
 import type { DeadOffice } from '../../core/operator/dead/office.ts'
+import type { Log } from '../../core/log.ts'
 import type { Erase } from '../../core/operator/erase.ts'
 import type { FindVisitor } from '../../core/operator/find-visitor.ts'
 import type { Wire } from '../../core/wire/calls.ts'
@@ -39,7 +40,7 @@ export interface AppParts {
   readonly room: BodyRoom
 }
 
-export type Log = (event: string, details?: Readonly<Record<string, string | number>>) => void
+export type { Log }
 
 /** What `/readyz` reports. */
 export interface Readiness {

@@ -1,18 +1,16 @@
-/** Events of authenticated senders that cannot be read or mapped: kept whole as dead letters, logged, and counted. */
+/** Events of authenticated senders that cannot be read or mapped: kept whole as dead letters, and counted. */
 import type { Backlog } from '../../core/backlog/port.ts'
 import type { Counters } from '../../core/ledger/port.ts'
 
 export interface QuarantineParts {
   readonly backlog: Pick<Backlog, 'bury'>
-  readonly log: (event: string, details: Readonly<Record<string, string | number>>) => void
   readonly count: (counters: Counters) => void
 }
 
 /** @returns resolves to the dead letter's key once it is kept; rejects where it is not, and then nothing is counted */
-export function createQuarantine({ backlog, log, count }: QuarantineParts): Backlog['bury'] {
+export function createQuarantine({ backlog, count }: QuarantineParts): Backlog['bury'] {
   return async (dead) => {
     const key = await backlog.bury(dead)
-    log('quarantined', { source: dead.source })
     count({ received: 1, quarantined: 1 })
     return key
   }

@@ -17,7 +17,9 @@
  * the very first time knows of no loss: until another one asks, within a minute, it takes an empty ledger for a new
  * one. Of a store that was put back together with its witness neither knows: an operator says so (`restored`).
  */
+
 import type { Random } from '../../clock.ts'
+import type { Log } from '../../log.ts'
 import { ClockJumped, LedgerLost } from '../errors.ts'
 import type { Ledger, LedgerStore } from '../port.ts'
 
@@ -64,7 +66,7 @@ export interface EpochParts {
   /** This is the store's only witness: if the store lives and the witness knows nothing, it was put back. */
   readonly alone?: boolean
   readonly random: Pick<Random, 'hex'>
-  readonly log: (event: string, details?: Readonly<Record<string, string | number>>) => void
+  readonly log: Log
 }
 
 const epochBytes = 8

@@ -21,7 +21,7 @@ const filterShape = {
 }
 const hash = z.string().regex(/^[0-9a-f]{32}$/)
 const count = z.coerce.number().int().min(1).max(lettersAtMost).default(lettersByDefault)
-const listQuery = z.strictObject({
+export const listQuery = z.strictObject({
   ...filterShape,
   visitor: hash.optional(),
   cursor: z.string().optional(),
@@ -29,7 +29,9 @@ const listQuery = z.strictObject({
 })
 /** In a body a visitor is its hash or, as in an update, its id. */
 export const filterBody = z.strictObject({ ...filterShape, visitor: z.unknown() })
-const listBody = filterBody.extend({ cursor: z.string().optional(), limit: count })
+export const listBody = filterBody.extend({ cursor: z.string().optional(), limit: count })
+
+export const readQuery = z.strictObject({ reveal: z.enum(['0', '1']).optional() })
 
 const notAList = refuse('malformed', {
   detail: `The parameters are reason, source, before (ISO 8601), visitor (its keyed hash), cursor and limit (1 to ${lettersAtMost}).`,
@@ -58,12 +60,8 @@ export function deadApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
     },
   )
   app.get(
-    '/:version{d[12]}/:name{[0-9]{13}-[0-9a-f]{16}}',
-    zValidator(
-      'query',
-      z.strictObject({ reveal: z.enum(['0', '1']).optional() }),
-      refuse('malformed', { detail: 'The query parameter reveal is 1 or 0.' }),
-    ),
+    '/:version/:name',
+    zValidator('query', readQuery, refuse('malformed', { detail: 'The query parameter reveal is 1 or 0.' })),
     async (c) => {
       const key = `${c.req.param('version')}/${c.req.param('name')}`
       const reveal = c.req.valid('query').reveal === '1'

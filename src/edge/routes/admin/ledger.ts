@@ -10,7 +10,9 @@ import type { PartsOf } from '../parts.ts'
 /** A part of a ledger's state. */
 const maxStateBytes = 4_194_304
 /** A part of a ledger's state, and the name of the HASH_KEY of the relay that it came from. */
-const stateBody = z.looseObject({ hashKey: z.string() })
+export const stateBody = z.looseObject({ hashKey: z.string() })
+
+export const stateQuery = z.looseObject({ cursor: z.string().optional() })
 
 export function ledgerApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
   const app = new Hono({ strict: false })
@@ -18,11 +20,7 @@ export function ledgerApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
   const clockOf = (c: Context) => partsOf(c).clock
   app.get(
     '/state',
-    zValidator(
-      'query',
-      z.looseObject({ cursor: z.string().optional() }),
-      refuse('malformed', { detail: 'The query parameter cursor is given once.' }),
-    ),
+    zValidator('query', stateQuery, refuse('malformed', { detail: 'The query parameter cursor is given once.' })),
     async (c) => {
       const part = await operatorOf(c).moveOut(c.req.valid('query').cursor)
       return c.json({ ...part, hashKey: await operatorOf(c).hashKeyName() })

@@ -5,7 +5,7 @@ import { jsonBody, refuse } from '../../http/valid.ts'
 import type { PartsOf } from '../parts.ts'
 import { maxBodyBytes } from './bodies.ts'
 
-const spentBody = z.strictObject({ units: z.int().min(0) })
+export const spentBody = z.strictObject({ units: z.int().min(0) })
 
 export function steeringApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
   const app = new Hono({ strict: false })

@@ -7,7 +7,7 @@ import { jsonBody } from '../../http/valid.ts'
 import type { PartsOf } from '../parts.ts'
 import { maxBodyBytes, notAVisitor, visitorBody } from './bodies.ts'
 
-const eraseBody = visitorBody.extend({ cursor: z.string().optional() })
+export const eraseBody = visitorBody.extend({ cursor: z.string().optional() })
 
 export function visitorApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
   const app = new Hono({ strict: false })

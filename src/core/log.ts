@@ -1,0 +1,73 @@
+/**
+ * The log: one line an event. docs/observability.md lists every event with its level, its fields and when it is
+ * written; `test/docs.test.ts` compares the page with this file.
+ *
+ * Guarantee (G8): a line holds counts, times, names of sources, reasons, names of errors and keys of the stores; never
+ * an id of a visitor, a value, or a secret.
+ */
+
+/** `error`: the relay could not do what it is for, or somebody must act. `warn`: to be looked at. */
+export type Level = 'info' | 'warn' | 'error'
+
+type Info =
+  | 'admission_cancelled'
+  | 'erased'
+  | 'flush'
+  | 'ledger_returned'
+  | 'paused'
+  | 'request'
+  | 'resumed'
+  | 'started'
+  | 'stopped'
+
+const warnings = [
+  'admission_not_cancelled',
+  'clock_ahead',
+  'flush_end_not_recorded',
+  'flush_lease_kept',
+  'flush_stopped',
+  'handshake_failed',
+  'late_admission_failed',
+  'ledger_unavailable',
+  'owner_unknown',
+  'quarantined',
+  'rejected',
+  'replay_skipped',
+  'set_aside',
+  'settle_failed',
+  'unauthenticated',
+  'verify_failed',
+  'warning',
+  'witness_not_told',
+] as const
+
+const errors = [
+  'backlog_put_failed',
+  'clock_jumped',
+  'dead_letter_put_failed',
+  'duty_failed',
+  'flush_failed',
+  'foreign_store',
+  'ledger_lost',
+  'ledger_restored',
+  'ledger_went_back',
+  'purge_failed',
+  'quarantine_failed',
+  'quota_unknown',
+  'request_failed',
+  'settings',
+  'unhandled_rejection',
+  'work_failed',
+] as const
+
+export type LogEvent = Info | (typeof warnings)[number] | (typeof errors)[number]
+
+/** Writes a line. */
+export type Log = (event: LogEvent, details?: LogDetails) => void
+export type LogDetails = Readonly<Record<string, string | number>>
+
+/** The level of an event's lines. */
+export function levelOf(event: LogEvent): Level {
+  const among = (events: readonly string[]) => events.includes(event)
+  return among(errors) ? 'error' : among(warnings) ? 'warn' : 'info'
+}

@@ -1,0 +1,45 @@
+/** What is noted of a backlog's writes: a line of the log for each dead letter, of every reason. */
+import { describe, expect, it } from 'vitest'
+import { notedBacklog } from '../../../src/core/backlog/noted.ts'
+import { type Backlog, type DeadReason, deadReasons } from '../../../src/core/backlog/port.ts'
+
+const lineOf: Readonly<Record<DeadReason, string>> = {
+  rejected: 'rejected',
+  refused_repeatedly: 'rejected',
+  unmappable: 'quarantined',
+  expired: 'set_aside',
+  overtaken_unconfirmed: 'set_aside',
+  unreadable: 'set_aside',
+  ledger_lost: 'set_aside',
+}
+
+function noting(bury: Backlog['bury']) {
+  const lines: object[] = []
+  const backlog = { bury, operations: 0 } as unknown as Backlog
+  const noted = notedBacklog(backlog, {
+    clock: { now: () => 0 },
+    memory: {},
+    log: (event, details) => lines.push({ event, ...details }),
+  })
+  return { noted, lines }
+}
+const letter = { source: 'loan', atMs: 1, firstSeenMs: 1, attempts: 0, detail: 'the visitor c-42 is unknown' } as const
+
+describe('a dead letter', () => {
+  it.each(deadReasons)(
+    'that is %s has one line, with its source, reason and key, and without what Target said',
+    async (reason) => {
+      const { noted, lines } = noting(async () => 'dead/1/ab')
+      expect(await noted.bury({ ...letter, reason, raw: '{"customer":"c-42"}' })).toBe('dead/1/ab')
+      expect(lines).toEqual([{ event: lineOf[reason], source: 'loan', reason, key: 'dead/1/ab' }])
+    },
+  )
+
+  it('that could not be kept has none', async () => {
+    const { noted, lines } = noting(async () => {
+      throw new Error('the disk is full')
+    })
+    await expect(noted.bury({ ...letter, reason: 'expired' })).rejects.toThrow()
+    expect(lines).toEqual([])
+  })
+})
