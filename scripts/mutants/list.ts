@@ -10,6 +10,7 @@ import { flushMutants } from './flush.ts'
 import { identityMutants } from './identity.ts'
 import { isolateMutants } from './isolate.ts'
 import type { Mutant } from './mutant.ts'
+import { observabilityMutants } from './observability.ts'
 import { ownerMutants } from './owner.ts'
 import { readToBreakMutants } from './read-to-break.ts'
 import { readingMutants } from './reading.ts'
@@ -875,10 +876,10 @@ const own: readonly Mutant[] = [
   {
     name: "a request's path is logged as it came",
     breaks: 'G8',
-    file: 'src/server/index.ts',
-    find: "?? 'other'",
-    replace: '?? pathname',
-    tests: server,
+    file: 'src/edge/http/request-line.ts',
+    find: "return path === '*' || path === '/*' ? 'other' : path.replace(/:(\\w+)/g, '{$1}')",
+    replace: 'return path && c.req.path',
+    tests: ['test/edge/http/request-line.test.ts'],
   },
   {
     name: 'the witness lies in the file that it watches',
@@ -1118,6 +1119,7 @@ export const mutants: readonly Mutant[] = [
   ...flushMutants,
   ...identityMutants,
   ...isolateMutants,
+  ...observabilityMutants,
   ...ownerMutants,
   ...readToBreakMutants,
   ...readingMutants,

@@ -3,6 +3,7 @@ import { type Context, Hono } from 'hono'
 import { errorName } from '../core/errors.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import { problem, throwsErrors } from './http/problem.ts'
+import { requestLine } from './http/request-line.ts'
 import { openapi } from './openapi.ts'
 import { adminApi } from './routes/admin/index.ts'
 import { takeDropIn } from './routes/drop-in.ts'
@@ -30,7 +31,7 @@ export function createApp(
  * @param partsOf the parts of the request, found in its context; the same ones each time for one request
  */
 export function createRoutes(partsOf: (c: Context) => AppParts): Hono {
-  const app = base((c) => partsOf(c).log)
+  const app = base(partsOf)
   for (const path of ['/v1/*', '/hooks/*', '/m2/*'])
     app.use(path, async (c, next) => (c.req.header('origin') === undefined ? next() : problem(c, 'browser')))
 
@@ -66,9 +67,10 @@ export async function answerOf(app: Pick<Hono, 'fetch'>, request: Request, log: 
   }
 }
 
-function base(logOf: (c: Context) => Log | undefined = () => undefined): Hono {
+function base(partsOf?: (c: Context) => Pick<AppParts, 'settings' | 'clock' | 'log'>): Hono {
   // A trailing slash names the same route.
   const app = new Hono({ strict: false })
+  if (partsOf !== undefined) app.use(requestLine(partsOf))
   app.use(async (c, next) => {
     await next()
     c.header('cache-control', 'no-store')
@@ -80,7 +82,7 @@ function base(logOf: (c: Context) => Log | undefined = () => undefined): Hono {
   app.notFound((c) => problem(c, 'not-found'))
   // The error may quote an id or a value: only its name is logged, and the sender gets neither.
   app.onError((error, c) => {
-    logOf(c)?.('request_failed', { error: errorName(error) })
+    partsOf?.(c).log?.('request_failed', { error: errorName(error) })
     return problem(c, 'internal')
   })
   return app

@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { keyBytes } from '../core/backlog/seal.ts'
 import { maxTargetTimeoutMs } from '../core/ledger/rules/in-flight.ts'
 import type { Lane } from '../core/update/update.ts'
+import { logRequestsChoices } from '../edge/http/request-line.ts'
 import { fraction, list, optional, origin, perItem, tokenProblem, whole, wholeOrNone } from './settings-fields.ts'
 
 /** Adobe: at most 1,000,000 updates in any rolling 24 hours. */
@@ -47,6 +48,7 @@ export const table = z.object({
   REPLAY_RESERVE: fraction(0.5, 0.05),
   RETENTION_HOURS: whole(1, 24 * 30, 72),
   LEDGER_TIMEOUT_MS: wholeOrNone(50, 10_000),
+  LOG_REQUESTS: z.enum(logRequestsChoices, 'must be all, errors or off').default('errors'),
   HOST: optional,
   PORT: whole(0, 65_535, 8_787),
   RELAY_DB: optional,

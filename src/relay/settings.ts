@@ -8,6 +8,7 @@ import { given } from '../core/given.ts'
 import { inFlightMs, longestInFlightMs } from '../core/ledger/rules/in-flight.ts'
 import type { LedgerSettings } from '../core/ledger/rules/settings.ts'
 import type { Lane } from '../core/update/update.ts'
+import type { LogRequests } from '../edge/http/request-line.ts'
 import { list, perItem } from './settings-fields.ts'
 import { contradictions, ownPart, sharedSecrets, type Times, timesOf } from './settings-rules.ts'
 import { type Given, table } from './settings-table.ts'
@@ -36,6 +37,7 @@ export interface Settings {
   readonly replayReserve: number
   readonly retentionHours: number
   readonly ledgerTimeoutMs: number
+  readonly logRequests: LogRequests
   /** Off Workers: where it listens, the SQLite file, and how often it flushes (0: never, something else does). */
   readonly host: string
   readonly port: number
@@ -135,6 +137,7 @@ function settingsOf(
     replayReserve: read.REPLAY_RESERVE,
     retentionHours: read.RETENTION_HOURS,
     ledgerTimeoutMs: times.LEDGER_TIMEOUT_MS,
+    logRequests: read.LOG_REQUESTS,
     host: read.HOST ?? '127.0.0.1',
     port: read.PORT,
     relayDb: read.RELAY_DB ?? 'target-relay.sqlite',

@@ -330,9 +330,9 @@ describe('the server', () => {
     await fetch(`${server.url}/${canary}`)
     expect(server.logged.flatMap(({ event, route, status }) => (event === 'request' ? [[route, status]] : []))).toEqual(
       [
-        ['/hooks/loan', 200],
-        ['/m2/', 200],
-        ['/hooks/', 404],
+        ['/hooks/{source}', 200],
+        ['/m2/{client}/profile/update', 200],
+        ['/hooks/{source}', 404],
         ['other', 404],
       ],
     )

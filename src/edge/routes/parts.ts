@@ -13,6 +13,7 @@ import type { Wire } from '../../core/wire/calls.ts'
 import type { AuthFailed } from '../auth/failed-authentications.ts'
 import type { ApiToken } from '../auth/tokens.ts'
 import type { BodyRoom } from '../http/body.ts'
+import type { LogRequests } from '../http/request-line.ts'
 import type { Source } from '../source/types.ts'
 
 export interface AppParts {
@@ -21,6 +22,7 @@ export interface AppParts {
     readonly apiTokens: readonly ApiToken[]
     readonly adminToken?: string
     readonly hookSecrets: ReadonlyMap<string, readonly string[]>
+    readonly logRequests?: LogRequests
   }
   readonly sources: readonly Source[]
   readonly prepare: Prepare
