@@ -6,7 +6,12 @@ import { answerSchemas, type Content, documentedAs, type Operation, refTo, reque
 import { probeOperations } from './probes.ts'
 import { senderOperations } from './senders.ts'
 
-export const operations: readonly Operation[] = [...senderOperations, ...probeOperations, ...adminOperations, ...deadOperations]
+export const operations: readonly Operation[] = [
+  ...senderOperations,
+  ...probeOperations,
+  ...adminOperations,
+  ...deadOperations,
+]
 
 type Json = Record<string, unknown>
 
