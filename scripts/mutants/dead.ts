@@ -18,7 +18,7 @@ export const deadMutants: readonly Mutant[] = [
     name: 'values are revealed without a record',
     breaks: 'G9',
     file: 'src/edge/routes/admin/dead.ts',
-    find: "if (reveal) await audit?.('dead_revealed', { key })",
+    find: "if (reveal) await act(c, 'dead_reveal', { key })",
     replace: '',
     tests: routes,
   },

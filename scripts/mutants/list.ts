@@ -11,6 +11,7 @@ import { identityMutants } from './identity.ts'
 import { isolateMutants } from './isolate.ts'
 import type { Mutant } from './mutant.ts'
 import { observabilityMutants } from './observability.ts'
+import { operatorMutants } from './operators.ts'
 import { ownerMutants } from './owner.ts'
 import { readToBreakMutants } from './read-to-break.ts'
 import { readingMutants } from './reading.ts'
@@ -596,8 +597,8 @@ const own: readonly Mutant[] = [
     name: 'a page of somebody else may operate',
     breaks: 'security',
     file: 'src/edge/routes/admin/access.ts',
-    find: "if (foreign || !isJson(c.req.header('content-type') ?? null))",
-    replace: 'if (false as boolean)',
+    find: 'if (foreign) return',
+    replace: 'if (false as boolean) return',
     tests: admin,
   },
   {
@@ -1119,6 +1120,7 @@ export const mutants: readonly Mutant[] = [
   ...flushMutants,
   ...identityMutants,
   ...isolateMutants,
+  ...operatorMutants,
   ...observabilityMutants,
   ...ownerMutants,
   ...readToBreakMutants,

@@ -1,5 +1,7 @@
 /** A command's client of a relay, over HTTP. */
 import type * as z from 'zod'
+import { namedToken } from '../edge/auth/operators.ts'
+import { list } from '../relay/settings-fields.ts'
 import type { Io } from './command.ts'
 import { Failed, Misuse, reasonOf } from './errors.ts'
 
@@ -43,10 +45,16 @@ export function tokenOf(env: Io['env'], name: string): string {
   return token
 }
 
-/** @throws Misuse if `ADMIN_TOKEN` is missing */
+/** The first token of `ADMIN_TOKEN`, else of `VIEW_TOKEN`: either may be the list that a relay was given. */
+function operatorToken(env: Io['env']): string {
+  const text = tokenOf(env, (env['ADMIN_TOKEN'] ?? '') === '' && env['VIEW_TOKEN'] ? 'VIEW_TOKEN' : 'ADMIN_TOKEN')
+  return namedToken(list.safeParse(text).data?.[0] ?? text).token
+}
+
+/** @throws Misuse if `ADMIN_TOKEN` and `VIEW_TOKEN` are missing */
 export function adminClient({ env }: Pick<Io, 'env'>, named: string | undefined): RelayClient {
   const url = relayUrl(env, named)
-  const authorization = `Bearer ${tokenOf(env, 'ADMIN_TOKEN')}`
+  const authorization = `Bearer ${operatorToken(env)}`
   const ask = async <T>(path: string, init: RequestInit, shape?: z.ZodType<T>): Promise<unknown> => {
     const { status, body } = await answered(`${url}${path}`, init)
     if (status === 401) throw new Misuse('the relay does not take this ADMIN_TOKEN')

@@ -8,6 +8,7 @@
  */
 import type { Context } from 'hono'
 import { errorName } from '../core/errors.ts'
+import { given as optional } from '../core/given.ts'
 import { answerOf, createBrokenApp, createRoutes } from '../edge/app.ts'
 import { tracedLog, traceIdOf } from '../edge/http/trace.ts'
 import type { AppParts } from '../edge/routes/parts.ts'
@@ -35,7 +36,7 @@ type Known =
     }
   | { readonly ok: true; readonly settings: Settings; base?: RelayBase }
 
-type Behind = Pick<ExecutionContext, 'waitUntil'>
+type Behind = Pick<ExecutionContext, 'waitUntil' | 'access'>
 
 export interface Handlers<Env> {
   fetch(request: Request, env: Env, ctx: Behind): Promise<Response>
@@ -56,7 +57,10 @@ export function relayHandlers<Env extends object>({
       if (!given.ok) return given.app.fetch(request)
       const traceId = traceIdOf(request.headers)
       const tracing = tracedLog(log, () => traceId)
-      const { parts } = await open(given, env, ctx, tracing)
+      const { parts: shared } = await open(given, env, ctx, tracing)
+      const { access } = ctx
+      const accessEmail = access && (async () => (await access.getIdentity())?.email)
+      const parts: AppParts = { ...shared, ...optional({ accessEmail }) }
       const answer = answerOf({ fetch: (asked) => routes.fetch(asked, parts) }, request, tracing)
       // From the start, so that a sender that hangs up cancels nothing.
       ctx.waitUntil(answer)

@@ -32,7 +32,7 @@ async function edge(
         { token: 'another-token', lane: 'bulk' },
       ],
       ...more,
-      adminToken: testSecrets.adminToken,
+      operators: [{ role: 'admin', token: testSecrets.adminToken }],
       hookSecrets: new Map([
         ['call-centre', [testSecrets.hook('old-call-centre'), testSecrets.hook('call-centre')]],
         ['loan', [testSecrets.hook('loan')]],
@@ -66,6 +66,9 @@ async function edge(
       hashKeyName: () => Promise.reject(new Error('not here')),
       // No route of these tests asks for it.
       dead: {} as never,
+      closeBreaker: () => Promise.reject(new Error('not here')),
+      record: async () => {},
+      acts: () => Promise.reject(new Error('not here')),
     },
     clock: systemClock,
   })

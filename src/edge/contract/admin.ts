@@ -37,6 +37,26 @@ export const usage = answer(
 
 export const paused = answer('Paused', z.object({ paused: z.boolean() }))
 
+export const closed = answer(
+  'BreakerClosed',
+  z.object({ closed: z.boolean().describe('Whether the breaker was open') }),
+)
+
+export const audit = answer(
+  'Audit',
+  z.object({
+    acts: z.array(
+      z.object({
+        at: time,
+        who: z.string(),
+        role: z.enum(['admin', 'view']),
+        what: z.string(),
+        details: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
+      }),
+    ),
+  }),
+)
+
 export const report = answer(
   'FlushReport',
   z.object({
@@ -133,6 +153,15 @@ export const adminOperations: readonly Operation[] = [
   },
   {
     method: 'post',
+    path: '/admin/api/breaker/close',
+    id: 'closeBreaker',
+    summary: 'Lets calls go again that the breaker holds back',
+    access: 'admin',
+    answers: { 200: closed },
+    problems: actProblems,
+  },
+  {
+    method: 'post',
     path: '/admin/api/clock/confirm',
     id: 'confirmClock',
     summary: "The ledger's clock is right as it is",
@@ -178,7 +207,7 @@ export const adminOperations: readonly Operation[] = [
     access: 'admin',
     query: stateQuery,
     answers: { 200: state },
-    problems: [400, ...operatorProblems],
+    problems: [400, 403, ...operatorProblems],
   },
   {
     method: 'post',
@@ -198,5 +227,14 @@ export const adminOperations: readonly Operation[] = [
     access: 'admin',
     answers: { 200: usage },
     problems: actProblems,
+  },
+  {
+    method: 'get',
+    path: '/admin/api/audit',
+    id: 'getAudit',
+    summary: 'What operators did, newest first',
+    access: 'viewer',
+    answers: { 200: audit },
+    problems: operatorProblems,
   },
 ]

@@ -127,8 +127,10 @@ describe('a relay answers as its contract says', () => {
     await post('/admin/api/ledger/state', {})
     await post('/admin/api/quota/spent', { units: 1 })
     await post('/admin/api/quota/spent', { units: -1 })
+    await post('/admin/api/breaker/close')
     await post('/admin/api/clock/confirm')
     await post('/admin/api/ledger/restored')
+    await get('/admin/api/audit')
     expect(contract.faults).toEqual([])
   })
 

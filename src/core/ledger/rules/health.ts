@@ -162,6 +162,11 @@ export function afterSignal(health: Health, told: Told, nowMs: number): Health {
   return next
 }
 
+/** The health once an operator has said that calls may go again. What Target ever said to this relay stays known. */
+export function closedByOperator({ paused, saidYes }: Health): Health {
+  return { ...healthy, paused, saidYes }
+}
+
 /** What an attempt is about. */
 export function traitsOf(visitorHash: string, sources: readonly string[], names: readonly string[]): Traits {
   return [`v:${visitorHash}`, ...sources.map((source) => `s:${source}`), ...names.map((name) => `a:${name}`)]

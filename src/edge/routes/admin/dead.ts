@@ -9,6 +9,7 @@ import { validateVisitor } from '../../../core/update/validate.ts'
 import { problem } from '../../http/problem.ts'
 import { jsonBody, refuse } from '../../http/valid.ts'
 import type { PartsOf } from '../parts.ts'
+import { recordingActs } from './audit.ts'
 import { maxBodyBytes } from './bodies.ts'
 
 const lettersByDefault = 50
@@ -40,7 +41,8 @@ export const notAFilter = refuse('invalid', (issues) => ({
   errors: issues.map(({ path, message }) => ({ path: path.join('.'), message })),
 }))
 
-export function deadApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
+export function deadApi(partsOf: PartsOf<'operator' | 'clock' | 'log'>): Hono {
+  const act = recordingActs(partsOf)
   const app = new Hono({ strict: false })
   const operatorOf = (c: Context) => partsOf(c).operator
   const clockOf = (c: Context) => partsOf(c).clock
@@ -65,9 +67,8 @@ export function deadApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
     async (c) => {
       const key = `${c.req.param('version')}/${c.req.param('name')}`
       const reveal = c.req.valid('query').reveal === '1'
-      const { dead, audit } = operatorOf(c)
-      if (reveal) await audit?.('dead_revealed', { key })
-      const letter = await dead.read(key, reveal)
+      if (reveal) await act(c, 'dead_reveal', { key })
+      const letter = await operatorOf(c).dead.read(key, reveal)
       return letter === undefined ? problem(c, 'not-found') : c.json(letter)
     },
   )

@@ -6,6 +6,7 @@ import { movedStateReader } from '../../../core/ledger/moved-state.ts'
 import { problem } from '../../http/problem.ts'
 import { jsonBody, refuse } from '../../http/valid.ts'
 import type { PartsOf } from '../parts.ts'
+import { recordingActs } from './audit.ts'
 
 /** A part of a ledger's state. */
 const maxStateBytes = 4_194_304
@@ -14,7 +15,8 @@ export const stateBody = z.looseObject({ hashKey: z.string() })
 
 export const stateQuery = z.looseObject({ cursor: z.string().optional() })
 
-export function ledgerApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
+export function ledgerApi(partsOf: PartsOf<'operator' | 'clock' | 'log'>): Hono {
+  const act = recordingActs(partsOf)
   const app = new Hono({ strict: false })
   const operatorOf = (c: Context) => partsOf(c).operator
   const clockOf = (c: Context) => partsOf(c).clock
@@ -22,7 +24,10 @@ export function ledgerApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
     '/state',
     zValidator('query', stateQuery, refuse('malformed', { detail: 'The query parameter cursor is given once.' })),
     async (c) => {
-      const part = await operatorOf(c).moveOut(c.req.valid('query').cursor)
+      const { cursor } = c.req.valid('query')
+      // It names every visitor, by hash.
+      await act(c, 'ledger_export', {}, { goesOn: cursor !== undefined })
+      const part = await operatorOf(c).moveOut(cursor)
       return c.json({ ...part, hashKey: await operatorOf(c).hashKeyName() })
     },
   )
@@ -43,11 +48,13 @@ export function ledgerApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
       const checked = movedStateReader(clockOf(c).now())(part)
       if (!checked.ok)
         return problem(c, 'invalid', { errors: [{ path: '', message: `is no part of a ledger: ${checked.problem}` }] })
+      await act(c, 'ledger_import', {}, { goesOn: true })
       await operator.moveIn(checked.state)
       return c.json(await operator.usage())
     },
   )
   app.post('/restored', async (c) => {
+    await act(c, 'ledger_restored')
     await operatorOf(c).restored()
     return c.json(await operatorOf(c).usage())
   })
