@@ -31,6 +31,7 @@ const warnings = [
   'handshake_failed',
   'late_admission_failed',
   'ledger_unavailable',
+  'metrics_incomplete',
   'owner_unknown',
   'quarantined',
   'rejected',

@@ -8,6 +8,7 @@ import { openapi } from './openapi.ts'
 import { adminApi } from './routes/admin/index.ts'
 import { takeDropIn } from './routes/drop-in.ts'
 import { hooksApi } from './routes/hooks.ts'
+import { metricsApi } from './routes/metrics.ts'
 import type { AppParts, Log } from './routes/parts.ts'
 import { takeReadyz } from './routes/readyz.ts'
 import { updatesApi } from './routes/updates.ts'
@@ -39,12 +40,14 @@ export function createRoutes(partsOf: (c: Context) => AppParts): Hono {
   app.route('/hooks', hooksApi(partsOf))
   app.on(['GET', 'POST'], '/m2/:client/profile/update', (c) => takeDropIn(c, partsOf(c), c.req.param('client')))
   app.route('/admin/api', adminApi(partsOf))
+  app.route('/metrics', metricsApi(partsOf))
   app.get('/readyz', (c) => takeReadyz(c, partsOf(c)))
   app.get('/openapi.json', (c) => c.body(openapi, 200, { 'content-type': 'application/json' }))
 
   app.all('/v1/updates', (c) => problem(c, 'method-not-allowed', {}, { allow: 'POST' }))
   app.all('/hooks/:source', (c) => problem(c, 'method-not-allowed', {}, { allow: 'POST' }))
   app.all('/m2/:client/profile/update', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET, POST' }))
+  app.all('/metrics', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
   app.all('/openapi.json', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
   app.all('/readyz', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
   return app

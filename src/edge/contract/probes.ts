@@ -37,6 +37,15 @@ export const probeOperations: readonly Operation[] = [
   },
   {
     method: 'get',
+    path: '/metrics',
+    id: 'getMetrics',
+    summary: 'Figures for Prometheus: OpenMetrics where it is asked for, else the text format 0.0.4',
+    access: 'viewer',
+    answers: { 200: { 'application/openmetrics-text': z.string(), 'text/plain': z.string() } },
+    problems: [401, 404, 405],
+  },
+  {
+    method: 'get',
     path: '/openapi.json',
     id: 'getContract',
     summary: 'This document',

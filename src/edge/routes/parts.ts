@@ -14,6 +14,7 @@ import type { AuthFailed } from '../auth/failed-authentications.ts'
 import type { OperatorToken, Role } from '../auth/operators.ts'
 import type { ApiToken } from '../auth/tokens.ts'
 import type { BodyRoom } from '../http/body.ts'
+import type { Metric } from '../http/metrics-text.ts'
 import type { LogRequests } from '../http/request-line.ts'
 import type { Source } from '../source/types.ts'
 
@@ -37,6 +38,8 @@ export interface AppParts {
   /** For requests without the admin token: may be some seconds old. Default: `ready`. */
   readonly readyForAnybody?: () => Promise<Readiness>
   readonly operator: Operator
+  /** For `/metrics`. */
+  readonly metrics?: () => Promise<readonly Metric[]>
   /** The e-mail address of whoever came through Cloudflare Access, where somebody may. */
   readonly accessEmail?: () => Promise<string | undefined>
   readonly clock: Clock

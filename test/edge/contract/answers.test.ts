@@ -94,11 +94,12 @@ describe('a relay answers as its contract says', () => {
   })
 
   it('probes', async () => {
-    for (const path of ['/healthz', '/readyz', '/openapi.json']) {
+    for (const path of ['/healthz', '/readyz', '/metrics', '/openapi.json']) {
       await get(path)
       await get(path, {})
       await post(path)
     }
+    await get('/metrics', { ...admin, accept: 'application/openmetrics-text' })
     expect(contract.faults).toEqual([])
   })
 

@@ -18,7 +18,8 @@ export type Signal = (typeof signals)[number]
 /**
  * `unavailable`: it fails. `misconfigured`: it says our address or token is wrong. `systemic`: it refuses everybody.
  */
-export type BreakerCause = 'unavailable' | 'misconfigured' | 'systemic'
+export const breakerCauses = ['unavailable', 'misconfigured', 'systemic'] as const
+export type BreakerCause = (typeof breakerCauses)[number]
 
 /** What an attempt is about, as texts that can be compared: its visitor, its sources, its attributes' names. */
 export type Traits = readonly string[]
