@@ -9,9 +9,10 @@
  */
 import { given } from '../given.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
-import type { Kv } from '../store/kv.ts'
+import type { Kv, KvKey } from '../store/kv.ts'
 import {
   deadPrefix,
+  entryHeadOf,
   entryKey,
   entryPrefix,
   keyRandomBytes,
@@ -19,11 +20,12 @@ import {
   newestFirstPrefix,
   packDead,
   packEntry,
+  packEntryHead,
   parseJson,
   readDead,
   readEntry,
 } from './entry-format.ts'
-import { headedOf, headOf, packDetail, packHead, unpackDetail } from './head-format.ts'
+import { headedOf, headOf, packDetail, packHead, unpackDetail, unpackHead } from './head-format.ts'
 import { type KvPageAsked, kvPages } from './kv-page.ts'
 import type { Backlog, HeadedDead, ListDeadOptions, Page, Unreadable } from './port.ts'
 import type { Seal } from './seal.ts'
@@ -56,27 +58,34 @@ export function kvBacklog(kv: Kv, { randomHex, seal, limits = defaultLimits }: K
     async put(entry) {
       const key = entryKey(entry, randomHex(keyRandomBytes))
       const packed = await seal.seal(packEntry(entry), key)
-      const text = JSON.stringify(packed)
-      const bytes = utf8.encode(text).byteLength
-      if (bytes <= maxMetadataBytes) await counted.put(key, '', { metadata: packed })
-      else await counted.put(key, text, { metadata: packHead(bytes) })
+      const inline = { ...packed, ...packEntryHead(entry) }
+      if (bytesOf(inline) <= maxMetadataBytes) await counted.put(key, '', { metadata: inline })
+      else
+        await counted.put(key, JSON.stringify(packed), {
+          metadata: { ...packHead(bytesOf(packed)), ...packEntryHead(entry) },
+        })
       return key
     },
 
     list: ({ prefix = '', cursor, limit } = {}) => readPage(entryPrefix + prefix, { cursor, limit }, readEntry),
 
+    heads: ({ prefix = '', ...asked } = {}) =>
+      listHeads(entryPrefix + prefix, asked, ({ name, metadata }) =>
+        entryHeadOf(name, metadata, () => unpackHead(metadata)?.bytes ?? (metadata ? bytesOf(metadata) : 0)),
+      ),
+
     delete: (key) => counted.delete(key),
 
     async bury(dead, name = randomHex(keyRandomBytes)) {
       const key = newestFirstKey(dead.atMs, name)
-      const text = JSON.stringify(await seal.seal(packDead(dead), key))
+      const packed = await seal.seal(packDead(dead), key)
       const detail = packDetail(dead)
       const metadata = packHead(
-        utf8.encode(text).byteLength,
+        bytesOf(packed),
         headOf(dead),
         detail === undefined ? undefined : await seal.seal(detail, key),
       )
-      await counted.put(key, text, { metadata })
+      await counted.put(key, JSON.stringify(packed), { metadata })
       return key
     },
 
@@ -123,6 +132,23 @@ export function kvBacklog(kv: Kv, { randomHex, seal, limits = defaultLimits }: K
     const page = await read(prefix, { limit: undefined, ...asked, cursor: own === '' ? undefined : own })
     if (page.cursor !== undefined) return { ...page, cursor: prefix + page.cursor }
     return prefix === deadPrefix ? page : { ...page, cursor: deadPrefix }
+  }
+
+  /** As the metadata of a key, or its value. */
+  function bytesOf(packed: unknown): number {
+    return utf8.encode(JSON.stringify(packed)).byteLength
+  }
+
+  async function listHeads<T>(
+    prefix: string,
+    { cursor, limit = limits.keysPerPage }: { cursor?: string; limit?: number },
+    read: (key: KvKey) => T,
+  ): Promise<Page<T>> {
+    const listed = await counted.list({ prefix, limit: Math.min(limit, limits.keysPerPage), ...given({ cursor }) })
+    return {
+      items: listed.keys.map(read),
+      ...(listed.list_complete ? {} : { cursor: listed.cursor }),
+    }
   }
 
   function count<T>(ask: () => Promise<T>): Promise<T> {

@@ -36,7 +36,7 @@ export function notedBacklog(backlog: Backlog, { clock, memory, log }: NotedPart
     deadHeads: (options) => backlog.deadHeads(options),
     readDead: (key) => backlog.readDead(key),
     check: () => backlog.check(),
-    ...given({ purge: backlog.purge }),
+    ...given({ purge: backlog.purge, tally: backlog.tally, heads: backlog.heads }),
   }
 
   async function noted(keeping: Promise<string>): Promise<string> {

@@ -64,7 +64,10 @@ export function sqliteDead(sql: Pick<Sql, 'exec'>, { seal, limits, step, atomica
       const packed = packDetail(dead)
       const detail = packed === undefined ? null : JSON.stringify(await seal.seal(packed, key))
       await atomically(() => {
-        sql.exec('INSERT OR REPLACE INTO relay_backlog (key, value) VALUES (?, ?)', key, value)
+        sql.exec(
+          'INSERT INTO relay_backlog (key, value, source, reason) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING',
+          ...[key, value, dead.source, dead.reason],
+        )
         writeHead(key, headOf(dead), detail)
       })
       return key
@@ -107,7 +110,12 @@ export function sqliteDead(sql: Pick<Sql, 'exec'>, { seal, limits, step, atomica
     if (head === undefined && 'dead' in item) {
       const packed = packDetail(item.dead)
       const detail = packed === undefined ? null : JSON.stringify(await seal.seal(packed, key))
-      await step(() => writeHead(key, headOf(item.dead), detail))
+      const { reason, source } = item.dead
+      await atomically(() => {
+        writeHead(key, headOf(item.dead), detail)
+        // Its counts, too (sqlite-counts.ts).
+        sql.exec('UPDATE relay_backlog SET source = ?, reason = ? WHERE key = ?', source, reason, key)
+      })
     }
     return item
   }

@@ -7,9 +7,19 @@
 import { given } from '../given.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
 import type { Sql } from '../store/sql.ts'
-import { entryKey, entryPrefix, keyRandomBytes, packEntry, parseJson, readDead, readEntry } from './entry-format.ts'
+import {
+  entryKey,
+  entryPrefix,
+  keyRandomBytes,
+  packEntry,
+  parseJson,
+  postSize,
+  readDead,
+  readEntry,
+} from './entry-format.ts'
 import type { Backlog, Page } from './port.ts'
 import type { Seal } from './seal.ts'
+import { openCounted, readCounts } from './sqlite-counts.ts'
 import { prepareSqliteDead, sqliteDead } from './sqlite-dead.ts'
 
 export interface SqliteBacklogParts {
@@ -20,7 +30,7 @@ export interface SqliteBacklogParts {
 
 export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimits }: SqliteBacklogParts): Backlog {
   let operations = 0
-  sql.exec('CREATE TABLE IF NOT EXISTS relay_backlog (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID')
+  openCounted(sql)
 
   prepareSqliteDead(sql)
 
@@ -32,7 +42,7 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimit
     operations++
     return sql.atomically(work)
   }
-  const run = (query: string, ...params: (string | number)[]) => step(() => sql.exec(query, ...params))
+  const run = (query: string, ...params: (string | number | null)[]) => step(() => sql.exec(query, ...params))
 
   const letters = sqliteDead(sql, { seal, limits, step, atomically })
 
@@ -43,13 +53,18 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimit
     async put(entry) {
       const key = entryKey(entry, randomHex(keyRandomBytes))
       await run(
-        'INSERT INTO relay_backlog (key, value) VALUES (?, ?)',
+        'INSERT INTO relay_backlog (key, value, source, reason, bytes, attributes) VALUES (?, ?, ?, ?, ?, ?)',
         key,
         JSON.stringify(await seal.seal(packEntry(entry), key)),
+        entry.source,
+        entry.reason ?? null,
+        postSize(entry),
+        entry.attributes.length,
       )
       return key
     },
     list: ({ prefix = '', cursor, limit } = {}) => readPage(entryPrefix + prefix, cursor, limit, readEntry),
+    tally: () => step(() => readCounts(sql)),
     async delete(key) {
       await run('DELETE FROM relay_backlog WHERE key = ?', key)
     },
