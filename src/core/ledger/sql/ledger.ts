@@ -45,7 +45,7 @@ const schema = [
  */
 export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock, limits = defaultLimits): LedgerStore {
   const epochs = openEpoch(sql, settings)
-  const { atomically, stepping } = openSteps({ sql, settings, clock, epochs }, schema)
+  const { atomically, stepping } = openSteps({ sql, settings, clock }, schema)
   const rows = openRows(sql, settings, limits)
   const events = openEvents(sql, settings)
   const memos = openMemos(sql)
@@ -56,9 +56,10 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
     admit: (epoch, requests, lane) =>
       stepping((step) => {
         checkBatch(requests.length)
-        if (epochs.read()?.epoch !== epoch) return undefined
+        if (step.kept.epoch !== epoch) return undefined
         if (step.jumpedByMs !== undefined) throw new ClockJumped(step.jumpedByMs)
-        if (memos.isCancelled(grantOf(requests), step.nowMs)) throw new Error('the admission was cancelled')
+        if (step.kept.someCancelled && memos.isCancelled(grantOf(requests), step.nowMs))
+          throw new Error('the admission was cancelled')
         const unknown = step.whole.reckon(settings.quotaLimit)
         const admissions = requests.map((request) => admitOne(request, lane, step, parts))
         step.whole.forget()
