@@ -6,6 +6,7 @@ import { deliveryMutants } from './delivery.ts'
 import { doorsMutants } from './doors.ts'
 import { edgeMutants } from './edge.ts'
 import { flushMutants } from './flush.ts'
+import { hotPathMutants } from './hot-path.ts'
 import { identityMutants } from './identity.ts'
 import { isolateMutants } from './isolate.ts'
 import type { Mutant } from './mutant.ts'
@@ -1115,6 +1116,7 @@ export const mutants: readonly Mutant[] = [
   ...edgeMutants,
   ...flushMutants,
   ...identityMutants,
+  ...hotPathMutants,
   ...isolateMutants,
   ...ownerMutants,
   ...readToBreakMutants,

@@ -20,6 +20,7 @@ import { epochSchema, openEpoch } from './epoch.ts'
 import { eventSchema, openEvents } from './events.ts'
 import { healthSchema } from './health.ts'
 import { keepLeads, leadSchema } from './leads.ts'
+import { sweepsOf } from './lifetimes.ts'
 import { memoSchema, openMemos } from './memos.ts'
 import { moveIn, moveOut } from './move.ts'
 import { openRows, rowSchema } from './rows.ts'
@@ -50,6 +51,10 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
   const events = openEvents(sql, settings)
   const memos = openMemos(sql)
   const parts = { sql, rows, events, epochs, settings, limits }
+  const sweep = sweepsOf((requests, nowMs) => {
+    rows.sweep(requests, nowMs)
+    events.sweepEvents(requests, nowMs)
+  })
 
   return {
     kind: 'embedded',
@@ -63,8 +68,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
         const unknown = step.whole.reckon(settings.quotaLimit)
         const admissions = requests.map((request) => admitOne(request, lane, step, parts))
         step.whole.forget()
-        rows.sweep(requests.length, step.nowMs)
-        events.sweepEvents(requests.length, step.nowMs)
+        sweep(requests.length, step.nowMs)
         return { granted: step.whole.granted, admissions, ...(unknown === 0 ? {} : { unknown }) }
       }),
     settle: (settlements, counts = {}, leads = {}) =>
@@ -88,8 +92,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
           if (first?.record !== undefined) events.writeEvent(one.event, first.record, seen, nowMs)
           return first?.stamp ?? null
         })
-        rows.sweep(named.length, nowMs)
-        events.sweepEvents(named.length, nowMs)
+        sweep(named.length, nowMs)
         return stamps
       }),
     summary: () => stepping((step) => summaryOf(sql, settings, step)),
