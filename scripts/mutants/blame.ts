@@ -349,7 +349,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'nobody waits for an answer of Redis that comes too late',
     breaks: 'G7',
-    file: 'src/relay/create.ts',
+    file: 'src/relay/base.ts',
     find: 'timeoutMs: settings.ledgerTimeoutMs + lateAnswerMs,',
     replace: 'timeoutMs: settings.ledgerTimeoutMs,',
     tests: ['test/server/server.test.ts'],

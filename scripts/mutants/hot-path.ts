@@ -28,4 +28,12 @@ export const hotPathMutants: readonly Mutant[] = [
     replace: 'saved.oldestMs >= fromMs) return 0',
     tests: sql,
   },
+  {
+    name: 'Redis: what several requests ask for at once goes with one of them',
+    breaks: 'G7',
+    file: 'src/core/ledger/redis/ledger.ts',
+    find: '    enableAutoPipelining: false,\n',
+    replace: '',
+    tests: ['test/core/ledger/redis/ledger.test.ts'],
+  },
 ]
