@@ -86,14 +86,14 @@ while (waiting.length > 0 && Date.now() - startedMs < patienceMs) {
   )
   if (waiting.length > 0) await new Promise((resolve) => setTimeout(resolve, 250))
 }
-const runs = relay.logs().filter((line) => line['event'] === 'flush' && Number(line['listed']) > 0)
+const runs = relay.logs().filter((line) => line['event'] === 'flush' && Number(line['read']) > 0)
 table([
-  ['run', 'listed', 'calls', 'saved', 'left waiting', 'stopped'],
+  ['run', 'read', 'calls', 'saved', 'left waiting', 'stopped'],
   ...runs
     .filter((run) => Number(run['calls']) > 0)
     .map((run, index) => [
       `${index + 1}`,
-      Number(run['listed']),
+      Number(run['read']),
       Number(run['calls']),
       Number(run['callsSaved']),
       Number(run['deferredAgain']),

@@ -10,6 +10,8 @@ import { hotPathMutants } from './hot-path.ts'
 import { identityMutants } from './identity.ts'
 import { isolateMutants } from './isolate.ts'
 import type { Mutant } from './mutant.ts'
+import { observabilityMutants } from './observability.ts'
+import { operatorMutants } from './operators.ts'
 import { ownerMutants } from './owner.ts'
 import { readToBreakMutants } from './read-to-break.ts'
 import { readingMutants } from './reading.ts'
@@ -595,8 +597,8 @@ const own: readonly Mutant[] = [
     name: 'a page of somebody else may operate',
     breaks: 'security',
     file: 'src/edge/routes/admin/access.ts',
-    find: "if (foreign || !isJson(c.req.header('content-type') ?? null))",
-    replace: 'if (false as boolean)',
+    find: 'if (foreign) return',
+    replace: 'if (false as boolean) return',
     tests: admin,
   },
   {
@@ -875,10 +877,10 @@ const own: readonly Mutant[] = [
   {
     name: "a request's path is logged as it came",
     breaks: 'G8',
-    file: 'src/server/index.ts',
-    find: "?? 'other'",
-    replace: '?? pathname',
-    tests: server,
+    file: 'src/edge/http/request-line.ts',
+    find: "return path === '*' || path === '/*' ? 'other' : path.replace(/:(\\w+)/g, '{$1}')",
+    replace: 'return path && c.req.path',
+    tests: ['test/edge/http/request-line.test.ts'],
   },
   {
     name: 'the witness lies in the file that it watches',
@@ -1118,6 +1120,8 @@ export const mutants: readonly Mutant[] = [
   ...identityMutants,
   ...hotPathMutants,
   ...isolateMutants,
+  ...operatorMutants,
+  ...observabilityMutants,
   ...ownerMutants,
   ...readToBreakMutants,
   ...readingMutants,

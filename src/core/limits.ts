@@ -37,6 +37,8 @@ export interface Limits {
   readonly dutyMs: number
   /** How long an operator's request works through the backlog before it answers that there is more. */
   readonly requestMs: number
+  /** Acts of operators that the ledger keeps. */
+  readonly actsKept: number
   /** Times of waiting values in one answer about a visitor. */
   readonly timesPerAnswer: number
   /** Bytes of bodies that a process reads at once from senders that have not authenticated yet. */
@@ -66,6 +68,7 @@ export const defaultLimits: Limits = {
   dutyOperations: 90,
   dutyMs: 10_000,
   requestMs: 20_000,
+  actsKept: 1_000,
   timesPerAnswer: 10_000,
   bytesUnauthenticated: 64_000_000,
   jsonDepth: 32,

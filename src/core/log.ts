@@ -11,6 +11,7 @@ export type Level = 'info' | 'warn' | 'error'
 
 type Info =
   | 'admission_cancelled'
+  | 'audit'
   | 'erased'
   | 'flush'
   | 'ledger_returned'
@@ -22,6 +23,7 @@ type Info =
 
 const warnings = [
   'admission_not_cancelled',
+  'audit_outcome_not_recorded',
   'clock_ahead',
   'flush_end_not_recorded',
   'flush_lease_kept',
@@ -29,6 +31,7 @@ const warnings = [
   'handshake_failed',
   'late_admission_failed',
   'ledger_unavailable',
+  'metrics_incomplete',
   'owner_unknown',
   'quarantined',
   'rejected',

@@ -21,7 +21,7 @@ import { createPass } from './passing.ts'
 import { createPlace } from './place.ts'
 import { createRefusals } from './refusals.ts'
 import { createReplay } from './replay.ts'
-import { emptyReport, type FlushReport, type StopReason } from './report.ts'
+import { emptyReport, type FlushReport, lastRunMemo, type StopReason, writeLastRun } from './report.ts'
 import { walkBacklog } from './ring.ts'
 
 export interface FlushParts extends BudgetParts {
@@ -41,7 +41,6 @@ export interface FlushParts extends BudgetParts {
 
 /** The fewest that do something: a list, a bulk read, and a dead letter, a put-back and a delete. */
 const operationsAPage = 5
-export const lastRunMemo = 'flush-last-run'
 /** Why a run ends that has nothing left to spend. */
 const spent: ReadonlySet<StopReason> = new Set(['time', 'operations', 'calls', 'subrequests'])
 
@@ -113,13 +112,13 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     try {
       await place.save()
       // An idle run, 1,440 times a day, asks no more of the ledger than it must.
-      if (report.listed > 0) {
+      if (report.read > 0) {
         const { remaining, health } = await ledger.summary()
         report.quotaLeft = remaining
         // Opened by this run's last calls: nothing was left to ask about.
         if (report.stopped === 'drained' && health.breaker !== undefined) report.stopped = 'target_unavailable'
       }
-      await ledger.remember(lastRunMemo, JSON.stringify({ atMs: clock.now(), report }))
+      await ledger.remember(lastRunMemo, writeLastRun({ atMs: clock.now(), report }))
     } catch (error) {
       log('flush_end_not_recorded', { error: errorName(error) })
     }

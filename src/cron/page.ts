@@ -30,7 +30,7 @@ const rounds = 3
 export async function flushPage(parts: PageParts, items: readonly (KeptEntry | Unreadable)[]): Promise<void> {
   const { ledger, budget, clock, suspects, report } = parts
   const entries = items.filter((item): item is KeptEntry => 'entry' in item)
-  report.listed += items.length
+  report.read += items.length
   report.unreadable += items.length - entries.length
   const nowMs = clock.now()
   const due = entries.filter(({ entry }) => isDue(entry, nowMs, parts.outageSettleMs))

@@ -18,9 +18,19 @@ export type StopReason =
   | 'leased'
   | 'stopping'
 
+/** Where the ledger keeps it. */
+export const lastRunMemo = 'flush-last-run'
+
+/** The last run of the flush that ended, as the ledger remembers it; an older version may have written less. */
+export interface LastRun {
+  /** When it ended, epoch ms. */
+  readonly atMs: number
+  readonly report: Partial<FlushReport>
+}
+
 export interface FlushReport {
   /** Entries read from the backlog. */
-  listed: number
+  read: number
   /** Entries that travelled in another entry's call. */
   merged: number
   /** Entries that left because Target already had everything of them, or something newer. */
@@ -49,7 +59,7 @@ export interface FlushReport {
 
 export function emptyReport(): FlushReport {
   return {
-    listed: 0,
+    read: 0,
     merged: 0,
     superseded: 0,
     replayed: 0,
@@ -61,5 +71,21 @@ export function emptyReport(): FlushReport {
     skipped: 0,
     durationMs: 0,
     stopped: 'drained',
+  }
+}
+
+export function writeLastRun(run: LastRun): string {
+  return JSON.stringify(run)
+}
+
+/** Undefined where none is remembered, or nothing that can be read. */
+export function readLastRun(text: string | undefined): LastRun | undefined {
+  try {
+    const run: unknown = JSON.parse(text ?? 'null')
+    if (typeof run !== 'object' || run === null || !('atMs' in run) || typeof run.atMs !== 'number') return undefined
+    const report = 'report' in run && typeof run.report === 'object' ? run.report : null
+    return { atMs: run.atMs, report: report ?? {} }
+  } catch {
+    return undefined
   }
 }

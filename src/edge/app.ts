@@ -3,9 +3,12 @@ import { type Context, Hono } from 'hono'
 import { errorName } from '../core/errors.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import { problem, throwsErrors } from './http/problem.ts'
+import { requestLine } from './http/request-line.ts'
+import { openapi } from './openapi.ts'
 import { adminApi } from './routes/admin/index.ts'
 import { takeDropIn } from './routes/drop-in.ts'
 import { hooksApi } from './routes/hooks.ts'
+import { metricsApi } from './routes/metrics.ts'
 import type { AppParts, Log } from './routes/parts.ts'
 import { takeReadyz } from './routes/readyz.ts'
 import { updatesApi } from './routes/updates.ts'
@@ -29,7 +32,7 @@ export function createApp(
  * @param partsOf the parts of the request, found in its context; the same ones each time for one request
  */
 export function createRoutes(partsOf: (c: Context) => AppParts): Hono {
-  const app = base((c) => partsOf(c).log)
+  const app = base(partsOf)
   for (const path of ['/v1/*', '/hooks/*', '/m2/*'])
     app.use(path, async (c, next) => (c.req.header('origin') === undefined ? next() : problem(c, 'browser')))
 
@@ -37,11 +40,15 @@ export function createRoutes(partsOf: (c: Context) => AppParts): Hono {
   app.route('/hooks', hooksApi(partsOf))
   app.on(['GET', 'POST'], '/m2/:client/profile/update', (c) => takeDropIn(c, partsOf(c), c.req.param('client')))
   app.route('/admin/api', adminApi(partsOf))
+  app.route('/metrics', metricsApi(partsOf))
   app.get('/readyz', (c) => takeReadyz(c, partsOf(c)))
+  app.get('/openapi.json', (c) => c.body(openapi, 200, { 'content-type': 'application/json' }))
 
   app.all('/v1/updates', (c) => problem(c, 'method-not-allowed', {}, { allow: 'POST' }))
   app.all('/hooks/:source', (c) => problem(c, 'method-not-allowed', {}, { allow: 'POST' }))
   app.all('/m2/:client/profile/update', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET, POST' }))
+  app.all('/metrics', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
+  app.all('/openapi.json', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
   app.all('/readyz', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
   return app
 }
@@ -63,9 +70,10 @@ export async function answerOf(app: Pick<Hono, 'fetch'>, request: Request, log: 
   }
 }
 
-function base(logOf: (c: Context) => Log | undefined = () => undefined): Hono {
+function base(partsOf?: (c: Context) => Pick<AppParts, 'settings' | 'clock' | 'log'>): Hono {
   // A trailing slash names the same route.
   const app = new Hono({ strict: false })
+  if (partsOf !== undefined) app.use(requestLine(partsOf))
   app.use(async (c, next) => {
     await next()
     c.header('cache-control', 'no-store')
@@ -77,7 +85,7 @@ function base(logOf: (c: Context) => Log | undefined = () => undefined): Hono {
   app.notFound((c) => problem(c, 'not-found'))
   // The error may quote an id or a value: only its name is logged, and the sender gets neither.
   app.onError((error, c) => {
-    logOf(c)?.('request_failed', { error: errorName(error) })
+    partsOf?.(c).log?.('request_failed', { error: errorName(error) })
     return problem(c, 'internal')
   })
   return app

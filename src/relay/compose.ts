@@ -25,6 +25,7 @@ import { createQuarantine } from '../edge/source/quarantine.ts'
 import type { Source } from '../edge/source/types.ts'
 import { createBase, type RelayBase } from './base.ts'
 import { createCount } from './count.ts'
+import { createMetrics } from './metrics.ts'
 import { operatorOf } from './operator.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
 import type { Settings } from './settings.ts'
@@ -161,6 +162,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       ready: ready.fresh,
       readyForAnybody: ready.remembered,
       operator,
+      metrics: createMetrics({ base, ledger, ready: ready.remembered, log }),
       clock,
       log,
       authFailed: createAuthFailed({ clock, memory: memory.authFailures, log, count }),

@@ -6,7 +6,7 @@ import { createErase } from '../core/operator/erase.ts'
 import { createFind } from '../core/operator/find-visitor.ts'
 import { hashKeyName } from '../core/update/hash.ts'
 import type { FlushReport } from '../cron/report.ts'
-import type { Log, Operator } from '../edge/routes/parts.ts'
+import type { Act, Log, Operator } from '../edge/routes/parts.ts'
 import type { RelayBase } from './base.ts'
 
 export interface OperatorParts {
@@ -30,6 +30,7 @@ export function operatorOf(
       await ledger.pause(paused)
       log(paused ? 'paused' : 'resumed')
     },
+    closeBreaker: () => ledger.closeBreaker(),
     restate: (units) => ledger.restate(units),
     confirmClock: () => ledger.confirmClock(),
     flush: () => run(),
@@ -46,5 +47,17 @@ export function operatorOf(
     moveIn: (part) => ledger.moveIn(part),
     restored: () => ledger.restored(),
     hashKeyName: () => hashKeyName(hasher),
+    record: (act) => ledger.recordAct(JSON.stringify(act)),
+    acts: async () => (await ledger.acts()).flatMap(actOf),
+  }
+}
+
+/** One that a later version wrote in another way is left out. */
+function actOf(text: string): Act[] {
+  try {
+    const act = JSON.parse(text) as Act
+    return typeof act.at === 'string' ? [act] : []
+  } catch {
+    return []
   }
 }

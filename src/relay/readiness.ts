@@ -14,7 +14,7 @@ import { errorName } from '../core/errors.ts'
 import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { ForeignStore } from '../core/operator/owner.ts'
-import { lastRunMemo } from '../cron/flush.ts'
+import { lastRunMemo, readLastRun } from '../cron/report.ts'
 import type { Readiness } from '../edge/routes/parts.ts'
 import { secretProblemsOf } from '../edge/source/check.ts'
 import type { Source } from '../edge/source/types.ts'
@@ -80,7 +80,7 @@ export function createReady({ settings, sources, ledger, backlog, clock, memory 
     const storeError = await backlog.check().then(() => keepError(nowMs), told)
     const ledgerError = typeof asked === 'string' ? asked : undefined
     const [usage, lastRun] = typeof asked === 'string' ? [] : asked
-    const atMs = readAtMs(lastRun)
+    const atMs = readLastRun(lastRun)?.atMs
     const secretProblems = await secretProblemsOf(sources, settings.hookSecrets)
     const breaker = usage?.health.breaker
     // What an operator must fix: a wrong address, a wrong token, or everything refused.
@@ -131,15 +131,4 @@ export function createReady({ settings, sources, ledger, backlog, clock, memory 
 /** For operators only. */
 function told(error: unknown): string {
   return error instanceof ForeignStore ? error.message : errorName(error)
-}
-
-function readAtMs(text: string | undefined): number | undefined {
-  try {
-    const run: unknown = JSON.parse(text ?? 'null')
-    return typeof run === 'object' && run !== null && 'atMs' in run && typeof run.atMs === 'number'
-      ? run.atMs
-      : undefined
-  } catch {
-    return undefined
-  }
 }

@@ -1,5 +1,6 @@
 /** The kinds of settings: how the text of each is read, and what is said of one that cannot be read. */
 import * as z from 'zod'
+import { namedToken, type OperatorToken } from '../edge/auth/operators.ts'
 
 /** A random token is as long; a word could be guessed. */
 const minTokenChars = 20
@@ -71,6 +72,17 @@ export function tokenProblem(token: string): string | undefined {
   if (token.length < minTokenChars) return `must have ${minTokenChars} characters or more`
   return /^[\x21-\x7e]+$/.test(token) ? undefined : 'must be ASCII without white space: no header could carry it'
 }
+
+/** Tokens of operators, each perhaps with a name before it. */
+export const operatorTokens = (role: OperatorToken['role']) =>
+  list.transform((items, context) =>
+    items.map((item, index): OperatorToken => {
+      const named = namedToken(item)
+      const problem = tokenProblem(named.token)
+      if (problem !== undefined) context.addIssue(problem + perItem(index, items.length))
+      return { role, ...named }
+    }),
+  )
 
 /** Names an item of several, and what may have split it. */
 export function perItem(index: number, count: number): string {

@@ -94,8 +94,13 @@ export function sharedSecrets(given: Given, hookSecrets: ReadonlyMap<string, rea
     const name = `HOOK_SECRET_${source.toUpperCase().replaceAll('-', '_')}`
     return [name, secrets.flatMap((secret) => [secret, ownPart(secret)])]
   })
+  const operators = [given.ADMIN_TOKEN, given.VIEW_TOKEN].map((some) => some.map(({ token }) => token))
+  for (const [index, name] of (['ADMIN_TOKEN', 'VIEW_TOKEN'] as const).entries())
+    if (new Set(operators[index]).size < (operators[index]?.length ?? 0))
+      problems.push(`${name} holds one token twice: whose act it was could not be said`)
   const purposes: readonly Purpose[] = [
-    ['ADMIN_TOKEN', given.ADMIN_TOKEN === undefined ? [] : [given.ADMIN_TOKEN]],
+    ['ADMIN_TOKEN', operators[0] ?? []],
+    ['VIEW_TOKEN', operators[1] ?? []],
     ['HASH_KEY', [given.HASH_KEY]],
     ['API_TOKENS', [...lanes.keys()]],
   ]

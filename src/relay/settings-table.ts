@@ -3,7 +3,18 @@ import * as z from 'zod'
 import { keyBytes } from '../core/backlog/seal.ts'
 import { maxTargetTimeoutMs } from '../core/ledger/rules/in-flight.ts'
 import type { Lane } from '../core/update/update.ts'
-import { fraction, list, optional, origin, perItem, tokenProblem, whole, wholeOrNone } from './settings-fields.ts'
+import { logRequestsChoices } from '../edge/http/request-line.ts'
+import {
+  fraction,
+  list,
+  operatorTokens,
+  optional,
+  origin,
+  perItem,
+  tokenProblem,
+  whole,
+  wholeOrNone,
+} from './settings-fields.ts'
 
 /** Adobe: at most 1,000,000 updates in any rolling 24 hours. */
 export const adobeQuota = 1_000_000
@@ -47,6 +58,7 @@ export const table = z.object({
   REPLAY_RESERVE: fraction(0.5, 0.05),
   RETENTION_HOURS: whole(1, 24 * 30, 72),
   LEDGER_TIMEOUT_MS: wholeOrNone(50, 10_000),
+  LOG_REQUESTS: z.enum(logRequestsChoices, 'must be all, errors or off').default('errors'),
   HOST: optional,
   PORT: whole(0, 65_535, 8_787),
   RELAY_DB: optional,
@@ -64,10 +76,11 @@ export const table = z.object({
       return { token: token ?? item, lane: (lane ?? 'live') as Exclude<Lane, 'replay'> }
     }),
   ),
-  ADMIN_TOKEN: optional.transform((text, context) => {
-    const problem = text === undefined ? undefined : tokenProblem(text)
-    if (problem !== undefined) context.addIssue(problem)
-    return text
+  ADMIN_TOKEN: operatorTokens('admin'),
+  VIEW_TOKEN: operatorTokens('view'),
+  ADMIN_ACCESS: list.transform((items, context) => {
+    if (!items.every((item) => /^[^\s@]+@[^\s@]+$/.test(item))) context.addIssue('must be a list of e-mail addresses')
+    return items.map((item) => item.toLowerCase())
   }),
   BACKLOG_KEYS: list.transform((items, context) =>
     items.map((item) => {

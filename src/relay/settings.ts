@@ -8,6 +8,8 @@ import { given } from '../core/given.ts'
 import { inFlightMs, longestInFlightMs } from '../core/ledger/rules/in-flight.ts'
 import type { LedgerSettings } from '../core/ledger/rules/settings.ts'
 import type { Lane } from '../core/update/update.ts'
+import type { OperatorToken } from '../edge/auth/operators.ts'
+import type { LogRequests } from '../edge/http/request-line.ts'
 import { list, perItem } from './settings-fields.ts'
 import { contradictions, ownPart, sharedSecrets, type Times, timesOf } from './settings-rules.ts'
 import { type Given, table } from './settings-table.ts'
@@ -36,6 +38,7 @@ export interface Settings {
   readonly replayReserve: number
   readonly retentionHours: number
   readonly ledgerTimeoutMs: number
+  readonly logRequests: LogRequests
   /** Off Workers: where it listens, the SQLite file, and how often it flushes (0: never, something else does). */
   readonly host: string
   readonly port: number
@@ -43,7 +46,10 @@ export interface Settings {
   readonly flushEveryMs: number
   readonly upstash?: { readonly url: string; readonly token: string }
   readonly apiTokens: readonly { readonly token: string; readonly lane: Exclude<Lane, 'replay'> }[]
-  readonly adminToken?: string
+  /** Who may use `/admin/api` and `/metrics`, by token. */
+  readonly operators: readonly OperatorToken[]
+  /** Who may, as Cloudflare Access names them: e-mail addresses in lower case. */
+  readonly adminAccess: readonly string[]
   /** Secrets by source name. */
   readonly hookSecrets: ReadonlyMap<string, readonly string[]>
   readonly hashKey: string
@@ -135,13 +141,15 @@ function settingsOf(
     replayReserve: read.REPLAY_RESERVE,
     retentionHours: read.RETENTION_HOURS,
     ledgerTimeoutMs: times.LEDGER_TIMEOUT_MS,
+    logRequests: read.LOG_REQUESTS,
     host: read.HOST ?? '127.0.0.1',
     port: read.PORT,
     relayDb: read.RELAY_DB ?? 'target-relay.sqlite',
     flushEveryMs: read.FLUSH_EVERY_MS,
     ...given({ upstash }),
     apiTokens: read.API_TOKENS,
-    ...given({ adminToken: read.ADMIN_TOKEN }),
+    operators: [...read.ADMIN_TOKEN, ...read.VIEW_TOKEN],
+    adminAccess: read.ADMIN_ACCESS,
     hookSecrets,
     hashKey: read.HASH_KEY,
     backlogKeys: read.BACKLOG_KEYS,

@@ -6,11 +6,13 @@
  * calls, and lets the work behind answers finish; only then is the file closed.
  * Known hole: work that takes longer than `stopWithinMs` is left as a crash would leave it, which loses nothing either.
  */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { errorName } from '../core/errors.ts'
 import { type Log, type LogDetails, type LogEvent, levelOf } from '../core/log.ts'
 import { answerOf } from '../edge/app.ts'
+import { tracedLog, traceIdOf } from '../edge/http/trace.ts'
 import { secretProblemsOf } from '../edge/source/check.ts'
 import type { Source } from '../edge/source/types.ts'
 import type { Relay } from '../relay/compose.ts'
@@ -18,7 +20,7 @@ import { createRelay, parseAll } from '../relay/create.ts'
 import { SettingsError } from '../relay/errors.ts'
 import { runtimeName } from '../relay/runtime.ts'
 import type { Settings } from '../relay/settings.ts'
-import { type Handler, type Listening, listen } from './listen.ts'
+import { type Listening, listen } from './listen.ts'
 import { sqliteStorage } from './sqlite-storage.ts'
 
 export interface ServerOptions {
@@ -38,8 +40,8 @@ export interface Server {
   stop(): Promise<boolean>
 }
 
-/** SQLite counts no operations: a run is bounded by its time. */
-export const serverDefaults = { FLUSH_MAX_OPS: '100000' }
+/** SQLite counts no operations: a run is bounded by its time. And nobody bills a line of a server's log. */
+export const serverDefaults = { FLUSH_MAX_OPS: '100000', LOG_REQUESTS: 'all' }
 
 /** Kubernetes kills a pod 30 s after asking it to stop. */
 const stopWithinMs = 25_000
@@ -52,7 +54,10 @@ export function logWithTime(event: LogEvent, details: LogDetails = {}): void {
 }
 
 /** @throws SettingsError, also where the port is taken or the file can't be opened */
-export async function serve({ sources, env, log = logWithTime }: ServerOptions): Promise<Server> {
+export async function serve({ sources, env, log: write = logWithTime }: ServerOptions): Promise<Server> {
+  // Requests share one relay and its log: the trace of each is found by where the line comes from.
+  const traces = new AsyncLocalStorage<string | undefined>()
+  const log = tracedLog(write, () => traces.getStore())
   const parsed = parseAll({ ...serverDefaults, ...env }, sources)
   if (!parsed.ok) throw new SettingsError(parsed.problems)
   const { settings } = parsed
@@ -80,10 +85,7 @@ export async function serve({ sources, env, log = logWithTime }: ServerOptions):
   process.on('unhandledRejection', stray)
   let listening: Listening
   try {
-    listening = await listen(
-      logged((request) => answered(request), log, sources),
-      settings,
-    )
+    listening = await listen((request) => traces.run(traceIdOf(request.headers), () => answered(request)), settings)
   } catch (error) {
     storage.close()
     process.off('unhandledRejection', stray)
@@ -176,27 +178,5 @@ async function keepFlushing(
       // A bug in one run must not prevent the runs after it (G7).
       log('flush_failed', { error: errorName(error) })
     }
-  }
-}
-
-/** Logs one line for each request: its route and status, without ids or values. */
-function logged(handler: Handler, log: ServerLog, sources: readonly Source[]): Handler {
-  const routes = new Set(['/v1/updates', '/healthz', '/readyz', ...sources.map(({ name }) => `/hooks/${name}`)])
-  const routeOf = ({ url }: Request) => {
-    const pathname = new URL(url).pathname.replace(/(.)\/$/, '$1')
-    if (routes.has(pathname)) return pathname
-    // The rest of a path may be anything, also an id.
-    return ['/m2/', '/admin/', '/hooks/'].find((prefix) => pathname.startsWith(prefix)) ?? 'other'
-  }
-  return async (request) => {
-    const startMs = performance.now()
-    const response = await handler(request)
-    log('request', {
-      method: request.method,
-      route: routeOf(request),
-      status: response.status,
-      ms: Math.round(performance.now() - startMs),
-    })
-    return response
   }
 }

@@ -8,7 +8,9 @@
  */
 import type { Context } from 'hono'
 import { errorName } from '../core/errors.ts'
+import { given as optional } from '../core/given.ts'
 import { answerOf, createBrokenApp, createRoutes } from '../edge/app.ts'
+import { tracedLog, traceIdOf } from '../edge/http/trace.ts'
 import type { AppParts } from '../edge/routes/parts.ts'
 import type { Source } from '../edge/source/types.ts'
 import { createBase, type RelayBase } from '../relay/base.ts'
@@ -34,7 +36,7 @@ type Known =
     }
   | { readonly ok: true; readonly settings: Settings; base?: RelayBase }
 
-type Behind = Pick<ExecutionContext, 'waitUntil'>
+type Behind = Pick<ExecutionContext, 'waitUntil' | 'access'>
 
 export interface Handlers<Env> {
   fetch(request: Request, env: Env, ctx: Behind): Promise<Response>
@@ -53,8 +55,13 @@ export function relayHandlers<Env extends object>({
     async fetch(request, env, ctx) {
       const given = knownOf(env)
       if (!given.ok) return given.app.fetch(request)
-      const { parts } = await open(given, env, ctx)
-      const answer = answerOf({ fetch: (asked) => routes.fetch(asked, parts) }, request, log)
+      const traceId = traceIdOf(request.headers)
+      const tracing = tracedLog(log, () => traceId)
+      const { parts: shared } = await open(given, env, ctx, tracing)
+      const { access } = ctx
+      const accessEmail = access && (async () => (await access.getIdentity())?.email)
+      const parts: AppParts = { ...shared, ...optional({ accessEmail }) }
+      const answer = answerOf({ fetch: (asked) => routes.fetch(asked, parts) }, request, tracing)
       // From the start, so that a sender that hangs up cancels nothing.
       ctx.waitUntil(answer)
       return answer
@@ -86,8 +93,8 @@ export function relayHandlers<Env extends object>({
     return fresh
   }
 
-  async function open(given: Extract<Known, { ok: true }>, env: Env, ctx: Behind): Promise<OpenRelay> {
+  async function open(given: Extract<Known, { ok: true }>, env: Env, ctx: Behind, line = log): Promise<OpenRelay> {
     given.base ??= await build(given.settings, sources)
-    return openFrom(given.base, { storage: storageOf(env), background: (work) => ctx.waitUntil(work) })
+    return openFrom(given.base, { storage: storageOf(env), background: (work) => ctx.waitUntil(work), log: line })
   }
 }

@@ -78,8 +78,17 @@ export class LedgerObject extends DurableObject<Env> {
   rememberFirst(name: string, value: string) {
     return this.#ledger.rememberFirst(name, value)
   }
+  recordAct(act: string) {
+    return this.#ledger.recordAct(act)
+  }
+  acts() {
+    return this.#ledger.acts()
+  }
   pause(paused: boolean) {
     return this.#ledger.pause(paused)
+  }
+  closeBreaker() {
+    return this.#ledger.closeBreaker()
   }
   erase(visitorHash: string) {
     return this.#ledger.erase(visitorHash)

@@ -71,6 +71,7 @@ const controlOp = fc.record({
     'erase' as const,
     'restate' as const,
     'confirm' as const,
+    'close' as const,
   ),
   number: fc.integer({ min: 0, max: 2 }),
 })
@@ -212,6 +213,10 @@ export async function ledgerDifferential(
               if (operation.what === 'erase') {
                 const erase = (ledger: Ledger) => ledger.erase(`visitor-${operation.number}`)
                 expect(await erase(other)).toBe(await erase(one))
+                break
+              }
+              if (operation.what === 'close') {
+                expect(await other.closeBreaker()).toBe(await one.closeBreaker())
                 break
               }
               for (const ledger of [one, other]) {

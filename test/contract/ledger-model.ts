@@ -87,6 +87,7 @@ export function modelLedger(
   const counters = new Map<string, number>()
   const leases = new Map<string, { holder: string; untilMs: number }>()
   const memos = new Map<string, string>()
+  const acts: string[] = []
   const erasures = new Map<string, number>()
   const leadsOf = new Map<string, { ms: number; atMs: number }>()
   const shares = new Map<string, Account>()
@@ -562,6 +563,16 @@ export function modelLedger(
     pause: async (paused) => {
       health = { ...health, paused }
     },
+    closeBreaker: async () => {
+      const open = health.breaker !== undefined
+      health = { paused: health.paused, saidYes: health.saidYes, ...well }
+      return open
+    },
+    recordAct: async (act) => {
+      acts.unshift(act)
+      acts.splice(defaultLimits.actsKept)
+    },
+    acts: async () => [...acts],
     erase: async (visitor) => {
       const { now, jumpedByMs } = jump()
       if (jumpedByMs !== undefined) return false

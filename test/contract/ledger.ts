@@ -1,5 +1,6 @@
 /** What every ledger must answer, rule by rule of docs/rules.md. Run against each implementation. */
 import { afterAll, beforeEach, describe } from 'vitest'
+import { actsContract } from './ledger/acts.ts'
 import { backoffContract } from './ledger/backoff.ts'
 import { type LedgerMaker, openBench } from './ledger/bench.ts'
 import { cancelContract } from './ledger/cancel.ts'
@@ -24,5 +25,6 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
     healthContract(bench)
     cancelContract(bench)
     leasesContract(bench)
+    actsContract(bench)
   })
 }

@@ -23,7 +23,7 @@ export function appOf(
     settings: {
       targetClientCode: 'demo',
       apiTokens: [{ token: testSecrets.apiToken, lane: 'live' }],
-      adminToken: testSecrets.adminToken,
+      operators: [{ role: 'admin', token: testSecrets.adminToken }],
       hookSecrets,
     },
     sources,

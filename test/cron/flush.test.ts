@@ -42,7 +42,7 @@ describe('flush: merging', () => {
     const report = await world.flush()
     expect(world.profile()).toEqual({ tier: 'gold', city: 'Oslo' })
     expect(report).toMatchObject({
-      listed: 3,
+      read: 3,
       calls: 1,
       callsSaved: 2,
       merged: 2,

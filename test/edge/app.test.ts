@@ -32,7 +32,7 @@ async function edge(
         { token: 'another-token', lane: 'bulk' },
       ],
       ...more,
-      adminToken: testSecrets.adminToken,
+      operators: [{ role: 'admin', token: testSecrets.adminToken }],
       hookSecrets: new Map([
         ['call-centre', [testSecrets.hook('old-call-centre'), testSecrets.hook('call-centre')]],
         ['loan', [testSecrets.hook('loan')]],
@@ -64,6 +64,9 @@ async function edge(
       moveIn: () => Promise.reject(new Error('not here')),
       restored: () => Promise.reject(new Error('not here')),
       hashKeyName: () => Promise.reject(new Error('not here')),
+      closeBreaker: () => Promise.reject(new Error('not here')),
+      record: async () => {},
+      acts: () => Promise.reject(new Error('not here')),
     },
     clock: systemClock,
   })

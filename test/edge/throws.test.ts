@@ -39,7 +39,7 @@ async function edge(
     settings: {
       targetClientCode: 'demo',
       apiTokens: [{ token: testSecrets.apiToken, lane: 'live' }],
-      adminToken: testSecrets.adminToken,
+      operators: [{ role: 'admin', token: testSecrets.adminToken }],
       hookSecrets: new Map([['desk', ['a-secret']]]),
     },
     sources,

@@ -93,8 +93,10 @@ function faultOfResult(status: number, is200: boolean, body: Record<string, unkn
   if (body['dryRun'] === true)
     return status === 200 && ['mapped', 'unmappable', 'ignored'].includes(what) ? undefined : 'an undocumented dry run'
   if (results[what] !== undefined) return fits(results[what] ?? 0) ? undefined : `${what} with ${status}`
-  // Health, and handshakes.
+  // Health, the contract, and handshakes.
   const isGreeting =
-    ['challenge', 'plainToken'].some((name) => name in body) || body['type'] === 1 || Object.keys(body).length === 0
+    ['challenge', 'plainToken', 'openapi'].some((name) => name in body) ||
+    body['type'] === 1 ||
+    Object.keys(body).length === 0
   return status === 200 && (isGreeting || ['ok', 'ready', 'pong'].includes(what)) ? undefined : 'an undocumented answer'
 }

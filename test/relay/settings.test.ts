@@ -108,6 +108,13 @@ describe('settings', () => {
     [{ API_TOKENS: 'planted with white space' }, 'API_TOKENS must be ASCII without white space'],
     [{ ADMIN_TOKEN: 'planted-of-19-chars' }, 'ADMIN_TOKEN must have 20 characters or more'],
     [{ ADMIN_TOKEN: 'planted-ünd-nö-header-holds-it' }, 'ADMIN_TOKEN must be ASCII without white space'],
+    // Behind its name it is too short.
+    [{ VIEW_TOKEN: 'planted=planted-short' }, 'VIEW_TOKEN must have 20 characters or more'],
+    [
+      { ADMIN_TOKEN: `planted=${long(1)},planted-short` },
+      'ADMIN_TOKEN must have 20 characters or more, and item 2 of 2 does not',
+    ],
+    [{ ADMIN_ACCESS: 'planted' }, 'ADMIN_ACCESS must be a list of e-mail addresses'],
     [{ HOOK_SECRET_LOAN: 'planted' }, 'HOOK_SECRET_LOAN must have 8 characters or more'],
     [
       { HOOK_SECRET_LOAN: 'user:planted' },
@@ -164,12 +171,35 @@ describe('settings', () => {
       { HASH_KEY: shared, API_TOKENS: shared },
       'API_TOKENS holds the same secret as HASH_KEY',
     ],
+    [
+      'a token of both roles',
+      { ADMIN_TOKEN: `alice=${shared}`, VIEW_TOKEN: shared },
+      'VIEW_TOKEN holds the same secret as ADMIN_TOKEN',
+    ],
+    ['a token of two operators', { ADMIN_TOKEN: `alice=${shared},bob=${shared}` }, 'ADMIN_TOKEN holds one token twice'],
     ['a token on two lanes', { API_TOKENS: `high:${shared},bulk:${shared}` }, 'API_TOKENS grants one token two lanes'],
   ])('rejects %s, and does not repeat it', (_, wrong, message) => {
     const parsed = parseSettings({ ...good, ...wrong })
     if (parsed.ok) throw new Error('the settings were accepted')
     expect(parsed.problems.join('; ')).toContain(message)
     expect(parsed.problems.join('; ')).not.toContain(shared)
+  })
+
+  it('operators: lists of tokens, each perhaps with a name; the end of base64 is none', () => {
+    const padded = `${'A'.repeat(30)}==`
+    const parsed = parseSettings({
+      ...good,
+      ADMIN_TOKEN: `alice=${long(1)}, ${padded}`,
+      VIEW_TOKEN: `bob.b-1=${padded.replace('A', 'B')}`,
+      ADMIN_ACCESS: 'Alice@Example.com',
+    })
+    if (!parsed.ok) throw new Error(parsed.problems.join())
+    expect(parsed.settings.operators).toEqual([
+      { role: 'admin', name: 'alice', token: long(1) },
+      { role: 'admin', token: padded },
+      { role: 'view', name: 'bob.b-1', token: padded.replace('A', 'B') },
+    ])
+    expect(parsed.settings.adminAccess).toEqual(['alice@example.com'])
   })
 
   it('two sources may share the secret of the app that sends to both, and a token may be listed twice for its lane', () => {

@@ -37,7 +37,7 @@ async function expectRefused(server: TestServer, why: RegExp, secret = testSecre
   expect(await (await readyz(server.url)).json()).toEqual({ status: 'not_ready' })
   const told = await readyz(server.url, testSecrets.adminToken)
   expect([told.status, await told.text()]).toEqual([503, expect.stringMatching(why)])
-  expect(await server.relay.flush()).toMatchObject({ stopped: 'foreign_store', listed: 0, calls: 0 })
+  expect(await server.relay.flush()).toMatchObject({ stopped: 'foreign_store', read: 0, calls: 0 })
   const headers = { ...bearer(testSecrets.adminToken), 'content-type': 'application/json' }
   for (const route of ['pause', 'visitor', 'erase']) {
     const body = JSON.stringify({ visitor: { thirdPartyId: 'theirs' } })
@@ -96,7 +96,7 @@ describe.each(places)('on one %s', (_, place) => {
       }
       // The owner goes on as before: neither paused nor blocked by a lease.
       expect(emulator.statistics().calls).toBe(1)
-      expect(await first.relay.flush()).toMatchObject({ stopped: 'drained', listed: 1, replayed: 1, unreadable: 0 })
+      expect(await first.relay.flush()).toMatchObject({ stopped: 'drained', read: 1, replayed: 1, unreadable: 0 })
       expect((await post(first, update('theirs'))).text).toContain('duplicate')
     },
   )
@@ -240,7 +240,7 @@ describe('a ledger', () => {
     expect(await server.relay.flush()).toMatchObject({ stopped: 'foreign_store', calls: 0 })
     expect((await post(server, update('late'))).status).toBe(503)
     await standIn.command('DEL', 'tr1:memo:owner')
-    expect(await server.relay.flush()).toMatchObject({ listed: 1, replayed: 1 })
+    expect(await server.relay.flush()).toMatchObject({ read: 1, replayed: 1 })
   })
 })
 
@@ -274,10 +274,10 @@ describe('a backlog that two accounts share, each with a ledger of its own', () 
     expect((await send(mine)).status).toBe(202)
     await mine.operator.pause(false)
     for (const relay of [other, otherKeyed]) {
-      expect(await relay.flush()).toMatchObject({ stopped: 'drained', listed: 1, unreadable: 1, calls: 0 })
+      expect(await relay.flush()).toMatchObject({ stopped: 'drained', read: 1, unreadable: 1, calls: 0 })
       expect(await relay.operator.find({ thirdPartyId: 'waits' })).toMatchObject({ attributes: [] })
     }
     expect(emulator.statistics().calls).toBe(0)
-    expect(await mine.flush()).toMatchObject({ listed: 1, replayed: 1, unreadable: 0 })
+    expect(await mine.flush()).toMatchObject({ read: 1, replayed: 1, unreadable: 0 })
   })
 })

@@ -122,7 +122,7 @@ describe('the server', () => {
 
     standIn.fault = undefined
     await using again = await startServer(emulator.origin, { folder: server.folder, settings })
-    expect(await again.relay.flush()).toMatchObject({ listed: 1 })
+    expect(await again.relay.flush()).toMatchObject({ read: 1 })
   })
 
   it('a sender that hangs up cancels nothing (G4)', async () => {
@@ -191,7 +191,7 @@ describe('the server', () => {
     expect(await server.stop()).toBe(true)
 
     await using again = await startServer(emulator.origin, { folder: server.folder })
-    expect(await again.relay.flush()).toMatchObject({ stopped: 'drained', listed: 0, calls: 0 })
+    expect(await again.relay.flush()).toMatchObject({ stopped: 'drained', read: 0, calls: 0 })
     expect(emulator.statistics().calls).toBe(1)
   })
 
@@ -330,9 +330,9 @@ describe('the server', () => {
     await fetch(`${server.url}/${canary}`)
     expect(server.logged.flatMap(({ event, route, status }) => (event === 'request' ? [[route, status]] : []))).toEqual(
       [
-        ['/hooks/loan', 200],
-        ['/m2/', 200],
-        ['/hooks/', 404],
+        ['/hooks/{source}', 200],
+        ['/m2/{client}/profile/update', 200],
+        ['/hooks/{source}', 404],
         ['other', 404],
       ],
     )

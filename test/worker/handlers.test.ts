@@ -1,5 +1,5 @@
 /** What the requests of one isolate share, and what they do not. */
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { createBase, type RelayBase } from '../../src/relay/base.ts'
 import { sqliteStorage } from '../../src/server/sqlite-storage.ts'
 import { relayHandlers } from '../../src/workers/handlers.ts'
@@ -144,6 +144,34 @@ describe('the requests of one isolate', () => {
     const names = await Promise.all(built.map(({ hasher }) => hasher.visitor({ thirdPartyId: 'a' })))
     expect(new Set(names).size).toBe(2)
     expect(built).toHaveLength(2)
+  })
+
+  it('name their trace in their lines, and no other’s; each line by the console’s method of its level', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const env = settingsFor(emulator.origin, { LOG_REQUESTS: 'all' })
+    const { fetch } = worker()
+    const trace = '4bf92f3577b34da6a3ce929d0e0e4736'
+    const lines: unknown[] = []
+    for (const method of ['log', 'warn', 'error'] as const)
+      vi.spyOn(console, method).mockImplementation((line) => lines.push([method, JSON.parse(line)]))
+    try {
+      for (const traceparent of [`00-${trace}-00f067aa0ba902b7-01`, 'none']) {
+        const asked = update('a', 'another-token-of-more-than-twenty-characters')
+        asked.headers.set('traceparent', traceparent)
+        const ctx = context()
+        await fetch(asked, env, ctx)
+        await ctx.end()
+      }
+    } finally {
+      vi.restoreAllMocks()
+    }
+    const request = { level: 'info', event: 'request', route: '/v1/updates', status: 401 }
+    expect(lines).toMatchObject([
+      ['warn', { level: 'warn', event: 'unauthenticated', source: 'api', trace_id: trace }],
+      ['log', { ...request, trace_id: trace }],
+      ['log', request],
+    ])
+    expect(JSON.stringify(lines[2])).not.toContain(trace)
   })
 
   it('with invalid settings are told so, while another env works', async () => {

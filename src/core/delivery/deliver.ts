@@ -16,6 +16,7 @@ import type { Ledger } from '../ledger/port.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
 import type { Log } from '../log.ts'
 import type { Hasher } from '../update/hash.ts'
+import type { DeferReason } from '../update/reasons.ts'
 import type { Lane } from '../update/update.ts'
 import { zip } from '../zip.ts'
 import type { Admitted, Attempt } from './attempt.ts'
@@ -26,7 +27,6 @@ import { createKeep, type Keep } from './keep.ts'
 import { leadsOf, logLeads } from './leads.ts'
 import { inAdmissions, type Part, partsOf, underFirstStamps } from './parts.ts'
 import type { Passage } from './passage.ts'
-import type { DeferReason } from './reasons.ts'
 import { combinedReceipt, countsOf, type Deliver, type Receipt, receiptOf } from './receipt.ts'
 import { createSettle, settlementOf } from './settle.ts'
 
@@ -156,7 +156,7 @@ export function createDeliver(parts: DeliverParts): Deliver {
     return Promise.all(
       together.map(
         async (part): Promise<Receipt> =>
-          (await keep.blind(part)) ? { status: 'deferred', reason } : { status: 'unavailable' },
+          (await keep.blind(part, reason)) ? { status: 'deferred', reason } : { status: 'unavailable' },
       ),
     )
   }
@@ -170,7 +170,7 @@ function passagesOf(finished: readonly { readonly passage: Passage }[]): readonl
 async function keepUnsettled(keep: Pick<Keep, 'put'>, part: Part, { admission }: Admitted): Promise<boolean> {
   if (admission.event !== 'open') return true
   const open = part.attributes.filter((_, index) => !isSettledVerdict(admission.verdicts[index]))
-  return open.length === 0 || keep.put(part, open, admission.firstStamp ?? part.stamp)
+  return open.length === 0 || keep.put(part, open, admission.firstStamp ?? part.stamp, 'slow')
 }
 
 /** Of those updates whose last part comes after the first `from` receipts. */

@@ -216,10 +216,20 @@ export interface Ledger {
   remember(name: string, value: string): Promise<void>
   /** Keeps `value` where nothing is kept under this name; answers what is kept then, alike to all who ask at once. */
   rememberFirst(name: string, value: string): Promise<string>
+  /** Keeps what an operator did, as text; of more than `actsKept` of `Limits` the oldest goes. */
+  recordAct(act: string): Promise<void>
+  /** The acts that are kept, newest first. */
+  acts(): Promise<readonly string[]>
   /** Checks the ledger against its witness (`loss/epoch.ts`), and tells the witness how much was granted. */
   check(): Promise<void>
   /** Stops or resumes all calls to Target; updates are deferred meanwhile. */
   pause(paused: boolean): Promise<void>
+  /**
+   * An operator's word that calls may go again: the breaker is closed, and what led to it forgotten.
+   *
+   * @returns whether it was open
+   */
+  closeBreaker(): Promise<boolean>
   /**
    * Forgets a visitor's registers. What it had before now is `erased` from then on, for as long as a register lives.
    *

@@ -149,7 +149,10 @@ export function ownedStores(
       remember: behind(ledger.remember),
       rememberFirst: behind(ledger.rememberFirst),
       check: behind(ledger.check),
+      recordAct: behind(ledger.recordAct),
+      acts: behind(ledger.acts),
       pause: behind(ledger.pause),
+      closeBreaker: behind(ledger.closeBreaker),
       erase: behind(ledger.erase),
       restate: behind(ledger.restate),
       restored: behind(ledger.restored),
@@ -175,9 +178,12 @@ export function ownedStores(
         unlessForeign()
         return backlog.check()
       },
-      ...(backlog.purge === undefined
-        ? {}
-        : { purge: unlessFoundForeign(() => backlog.purge?.() ?? Promise.resolve()) }),
+      ...given({
+        purge: backlog.purge && unlessFoundForeign(backlog.purge),
+        tally: backlog.tally && unlessFoundForeign(backlog.tally),
+        heads: backlog.heads && unlessFoundForeign(backlog.heads),
+        deadHeads: backlog.deadHeads && unlessFoundForeign(backlog.deadHeads),
+      }),
     },
   }
 }

@@ -44,19 +44,33 @@ async function judge(
   return (await fits(text, secrets)) || 'mismatch'
 }
 
-/** Whether an Authorization header carries one of the `user:password` pairs, in UTF-8 (RFC 7617); in constant time. */
+/** Whether an Authorization header carries one of the `user:password` pairs; in constant time. */
 export async function verifyBasic(header: string | null, pairs: readonly string[]): Promise<boolean> {
+  const text = basicText(header)
+  return text !== undefined && isOneOf(text, pairs)
+}
+
+/** The `user:password` of an Authorization header, in UTF-8 (RFC 7617). */
+function basicText(header: string | null): string | undefined {
   const bytes = decodeBase64(/^Basic +([A-Za-z0-9+/]+={0,2})$/i.exec(header ?? '')?.[1] ?? '')
-  return bytes !== undefined && bytes.byteLength > 0 && isOneOf(new TextDecoder().decode(bytes), pairs)
+  return bytes !== undefined && bytes.byteLength > 0 ? new TextDecoder().decode(bytes) : undefined
+}
+
+export function basicOf(header: string | null): { readonly user: string; readonly password: string } | undefined {
+  const text = basicText(header)
+  const colon = text?.indexOf(':') ?? -1
+  return text === undefined || colon === -1
+    ? undefined
+    : { user: text.slice(0, colon), password: text.slice(colon + 1) }
 }
 
 /** Whether an Authorization header carries one of the tokens; in constant time. */
 export async function verifyBearer(header: string | null, tokens: readonly string[]): Promise<boolean> {
-  const token = bearerToken(header)
+  const token = bearerOf(header)
   return token !== undefined && isOneOf(token, tokens)
 }
 
-function bearerToken(header: string | null): string | undefined {
+export function bearerOf(header: string | null): string | undefined {
   return /^Bearer +([^\s]+)$/i.exec(header ?? '')?.[1]
 }
 
@@ -73,7 +87,7 @@ export async function laneOfBearer(
 ): Promise<{ readonly lane: Lane } | { readonly why: AuthFailure }> {
   if (tokens.length === 0) return { why: 'no_secret' }
   if (header === null) return { why: 'header_missing' }
-  const given = bearerToken(header)
+  const given = bearerOf(header)
   if (given === undefined) return { why: 'mismatch' }
   const texts = tokens.map(({ token }) => token)
   const lane = tokens[await placeOf(given, texts)]?.lane
@@ -86,7 +100,7 @@ export async function isOneOf(given: string, secrets: readonly string[]): Promis
 }
 
 /** Where a secret is in a list, -1 where it is not in it. Compares with every one. */
-async function placeOf(given: string, secrets: readonly string[]): Promise<number> {
+export async function placeOf(given: string, secrets: readonly string[]): Promise<number> {
   const digest = await sha256(given)
   let place = -1
   for (const [at, secret] of secrets.entries()) {

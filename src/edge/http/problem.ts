@@ -9,6 +9,7 @@ const problems = {
   malformed: [400, 'The request cannot be read'],
   unauthenticated: [401, 'The sender is not authenticated'],
   browser: [403, 'This API is server to server: requests from a web page are refused'],
+  'view-only': [403, 'This token only looks'],
   'not-found': [404, 'There is nothing here'],
   'method-not-allowed': [405, 'This method is not for this route'],
   'too-slow': [408, 'The body took too long'],

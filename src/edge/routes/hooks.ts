@@ -27,16 +27,14 @@ interface ForSource {
   Variables: { source: Source }
 }
 
+/** Other parameters are the sender's own. */
+export const hookQuery = z.looseObject({ dry_run: dryRun })
+
 export function hooksApi(partsOf: (c: Context) => HookParts): Hono<ForSource> {
   return new Hono<ForSource>({ strict: false }).post(
     '/:source',
     knownSource(partsOf),
-    // Other parameters are the sender's own.
-    zValidator(
-      'query',
-      z.looseObject({ dry_run: dryRun }),
-      refuse('malformed', { detail: 'The query parameter dry_run is 1 or 0.' }),
-    ),
+    zValidator('query', hookQuery, refuse('malformed', { detail: 'The query parameter dry_run is 1 or 0.' })),
     (c) => takeHook(c, partsOf(c), { source: c.get('source'), isTrial: c.req.valid('query').dry_run }),
   )
 }

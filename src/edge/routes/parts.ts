@@ -10,16 +10,22 @@ import type { Erase } from '../../core/operator/erase.ts'
 import type { FindVisitor } from '../../core/operator/find-visitor.ts'
 import type { Wire } from '../../core/wire/calls.ts'
 import type { AuthFailed } from '../auth/failed-authentications.ts'
+import type { OperatorToken, Role } from '../auth/operators.ts'
 import type { ApiToken } from '../auth/tokens.ts'
 import type { BodyRoom } from '../http/body.ts'
+import type { Metric } from '../http/metrics-text.ts'
+import type { LogRequests } from '../http/request-line.ts'
 import type { Source } from '../source/types.ts'
 
 export interface AppParts {
   readonly settings: {
     readonly targetClientCode: string
     readonly apiTokens: readonly ApiToken[]
-    readonly adminToken?: string
+    /** Default of both: nobody. */
+    readonly operators?: readonly OperatorToken[]
+    readonly adminAccess?: readonly string[]
     readonly hookSecrets: ReadonlyMap<string, readonly string[]>
+    readonly logRequests?: LogRequests
   }
   readonly sources: readonly Source[]
   readonly prepare: Prepare
@@ -31,6 +37,10 @@ export interface AppParts {
   /** For requests without the admin token: may be some seconds old. Default: `ready`. */
   readonly readyForAnybody?: () => Promise<Readiness>
   readonly operator: Operator
+  /** For `/metrics`. */
+  readonly metrics?: () => Promise<readonly Metric[]>
+  /** The e-mail address of whoever came through Cloudflare Access, where somebody may. */
+  readonly accessEmail?: () => Promise<string | undefined>
   readonly clock: Clock
   readonly log?: Log
   /** Told of each failed authentication. */
@@ -52,14 +62,33 @@ export interface Readiness {
 
 /** What `/admin/api` can do. */
 export interface Operator
-  extends Pick<Ledger, 'usage' | 'pause' | 'restate' | 'confirmClock' | 'moveOut' | 'moveIn' | 'restored'> {
+  extends Pick<
+    Ledger,
+    'usage' | 'pause' | 'closeBreaker' | 'restate' | 'confirmClock' | 'moveOut' | 'moveIn' | 'restored'
+  > {
   /** Names `HASH_KEY` without revealing it: under another one, a ledger's state means nothing. */
   hashKeyName(): Promise<string>
   /** One run; its report. */
   flush(): Promise<object>
   readonly erase: Erase
   readonly find: FindVisitor
+  /** Keeps an act; rejects where it could not be kept. */
+  record(act: Act): Promise<void>
+  /** The last acts, newest first. */
+  acts(): Promise<readonly Act[]>
 }
+
+/** What an operator did, without a visitor's id or value. */
+export interface Act {
+  /** ISO 8601. */
+  readonly at: string
+  readonly who: string
+  readonly role: Role
+  readonly what: string
+  readonly details?: ActDetails
+}
+
+export type ActDetails = Readonly<Record<string, string | number>>
 
 /** Events of own systems share one scope of ids. */
 export const apiSource = 'api'

@@ -1,19 +1,20 @@
-/** `GET /readyz`: may this relay be given work? Details only for the holder of the admin token. */
+/** `GET /readyz`: may this relay be given work? Details only for operators. */
 import type { Context } from 'hono'
-import { verifyBearer } from '../auth/tokens.ts'
+import { operatorOf } from '../auth/operators.ts'
 import type { AppParts } from './parts.ts'
 
 export async function takeReadyz(
   c: Context,
   { settings, ready, readyForAnybody = ready }: Pick<AppParts, 'settings' | 'ready' | 'readyForAnybody'>,
 ): Promise<Response> {
-  const { adminToken } = settings
-  const admin = adminToken !== undefined && (await verifyBearer(c.req.header('authorization') ?? null, [adminToken]))
-  const readiness = await (admin ? ready() : readyForAnybody())
+  const operator = await operatorOf(c.req.header('authorization') ?? null, settings.operators ?? [])
+  const readiness = await (operator === undefined ? readyForAnybody() : ready())
   const status = readiness.ready ? 200 : 503
   const brief = { status: readiness.ready ? 'ready' : 'not_ready' }
   return c.json(
-    admin ? { ...brief, ledger: readiness.ledger, checks: readiness.checks, ...readiness.details } : brief,
+    operator === undefined
+      ? brief
+      : { ...brief, ledger: readiness.ledger, checks: readiness.checks, ...readiness.details },
     status,
   )
 }

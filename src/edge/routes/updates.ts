@@ -27,23 +27,23 @@ const object = (message: string) =>
     message,
   )
 
-const update = z.strictObject({
+export const updateBody = z.strictObject({
   id: z.string('must be text').optional(),
   visitor: object('must be an object with either pcId or thirdPartyId'),
   attributes: object('must be an object of names and values'),
   occurredAt: z.union([z.string(), z.instanceof(JsonNumber).transform(Number)], timeForms).optional(),
 })
-const batch = z.strictObject({
+export const batchBody = z.strictObject({
   updates: z
-    .array(update)
+    .array(updateBody)
     .min(1, 'must have at least one update')
     .max(maxUpdates, `must have at most ${maxUpdates} updates`),
 })
 
-type Body = z.output<typeof update> | z.output<typeof batch>
+type Body = z.output<typeof updateBody> | z.output<typeof batchBody>
 
 /** A parameter that is misspelt must not turn a trial into the real thing. */
-const query = z.strictObject({ dry_run: dryRun })
+export const updatesQuery = z.strictObject({ dry_run: dryRun })
 
 /** The lane of the token that authenticated the sender. */
 interface Granted {
@@ -59,11 +59,11 @@ export function updatesApi(
     apiToken(partsOf),
     zValidator(
       'query',
-      query,
+      updatesQuery,
       refuse('malformed', { detail: 'The only query parameter is dry_run, which is 1 or 0.' }),
     ),
     jsonBody(
-      (json): z.ZodType<Body> => (isBatch(json) ? batch : update),
+      (json): z.ZodType<Body> => (isBatch(json) ? batchBody : updateBody),
       refuse('invalid', (issues) => ({ errors: fieldErrors(issues).slice(0, maxProblems) })),
       {
         maxBytes: defaultMaxBodyBytes,

@@ -42,6 +42,35 @@ export function healthContract(bench: Bench): void {
     })
   })
 
+  describe('an operator closes the breaker', () => {
+    const told = (signal: 'up' | 'down' | 'refused') =>
+      bench.ledger.settle([{ visitorHash: unique(), token: unique(), attributes: [], signal }])
+
+    it('everything goes again, and what led to it is forgotten: it takes as much to open it anew', async () => {
+      await told('up')
+      for (let count = 0; count < failuresThatOpen; count++) await told('down')
+      expect((await bench.ledger.summary()).health).toHaveProperty('breaker')
+      expect(await bench.ledger.closeBreaker()).toBe(true)
+      const { health } = await bench.ledger.summary()
+      expect(health).toMatchObject({ failures: 0, failedTraits: [], saidYes: true, paused: false })
+      expect(health).not.toHaveProperty('breaker')
+      await told('down')
+      expect((await bench.ledger.summary()).health).not.toHaveProperty('breaker')
+    })
+
+    it('a pause stays, and a Target that never said yes is doubted as before', async () => {
+      await told('refused')
+      await bench.ledger.pause(true)
+      expect(await bench.ledger.closeBreaker()).toBe(true)
+      expect((await bench.ledger.summary()).health).toMatchObject({ paused: true, saidYes: false })
+    })
+
+    it('one that is not open stays so', async () => {
+      expect(await bench.ledger.closeBreaker()).toBe(false)
+      expect((await bench.ledger.summary()).health).not.toHaveProperty('breaker')
+    })
+  })
+
   describe('the breaker', () => {
     const breaker = async () => (await bench.ledger.summary()).health.breaker
     const failedAt = async (second: number) => {

@@ -1,69 +1,18 @@
 /** The operator's routes: who may use them, and what they do to a whole relay in one process. */
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
-import { createErase } from '../../../src/core/operator/erase.ts'
-import { createFind } from '../../../src/core/operator/find-visitor.ts'
+import { failuresThatOpen } from '../../../src/core/ledger/rules/health.ts'
 import { nodeSqlite } from '../../../src/core/store/sqlite-node.ts'
-import { createHasher } from '../../../src/core/update/hash.ts'
-import { createApp } from '../../../src/edge/app.ts'
-import { systemClock } from '../../../src/relay/runtime.ts'
+import { adminOf, basic, bearer, logged, origin } from '../../support/admin.ts'
 import { sqlWatched } from '../../support/ledger.ts'
 import { testSecrets } from '../../support/secrets.ts'
 import { createWorld, type World, worldSettings } from '../../support/world.ts'
 
-const origin = 'https://relay.example'
-const bearer = { authorization: `Bearer ${testSecrets.adminToken}` }
-const basic = (user: string, password: string) => ({
-  authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
-})
-
-const logged: unknown[] = []
-
 async function admin(world: World, adminToken: string | null = testSecrets.adminToken, maxOperations = 900) {
-  const hasher = await createHasher('a-hash-key-of-32-bytes-for-tests-only')
-  const { ledger, backlog } = world
-  const app = createApp({
-    settings: {
-      targetClientCode: 'demo',
-      apiTokens: [{ token: testSecrets.apiToken, lane: 'live' }],
-      ...(adminToken === null ? {} : { adminToken }),
-      hookSecrets: new Map(),
-    },
-    sources: [],
-    prepare: () => Promise.reject(new Error('not here')),
-    wire: { method: 'post', origin: 'https://demo.tt.omtrdc.net', clientCode: 'demo' },
-    deliver: () => Promise.reject(new Error('not here')),
-    bury: () => Promise.reject(new Error('not here')),
-    ready: () => Promise.reject(new Error('not here')),
-    operator: {
-      usage: () => ledger.usage(),
-      pause: (paused) => ledger.pause(paused),
-      confirmClock: () => ledger.confirmClock(),
-      restate: (units) => ledger.restate(units),
-      flush: () => world.flush(),
-      erase: createErase({ hasher, ledger, backlog, clock: world.clock, maxOperations, log: () => undefined }),
-      find: createFind({ hasher, ledger, backlog, clock: world.clock, maxOperations }),
-      moveOut: (cursor) => ledger.moveOut(cursor),
-      moveIn: (part) => ledger.moveIn(part),
-      restored: () => ledger.restored(),
-      hashKeyName: async () => 'a-key',
-    },
-    clock: systemClock,
-    log: (event, details) => logged.push([event, details]),
+  return adminOf(world, {
+    operators: adminToken === null ? [] : [{ role: 'admin', token: adminToken }],
+    maxOperations,
   })
-  return async (
-    path: string,
-    { body, headers = bearer, method = 'POST' }: { body?: unknown; headers?: object; method?: string } = {},
-  ) => {
-    const answer = await app.fetch(
-      new Request(`${origin}/admin/api${path}`, {
-        method,
-        headers: { ...(method === 'POST' ? { 'content-type': 'application/json' } : {}), ...headers },
-        ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-      }),
-    )
-    return { status: answer.status, answer: (await answer.json()) as Record<string, unknown>, headers: answer.headers }
-  }
 }
 
 describe('access', () => {
@@ -73,6 +22,7 @@ describe('access', () => {
     ['no credentials', { authorization: '' }, 401],
     ['another token', { authorization: 'Bearer wrong' }, 401],
     ['an API token', { authorization: `Bearer ${testSecrets.apiToken}` }, 401],
+    ['the token as basic, another role’s user', basic('view', testSecrets.adminToken), 401],
     ['another user', basic('root', testSecrets.adminToken), 401],
     ['the beginning of the token', { authorization: `Bearer ${testSecrets.adminToken.slice(0, -1)}` }, 401],
     ['broken base64', { authorization: 'Basic ====' }, 401],
@@ -97,11 +47,20 @@ describe('access', () => {
     ['a form with type text/plain', { 'content-type': 'text/plain' }, 415],
     ['the console itself', { origin, 'sec-fetch-site': 'same-origin' }, 200],
     ['no browser', {}, 200],
-  ])('with the right credentials, from %s: %i', async (_, headers, status) => {
+  ])('with credentials that a browser sends by itself, from %s: %i', async (_, headers, status) => {
     const world = await createWorld()
     const ask = await admin(world)
-    expect((await ask('/pause', { headers: { ...bearer, ...headers } })).status).toBe(status)
+    const credentials = basic('admin', testSecrets.adminToken)
+    expect((await ask('/pause', { headers: { ...credentials, ...headers } })).status).toBe(status)
     expect((await world.ledger.usage()).health.paused).toBe(status === 200)
+  })
+
+  it('a bearer, which no browser sends by itself, needs no JSON where there is nothing to say', async () => {
+    const world = await createWorld()
+    const ask = await admin(world)
+    expect((await ask('/pause', { headers: { ...bearer, 'content-type': 'text/plain' } })).status).toBe(200)
+    expect((await ask('/resume', { headers: { ...bearer, origin: 'https://evil.example' } })).status).toBe(403)
+    expect((await world.ledger.usage()).health.paused).toBe(true)
   })
 
   it('a GET changes nothing', async () => {
@@ -125,6 +84,20 @@ describe('pause', () => {
     expect((await ask('/resume')).answer).toEqual({ paused: false })
     await ask('/flush')
     expect(world.profile()).toEqual({ tier: 'gold' })
+  })
+})
+
+describe('breaker/close', () => {
+  it('lets calls go again before the next probe is due, and says whether it was open', async () => {
+    const world = await createWorld()
+    const ask = await admin(world)
+    const down = { visitorHash: 'v', token: 't', attributes: [], signal: 'down' } as const
+    await world.ledger.settle(Array.from({ length: failuresThatOpen }, () => down))
+    expect((await ask('/breaker/close')).answer).toEqual({ closed: true })
+    expect(await world.deliver([await world.update({ id: 'a', attributes: { tier: 'gold' } })])).toEqual([
+      { status: 'submitted', calls: 1 },
+    ])
+    expect((await ask('/breaker/close')).answer).toEqual({ closed: false })
   })
 })
 

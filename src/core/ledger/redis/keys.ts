@@ -6,6 +6,7 @@ export interface Keys {
   readonly counters: string
   readonly health: string
   readonly leads: string
+  readonly acts: string
   /** Before the name of a grant, as `Ratelimit` makes its key. */
   readonly grants: string
   source(name: string): string
@@ -23,6 +24,7 @@ export function keysUnder(prefix: string): Keys {
     counters: `${prefix}:counters`,
     health: `${prefix}:health`,
     leads: `${prefix}:leads`,
+    acts: `${prefix}:acts`,
     grants: `${prefix}:grant`,
     source: (name) => `${prefix}:quota:${name}`,
     grant: (grant) => `${prefix}:grant:${grant}`,

@@ -22,6 +22,7 @@ import { cancelScript } from './scripts/cancel.ts'
 import { confirmClockScript } from './scripts/confirm-clock.ts'
 import { beginScript, chargeScript, lifeScript } from './scripts/epoch.ts'
 import { firstStampsScript } from './scripts/first-stamps.ts'
+import { closeBreakerScript } from './scripts/health.ts'
 import { leaseScript, releaseScript } from './scripts/memos.ts'
 import { restateScript } from './scripts/restate.ts'
 import { settleScript } from './scripts/settle.ts'
@@ -68,7 +69,7 @@ function openParts({ url, token, settings, timeoutMs, ...options }: UpstashLedge
 
 export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
   const parts = openParts(options)
-  const { redis, keys, settings } = parts
+  const { redis, keys, settings, limits } = parts
   const { call } = parts.scripts
 
   return {
@@ -131,6 +132,17 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     async pause(paused) {
       await redis.hset(keys.health, { p: paused ? '1' : '0' })
     },
+    async closeBreaker() {
+      return (await call(closeBreakerScript, [keys.health], {})) === true
+    },
+    async recordAct(act) {
+      await redis
+        .multi()
+        .lpush(keys.acts, act)
+        .ltrim(keys.acts, 0, limits.actsKept - 1)
+        .exec()
+    },
+    acts: () => redis.lrange(keys.acts, 0, -1),
     async erase(visitorHash) {
       return (await call(eraseScript, [keys.quota, keys.visitor(visitorHash)], {})) === true
     },

@@ -7,6 +7,7 @@ import { cancelScript } from './scripts/cancel.ts'
 import { confirmClockScript } from './scripts/confirm-clock.ts'
 import { beginScript, chargeScript, lifeScript } from './scripts/epoch.ts'
 import { firstStampsScript } from './scripts/first-stamps.ts'
+import { closeBreakerScript } from './scripts/health.ts'
 import { leaseScript, releaseScript } from './scripts/memos.ts'
 import { moveInScript, moveOutScript } from './scripts/move.ts'
 import { reserveScript } from './scripts/reserve.ts'
@@ -24,6 +25,7 @@ const scripts = [
   summaryScript,
   usageScript,
   confirmClockScript,
+  closeBreakerScript,
   leaseScript,
   releaseScript,
   lifeScript,

@@ -18,7 +18,8 @@ export type Signal = (typeof signals)[number]
 /**
  * `unavailable`: it fails. `misconfigured`: it says our address or token is wrong. `systemic`: it refuses everybody.
  */
-export type BreakerCause = 'unavailable' | 'misconfigured' | 'systemic'
+export const breakerCauses = ['unavailable', 'misconfigured', 'systemic'] as const
+export type BreakerCause = (typeof breakerCauses)[number]
 
 /** What an attempt is about, as texts that can be compared: its visitor, its sources, its attributes' names. */
 export type Traits = readonly string[]
@@ -160,6 +161,11 @@ export function afterSignal(health: Health, told: Told, nowMs: number): Health {
       },
     }
   return next
+}
+
+/** The health once an operator has said that calls may go again. What Target ever said to this relay stays known. */
+export function closedByOperator({ paused, saidYes }: Health): Health {
+  return { ...healthy, paused, saidYes }
 }
 
 /** What an attempt is about. */

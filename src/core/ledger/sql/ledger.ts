@@ -11,7 +11,9 @@ import { ClockJumped } from '../errors.ts'
 import { grantOf, type LedgerStore } from '../port.ts'
 import type { LedgerClock } from '../rules/clock-watch.ts'
 import { firstStampOf } from '../rules/event.ts'
+import { closedByOperator } from '../rules/health.ts'
 import { checkBatch, type LedgerSettings } from '../rules/settings.ts'
+import { actSchema, openActs } from './acts.ts'
 import { admitOne } from './admit.ts'
 import { cancelOne } from './cancel.ts'
 import { confirmClock } from './confirm-clock.ts'
@@ -35,6 +37,7 @@ const schema = [
   ...epochSchema,
   ...leadSchema,
   ...memoSchema,
+  ...actSchema,
   ...rowSchema,
   ...eventSchema,
   ...windowSchema,
@@ -50,6 +53,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
   const rows = openRows(sql, settings, limits)
   const events = openEvents(sql, settings)
   const memos = openMemos(sql)
+  const acts = openActs(sql, limits)
   const parts = { sql, rows, events, epochs, settings, limits }
   const sweep = sweepsOf((requests, nowMs) => {
     rows.sweep(requests, nowMs)
@@ -102,6 +106,14 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
       stepping((step) => {
         step.health = { ...step.health, paused }
       }),
+    closeBreaker: () =>
+      stepping((step) => {
+        const { breaker } = step.health
+        step.health = closedByOperator(step.health)
+        return breaker !== undefined
+      }),
+    recordAct: (act) => atomically(() => acts.record(act)),
+    acts: () => atomically(() => acts.list()),
     erase: (visitorHash) =>
       atomically((nowMs, { jumpedByMs }) => {
         if (jumpedByMs === undefined) rows.eraseVisitor(visitorHash, nowMs)

@@ -1,45 +1,71 @@
 /**
- * Who may use `/admin/api`. Authenticated by `ADMIN_TOKEN`, as bearer or, for a browser, as basic with the user `admin`;
- * without that setting these routes answer 404.
+ * Who may use `/admin/api`. Authenticated by a token of `ADMIN_TOKEN` or `VIEW_TOKEN`, as bearer or, for a browser, as
+ * basic; or by Cloudflare Access. Without any of these settings these routes answer 404.
  *
- * A browser sends basic credentials by itself, also for a page of somebody else. So a request that changes something
- * must be JSON and come from this very origin.
+ * A browser sends basic credentials and those of Access by itself, also for a page of somebody else. So a request that
+ * changes something must then be JSON; and it never comes from another origin.
  */
-import type { MiddlewareHandler } from 'hono'
-import { verifyBasic, verifyBearer } from '../../auth/tokens.ts'
+import type { Context, MiddlewareHandler } from 'hono'
+import { operatorByAccess, operatorOf, type Who } from '../../auth/operators.ts'
 import { isJson } from '../../http/body.ts'
 import { problem } from '../../http/problem.ts'
 import type { PartsOf } from '../parts.ts'
 
-const adminUser = 'admin'
+/** Thrown where somebody who only looks asks for more. */
+export class ViewOnly extends Error {
+  override readonly name = 'ViewOnly'
+}
 
-/** Answers 401 to anybody who has not the token, and 404 where there is none. */
-export function operatorOnly(partsOf: PartsOf<'settings' | 'authFailed'>): MiddlewareHandler {
+const whoKey = 'who'
+
+/** Who asks; behind `operatorOnly`. */
+export function whoOf(c: Context): Who {
+  return c.get(whoKey) as Who
+}
+
+/** Answers 401 to anybody who is no operator, and 404 where there is none. */
+export function operatorOnly(partsOf: PartsOf<'settings' | 'authFailed' | 'accessEmail'>): MiddlewareHandler {
   return async (c, next) => {
-    const { settings, authFailed } = partsOf(c)
-    if (settings.adminToken === undefined) return problem(c, 'not-found')
+    const { settings, authFailed, accessEmail } = partsOf(c)
+    const { operators = [], adminAccess = [] } = settings
+    if (operators.length === 0 && adminAccess.length === 0) return problem(c, 'not-found')
     const header = c.req.header('authorization') ?? null
-    if (!(await isOperator(header, settings.adminToken))) {
+    const who = (await operatorOf(header, operators)) ?? (await operatorByAccess(accessEmail, adminAccess))
+    if (who === undefined) {
       authFailed?.('admin', header === null ? 'header_missing' : 'mismatch')
       return problem(c, 'unauthenticated', {}, { 'www-authenticate': 'Basic realm="target-relay", charset="UTF-8"' })
     }
+    c.set(whoKey, who)
     return next()
   }
 }
 
-/** Reads may come from any holder of the token; writes only from this origin (CSRF). */
+/** Reads may come from any operator; writes only from this origin (CSRF). */
 export const ownOrigin: MiddlewareHandler = async (c, next) => {
-  if (c.req.method === 'GET' || c.req.method === 'HEAD') return next()
+  if (isRead(c)) return next()
   const origin = c.req.header('origin')
   const site = c.req.header('sec-fetch-site')
   const foreign =
     (origin !== undefined && origin !== new URL(c.req.url).origin) || (site !== undefined && site !== 'same-origin')
+  if (foreign) return problem(c, 'browser')
   // A form can't send JSON, so that a page without scripts can do nothing either.
-  if (foreign || !isJson(c.req.header('content-type') ?? null))
-    return problem(c, foreign ? 'browser' : 'unsupported-media-type')
+  if (whoOf(c).byItself && !isJson(c.req.header('content-type') ?? null)) return problem(c, 'unsupported-media-type')
   return next()
 }
 
-async function isOperator(header: string | null, token: string): Promise<boolean> {
-  return (await verifyBearer(header, [token])) || (await verifyBasic(header, [`${adminUser}:${token}`]))
+/**
+ * Keeps those who only look from all that is no read.
+ *
+ * @param looks paths behind `/admin/api` that are reads although they are asked with a body
+ */
+export function looksOnly(looks: ReadonlySet<string>): MiddlewareHandler {
+  return async (c, next) => {
+    const path = c.req.path.replace(/^.*\/admin\/api(?=\/)/, '').replace(/\/$/, '')
+    if (whoOf(c).role === 'view' && !isRead(c) && !looks.has(path)) throw new ViewOnly()
+    return next()
+  }
+}
+
+function isRead(c: Context): boolean {
+  return c.req.method === 'GET' || c.req.method === 'HEAD'
 }

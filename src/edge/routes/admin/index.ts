@@ -7,14 +7,20 @@ import { ForeignStore } from '../../../core/operator/owner.ts'
 import { problem, throwsErrors } from '../../http/problem.ts'
 import { refuse } from '../../http/valid.ts'
 import type { PartsOf } from '../parts.ts'
-import { operatorOnly, ownOrigin } from './access.ts'
+import { looksOnly, operatorOnly, ownOrigin, ViewOnly } from './access.ts'
+import { auditApi } from './audit.ts'
 import { ledgerApi } from './ledger.ts'
 import { steeringApi } from './steering.ts'
 import { visitorApi } from './visitor.ts'
 
-export function adminApi(partsOf: PartsOf<'settings' | 'operator' | 'clock' | 'authFailed' | 'log'>): Hono {
+/** Asked with a body, since what they ask for has no place in a URL. */
+const looks: ReadonlySet<string> = new Set(['/visitor'])
+
+export function adminApi(
+  partsOf: PartsOf<'settings' | 'operator' | 'clock' | 'authFailed' | 'log' | 'accessEmail'>,
+): Hono {
   const app = new Hono({ strict: false })
-  app.use(throwsErrors, operatorOnly(partsOf), ownOrigin)
+  app.use(throwsErrors, operatorOnly(partsOf), ownOrigin, looksOnly(looks))
   // A parameter that looks like a trial (`?dry_run=1`) must never go unnoticed.
   app.post(
     '*',
@@ -27,8 +33,10 @@ export function adminApi(partsOf: PartsOf<'settings' | 'operator' | 'clock' | 'a
   app.route('/', steeringApi(partsOf))
   app.route('/', visitorApi(partsOf))
   app.route('/ledger', ledgerApi(partsOf))
+  app.route('/', auditApi(partsOf))
   // The ledger or the store did not answer. Only the log says why, except where an operator must fix it.
   app.onError((error, c) => {
+    if (error instanceof ViewOnly) return problem(c, 'view-only')
     if (error instanceof ForeignStore) return problem(c, 'misconfigured', { detail: error.message })
     partsOf(c).log?.('request_failed', { error: errorName(error) })
     return problem(c, 'unavailable')

@@ -6,25 +6,28 @@ import { movedStateReader } from '../../../core/ledger/moved-state.ts'
 import { problem } from '../../http/problem.ts'
 import { jsonBody, refuse } from '../../http/valid.ts'
 import type { PartsOf } from '../parts.ts'
+import { recordingActs } from './audit.ts'
 
 /** A part of a ledger's state. */
 const maxStateBytes = 4_194_304
 /** A part of a ledger's state, and the name of the HASH_KEY of the relay that it came from. */
-const stateBody = z.looseObject({ hashKey: z.string() })
+export const stateBody = z.looseObject({ hashKey: z.string() })
 
-export function ledgerApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
+export const stateQuery = z.looseObject({ cursor: z.string().optional() })
+
+export function ledgerApi(partsOf: PartsOf<'operator' | 'clock' | 'log'>): Hono {
+  const act = recordingActs(partsOf)
   const app = new Hono({ strict: false })
   const operatorOf = (c: Context) => partsOf(c).operator
   const clockOf = (c: Context) => partsOf(c).clock
   app.get(
     '/state',
-    zValidator(
-      'query',
-      z.looseObject({ cursor: z.string().optional() }),
-      refuse('malformed', { detail: 'The query parameter cursor is given once.' }),
-    ),
+    zValidator('query', stateQuery, refuse('malformed', { detail: 'The query parameter cursor is given once.' })),
     async (c) => {
-      const part = await operatorOf(c).moveOut(c.req.valid('query').cursor)
+      const { cursor } = c.req.valid('query')
+      // It names every visitor, by hash.
+      await act(c, 'ledger_export', {}, { goesOn: cursor !== undefined })
+      const part = await operatorOf(c).moveOut(cursor)
       return c.json({ ...part, hashKey: await operatorOf(c).hashKeyName() })
     },
   )
@@ -45,11 +48,13 @@ export function ledgerApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
       const checked = movedStateReader(clockOf(c).now())(part)
       if (!checked.ok)
         return problem(c, 'invalid', { errors: [{ path: '', message: `is no part of a ledger: ${checked.problem}` }] })
+      await act(c, 'ledger_import', {}, { goesOn: true })
       await operator.moveIn(checked.state)
       return c.json(await operator.usage())
     },
   )
   app.post('/restored', async (c) => {
+    await act(c, 'ledger_restored')
     await operatorOf(c).restored()
     return c.json(await operatorOf(c).usage())
   })

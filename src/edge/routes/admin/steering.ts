@@ -3,26 +3,38 @@ import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import { jsonBody, refuse } from '../../http/valid.ts'
 import type { PartsOf } from '../parts.ts'
+import { recordingActs } from './audit.ts'
 import { maxBodyBytes } from './bodies.ts'
 
-const spentBody = z.strictObject({ units: z.int().min(0) })
+export const spentBody = z.strictObject({ units: z.int().min(0) })
 
-export function steeringApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
+export function steeringApi(partsOf: PartsOf<'operator' | 'clock' | 'log'>): Hono {
+  const act = recordingActs(partsOf)
   const app = new Hono({ strict: false })
   const operatorOf = (c: Context) => partsOf(c).operator
   const clockOf = (c: Context) => partsOf(c).clock
 
   app.get('/status', async (c) => c.json(await operatorOf(c).usage()))
-  app.post('/flush', async (c) => c.json(await operatorOf(c).flush()))
+  app.post('/flush', async (c) => {
+    await act(c, 'flush')
+    return c.json(await operatorOf(c).flush())
+  })
   app.post('/pause', async (c) => {
+    await act(c, 'pause')
     await operatorOf(c).pause(true)
     return c.json({ paused: true })
   })
   app.post('/resume', async (c) => {
+    await act(c, 'resume')
     await operatorOf(c).pause(false)
     return c.json({ paused: false })
   })
+  app.post('/breaker/close', async (c) => {
+    await act(c, 'breaker_close')
+    return c.json({ closed: await operatorOf(c).closeBreaker() })
+  })
   app.post('/clock/confirm', async (c) => {
+    await act(c, 'clock_confirm')
     await operatorOf(c).confirmClock()
     return c.json(await operatorOf(c).usage())
   })
@@ -34,7 +46,9 @@ export function steeringApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
       { maxBytes: maxBodyBytes, clockOf },
     ),
     async (c) => {
-      await operatorOf(c).restate(c.req.valid('json').units)
+      const { units } = c.req.valid('json')
+      await act(c, 'quota_spent', { units })
+      await operatorOf(c).restate(units)
       return c.json(await operatorOf(c).usage())
     },
   )

@@ -5,11 +5,13 @@ import { validateVisitor } from '../../../core/update/validate.ts'
 import { problem } from '../../http/problem.ts'
 import { jsonBody } from '../../http/valid.ts'
 import type { PartsOf } from '../parts.ts'
+import { recordingActs } from './audit.ts'
 import { maxBodyBytes, notAVisitor, visitorBody } from './bodies.ts'
 
-const eraseBody = visitorBody.extend({ cursor: z.string().optional() })
+export const eraseBody = visitorBody.extend({ cursor: z.string().optional() })
 
-export function visitorApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
+export function visitorApi(partsOf: PartsOf<'operator' | 'clock' | 'log'>): Hono {
+  const act = recordingActs(partsOf)
   const app = new Hono({ strict: false })
   const operatorOf = (c: Context) => partsOf(c).operator
   const clockOf = (c: Context) => partsOf(c).clock
@@ -21,11 +23,14 @@ export function visitorApi(partsOf: PartsOf<'operator' | 'clock'>): Hono {
       const { visitor, cursor } = c.req.valid('json')
       const checked = validateVisitor(visitor)
       if (!checked.ok) return problem(c, 'invalid', { errors: checked.problems })
+      const record = await act(c, 'erase', {}, { goesOn: cursor !== undefined })
       const erased = await operatorOf(c).erase(checked.visitor, cursor)
       if (erased === 'unknown_cursor')
         return problem(c, 'invalid', {
           errors: [{ path: 'cursor', message: 'is none that an erasure of this visitor gave' }],
         })
+      const { entries, deadLetters, complete } = erased
+      await record({ entries, deadLetters, complete: complete ? 'yes' : 'no' })
       return c.json(erased)
     },
   )

@@ -1,3 +1,5 @@
+import { window } from './window.ts'
+
 /**
  * The rules of `rules/health.ts` in Lua, under the same names, and how the pause and the breaker are kept on Redis
  * (`sql/health.ts` on SQL). A health is a table, which `probed` and `afterSignal` change.
@@ -104,14 +106,18 @@ local function evidenceOf(h, signal)
   local opens = not h.saidYes or (h.refusals >= input.refusalsThatOpen and #h.refused >= input.visitorsThatOpen)
   return { cause = 'systemic', traits = h.refusedTraits, opens = opens }
 end
+local function forget(h)
+  h.failures, h.failedTraits, h.refusals, h.refused, h.refusedTraits = 0, {}, 0, {}, {}
+  h.denied, h.deniedTraits, h.breaker = {}, {}, nil
+end
 local function opened(evidence)
   return { cause = evidence.cause, since = now, untilMs = now + waitMs(evidence.cause, 0),
     probes = 0, traits = evidence.traits }
 end
 local function afterSignal(h, signal, visitor, traits, failedBefore, probe)
   if signal == 'up' then
-    h.failures, h.failedTraits, h.refusals, h.refused, h.refusedTraits = 0, {}, 0, {}, {}
-    h.denied, h.deniedTraits, h.breaker, h.saidYes = {}, {}, nil, true
+    forget(h)
+    h.saidYes = true
     return
   end
   if signal == 'down' and failedBefore and not probe then return end
@@ -133,4 +139,13 @@ local function afterSignal(h, signal, visitor, traits, failedBefore, probe)
     b.traits = shared(b.traits, evidence.traits)
   end
 end
+`
+
+/** As `closedByOperator`. KEYS: the health. Answers whether the breaker was open. */
+export const closeBreakerScript = /* lua */ `${window}${health}
+local h = readHealth(KEYS[1])
+local open = h.breaker ~= nil
+forget(h)
+writeHealth(KEYS[1], h)
+return open and 'true' or 'false'
 `

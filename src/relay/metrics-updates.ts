@@ -1,0 +1,50 @@
+/** The counters of `/metrics`, from the ledger's counters. */
+import type { Counters, Usage } from '../core/ledger/port.ts'
+import type { Metric, Sample } from '../edge/http/metrics-text.ts'
+
+/** For sources that are not configured here, or no longer: what was counted of them must not be lost from a sum. */
+const otherSource = '_other'
+/** The only names of sources and lanes that are no setting. */
+const noLane = '-'
+
+const metricsOf = {
+  received: 'Updates and webhooks that were taken in.',
+  updates: 'Updates by what became of them: answered to their senders, or at the end of a replay.',
+  calls: 'Calls to Target.',
+  calls_saved: 'Calls that merging made needless.',
+  unauthenticated: 'Requests that failed to authenticate, by reason.',
+} as const
+type Name = keyof typeof metricsOf
+
+/** @param sources those that have series of their own */
+export function updateMetrics({ counters }: Pick<Usage, 'counters'>, sources: ReadonlySet<string>): readonly Metric[] {
+  const totals: Readonly<Record<string, Counters>> = { '': counters }
+  const sums = new Map<Name, Map<string, Sample>>()
+  for (const [line, counters] of Object.entries(totals)) {
+    const [name = '', lane = noLane] = line.split('/')
+    const source = sources.has(name) ? name : otherSource
+    for (const [what, value] of Object.entries(counters)) {
+      // Older versions counted by other names.
+      if (!/^[a-z_]+$/.test(what)) continue
+      const { metric, labels } = labelled(what, source, lane)
+      const samples = sums.get(metric) ?? new Map<string, Sample>()
+      const key = JSON.stringify(labels)
+      samples.set(key, { labels, value: (samples.get(key)?.value ?? 0) + value })
+      sums.set(metric, samples)
+    }
+  }
+  return Object.entries(metricsOf).map(([name, help]) => ({
+    name: `target_relay_${name}`,
+    type: 'counter',
+    help,
+    samples: [...(sums.get(name as Name)?.values() ?? [])],
+  }))
+}
+
+function labelled(what: string, source: string, lane: string): { metric: Name; labels: Record<string, string> } {
+  const [, why] = /^unauthenticated_(\w+)$/.exec(what) ?? []
+  if (why !== undefined) return { metric: 'unauthenticated', labels: { source, why } }
+  if (what === 'received' || what === 'calls' || what === 'calls_saved')
+    return { metric: what, labels: { source, lane } }
+  return { metric: 'updates', labels: { source, lane, outcome: what } }
+}
