@@ -333,7 +333,7 @@ const own: readonly Mutant[] = [
     name: 'delete without putting back what still waits',
     breaks: 'G2',
     file: 'src/cron/clean-up.ts',
-    find: 'await backlog.put({ ...rest, attributes: open })',
+    find: 'await backlog.put({ ...rest, attributes: open, ...given({ reason }) })',
     replace: '',
     tests: flush,
   },
