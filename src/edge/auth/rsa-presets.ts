@@ -1,4 +1,4 @@
-/** Senders that sign with RSA under keys at an address of theirs (docs/sources.md, "Keys by address"). */
+/** Senders that sign with RSA under keys at an address of theirs (docs/sources.md, "Without a signature"). */
 import { parseJsonBody } from '../http/body.ts'
 import { fields } from './preset.ts'
 import { rsa } from './rsa.ts'

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
+import { encodeUtf8 } from '../../../src/edge/auth/encodings.ts'
 import { adobeIo, paypal, sns } from '../../../src/edge/auth/rsa-presets.ts'
 import type { AuthScheme } from '../../../src/edge/auth/scheme.ts'
 import { publicKeyIn } from '../../../src/edge/auth/x509.ts'
@@ -48,7 +49,7 @@ const verify = (scheme: AuthScheme, body: string, headers: Record<string, string
     method: 'POST',
     url: 'https://relay.example/hooks/x',
     headers: new Headers(headers),
-    body: new TextEncoder().encode(body),
+    body: encodeUtf8(body),
     secrets: [],
     nowMs: atMs,
   })
