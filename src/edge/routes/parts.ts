@@ -6,6 +6,7 @@ import type { Prepare } from '../../core/delivery/prepare.ts'
 import type { Deliver } from '../../core/delivery/receipt.ts'
 import type { Ledger } from '../../core/ledger/port.ts'
 import type { Log } from '../../core/log.ts'
+import type { DeadOffice } from '../../core/operator/dead/office.ts'
 import type { Erase } from '../../core/operator/erase.ts'
 import type { FindVisitor } from '../../core/operator/find-visitor.ts'
 import type { Wire } from '../../core/wire/calls.ts'
@@ -72,10 +73,13 @@ export interface Operator
   > {
   /** Names `HASH_KEY` without revealing it: under another one, a ledger's state means nothing. */
   hashKeyName(): Promise<string>
+  /** Takes a ledger over whose client code was a typo; what stands against it, if anything (`operator/owner.ts`). */
+  takeOver(client: string): Promise<string | undefined>
   /** One run; its report. */
   flush(): Promise<object>
   readonly erase: Erase
   readonly find: FindVisitor
+  readonly dead: DeadOffice
   /** Keeps an act; rejects where it could not be kept. */
   record(act: Act): Promise<void>
   /** The last acts, newest first. */
