@@ -11,6 +11,7 @@ import { edgeMutants } from './edge.ts'
 import { figuresMutants } from './figures.ts'
 import { flushMutants } from './flush.ts'
 import { handshakesMutants } from './handshakes.ts'
+import { historyMutants } from './history.ts'
 import { hotPathMutants } from './hot-path.ts'
 import { identityMutants } from './identity.ts'
 import { isolateMutants } from './isolate.ts'
@@ -248,8 +249,8 @@ const own: readonly Mutant[] = [
     name: 'mark the event of a slow call done before its put',
     breaks: 'G2',
     file: 'src/core/delivery/deliver.ts',
-    find: 'settlementOf(part, passage, kept || delivered)',
-    replace: 'settlementOf(part, passage, true)',
+    find: 'settlementOf(part, passage, kept || delivered, become)',
+    replace: 'settlementOf(part, passage, true, become)',
     tests: live,
   },
   {
@@ -1127,6 +1128,7 @@ export const mutants: readonly Mutant[] = [
   ...figuresMutants,
   ...flushMutants,
   ...handshakesMutants,
+  ...historyMutants,
   ...identityMutants,
   ...hotPathMutants,
   ...isolateMutants,

@@ -362,7 +362,7 @@ export const readToBreakMutants: readonly Mutant[] = [
     name: 'of what waits only the first page is told',
     breaks: 'G8',
     file: 'src/core/operator/find-visitor.ts',
-    find: 'if (spent || times >= timesPerAnswer) break',
+    find: 'if (spent || timesRead >= timesPerAnswer) break',
     replace: 'break',
     tests: whereabouts,
   },

@@ -229,6 +229,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
         erase: (...parts) => ask(() => store.erase(...parts)),
         restate: (...parts) => ask(() => store.restate(...parts)),
         visitor: (...parts) => ask(() => store.visitor(...parts)),
+        history: (...parts) => ask(() => store.history(...parts)),
         moveOut: (...parts) => ask(() => store.moveOut(...parts)),
         moveIn: (...parts) => ask(() => store.moveIn(...parts)),
         life: (...parts) => ask(() => store.life(...parts)),

@@ -341,6 +341,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     oracle.fail(`G7: ${oracle.inBacklog()} entries are left ${drainMs / minuteMs} minutes after the last fault`)
   if (night.has('knobs') && settings.retentionHours > 1) await comeLate()
   oracle.checkAllKept()
+  for (const [visitor, hash] of hashOf) oracle.checkHistory(visitor, await storeOf(settings).history(hash))
   coverage['windows checked'] += oracle.checkQuota()
   coverage['dead letters'] += oracle.inDeadLetters()
   if (gentle && options.only === undefined)

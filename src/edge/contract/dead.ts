@@ -2,21 +2,10 @@
 import * as z from 'zod'
 import { listBody, listQuery, readQuery } from '../routes/admin/dead.ts'
 import { bodyProblems, operatorProblems } from './admin.ts'
-import { count, time } from './common.ts'
+import { count, listed, time } from './common.ts'
 import { answer, documentedAs, type Operation, refTo, request } from './operation.ts'
 
 documentedAs.set(listBody.shape.visitor, { oneOf: [{ type: 'string' }, refTo('Visitor')] })
-
-const listed = {
-  key: z.string(),
-  reason: z.string(),
-  source: z.string().optional(),
-  at: time.optional(),
-  firstSeenAt: time.optional(),
-  attempts: count.optional(),
-  detail: z.string().optional().describe("Target's own words, or why it could not be mapped"),
-  visitor: z.string().optional().describe('Keyed hash'),
-}
 
 export const letters = answer(
   'Letters',

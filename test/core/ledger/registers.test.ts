@@ -241,8 +241,13 @@ describe('where a visitor’s attributes are', () => {
     const find = (attributesListed: number) =>
       createFind({
         hasher: { visitor: async () => 'hash' } as never,
-        ledger: { visitor: async () => known.slice(0, attributesListed) },
-        backlog: { list: async () => ({ items: [] }), operations: 0 },
+        ledger: { visitor: async () => known.slice(0, attributesListed), history: async () => undefined },
+        backlog: {
+          list: async () => ({ items: [] }),
+          deadHeads: async () => ({ items: [] }),
+          readDead: async () => undefined,
+          operations: 0,
+        },
         clock: { now: () => 0 },
         maxOperations: 100,
         limits: { ...defaultLimits, attributesListed },

@@ -323,7 +323,7 @@ describe('finding a visitor', () => {
   const finding = (backlog: Backlog, more: Partial<Parameters<typeof createFind>[0]> = {}) =>
     createFind({
       hasher,
-      ledger: { visitor: async () => [] },
+      ledger: { visitor: async () => [], history: async () => undefined },
       backlog,
       clock: fakeClock(),
       maxOperations: 900,
