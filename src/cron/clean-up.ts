@@ -5,7 +5,7 @@
  */
 import type { Backlog, DeadReason, Entry, KeptEntry } from '../core/backlog/port.ts'
 import type { Clock } from '../core/clock.ts'
-import { deadReason } from '../core/delivery/fate.ts'
+import { deadReason, firstDeferReason } from '../core/delivery/fate.ts'
 import type { Passage } from '../core/delivery/passage.ts'
 import { given } from '../core/given.ts'
 import type { Attribute } from '../core/update/update.ts'
@@ -44,7 +44,8 @@ export async function cleanUp(
     }
     if (open.length > 0) {
       const { blind: _met, ...rest } = entry
-      await backlog.put({ ...rest, attributes: open })
+      const reason = firstDeferReason(open.map(({ name }) => standings.get(name)?.fate))
+      await backlog.put({ ...rest, attributes: open, ...given({ reason }) })
       report.deferredAgain++
     }
     await backlog.delete(key)

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import type { Backlog, DeadLetter, Entry, KeptDead, KeptEntry, Page, Unreadable } from '../../src/core/backlog/port.ts'
 import { defaultLimits, type Limits } from '../../src/core/limits.ts'
 import { makeStamp } from '../../src/core/update/stamp.ts'
+import { mergedCalls, plainTally, tallyOf } from '../support/tally.ts'
 
 const startMs = 1_790_000_000_000
 let serial = 0
@@ -72,6 +73,7 @@ export function backlogContract(
       const entries = [
         someEntry(),
         someEntry({ event: 'e'.repeat(32), notBeforeMs: startMs + 5, blind: true, visitor: { pcId: '1-2.3_4' } }),
+        someEntry({ reason: 'target_unavailable' }),
         someEntry({ attributes: [{ name: '__proto__', value: '😀\u0000\r\n"\\' }] }),
         someEntry({
           attributes: Array.from({ length: 40 }, (_, n) => ({ name: `name ${n}`, value: 'ä'.repeat(700) })),
@@ -247,6 +249,51 @@ export function backlogContract(
         const kept = await backlog.readDead(await backlog.bury({ ...dead, raw }))
         expect(kept !== undefined && 'dead' in kept && kept.dead.raw).toBe(raw)
       }
+    })
+
+    it('counts what waits and what is dead without reading it: entries, visitors, calls, sources, reasons (G9)', async () => {
+      const backlog = await make()
+      const visitors = ['a', 'b', 'c'].map((digit) => digit.repeat(32))
+      const entries = Array.from({ length: 10 }, (_, n) =>
+        someEntry({
+          visitorHash: visitors[n % 3] ?? '',
+          visitor: { thirdPartyId: `visitor ${n % 3}` },
+          source: n % 2 === 0 ? 'shop' : 'crm',
+          attributes: Array.from({ length: 1 + (n % 3) }, (_, at) => ({
+            name: `name ${(n + at) % 4}`,
+            value: '%é'.repeat(n % 3 === 2 ? 2_900 : 10),
+          })),
+          ...(n === 7 ? {} : { reason: n < 4 ? ('quota' as const) : ('paused' as const) }),
+        }),
+      )
+      const keys: string[] = []
+      for (const entry of entries) keys.push(await backlog.put(entry))
+      for (const reason of ['rejected', 'unmappable', 'rejected'] as const)
+        await backlog.bury({ reason, source: 'shop', atMs: startMs, firstSeenMs: startMs, attempts: 1, raw: 'x' })
+      const { waiting, dead } = await tallyOf(backlog)
+      expect(waiting).toMatchObject(plainTally(entries))
+      expect(waiting.oldestMs).toBe(Math.min(...entries.map(({ stamp }) => Number(stamp.slice(14, 27)))))
+      expect(waiting.posts).toBeGreaterThanOrEqual(mergedCalls(entries, 'post'))
+      expect(waiting.gets).toBeGreaterThanOrEqual(mergedCalls(entries, 'get'))
+      expect(waiting.small).toBe(2)
+      expect(dead).toEqual({ byReason: { rejected: 2, unmappable: 1 }, bySource: { shop: 3 } })
+
+      // The third visitor has too much for one call; without it each has exactly one.
+      const kept = entries.filter(({ visitorHash }) => visitorHash !== visitors[2])
+      for (const [index, entry] of entries.entries()) if (!kept.includes(entry)) await backlog.delete(keys[index] ?? '')
+      await backlog.delete(keys[2] ?? '')
+      const after = (await tallyOf(backlog)).waiting
+      expect(after).toMatchObject({ ...plainTally(kept), posts: 2, gets: 2, small: 2 })
+      for (const key of keys) await backlog.delete(key)
+      expect((await tallyOf(backlog)).waiting).toEqual({
+        waiting: 0,
+        visitors: 0,
+        posts: 0,
+        gets: 0,
+        small: 0,
+        bySource: {},
+        byReason: {},
+      })
     })
 
     it('counts its operations', async () => {

@@ -2,17 +2,21 @@
 
 import * as z from 'zod'
 import { given } from '../given.ts'
-import { isStamp } from '../update/stamp.ts'
+import { type DeferReason, deferReasons } from '../update/reasons.ts'
+import { isStamp, stampArrivalMs } from '../update/stamp.ts'
+import { attributeBytes, idBytes } from '../wire/calls.ts'
 import {
   type DeadHead,
   type DeadLetter,
   deadReasons,
   type Entry,
+  type EntryHead,
   type KeptDead,
   type KeptEntry,
   type Unreadable,
 } from './port.ts'
 import { fromBase64, toBase64 } from './seal.ts'
+import { encodedBytesAByte } from './tally.ts'
 
 const visitor = z.union([z.strictObject({ pcId: z.string() }), z.strictObject({ thirdPartyId: z.string() })])
 
@@ -30,6 +34,13 @@ const entryFormat = z.object({
   f: z.number(),
   n: z.number().optional(),
   b: z.literal(1).optional(),
+  /** Why it was deferred; one that a later version has is unknown to this one. */
+  q: z.enum(deferReasons).optional().catch(undefined),
+})
+
+/** Beside an entry in a key's metadata, in clear: source, reason, bytes of a POST, attributes. */
+const entryHeadFormat = z.object({
+  g: z.tuple([z.string(), z.string(), z.int().min(0), z.int().min(0)]),
 })
 
 const deadFormat = z.object({
@@ -76,7 +87,7 @@ export function packEntry(entry: Entry): z.input<typeof entryFormat> {
     o: entry.source,
     ...given({ e: entry.event }),
     f: entry.firstSeenMs,
-    ...given({ n: entry.notBeforeMs, b: entry.blind === true ? 1 : undefined }),
+    ...given({ n: entry.notBeforeMs, b: entry.blind === true ? 1 : undefined, q: entry.reason }),
   }
 }
 
@@ -179,6 +190,39 @@ export function unpackHead(packed: unknown): { readonly bytes: number; readonly 
   }
 }
 
+/** What stands in clear beside an entry, sealed or not. An older version passes over it. */
+export function packEntryHead(entry: Entry): z.input<typeof entryHeadFormat> {
+  return { g: [entry.source, entry.reason ?? '', postSize(entry), entry.attributes.length] }
+}
+
+/** How large a POST is that carries all of an entry. */
+export function postSize({ visitor, attributes }: Entry): number {
+  return attributes.reduce((sum, attribute) => sum + attributeBytes(attribute), idBytes(visitor))
+}
+
+/**
+ * Of a key of the backlog.
+ *
+ * @param storedBytes what is stored of an entry at most, where nothing stands beside it
+ */
+export function entryHeadOf(key: string, beside: unknown, storedBytes: () => number): EntryHead {
+  const [, visitorHash = '', stamp = ''] = key.split('/')
+  const read = entryHeadFormat.safeParse(beside)
+  const [source, reason, bytes, attributes] = read.success ? read.data.g : []
+  return {
+    key,
+    visitorHash,
+    firstSeenMs: stampArrivalMs(stamp) || 0,
+    ...given({ source, reason: deferReasonOf(reason) }),
+    bytes: bytes ?? encodedBytesAByte * storedBytes(),
+    attributes: attributes ?? 1,
+  }
+}
+
+export function deferReasonOf(name: unknown): DeferReason | undefined {
+  return deferReasons.find((reason) => reason === name)
+}
+
 /** JSON text to data; undefined where it is not JSON. */
 export function parseJson(text: string): unknown {
   try {
@@ -229,7 +273,7 @@ function decodeRaw(base64: string): string | undefined {
   }
 }
 
-function entryFrom({ i, h, a, s, o, e, f, n, b }: z.output<typeof entryFormat>): Entry {
+function entryFrom({ i, h, a, s, o, e, f, n, b, q }: z.output<typeof entryFormat>): Entry {
   return {
     visitor: i,
     visitorHash: h,
@@ -238,6 +282,6 @@ function entryFrom({ i, h, a, s, o, e, f, n, b }: z.output<typeof entryFormat>):
     source: o,
     ...given({ event: e }),
     firstSeenMs: f,
-    ...given({ notBeforeMs: n, blind: b === undefined ? undefined : true }),
+    ...given({ notBeforeMs: n, blind: b === undefined ? undefined : true, reason: q }),
   }
 }

@@ -7,24 +7,28 @@
  * Known hole: KV shows a put or a delete elsewhere after 60 seconds or more; a list may miss an entry that long (it is
  * found by a later run), and may show one that was deleted (the ledger finds it done).
  */
+import { given } from '../given.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
-import type { Kv } from '../store/kv.ts'
+import type { Kv, KvKey } from '../store/kv.ts'
 import {
   deadKey,
   deadPrefix,
+  entryHeadOf,
   entryKey,
   entryPrefix,
   headOf,
   keyRandomBytes,
   packDead,
   packEntry,
+  packEntryHead,
   packHead,
   parseJson,
   readDead,
   readEntry,
+  unpackHead,
 } from './entry-format.ts'
 import { kvPages } from './kv-page.ts'
-import type { Backlog, DeadLetter } from './port.ts'
+import type { Backlog, DeadLetter, Page } from './port.ts'
 import type { Seal } from './seal.ts'
 
 /** KV's limit, of the metadata as JSON in UTF-8. */
@@ -55,21 +59,30 @@ export function kvBacklog(kv: Kv, { randomHex, seal, limits = defaultLimits }: K
     async put(entry) {
       const key = entryKey(entry, randomHex(keyRandomBytes))
       const packed = await seal.seal(packEntry(entry), key)
-      const text = JSON.stringify(packed)
-      const bytes = utf8.encode(text).byteLength
-      if (bytes <= maxMetadataBytes) await counted.put(key, '', { metadata: packed })
-      else await counted.put(key, text, { metadata: packHead(bytes) })
+      const inline = { ...packed, ...packEntryHead(entry) }
+      if (bytesOf(inline) <= maxMetadataBytes) await counted.put(key, '', { metadata: inline })
+      else
+        await counted.put(key, JSON.stringify(packed), {
+          metadata: { ...packHead(bytesOf(packed)), ...packEntryHead(entry) },
+        })
       return key
     },
 
     list: ({ prefix = '', cursor, limit } = {}) => readPage(entryPrefix + prefix, { cursor, limit }, readEntry),
 
+    heads: ({ prefix = '', ...asked } = {}) =>
+      listHeads(entryPrefix + prefix, asked, ({ name, metadata }) =>
+        entryHeadOf(name, metadata, () => unpackHead(metadata)?.bytes ?? (metadata ? bytesOf(metadata) : 0)),
+      ),
+
+    deadHeads: (asked = {}) => listHeads(deadPrefix, asked, ({ metadata }) => unpackHead(metadata)?.dead),
+
     delete: (key) => counted.delete(key),
 
     async bury(dead: DeadLetter) {
       const key = deadKey(dead.atMs, randomHex(keyRandomBytes))
-      const text = JSON.stringify(await seal.seal(packDead(dead), key))
-      await counted.put(key, text, { metadata: packHead(utf8.encode(text).byteLength, headOf(dead)) })
+      const packed = await seal.seal(packDead(dead), key)
+      await counted.put(key, JSON.stringify(packed), { metadata: packHead(bytesOf(packed), headOf(dead)) })
       return key
     },
 
@@ -85,6 +98,23 @@ export function kvBacklog(kv: Kv, { randomHex, seal, limits = defaultLimits }: K
     },
 
     async check() {},
+  }
+
+  /** As the metadata of a key, or its value. */
+  function bytesOf(packed: unknown): number {
+    return utf8.encode(JSON.stringify(packed)).byteLength
+  }
+
+  async function listHeads<T>(
+    prefix: string,
+    { cursor, limit = limits.keysPerPage }: { cursor?: string; limit?: number },
+    read: (key: KvKey) => T,
+  ): Promise<Page<T>> {
+    const listed = await counted.list({ prefix, limit: Math.min(limit, limits.keysPerPage), ...given({ cursor }) })
+    return {
+      items: listed.keys.map(read),
+      ...(listed.list_complete ? {} : { cursor: listed.cursor }),
+    }
   }
 
   function count<T>(ask: () => Promise<T>): Promise<T> {

@@ -35,7 +35,7 @@ export function notedBacklog(backlog: Backlog, { clock, memory, log }: NotedPart
     listDead: (options) => backlog.listDead(options),
     readDead: (key) => backlog.readDead(key),
     check: () => backlog.check(),
-    ...given({ purge: backlog.purge }),
+    ...given({ purge: backlog.purge, tally: backlog.tally, heads: backlog.heads, deadHeads: backlog.deadHeads }),
   }
 
   async function noted(keeping: Promise<string>): Promise<string> {

@@ -5,7 +5,9 @@
  * The port promises no more than KV gives: a put that resolved is durable, but a list may miss it for a minute or more,
  * and may still show a key that was deleted. Entries are immutable; a key is never written twice.
  */
+import type { DeferReason } from '../update/reasons.ts'
 import type { Attribute, Stamp, Visitor } from '../update/update.ts'
+import type { Counts, Tally } from './tally.ts'
 
 /** One deferred update as it is kept. */
 export interface Entry {
@@ -21,6 +23,22 @@ export interface Entry {
   readonly notBeforeMs?: number
   /** Deferred while the ledger was silent: its event's first stamp must be asked for before it is sent. */
   readonly blind?: true
+  /** Why it was deferred, or put back; absent in what older versions wrote. */
+  readonly reason?: DeferReason
+}
+
+/** What a list shows of an entry without reading or opening it. It names nobody. */
+export interface EntryHead {
+  readonly key: string
+  readonly visitorHash: string
+  /** When the relay first took it in, epoch ms: the arrival in the stamp of its key. */
+  readonly firstSeenMs: number
+  /** Absent where an older version wrote it. */
+  readonly source?: string
+  readonly reason?: DeferReason
+  /** Of one POST that carries all of it, and how many attributes; never less than they are. */
+  readonly bytes: number
+  readonly attributes: number
 }
 
 export interface KeptEntry {
@@ -38,6 +56,11 @@ export const deadReasons = [
   'ledger_lost',
 ] as const
 export type DeadReason = (typeof deadReasons)[number]
+
+export interface DeadCounts {
+  readonly byReason: Counts
+  readonly bySource: Counts
+}
 
 /** An update or event set aside for a person. */
 export interface DeadLetter {
@@ -106,6 +129,12 @@ export interface Backlog {
    * page with the same prefix and limit.
    */
   list(options?: { prefix?: string; cursor?: string; limit?: number }): Promise<Page<KeptEntry | Unreadable>>
+  /** What waits and what is dead, counted by the store itself in bounded time. */
+  tally?(): Promise<{ readonly waiting: Tally; readonly dead: DeadCounts }>
+  /** In place of `tally`: as `list`, without the content. A page is one operation, and holds no value. */
+  heads?(options?: { prefix?: string; cursor?: string; limit?: number }): Promise<Page<EntryHead>>
+  /** With `heads`: one page in the order of time; undefined where a letter has no head that can be read. */
+  deadHeads?(options?: { cursor?: string; limit?: number }): Promise<Page<DeadHead | undefined>>
   /** Idempotent. */
   delete(key: string): Promise<void>
   bury(dead: DeadLetter): Promise<string>

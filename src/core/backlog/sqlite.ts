@@ -17,11 +17,13 @@ import {
   packDead,
   packEntry,
   parseJson,
+  postSize,
   readDead,
   readEntry,
 } from './entry-format.ts'
 import type { Backlog, Page } from './port.ts'
 import type { Seal } from './seal.ts'
+import { openCounted, readCounts } from './sqlite-counts.ts'
 
 export interface SqliteBacklogParts {
   readonly randomHex: (bytes: number) => string
@@ -31,13 +33,13 @@ export interface SqliteBacklogParts {
 
 export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimits }: SqliteBacklogParts): Backlog {
   let operations = 0
-  sql.exec('CREATE TABLE IF NOT EXISTS relay_backlog (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID')
+  openCounted(sql)
 
   const step = <T>(work: () => T): Promise<T> => {
     operations++
     return sql.inTurn(work)
   }
-  const run = (query: string, ...params: (string | number)[]) => step(() => sql.exec(query, ...params))
+  const run = (query: string, ...params: (string | number | null)[]) => step(() => sql.exec(query, ...params))
 
   return {
     get operations() {
@@ -46,22 +48,29 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimit
     async put(entry) {
       const key = entryKey(entry, randomHex(keyRandomBytes))
       await run(
-        'INSERT INTO relay_backlog (key, value) VALUES (?, ?)',
+        'INSERT INTO relay_backlog (key, value, source, reason, bytes, attributes) VALUES (?, ?, ?, ?, ?, ?)',
         key,
         JSON.stringify(await seal.seal(packEntry(entry), key)),
+        entry.source,
+        entry.reason ?? null,
+        postSize(entry),
+        entry.attributes.length,
       )
       return key
     },
     list: ({ prefix = '', cursor, limit } = {}) => readPage(entryPrefix + prefix, cursor, limit, readEntry),
+    tally: () => step(() => readCounts(sql)),
     async delete(key) {
       await run('DELETE FROM relay_backlog WHERE key = ?', key)
     },
     async bury(dead) {
       const key = deadKey(dead.atMs, randomHex(keyRandomBytes))
       await run(
-        'INSERT INTO relay_backlog (key, value) VALUES (?, ?)',
+        'INSERT INTO relay_backlog (key, value, source, reason) VALUES (?, ?, ?, ?)',
         key,
         JSON.stringify(await seal.seal(packDead(dead), key)),
+        dead.source,
+        dead.reason,
       )
       return key
     },

@@ -156,7 +156,7 @@ export function createDeliver(parts: DeliverParts): Deliver {
     return Promise.all(
       together.map(
         async (part): Promise<Receipt> =>
-          (await keep.blind(part)) ? { status: 'deferred', reason } : { status: 'unavailable' },
+          (await keep.blind(part, reason)) ? { status: 'deferred', reason } : { status: 'unavailable' },
       ),
     )
   }
@@ -170,7 +170,7 @@ function passagesOf(finished: readonly { readonly passage: Passage }[]): readonl
 async function keepUnsettled(keep: Pick<Keep, 'put'>, part: Part, { admission }: Admitted): Promise<boolean> {
   if (admission.event !== 'open') return true
   const open = part.attributes.filter((_, index) => !isSettledVerdict(admission.verdicts[index]))
-  return open.length === 0 || keep.put(part, open, admission.firstStamp ?? part.stamp)
+  return open.length === 0 || keep.put(part, open, admission.firstStamp ?? part.stamp, 'slow')
 }
 
 /** Of those updates whose last part comes after the first `from` receipts. */

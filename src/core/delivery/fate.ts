@@ -118,7 +118,7 @@ export function standing(fate: Fate): Standing {
 }
 
 /** Why an attribute that is still open was not delivered. */
-export function deferReason(fate: Fate): DeferReason {
+function deferReason(fate: Fate): DeferReason {
   switch (fate) {
     case 'quota':
       return 'quota'
@@ -136,6 +136,12 @@ export function deferReason(fate: Fate): DeferReason {
     default:
       return 'target_unavailable'
   }
+}
+
+/** That of the first open fate, as the sender is told; undefined where none is. */
+export function firstDeferReason(fates: readonly (Fate | undefined)[]): DeferReason | undefined {
+  const open = fates.find((fate) => fate !== undefined && standing(fate) === 'open')
+  return open === undefined ? undefined : deferReason(open)
 }
 
 /** The reason of a dead letter, from the fates of its attributes. */

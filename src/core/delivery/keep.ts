@@ -8,9 +8,10 @@ import type { Clock } from '../clock.ts'
 import { errorName } from '../errors.ts'
 import { given } from '../given.ts'
 import type { Log } from '../log.ts'
+import type { DeferReason } from '../update/reasons.ts'
 import { stampArrivalMs } from '../update/stamp.ts'
 import type { Attribute, Stamp } from '../update/update.ts'
-import { deadReason, standing } from './fate.ts'
+import { deadReason, firstDeferReason, standing } from './fate.ts'
 import type { Part } from './parts.ts'
 import type { FatedAttribute, Passage } from './passage.ts'
 
@@ -26,9 +27,9 @@ export interface Keep {
   rest(part: Part, passage: Passage): Promise<boolean>
   /** What Target has of it, where the ledger could not be told: the flush settles it. */
   delivered(part: Part, passage: Passage): Promise<boolean>
-  put(part: Part, attributes: readonly Attribute[], stamp: Stamp): Promise<boolean>
+  put(part: Part, attributes: readonly Attribute[], stamp: Stamp, reason: DeferReason): Promise<boolean>
   /** All of it, deferred without an answer of the ledger: under its own stamp, to be asked about later. */
-  blind(part: Part): Promise<boolean>
+  blind(part: Part, reason: DeferReason): Promise<boolean>
 }
 
 export function createKeep({ backlog, clock, log }: KeepParts): Keep {
@@ -38,20 +39,21 @@ export function createKeep({ backlog, clock, log }: KeepParts): Keep {
       const open = passage.attributes.filter(({ fate }) => standing(fate) === 'open')
       return (
         (dead.length === 0 || (await bury(part, passage, dead))) &&
-        (open.length === 0 || (await put(entryOf(part, open, stampOf(part, passage)))))
+        (open.length === 0 ||
+          (await put(entryOf(part, open, stampOf(part, passage)), firstDeferReason(open.map(({ fate }) => fate)))))
       )
     },
     async delivered(part, passage) {
       const delivered = passage.attributes.filter(({ fate }) => fate === 'sent_delivered')
-      return delivered.length === 0 || put(entryOf(part, delivered, stampOf(part, passage)))
+      return delivered.length === 0 || put(entryOf(part, delivered, stampOf(part, passage)), 'ledger_unavailable')
     },
-    put: (part, attributes, stamp) => put(entryOf(part, attributes, stamp)),
-    blind: (part) => put({ ...entryOf(part, part.attributes, part.stamp), blind: true }),
+    put: (part, attributes, stamp, reason) => put(entryOf(part, attributes, stamp), reason),
+    blind: (part, reason) => put({ ...entryOf(part, part.attributes, part.stamp), blind: true }, reason),
   }
 
-  async function put(entry: Entry): Promise<boolean> {
+  async function put(entry: Entry, reason: DeferReason | undefined): Promise<boolean> {
     try {
-      await backlog.put(entry)
+      await backlog.put({ ...entry, ...given({ reason }) })
       return true
     } catch (error) {
       log('backlog_put_failed', { source: entry.source, error: errorName(error) })

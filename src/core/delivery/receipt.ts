@@ -4,7 +4,7 @@ import type { Counters } from '../ledger/port.ts'
 import type { DeferReason, SetAsideReason } from '../update/reasons.ts'
 import type { Lane } from '../update/update.ts'
 import type { EncodedUpdate } from './encoded-update.ts'
-import { deferReason, isRefused, setAsideReason, standing } from './fate.ts'
+import { firstDeferReason, isRefused, setAsideReason, standing } from './fate.ts'
 import type { Passage } from './passage.ts'
 
 export type Receipt =
@@ -59,8 +59,8 @@ export function receiptOf(passage: Passage, kept: boolean): Receipt {
   if (passage.event !== 'open') return { status: passage.event }
   if (!kept) return { status: 'unavailable' }
   const fates = passage.attributes.map(({ fate }) => fate)
-  const open = fates.find((fate) => standing(fate) === 'open')
-  if (open !== undefined) return { status: 'deferred', reason: deferReason(open) }
+  const reason = firstDeferReason(fates)
+  if (reason !== undefined) return { status: 'deferred', reason }
   if (fates.some(isRefused)) return { status: 'rejected', ...given({ detail: passage.refusal }) }
   if (fates.some((fate) => standing(fate) === 'dead')) return { status: 'set_aside', reason: setAsideReason(fates) }
   if (fates.includes('sent_delivered')) return { status: 'submitted', calls: passage.calls }

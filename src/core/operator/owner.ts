@@ -178,9 +178,12 @@ export function ownedStores(
         unlessForeign()
         return backlog.check()
       },
-      ...(backlog.purge === undefined
-        ? {}
-        : { purge: unlessFoundForeign(() => backlog.purge?.() ?? Promise.resolve()) }),
+      ...given({
+        purge: backlog.purge && unlessFoundForeign(backlog.purge),
+        tally: backlog.tally && unlessFoundForeign(backlog.tally),
+        heads: backlog.heads && unlessFoundForeign(backlog.heads),
+        deadHeads: backlog.deadHeads && unlessFoundForeign(backlog.deadHeads),
+      }),
     },
   }
 }
