@@ -1,5 +1,5 @@
 /** The counters of `/metrics`, from the ledger's counters. */
-import type { Counters, Usage } from '../core/ledger/port.ts'
+import type { Counters } from '../core/ledger/port.ts'
 import type { Metric, Sample } from '../edge/http/metrics-text.ts'
 
 /** For sources that are not configured here, or no longer: what was counted of them must not be lost from a sum. */
@@ -16,9 +16,14 @@ const metricsOf = {
 } as const
 type Name = keyof typeof metricsOf
 
-/** @param sources those that have series of their own */
-export function updateMetrics({ counters }: Pick<Usage, 'counters'>, sources: ReadonlySet<string>): readonly Metric[] {
-  const totals: Readonly<Record<string, Counters>> = { '': counters }
+/**
+ * @param totals all that was ever counted, by line (`<source>/<lane>`) and name
+ * @param sources those that have series of their own
+ */
+export function updateMetrics(
+  totals: Readonly<Record<string, Counters>>,
+  sources: ReadonlySet<string>,
+): readonly Metric[] {
   const sums = new Map<Name, Map<string, Sample>>()
   for (const [line, counters] of Object.entries(totals)) {
     const [name = '', lane = noLane] = line.split('/')

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Ledger } from '../../src/core/ledger/port.ts'
 import { type Metric, metricsText } from '../../src/edge/http/metrics-text.ts'
+import { updateMetrics } from '../../src/relay/metrics-updates.ts'
 import { startEmulator } from '../emulator/emulator.ts'
 import { allMetrics } from '../support/all-metrics.ts'
 import { promtool } from '../support/promtool.ts'
@@ -45,6 +46,44 @@ describe('GET /metrics', () => {
     await using server = await startServer(emulator.origin)
     expect((await fetch(`${server.url}/metrics`, { headers: headers as Record<string, string> })).status).toBe(status)
     expect((await fetch(`${server.url}/metrics`, { method: 'POST' })).status).toBe(405)
+  })
+})
+
+describe('the counters', () => {
+  const samplesOf = (totals: Parameters<typeof updateMetrics>[0]) =>
+    metricsText(updateMetrics(totals, new Set(['loan'])), false)
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'))
+
+  it('are by source, lane and outcome', () => {
+    const totals = {
+      'loan/live': { received: 5, submitted: 3, deferred_quota: 1, rejected: 1, calls: 4 },
+      'loan/replay': { submitted: 1, calls: 1, calls_saved: 2 },
+      'loan/-': { unauthenticated_mismatch: 6 },
+    }
+    expect(samplesOf(totals)).toEqual([
+      'target_relay_received_total{source="loan",lane="live"} 5',
+      'target_relay_updates_total{source="loan",lane="live",outcome="submitted"} 3',
+      'target_relay_updates_total{source="loan",lane="live",outcome="deferred_quota"} 1',
+      'target_relay_updates_total{source="loan",lane="live",outcome="rejected"} 1',
+      'target_relay_updates_total{source="loan",lane="replay",outcome="submitted"} 1',
+      'target_relay_calls_total{source="loan",lane="live"} 4',
+      'target_relay_calls_total{source="loan",lane="replay"} 1',
+      'target_relay_calls_saved_total{source="loan",lane="replay"} 2',
+      'target_relay_unauthenticated_total{source="loan",why="mismatch"} 6',
+    ])
+  })
+
+  it('of all sources that are not configured are one, and nothing of them is lost', () => {
+    const totals = {
+      'gone/live': { calls: 2 },
+      'other/live': { calls: 3 },
+      '': { 'unauthenticated.gone': 1, calls: 7 },
+    }
+    expect(samplesOf(totals)).toEqual([
+      'target_relay_calls_total{source="_other",lane="live"} 5',
+      'target_relay_calls_total{source="_other",lane="-"} 7',
+    ])
   })
 })
 
