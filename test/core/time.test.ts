@@ -1,7 +1,7 @@
 /** Times in the forms that senders write. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { readTime } from '../../src/core/time.ts'
+import { readHttpDate, readTime } from '../../src/core/time.ts'
 
 const at = Date.UTC(2026, 10, 25, 10, 0, 0)
 
@@ -25,6 +25,16 @@ describe('a time is read', () => {
     ['2026-11-25T10:00:00.9999999999999Z', 999],
     ['2026-11-24T24:00:00Z', -10 * 3_600_000],
     ['2026-11-25T09:59:60Z', 0],
+    ['20261125T100000Z', 0],
+    ['20261125T110000.25+0100', 250],
+    ['20261125T1000Z', 0],
+    ['2026-11-25T10Z', 0],
+    ['20261125T11+01', 0],
+    ['2026-11-25 11:00:00 +0100', 0],
+    ['2026-11-25T10:00:00 Z', 0],
+    ['2026-11-25T09:00:00\u221201:00', 0],
+    [' 2026-11-25T10:00:00Z\t', 0],
+    [` ${at} `, 0],
     [at, 0],
     [at + 0.9, 0],
     [at / 1_000, 0],
@@ -34,6 +44,9 @@ describe('a time is read', () => {
     [`${at / 1_000}.5`, 500],
     [BigInt(at), 0],
     [new Date(at), 0],
+    [`/Date(${at})/`, 0],
+    [`/Date(${at}+0100)/`, 0],
+    ['/Date(1000)/', 1_000 - at],
   ])('%s', (given, afterMs) => {
     expect(readTime(given)).toBe(at + afterMs)
   })
@@ -106,7 +119,14 @@ describe('no moment is named by', () => {
     ['2026-11-25T10:00:00+24:00'],
     ['2026-11-25T10:00:00+01:60'],
     ['2026-11-25T10:00:00+1'],
-    ['2026-11-25T10:00:00 +0100'],
+    ['2026-11-25T10:00:00 01:00'],
+    ['2026-1125T10:00:00Z'],
+    ['20261125T10:00:00Z'],
+    ['20261125 100000Z'],
+    ['20260230T100000Z'],
+    ['20261125T100000'],
+    ['202611251000Z'],
+    ['2026-W48-3T10:00Z'],
     ['0026-11-25T10:00:00Z'],
     ['1.79561E+12'],
     ['-1'],
@@ -127,5 +147,27 @@ describe('no moment is named by', () => {
     [{}],
   ])('%s', (given) => {
     expect(readTime(given)).toBeUndefined()
+  })
+})
+
+describe('a date as HTTP has it', () => {
+  it('is read in the one form that senders must write', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 253_402_300_799 }), (seconds) => {
+        expect(readHttpDate(new Date(seconds * 1_000).toUTCString())).toBe(seconds * 1_000)
+      }),
+    )
+  })
+
+  it.each([
+    ['another day of the week', 'Mon, 25 Nov 2026 10:00:00 GMT'],
+    ['a day that does not exist', 'Sun, 30 Feb 2026 10:00:00 GMT'],
+    ['an unknown month', 'Wed, 25 Nob 2026 10:00:00 GMT'],
+    ['another zone', 'Wed, 25 Nov 2026 10:00:00 CET'],
+    ['one digit of a day', 'Sun, 1 Nov 2026 10:00:00 GMT'],
+    ['ISO 8601', '2026-11-25T10:00:00Z'],
+    ['text behind it', 'Wed, 25 Nov 2026 10:00:00 GMT+1'],
+  ])('is not %s', (_, text) => {
+    expect(readHttpDate(text)).toBeUndefined()
   })
 })
