@@ -1,4 +1,5 @@
 /** Deliberate bugs, each one a small patch, and the tests that must notice it. */
+import { alertMutants } from './alerts.ts'
 import { backlogMutants } from './backlog.ts'
 import { blameMutants } from './blame.ts'
 import { cliMutants } from './cli.ts'
@@ -1113,6 +1114,7 @@ const own: readonly Mutant[] = [
 
 export const mutants: readonly Mutant[] = [
   ...own,
+  ...alertMutants,
   ...backlogMutants,
   ...blameMutants,
   ...cliMutants,
