@@ -9,6 +9,8 @@ import { createDoor } from '../core/delivery/door.ts'
 import { errorName } from '../core/errors.ts'
 import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
+import { figure, noLane } from '../core/ledger/rules/figures.ts'
+import { newUntoldMemory, type UntoldMemory, withUntold } from '../core/ledger/untold.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
 import { type OwnerMemory, ownedStores } from '../core/operator/owner.ts'
@@ -28,7 +30,7 @@ import { createMapAgain } from '../edge/source/map-again.ts'
 import { createQuarantine } from '../edge/source/quarantine.ts'
 import type { Source } from '../edge/source/types.ts'
 import { createBase, type RelayBase } from './base.ts'
-import { createCount } from './count.ts'
+import { countedSources, createCount } from './count.ts'
 import { createMetrics } from './metrics.ts'
 import { operatorOf } from './operator.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
@@ -63,7 +65,7 @@ export interface RelayParts extends RelayPorts {
 }
 
 /** What a process or an isolate remembers: plain data, which on Workers is all that may outlive a request. */
-export interface RelayMemory extends ReadinessMemory, OwnerMemory, AlertMemory {
+export interface RelayMemory extends ReadinessMemory, OwnerMemory, UntoldMemory, AlertMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
   /** What is logged and counted once a minute: failed authentications, handshakes. */
@@ -72,7 +74,13 @@ export interface RelayMemory extends ReadinessMemory, OwnerMemory, AlertMemory {
 }
 
 export function newRelayMemory(): RelayMemory {
-  return { leadsLoggedMs: new Map(), owners: new Map(), authFailures: new Map(), greetings: new Map() }
+  return {
+    leadsLoggedMs: new Map(),
+    owners: new Map(),
+    authFailures: new Map(),
+    greetings: new Map(),
+    ...newUntoldMemory(),
+  }
 }
 
 export interface Relay {
@@ -108,13 +116,14 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
   const { settings, sources, hasher, wire, prepare } = base
   const { clock, random, log, background, memory = newRelayMemory() } = ports
   const limits: Limits = { ...defaultLimits, ...ports.limits }
-  const { ledger, backlog } = ownedStores(base.owner, {
+  const { ledger: owned, backlog } = ownedStores(base.owner, {
     ledger: ports.ledger,
     backlog: notedBacklog(ports.backlog, { clock, memory, log }),
     hasher,
     memory,
     log,
   })
+  const { ledger, untold } = withUntold(owned, memory, countedSources(sources))
   const door = createDoor({
     ledger,
     target: targetOf(settings, ports),
@@ -127,6 +136,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
   const deliver = createDeliver({
     door,
     ledger,
+    untold,
     backlog,
     hasher,
     clock,
@@ -158,6 +168,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       {
         door,
         ledger,
+        untold,
         backlog,
         clock,
         random,
@@ -173,7 +184,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     )
   }
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
-  const count = createCount({ ledger, background, log })
+  const count = createCount({ ledger, untold, background, log })
   const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run })
   return {
     operator,
@@ -189,10 +200,11 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       deliver,
       bury: createQuarantine({ backlog, count }),
       greeted: (source) => {
+        untold.add({ [figure(source, noLane, 'greeted')]: 1 })
         const greeted = dueCount(memory.greetings, source, clock)
         if (greeted === undefined) return
         log('greeted', { source, count: greeted })
-        count({ greeted })
+        count({})
       },
       keepConfirmation: createKeepConfirmation({ backlog, ledger, random, count }),
       ready: ready.fresh,
@@ -201,7 +213,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       metrics: createMetrics({ base, ledger, ready: ready.remembered, log }),
       clock,
       log,
-      authFailed: createAuthFailed({ clock, memory: memory.authFailures, log, count }),
+      authFailed: createAuthFailed({ clock, memory: memory.authFailures, log, add: untold.add, count }),
       room: { maxBytes: limits.bytesUnauthenticated, heldBytes: 0 },
     },
   }

@@ -1,11 +1,6 @@
-/** The counters of `/metrics`, from the ledger's counters. */
-import type { Counters } from '../core/ledger/port.ts'
+/** The counters of `/metrics`, from the ledger's figures (`core/ledger/rules/figures.ts`). */
+import { type Lines, noLane, otherSource } from '../core/ledger/rules/figures.ts'
 import type { Metric, Sample } from '../edge/http/metrics-text.ts'
-
-/** For sources that are not configured here, or no longer: what was counted of them must not be lost from a sum. */
-const otherSource = '_other'
-/** The only names of sources and lanes that are no setting. */
-const noLane = '-'
 
 const metricsOf = {
   received: 'Updates and webhooks that were taken in.',
@@ -20,13 +15,11 @@ type Name = keyof typeof metricsOf
  * @param totals all that was ever counted, by line (`<source>/<lane>`) and name
  * @param sources those that have series of their own
  */
-export function updateMetrics(
-  totals: Readonly<Record<string, Counters>>,
-  sources: ReadonlySet<string>,
-): readonly Metric[] {
+export function updateMetrics(totals: Lines, sources: ReadonlySet<string>): readonly Metric[] {
   const sums = new Map<Name, Map<string, Sample>>()
   for (const [line, counters] of Object.entries(totals)) {
     const [name = '', lane = noLane] = line.split('/')
+    // Of a source that is configured no longer, what was counted must not be lost from a sum.
     const source = sources.has(name) ? name : otherSource
     for (const [what, value] of Object.entries(counters)) {
       // Older versions counted by other names.

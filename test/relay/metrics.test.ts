@@ -114,6 +114,13 @@ describe('the metrics', () => {
       'target_relay_flush_last_duration_seconds 1.25',
       'target_relay_flush_last_stopped{reason="quota"} 1',
       'target_relay_flush_last_entries{outcome="deferred_again"} 1',
+      'target_relay_received_total{source="loan",lane="live"} 9',
+      'target_relay_received_total{source="_other",lane="live"} 5',
+      'target_relay_received_total{source="_other",lane="-"} 5',
+      'target_relay_updates_total{source="loan",lane="live",outcome="deferred_quota"} 3',
+      'target_relay_updates_total{source="loan",lane="replay",outcome="replayed"} 3',
+      'target_relay_calls_total{source="loan",lane="live"} 7',
+      'target_relay_unauthenticated_total{source="loan",why="stale"} 2',
     ])
       expect(text.split('\n')).toContain(line)
     // Whose updates the breaker is about names a visitor.

@@ -21,7 +21,16 @@ const usage: Usage = {
   clock: { jumpedByMs: 7 },
   nextFreeAtMs: 86_400_500,
   buckets: [],
-  counters: { received: 9, submitted: 7, rejected: 2, calls: 7, calls_saved: 1, unauthenticated_mismatch: 3 },
+  counters: {},
+  totals: {
+    'loan/live': { received: 9, submitted: 6, deferred_quota: 3, calls: 7 },
+    'loan/replay': { replayed: 3, calls_saved: 1 },
+    'loan/-': { unauthenticated_stale: 2 },
+    'gone/live': { received: 4 },
+    '_other/live': { received: 1 },
+    // An older version's.
+    '': { received: 5, replayCalls: 8 },
+  },
 }
 
 const run = writeLastRun({

@@ -5,11 +5,13 @@ import { deadOperations } from './dead.ts'
 import { answerSchemas, type Content, documentedAs, type Operation, refTo, requestSchemas } from './operation.ts'
 import { probeOperations } from './probes.ts'
 import { senderOperations } from './senders.ts'
+import { seriesOperations } from './series.ts'
 
 export const operations: readonly Operation[] = [
   ...senderOperations,
   ...probeOperations,
   ...adminOperations,
+  ...seriesOperations,
   ...deadOperations,
 ]
 
