@@ -148,7 +148,7 @@ describe('the package', () => {
     expect(await answer.json()).toMatchObject({ status: 'submitted' })
     expect(emulator.profiles.values('3p:7')).toEqual({ seen: 'true' })
     expect(JSON.parse((await run(bin, ['flush'], { cwd: folder, env })).stdout)).toMatchObject({ stopped: 'drained' })
-    expect((await run(bin, ['status'], { cwd: folder, env })).stdout).toContain('quota     1 of 999000')
+    expect((await run(bin, ['status'], { cwd: folder, env })).stdout).toContain('quota     1 of 999,000')
     server.kill('SIGTERM')
     expect(await ended).toBe(0)
   })

@@ -148,7 +148,7 @@ export class Batches {
         body: JSON.stringify({ updates: batch.map(({ update }) => update) }),
       })
     } catch (error) {
-      if (error instanceof Failed) return { status: 0, body: undefined, retryAfter: null, date: null }
+      if (error instanceof Failed) return { status: 0, body: undefined, text: '', retryAfter: null, date: null }
       throw error
     }
   }

@@ -1,24 +1,41 @@
 /** `target-relay flush`: one run of the batch runner. */
 import process from 'node:process'
 import { parseArgs } from 'node:util'
-import type { FlushReport } from '../cron/report.ts'
+import type * as z from 'zod'
+import { report as reportShape } from '../edge/contract/admin.ts'
 import { flushOnce, wentWell } from '../server/flush-once.ts'
 import type { ServerLog } from '../server/index.ts'
+import { relayOptions } from './asking.ts'
 import { type Command, exit } from './command.ts'
 import { toldAs } from './errors.ts'
 import { loadSources } from './load-sources.ts'
+import { adminClient, relayUrl } from './relay-client.ts'
+
+type Report = z.output<typeof reportShape>
 
 export const flush: Command = {
   summary: 'replay what waits in the backlog, once',
-  usage: `target-relay flush [--sources <file>]
+  usage: `target-relay flush [--sources <file>] [--json]
+target-relay flush --relay [<url>] [--json]
 
 One run over the backlog in RELAY_DB, with the settings of target-relay serve; it may run beside servers and other runs.
-The report is printed as JSON; on a terminal as a line. Logs go to standard error. SIGTERM ends it where nothing is
+With --relay a running relay (the address, or RELAY_URL) is asked for one (ADMIN_TOKEN), also on Workers. The report is printed as JSON; on a terminal as a line. Logs go to standard error. SIGTERM ends it where nothing is
 under way. Exit 0 when the run did what it could (also when the quota is used up or another run is under way), 1 when
 ledger, backlog or Target kept it from its work, 2 on bad settings or another account's ledger.`,
 
   async run({ args, env, out, err, isTerminal, progress }) {
-    const { values } = parseArgs({ args: [...args], options: { sources: { type: 'string' } } })
+    const { values } = parseArgs({
+      args: args.at(-1) === '--relay' ? [...args, relayUrl(env, undefined)] : [...args],
+      options: { ...relayOptions, sources: { type: 'string' } },
+    })
+    const print = (report: Report, whole: unknown) => {
+      out(isTerminal && !values.json ? inWords(report) : JSON.stringify(whole))
+      return wentWell(report) ? exit.ok : exit.failed
+    }
+    if (values.relay !== undefined) {
+      const { said, whole } = await adminClient({ env }, values.relay).tell('/admin/api/flush', undefined, reportShape)
+      return print(said, whole)
+    }
     const sources = await loadSources(values.sources ?? env['RELAY_SOURCES'])
     let stopped = false
     const stop = () => {
@@ -37,8 +54,7 @@ ledger, backlog or Target kept it from its work, 2 on bad settings or another ac
         progress: ({ read, replayed, calls }) => progress?.(`${read} read, ${replayed} delivered, ${calls} calls`),
       })
       progress?.('')
-      out(isTerminal ? inWords(report) : JSON.stringify(report))
-      return wentWell(report) ? exit.ok : exit.failed
+      return print(report, report)
     } catch (error) {
       throw toldAs(error)
     } finally {
@@ -59,7 +75,7 @@ function inWords({
   skipped,
   durationMs,
   retryAtMs,
-}: FlushReport): string {
+}: Report): string {
   const ended =
     stopped === 'drained' ? 'everything that was due is through' : `ended early: ${stopped.replaceAll('_', ' ')}`
   const room = retryAtMs === undefined ? '' : `, room again at ${new Date(retryAtMs).toISOString()}`

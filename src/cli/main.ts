@@ -1,31 +1,64 @@
 /** `target-relay <command>`: everything that runs outside a Worker. */
+import { readFileSync } from 'node:fs'
 import process from 'node:process'
+import { URL } from 'node:url'
+import { audit } from './audit.ts'
+import { backlog } from './backlog.ts'
 import { type Command, type Exit, exit, type Io } from './command.ts'
+import { dead } from './dead.ts'
+import { erase } from './erase.ts'
 import { Failed, isFromOutside, Misuse, reasonOf } from './errors.ts'
 import { flush } from './flush.ts'
 import { ledger } from './ledger.ts'
 import { lint } from './lint.ts'
 import { map } from './map.ts'
+import { metrics } from './metrics.ts'
+import { quota } from './quota.ts'
 import { send } from './send.ts'
+import { series } from './series.ts'
 import { serve } from './serve.ts'
 import { status } from './status.ts'
+import { breaker, pause, resume } from './steer.ts'
 import { verify } from './verify.ts'
 
-const commands: Readonly<Record<string, Command>> = { serve, flush, map, lint, send, verify, status, ledger }
+const commands: Readonly<Record<string, Command>> = {
+  serve,
+  flush,
+  map,
+  lint,
+  send,
+  status,
+  backlog,
+  dead,
+  verify,
+  erase,
+  pause,
+  resume,
+  quota,
+  breaker,
+  series,
+  metrics,
+  audit,
+  ledger,
+}
 
 const overview = `target-relay <command> [options]
 
 ${Object.entries(commands)
-  .map(([name, { summary }]) => `  ${name.padEnd(8)}${summary}`)
+  .map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`)
   .join('\n')}
 
-target-relay <command> --help tells more. Settings come from the environment.`
+target-relay <command> --help tells more, --version says which it is. Settings come from the environment.`
 
 /** @returns the exit status; nothing is thrown */
 export async function main(io: Io): Promise<Exit> {
   const [name = '--help', ...args] = io.args
   if (name === '--help' || name === 'help') {
     io.out(overview)
+    return exit.ok
+  }
+  if (name === '--version' || name === 'version') {
+    io.out(versionHere())
     return exit.ok
   }
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined
@@ -58,6 +91,14 @@ export async function main(io: Io): Promise<Exit> {
     )
     return exit.broken
   }
+}
+
+/** Both the package and a clone have it two folders up. */
+function versionHere(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
+  return version
 }
 
 /** Runs the command that this process was started with. */

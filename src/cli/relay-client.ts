@@ -1,5 +1,5 @@
 /** A command's client of a relay, over HTTP. */
-import type * as z from 'zod'
+import * as z from 'zod'
 import { namedToken } from '../edge/auth/operators.ts'
 import { list } from '../relay/settings-fields.ts'
 import type { Io } from './command.ts'
@@ -12,12 +12,24 @@ export interface RelayClient {
   get<T>(path: string, shape: z.ZodType<T>): Promise<T>
   post(path: string, body?: unknown): Promise<unknown>
   post<T>(path: string, body: unknown, shape: z.ZodType<T>): Promise<T>
+  /** As `get` and `post`, with the answer as it came, too. */
+  ask<T>(path: string, shape: z.ZodType<T>): Promise<Said<T>>
+  tell<T>(path: string, body: unknown, shape: z.ZodType<T>): Promise<Said<T>>
+  /** The answer's text, for what is no JSON. @throws Failed as above */
+  text(path: string): Promise<string>
+}
+
+export interface Said<T> {
+  readonly said: T
+  /** With fields that this version does not know. */
+  readonly whole: unknown
 }
 
 export interface Answered {
   readonly status: number
   /** Undefined if it is not JSON. */
   readonly body: unknown
+  readonly text: string
   readonly retryAfter: string | null
   readonly date: string | null
 }
@@ -55,33 +67,44 @@ function operatorToken(env: Io['env']): string {
 export function adminClient({ env }: Pick<Io, 'env'>, named: string | undefined): RelayClient {
   const url = relayUrl(env, named)
   const authorization = `Bearer ${operatorToken(env)}`
-  const ask = async <T>(path: string, init: RequestInit, shape?: z.ZodType<T>): Promise<unknown> => {
-    const { status, body } = await answered(`${url}${path}`, init)
-    if (status === 401) throw new Misuse('the relay does not take this ADMIN_TOKEN')
+  const answerTo = async (path: string, init: RequestInit): Promise<Answered> => {
+    const asked = await answered(`${url}${path}`, init)
+    if (asked.status === 401) throw new Misuse('the relay does not take this ADMIN_TOKEN')
+    if (asked.status === 403) throw new Misuse(`the relay refuses this token: ${problemOf(asked.body)}`)
+    return asked
+  }
+  const ask = async <T>(path: string, init: RequestInit, shape: z.ZodType<T>) => {
+    const { status, body } = await answerTo(path, init)
     // /readyz answers 503 if the relay is not ready, with the reasons.
-    const parsed = shape?.safeParse(body)
-    if (status >= 400 && !(path === '/readyz' && parsed?.success === true))
+    const parsed = shape.safeParse(body)
+    if (status >= 400 && !(path === '/readyz' && parsed.success))
       throw new Failed(`${path}: ${status} ${problemOf(body)}`.trim())
-    if (status >= 300 || parsed?.success === false)
-      throw new Failed(`${url}${path}: what answers there is no relay, or one of another version`)
-    return parsed === undefined ? body : parsed.data
+    if (status >= 300 || !parsed.success) throw new Failed(`${url}${path}: ${noRelay}`)
+    return { said: parsed.data, whole: body }
   }
-  const client: RelayClient = {
+  const reading = { headers: { authorization } }
+  const writing = (body: unknown): RequestInit => ({
+    method: 'POST',
+    headers: { authorization, 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  return {
     url,
-    get: <T>(path: string, shape: z.ZodType<T>) => ask(path, { headers: { authorization } }, shape) as Promise<T>,
-    post: <T>(path: string, body?: unknown, shape?: z.ZodType<T>) =>
-      ask(
-        path,
-        {
-          method: 'POST',
-          headers: { authorization, 'content-type': 'application/json' },
-          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        },
-        shape,
-      ) as Promise<T>,
+    get: async (path, shape) => (await ask(path, reading, shape)).said,
+    post: async <T>(path: string, body?: unknown, shape?: z.ZodType<T>) =>
+      (await ask(path, writing(body), (shape ?? z.unknown()) as z.ZodType<T>)).said,
+    ask: (path, shape) => ask(path, reading, shape),
+    tell: (path, body, shape) => ask(path, writing(body), shape),
+    text: async (path) => {
+      const { status, body, text } = await answerTo(path, reading)
+      if (status >= 400) throw new Failed(`${path}: ${status} ${problemOf(body)}`.trim())
+      if (status >= 300) throw new Failed(`${url}${path}: ${noRelay}`)
+      return text
+    },
   }
-  return client
 }
+
+const noRelay = 'what answers there is no relay, or one of another version'
 
 /** One request, its answer read as JSON where it is. @throws Failed if nobody answers */
 export async function answered(url: string, init: RequestInit): Promise<Answered> {
@@ -91,6 +114,7 @@ export async function answered(url: string, init: RequestInit): Promise<Answered
     return {
       status: response.status,
       body: parse(text),
+      text,
       retryAfter: response.headers.get('retry-after'),
       date: response.headers.get('date'),
     }

@@ -34,6 +34,28 @@ export function progressLine(
   return `${bar(acknowledged + refused, expected)} ${countsOf(counts, refused)}${slowness(waitMs)}`
 }
 
+/** Without a terminal nobody watches, and a log should not grow by a line for each batch. */
+const lineEveryMs = 60_000
+
+/**
+ * Tells how far a run is: on a terminal whenever it is called, else a line a minute on standard error.
+ *
+ * @param now monotonic clock, ms
+ */
+export function teller(
+  { progress, err }: Pick<Io, 'progress' | 'err'>,
+  line: () => string,
+  now: () => number = () => performance.now(),
+): () => void {
+  let toldMs = now()
+  return () => {
+    if (progress !== undefined) return progress(line())
+    if (now() - toldMs < lineEveryMs) return
+    toldMs = now()
+    err(line())
+  }
+}
+
 /** Reports how a run ended. @returns the command's exit status */
 export function report(run: Run, io: Io): Exit {
   const { rows, batches, refused, failure, durationMs } = run

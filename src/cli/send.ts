@@ -27,7 +27,7 @@ import { Packing, RefusedRows } from './packing.ts'
 import { openRefused, type RefusedFile } from './refused-file.ts'
 import { relayUrl, tokenOf } from './relay-client.ts'
 import { estimateRows, type FileFormat, fileFormats, formatOf, type Row, type RowUpdate, readRows } from './rows.ts'
-import { progressLine, type Run, report } from './send-report.ts'
+import { progressLine, type Run, report, teller } from './send-report.ts'
 import { wantEncoding, wantText } from './text.ts'
 
 /** One call a row: above this, Adobe's Bulk API (500,000 rows a file, no daily limit) serves better. */
@@ -132,12 +132,13 @@ async function sendFile(file: string, io: Io, options: SendOptions): Promise<Exi
       `about ${expected} rows: each is one call of the day's 1,000,000. Adobe's Bulk Profile Update API takes 500,000 rows a file without that limit (but creates profiles, and its consecutive batches may override each other)`,
     )
   const refused = new RefusedRows(options.errors)
+  const tell = teller(io, () => progressLine(batches, refused.count, expected))
   const ids = new OwnIds()
   const batches: Batches = new Batches({
     ...options,
     sleep: (ms) => sleep(Math.min(ms, longestTimerMs), undefined, { signal: stopping }).catch(() => undefined),
     onRefused: (line, message) => refused.add(line, message),
-    onTaken: () => io.progress?.(progressLine(batches, refused.count, expected)),
+    onTaken: () => tell(),
   })
   const read = await sendRows(file, options, { batches, refused, ids, warn: (message) => io.err(message) })
   await batches.over()

@@ -47,7 +47,12 @@ export async function flushOnce({ sources, env, log, stopping, progress }: Flush
 }
 
 /** Whether a run did what it could: neither ledger, backlog nor Target prevented it. */
-export function wentWell({ stopped }: FlushReport): boolean {
-  const kept: readonly StopReason[] = ['target_unavailable', 'ledger_unavailable', 'backlog_unavailable']
+export function wentWell({ stopped }: { readonly stopped: string }): boolean {
+  const kept: readonly string[] = [
+    'target_unavailable',
+    'ledger_unavailable',
+    'backlog_unavailable',
+    'foreign_store',
+  ] satisfies StopReason[]
   return !kept.includes(stopped)
 }

@@ -23,8 +23,17 @@ const settings = (more: Record<string, string> = {}) =>
   settingsFor('http://127.0.0.1:9', { PORT: '0', RELAY_DB: pathOf('sqlite'), ...more })
 const bad = 'test/cli/fixtures/bad-sources.ts'
 const rows = 'batch=thirdPartyId,tier\n1,x\n'
-const usage = { used: 1, limit: 10, health: { paused: false }, counters: {} }
-const ready = { status: 'ready', ledger: 'embedded', checks: {} }
+const usage = { used: 1, limit: 10, remaining: 9, health: { paused: false }, buckets: [], counters: {}, leads: {} }
+const at = '2026-11-24T10:00:00.000Z'
+const status = { quota: { used: 1, limit: 10 }, paused: false, checks: { store: 'ok' } }
+const census = { waiting: 0, bySource: {}, byReason: {}, complete: true }
+const erased = { entries: 1, deadLetters: 0, mentioned: 0, unreadable: 0, complete: true }
+const plan = { plan: 'p1', action: 'drop', letters: 1, expiresAt: at }
+const planRun = { plan: 'p1', state: 'done', done: 1, of: 1, failed: 0 }
+const report = {
+  ...{ read: 0, merged: 0, superseded: 0, replayed: 0, calls: 0, callsSaved: 0, deferredAgain: 0 },
+  ...{ dead: 0, unreadable: 0, skipped: 0, durationMs: 1, stopped: 'drained' },
+}
 const state = { part: { units: [], visitors: [], events: [] }, hashKey: 'x' }
 const known = { attributes: [{ name: 'tier', waitingAt: [], deliveredAt: '2026-11-24T10:00:00Z' }] }
 const profile = { profileAttributes: { tier: { value: 'gold', modifiedAt: '2026-11-24T10:00:00Z' } } }
@@ -37,9 +46,21 @@ const startRelay = (given: Readonly<Record<string, FakeAnswer>> = {}) =>
   startFakeRelay((path, body) => {
     const [at = ''] = path.split('?')
     const usual: Readonly<Record<string, unknown>> = {
-      '/readyz': ready,
-      '/admin/api/status': usage,
+      '/admin/api/status': status,
+      '/admin/api/backlog': census,
+      '/admin/api/flush': report,
       '/admin/api/pause': { paused: true },
+      '/admin/api/resume': { paused: false },
+      '/admin/api/breaker/close': {},
+      '/admin/api/erase': erased,
+      '/admin/api/quota/spent': usage,
+      '/admin/api/audit': { acts: [] },
+      '/admin/api/series': { step: 600, slots: [] },
+      '/admin/api/dead/list': { letters: [] },
+      '/admin/api/dead/plan': plan,
+      '/admin/api/dead/run': planRun,
+      '/admin/api/dead/plans/p1/cancel': { ...planRun, state: 'cancelled' },
+      '/metrics': '# EOF',
       '/admin/api/ledger/state': state,
       '/admin/api/visitor': known,
       '/rest/v1/profiles/thirdPartyId/1': profile,
@@ -97,6 +118,19 @@ async function withLocked<T>(used: boolean, work: (env: Record<string, string>) 
   } finally {
     database.close()
   }
+}
+
+/** Each of them: done, a relay that fails, an argument too many, and a token that is not taken. */
+function asking(all: readonly (readonly [command: string, args: readonly string[], path: string])[]): readonly Case[] {
+  return all.flatMap(([command, args, path]): Case[] => {
+    const what = [command, ...args].join(' ')
+    return [
+      [command, 0, what, (cli) => ask(cli, [command, ...args])],
+      [command, 1, `${what}: a relay that fails`, (cli) => ask(cli, [command, ...args], { [path]: { status: 503 } })],
+      [command, 2, `${what}: an argument too many`, (cli) => ask(cli, [command, ...args, 'x', 'y'])],
+      [command, 2, `${what}: another token`, (cli) => ask(cli, [command, ...args], { [path]: { status: 401 } })],
+    ]
+  })
 }
 
 type Case = readonly [command: string, code: number, what: string, ran: (cli: Command) => Promise<Ran>]
@@ -193,7 +227,7 @@ const cases: readonly Case[] = [
     1,
     'not ready',
     async (cli) => ({
-      ...(await ask(cli, ['status'], { '/readyz': { status: 503, body: { ...ready, status: 'not_ready' } } })),
+      ...(await ask(cli, ['status'], { '/admin/api/status': { body: { ...status, checks: { store: 'fail' } } } })),
       err: 'status: in its results',
     }),
   ],
@@ -202,25 +236,85 @@ const cases: readonly Case[] = [
     1,
     'a check that fails',
     async (cli) => ({
-      ...(await ask(cli, ['status'], { '/readyz': { body: { ...ready, checks: { target: 'fail' } } } })),
+      ...(await ask(cli, ['status'], { '/admin/api/status': { body: { ...status, checks: { target: 'fail' } } } })),
       err: 'status: in its results',
     }),
   ],
   ['status', 1, 'HTML', (cli) => ask(cli, ['status'], { '/admin/api/status': { body: '<html>' } })],
-  ['status', 1, 'half an answer', (cli) => ask(cli, ['status'], { '/admin/api/status': { body: { used: 1 } } })],
+  ['status', 1, 'half an answer', (cli) => ask(cli, ['status'], { '/admin/api/status': { body: { paused: true } } })],
   [
     'status',
     1,
     'an invalid time',
-    (cli) => ask(cli, ['status'], { '/admin/api/status': { body: { ...usage, nextFreeAtMs: 1e300 } } }),
+    (cli) =>
+      ask(cli, ['status'], {
+        '/admin/api/status': { body: { ...status, quota: { ...status.quota, nextFreeAt: '+275761-01-01' } } },
+      }),
   ],
   [
     'status',
     1,
     'a relay without settings',
-    (cli) => ask(cli, ['status'], { '/readyz': { status: 503, body: { title: 'Settings are missing' } } }),
+    (cli) => ask(cli, ['status'], { '/admin/api/status': { status: 503, body: { title: 'Settings are missing' } } }),
   ],
   ['status', 2, 'a token that does not fit in a header', (cli) => ask(cli, ['status'], {}, { ADMIN_TOKEN: 'a\nb' })],
+  ['flush', 0, 'a relay that is asked for a run', (cli) => ask(cli, ['flush', '--relay'])],
+  [
+    'flush',
+    1,
+    'a relay whose Target fails',
+    async (cli) => ({
+      ...(await ask(cli, ['flush', '--relay'], {
+        '/admin/api/flush': { body: { ...report, stopped: 'target_unavailable' } },
+      })),
+      out: '',
+      err: 'flush: in its report',
+    }),
+  ],
+  ...asking([
+    ['backlog', [], '/admin/api/backlog'],
+    ['pause', [], '/admin/api/pause'],
+    ['resume', [], '/admin/api/resume'],
+    ['quota', [], '/admin/api/status'],
+    ['quota', ['spent', '5'], '/admin/api/quota/spent'],
+    ['breaker', [], '/admin/api/status'],
+    ['breaker', ['close'], '/admin/api/breaker/close'],
+    ['series', [], '/admin/api/series'],
+    ['metrics', [], '/metrics'],
+    ['audit', [], '/admin/api/audit'],
+    ['erase', ['1'], '/admin/api/erase'],
+    ['dead', ['ls'], '/admin/api/dead/list'],
+    ['dead', ['plan', 'drop', '--reason', 'expired'], '/admin/api/dead/plan'],
+    ['dead', ['run', 'p1'], '/admin/api/dead/run'],
+    ['dead', ['cancel', 'p1'], '/admin/api/dead/plans/p1/cancel'],
+  ]),
+  ['series', 2, 'a step between two slots', (cli) => ask(cli, ['series', '--step', '15'])],
+  ['quota', 2, 'half a word', (cli) => ask(cli, ['quota', 'spent'])],
+  ['breaker', 2, 'another word', (cli) => ask(cli, ['breaker', 'open'])],
+  ['erase', 2, 'no visitor', (cli) => ask(cli, ['erase'])],
+  [
+    'erase',
+    1,
+    'what is left to do',
+    (cli) =>
+      ask(cli, ['erase', '1'], {
+        '/admin/api/erase': { body: { ...erased, complete: false, todo: 'erase: set the key again' } },
+      }),
+  ],
+  ['dead', 2, 'no action', (cli) => ask(cli, ['dead'])],
+  ['dead', 2, 'another action', (cli) => ask(cli, ['dead', 'plan', 'burn'])],
+  ['dead', 2, 'two sets', (cli) => ask(cli, ['dead', 'plan', 'drop', '--keys', 'd1/1', '--source', 'loan'])],
+  ['dead', 2, 'a time that is none', (cli) => ask(cli, ['dead', 'ls', '--before', 'yesterday'])],
+  ['dead', 2, 'no key', (cli) => ask(cli, ['dead', 'show'])],
+  [
+    'dead',
+    1,
+    'a run that failed for some',
+    async (cli) => ({
+      ...(await ask(cli, ['dead', 'run', 'p1'], { '/admin/api/dead/run': { body: { ...planRun, failed: 1 } } })),
+      err: 'dead: in its results',
+    }),
+  ],
   [
     'ledger',
     0,

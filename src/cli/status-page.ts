@@ -1,0 +1,168 @@
+/** A relay's state as a page that is read in ten seconds: quota, what waits, dead letters, today, checks. */
+import type * as z from 'zod'
+import type { census, deadCounts } from '../edge/contract/status.ts'
+import type { Status } from './status-answer.ts'
+import { causeInWords } from './steer.ts'
+import { breakdown, type Clock, clockTime, counted, figure, span, table, zoneOf } from './words.ts'
+
+type Census = z.output<typeof census>
+type DeadCounts = z.output<typeof deadCounts>
+
+/** Wide enough for the longest label, and two spaces. */
+const labelChars = 9
+/** A count that is older is told with its age. */
+const freshMs = 90_000
+
+/** @param url of the relay, for the head */
+export function* statusLines(url: string, ready: string, has: Status, clock: Clock): Generator<string> {
+  yield `${url}: ${ready.replaceAll('_', ' ')}; times are ${zoneOf(clock)}`
+  yield* labelled('quota', quotaLines(has, clock))
+  if (has.paused) yield* labelled('paused', ['nothing is sent until target-relay resume'])
+  if (has.breaker !== undefined)
+    yield* labelled('breaker', [
+      `open since ${clockTime(has.breaker.since, clock)}: ${causeInWords(has.breaker.cause)}`,
+    ])
+  if (has.backlog !== undefined) yield* labelled('waiting', backlogLines(has.backlog, clock))
+  if (has.dead !== undefined) yield* labelled('dead', deadLines(has.dead))
+  yield* labelled('flush', [lastRun(has, clock)])
+  yield* labelled('today', todayLines(has.today))
+  yield* labelled('checks', checkLines(has.checks))
+}
+
+export function* quotaLines({ quota, backlog }: Pick<Status, 'quota' | 'backlog'>, clock: Clock): Generator<string> {
+  const { used, limit, byLane = {}, nextFreeAt, firstDeferralAt } = quota
+  yield `${figure(used)} of ${figure(limit)} calls used (${((100 * used) / limit).toFixed(1)} %)${listed(breakdown(byLane))}`
+  const sentences: string[] = []
+  if (used >= limit)
+    sentences.push(
+      `it is used up${nextFreeAt === undefined ? '' : `; the next call is free at ${clockTime(nextFreeAt, clock)}`}`,
+    )
+  else if (firstDeferralAt !== undefined)
+    sentences.push(`at the pace of the last hour the quota is used up at ${clockTime(firstDeferralAt, clock)}`)
+  if (backlog?.doneBy !== undefined && backlog.waiting > 0)
+    sentences.push(
+      `what waits (${counted(backlog.waiting, 'entry', 'entries')}${backlog.calls === undefined ? '' : `, ${counted(backlog.calls, 'call')}`}) is through by ${clockTime(backlog.doneBy, clock)}`,
+    )
+  if (sentences.length > 0) yield sentences.join('; ')
+}
+
+export function* backlogLines(has: Census, clock: Clock): Generator<string> {
+  const { waiting, visitors, calls, oldestAt, bySource, byReason, countedAt, complete } = has
+  if (waiting === 0) yield `nothing${counting(countedAt, complete, clock)}`
+  if (waiting === 0) return
+  const whose = visitors === undefined ? '' : ` of ${counted(visitors, 'visitor')}`
+  const merged = calls === undefined ? '' : `, ${counted(calls, 'call')} once merged`
+  const oldest =
+    oldestAt === undefined
+      ? ''
+      : `; the oldest since ${clockTime(oldestAt, clock)} (${span(clock.nowMs - Date.parse(oldestAt))})`
+  yield `${counted(waiting, 'entry', 'entries')}${whose}${merged}${oldest}${counting(countedAt, complete, clock)}`
+  if (breakdown(byReason) !== '') yield `because of: ${breakdown(byReason)}`
+  if (breakdown(bySource) !== '') yield `from: ${breakdown(bySource)}`
+}
+
+/** When what waits is through, by the forecast. */
+export function* throughLines({ waiting, doneBy }: Census, clock: Clock): Generator<string> {
+  if (waiting === 0) return
+  yield doneBy === undefined ? 'it is not foretold when this is through' : `through by ${clockTime(doneBy, clock)}`
+}
+
+export function* deadLines({ count, byReason, bySource }: DeadCounts): Generator<string> {
+  if (count === 0) yield 'none'
+  if (count === 0) return
+  yield `${counted(count, 'letter')}${listed(breakdown(byReason))}`
+  if (breakdown(bySource) !== '') yield `from: ${breakdown(bySource)}`
+}
+
+/** What each check says when it is not well. */
+const checkWords: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  store: { fail: 'updates cannot be kept' },
+  ledger: {
+    warn: 'it lost its state in the last 24 h, or its clock jumped: what it does not know counts as spent',
+    fail: 'it does not answer, or is another account’s: nothing is sent',
+  },
+  target: {
+    warn: 'calls are held back (paused, or Target fails)',
+    fail: 'it takes no call: the address or TARGET_TOKEN is wrong, or it refuses everybody',
+  },
+  token: { warn: 'TARGET_TOKEN ends within 14 days', fail: 'TARGET_TOKEN has ended' },
+  cron: { warn: 'no flush for 5 minutes: what waits is not sent' },
+  encryption: { warn: 'BACKLOG_KEYS is not set: what waits is not encrypted' },
+  sources: { warn: 'a source has no secret, or one that it cannot use' },
+  clocks: { warn: 'the clock of a source is ahead: its events are dated by their arrival' },
+}
+
+function* checkLines(checks: Status['checks']): Generator<string> {
+  const names = Object.keys(checks)
+  const unwell = names.filter((name) => checks[name] !== 'ok')
+  if (unwell.length === 0) yield `all well: ${names.join(', ')}`
+  for (const name of unwell) {
+    const verdict = checks[name] ?? ''
+    yield `${verdict.toUpperCase()} ${name}: ${checkWords[name]?.[verdict] ?? 'see target-relay status --json'}`
+  }
+  const well = names.filter((name) => checks[name] === 'ok')
+  if (unwell.length > 0 && well.length > 0) yield `well: ${well.join(', ')}`
+}
+
+function* todayLines(today: Status['today']): Generator<string> {
+  const sources = Object.entries(today ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
+  if (sources.length === 0) {
+    yield 'nothing came in the last 24 h'
+    return
+  }
+  const names = [...new Set(sources.flatMap(([, counts]) => Object.keys(counts)))]
+  const ordered = [...columns.filter((name) => names.includes(name)), ...names.filter(isOther).sort()]
+  yield* table(
+    ['source', ...ordered.map((name) => name.replaceAll('_', ' '))],
+    sources.map(([source, counts]) => [source, ...ordered.map((name) => figure(counts[name] ?? 0))]),
+  )
+}
+
+/** The order in which an update meets them. */
+const columns = [
+  'received',
+  'submitted',
+  'deferred',
+  'replayed',
+  'duplicate',
+  'superseded',
+  'rejected',
+  'set_aside',
+  'quarantined',
+  'unauthenticated',
+  'calls',
+  'calls_saved',
+]
+
+function isOther(name: string): boolean {
+  return !columns.includes(name)
+}
+
+function lastRun({ runs = [] }: Status, clock: Clock): string {
+  const [last] = runs.toSorted((a, b) => Date.parse(b.at) - Date.parse(a.at))
+  if (last === undefined) return 'no run yet'
+  const ago = span(clock.nowMs - Date.parse(last.at))
+  return `the last run began at ${clockTime(last.at, clock)}, ${ago} ago${last.stopped === 'drained' ? '' : `; it ended early: ${last.stopped.replaceAll('_', ' ')}`}`
+}
+
+/** When it was counted, where that is worth saying. */
+function counting(countedAt: string | undefined, complete: boolean, clock: Clock): string {
+  const parts: string[] = []
+  if (countedAt !== undefined && clock.nowMs - Date.parse(countedAt) > freshMs)
+    parts.push(`counted ${span(clock.nowMs - Date.parse(countedAt))} ago`)
+  if (!complete) parts.push('not all is counted yet')
+  return parts.length === 0 ? '' : ` (${parts.join('; ')})`
+}
+
+function listed(text: string): string {
+  return text === '' ? '' : `: ${text}`
+}
+
+/** The label stands before the first line, the others are set in. */
+function* labelled(label: string, lines: Iterable<string>): Generator<string> {
+  let first = true
+  for (const line of lines) {
+    yield `${(first ? label : '').padEnd(labelChars)} ${line}`
+    first = false
+  }
+}
