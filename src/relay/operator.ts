@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { createErase } from '../core/operator/erase.ts'
 import { createFind } from '../core/operator/find-visitor.ts'
+import { takeOver } from '../core/operator/owner.ts'
 import { hashKeyName } from '../core/update/hash.ts'
 import type { FlushReport } from '../cron/report.ts'
 import type { Act, Log, Operator } from '../edge/routes/parts.ts'
@@ -11,6 +12,8 @@ import type { RelayBase } from './base.ts'
 
 export interface OperatorParts {
   readonly ledger: Ledger
+  /** The ledger, whosever it is. */
+  readonly unguarded: Ledger
   readonly backlog: Backlog
   readonly clock: Clock
   readonly log: Log
@@ -19,8 +22,8 @@ export interface OperatorParts {
 }
 
 export function operatorOf(
-  { settings, hasher }: Pick<RelayBase, 'settings' | 'hasher'>,
-  { ledger, backlog, clock, log, run }: OperatorParts,
+  { settings, hasher, owner }: Pick<RelayBase, 'settings' | 'hasher' | 'owner'>,
+  { ledger, unguarded, backlog, clock, log, run }: OperatorParts,
 ): Operator {
   const maxOperations = settings.flushMaxOps
   const erase = createErase({ hasher, ledger, backlog, clock, maxOperations, log })
@@ -47,6 +50,11 @@ export function operatorOf(
     moveIn: (part) => ledger.moveIn(part),
     restored: () => ledger.restored(),
     hashKeyName: () => hashKeyName(hasher),
+    takeOver: async (client) => {
+      const problem = await takeOver(owner, unguarded, client)
+      if (problem === undefined) log('store_taken_over', { from: client })
+      return problem
+    },
     record: (act) => ledger.recordAct(JSON.stringify(act)),
     acts: async () => (await ledger.acts()).flatMap(actOf),
   }
