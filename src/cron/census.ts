@@ -154,7 +154,7 @@ export function createCensus({ backlog, ledger, clock, limits, memory }: CensusP
 }
 
 /** Nothing waits anywhere. */
-export function foundNothing({ stopped, read }: Pick<FlushReport, 'stopped' | 'read'>): boolean {
+export function foundNothing({ stopped, read }: Partial<FlushReport>): boolean {
   return stopped === 'drained' && read === 0
 }
 

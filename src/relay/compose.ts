@@ -15,8 +15,10 @@ import { type OwnerMemory, ownedStores } from '../core/operator/owner.ts'
 import { createRemap, type Remap } from '../core/operator/remap.ts'
 import { httpTarget } from '../core/wire/http.ts'
 import type { Target } from '../core/wire/port.ts'
+import { type CensusMemory, createCensus } from '../cron/census.ts'
 import { flushWithDuties } from '../cron/duties.ts'
 import type { FlushReport } from '../cron/report.ts'
+import { keepRuns } from '../cron/runs.ts'
 import { createRoutes } from '../edge/app.ts'
 import { createAuthFailed } from '../edge/auth/failed-authentications.ts'
 import { dueCount, type OnceAMinuteMemory } from '../edge/once-a-minute.ts'
@@ -60,13 +62,14 @@ export interface RelayParts extends RelayPorts {
 export interface RelayMemory extends ReadinessMemory, OwnerMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
+  readonly census: CensusMemory
   /** What is logged and counted once a minute: failed authentications, handshakes. */
   readonly authFailures: OnceAMinuteMemory
   readonly greetings: OnceAMinuteMemory
 }
 
 export function newRelayMemory(): RelayMemory {
-  return { leadsLoggedMs: new Map(), owners: new Map(), authFailures: new Map(), greetings: new Map() }
+  return { leadsLoggedMs: new Map(), owners: new Map(), authFailures: new Map(), census: {}, greetings: new Map() }
 }
 
 export interface Relay {
@@ -130,12 +133,13 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     leadsLoggedMs: memory.leadsLoggedMs,
     limits,
   })
+  const census = createCensus({ backlog, ledger, clock, limits, memory: memory.census })
   const run: Relay['flush'] = (progress) =>
     flushWithDuties(
       {
         door,
         ledger,
-        backlog,
+        backlog: census.backlog,
         clock,
         random,
         maxMs: settings.flushMaxMs,
@@ -146,11 +150,11 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         log,
         limits,
       },
-      [],
+      [census.duty, keepRuns({ ledger, clock })],
     )
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const count = createCount({ ledger, background, log })
-  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run })
+  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run, ready: ready.fresh })
   return {
     operator,
     ready: ready.fresh,

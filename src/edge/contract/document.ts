@@ -4,8 +4,14 @@ import { adminOperations } from './admin.ts'
 import { answerSchemas, type Content, documentedAs, type Operation, refTo, requestSchemas } from './operation.ts'
 import { probeOperations } from './probes.ts'
 import { senderOperations } from './senders.ts'
+import { statusOperations } from './status.ts'
 
-export const operations: readonly Operation[] = [...senderOperations, ...probeOperations, ...adminOperations]
+export const operations: readonly Operation[] = [
+  ...senderOperations,
+  ...probeOperations,
+  ...statusOperations,
+  ...adminOperations,
+]
 
 type Json = Record<string, unknown>
 

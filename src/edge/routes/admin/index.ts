@@ -10,6 +10,7 @@ import type { PartsOf } from '../parts.ts'
 import { looksOnly, operatorOnly, ownOrigin, ViewOnly } from './access.ts'
 import { auditApi } from './audit.ts'
 import { ledgerApi } from './ledger.ts'
+import { statusApi } from './status.ts'
 import { steeringApi } from './steering.ts'
 import { visitorApi } from './visitor.ts'
 
@@ -30,6 +31,7 @@ export function adminApi(
       refuse('malformed', { detail: 'This route takes no query parameters: what it takes stands in the body.' }),
     ),
   )
+  app.route('/', statusApi(partsOf))
   app.route('/', steeringApi(partsOf))
   app.route('/', visitorApi(partsOf))
   app.route('/ledger', ledgerApi(partsOf))
