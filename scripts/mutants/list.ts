@@ -2,12 +2,14 @@
 import { backlogMutants } from './backlog.ts'
 import { blameMutants } from './blame.ts'
 import { cliMutants } from './cli.ts'
+import { deadMutants } from './dead.ts'
 import { deliveryMutants } from './delivery.ts'
 import { doorsMutants } from './doors.ts'
 import { doorsMoreMutants } from './doors-more.ts'
 import { edgeMutants } from './edge.ts'
 import { flushMutants } from './flush.ts'
 import { handshakesMutants } from './handshakes.ts'
+import { hotPathMutants } from './hot-path.ts'
 import { identityMutants } from './identity.ts'
 import { isolateMutants } from './isolate.ts'
 import type { Mutant } from './mutant.ts'
@@ -1114,6 +1116,7 @@ export const mutants: readonly Mutant[] = [
   ...backlogMutants,
   ...blameMutants,
   ...cliMutants,
+  ...deadMutants,
   ...deliveryMutants,
   ...doorsMutants,
   ...doorsMoreMutants,
@@ -1121,6 +1124,7 @@ export const mutants: readonly Mutant[] = [
   ...flushMutants,
   ...handshakesMutants,
   ...identityMutants,
+  ...hotPathMutants,
   ...isolateMutants,
   ...operatorMutants,
   ...observabilityMutants,

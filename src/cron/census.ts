@@ -42,9 +42,9 @@ const deadAgeMs = 15 * 60_000
 const hexDigits = '0123456789abcdef'
 
 export function createCensus({ backlog, ledger, clock, limits, memory }: CensusParts): Counting {
-  const { heads, deadHeads } = backlog
+  const { heads } = backlog
   // A store that counts by itself needs no census.
-  if (heads === undefined || deadHeads === undefined) return { backlog, duty: { name: 'census', work: async () => {} } }
+  if (heads === undefined) return { backlog, duty: { name: 'census', work: async () => {} } }
   const watched = watch(backlog)
 
   return {
@@ -97,12 +97,12 @@ export function createCensus({ backlog, ledger, clock, limits, memory }: CensusP
           const atMs = deadSoFar?.atMs ?? clock.now()
           let cursor = deadSoFar?.cursor
           for (let pages = 0; pages < limits.deadPagesPerRun && share.has(1); pages++) {
-            const page = await deadHeads?.(given({ cursor }))
-            for (const head of page?.items ?? []) {
+            const page = await backlog.deadHeads(given({ cursor }))
+            for (const { head } of page.items) {
               countOne(byReason, head?.reason)
               countOne(bySource, head?.source)
             }
-            cursor = page?.cursor
+            cursor = page.cursor
             if (cursor === undefined) {
               memory.deadCountedAtMs = atMs
               census = { ...rest, dead: { atMs, byReason, bySource } }

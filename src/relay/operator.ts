@@ -2,6 +2,8 @@
 import type { Backlog } from '../core/backlog/port.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Ledger } from '../core/ledger/port.ts'
+import { defaultLimits } from '../core/limits.ts'
+import { createDeadOffice } from '../core/operator/dead/office.ts'
 import { createErase } from '../core/operator/erase.ts'
 import { createFind } from '../core/operator/find-visitor.ts'
 import { takeOver } from '../core/operator/owner.ts'
@@ -52,6 +54,7 @@ export function operatorOf(
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),
     restored: () => ledger.restored(),
+    dead: createDeadOffice({ hasher, backlog, clock, maxOperations, limits: defaultLimits }),
     hashKeyName: () => hashKeyName(hasher),
     takeOver: async (client) => {
       const problem = await takeOver(owner, unguarded, client)

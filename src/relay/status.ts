@@ -10,6 +10,7 @@ import type { Clock } from '../core/clock.ts'
 import { given } from '../core/given.ts'
 import type { Ledger, Usage } from '../core/ledger/port.ts'
 import { laneCeiling } from '../core/ledger/rules/settings.ts'
+import { defaultLimits } from '../core/limits.ts'
 import {
   type BacklogFigures,
   type Census,
@@ -105,11 +106,11 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
   async function deadOf({ dead }: Census, nowMs: number): Promise<(DeadCounts & { countedAt: string }) | undefined> {
     const counted = dead && { byReason: dead.byReason, bySource: dead.bySource, countedAt: isoTime(dead.atMs) }
     if (dead !== undefined && Math.abs(nowMs - dead.atMs) < deadFreshMs) return counted
-    if (backlog.deadHeads === undefined || sum(dead?.byReason ?? {}) >= 1_000) return counted
+    if (sum(dead?.byReason ?? {}) >= defaultLimits.keysPerPage) return counted
     const { items, cursor } = await backlog.deadHeads()
     if (cursor !== undefined) return counted
     const [byReason, bySource]: [Record<string, number>, Record<string, number>] = [{}, {}]
-    for (const head of items) {
+    for (const { head } of items) {
       countOne(byReason, head?.reason)
       countOne(bySource, head?.source)
     }

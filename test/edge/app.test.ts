@@ -67,6 +67,8 @@ async function edge(
       moveIn: () => Promise.reject(new Error('not here')),
       restored: () => Promise.reject(new Error('not here')),
       hashKeyName: () => Promise.reject(new Error('not here')),
+      // No route of these tests asks for it.
+      dead: {} as never,
       closeBreaker: () => Promise.reject(new Error('not here')),
       record: async () => {},
       acts: () => Promise.reject(new Error('not here')),

@@ -1,5 +1,7 @@
 /** The operators' routes on a world, as somebody asks them over HTTP. */
 import { given } from '../../src/core/given.ts'
+import { defaultLimits } from '../../src/core/limits.ts'
+import { createDeadOffice } from '../../src/core/operator/dead/office.ts'
 import { createErase } from '../../src/core/operator/erase.ts'
 import { createFind } from '../../src/core/operator/find-visitor.ts'
 import { createHasher } from '../../src/core/update/hash.ts'
@@ -74,6 +76,7 @@ export async function adminOf(world: World, options: AdminOptions = {}) {
       moveIn: (part) => ledger.moveIn(part),
       restored: () => ledger.restored(),
       hashKeyName: async () => 'a-key',
+      dead: createDeadOffice({ hasher, backlog, clock: world.clock, maxOperations, limits: defaultLimits }),
       closeBreaker: () => ledger.closeBreaker(),
       record: (act) => ledger.recordAct(JSON.stringify(act)),
       acts: async () => (await ledger.acts()).map((act) => JSON.parse(act) as Act),

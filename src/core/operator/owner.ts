@@ -232,6 +232,7 @@ export function ownedStores(
       delete: unlessFoundForeign(backlog.delete),
       bury: unlessFoundForeign(backlog.bury),
       listDead: unlessFoundForeign(backlog.listDead),
+      deadHeads: unlessFoundForeign(backlog.deadHeads),
       readDead: unlessFoundForeign(backlog.readDead),
       check: async () => {
         unlessForeign()
@@ -241,7 +242,6 @@ export function ownedStores(
         purge: backlog.purge && unlessFoundForeign(backlog.purge),
         tally: backlog.tally && unlessFoundForeign(backlog.tally),
         heads: backlog.heads && unlessFoundForeign(backlog.heads),
-        deadHeads: backlog.deadHeads && unlessFoundForeign(backlog.deadHeads),
       }),
     },
   }

@@ -1,7 +1,11 @@
 /** The contract of dead letters: list, read, plan, run. */
 import * as z from 'zod'
+import { listBody, listQuery, readQuery } from '../routes/admin/dead.ts'
+import { bodyProblems, operatorProblems } from './admin.ts'
 import { count, time } from './common.ts'
-import { answer } from './operation.ts'
+import { answer, documentedAs, type Operation, refTo, request } from './operation.ts'
+
+documentedAs.set(listBody.shape.visitor, { oneOf: [{ type: 'string' }, refTo('Visitor')] })
 
 const listed = {
   key: z.string(),
@@ -61,3 +65,36 @@ export const planRun = answer(
     failed: count,
   }),
 )
+
+export const deadOperations: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/admin/api/dead',
+    id: 'listDead',
+    summary: 'Dead letters, newest first',
+    access: 'viewer',
+    query: listQuery,
+    answers: { 200: letters },
+    problems: [400, ...operatorProblems],
+  },
+  {
+    method: 'post',
+    path: '/admin/api/dead/list',
+    id: 'findDead',
+    summary: 'The same, with the filter in the body, where a visitor may be named by its id',
+    access: 'viewer',
+    body: request('DeadFilter', listBody),
+    answers: { 200: letters },
+    problems: bodyProblems,
+  },
+  {
+    method: 'get',
+    path: '/admin/api/dead/{version}/{name}',
+    id: 'readDead',
+    summary: 'One dead letter by its key, masked; with reveal=1 as it is',
+    access: 'viewer',
+    query: readQuery,
+    answers: { 200: letter },
+    problems: [400, ...operatorProblems],
+  },
+]

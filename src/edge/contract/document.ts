@@ -1,6 +1,7 @@
 /** The OpenAPI 3.1 document, made of the operations and of the schemas that validate what is asked and answered. */
 import * as z from 'zod'
 import { adminOperations } from './admin.ts'
+import { deadOperations } from './dead.ts'
 import { answerSchemas, type Content, documentedAs, type Operation, refTo, requestSchemas } from './operation.ts'
 import { probeOperations } from './probes.ts'
 import { senderOperations } from './senders.ts'
@@ -11,6 +12,7 @@ export const operations: readonly Operation[] = [
   ...probeOperations,
   ...statusOperations,
   ...adminOperations,
+  ...deadOperations,
 ]
 
 type Json = Record<string, unknown>

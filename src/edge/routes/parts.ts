@@ -6,6 +6,7 @@ import type { Prepare } from '../../core/delivery/prepare.ts'
 import type { Deliver } from '../../core/delivery/receipt.ts'
 import type { Ledger, Usage } from '../../core/ledger/port.ts'
 import type { Log } from '../../core/log.ts'
+import type { DeadOffice } from '../../core/operator/dead/office.ts'
 import type { Erase } from '../../core/operator/erase.ts'
 import type { FindVisitor } from '../../core/operator/find-visitor.ts'
 import type { Wire } from '../../core/wire/calls.ts'
@@ -82,6 +83,7 @@ export interface Operator
   flush(): Promise<object>
   readonly erase: Erase
   readonly find: FindVisitor
+  readonly dead: DeadOffice
   /** Keeps an act; rejects where it could not be kept. */
   record(act: Act): Promise<void>
   /** The last acts, newest first. */
