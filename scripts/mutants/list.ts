@@ -1,6 +1,7 @@
 /** Deliberate bugs, each one a small patch, and the tests that must notice it. */
 import { backlogMutants } from './backlog.ts'
 import { blameMutants } from './blame.ts'
+import { censusMutants } from './census.ts'
 import { cliMutants } from './cli.ts'
 import { deadMutants } from './dead.ts'
 import { deliveryMutants } from './delivery.ts'
@@ -335,7 +336,7 @@ const own: readonly Mutant[] = [
     name: 'delete without putting back what still waits',
     breaks: 'G2',
     file: 'src/cron/clean-up.ts',
-    find: 'await backlog.put({ ...rest, attributes: open })',
+    find: 'await backlog.put({ ...rest, attributes: open, ...given({ reason }) })',
     replace: '',
     tests: flush,
   },
@@ -1122,6 +1123,7 @@ export const mutants: readonly Mutant[] = [
   ...doorsMoreMutants,
   ...edgeMutants,
   ...flushMutants,
+  ...censusMutants,
   ...handshakesMutants,
   ...identityMutants,
   ...hotPathMutants,

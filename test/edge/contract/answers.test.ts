@@ -130,6 +130,7 @@ describe('a relay answers as its contract says', () => {
     const visitor = { thirdPartyId: '1' }
     await get('/admin/api/status')
     await get('/admin/api/status', {})
+    await get('/admin/api/backlog')
     await post('/admin/api/visitor', { visitor })
     await post('/admin/api/visitor', { visitor: { ecid: '1' } })
     await post('/admin/api/resume')
