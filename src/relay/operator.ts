@@ -7,6 +7,7 @@ import { createDeadOffice } from '../core/operator/dead/office.ts'
 import { createErase } from '../core/operator/erase.ts'
 import { createFind } from '../core/operator/find-visitor.ts'
 import { takeOver } from '../core/operator/owner.ts'
+import { createSeries } from '../core/operator/series.ts'
 import { hashKeyName } from '../core/update/hash.ts'
 import type { FlushReport } from '../cron/report.ts'
 import type { Act, Log, Operator, Readiness } from '../edge/routes/parts.ts'
@@ -51,6 +52,7 @@ export function operatorOf(
       return erased
     },
     find: createFind({ hasher, ledger, backlog, clock, maxOperations }),
+    series: createSeries({ ledger, clock }),
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),
     restored: () => ledger.restored(),

@@ -4,6 +4,7 @@ import { defaultLimits } from '../../src/core/limits.ts'
 import { createDeadOffice } from '../../src/core/operator/dead/office.ts'
 import { createErase } from '../../src/core/operator/erase.ts'
 import { createFind } from '../../src/core/operator/find-visitor.ts'
+import { createSeries } from '../../src/core/operator/series.ts'
 import { createHasher } from '../../src/core/update/hash.ts'
 import { createApp } from '../../src/edge/app.ts'
 import type { OperatorToken } from '../../src/edge/auth/operators.ts'
@@ -65,6 +66,7 @@ export async function adminOf(world: World, options: AdminOptions = {}) {
         clock: world.clock,
         ready: async () => ({ ready: true, ledger: 'embedded', checks: {} }),
       }),
+      series: createSeries({ ledger, clock: world.clock }),
       pause: (paused) => ledger.pause(paused),
       confirmClock: () => ledger.confirmClock(),
       takeOver: async (client) => (client === 'amce' ? undefined : 'is not the client code that the ledger bears'),

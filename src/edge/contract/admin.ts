@@ -29,6 +29,7 @@ export const usage = answer(
     }),
     buckets: z.array(z.tuple([timeMs, count])),
     counters: counts,
+    totals: z.record(z.string(), counts).describe('By source and lane, and name'),
     leads: z.record(z.string(), z.number()),
     lostAtMs: timeMs.optional(),
     clock: z.object({ jumpedByMs: z.number() }).optional(),

@@ -52,7 +52,13 @@ export const series = answer(
   'Series',
   z.object({
     step: count.describe('Seconds'),
-    slots: z.array(z.object({ at: time, counts: z.record(z.string(), counts) })),
+    slots: z.array(
+      z.object({
+        at: time,
+        counts: z.record(z.string(), counts).describe('By source and name'),
+        byLane: z.record(z.string(), counts).describe('By lane and name'),
+      }),
+    ),
   }),
 )
 

@@ -9,6 +9,7 @@ import type { Log } from '../../core/log.ts'
 import type { DeadOffice } from '../../core/operator/dead/office.ts'
 import type { Erase } from '../../core/operator/erase.ts'
 import type { FindVisitor } from '../../core/operator/find-visitor.ts'
+import type { SeriesOf } from '../../core/operator/series.ts'
 import type { Wire } from '../../core/wire/calls.ts'
 import type { AuthFailed } from '../auth/failed-authentications.ts'
 import type { OperatorToken, Role } from '../auth/operators.ts'
@@ -83,6 +84,7 @@ export interface Operator
   flush(): Promise<object>
   readonly erase: Erase
   readonly find: FindVisitor
+  readonly series: SeriesOf
   readonly dead: DeadOffice
   /** Keeps an act; rejects where it could not be kept. */
   record(act: Act): Promise<void>
@@ -104,6 +106,8 @@ export type ActDetails = Readonly<Record<string, string | number>>
 
 /** Events of own systems share one scope of ids. */
 export const apiSource = 'api'
+/** As the source of failed authentications of operators. */
+export const adminName = 'admin'
 
 /** Finds in a request's context the parts that a route needs. */
 export type PartsOf<Name extends keyof AppParts> = (c: Context) => Pick<AppParts, Name>

@@ -11,6 +11,7 @@ import { looksOnly, operatorOnly, ownOrigin, ViewOnly } from './access.ts'
 import { auditApi } from './audit.ts'
 import { deadApi } from './dead.ts'
 import { ledgerApi } from './ledger.ts'
+import { seriesApi } from './series.ts'
 import { statusApi } from './status.ts'
 import { steeringApi } from './steering.ts'
 import { visitorApi } from './visitor.ts'
@@ -35,6 +36,7 @@ export function adminApi(
   app.route('/', statusApi(partsOf))
   app.route('/', steeringApi(partsOf))
   app.route('/', visitorApi(partsOf))
+  app.route('/', seriesApi(partsOf))
   app.route('/ledger', ledgerApi(partsOf))
   app.route('/dead', deadApi(partsOf))
   app.route('/', auditApi(partsOf))
