@@ -2,6 +2,7 @@
 import { alertMutants } from './alerts.ts'
 import { backlogMutants } from './backlog.ts'
 import { blameMutants } from './blame.ts'
+import { censusMutants } from './census.ts'
 import { cliMutants } from './cli.ts'
 import { deadMutants } from './dead.ts'
 import { deliveryMutants } from './delivery.ts'
@@ -1126,6 +1127,7 @@ export const mutants: readonly Mutant[] = [
   ...edgeMutants,
   ...figuresMutants,
   ...flushMutants,
+  ...censusMutants,
   ...handshakesMutants,
   ...identityMutants,
   ...hotPathMutants,

@@ -19,8 +19,10 @@ import { httpTarget } from '../core/wire/http.ts'
 import type { Target } from '../core/wire/port.ts'
 import { type AlertMemory, alertDuty } from '../cron/alerts/duty.ts'
 import { alertSender } from '../cron/alerts/send.ts'
+import { type CensusMemory, createCensus } from '../cron/census.ts'
 import { flushWithDuties } from '../cron/duties.ts'
 import type { FlushReport } from '../cron/report.ts'
+import { keepRuns } from '../cron/runs.ts'
 import { createRoutes } from '../edge/app.ts'
 import { createAuthFailed } from '../edge/auth/failed-authentications.ts'
 import { dueCount, type OnceAMinuteMemory } from '../edge/once-a-minute.ts'
@@ -68,6 +70,7 @@ export interface RelayParts extends RelayPorts {
 export interface RelayMemory extends ReadinessMemory, OwnerMemory, UntoldMemory, AlertMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
+  readonly census: CensusMemory
   /** What is logged and counted once a minute: failed authentications, handshakes. */
   readonly authFailures: OnceAMinuteMemory
   readonly greetings: OnceAMinuteMemory
@@ -79,6 +82,7 @@ export function newRelayMemory(): RelayMemory {
     owners: new Map(),
     authFailures: new Map(),
     greetings: new Map(),
+    census: {},
     ...newUntoldMemory(),
   }
 }
@@ -146,6 +150,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     leadsLoggedMs: memory.leadsLoggedMs,
     limits,
   })
+  const census = createCensus({ backlog, ledger, clock, limits, memory: memory.census })
   const alerts = alertDuty({
     ledger,
     clock,
@@ -169,7 +174,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         door,
         ledger,
         untold,
-        backlog,
+        backlog: census.backlog,
         clock,
         random,
         maxMs: settings.flushMaxMs,
@@ -180,12 +185,12 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         log,
         limits,
       },
-      [alerts],
+      [census.duty, keepRuns({ ledger, clock }), alerts],
     )
   }
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const count = createCount({ ledger, untold, background, log })
-  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run })
+  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run, ready: ready.fresh })
   return {
     operator,
     ready: ready.fresh,

@@ -9,8 +9,11 @@ import { createHasher } from '../../src/core/update/hash.ts'
 import { createApp } from '../../src/edge/app.ts'
 import type { OperatorToken } from '../../src/edge/auth/operators.ts'
 import type { Act } from '../../src/edge/routes/parts.ts'
+import { readSettings } from '../../src/relay/create.ts'
 import { systemClock } from '../../src/relay/runtime.ts'
+import { createStatus } from '../../src/relay/status.ts'
 import { testSecrets } from './secrets.ts'
+import { settingsFor } from './settings.ts'
 import type { World } from './world.ts'
 
 export const origin = 'https://relay.example'
@@ -56,6 +59,13 @@ export async function adminOf(world: World, options: AdminOptions = {}) {
     ready: () => Promise.reject(new Error('not here')),
     operator: {
       usage: () => ledger.usage(),
+      ...createStatus({
+        settings: readSettings(settingsFor('http://127.0.0.1:1')),
+        ledger,
+        backlog,
+        clock: world.clock,
+        ready: async () => ({ ready: true, ledger: 'embedded', checks: {} }),
+      }),
       series: createSeries({ ledger, clock: world.clock }),
       pause: (paused) => ledger.pause(paused),
       confirmClock: () => ledger.confirmClock(),

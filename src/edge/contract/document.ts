@@ -6,10 +6,12 @@ import { answerSchemas, type Content, documentedAs, type Operation, refTo, reque
 import { probeOperations } from './probes.ts'
 import { senderOperations } from './senders.ts'
 import { seriesOperations } from './series.ts'
+import { statusOperations } from './status.ts'
 
 export const operations: readonly Operation[] = [
   ...senderOperations,
   ...probeOperations,
+  ...statusOperations,
   ...adminOperations,
   ...seriesOperations,
   ...deadOperations,

@@ -12,6 +12,7 @@ import { auditApi } from './audit.ts'
 import { deadApi } from './dead.ts'
 import { ledgerApi } from './ledger.ts'
 import { seriesApi } from './series.ts'
+import { statusApi } from './status.ts'
 import { steeringApi } from './steering.ts'
 import { visitorApi } from './visitor.ts'
 
@@ -32,6 +33,7 @@ export function adminApi(
       refuse('malformed', { detail: 'This route takes no query parameters: what it takes stands in the body.' }),
     ),
   )
+  app.route('/', statusApi(partsOf))
   app.route('/', steeringApi(partsOf))
   app.route('/', visitorApi(partsOf))
   app.route('/', seriesApi(partsOf))
