@@ -31,12 +31,14 @@ import { createKeepConfirmation } from '../edge/source/confirmations.ts'
 import { createMapAgain } from '../edge/source/map-again.ts'
 import { createQuarantine } from '../edge/source/quarantine.ts'
 import type { Source } from '../edge/source/types.ts'
+import { type FiguresMemory, lookForAlerts } from './alert-figures.ts'
 import { createBase, type RelayBase } from './base.ts'
 import { countedSources, createCount } from './count.ts'
 import { createMetrics } from './metrics.ts'
 import { operatorOf } from './operator.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
 import type { Settings } from './settings.ts'
+import { createStatus } from './status.ts'
 
 /** What a relay is given by its runtime. On Workers these belong to one request. */
 export interface RelayPorts {
@@ -67,7 +69,7 @@ export interface RelayParts extends RelayPorts {
 }
 
 /** What a process or an isolate remembers: plain data, which on Workers is all that may outlive a request. */
-export interface RelayMemory extends ReadinessMemory, OwnerMemory, UntoldMemory, AlertMemory {
+export interface RelayMemory extends ReadinessMemory, OwnerMemory, UntoldMemory, AlertMemory, FiguresMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
   readonly census: CensusMemory
@@ -151,6 +153,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     limits,
   })
   const census = createCensus({ backlog, ledger, clock, limits, memory: memory.census })
+  const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const alerts = alertDuty({
     ledger,
     clock,
@@ -159,7 +162,12 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     memory,
     settings,
     startedBy: ports.startedBy ?? 'cron',
-    figures: async () => ({}),
+    lookAt: lookForAlerts({
+      ledger,
+      status: createStatus({ settings, ledger, backlog, clock, ready: ready.remembered }),
+      clock,
+      memory,
+    }),
     ...given({
       send:
         settings.alert &&
@@ -188,7 +196,6 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       [census.duty, keepRuns({ ledger, clock }), alerts],
     )
   }
-  const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const count = createCount({ ledger, untold, background, log })
   const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run, ready: ready.fresh })
   return {

@@ -39,6 +39,17 @@ export interface StatusParts {
 export interface Status {
   backlog(): Promise<BacklogAnswer>
   status(): Promise<StatusAnswer & Usage>
+  /** What alerts are about, in the same look. */
+  outlook(): Promise<Outlook>
+}
+
+export interface Outlook {
+  readonly usage: Usage
+  /** Undefined while calls are held back, when nobody can say; null: not within the time that is looked ahead. */
+  readonly firstDeferralAtMs: number | null | undefined
+  /** Since when the oldest entry waits; undefined: not counted yet; null: nothing waits. */
+  readonly oldestAtMs: number | null | undefined
+  readonly dead: number | undefined
 }
 
 const hourMs = 3_600_000
@@ -50,6 +61,7 @@ const readingOperations = 10
 
 export function createStatus({ settings, ledger, backlog, clock, ready }: StatusParts): Status {
   return {
+    outlook,
     async backlog() {
       return (await look()).backlog
     },
@@ -67,6 +79,18 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
         checks,
       }
     },
+  }
+
+  async function outlook(): Promise<Outlook> {
+    const { usage, dead, figures, foretold } = await look()
+    const { paused, breaker } = usage.health
+    const isCounted = figures.countedAtMs !== undefined
+    return {
+      usage,
+      firstDeferralAtMs: paused || breaker !== undefined ? undefined : (foretold.firstDeferralMs ?? null),
+      oldestAtMs: figures.oldestMs ?? (isCounted && figures.complete ? null : undefined),
+      dead: dead && sum(dead.byReason),
+    }
   }
 
   async function look() {
@@ -90,6 +114,8 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
     const foretold = foretell(usage, figures, runs, pace, nowMs)
     return {
       usage,
+      figures,
+      foretold,
       runs,
       dead: counted?.dead ?? (await deadOf(census, nowMs)),
       quota: {

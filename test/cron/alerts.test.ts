@@ -187,7 +187,7 @@ function relay({ figures = {} }: { figures?: Figures } = {}) {
       memory: more.memory ?? {},
       settings: { retentionHours: 72, quotaWindowMs: dayMs },
       startedBy: more.startedBy ?? 'cron',
-      figures: async () => state.figures,
+      lookAt: async () => ({ summary: await (more.ledger ?? ledger).summary(), figures: state.figures }),
       ...('send' in more ? (more.send === undefined ? {} : { send: more.send }) : { send }),
     }).work(share, { ...emptyReport(), ...report })
   return { clock, random, ledger, state, run, send, types: () => state.told.map(({ type }) => type) }
