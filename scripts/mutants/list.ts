@@ -9,6 +9,7 @@ import { doorsMoreMutants } from './doors-more.ts'
 import { edgeMutants } from './edge.ts'
 import { flushMutants } from './flush.ts'
 import { handshakesMutants } from './handshakes.ts'
+import { hotPathMutants } from './hot-path.ts'
 import { identityMutants } from './identity.ts'
 import { isolateMutants } from './isolate.ts'
 import type { Mutant } from './mutant.ts'
@@ -334,7 +335,7 @@ const own: readonly Mutant[] = [
     name: 'delete without putting back what still waits',
     breaks: 'G2',
     file: 'src/cron/clean-up.ts',
-    find: 'await backlog.put({ ...rest, attributes: open })',
+    find: 'await backlog.put({ ...rest, attributes: open, ...given({ reason }) })',
     replace: '',
     tests: flush,
   },
@@ -1123,6 +1124,7 @@ export const mutants: readonly Mutant[] = [
   ...flushMutants,
   ...handshakesMutants,
   ...identityMutants,
+  ...hotPathMutants,
   ...isolateMutants,
   ...operatorMutants,
   ...observabilityMutants,

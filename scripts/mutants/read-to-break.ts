@@ -218,7 +218,7 @@ export const readToBreakMutants: readonly Mutant[] = [
     name: 'what never met the ledger is read as if it had',
     breaks: 'G3',
     file: 'src/core/backlog/entry-format.ts',
-    find: 'blind: b === undefined ? undefined : true',
+    find: 'blind: b === undefined ? undefined : true, ',
     replace: '',
     tests: entryFormat,
   },
