@@ -27,6 +27,7 @@ import { createQuarantine } from '../edge/source/quarantine.ts'
 import type { Source } from '../edge/source/types.ts'
 import { createBase, type RelayBase } from './base.ts'
 import { createCount } from './count.ts'
+import { deadOf } from './dead.ts'
 import { createMetrics } from './metrics.ts'
 import { operatorOf } from './operator.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
@@ -130,6 +131,8 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     leadsLoggedMs: memory.leadsLoggedMs,
     limits,
   })
+  const mapAgain = createMapAgain({ sources, prepare })
+  const { dead, duties } = deadOf(settings, { hasher, backlog, ledger, clock, random, map: mapAgain, limits, log })
   const run: Relay['flush'] = (progress) =>
     flushWithDuties(
       {
@@ -146,15 +149,15 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         log,
         limits,
       },
-      [],
+      duties,
     )
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const count = createCount({ ledger, background, log })
-  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run })
+  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, dead, run })
   return {
     operator,
     ready: ready.fresh,
-    remap: createRemap({ backlog, deliver, map: createMapAgain({ sources, prepare }) }),
+    remap: createRemap({ backlog, deliver, map: mapAgain }),
     testify: () => ledger.check().catch((error) => log('witness_not_told', { error: errorName(error) })),
     flush: run,
     parts: {

@@ -2,8 +2,7 @@
 import type { Backlog } from '../core/backlog/port.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Ledger } from '../core/ledger/port.ts'
-import { defaultLimits } from '../core/limits.ts'
-import { createDeadOffice } from '../core/operator/dead/office.ts'
+import type { DeadOffice } from '../core/operator/dead/office.ts'
 import { createErase } from '../core/operator/erase.ts'
 import { createFind } from '../core/operator/find-visitor.ts'
 import { takeOver } from '../core/operator/owner.ts'
@@ -19,13 +18,14 @@ export interface OperatorParts {
   readonly backlog: Backlog
   readonly clock: Clock
   readonly log: Log
+  readonly dead: DeadOffice
   /** One run of the flush. */
   readonly run: () => Promise<FlushReport>
 }
 
 export function operatorOf(
   { settings, hasher, owner }: Pick<RelayBase, 'settings' | 'hasher' | 'owner'>,
-  { ledger, unguarded, backlog, clock, log, run }: OperatorParts,
+  { ledger, unguarded, backlog, clock, log, dead, run }: OperatorParts,
 ): Operator {
   const maxOperations = settings.flushMaxOps
   const erase = createErase({ hasher, ledger, backlog, clock, maxOperations, log })
@@ -51,7 +51,7 @@ export function operatorOf(
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),
     restored: () => ledger.restored(),
-    dead: createDeadOffice({ hasher, backlog, clock, maxOperations, limits: defaultLimits }),
+    dead,
     hashKeyName: () => hashKeyName(hasher),
     takeOver: async (client) => {
       const problem = await takeOver(owner, unguarded, client)

@@ -38,10 +38,7 @@ interface Walk {
 }
 
 /** When the first letter goes, epoch ms; undefined where none does, or that is not known yet. */
-export async function firstGoesMs(
-  ledger: Pick<Ledger, 'recall'>,
-  retentionMs: number,
-): Promise<number | undefined> {
+export async function firstGoesMs(ledger: Pick<Ledger, 'recall'>, retentionMs: number): Promise<number | undefined> {
   const { oldestMs } = read(await ledger.recall(memo))
   return retentionMs === 0 || oldestMs === undefined ? undefined : oldestMs + retentionMs
 }
@@ -80,7 +77,11 @@ export function createRetention({ backlog, ledger, clock, retentionMs, log }: Re
           const { oldestSoFarMs } = walk
           return await ledger.remember(
             memo,
-            JSON.stringify({ walkedMs: nowMs, endMs: Math.max(endMs, walk.endMs ?? nowMs - retentionMs), ...given({ oldestMs: oldestSoFarMs }) }),
+            JSON.stringify({
+              walkedMs: nowMs,
+              endMs: Math.max(endMs, walk.endMs ?? nowMs - retentionMs),
+              ...given({ oldestMs: oldestSoFarMs }),
+            }),
           )
         }
         walk.cursor = page.cursor

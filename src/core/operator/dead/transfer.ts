@@ -5,14 +5,15 @@
  * line whether it is whole, or where it goes on.
  * Known hole: a letter that no key opens is not exported; its key is, as `unreadable`.
  */
-import { headOf } from '../../backlog/head-format.ts'
+
 import { packDead, readDeadKey, unpackDead } from '../../backlog/entry-format.ts'
+import { headOf } from '../../backlog/head-format.ts'
 import type { Backlog } from '../../backlog/port.ts'
 import type { Clock } from '../../clock.ts'
 import { given } from '../../given.ts'
 import type { Limits } from '../../limits.ts'
-import { type DeadFilter, wantedBy } from './letters.ts'
 import type { Visitor } from '../../update/update.ts'
+import { type DeadFilter, wantedBy } from './letters.ts'
 
 export interface TransferParts {
   readonly backlog: Pick<Backlog, 'listDead' | 'bury' | 'operations'>
