@@ -1,4 +1,5 @@
 /** Deliberate bugs, each one a small patch, and the tests that must notice it. */
+import { alertMutants } from './alerts.ts'
 import { backlogMutants } from './backlog.ts'
 import { blameMutants } from './blame.ts'
 import { cliMutants } from './cli.ts'
@@ -712,22 +713,22 @@ const own: readonly Mutant[] = [
     name: 'a JWT without an expiry',
     breaks: 'security',
     file: 'src/edge/auth/jwt.ts',
-    find: "if (typeof exp !== 'number' || exp + leewaySeconds < seconds)\n          return",
-    replace: "if (typeof exp === 'number' && exp + leewaySeconds < seconds) return",
+    find: "if (typeof exp !== 'number') return 'malformed'",
+    replace: "if (typeof exp !== 'number') return true",
     tests: jwt,
   },
   {
     name: 'a JWT for anybody',
     breaks: 'security',
     file: 'src/edge/auth/jwt.ts',
-    find: 'aud: audience, ',
+    find: ', aud: audience',
     replace: '',
     tests: jwt,
   },
   {
     name: 'an unknown key is asked for each time',
     breaks: 'security',
-    file: 'src/edge/auth/jwt.ts',
+    file: 'src/edge/auth/jwks.ts',
     find: 'const mayAsk = nowMs - askedAtMs > askedAgainMs',
     replace: 'const mayAsk = true',
     tests: jwt,
@@ -735,7 +736,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a key that was taken away stays good',
     breaks: 'security',
-    file: 'src/edge/auth/jwt.ts',
+    file: 'src/edge/auth/jwks.ts',
     find: '(!isKnown() || nowMs - (kept?.atMs ?? 0) > freshMs)',
     replace: '!isKnown()',
     tests: jwt,
@@ -1041,8 +1042,8 @@ const own: readonly Mutant[] = [
     name: 'an empty audience is not looked at',
     breaks: 'security',
     file: 'src/edge/auth/jwt.ts',
-    find: "if (!issuer || !audience) throw new TypeError('jwt needs an issuer and an audience')",
-    replace: '',
+    find: 'if (body === undefined && (!issuer || !audience))',
+    replace: 'if (body === null)',
     tests: jwt,
   },
   {
@@ -1113,6 +1114,7 @@ const own: readonly Mutant[] = [
 
 export const mutants: readonly Mutant[] = [
   ...own,
+  ...alertMutants,
   ...backlogMutants,
   ...blameMutants,
   ...cliMutants,

@@ -15,6 +15,8 @@ import { type OwnerMemory, ownedStores } from '../core/operator/owner.ts'
 import { createRemap, type Remap } from '../core/operator/remap.ts'
 import { httpTarget } from '../core/wire/http.ts'
 import type { Target } from '../core/wire/port.ts'
+import { type AlertMemory, alertDuty } from '../cron/alerts/duty.ts'
+import { alertSender } from '../cron/alerts/send.ts'
 import { flushWithDuties } from '../cron/duties.ts'
 import type { FlushReport } from '../cron/report.ts'
 import { createRoutes } from '../edge/app.ts'
@@ -43,6 +45,10 @@ export interface RelayPorts {
   readonly background: (work: Promise<unknown>) => void
   /** Sends bodies as streams, for runtimes that send a text again by themselves. */
   readonly streamBody?: boolean
+  /** `alarm`: the cron was silent. */
+  readonly startedBy?: 'cron' | 'alarm'
+  /** Told when a run begins that the alarm did not start; rejects where that is not known. */
+  readonly cronCame?: () => Promise<void>
   /** True once the process is to end. */
   readonly stopping?: () => boolean
   /** Bounds other than the default ones. */
@@ -58,7 +64,7 @@ export interface RelayParts extends RelayPorts {
 }
 
 /** What a process or an isolate remembers: plain data, which on Workers is all that may outlive a request. */
-export interface RelayMemory extends ReadinessMemory, OwnerMemory {
+export interface RelayMemory extends ReadinessMemory, OwnerMemory, AlertMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
   /** What is logged and counted once a minute: failed authentications, handshakes. */
@@ -133,8 +139,25 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
   })
   const mapAgain = createMapAgain({ sources, prepare })
   const { dead, duties } = deadOf(settings, { hasher, backlog, ledger, clock, random, map: mapAgain, limits, log })
-  const run: Relay['flush'] = (progress) =>
-    flushWithDuties(
+  const alerts = alertDuty({
+    ledger,
+    clock,
+    random,
+    log,
+    memory,
+    settings,
+    startedBy: ports.startedBy ?? 'cron',
+    figures: async () => ({}),
+    ...given({
+      send:
+        settings.alert &&
+        alertSender({ ...settings.alert, relay: settings.targetClientCode, fetch: ports.fetch, clock }),
+    }),
+  })
+  const run: Relay['flush'] = (progress) => {
+    if (ports.startedBy !== 'alarm' && ports.cronCame !== undefined)
+      background(ports.cronCame().catch((error) => log('cron_not_told', { error: errorName(error) })))
+    return flushWithDuties(
       {
         door,
         ledger,
@@ -149,8 +172,9 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         log,
         limits,
       },
-      duties,
+      [...duties, alerts],
     )
+  }
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const count = createCount({ ledger, background, log })
   const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, dead, run })
