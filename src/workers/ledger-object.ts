@@ -96,6 +96,9 @@ export class LedgerObject extends DurableObject<Env> {
   usage() {
     return this.#ledger.usage()
   }
+  series(fromMs: number) {
+    return this.#ledger.series(fromMs)
+  }
   confirmClock() {
     return this.#ledger.confirmClock()
   }

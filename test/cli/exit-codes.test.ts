@@ -23,7 +23,16 @@ const settings = (more: Record<string, string> = {}) =>
   settingsFor('http://127.0.0.1:9', { PORT: '0', RELAY_DB: pathOf('sqlite'), ...more })
 const bad = 'test/cli/fixtures/bad-sources.ts'
 const rows = 'batch=thirdPartyId,tier\n1,x\n'
-const usage = { used: 1, limit: 10, remaining: 9, health: { paused: false }, buckets: [], counters: {}, leads: {} }
+const usage = {
+  used: 1,
+  limit: 10,
+  remaining: 9,
+  health: { paused: false },
+  buckets: [],
+  counters: {},
+  totals: {},
+  leads: {},
+}
 const at = '2026-11-24T10:00:00.000Z'
 const status = { quota: { used: 1, limit: 10 }, paused: false, checks: { store: 'ok' } }
 const census = { waiting: 0, bySource: {}, byReason: {}, complete: true }

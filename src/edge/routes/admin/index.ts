@@ -11,6 +11,8 @@ import { looksOnly, operatorOnly, ownOrigin, ViewOnly } from './access.ts'
 import { auditApi } from './audit.ts'
 import { deadApi } from './dead.ts'
 import { ledgerApi } from './ledger.ts'
+import { seriesApi } from './series.ts'
+import { statusApi } from './status.ts'
 import { steeringApi } from './steering.ts'
 import { visitorApi } from './visitor.ts'
 
@@ -31,8 +33,10 @@ export function adminApi(
       refuse('malformed', { detail: 'This route takes no query parameters: what it takes stands in the body.' }),
     ),
   )
+  app.route('/', statusApi(partsOf))
   app.route('/', steeringApi(partsOf))
   app.route('/', visitorApi(partsOf))
+  app.route('/', seriesApi(partsOf))
   app.route('/ledger', ledgerApi(partsOf))
   app.route('/dead', deadApi(partsOf))
   app.route('/', auditApi(partsOf))
