@@ -7,7 +7,19 @@ export type { Ledger, Usage } from './core/ledger/port.ts'
 export type { Lane, Visitor } from './core/update/update.ts'
 export type { FlushReport } from './cron/report.ts'
 export * from './edge/auth/index.ts'
-export { eventTime, id, json, text } from './edge/source/schemas.ts'
+export { base64Json, fromEnvelope, json, json as jsonText } from './edge/source/envelopes.ts'
+export {
+  cloudEvents,
+  echoHeader,
+  echoQuery,
+  eventGrid,
+  type Greet,
+  type Greeted,
+  type GreetRequest,
+  greetings,
+  ok,
+} from './edge/source/greet.ts'
+export { eventTime, id, text } from './edge/source/schemas.ts'
 export { source } from './edge/source/source.ts'
 export type { AttributeValue, Format, Mapped, MappedUpdate, Source, SourceOptions, Span } from './edge/source/types.ts'
 export type { Relay } from './relay/compose.ts'

@@ -6,6 +6,7 @@ import { deliveryMutants } from './delivery.ts'
 import { doorsMutants } from './doors.ts'
 import { edgeMutants } from './edge.ts'
 import { flushMutants } from './flush.ts'
+import { handshakesMutants } from './handshakes.ts'
 import { identityMutants } from './identity.ts'
 import { isolateMutants } from './isolate.ts'
 import type { Mutant } from './mutant.ts'
@@ -571,7 +572,7 @@ const own: readonly Mutant[] = [
   {
     name: 'read the body before its sender is proven',
     breaks: 'security',
-    file: 'src/edge/routes/hooks.ts',
+    file: 'src/edge/routes/hook-auth.ts',
     find: 'if (verdict === true) return { request }',
     replace: 'return { request }',
     tests: edge,
@@ -748,9 +749,9 @@ const own: readonly Mutant[] = [
     name: 'an unproven event is kept',
     breaks: 'security',
     file: 'src/edge/routes/hooks.ts',
-    find: "  const encoding = headers.get('content-encoding')\n  if (verdict",
+    find: 'if (authenticated instanceof Response) return authenticated',
     replace:
-      "  await quarantine(c, parts, source, { raw: read.bytes, arrivalMs: nowMs, detail: '', eventId: undefined })\n  const encoding = headers.get('content-encoding')\n  if (verdict",
+      "if (authenticated instanceof Response) return takeEvents(c, parts, source, { authenticated: { request }, body: { ok: false, reason: '', raw: request.body }, isTrial })",
     tests: hooks,
   },
   {
@@ -764,15 +765,15 @@ const own: readonly Mutant[] = [
   {
     name: 'quarantine is acknowledged before it is kept',
     breaks: 'G2',
-    file: 'src/edge/routes/hooks.ts',
-    find: '    await parts.bury({',
-    replace: '    void parts.bury({',
+    file: 'src/edge/routes/hook-events.ts',
+    find: '    await bury({',
+    replace: '    void bury({',
     tests: hooks,
   },
   {
     name: 'a greeting is answered under the first secret',
     breaks: 'security',
-    file: 'src/edge/routes/hooks.ts',
+    file: 'src/edge/routes/hook-auth.ts',
     find: ' && (await auth.verify({ ...request, secrets: [secret] })) === true',
     replace: '',
     tests: hooks,
@@ -1116,6 +1117,7 @@ export const mutants: readonly Mutant[] = [
   ...doorsMutants,
   ...edgeMutants,
   ...flushMutants,
+  ...handshakesMutants,
   ...identityMutants,
   ...isolateMutants,
   ...operatorMutants,

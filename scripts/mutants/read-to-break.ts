@@ -226,8 +226,8 @@ export const readToBreakMutants: readonly Mutant[] = [
     name: 'a dead letter forgets the id that came in a header',
     breaks: 'G4',
     file: 'src/core/backlog/entry-format.ts',
-    find: 'raw, eventId: i }',
-    replace: 'raw }',
+    find: 'eventId: i,',
+    replace: '',
     tests: entryFormat,
   },
   {
@@ -449,7 +449,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'whoever cannot be told right now is let in',
     breaks: 'security',
-    file: 'src/edge/routes/hooks.ts',
+    file: 'src/edge/routes/hook-auth.ts',
     find: 'if (verdict === true) return { request }',
     replace: "if (verdict === true || verdict === 'unavailable') return { request }",
     tests: hooks,
@@ -457,15 +457,15 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'an event in quarantine forgets the id of its header',
     breaks: 'G4',
-    file: 'src/edge/routes/hooks.ts',
-    find: '...given({ eventId }),',
-    replace: '',
+    file: 'src/edge/routes/hook-events.ts',
+    find: '...given({ eventId, headers',
+    replace: '...given({ headers',
     tests: hooks,
   },
   {
     name: 'webhooks go on the live lane',
     breaks: 'G7',
-    file: 'src/edge/routes/hooks.ts',
+    file: 'src/edge/routes/hook-events.ts',
     find: 'parts.deliver(updates, source.lane)',
     replace: "parts.deliver(updates, 'live')",
     tests: edge,
@@ -473,7 +473,7 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'a webhook whose first attempt is under way is told 409',
     breaks: 'G2',
-    file: 'src/edge/routes/hooks.ts',
+    file: 'src/edge/routes/hook-events.ts',
     find: 'answerOne(c, only, 503)',
     replace: 'answerOne(c, only, 409)',
     tests: edge,

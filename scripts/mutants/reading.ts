@@ -70,9 +70,9 @@ export const readingMutants: readonly Mutant[] = [
   {
     name: 'JSON in a form is read by the platform',
     breaks: 'G6',
-    file: 'src/edge/source/schemas.ts',
-    find: 'const read = readEventJson(written)',
-    replace: 'const read: ReturnType<typeof readEventJson> = { ok: true, value: JSON.parse(written) }',
+    file: 'src/edge/source/envelopes.ts',
+    find: 'readWith(readEventJson, jsonForms)',
+    replace: 'readWith((text) => ({ ok: true, value: JSON.parse(text) }), jsonForms)',
     tests: doors,
   },
   {
@@ -127,7 +127,7 @@ export const readingMutants: readonly Mutant[] = [
     name: 'seconds are taken for milliseconds',
     breaks: 'G3',
     file: 'src/core/time.ts',
-    find: 'given < leastMs ?',
+    find: 'given < fromMs ?',
     replace: 'given < 0 ?',
     tests: time,
   },

@@ -40,7 +40,7 @@ export const sendersMutants: readonly Mutant[] = [
   {
     name: 'a greeting is an event',
     breaks: 'G2',
-    file: 'src/edge/routes/hooks.ts',
+    file: 'src/edge/routes/hook-auth.ts',
     find: 'secrets: [secret] })) === true) return greeting',
     replace: 'secrets: [secret] })) === true) return undefined',
     tests: corpus,
@@ -48,8 +48,8 @@ export const sendersMutants: readonly Mutant[] = [
   {
     name: 'what can’t be mapped is acknowledged and dropped',
     breaks: 'G2',
-    file: 'src/edge/routes/hooks.ts',
-    find: '    await parts.bury({',
+    file: 'src/edge/routes/hook-events.ts',
+    find: '    await bury({',
     replace: '    void ({',
     tests: ['test/fuzz/fuzz.test.ts'],
   },

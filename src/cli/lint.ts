@@ -81,7 +81,7 @@ export async function lintSource(
     warn('it has no sample, so its mapping was not tried')
     return findings
   }
-  source.read(source.sample, (thrown) =>
+  source.read(source.sample, undefined, (thrown) =>
     error(
       `its mapping threw ${thrown instanceof Error ? thrown.message : `something that is no error (${typeof thrown})`}`,
     ),

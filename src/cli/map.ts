@@ -65,7 +65,7 @@ Exit 1 where the event can't be mapped.`,
       return exit.failed
     }
     const { event } = parsed
-    source.read(event, (error) =>
+    source.read(event, undefined, (error) =>
       err(`the mapping threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
     )
     // An event that was kept as an example may be old: it is shown all the same.

@@ -46,6 +46,13 @@ export function readEventJson(text: string): ReadJson {
   return read(text, mayBeUnsafe.test(text) ? bigIntegers : undefined)
 }
 
+/** JSON of an event as `readEventJson` gives it, with every digit of its integers. */
+export function writeEventJson(event: unknown): string {
+  return (
+    JSON.stringify(event, (_, value: unknown) => (typeof value === 'bigint' ? rawJson(String(value)) : value)) ?? ''
+  )
+}
+
 /** For what is passed on: every number is a `JsonNumber`. */
 export function readExactJson(text: string): ReadJson {
   return read(text, (_, value, context) => (typeof value === 'number' ? new JsonNumber(String(context.source)) : value))

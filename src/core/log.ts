@@ -14,6 +14,7 @@ type Info =
   | 'audit'
   | 'erased'
   | 'flush'
+  | 'greeted'
   | 'ledger_returned'
   | 'paused'
   | 'request'
@@ -25,9 +26,12 @@ const warnings = [
   'admission_not_cancelled',
   'audit_outcome_not_recorded',
   'clock_ahead',
+  'confirmation',
   'flush_end_not_recorded',
   'flush_lease_kept',
   'flush_stopped',
+  'greeting_failed',
+  'greeting_unbounded',
   'handshake_failed',
   'late_admission_failed',
   'ledger_unavailable',

@@ -7,6 +7,8 @@ export const timeForms =
 /** RFC 3339, and what senders write instead: an offset without its colon or its minutes, no seconds, any fraction. */
 const isoForm =
   /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?(?:[Zz]|([+-])(\d{2}):?(\d{2})?)$/
+/** .NET's JSON (`/Date(1795514400000+0100)/`): epoch milliseconds in UTC; the offset only says where it was written. */
+const dotNetForm = /^\/Date\((\d+)(?:[+-]\d{4})?\)\/$/
 /** Seconds up to the year 5138; as milliseconds it is the spring of 1973, when nobody sent events. */
 const leastMs = 100_000_000_000
 /**
@@ -23,7 +25,9 @@ export function readTime(given: unknown): number | undefined {
   if (typeof given === 'number') return readEpoch(given)
   if (typeof given === 'bigint') return readEpoch(Number(given))
   if (typeof given !== 'string') return undefined
-  return /^\d+(\.\d+)?$/.test(given) ? readEpoch(Number(given)) : readIsoTime(given)
+  if (/^\d+(\.\d+)?$/.test(given)) return readEpoch(Number(given))
+  const dotNet = dotNetForm.exec(given)?.[1]
+  return dotNet === undefined ? readIsoTime(given) : readEpoch(Number(dotNet), 1)
 }
 
 /**
@@ -46,13 +50,27 @@ export function readIsoTime(text: string): number | undefined {
   return dayMs + clockMs - (sign === '-' ? -offsetMs : offsetMs)
 }
 
+/** The form that senders must write (RFC 9110 §5.6.7): `Tue, 24 Nov 2026 10:00:00 GMT`. */
+const httpForm = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}:\d{2}:\d{2}) GMT$/
+const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
+
+/** Epoch milliseconds of a date as HTTP has it; undefined where it is none, or its day of the week is another. */
+export function readHttpDate(text: string): number | undefined {
+  const [matched, day, month = '', year, clock] = httpForm.exec(text) ?? []
+  if (matched === undefined || !months.includes(month)) return undefined
+  const timeMs = readIsoTime(`${year}-${String(months.indexOf(month) + 1).padStart(2, '0')}-${day}T${clock}Z`)
+  // A leap second is the next minute's first.
+  return timeMs !== undefined && new Date(timeMs).toUTCString().slice(0, 16) === text.slice(0, 16) ? timeMs : undefined
+}
+
 /** ISO 8601 in UTC with milliseconds, of epoch milliseconds. */
 export function isoTime(timeMs: number): string {
   return new Date(timeMs).toISOString()
 }
 
-function readEpoch(given: number): number | undefined {
+/** @param fromMs from here on it is milliseconds, below it is seconds */
+function readEpoch(given: number, fromMs = leastMs): number | undefined {
   // A double holds such a fraction of seconds only approximately.
-  const timeMs = given < leastMs ? Math.floor(Math.round(given * 100_000) / 100) : Math.floor(given)
+  const timeMs = given < fromMs ? Math.floor(Math.round(given * 100_000) / 100) : Math.floor(given)
   return timeMs >= 0 && timeMs <= mostMs ? timeMs : undefined
 }

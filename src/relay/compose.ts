@@ -18,8 +18,10 @@ import type { Target } from '../core/wire/port.ts'
 import { flushWithDuties } from '../cron/duties.ts'
 import type { FlushReport } from '../cron/report.ts'
 import { createRoutes } from '../edge/app.ts'
-import { type AuthFailureMemory, createAuthFailed } from '../edge/auth/failed-authentications.ts'
+import { createAuthFailed } from '../edge/auth/failed-authentications.ts'
+import { dueCount, type OnceAMinuteMemory } from '../edge/once-a-minute.ts'
 import type { AppParts, Operator, Readiness } from '../edge/routes/parts.ts'
+import { createKeepConfirmation } from '../edge/source/confirmations.ts'
 import { createMapAgain } from '../edge/source/map-again.ts'
 import { createQuarantine } from '../edge/source/quarantine.ts'
 import type { Source } from '../edge/source/types.ts'
@@ -58,11 +60,13 @@ export interface RelayParts extends RelayPorts {
 export interface RelayMemory extends ReadinessMemory, OwnerMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
-  readonly authFailures: AuthFailureMemory
+  /** What is logged and counted once a minute: failed authentications, handshakes. */
+  readonly authFailures: OnceAMinuteMemory
+  readonly greetings: OnceAMinuteMemory
 }
 
 export function newRelayMemory(): RelayMemory {
-  return { leadsLoggedMs: new Map(), owners: new Map(), authFailures: new Map() }
+  return { leadsLoggedMs: new Map(), owners: new Map(), authFailures: new Map(), greetings: new Map() }
 }
 
 export interface Relay {
@@ -159,6 +163,13 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       wire,
       deliver,
       bury: createQuarantine({ backlog, count }),
+      greeted: (source) => {
+        const greeted = dueCount(memory.greetings, source, clock)
+        if (greeted === undefined) return
+        log('greeted', { source, count: greeted })
+        count({ greeted })
+      },
+      keepConfirmation: createKeepConfirmation({ backlog, ledger, random, count }),
       ready: ready.fresh,
       readyForAnybody: ready.remembered,
       operator,

@@ -1,7 +1,7 @@
 /** Times in the forms that senders write. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { readTime } from '../../src/core/time.ts'
+import { readHttpDate, readTime } from '../../src/core/time.ts'
 
 const at = Date.UTC(2026, 10, 25, 10, 0, 0)
 
@@ -34,6 +34,9 @@ describe('a time is read', () => {
     [`${at / 1_000}.5`, 500],
     [BigInt(at), 0],
     [new Date(at), 0],
+    [`/Date(${at})/`, 0],
+    [`/Date(${at}+0100)/`, 0],
+    ['/Date(1000)/', 1_000 - at],
   ])('%s', (given, afterMs) => {
     expect(readTime(given)).toBe(at + afterMs)
   })
@@ -127,5 +130,27 @@ describe('no moment is named by', () => {
     [{}],
   ])('%s', (given) => {
     expect(readTime(given)).toBeUndefined()
+  })
+})
+
+describe('a date as HTTP has it', () => {
+  it('is read in the one form that senders must write', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 253_402_300_799 }), (seconds) => {
+        expect(readHttpDate(new Date(seconds * 1_000).toUTCString())).toBe(seconds * 1_000)
+      }),
+    )
+  })
+
+  it.each([
+    ['another day of the week', 'Mon, 25 Nov 2026 10:00:00 GMT'],
+    ['a day that does not exist', 'Sun, 30 Feb 2026 10:00:00 GMT'],
+    ['an unknown month', 'Wed, 25 Nob 2026 10:00:00 GMT'],
+    ['another zone', 'Wed, 25 Nov 2026 10:00:00 CET'],
+    ['one digit of a day', 'Sun, 1 Nov 2026 10:00:00 GMT'],
+    ['ISO 8601', '2026-11-25T10:00:00Z'],
+    ['text behind it', 'Wed, 25 Nov 2026 10:00:00 GMT+1'],
+  ])('is not %s', (_, text) => {
+    expect(readHttpDate(text)).toBeUndefined()
   })
 })

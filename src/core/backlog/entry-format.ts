@@ -56,6 +56,9 @@ const deadFormat = z.object({
   w: z.string().optional(),
   y: z.string().optional(),
   i: z.string().optional(),
+  /** Headers; and whether the raw body is one event of several. */
+  g: z.record(z.string(), z.string()).optional(),
+  p: z.literal(1).optional(),
 })
 
 /**
@@ -108,14 +111,14 @@ export function packDead(dead: DeadLetter): z.input<typeof deadFormat> {
     n: dead.attempts,
     ...given({ u: dead.entry === undefined ? undefined : packEntry(dead.entry) }),
     ...packRaw(dead.raw),
-    ...given({ i: dead.eventId }),
+    ...given({ i: dead.eventId, g: dead.headers, p: dead.part === undefined ? undefined : (1 as const) }),
   }
 }
 
 export function unpackDead(packed: unknown): DeadLetter | undefined {
   const read = deadFormat.safeParse(packed)
   if (!read.success) return undefined
-  const { r, o, d, t, f, n, u, w, y, i } = read.data
+  const { r, o, d, t, f, n, u, w, y, i, g, p } = read.data
   const raw = y === undefined ? w : decodeRaw(y)
   if (y !== undefined && raw === undefined) return undefined
   return {
@@ -125,7 +128,13 @@ export function unpackDead(packed: unknown): DeadLetter | undefined {
     atMs: t,
     firstSeenMs: f,
     attempts: n,
-    ...given({ entry: u === undefined ? undefined : entryFrom(u), raw, eventId: i }),
+    ...given({
+      entry: u === undefined ? undefined : entryFrom(u),
+      raw,
+      eventId: i,
+      headers: g,
+      part: p === undefined ? undefined : (true as const),
+    }),
   }
 }
 

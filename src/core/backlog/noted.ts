@@ -54,6 +54,7 @@ export function notedBacklog(backlog: Backlog, { clock, memory, log }: NotedPart
 const refused: ReadonlySet<DeadReason> = new Set(['rejected', 'refused_repeatedly'])
 
 /** Its detail is left out: what Target says may quote what it was sent. */
-function lineOf({ reason }: Pick<DeadLetter, 'reason'>): 'rejected' | 'quarantined' | 'set_aside' {
+function lineOf({ reason }: Pick<DeadLetter, 'reason'>): 'rejected' | 'quarantined' | 'confirmation' | 'set_aside' {
+  if (reason === 'confirmation') return 'confirmation'
   return reason === 'unmappable' ? 'quarantined' : refused.has(reason) ? 'rejected' : 'set_aside'
 }

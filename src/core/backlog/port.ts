@@ -54,6 +54,7 @@ export const deadReasons = [
   'unmappable',
   'unreadable',
   'ledger_lost',
+  'confirmation',
 ] as const
 export type DeadReason = (typeof deadReasons)[number]
 
@@ -78,6 +79,10 @@ export interface DeadLetter {
   readonly entry?: Entry
   readonly raw?: string
   readonly eventId?: string
+  /** The request headers that its source's mapping reads, by lower-case name. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** `raw` is one event (as JSON) of a body that its source took apart. */
+  readonly part?: true
 }
 
 export interface KeptDead {

@@ -4,13 +4,15 @@ import type { AuthScheme } from './scheme.ts'
 export type Algorithm = 'HMAC-SHA-1' | 'HMAC-SHA-256' | 'HMAC-SHA-512' | 'Ed25519' | 'ECDSA-P-256'
 
 /**
- * Where a text is: in a header, or in a field of a JSON body (names joined by dots). The whole text, or, with a
- * `separator`, its items that begin with `prefix`.
+ * Where a text is: in a header (or in several, each with a text of its own), or in a field of a JSON body (names joined
+ * by dots). The whole text, or, with a `separator`, its items that begin with `prefix`.
  */
-export type Part = ({ readonly header: string } | { readonly field: string }) & {
+export type Part = ({ readonly header: string | readonly string[] } | { readonly field: string }) & {
   readonly separator?: string
   readonly prefix?: string
 }
+
+export type TimeUnit = 's' | 'ms' | 'iso' | 'http-date'
 
 export interface SignatureDescriptor {
   readonly name: string
@@ -23,8 +25,8 @@ export interface SignatureDescriptor {
    * (of another body the hash must stand in the URL's `bodySHA256`).
    */
   readonly signed: string
-  /** Seconds or milliseconds since 1970 as digits, or ISO 8601. */
-  readonly timestamp?: Part & { readonly unit: 's' | 'ms' | 'iso' }
+  /** Seconds or milliseconds since 1970 as digits, ISO 8601 with an offset, or a date as HTTP has it (RFC 9110). */
+  readonly timestamp?: Part & { readonly unit: TimeUnit }
   /** How far the timestamp may be from now, either way. Default 300. */
   readonly toleranceSeconds?: number
   /** A text that is used only once. */
@@ -37,7 +39,7 @@ export interface SignatureDescriptor {
    * How a secret (or public key) is written. Default UTF-8. Others than those with a required prefix are passed over.
    */
   readonly secret?: {
-    readonly encoding: 'utf8' | 'base64' | 'hex'
+    readonly encoding: 'utf8' | 'base64' | 'base64url' | 'hex'
     readonly prefix?: string
     readonly prefixRequired?: boolean
   }

@@ -8,6 +8,7 @@
  */
 import { verifyWithJwks } from 'hono/jwt'
 import type { AuthScheme } from './scheme.ts'
+import { bearerChallenge } from './tokens.ts'
 
 export type JwtAlgorithm =
   | 'RS256'
@@ -82,6 +83,7 @@ export function jwt({
 
   return {
     name: 'jwt',
+    challenge: bearerChallenge,
     needsSecret: false,
     // A token without an expiry, or past it, is refused below.
     seesTime: true,

@@ -1,4 +1,5 @@
 /** How a sender is authenticated: by its request's raw bytes, before anything is decoded. */
+import { given } from '../../core/given.ts'
 
 export interface AuthRequest {
   readonly method: string
@@ -33,6 +34,8 @@ export type Greeting = object | 'no_content'
 
 export interface AuthScheme {
   readonly name: string
+  /** For `WWW-Authenticate` of a 401: what is asked for. Some senders send their password only after this. */
+  readonly challenge?: string
   /** False where no secret is needed. */
   readonly needsSecret?: false
   /**
@@ -80,8 +83,8 @@ export function anyOf(name: string, schemes: Readonly<Record<string, AuthScheme>
         ...scheme,
         verify: (request) => scheme.verify({ ...request, secrets: of(label, request.secrets) }),
         takesSecret: async (secret) => {
-          const given = own(label, secret)
-          return given !== undefined && ((await scheme.takesSecret?.(given)) ?? true)
+          const plain = own(label, secret)
+          return plain !== undefined && ((await scheme.takesSecret?.(plain)) ?? true)
         },
       })),
     ),
@@ -93,6 +96,12 @@ export function anyOf(name: string, schemes: Readonly<Record<string, AuthScheme>
       return undefined
     },
   }
+}
+
+/** One field may hold several challenges (RFC 9110 §11.6.1). */
+function challengeOf(schemes: readonly AuthScheme[]): string | undefined {
+  const challenges = new Set(schemes.flatMap(({ challenge }) => challenge ?? []))
+  return challenges.size === 0 ? undefined : [...challenges].join(', ')
 }
 
 /** Which of them authenticated the sender is not known here: most senders accept 200 with a body. */
@@ -114,6 +123,7 @@ export function eitherOf(name: string, schemes: readonly AuthScheme[]): AuthSche
     },
     takesSecret: async (secret) =>
       (await Promise.all(schemes.map(async (scheme) => scheme.takesSecret?.(secret) ?? true))).includes(true),
+    ...given({ challenge: challengeOf(schemes) }),
     eventId: (headers) => schemes.map((scheme) => scheme.eventId?.(headers)).find((id) => id !== undefined),
     ...yesOf(schemes),
     ...(schemes.every(({ needsSecret }) => needsSecret === false) ? { needsSecret: false as const } : {}),

@@ -7,10 +7,10 @@
  * then the event's id must make it a duplicate.
  */
 import { given } from '../../core/given.ts'
-import { readIsoTime } from '../../core/time.ts'
+import { readHttpDate, readIsoTime } from '../../core/time.ts'
 import { decodeUtf8, parseJsonBody } from '../http/body.ts'
 import { decodeForm, isForm } from '../http/form.ts'
-import type { Algorithm, Part, SignatureDescriptor, SignatureOptions } from './descriptor.ts'
+import type { Algorithm, Part, SignatureDescriptor, SignatureOptions, TimeUnit } from './descriptor.ts'
 import { decodeBase64, decodeBase64url, decodeHex, derToP1363, encodeHex, encodeUtf8 } from './encodings.ts'
 import type { AuthRequest, AuthScheme, Verdict } from './scheme.ts'
 import { urlForms } from './url-forms.ts'
@@ -74,23 +74,22 @@ async function verify(
 
 function partsOf(request: AuthRequest, part: Part): readonly string[] {
   const { separator, prefix = '' } = part
-  const text = textAt(request, part)
-  if (text === null) return []
-  const items = separator === undefined ? [text] : text.split(separator).map((item) => item.trim())
-  return items
+  return textsAt(request, part)
+    .flatMap((text) => (separator === undefined ? [text] : text.split(separator).map((item) => item.trim())))
     .filter((item) => item.startsWith(prefix) && item.length > prefix.length)
     .map((item) => item.slice(prefix.length))
 }
 
 function isThere(request: AuthRequest, part: Part): boolean {
-  return (textAt(request, part) ?? '') !== ''
+  return textsAt(request, part).some((text) => text !== '')
 }
 
-function textAt({ headers, body }: AuthRequest, part: Part): string | null {
-  return 'header' in part ? headers.get(part.header) : fieldOf(parseJsonBody(body), part.field)
+function textsAt({ headers, body }: AuthRequest, part: Part): readonly string[] {
+  if ('header' in part) return [part.header].flat().flatMap((name) => headers.get(name) ?? [])
+  return fieldOf(parseJsonBody(body), part.field) ?? []
 }
 
-function fieldOf(json: unknown, path: string): string | null {
+function fieldOf(json: unknown, path: string): readonly string[] | undefined {
   const value = path
     .split('.')
     .reduce<unknown>(
@@ -98,7 +97,7 @@ function fieldOf(json: unknown, path: string): string | null {
         typeof object === 'object' && object !== null ? (object as Record<string, unknown>)[name] : undefined,
       json,
     )
-  return typeof value === 'string' ? value : null
+  return typeof value === 'string' ? [value] : undefined
 }
 
 function signatureBytes(
@@ -141,8 +140,9 @@ function lateness(
 }
 
 /** Strictly: a lax parser would read "1e9", "0x1" or "12abc". */
-function readTime(text: string, unit: 's' | 'ms' | 'iso'): number | undefined {
+function readTime(text: string, unit: TimeUnit): number | undefined {
   if (unit === 'iso') return readIsoTime(text)
+  if (unit === 'http-date') return readHttpDate(text)
   if (!/^\d{1,15}$/.test(text)) return undefined
   return unit === 's' ? Number(text) * 1_000 : Number(text)
 }

@@ -6,10 +6,15 @@ import type { Lane } from '../../core/update/update.ts'
 import { decodeBase64 } from './encodings.ts'
 import type { AuthFailure, AuthScheme, Verdict } from './scheme.ts'
 
+/** RFC 6750 §3, RFC 7617 §2. */
+export const bearerChallenge = 'Bearer'
+export const basicChallenge = 'Basic realm="target-relay", charset="UTF-8"'
+
 /** `Authorization: Bearer <secret>`. */
 export function bearer(): AuthScheme {
   return {
     name: 'bearer',
+    challenge: bearerChallenge,
     carriesSecret: true,
     verify: ({ headers, secrets }) => judge(headers.get('authorization'), secrets, verifyBearer),
   }
@@ -19,8 +24,27 @@ export function bearer(): AuthScheme {
 export function apiKey(header: string): AuthScheme {
   return {
     name: 'api-key',
+    challenge: `ApiKey header="${header}"`,
     carriesSecret: true,
     verify: ({ headers, secrets }) => judge(headers.get(header), secrets, isOneOf),
+  }
+}
+
+/**
+ * The secret in the query (`?code=…`), for senders that can add nothing else. URLs stand in the logs of proxies and of
+ * the sender: prefer a header where there is a choice.
+ *
+ * @param name of the query parameter; given more than once it authenticates nobody
+ */
+export function queryKey(name: string): AuthScheme {
+  return {
+    name: 'query-key',
+    challenge: `QueryKey name="${name}"`,
+    carriesSecret: true,
+    verify: async ({ url, secrets }) => {
+      const [text = null, ...others] = new URL(url).searchParams.getAll(name)
+      return others.length > 0 ? 'malformed' : judge(text, secrets, isOneOf)
+    },
   }
 }
 
@@ -28,6 +52,7 @@ export function apiKey(header: string): AuthScheme {
 export function basic(): AuthScheme {
   return {
     name: 'basic',
+    challenge: basicChallenge,
     carriesSecret: true,
     verify: ({ headers, secrets }) => judge(headers.get('authorization'), secrets, verifyBasic),
     takesSecret: async (secret) => /^[^:]+:./.test(secret),

@@ -10,7 +10,7 @@ import * as z from 'zod'
 export type Access = 'anybody' | 'sender' | 'system' | 'viewer' | 'admin'
 
 export interface Operation {
-  readonly method: 'get' | 'post'
+  readonly method: 'get' | 'options' | 'post' | 'put'
   /** As OpenAPI writes it: `/hooks/{source}`. */
   readonly path: `/${string}`
   /** Names the operation in generated clients. */

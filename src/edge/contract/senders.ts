@@ -63,7 +63,13 @@ const trial = answer(
 )
 const taken = answer('Taken', z.union([result, results, trial]))
 const kept = answer('Kept', z.union([result, results]))
-const greeting = answer('Greeting', z.looseObject({}).describe('What the sender asks to be answered in its handshake'))
+const greeting = answer(
+  'Greeting',
+  z
+    .looseObject({})
+    .describe('What the sender asks to be answered in its handshake, or the reply that its source wants'),
+)
+const received = answer('Received', z.union([taken, greeting]))
 
 const xml = { 'application/xml': z.string() }
 const form = { 'application/x-www-form-urlencoded': z.record(z.string(), z.string()) }
@@ -81,17 +87,10 @@ export const senderOperations: readonly Operation[] = [
     answers: { 200: taken, 202: kept },
     problems: [400, 401, 403, 405, 408, 409, 413, 415, 422, 503],
   },
-  {
-    method: 'post',
-    path: '/hooks/{source}',
-    id: 'receiveWebhook',
-    summary: "A source's webhook, authenticated as its sender signs",
-    access: 'sender',
-    query: hookQuery,
-    body: { '*/*': z.unknown() },
-    answers: { 200: answer('Received', z.union([taken, greeting])), 202: kept, 204: 'empty' },
-    problems: [400, 401, 403, 404, 405, 408, 413, 503],
-  },
+  webhook('post', 'receiveWebhook', "A source's webhook, authenticated as its sender signs"),
+  webhook('put', 'receiveWebhookByPut', 'The same, of sources that take PUT'),
+  handshake('get', 'greetSender', "A sender's question whether the address is ours, where its source answers one"),
+  handshake('options', 'greetCloudEvents', 'The same, as CloudEvents has it'),
   {
     method: 'get',
     path: '/m2/{client}/profile/update',
@@ -115,3 +114,30 @@ export const senderOperations: readonly Operation[] = [
     problems: dropInProblems,
   },
 ]
+
+function webhook(method: 'post' | 'put', id: string, summary: string): Operation {
+  return {
+    method,
+    path: '/hooks/{source}',
+    id,
+    summary,
+    access: 'sender',
+    query: hookQuery,
+    body: { '*/*': z.unknown() },
+    answers: { 200: received, 202: kept, 204: 'empty' },
+    problems: [400, 401, 403, 404, 405, 408, 413, 503],
+  }
+}
+
+function handshake(method: 'get' | 'options', id: string, summary: string): Operation {
+  return {
+    method,
+    path: '/hooks/{source}',
+    id,
+    summary,
+    access: 'anybody',
+    query: hookQuery,
+    answers: { 200: { 'application/json': greeting, 'text/plain': z.string() }, 204: 'empty' },
+    problems: [400, 403, 404, 405, 408, 413, 503],
+  }
+}

@@ -4,7 +4,7 @@
  */
 import type { Context } from 'hono'
 import type { Receipt } from '../../core/delivery/receipt.ts'
-import { laneOfBearer } from '../auth/tokens.ts'
+import { bearerChallenge, laneOfBearer } from '../auth/tokens.ts'
 import { decodeUtf8, readBody } from '../http/body.ts'
 import { decodeForm, isForm } from '../http/form.ts'
 import { comeBackSeconds, type ProblemType, problemStatus, problemTitle } from '../http/problem.ts'
@@ -88,7 +88,7 @@ function answer(c: Context, receipt: Receipt): Response {
 
 function failure(c: Context, type: ProblemType, detail = problemTitle(type)): Response {
   if (type === 'method-not-allowed') c.header('allow', 'GET, POST')
-  if (type === 'unauthenticated') c.header('www-authenticate', 'Bearer')
+  if (type === 'unauthenticated') c.header('www-authenticate', bearerChallenge)
   if (type === 'unavailable' || type === 'in-flight') c.header('retry-after', String(comeBackSeconds))
   return xml(c, problemStatus(type), false, detail)
 }

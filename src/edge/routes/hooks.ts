@@ -1,25 +1,34 @@
-/** `POST /hooks/{source}`: third-party webhooks. Authenticated first, on the raw bytes; only then read. */
+/** `/hooks/{source}`: third-party webhooks. Handshakes first; then authenticated on the raw bytes; only then read. */
 
 import { zValidator } from '@hono/zod-validator'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import * as z from 'zod'
-import { toBase64 } from '../../core/backlog/seal.ts'
-import { errorName } from '../../core/errors.ts'
-import { given } from '../../core/given.ts'
-import { type AuthRequest, failureOf, type Greeting, type Verdict } from '../auth/scheme.ts'
-import { answerMany, answerOne, resultOf } from '../http/answer.ts'
-import { decodeCharset, readBody } from '../http/body.ts'
-import { isEncoded, unfold, unfoldProblem } from '../http/content-encoding.ts'
+import type { AuthRequest } from '../auth/scheme.ts'
+import { readBody } from '../http/body.ts'
 import { problem } from '../http/problem.ts'
 import { refuse } from '../http/valid.ts'
-import { charsetOf, type MappedEvent, mapEvent, type ParsedEvent, parseEvent } from '../source/mapping.ts'
-import type { Source } from '../source/types.ts'
-import { dryRun, previewed } from './dry-run.ts'
+import { boundedHeaders } from '../source/greet.ts'
+import type { EventMethod, Source } from '../source/types.ts'
+import { dryRun } from './dry-run.ts'
+import { authenticate, shakeHands } from './hook-auth.ts'
+import { readEvents, takeEvents } from './hook-events.ts'
+import { greet } from './hook-greet.ts'
 import type { AppParts, PartsOf } from './parts.ts'
 
 type HookParts = Pick<
   AppParts,
-  'settings' | 'sources' | 'clock' | 'prepare' | 'wire' | 'deliver' | 'bury' | 'log' | 'authFailed' | 'room'
+  | 'settings'
+  | 'sources'
+  | 'clock'
+  | 'prepare'
+  | 'wire'
+  | 'deliver'
+  | 'bury'
+  | 'greeted'
+  | 'keepConfirmation'
+  | 'log'
+  | 'authFailed'
+  | 'room'
 >
 
 /** The source that a request is for. */
@@ -30,8 +39,12 @@ interface ForSource {
 /** Other parameters are the sender's own. */
 export const hookQuery = z.looseObject({ dry_run: dryRun })
 
+/** Those by which a sender may ask or send; hono answers HEAD where it answers GET. */
+const methods = ['GET', 'OPTIONS', 'POST', 'PUT']
+
 export function hooksApi(partsOf: (c: Context) => HookParts): Hono<ForSource> {
-  return new Hono<ForSource>({ strict: false }).post(
+  return new Hono<ForSource>({ strict: false }).on(
+    methods,
     '/:source',
     knownSource(partsOf),
     zValidator('query', hookQuery, refuse('malformed', { detail: 'The query parameter dry_run is 1 or 0.' })),
@@ -53,172 +66,50 @@ async function takeHook(
   parts: HookParts,
   { source, isTrial }: { source: Source; isTrial: boolean },
 ): Promise<Response> {
-  const authenticated = await authenticate(c, parts, source)
+  const request = await readRequest(c, parts, source)
+  if (request instanceof Response) return request
+  const greeted = await greet(c, parts, source, request)
+  if (greeted !== undefined) return greeted
+  if (!source.methods.includes(request.method as EventMethod))
+    return problem(c, 'method-not-allowed', {}, { allow: source.methods.join(', ') })
+  const authenticated = await authenticate(c, parts, source, request)
   if (authenticated instanceof Response) return authenticated
-  const parsed = await readEvent(source, authenticated)
-  const greeting = parsed.ok ? await greet(parts, source, parsed.event, authenticated.request) : undefined
+  const body = await readEvents(source, authenticated)
+  const greeting = body.ok ? await shakeHands(parts, source, body.event, authenticated.request) : undefined
   if (greeting !== undefined) return greeting === 'no_content' ? c.body(null, 204) : c.json(greeting)
-  const answer = await takeEvent(c, parts, source, { authenticated, parsed, isTrial })
-  return isTrial ? answer : inSendersWords(answer, source)
+  const answer = await takeEvents(c, parts, source, { authenticated, body, isTrial })
+  return isTrial ? answer : inSendersWords(answer, source, request.headers)
 }
 
-interface Authenticated {
-  readonly request: AuthRequest
-  /** The body that was signed: as it came, or as it was before it was compressed. */
-  readonly unfolded?: Uint8Array<ArrayBuffer>
-}
-
-/** The request once its sender is authenticated, otherwise the answer to it. */
-async function authenticate(
+/** The request as a scheme judges it, or the answer to one whose body can't be taken. */
+async function readRequest(
   c: Context,
-  parts: Pick<AppParts, 'settings' | 'clock' | 'log' | 'authFailed' | 'room'>,
-  source: Source,
-): Promise<Authenticated | Response> {
-  const { room } = parts
-  const nowMs = parts.clock.now()
-  const { headers } = c.req.raw
-  const read = await readBody(c.req.raw, source.maxBodyBytes, parts.clock, room)
+  { settings, clock, room }: Pick<HookParts, 'settings' | 'clock' | 'room'>,
+  { name, maxBodyBytes }: Source,
+): Promise<AuthRequest | Response> {
+  const nowMs = clock.now()
+  const read = await readBody(c.req.raw, maxBodyBytes, clock, room)
   if (!read.ok) return problem(c, read.problem)
-  const request: AuthRequest = {
+  return {
     method: c.req.method,
     url: c.req.url,
-    headers,
+    headers: c.req.raw.headers,
     body: read.bytes,
-    secrets: parts.settings.hookSecrets.get(source.name) ?? [],
+    secrets: settings.hookSecrets.get(name) ?? [],
     nowMs,
   }
-  let verdict = await verify(parts, source, request)
-  // A scheme of a deployer's own may return anything: only `true` authenticates.
-  if (verdict === true) return { request }
-  const encoding = headers.get('content-encoding')
-  if (verdict !== 'unavailable' && verdict !== 'no_secret' && isEncoded(encoding)) {
-    // Some senders sign the compressed body, some the body before compression.
-    const before = await unfold(read.bytes, encoding, source.maxBodyBytes, room)
-    if (!before.ok && before.why === 'no_room') return problem(c, 'unavailable')
-    if (before.ok) verdict = await verify(parts, source, { ...request, body: before.bytes })
-    if (before.ok && verdict === true) return { request: { ...request, body: before.bytes }, unfolded: before.bytes }
-  }
-  if (verdict !== 'unavailable') parts.authFailed?.(source.name, failureOf(verdict))
-  // A scheme that cannot judge refuses nobody.
-  return verdict === 'unavailable' || verdict === 'no_secret'
-    ? problem(c, 'unavailable', { detail: 'Whether it is the sender cannot be told right now.' })
-    : problem(c, 'unauthenticated')
 }
 
-/** Reads the event. What cannot be read is kept with the reason, since its sender could not fix it. */
-async function readEvent(
-  source: Source,
-  { request, unfolded }: Authenticated,
-): Promise<ParsedEvent & { readonly raw: Uint8Array }> {
-  const { headers, body } = request
-  const encoding = headers.get('content-encoding')
-  const plain =
-    unfolded === undefined && isEncoded(encoding)
-      ? await unfold(body, encoding, source.maxBodyBytes)
-      : { ok: true as const, bytes: unfolded ?? body }
-  if (!plain.ok) return { ok: false, reason: `the body ${unfoldProblem(plain.why, source.maxBodyBytes)}`, raw: body }
-  return { ...parseEvent(source.format, plain.bytes, headers.get('content-type')), raw: plain.bytes }
-}
-
-async function takeEvent(
-  c: Context,
-  parts: Pick<AppParts, 'prepare' | 'wire' | 'deliver' | 'bury' | 'log'>,
-  source: Source,
-  {
-    authenticated,
-    parsed,
-    isTrial,
-  }: { authenticated: Authenticated; parsed: ParsedEvent & { readonly raw: Uint8Array }; isTrial: boolean },
-): Promise<Response> {
-  const { headers, nowMs: arrivalMs } = authenticated.request
-  const { raw } = parsed
-  let eventId: string | undefined
-  let mapped: MappedEvent
-  try {
-    eventId = source.auth.eventId?.(headers)
-    mapped = parsed.ok ? await mapEvent(source, parsed.event, { eventId, arrivalMs }, parts.prepare) : parsed
-  } catch (error) {
-    // Without its id it would be taken for another event: an operator decides.
-    mapped = { ok: false, reason: `the id of ${source.auth.name} threw ${errorName(error)}` }
-  }
-  if (isTrial) return c.json(previewed(parts.wire, mapped))
-  if (!mapped.ok) return quarantine(c, parts, source, { raw, arrivalMs, detail: mapped.reason, eventId })
-  const { drafts, updates } = mapped
-  if (updates.length === 0) return c.json({ status: 'ignored' }, 200)
-  const receipts = await parts.deliver(updates, source.lane)
-  const results = receipts.map((receipt, index) => resultOf(drafts[index]?.id, receipt))
-  const [only] = results
-  return results.length === 1 && only !== undefined ? answerOne(c, only, 503) : answerMany(c, results, 503)
-}
-
-/** A scheme that throws cannot judge, and then refuses nobody: the sender is told to come back. */
-async function verify({ log }: Pick<AppParts, 'log'>, { name, auth }: Source, request: AuthRequest): Promise<Verdict> {
-  try {
-    return auth.needsSecret !== false && request.secrets.length === 0 ? 'no_secret' : await auth.verify(request)
-  } catch (error) {
-    log?.('verify_failed', { source: name, error: errorName(error) })
-    return 'unavailable'
-  }
-}
-
-/** A sender that only asks whether the address is ours is answered under the secret that authenticates it. */
-async function greet(
-  parts: Pick<AppParts, 'log'>,
-  source: Source,
-  event: unknown,
-  request: AuthRequest,
-): Promise<Greeting | undefined> {
-  const { auth } = source
-  for (const secret of request.secrets) {
-    // Handshakes are rare, so which secret matched is worked out only for them.
-    try {
-      const greeting = await auth.handshake?.(event, secret, request.headers)
-      if (greeting !== undefined && (await auth.verify({ ...request, secrets: [secret] })) === true) return greeting
-    } catch (error) {
-      // Then it is handled as an event: its mapping decides.
-      parts.log?.('handshake_failed', { source: source.name, error: errorName(error) })
-    }
-  }
-  return undefined
-}
-
-/** A success in the only status that the sender takes for one. */
-function inSendersWords(answer: Response, { auth: { yes } }: Source): Response {
-  if (yes === undefined || !answer.ok || answer.status === yes) return answer
+/** A success in the status, with the headers and the body that the sender takes for one. */
+function inSendersWords(answer: Response, source: Source, asked: Headers): Response {
+  const { reply } = source
+  const { yes } = source.auth
+  const onAnswers = source.greet?.onAnswers
+  if (!answer.ok || (yes === undefined && reply === undefined && onAnswers === undefined)) return answer
   const headers = new Headers(answer.headers)
-  if (yes === 204) headers.delete('content-type')
-  return new Response(yes === 204 ? null : answer.body, { status: yes, headers })
-}
-
-/** Authenticated but not readable: kept whole for an operator, never refused, since its sender could not fix it. */
-async function quarantine(
-  c: Context,
-  parts: Pick<AppParts, 'bury' | 'log'>,
-  source: Source,
-  {
-    raw,
-    arrivalMs,
-    detail,
-    eventId,
-  }: { raw: Uint8Array; arrivalMs: number; detail: string; eventId: string | undefined },
-): Promise<Response> {
-  const charset = charsetOf(c.req.header('content-type') ?? null)
-  const text = decodeCharset(raw, charset)
-  try {
-    await parts.bury({
-      reason: 'unmappable',
-      source: source.name,
-      // Kept whole: bytes that are not text as base64.
-      detail: text === undefined ? `${detail} (kept as base64)` : detail,
-      atMs: arrivalMs,
-      firstSeenMs: arrivalMs,
-      attempts: 0,
-      raw: text ?? toBase64(raw),
-      ...given({ eventId }),
-    })
-  } catch (error) {
-    parts.log?.('quarantine_failed', { source: source.name, error: errorName(error) })
-    return problem(c, 'unavailable')
-  }
-  return c.json({ status: 'quarantined' }, 202)
+  for (const [name, value] of Object.entries(boundedHeaders(onAnswers?.(asked) ?? {}))) headers.set(name, value)
+  const status = yes ?? (reply === undefined ? answer.status : 200)
+  if (status === 204) headers.delete('content-type')
+  else if (reply !== undefined) headers.set('content-type', reply.contentType)
+  return new Response(status === 204 ? null : (reply?.body ?? answer.body), { status, headers })
 }

@@ -1,6 +1,6 @@
 /** What the routes need. Composition gives all of it; each route says which of it is its own. */
 import type { Context } from 'hono'
-import type { Backlog } from '../../core/backlog/port.ts'
+import type { Backlog, DeadLetter } from '../../core/backlog/port.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Prepare } from '../../core/delivery/prepare.ts'
 import type { Deliver } from '../../core/delivery/receipt.ts'
@@ -33,6 +33,10 @@ export interface AppParts {
   readonly wire: Wire
   readonly deliver: Deliver
   readonly bury: Backlog['bury']
+  /** Counts and logs that a sender's handshake was answered. */
+  readonly greeted?: (source: string) => void
+  /** Keeps a confirmation for an operator; resolves to false where this source had one within the last ten minutes. */
+  readonly keepConfirmation?: (dead: DeadLetter) => Promise<boolean>
   readonly ready: () => Promise<Readiness>
   /** For requests without the admin token: may be some seconds old. Default: `ready`. */
   readonly readyForAnybody?: () => Promise<Readiness>

@@ -8,7 +8,7 @@ import { JsonNumber, readExactJson } from '../../core/json.ts'
 import { timeForms } from '../../core/time.ts'
 import type { Lane, Update } from '../../core/update/update.ts'
 import type { Problem } from '../../core/update/validate.ts'
-import { laneOfBearer } from '../auth/tokens.ts'
+import { bearerChallenge, laneOfBearer } from '../auth/tokens.ts'
 import { answerMany, answerOne, resultOf } from '../http/answer.ts'
 import { defaultMaxBodyBytes } from '../http/body.ts'
 import { problem } from '../http/problem.ts'
@@ -91,7 +91,7 @@ function apiToken(partsOf: PartsOf<'settings' | 'authFailed'>): MiddlewareHandle
       // A relay that has no tokens cannot tell who asks: nobody is refused for good.
       return granted.why === 'no_secret'
         ? problem(c, 'unavailable', { detail: 'Whether it is the sender cannot be told right now.' })
-        : problem(c, 'unauthenticated', {}, { 'www-authenticate': 'Bearer' })
+        : problem(c, 'unauthenticated', {}, { 'www-authenticate': bearerChallenge })
     }
     c.set('lane', granted.lane)
     return next()

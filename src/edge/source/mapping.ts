@@ -10,7 +10,7 @@ import type { Update } from '../../core/update/update.ts'
 import { eventIdProblem } from '../../core/update/validate.ts'
 import { decodeCharset } from '../http/body.ts'
 import { decodeForm, isForm } from '../http/form.ts'
-import type { Format, Source } from './types.ts'
+import type { EventContext, Format, Source } from './types.ts'
 
 export type MappedEvent =
   | { readonly ok: true; readonly drafts: readonly Draft[]; readonly updates: readonly Update[] }
@@ -20,6 +20,10 @@ export type MappedEvent =
 export interface Arrival {
   /** The id that the sender's scheme carries beside the body. */
   readonly eventId?: string | undefined
+  /** The headers that the source names. */
+  readonly headers?: EventContext['headers']
+  /** The place of its first update among those of the request. */
+  readonly place?: number
   /** When the relay first saw it, epoch ms. */
   readonly arrivalMs: number
 }
@@ -35,6 +39,7 @@ export type ParsedEvent =
 export function parseEvent(format: Format, bytes: Uint8Array, contentType: string | null = null): ParsedEvent {
   const text = decodeCharset(bytes, charsetOf(contentType))
   if (text === undefined) return { ok: false, reason: `the body is not ${charsetOf(contentType)}` }
+  if (format === 'text') return { ok: true, event: text }
   if (format === 'json') {
     const read = readEventJson(text)
     if (read.ok) return { ok: true, event: read.value }
@@ -61,6 +66,66 @@ export function charsetOf(contentType: string | null): string {
   return /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(contentType ?? '')?.[1]?.toLowerCase() ?? 'utf-8'
 }
 
+/** A Worker may ask about 1,000 operations of KV in one invocation, and each event may need one. */
+const maxEventsPerBody = 1_000
+
+/** The events in a body, in their order: one, unless its source takes it apart. */
+export function eventsIn(
+  source: Pick<Source, 'split'>,
+  body: unknown,
+): { readonly ok: true; readonly events: readonly unknown[] } | { readonly ok: false; readonly reason: string } {
+  try {
+    const events: unknown = source.split(body)
+    if (!Array.isArray(events)) return { ok: false, reason: 'each gave no list of events' }
+    if (events.length > maxEventsPerBody)
+      return { ok: false, reason: `the body holds more than ${maxEventsPerBody} events` }
+    return { ok: true, events }
+  } catch (error) {
+    // Its message may hold a value of the body.
+    return { ok: false, reason: `each threw ${errorName(error)}` }
+  }
+}
+
+/** What each of the events of one request changes, in their order; of two of the same time the later one is newer. */
+export async function mapEvents(
+  source: Source,
+  events: readonly unknown[],
+  arrival: Arrival,
+  prepare: Prepare,
+): Promise<readonly MappedEvent[]> {
+  const mapped: MappedEvent[] = []
+  let place = 0
+  for (const event of events) {
+    const one = await mapEvent(source, event, { ...arrival, place }, prepare)
+    mapped.push(one)
+    if (one.ok) place += one.updates.length
+  }
+  return mapped
+}
+
+/** What all of them change; the reason names the first that cannot be mapped. */
+export function joined(mapped: readonly MappedEvent[]): MappedEvent {
+  for (const [index, one] of mapped.entries())
+    if (!one.ok) return mapped.length === 1 ? one : { ok: false, reason: placed(one.reason, index, mapped.length) }
+  const all = mapped.filter((one) => one.ok)
+  return { ok: true, drafts: all.flatMap(({ drafts }) => drafts), updates: all.flatMap(({ updates }) => updates) }
+}
+
+/** A reason with the place of its event in the body. */
+export function placed(reason: string, index: number, of: number): string {
+  return `event ${index + 1} of ${of}: ${reason}`
+}
+
+/** Of a request's headers those that a source names; a dead letter keeps them. */
+export function namedHeaders({ headers: names }: Pick<Source, 'headers'>, headers: Headers): Record<string, string> {
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = headers.get(name)
+      return value === null ? [] : [[name, value]]
+    }),
+  )
+}
+
 /**
  * What an event changes. Nothing is sent or kept. Never rejects, though what a mapping returns may throw wherever it is
  * read.
@@ -81,10 +146,10 @@ export async function mapEvent(
 async function mapUnguarded(
   source: Source,
   event: unknown,
-  { eventId, arrivalMs }: Arrival,
+  { eventId, arrivalMs, headers = {}, place: first = 0 }: Arrival,
   prepare: Prepare,
 ): Promise<MappedEvent> {
-  const read = source.read(event)
+  const read = source.read(event, { headers })
   if (!read.ok) return read
   const nameless = read.drafts.find(({ id }) => id !== undefined && typeof id !== 'string')
   if (nameless !== undefined)
@@ -107,7 +172,7 @@ async function mapUnguarded(
       arrivalMs,
       delayMs: source.delayMs,
       clockAheadMs: source.clockAheadMs,
-      place,
+      place: first + place,
     })
     if (!prepared.ok)
       return { ok: false, reason: prepared.problems.map(({ path, message }) => `${path} ${message}`).join('; ') }

@@ -4,7 +4,7 @@ import type { Draft } from '../../core/delivery/prepare.ts'
 import { errorName } from '../../core/errors.ts'
 import { given } from '../../core/given.ts'
 import { checkEvent } from './schema-check.ts'
-import type { MappedUpdate, Read, SourceOptions } from './types.ts'
+import type { EventContext, MappedUpdate, Read, SourceOptions } from './types.ts'
 
 /** A Worker may ask about 1,000 operations of KV in one invocation, and each update may need one. */
 const maxUpdatesPerEvent = 1_000
@@ -12,13 +12,14 @@ const maxUpdatesPerEvent = 1_000
 export function readEvent<Schema extends z.ZodType>(
   options: SourceOptions<Schema>,
   event: unknown,
+  context: EventContext,
   onThrow?: (error: unknown) => void,
 ): Read {
   const { schema, map, eventId, occurredAt } = options
   try {
     const parsed = checkEvent(schema, event)
     if (!parsed.ok) return parsed
-    const mapped = map(parsed.data)
+    const mapped = map(parsed.data, context)
     if (isPromise(mapped)) {
       // Nobody waits for it: its rejection must not end the process.
       mapped.then(undefined, () => {})
@@ -27,7 +28,7 @@ export function readEvent<Schema extends z.ZodType>(
     const updates = mapped === null || mapped === undefined ? [] : isMany(mapped) ? mapped : [mapped]
     if (updates.length > maxUpdatesPerEvent)
       return { ok: false, reason: `the mapping gives more than ${maxUpdatesPerEvent} updates` }
-    const [id, at] = updates.length === 0 ? [] : [eventId?.(parsed.data), occurredAt?.(parsed.data)]
+    const [id, at] = updates.length === 0 ? [] : [eventId?.(parsed.data, context), occurredAt?.(parsed.data, context)]
     return { ok: true, drafts: updates.map((update) => draftOf(update, id, at)) }
   } catch (error) {
     onThrow?.(error)

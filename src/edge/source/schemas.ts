@@ -1,18 +1,17 @@
 /**
- * Schemas for what every source has: ids, times, texts, and JSON in a text. A long number keeps its digits, a time is
- * read in any form that senders use, and a missing value is not taken for an id.
+ * Schemas for what every source has: ids, times, texts. A long number keeps its digits, a time is read in any form that
+ * senders use, and a missing value is not taken for an id.
  */
 import * as z from 'zod'
-import { readEventJson } from '../../core/json.ts'
 import { readTime, timeForms } from '../../core/time.ts'
 import { noId } from '../../core/update/validate.ts'
+import { base64Forms, jsonForms } from './envelopes.ts'
 
 const idForms =
   'must be an id: a whole number, or text that is not blank and not what JavaScript writes for a missing value'
-const jsonForms = 'must be text that is JSON, in which no object gives a name twice'
 
 /** The messages of these schemas. They hold no value: the only messages of custom checks that are passed on. */
-export const schemaWords: ReadonlySet<string> = new Set([idForms, timeForms, jsonForms])
+export const schemaWords: ReadonlySet<string> = new Set([idForms, timeForms, jsonForms, base64Forms])
 
 /** An id as text, whether it comes as text, a number or a bigint. A number that rounds is refused. */
 export function id() {
@@ -33,20 +32,9 @@ export function text() {
   return z.string().trim().min(1)
 }
 
-/** JSON in a text (a field of a form), read as exactly as a body and checked by `schema`. */
-export function json<Schema extends z.ZodType>(schema: Schema) {
-  return z
-    .string()
-    .transform((written, context) => {
-      const read = readEventJson(written)
-      if (read.ok) return read.value
-      context.addIssue({ code: 'custom', message: jsonForms })
-      return z.NEVER
-    })
-    .pipe(schema)
-}
-
 function isId(given: unknown): boolean {
   if (typeof given === 'string') return noId(given) === undefined
   return typeof given === 'bigint' || Number.isSafeInteger(given)
 }
+
+export { json } from './envelopes.ts'

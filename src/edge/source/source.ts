@@ -11,6 +11,8 @@ import { formats, type Source, type SourceOptions, type Span } from './types.ts'
  * third more in base64 once it is encrypted: 3 MiB become 24.
  */
 const mostBodyBytes = 3 * 1_048_576
+/** Of schemes that send their secret as it is. */
+const secretHeaders = /^(authorization|proxy-authorization|cookie)$/i
 const spanMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** @throws TypeError for an invalid name or option */
@@ -24,6 +26,11 @@ export function source<Schema extends z.ZodType>(name: string, options: SourceOp
     clockAhead,
     acceptsCopies = false,
     maxBodyBytes = defaultMaxBodyBytes,
+    methods = ['POST'],
+    headers = [],
+    greet,
+    confirmation,
+    reply,
     sample,
   } = options
   if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name))
@@ -36,6 +43,10 @@ export function source<Schema extends z.ZodType>(name: string, options: SourceOp
       `${name}: maxBodyBytes must be a whole number from 1 to ${mostBodyBytes}: more could not be kept as a dead letter`,
     )
   if (share !== undefined && !(share >= 0 && share <= 1)) throw new TypeError(`${name}: share must be from 0 to 1`)
+  const secret = headers.find((header) => secretHeaders.test(header))
+  if (secret !== undefined) throw new TypeError(`${name}: ${secret} carries a secret, and a dead letter would keep it`)
+  if (methods.length === 0 || methods.some((method) => method !== 'POST' && method !== 'PUT'))
+    throw new TypeError(`${name}: methods are POST and PUT`)
   const allowed = options.attributes
   return {
     name,
@@ -48,11 +59,15 @@ export function source<Schema extends z.ZodType>(name: string, options: SourceOp
     needsTime: takesCopies(auth) && !acceptsCopies,
     givesTime: options.occurredAt !== undefined,
     maxBodyBytes,
-    ...given({ sample, attributes: allowed }),
+    methods,
+    headers: headers.map((header) => header.toLowerCase()),
+    ...given({ greet, confirmation, reply, sample, attributes: allowed }),
     fits: (event) => options.schema.safeParse(event).success,
     allows: (attribute) =>
       allowed === undefined || allowed.some((one) => attribute === one || attribute.startsWith(`${one}.`)),
-    read: (event, onThrow) => readEvent(options, event, onThrow),
+    splits: options.each !== undefined,
+    split: (body) => options.each?.(body) ?? [body],
+    read: (event, context = { headers: {} }, onThrow) => readEvent(options, event, context, onThrow),
   }
 }
 

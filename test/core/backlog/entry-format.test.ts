@@ -52,6 +52,8 @@ const letters: fc.Arbitrary<DeadLetter> = fc
     maybe('entry', entries),
     maybe('raw', fc.string()),
     maybe('eventId', fc.string()),
+    maybe('headers', fc.dictionary(fc.stringMatching(/^x-[a-z]{1,9}$/), fc.string(), { noNullPrototype: true })),
+    maybe('part', fc.constant(true as const)),
   )
   .map(([letter, ...more]) => Object.assign({}, letter, ...more) as DeadLetter)
 const stored = (packed: object): unknown => JSON.parse(JSON.stringify(packed))

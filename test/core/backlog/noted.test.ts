@@ -10,6 +10,7 @@ const lineOf: Readonly<Record<DeadReason, string>> = {
   expired: 'set_aside',
   overtaken_unconfirmed: 'set_aside',
   unreadable: 'set_aside',
+  confirmation: 'confirmation',
   ledger_lost: 'set_aside',
 }
 

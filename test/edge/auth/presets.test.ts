@@ -377,5 +377,6 @@ function signatureHeaders({ preset }: Sender): readonly string[] {
 
 function headerOf(part: Part): string {
   if (!('header' in part)) throw new Error('not in a header')
-  return part.header
+  const [header = ''] = [part.header].flat()
+  return header
 }

@@ -1,5 +1,6 @@
 import { createHash, createHmac, generateKeyPairSync, sign as nodeSign } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import type { TimeUnit } from '../../../src/edge/auth/descriptor.ts'
 import {
   decodeBase64,
   decodeBase64url,
@@ -306,7 +307,10 @@ describe('what is signed', () => {
 
 describe('timestamps are read strictly', () => {
   const seconds = nowMs / 1_000
-  it.each<[string, 's' | 'ms' | 'iso', string, boolean]>([
+  it.each<[string, TimeUnit, string, boolean]>([
+    ['an HTTP date', 'http-date', new Date(nowMs).toUTCString(), true],
+    ['an HTTP date too late', 'http-date', new Date(nowMs + 301_000).toUTCString(), false],
+    ['ISO 8601 for an HTTP date', 'http-date', new Date(nowMs).toISOString(), false],
     ['seconds', 's', String(seconds), true],
     ['milliseconds', 'ms', String(nowMs), true],
     ['ISO 8601', 'iso', new Date(nowMs).toISOString(), true],
@@ -399,6 +403,16 @@ describe('why a request is not authenticated, for the log', () => {
 })
 
 describe('several signatures and secrets', () => {
+  it('a signature may stand in any of several headers, as where each key has one of its own', async () => {
+    const more = { signature: { header: ['x-signature-1', 'x-signature-2'], encoding: 'hex' } } as const
+    const wrong = hmac('other')
+    expect(await verify(more, { 'x-signature-1': hmac('body'), 'x-signature-2': wrong })).toBe(true)
+    expect(await verify(more, { 'x-signature-1': wrong, 'x-signature-2': hmac('body') })).toBe(true)
+    expect(await verify(more, { 'x-signature-2': hmac('body') })).toBe(true)
+    expect(await verify(more, { 'x-signature-1': wrong, 'x-signature-2': wrong })).toBe(false)
+    expect(await judge(more, { 'x-signature-3': hmac('body') })).toBe('header_missing')
+  })
+
   const more: Partial<SignatureDescriptor> = {
     signature: { header: 'x-signature', separator: ' ', prefix: 'v1,', encoding: 'base64' },
   }

@@ -5,6 +5,7 @@ import {
   bearer,
   isOneOf,
   laneOfBearer,
+  queryKey,
   verifyBasic,
   verifyBearer,
 } from '../../../src/edge/auth/tokens.ts'
@@ -76,6 +77,27 @@ describe('tokens', () => {
     expect(await request({ 'x-api-key': 'right' }, ['wrong'])).toBe('mismatch')
     expect(await request({ authorization: 'Bearer right' }, ['right'])).toBe('header_missing')
     expect(await request({ 'x-api-key': '' }, [])).toBe('header_missing')
+  })
+
+  it('a key in the query authenticates where it is given once', async () => {
+    const scheme = queryKey('code')
+    const request = (query: string, secrets: readonly string[] = ['wrong', 'r/ght']) =>
+      scheme.verify({
+        method: 'POST',
+        url: `https://relay.example/hooks/x${query}`,
+        headers: new Headers(),
+        body: new Uint8Array(),
+        secrets,
+        nowMs: 0,
+      })
+    expect(await request('?code=r%2Fght')).toBe(true)
+    expect(await request('?a=1&code=r/ght#x')).toBe(true)
+    expect(await request('?code=other')).toBe('mismatch')
+    expect(await request('?Code=r%2Fght')).toBe('header_missing')
+    expect(await request('')).toBe('header_missing')
+    expect(await request('?code=')).toBe('header_missing')
+    expect(await request('?code=other&code=r%2Fght')).toBe('malformed')
+    expect(await request('?code=r%2Fght', [])).toBe('no_secret')
   })
 
   it.each([

@@ -1,6 +1,7 @@
 /** What a relay really answers is what `/openapi.json` says, route by route. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod'
+import { bearer } from '../../../src/edge/auth/tokens.ts'
 import { operations } from '../../../src/edge/contract/document.ts'
 import { source } from '../../../src/edge/source/source.ts'
 import { sources } from '../../../src/sources.ts'
@@ -27,6 +28,18 @@ const shy = source('shy', {
     handshake: async (event) =>
       typeof event === 'object' && event !== null && 'challenge' in event ? { challenge: 'x' } : undefined,
   },
+  methods: ['POST', 'PUT'],
+  schema: z.object({ who: z.string() }),
+  map: ({ who }) => ({ id: who, visitor: { thirdPartyId: who }, attributes: { tier: 'gold' } }),
+})
+
+const askedSecret = 'a-secret-of-the-asked-source'
+/** It is asked by GET or OPTIONS whether it is there, and takes PUT. */
+const asked = source('asked', {
+  auth: bearer(),
+  methods: ['PUT'],
+  greet: ({ method, query }) =>
+    method === 'GET' || method === 'OPTIONS' ? { status: query.has('quietly') ? 204 : 200 } : undefined,
   schema: z.object({ who: z.string() }),
   map: ({ who }) => ({ id: who, visitor: { thirdPartyId: who }, attributes: { tier: 'gold' } }),
 })
@@ -34,8 +47,8 @@ const shy = source('shy', {
 beforeAll(async () => {
   emulator = await startEmulator({ autoSeed: true })
   server = await startServer(emulator.origin, {
-    sources: [...sources, shy],
-    settings: { HOOK_SECRET_SHY: 'a-secret-of-the-shy-source' },
+    sources: [...sources, shy, asked],
+    settings: { HOOK_SECRET_SHY: 'a-secret-of-the-shy-source', HOOK_SECRET_ASKED: askedSecret },
   })
   contract = underContract((path, init) => fetch(`${server.url}${path}`, { redirect: 'manual', ...init }))
 })
@@ -84,6 +97,15 @@ describe('a relay answers as its contract says', () => {
     await post('/m2/client/profile/update?mbox3rdPartyId=2&profile.tier=gold', undefined, api)
     await hook({ path: '/hooks/shy', headers: json, body: '{"challenge":"x"}' })
     await hook({ path: '/hooks/shy', headers: json, body: '{"who":"9"}' })
+    await contract.ask('/hooks/shy', { method: 'PUT', headers: json, body: '{"who":"9"}' })
+    for (const query of ['', '?quietly'])
+      for (const method of ['GET', 'OPTIONS']) await contract.ask(`/hooks/asked${query}`, { method })
+    for (const body of ['{"who":"9"}', '{"nobody":"9"}'])
+      await contract.ask('/hooks/asked', {
+        method: 'PUT',
+        headers: { authorization: `Bearer ${askedSecret}`, ...json },
+        body,
+      })
     emulator.faults.add({ kind: 'refuse', message: 'no', count: 1 })
     await send(update('e6', 'bronze'))
     await post('/admin/api/pause')

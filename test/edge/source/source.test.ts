@@ -183,7 +183,7 @@ describe('what a mapping returns', () => {
       },
     })
     let thrown: unknown
-    expect(throwing.read({}, (error) => (thrown = error))).toEqual({
+    expect(throwing.read({}, undefined, (error) => (thrown = error))).toEqual({
       ok: false,
       reason: 'the mapping threw RangeError',
     })
