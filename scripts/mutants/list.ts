@@ -2,6 +2,7 @@
 import { backlogMutants } from './backlog.ts'
 import { blameMutants } from './blame.ts'
 import { cliMutants } from './cli.ts'
+import { deadMutants } from './dead.ts'
 import { deliveryMutants } from './delivery.ts'
 import { doorsMutants } from './doors.ts'
 import { edgeMutants } from './edge.ts'
@@ -1113,6 +1114,7 @@ export const mutants: readonly Mutant[] = [
   ...backlogMutants,
   ...blameMutants,
   ...cliMutants,
+  ...deadMutants,
   ...deliveryMutants,
   ...doorsMutants,
   ...edgeMutants,

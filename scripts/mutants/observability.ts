@@ -27,8 +27,8 @@ export const observabilityMutants: readonly Mutant[] = [
     name: 'a dead letter is logged before it is kept',
     breaks: 'G9',
     file: 'src/core/backlog/noted.ts',
-    find: 'const key = await noted(backlog.bury(dead))',
-    replace: "log(lineOf(dead), { key: '' })\n      const key = await noted(backlog.bury(dead))",
+    find: 'const key = await noted(backlog.bury(dead, name))',
+    replace: "log(lineOf(dead), { key: '' })\n      const key = await noted(backlog.bury(dead, name))",
     tests: noted,
   },
   {

@@ -81,6 +81,14 @@ const rules: readonly {
     simulator: 'Searches all logs, answers, and keys of KV and ledger for the planted secrets, ids and values.',
   },
   {
+    id: 'G9',
+    title: 'recoverable',
+    property:
+      'Whatever is set aside or waits can be counted, found and read by an operator, and brought back or dropped, one or many, by a plan that says beforehand what it will do; every such act is on record.',
+    simulator:
+      'Operators plan, run and cancel at random moments. At the end each letter of a plan that was run is delivered, superseded, waiting, dead again or dropped, and no plan touched anything else.',
+  },
+  {
     id: 'security',
     title: 'who may',
     property: 'Nobody gets in without proof, and a browser can be used by nobody else (SECURITY.md).',

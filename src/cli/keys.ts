@@ -43,7 +43,10 @@ async function askAll(client: RelayClient, anew: boolean, tell: (soFar: string) 
     const { cursor } = sum
     const now: Seals = anew
       ? await client.post('/admin/api/seals', cursor === undefined ? {} : { cursor }, shape)
-      : await client.get(`/admin/api/seals${cursor === undefined ? '' : `?cursor=${encodeURIComponent(cursor)}`}`, shape)
+      : await client.get(
+          `/admin/api/seals${cursor === undefined ? '' : `?cursor=${encodeURIComponent(cursor)}`}`,
+          shape,
+        )
     sum = added(sum, now)
     tell(`${counted(sum.resealed, 'value')} sealed anew`)
   } while (sum.cursor !== undefined)

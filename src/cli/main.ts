@@ -9,6 +9,7 @@ import { dead } from './dead.ts'
 import { erase } from './erase.ts'
 import { Failed, isFromOutside, Misuse, reasonOf } from './errors.ts'
 import { flush } from './flush.ts'
+import { keys } from './keys.ts'
 import { ledger } from './ledger.ts'
 import { lint } from './lint.ts'
 import { map } from './map.ts'
@@ -39,6 +40,7 @@ const commands: Readonly<Record<string, Command>> = {
   series,
   metrics,
   audit,
+  keys,
   ledger,
 }
 

@@ -2,8 +2,11 @@
 import type { Backlog } from '../core/backlog/port.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Ledger } from '../core/ledger/port.ts'
+import { defaultLimits } from '../core/limits.ts'
+import { createDeadOffice } from '../core/operator/dead/office.ts'
 import { createErase } from '../core/operator/erase.ts'
 import { createFind } from '../core/operator/find-visitor.ts'
+import { createSeals } from '../core/operator/seals.ts'
 import { hashKeyName } from '../core/update/hash.ts'
 import type { FlushReport } from '../cron/report.ts'
 import type { Act, Log, Operator } from '../edge/routes/parts.ts'
@@ -19,7 +22,7 @@ export interface OperatorParts {
 }
 
 export function operatorOf(
-  { settings, hasher }: Pick<RelayBase, 'settings' | 'hasher'>,
+  { settings, hasher, seal }: Pick<RelayBase, 'settings' | 'hasher' | 'seal'>,
   { ledger, backlog, clock, log, run }: OperatorParts,
 ): Operator {
   const maxOperations = settings.flushMaxOps
@@ -42,10 +45,12 @@ export function operatorOf(
       }
       return erased
     },
+    seals: createSeals({ backlog, first: seal.first, clock, maxOperations }),
     find: createFind({ hasher, ledger, backlog, clock, maxOperations }),
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),
     restored: () => ledger.restored(),
+    dead: createDeadOffice({ hasher, backlog, clock, maxOperations, limits: defaultLimits }),
     hashKeyName: () => hashKeyName(hasher),
     record: (act) => ledger.recordAct(JSON.stringify(act)),
     acts: async () => (await ledger.acts()).flatMap(actOf),

@@ -1,5 +1,6 @@
 /** What every backlog must do, whichever store it uses. */
 import { afterAll, describe, expect, it } from 'vitest'
+import { readDeadKey } from '../../src/core/backlog/entry-format.ts'
 import type { Backlog, DeadLetter, Entry, KeptDead, KeptEntry, Page, Unreadable } from '../../src/core/backlog/port.ts'
 import { defaultLimits, type Limits } from '../../src/core/limits.ts'
 import { makeStamp } from '../../src/core/update/stamp.ts'
@@ -127,10 +128,10 @@ export function backlogContract(
           attempts: 1,
           raw: 'canary',
         }),
-      ).toMatch(/^d1\/[0-9]{13}-[0-9a-f]{16}$/)
+      ).toMatch(/^d[12]\/[0-9]{13}-[0-9a-f]{16}$/)
     })
 
-    it('keeps dead letters apart from entries, whole and in order of time', async () => {
+    it('keeps dead letters apart from entries, whole and newest first', async () => {
       const backlog = await make()
       const entry = someEntry()
       const letters = [2, 1].map((n) => ({
@@ -152,7 +153,7 @@ export function backlogContract(
         raw: 'x'.repeat(5_000),
       })
       const dead = (await allDead(backlog)).map((item) => ('dead' in item ? item.dead : item))
-      expect(dead).toMatchObject([letters[1], letters[0], { reason: 'unmappable', raw: 'x'.repeat(5_000) }])
+      expect(dead).toMatchObject([{ reason: 'unmappable', raw: 'x'.repeat(5_000) }, letters[0], letters[1]])
       expect(await allEntries(backlog)).toEqual([])
     })
 
@@ -237,8 +238,65 @@ export function backlogContract(
           return visitorHash === mine.visitorHash || visitorHash === undefined
         },
       })
-      expect(listed.map((item) => ('dead' in item ? item.dead : item))).toEqual([letters[0], letters[2], letters[3]])
+      expect(listed.map((item) => ('dead' in item ? item.dead : item))).toEqual([letters[3], letters[2], letters[0]])
       expect(new Set(seen)).toEqual(new Set([1, 2, 3, 4, 5]))
+    })
+
+    it('lists heads, with the beginning of each detail where it is asked for, and nothing of the content (G9)', async () => {
+      const backlog = await make()
+      const entry = someEntry({ attributes: [{ name: 'a', value: 'x'.repeat(3_000) }] })
+      const dead = { source: 'loan', firstSeenMs: startMs, attempts: 2 } as const
+      const keys: string[] = []
+      for (const [n, letter] of [
+        { ...dead, reason: 'rejected' as const, entry, detail: 'no such visitor' },
+        { ...dead, reason: 'unmappable' as const, raw: 'y'.repeat(3_000), detail: '😀\u0001'.repeat(2_000) },
+        { ...dead, reason: 'expired' as const, entry },
+      ].entries())
+        keys.unshift(await backlog.bury({ ...letter, atMs: startMs + n }))
+      const heads = await allPages((cursor) =>
+        backlog.deadHeads({ details: true, ...(cursor === undefined ? {} : { cursor }) }),
+      )
+      expect(heads.map(({ key }) => key)).toEqual(keys)
+      expect(heads).toMatchObject([
+        { head: { ...dead, reason: 'expired', atMs: startMs + 2, visitorHash: entry.visitorHash } },
+        { head: { ...dead, reason: 'unmappable', atMs: startMs + 1 } },
+        { head: { reason: 'rejected' }, detail: 'no such visitor' },
+      ])
+      expect(heads[1]).toHaveProperty('detail', expect.stringContaining('😀\u0001'.repeat(10)))
+      expect(JSON.stringify(heads)).not.toMatch(/xxx|yyy/)
+      const [plain] = await allPages((cursor) => backlog.deadHeads(cursor === undefined ? {} : { cursor }))
+      expect(plain).toEqual({ key: keys[0], head: expect.objectContaining({ reason: 'expired' }) })
+    })
+
+    it('ends a page of dead letters behind as many as are asked for, and goes on there', async () => {
+      const backlog = await make()
+      const letter = { reason: 'rejected', source: 'api', firstSeenMs: startMs, attempts: 0, raw: 'x' } as const
+      for (let n = 0; n < 11; n++)
+        await backlog.bury({ ...letter, source: n % 2 === 0 ? 'even' : 'odd', atMs: startMs + n })
+      const sizes: number[] = []
+      const wanted = ({ source }: { source: string }) => source === 'even'
+      for (const read of [backlog.deadHeads, backlog.listDead]) {
+        const listed = await allPages<{ key: string }>(async (cursor) => {
+          const page = await read({ itemsAtMost: 2, wanted, ...(cursor === undefined ? {} : { cursor }) })
+          sizes.push(page.items.length)
+          return page
+        })
+        expect(new Set(listed.map(({ key }) => key)).size).toBe(6)
+        expect(listed).toHaveLength(6)
+      }
+      expect(Math.max(...sizes)).toBe(2)
+    })
+
+    it('keeps a letter once that is buried again under its name', async () => {
+      const backlog = await make()
+      const dead = { reason: 'unmappable', source: 'a', atMs: startMs, firstSeenMs: startMs, attempts: 0 } as const
+      const name = 'f'.repeat(16)
+      const keys = [await backlog.bury({ ...dead, raw: 'x' }, name)]
+      expect(readDeadKey(keys[0] ?? '')).toEqual({ atMs: startMs, name })
+      await backlog.delete(keys[0] ?? '')
+      keys.push(await backlog.bury({ ...dead, raw: 'x' }, name))
+      expect(keys[1]).toBe(keys[0])
+      expect(await allDead(backlog)).toHaveLength(1)
     })
 
     it('keeps a raw body with any characters', async () => {

@@ -60,10 +60,13 @@ async function edge(
       confirmClock: async () => {},
       erase: () => Promise.reject(new Error('not here')),
       find: () => Promise.reject(new Error('not here')),
+      seals: () => Promise.reject(new Error('not here')),
       moveOut: () => Promise.reject(new Error('not here')),
       moveIn: () => Promise.reject(new Error('not here')),
       restored: () => Promise.reject(new Error('not here')),
       hashKeyName: () => Promise.reject(new Error('not here')),
+      // No route of these tests asks for it.
+      dead: {} as never,
       closeBreaker: () => Promise.reject(new Error('not here')),
       record: async () => {},
       acts: () => Promise.reject(new Error('not here')),

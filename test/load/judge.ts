@@ -12,7 +12,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
-import { deadPrefix, entryPrefix, parseJson, unpackDead, unpackEntry } from '../../src/core/backlog/entry-format.ts'
+import { entryPrefix, isDeadKey, parseJson, unpackDead, unpackEntry } from '../../src/core/backlog/entry-format.ts'
 import { createSeal, type RingKey } from '../../src/core/backlog/seal.ts'
 import { randomBytes } from '../../src/relay/runtime.ts'
 import type { SentEvent } from './senders.ts'
@@ -172,13 +172,13 @@ export async function readHeld(rows: Iterable<readonly [key: string, stored: unk
   const dead: Record<string, number> = {}
   const waiting: string[][] = []
   for (const [name, stored] of rows) {
-    if (!name.startsWith(entryPrefix) && !name.startsWith(deadPrefix)) continue
+    if (!name.startsWith(entryPrefix) && !isDeadKey(name)) continue
     const packed = await seal.open(stored, name)
-    const letter = name.startsWith(deadPrefix) ? unpackDead(packed) : undefined
+    const letter = isDeadKey(name) ? unpackDead(packed) : undefined
     const entry = name.startsWith(entryPrefix) ? unpackEntry(packed) : letter?.entry
     const own = (entry?.attributes ?? []).map(({ value }) => value)
     if (name.startsWith(entryPrefix)) waiting.push(own)
-    if (name.startsWith(deadPrefix)) {
+    if (isDeadKey(name)) {
       const reason = letter?.reason ?? 'unreadable'
       dead[reason] = (dead[reason] ?? 0) + 1
     }

@@ -3,6 +3,8 @@
  * stores really hold, never by what the relay believes.
  */
 
+import { isDeadKey } from '../../src/core/backlog/entry-format.ts'
+
 export interface SimEvent {
   readonly serial: number
   /** The serial of the event whose id it uses, if it uses another's. */
@@ -252,7 +254,7 @@ export class Oracle {
   }
 
   inDeadLetters(): number {
-    return [...this.#durable.keys()].filter((key) => key.startsWith('d1/')).length
+    return [...this.#durable.keys()].filter(isDeadKey).length
   }
 
   /** How often each value was sent: in a gentle run at most once. */

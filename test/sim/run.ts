@@ -1,6 +1,6 @@
 /** One run of the simulator, which its seed determines completely. */
 import { DatabaseSync } from 'node:sqlite'
-import { unpackDead, unpackEntry } from '../../src/core/backlog/entry-format.ts'
+import { isDeadKey, unpackDead, unpackEntry } from '../../src/core/backlog/entry-format.ts'
 import { createSeal, type Seal } from '../../src/core/backlog/seal.ts'
 import { newEpochMemory, watchedLedger } from '../../src/core/ledger/loss/epoch.ts'
 import type { LedgerStore } from '../../src/core/ledger/port.ts'
@@ -169,7 +169,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     valuesIn: async (key, value, metadata) => {
       const values = await valuesIn(opener, key, value, metadata)
       // An update on which Target fails each time waits until it expires.
-      if (key.startsWith('d1/') && !values.some((one) => one.includes(poisonMark)))
+      if (isDeadKey(key) && !values.some((one) => one.includes(poisonMark)))
         lastReasons.push(await reasonIn(opener, key, value))
       return values
     },

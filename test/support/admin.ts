@@ -1,7 +1,10 @@
 /** The operators' routes on a world, as somebody asks them over HTTP. */
 import { given } from '../../src/core/given.ts'
+import { defaultLimits } from '../../src/core/limits.ts'
+import { createDeadOffice } from '../../src/core/operator/dead/office.ts'
 import { createErase } from '../../src/core/operator/erase.ts'
 import { createFind } from '../../src/core/operator/find-visitor.ts'
+import { createSeals } from '../../src/core/operator/seals.ts'
 import { createHasher } from '../../src/core/update/hash.ts'
 import { createApp } from '../../src/edge/app.ts'
 import type { OperatorToken } from '../../src/edge/auth/operators.ts'
@@ -58,11 +61,13 @@ export async function adminOf(world: World, options: AdminOptions = {}) {
       restate: (units) => ledger.restate(units),
       flush: () => world.flush(),
       erase: createErase({ hasher, ledger, backlog, clock: world.clock, maxOperations, log: () => undefined }),
+      seals: createSeals({ backlog, first: undefined, clock: world.clock, maxOperations }),
       find: createFind({ hasher, ledger, backlog, clock: world.clock, maxOperations }),
       moveOut: (cursor) => ledger.moveOut(cursor),
       moveIn: (part) => ledger.moveIn(part),
       restored: () => ledger.restored(),
       hashKeyName: async () => 'a-key',
+      dead: createDeadOffice({ hasher, backlog, clock: world.clock, maxOperations, limits: defaultLimits }),
       closeBreaker: () => ledger.closeBreaker(),
       record: (act) => ledger.recordAct(JSON.stringify(act)),
       acts: async () => (await ledger.acts()).map((act) => JSON.parse(act) as Act),

@@ -16,12 +16,12 @@ export async function tallyOf(backlog: Backlog): Promise<{ readonly waiting: Tal
   }
   const dead = { byReason: {} as Record<string, number>, bySource: {} as Record<string, number> }
   for (let cursor: string | undefined; ; ) {
-    const page = await backlog.deadHeads?.(cursor === undefined ? {} : { cursor })
-    for (const head of page?.items ?? []) {
+    const page = await backlog.deadHeads(cursor === undefined ? {} : { cursor })
+    for (const { head } of page.items) {
       add(dead.byReason, head?.reason ?? 'unknown')
       add(dead.bySource, head?.source ?? 'unknown')
     }
-    cursor = page?.cursor
+    cursor = page.cursor
     if (cursor === undefined) return { waiting: tally.done(), dead }
   }
 }

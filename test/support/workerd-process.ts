@@ -7,7 +7,7 @@
 import { fileURLToPath, URL } from 'node:url'
 import { build } from 'esbuild'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
-import { unpackHead } from '../../src/core/backlog/entry-format.ts'
+import { unpackHead } from '../../src/core/backlog/head-format.ts'
 
 const [port = '', folder = '', settings = '{}', entry = 'src/worker.ts'] = process.argv.slice(2)
 const root = fileURLToPath(new URL('../..', import.meta.url))

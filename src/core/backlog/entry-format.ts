@@ -61,24 +61,6 @@ const deadFormat = z.object({
   p: z.literal(1).optional(),
 })
 
-/**
- * The metadata of a key whose content is in its value: its size, and for a dead letter what can be known without
- * reading it. Not encrypted, even where the content is sealed: it names nobody.
- */
-const headFormat = z.object({
-  v: z.literal(3),
-  /** Bytes of the value. */
-  b: z.int().min(0),
-})
-const deadHeadFormat = headFormat.extend({
-  r: z.enum(deadReasons),
-  o: z.string(),
-  t: z.number(),
-  f: z.number(),
-  n: z.number(),
-  h: z.string().optional(),
-})
-
 /** The JSON form of an entry, as an object. */
 export function packEntry(entry: Entry): z.input<typeof entryFormat> {
   return {
@@ -149,56 +131,6 @@ export function readDead(key: string, packed: unknown, head?: DeadHead): KeptDea
   return dead === undefined ? { key, unreadable: unknownFormat, ...given({ head }) } : { key, dead }
 }
 
-export function headOf(dead: DeadLetter): DeadHead {
-  const { reason, source, atMs, firstSeenMs, attempts, entry } = dead
-  return {
-    reason,
-    source,
-    atMs,
-    firstSeenMs,
-    attempts,
-    ...given({ visitorHash: entry?.visitorHash }),
-  }
-}
-
-/** @param bytes of the value that it is stored beside */
-export function packHead(bytes: number, head?: DeadHead): z.input<typeof headFormat> | z.input<typeof deadHeadFormat> {
-  if (head === undefined) return { v: 3, b: bytes }
-  const { reason, source, atMs, firstSeenMs, attempts, visitorHash } = head
-  return {
-    v: 3,
-    b: bytes,
-    r: reason,
-    o: source,
-    t: atMs,
-    f: firstSeenMs,
-    n: attempts,
-    ...given({ h: visitorHash }),
-  }
-}
-
-/**
- * Undefined where it is not a head. `dead` is absent where it is not one of a dead letter, or has an unknown reason.
- */
-export function unpackHead(packed: unknown): { readonly bytes: number; readonly dead?: DeadHead } | undefined {
-  const read = headFormat.safeParse(packed)
-  if (!read.success) return undefined
-  const dead = deadHeadFormat.safeParse(packed)
-  if (!dead.success) return { bytes: read.data.b }
-  const { r, o, t, f, n, h } = dead.data
-  return {
-    bytes: read.data.b,
-    dead: {
-      reason: r,
-      source: o,
-      atMs: t,
-      firstSeenMs: f,
-      attempts: n,
-      ...given({ visitorHash: h }),
-    },
-  }
-}
-
 /** What stands in clear beside an entry, sealed or not. An older version passes over it. */
 export function packEntryHead(entry: Entry): z.input<typeof entryHeadFormat> {
   return { g: [entry.source, entry.reason ?? '', postSize(entry), entry.attributes.length] }
@@ -251,8 +183,28 @@ export function deadKey(atMs: number, randomHex: string): string {
   return `${deadPrefix}${String(atMs).padStart(13, '0')}-${randomHex}`
 }
 
+/** `d2/<time counted down>-<random>`: KV lists only ascending, and the newest letter comes first. */
+export function newestFirstKey(atMs: number, randomHex: string): string {
+  return `${newestFirstPrefix}${String(maxTimeMs - atMs).padStart(13, '0')}-${randomHex}`
+}
+
+/** Whether it is the key of a dead letter. */
+export function isDeadKey(key: string): boolean {
+  return key.startsWith(deadPrefix) || key.startsWith(newestFirstPrefix)
+}
+
+/** When a letter was set aside, epoch ms, and its random part, from its key; undefined where it is no key of a letter. */
+export function readDeadKey(key: string): { readonly atMs: number; readonly name: string } | undefined {
+  const [, version, digits, name = ''] = /^d([12])\/(\d{13})-([0-9a-f]{16})$/.exec(key) ?? []
+  if (version === undefined) return undefined
+  return { atMs: version === '1' ? Number(digits) : maxTimeMs - Number(digits), name }
+}
+
 export const entryPrefix = 'b1/'
 export const deadPrefix = 'd1/'
+export const newestFirstPrefix = 'd2/'
+/** 13 digits. */
+const maxTimeMs = 9_999_999_999_999
 /** Another version's format, another ring's key, another account's, or changed. */
 export const unknownFormat = 'not a format, a key or an account that this relay has'
 /** The store gives the keys around it, but not this one. */

@@ -11,7 +11,8 @@
 import { given } from '../given.ts'
 import type { Limits } from '../limits.ts'
 import type { Kv, KvKey } from '../store/kv.ts'
-import { notGiven, parseJson, unpackHead } from './entry-format.ts'
+import { notGiven, parseJson } from './entry-format.ts'
+import { type Head, unpackHead } from './head-format.ts'
 import type { DeadHead, Page, Unreadable } from './port.ts'
 import type { Seal } from './seal.ts'
 
@@ -20,20 +21,26 @@ export interface KvPageAsked {
   readonly limit: number | undefined
   /** Decides by a head: what it refuses is neither read nor shown. */
   readonly wanted?: (head: DeadHead) => boolean
+  readonly itemsAtMost?: number | undefined
 }
 
-/** @param read makes an item of the content of a key, once it is decrypted */
+/**
+ * @param read makes an item of the content of a key, once it is decrypted
+ * @param byHead makes an item of a dead letter's head; where it is given, only what has no head is read
+ */
 export type ReadKvPage = <T>(
   prefix: string,
   asked: KvPageAsked,
   read: (key: string, packed: unknown, head?: DeadHead) => T,
+  byHead?: (key: string, head: DeadHead, detail: unknown) => Promise<T>,
 ) => Promise<Page<T | Unreadable>>
 
 interface Listed {
   readonly name: string
   /** What the metadata holds in place of the value. */
   readonly inline: unknown
-  readonly head: ReturnType<typeof unpackHead>
+  readonly head: Head | undefined
+  readonly needsNoValue: boolean
 }
 
 /** A key that does not exist, a new one each time: no cache knows it, so that an answer comes from the store. */
@@ -54,7 +61,7 @@ export function kvPages(
   /** What values of unknown size turned out to be; the first are read a few at a time. */
   let unknownBytes = limits.bytesOfUnknown
 
-  return async (prefix, { cursor, limit = limits.keysPerPage, wanted = () => true }, read) => {
+  return async (prefix, { cursor, limit = limits.keysPerPage, wanted = () => true, itemsAtMost }, read, byHead) => {
     const from = readCursor(cursor)
     const listed = await kv.list({
       prefix,
@@ -63,7 +70,7 @@ export function kvPages(
     })
     const keys = listed.keys
       .filter(({ name }) => name > from.shown)
-      .map(listedOf)
+      .map((key) => listedOf(key, byHead !== undefined))
       .filter(({ head }) => head?.dead === undefined || wanted(head.dead))
     const items: (ReturnType<typeof read> | Unreadable)[] = []
     let [shown, heldBytes, notRead] = [0, 0, 0]
@@ -71,7 +78,12 @@ export function kvPages(
     let keysAtOnce = limits.keysPerRead
 
     while (shown < keys.length) {
-      const { end, asked } = nextRead(keys, shown, keysAtOnce, heldBytes)
+      const { end, asked } = nextRead(
+        itemsAtMost === undefined ? keys : keys.slice(0, shown + itemsAtMost - items.length),
+        shown,
+        keysAtOnce,
+        heldBytes,
+      )
       // The page ends before KV's does: the next call lists the same one again, and begins after what was shown.
       if (end === shown || notRead >= limits.unreadablePerPage)
         return { items, cursor: writeCursor({ list: from.list, shown: keys[shown - 1]?.name ?? from.shown }) }
@@ -83,14 +95,16 @@ export function kvPages(
       if (values === undefined) notRead++
       else keysAtOnce = Math.min(limits.keysPerRead, 2 * keysAtOnce)
       let largestUnknown = 0
-      for (const { name, inline, head } of keys.slice(shown, end)) {
-        const value = inline === undefined ? values?.get(name) : undefined
+      for (const { name, inline, head, needsNoValue } of keys.slice(shown, end)) {
+        const value = values?.get(name)
         if (typeof value === 'string') {
           const bytes = head?.bytes ?? utf8.encode(value).byteLength
           heldBytes += bytes
           if (head === undefined) largestUnknown = Math.max(largestUnknown, bytes)
         }
         if (inline !== undefined) items.push(read(name, await seal.open(inline, name)))
+        else if (needsNoValue && head?.dead !== undefined && byHead !== undefined)
+          items.push(await byHead(name, head.dead, head.detail))
         else if (value === undefined) items.push({ key: name, unreadable: notGiven, ...given({ head: head?.dead }) })
         // A listed key without a value is one that was deleted: the list is behind.
         else if (value !== null) items.push(read(name, await seal.open(parseJson(value), name), head?.dead))
@@ -107,8 +121,8 @@ export function kvPages(
     let bytes = 0
     let end = start
     for (; end < keys.length; end++) {
-      const { name, inline, head } = keys[end] ?? { name: '', inline: '', head: undefined }
-      if (inline !== undefined) continue
+      const { name, head, needsNoValue } = keys[end] ?? { name: '', head: undefined, needsNoValue: true }
+      if (needsNoValue) continue
       const size = head?.bytes ?? unknownBytes
       const held = heldBytes + bytes
       if (asked.length >= keysAtOnce) break
@@ -134,9 +148,10 @@ export function kvPages(
   }
 }
 
-function listedOf({ name, metadata }: KvKey): Listed {
+function listedOf({ name, metadata }: KvKey, headIsEnough: boolean): Listed {
   const head = unpackHead(metadata)
-  return { name, head, inline: head === undefined && metadata !== null ? metadata : undefined }
+  const inline = head === undefined && metadata !== null ? metadata : undefined
+  return { name, head, inline, needsNoValue: inline !== undefined || (headIsEnough && head?.dead !== undefined) }
 }
 
 interface Place {

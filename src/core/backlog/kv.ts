@@ -11,24 +11,24 @@ import { given } from '../given.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
 import type { Kv, KvKey } from '../store/kv.ts'
 import {
-  deadKey,
   deadPrefix,
   entryHeadOf,
   entryKey,
   entryPrefix,
-  headOf,
   keyRandomBytes,
+  newestFirstKey,
+  newestFirstPrefix,
   packDead,
   packEntry,
   packEntryHead,
-  packHead,
   parseJson,
   readDead,
   readEntry,
-  unpackHead,
 } from './entry-format.ts'
-import { kvPages } from './kv-page.ts'
-import type { Backlog, DeadLetter, Page } from './port.ts'
+import { headedOf, headOf, packDetail, packHead, unpackDetail, unpackHead } from './head-format.ts'
+import { type KvPageAsked, kvPages } from './kv-page.ts'
+import type { Backlog, HeadedDead, ListDeadOptions, Page, Unreadable } from './port.ts'
+import { kvReseal } from './reseal.ts'
 import type { Seal } from './seal.ts'
 
 /** KV's limit, of the metadata as JSON in UTF-8. */
@@ -75,21 +75,44 @@ export function kvBacklog(kv: Kv, { randomHex, seal, limits = defaultLimits }: K
         entryHeadOf(name, metadata, () => unpackHead(metadata)?.bytes ?? (metadata ? bytesOf(metadata) : 0)),
       ),
 
-    deadHeads: (asked = {}) => listHeads(deadPrefix, asked, ({ metadata }) => unpackHead(metadata)?.dead),
-
     delete: (key) => counted.delete(key),
 
-    async bury(dead: DeadLetter) {
-      const key = deadKey(dead.atMs, randomHex(keyRandomBytes))
+    async bury(dead, name = randomHex(keyRandomBytes)) {
+      const key = newestFirstKey(dead.atMs, name)
       const packed = await seal.seal(packDead(dead), key)
-      await counted.put(key, JSON.stringify(packed), { metadata: packHead(bytesOf(packed), headOf(dead)) })
+      const detail = packDetail(dead)
+      const metadata = packHead(
+        bytesOf(packed),
+        headOf(dead),
+        detail === undefined ? undefined : await seal.seal(detail, key),
+      )
+      await counted.put(key, JSON.stringify(packed), { metadata })
       return key
     },
 
-    async listDead({ cursor, limit, wanted = () => true } = {}) {
-      const page = await readPage(deadPrefix, { cursor, limit, wanted }, readDead)
+    async listDead({ wanted = () => true, ...asked } = {}) {
+      const page = await readDeadPage(asked, (prefix, at) => readPage(prefix, { ...at, wanted }, readDead))
       // What was written without a head can be filtered only now.
       return { ...page, items: page.items.filter((item) => !('dead' in item) || wanted(headOf(item.dead))) }
+    },
+
+    async deadHeads({ wanted = () => true, details = false, ...asked } = {}) {
+      const page = await readDeadPage(asked, (prefix, at) =>
+        readPage<HeadedDead | Unreadable>(
+          prefix,
+          { ...at, wanted },
+          (key, packed) => headedOf(readDead(key, packed), details),
+          async (key, head, detail) => ({
+            key,
+            head,
+            ...given({ detail: details ? unpackDetail(await seal.open(detail, key)) : undefined }),
+          }),
+        ),
+      )
+      return {
+        ...page,
+        items: page.items.filter((item) => !('head' in item) || item.head === undefined || wanted(item.head)),
+      }
     },
 
     async readDead(key) {
@@ -97,7 +120,21 @@ export function kvBacklog(kv: Kv, { randomHex, seal, limits = defaultLimits }: K
       return value === null ? undefined : readDead(key, await seal.open(parseJson(value), key))
     },
 
+    reseal: kvReseal(counted, { seal, limits }),
+
     async check() {},
+  }
+
+  /** What older versions wrote comes last. The cursor begins with the prefix that it is of. */
+  async function readDeadPage<T>(
+    { cursor = newestFirstPrefix, ...asked }: Omit<ListDeadOptions, 'wanted'>,
+    read: (prefix: string, at: KvPageAsked) => Promise<Page<T>>,
+  ): Promise<Page<T>> {
+    const prefix = cursor.startsWith(deadPrefix) ? deadPrefix : newestFirstPrefix
+    const own = cursor.slice(prefix.length)
+    const page = await read(prefix, { limit: undefined, ...asked, cursor: own === '' ? undefined : own })
+    if (page.cursor !== undefined) return { ...page, cursor: prefix + page.cursor }
+    return prefix === deadPrefix ? page : { ...page, cursor: deadPrefix }
   }
 
   /** As the metadata of a key, or its value. */

@@ -27,15 +27,17 @@ export function notedBacklog(backlog: Backlog, { clock, memory, log }: NotedPart
     put: (entry) => noted(backlog.put(entry)),
     list: (options) => backlog.list(options),
     delete: (key) => backlog.delete(key),
-    bury: async (dead) => {
-      const key = await noted(backlog.bury(dead))
+    bury: async (dead, name) => {
+      const key = await noted(backlog.bury(dead, name))
       log(lineOf(dead), { source: dead.source, reason: dead.reason, key })
       return key
     },
     listDead: (options) => backlog.listDead(options),
+    deadHeads: (options) => backlog.deadHeads(options),
     readDead: (key) => backlog.readDead(key),
+    reseal: (asked) => backlog.reseal(asked),
     check: () => backlog.check(),
-    ...given({ purge: backlog.purge, tally: backlog.tally, heads: backlog.heads, deadHeads: backlog.deadHeads }),
+    ...given({ purge: backlog.purge, tally: backlog.tally, heads: backlog.heads }),
   }
 
   async function noted(keeping: Promise<string>): Promise<string> {

@@ -104,6 +104,14 @@ export interface DeadHead {
   readonly visitorHash?: string
 }
 
+/** A dead letter as a list shows it, by its head alone. */
+export interface HeadedDead {
+  readonly key: string
+  readonly head: DeadHead
+  /** Its detail, shortened, where it was asked for. */
+  readonly detail?: string
+}
+
 /**
  * A page is bounded three ways: by `limit`, by the bytes that it holds in memory, and by what could not be read; so it
  * may have fewer items than `limit`, or none, and a cursor all the same. Only a page without a cursor is the last one.
@@ -125,6 +133,36 @@ export interface Unreadable {
   readonly head?: DeadHead
 }
 
+export interface ListDeadOptions {
+  cursor?: string
+  /** Letters that are looked at, 1..1,000. */
+  limit?: number
+  /** Letters that are shown: the page ends behind them. */
+  itemsAtMost?: number
+  wanted?: (head: DeadHead) => boolean
+}
+
+export interface SealsAsked {
+  readonly part: 'entries' | 'dead'
+  /** Seals anew what another key than the first sealed. */
+  readonly anew: boolean
+  readonly cursor?: string
+  /** Keys of the store. */
+  readonly limit: number
+}
+
+export interface SealsPage {
+  /** By the name of the key, afterwards; what is not sealed is counted under `plain`. */
+  readonly byKey: Counts
+  readonly resealed: number
+  /** What the store does not give. */
+  readonly unreadable: number
+  readonly cursor?: string
+}
+
+/** One page of what is stored. Rejects where the store does not answer. */
+export type Reseal = (asked: SealsAsked) => Promise<SealsPage>
+
 export interface Backlog {
   /** Keeps an entry under a new key, and gives the key once it is durable. */
   put(entry: Entry): Promise<string>
@@ -138,20 +176,18 @@ export interface Backlog {
   tally?(): Promise<{ readonly waiting: Tally; readonly dead: DeadCounts }>
   /** In place of `tally`: as `list`, without the content. A page is one operation, and holds no value. */
   heads?(options?: { prefix?: string; cursor?: string; limit?: number }): Promise<Page<EntryHead>>
-  /** With `heads`: one page in the order of time; undefined where a letter has no head that can be read. */
-  deadHeads?(options?: { cursor?: string; limit?: number }): Promise<Page<DeadHead | undefined>>
   /** Idempotent. */
   delete(key: string): Promise<void>
-  bury(dead: DeadLetter): Promise<string>
+  /** @param name 16 hex digits, by which a letter that comes again is kept once; default: random ones */
+  bury(dead: DeadLetter, name?: string): Promise<string>
   /**
-   * One page in the order of time. `wanted`: decides by the head; what it refuses is left out, and is not even read
-   * where its head is stored beside it. What has no readable head is always shown.
+   * One page, newest first; behind all others, oldest first, what an older version kept in a KV. `wanted`: decides by
+   * the head; what it refuses is left out, and is not even read where its head is stored beside it. What has no
+   * readable head is always shown.
    */
-  listDead(options?: {
-    cursor?: string
-    limit?: number
-    wanted?: (head: DeadHead) => boolean
-  }): Promise<Page<KeptDead | Unreadable>>
+  listDead(options?: ListDeadOptions): Promise<Page<KeptDead | Unreadable>>
+  /** The same by their heads: only what has none is read. `details`: the beginning of each detail too. */
+  deadHeads(options?: ListDeadOptions & { details?: boolean }): Promise<Page<HeadedDead | Unreadable>>
   /** Undefined where there is none under this key (any more). */
   readDead(key: string): Promise<KeptDead | Unreadable | undefined>
   /** Rejects where it is known that nothing can be kept. Cheap: a store that bills each operation is not asked. */
@@ -161,6 +197,8 @@ export interface Backlog {
    * does it.
    */
   purge?(): Promise<void>
+  /** Which keys of the ring seal a page of what is stored; and sealing it anew. */
+  readonly reseal: Reseal
   /** Operations that this instance has asked of its store so far: what a flush's budget counts. */
   readonly operations: number
 }

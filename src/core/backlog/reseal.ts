@@ -13,29 +13,8 @@ import type { Kv, KvKey } from '../store/kv.ts'
 import type { Sql } from '../store/sql.ts'
 import { parseJson } from './entry-format.ts'
 import { unpackHead } from './head-format.ts'
+import type { Reseal } from './port.ts'
 import type { Seal } from './seal.ts'
-import type { Counts } from './tally.ts'
-
-export interface SealsAsked {
-  readonly part: 'entries' | 'dead'
-  /** Seals anew what another key than the first sealed. */
-  readonly anew: boolean
-  readonly cursor?: string
-  /** Keys of the store. */
-  readonly limit: number
-}
-
-export interface SealsPage {
-  /** By the name of the key, afterwards; what is not sealed is counted under `plain`. */
-  readonly byKey: Counts
-  readonly resealed: number
-  /** What the store does not give. */
-  readonly unreadable: number
-  readonly cursor?: string
-}
-
-/** One page of what is stored. Rejects where the store does not answer. */
-export type Reseal = (asked: SealsAsked) => Promise<SealsPage>
 
 /** No key has this name: a ring's names are given by its operator, without a space. */
 export const plainName = 'not sealed'
@@ -55,7 +34,9 @@ async function renewalOf(seal: Seal, key: string, pieces: readonly unknown[]): P
   const renewed = await Promise.all(pieces.map((piece) => seal.reseal(piece, key)))
   const isOld = (names: readonly string[]) => names.some((name) => name !== seal.first)
   const old = renewed.filter(({ by }) => isOld(by))
-  const names = [...old, ...renewed].flatMap(({ by }) => by.toSorted((a, b) => Number(a === seal.first) - Number(b === seal.first)))
+  const names = [...old, ...renewed].flatMap(({ by }) =>
+    by.toSorted((a, b) => Number(a === seal.first) - Number(b === seal.first)),
+  )
   const isWhole = old.length > 0 && old.every(({ anew }) => anew !== undefined)
   return {
     by: names[0] ?? plainName,
@@ -104,9 +85,19 @@ export function sqliteReseal(
       const [content, beside] = anew
       await step(() =>
         sql.transaction(() => {
-          sql.exec('UPDATE relay_backlog SET value = ? WHERE key = ? AND value = ?', JSON.stringify(content), key, value)
+          sql.exec(
+            'UPDATE relay_backlog SET value = ? WHERE key = ? AND value = ?',
+            JSON.stringify(content),
+            key,
+            value,
+          )
           if (detail !== null)
-            sql.exec('UPDATE relay_dead SET detail = ? WHERE key = ? AND detail = ?', JSON.stringify(beside), key, detail)
+            sql.exec(
+              'UPDATE relay_dead SET detail = ? WHERE key = ? AND detail = ?',
+              JSON.stringify(beside),
+              key,
+              detail,
+            )
         }),
       )
       counting.count(seal.first ?? plainName)
@@ -118,7 +109,10 @@ export function sqliteReseal(
 
 export function kvReseal(
   kv: Kv,
-  { seal, limits }: { readonly seal: Seal; readonly limits: Pick<Limits, 'keysPerRead' | 'bytesPerRead' | 'bytesOfUnknown'> },
+  {
+    seal,
+    limits,
+  }: { readonly seal: Seal; readonly limits: Pick<Limits, 'keysPerRead' | 'bytesPerRead' | 'bytesOfUnknown'> },
 ): Reseal {
   return async ({ part, anew: wanted, cursor, limit }) => {
     const counting = new Counting()
@@ -153,13 +147,22 @@ export function kvReseal(
 
   /** Undefined for a value that KV does not give. One by one where it does not give them together. */
   async function valuesOf(some: readonly KvKey[]): Promise<ReadonlyMap<string, string | null | undefined>> {
-    const names = some.filter(({ metadata }) => metadata === null || unpackHead(metadata) !== undefined).map(({ name }) => name)
+    const names = some
+      .filter(({ metadata }) => metadata === null || unpackHead(metadata) !== undefined)
+      .map(({ name }) => name)
     if (names.length === 0) return new Map()
     try {
       return await kv.get(names)
     } catch (error) {
       const given = new Map<string, string | null | undefined>()
-      for (const name of names) given.set(name, await kv.get([name]).then((one) => one.get(name) ?? null, () => undefined))
+      for (const name of names)
+        given.set(
+          name,
+          await kv.get([name]).then(
+            (one) => one.get(name) ?? null,
+            () => undefined,
+          ),
+        )
       // The store gives nothing at all.
       if ([...given.values()].every((value) => value === undefined)) throw error
       return given

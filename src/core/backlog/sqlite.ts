@@ -8,13 +8,9 @@ import { given } from '../given.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
 import type { Sql } from '../store/sql.ts'
 import {
-  deadKey,
-  deadPrefix,
   entryKey,
   entryPrefix,
-  headOf,
   keyRandomBytes,
-  packDead,
   packEntry,
   parseJson,
   postSize,
@@ -22,8 +18,10 @@ import {
   readEntry,
 } from './entry-format.ts'
 import type { Backlog, Page } from './port.ts'
+import { sqliteReseal } from './reseal.ts'
 import type { Seal } from './seal.ts'
 import { openCounted, readCounts } from './sqlite-counts.ts'
+import { prepareSqliteDead, sqliteDead } from './sqlite-dead.ts'
 
 export interface SqliteBacklogParts {
   readonly randomHex: (bytes: number) => string
@@ -35,11 +33,19 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimit
   let operations = 0
   openCounted(sql)
 
+  prepareSqliteDead(sql)
+
   const step = <T>(work: () => T): Promise<T> => {
     operations++
     return sql.inTurn(work)
   }
+  const atomically = <T>(work: () => T): Promise<T> => {
+    operations++
+    return sql.atomically(work)
+  }
   const run = (query: string, ...params: (string | number | null)[]) => step(() => sql.exec(query, ...params))
+
+  const letters = sqliteDead(sql, { seal, limits, step, atomically })
 
   return {
     get operations() {
@@ -63,26 +69,14 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimit
     async delete(key) {
       await run('DELETE FROM relay_backlog WHERE key = ?', key)
     },
-    async bury(dead) {
-      const key = deadKey(dead.atMs, randomHex(keyRandomBytes))
-      await run(
-        'INSERT INTO relay_backlog (key, value, source, reason) VALUES (?, ?, ?, ?)',
-        key,
-        JSON.stringify(await seal.seal(packDead(dead), key)),
-        dead.source,
-        dead.reason,
-      )
-      return key
-    },
-    // Reading a local file is cheap: no heads are stored, and each letter is read for its head.
-    async listDead({ cursor, limit, wanted = () => true } = {}) {
-      const page = await readPage(deadPrefix, cursor, limit, readDead)
-      return { ...page, items: page.items.filter((item) => !('dead' in item) || wanted(headOf(item.dead))) }
-    },
+    bury: (dead, name = randomHex(keyRandomBytes)) => letters.bury(dead, name),
+    listDead: letters.listDead,
+    deadHeads: letters.deadHeads,
     async readDead(key) {
       const [row] = await run('SELECT value FROM relay_backlog WHERE key = ?', key)
       return row === undefined ? undefined : readDead(key, await seal.open(parseJson(String(row['value'])), key))
     },
+    reseal: sqliteReseal(sql, { seal, step }),
     async check() {
       await run('SELECT 1 FROM relay_backlog LIMIT 1')
     },

@@ -173,7 +173,9 @@ export function ownedStores(
       delete: unlessFoundForeign(backlog.delete),
       bury: unlessFoundForeign(backlog.bury),
       listDead: unlessFoundForeign(backlog.listDead),
+      deadHeads: unlessFoundForeign(backlog.deadHeads),
       readDead: unlessFoundForeign(backlog.readDead),
+      reseal: unlessFoundForeign(backlog.reseal),
       check: async () => {
         unlessForeign()
         return backlog.check()
@@ -182,7 +184,6 @@ export function ownedStores(
         purge: backlog.purge && unlessFoundForeign(backlog.purge),
         tally: backlog.tally && unlessFoundForeign(backlog.tally),
         heads: backlog.heads && unlessFoundForeign(backlog.heads),
-        deadHeads: backlog.deadHeads && unlessFoundForeign(backlog.deadHeads),
       }),
     },
   }

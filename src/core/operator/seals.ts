@@ -40,7 +40,10 @@ export interface SealsParts {
  * @param anew seals anew, else it only counts
  * @returns `unknown_cursor` where it is none; then nothing was done
  */
-export type AskSeals = (asked: { readonly anew: boolean; readonly cursor?: string }) => Promise<Seals | 'unknown_cursor'>
+export type AskSeals = (asked: {
+  readonly anew: boolean
+  readonly cursor?: string
+}) => Promise<Seals | 'unknown_cursor'>
 
 /** A list, and for each key a read and a write. */
 const operationsAKey = 3
@@ -61,7 +64,12 @@ export function createSeals({ backlog, first, clock, maxOperations, limits = def
         const left = Math.floor((maxOperations - (backlog.operations - operationsBefore)) / operationsAKey)
         if (left < 1 || clock.now() - startedMs >= limits.requestMs)
           return { byKey, ...given({ first }), ...sum, complete: false, cursor: `${part}.${cursor ?? ''}` }
-        const page = await backlog.reseal({ part, anew, limit: Math.min(left, limits.keysPerRead), ...given({ cursor }) })
+        const page = await backlog.reseal({
+          part,
+          anew,
+          limit: Math.min(left, limits.keysPerRead),
+          ...given({ cursor }),
+        })
         for (const [name, count] of Object.entries(page.byKey)) {
           const known = byKey[name] ?? { entries: 0, dead: 0 }
           byKey[name] = { ...known, [part]: known[part] + count }

@@ -1,11 +1,19 @@
 /** The OpenAPI 3.1 document, made of the operations and of the schemas that validate what is asked and answered. */
 import * as z from 'zod'
 import { adminOperations } from './admin.ts'
+import { deadOperations } from './dead.ts'
 import { answerSchemas, type Content, documentedAs, type Operation, refTo, requestSchemas } from './operation.ts'
 import { probeOperations } from './probes.ts'
+import { sealOperations } from './seals.ts'
 import { senderOperations } from './senders.ts'
 
-export const operations: readonly Operation[] = [...senderOperations, ...probeOperations, ...adminOperations]
+export const operations: readonly Operation[] = [
+  ...senderOperations,
+  ...probeOperations,
+  ...adminOperations,
+  ...deadOperations,
+  ...sealOperations,
+]
 
 type Json = Record<string, unknown>
 

@@ -6,8 +6,10 @@ import type { Prepare } from '../../core/delivery/prepare.ts'
 import type { Deliver } from '../../core/delivery/receipt.ts'
 import type { Ledger } from '../../core/ledger/port.ts'
 import type { Log } from '../../core/log.ts'
+import type { DeadOffice } from '../../core/operator/dead/office.ts'
 import type { Erase } from '../../core/operator/erase.ts'
 import type { FindVisitor } from '../../core/operator/find-visitor.ts'
+import type { AskSeals } from '../../core/operator/seals.ts'
 import type { Wire } from '../../core/wire/calls.ts'
 import type { AuthFailed } from '../auth/failed-authentications.ts'
 import type { OperatorToken, Role } from '../auth/operators.ts'
@@ -75,7 +77,9 @@ export interface Operator
   /** One run; its report. */
   flush(): Promise<object>
   readonly erase: Erase
+  readonly seals: AskSeals
   readonly find: FindVisitor
+  readonly dead: DeadOffice
   /** Keeps an act; rejects where it could not be kept. */
   record(act: Act): Promise<void>
   /** The last acts, newest first. */

@@ -135,6 +135,14 @@ describe('a relay answers as its contract says', () => {
     await post('/admin/api/pause?dry_run=1')
     await post('/admin/api/pause', undefined, { ...admin, ...json, origin: 'https://elsewhere.example' })
     await post('/admin/api/flush')
+    const { letters } = (await get('/admin/api/dead?limit=3')).body as { letters: { key: string }[] }
+    await get('/admin/api/dead?limit=x')
+    await post('/admin/api/dead/list', { visitor })
+    for (const { key } of letters) {
+      await get(`/admin/api/dead/${key}`)
+      await get(`/admin/api/dead/${key}?reveal=1`)
+    }
+    await get('/admin/api/dead/d1/0')
     await post('/admin/api/erase', { visitor })
     await post('/admin/api/erase', { visitor, cursor: 'x' })
     const body = (await get('/admin/api/ledger/state')).body as Record<string, unknown>

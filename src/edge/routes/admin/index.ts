@@ -9,12 +9,14 @@ import { refuse } from '../../http/valid.ts'
 import type { PartsOf } from '../parts.ts'
 import { looksOnly, operatorOnly, ownOrigin, ViewOnly } from './access.ts'
 import { auditApi } from './audit.ts'
+import { deadApi } from './dead.ts'
 import { ledgerApi } from './ledger.ts'
+import { sealsApi } from './seals.ts'
 import { steeringApi } from './steering.ts'
 import { visitorApi } from './visitor.ts'
 
 /** Asked with a body, since what they ask for has no place in a URL. */
-const looks: ReadonlySet<string> = new Set(['/visitor'])
+const looks: ReadonlySet<string> = new Set(['/visitor', '/dead/list'])
 
 export function adminApi(
   partsOf: PartsOf<'settings' | 'operator' | 'clock' | 'authFailed' | 'log' | 'accessEmail'>,
@@ -33,7 +35,9 @@ export function adminApi(
   app.route('/', steeringApi(partsOf))
   app.route('/', visitorApi(partsOf))
   app.route('/ledger', ledgerApi(partsOf))
+  app.route('/dead', deadApi(partsOf))
   app.route('/', auditApi(partsOf))
+  app.route('/seals', sealsApi(partsOf))
   // The ledger or the store did not answer. Only the log says why, except where an operator must fix it.
   app.onError((error, c) => {
     if (error instanceof ViewOnly) return problem(c, 'view-only')
