@@ -56,7 +56,7 @@ export const edgeMutants: readonly Mutant[] = [
     name: 'a charset is what we would like it to be',
     breaks: 'G6',
     file: 'src/edge/source/mapping.ts',
-    find: 'const text = decodeCharset(bytes, charsetOf(contentType))',
+    find: 'const text = decodeCharset(bytes, charset)',
     replace: "const text = decodeCharset(bytes, 'utf-8')",
     tests: ['test/edge/kept.test.ts'],
   },

@@ -5,6 +5,7 @@ import { cliMutants } from './cli.ts'
 import { deadMutants } from './dead.ts'
 import { deliveryMutants } from './delivery.ts'
 import { doorsMutants } from './doors.ts'
+import { doorsMoreMutants } from './doors-more.ts'
 import { edgeMutants } from './edge.ts'
 import { flushMutants } from './flush.ts'
 import { handshakesMutants } from './handshakes.ts'
@@ -1103,7 +1104,7 @@ const own: readonly Mutant[] = [
     name: 'a trial that is misspelt is the real thing',
     breaks: 'security',
     file: 'src/edge/routes/hooks.ts',
-    find: "refuse('malformed', { detail: 'The query parameter dry_run is 1 or 0.' })",
+    find: "refuse('malformed', { detail: 'The query parameter dry_run is written so, given once, and is 1 or 0.' })",
     replace: "refuse('internal', {})",
     tests: hooks,
   },
@@ -1117,6 +1118,7 @@ export const mutants: readonly Mutant[] = [
   ...deadMutants,
   ...deliveryMutants,
   ...doorsMutants,
+  ...doorsMoreMutants,
   ...edgeMutants,
   ...flushMutants,
   ...handshakesMutants,

@@ -49,7 +49,8 @@ export function relayUrl(env: Io['env'], named: string | undefined): string {
 
 /** A token from the environment. @throws Misuse if it is missing or no header can carry it */
 export function tokenOf(env: Io['env'], name: string): string {
-  const token = env[name]
+  // As the relay reads its own: a secret that was mounted from a file may end in a line break.
+  const token = env[name]?.trim()
   if (token === undefined || token === '') throw new Misuse(`set ${name}`)
   // The error of fetch would repeat the token.
   if (!/^[\x21-\x7e]+$/.test(token))

@@ -6,7 +6,7 @@ import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { parse as csvParser } from 'csv-parse'
 import { given } from '../core/given.ts'
-import { JsonNumber, readExactJson } from '../core/json.ts'
+import { JsonNumber, notJson, readExactJson } from '../core/json.ts'
 import { Misuse } from './errors.ts'
 import { linesOf } from './files.ts'
 import { beginningOf, textOf } from './text.ts'
@@ -45,6 +45,7 @@ export async function formatOf(file: string, encoding?: string): Promise<FileFor
   if (start.startsWith(bulkMark)) return 'bulk'
   if (start.startsWith('{') || /\.(ndjson|jsonl)$/i.test(file)) return 'ndjson'
   if (/\.csv$/i.test(file) || headerStart.test(start) || separatorLine.test(start)) return 'csv'
+  if (start.startsWith('[')) throw new Misuse(`${file}: a JSON array? Write its objects one a line: jq -c '.[]'`)
   throw new Misuse(`${file}: neither Adobe's bulk format nor CSV nor NDJSON; say which with --format`)
 }
 
@@ -118,8 +119,12 @@ async function* csvRows(file: string, encoding?: string): AsyncGenerator<Row> {
   for (const [line, code] of wrong) {
     // After a quote that is not closed no row can be parsed.
     if (code === 'CSV_QUOTE_NOT_CLOSED')
-      yield { line: lastLine + 1, error: `is no CSV, nor is what follows it (${code})`, ends: true }
-    else yield { line, error: `is no CSV (${code})` }
+      yield {
+        line: lastLine + 1,
+        error: 'has a quote that is not closed, here or below: what follows cannot be told apart',
+        ends: true,
+      }
+    else yield { line, error: code.endsWith('_QUOTE') ? strayQuote : `is no CSV (${code})` }
   }
 }
 
@@ -130,19 +135,29 @@ async function* jsonRows(file: string, encoding?: string): AsyncGenerator<Row> {
     line++
     if (text.trim() === '') continue
     const read = readExactJson(text)
-    if (!read.ok) yield { line, error: read.reason }
-    else yield isObject(read.value) ? { line, update: read.value } : { line, error: 'is no JSON object' }
+    if (!read.ok) yield { line, error: read.reason === notJson ? `${notJson}: ${oneALine}` : read.reason }
+    else if (isObject(read.value)) yield { line, update: read.value }
+    else yield { line, error: `is no JSON object: ${oneALine}` }
   }
 }
+
+const oneALine = 'each line holds one whole object'
 
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof JsonNumber)
 }
 
+const strayQuote = 'has a quote within a cell: put the whole cell into quotes, and double each quote in it'
+
 /** A row without content, as spreadsheets write them. */
 function isBlank(cells: readonly string[]): boolean {
   return cells.every((cell) => cell.trim() === '')
 }
+
+const eventColumns: ReadonlySet<string> = new Set(['id', 'occurredAt'])
+/** As a spreadsheet shows a long number: its digits are gone, and two ids may be one. */
+const shortenedNumber = /^\d([.,]\d+)?E\+\d{2,3}$/i
+const asText = 'format the column as text, and export it again'
 
 /** The first column names the visitor; `id` and `occurredAt` are the event's, all others are attributes. */
 function rowOf(line: number, names: readonly string[], cells: readonly string[], read: (cell: string) => string): Row {
@@ -150,6 +165,11 @@ function rowOf(line: number, names: readonly string[], cells: readonly string[],
   const nameless = cells.findIndex((cell, column) => column >= names.length && cell.trim() !== '')
   if (nameless !== -1)
     return { line, error: `has something in column ${nameless + 1}, and the header names ${names.length} columns` }
+  const shortened = cells.findIndex(
+    (cell, column) => (column === 0 || eventColumns.has(names[column] ?? '')) && shortenedNumber.test(cell.trim()),
+  )
+  if (shortened !== -1)
+    return { line, error: `${names[shortened]} was shortened by a spreadsheet (like 1.79E+12): ${asText}` }
   const fields = new Map<string, string>()
   try {
     cells.forEach((cell, column) => {
@@ -178,15 +198,26 @@ function checkHeader(names: readonly string[], file: string): readonly string[] 
   const trimmed = names.map((name) => name.trim())
   // A spreadsheet writes as many cells as its widest row had.
   const clean = trimmed.slice(0, trimmed.findLastIndex((name) => name !== '') + 1)
-  if (clean[0] !== 'pcId' && clean[0] !== 'thirdPartyId')
+  if (!visitorKinds.includes(clean[0] ?? ''))
     throw new Misuse(
-      `${file}: the first column must be pcId or thirdPartyId, in a header whose names stand between commas`,
+      `${file}: the first column must be pcId or thirdPartyId, in a header whose names stand between commas, semicolons, tabs or |${almost(clean)}`,
     )
   const twice = clean.find((name, index) => clean.indexOf(name) !== index)
   if (twice !== undefined) throw new Misuse(`${file}: two columns are named ${twice}: give each a name of its own`)
   const nameless = clean.indexOf('')
   if (nameless !== -1) throw new Misuse(`${file}: column ${nameless + 1} has no name: give it one, or take it out`)
   return clean
+}
+
+const visitorKinds: readonly string[] = ['pcId', 'thirdPartyId']
+
+/** What is nearly right in a header. The first line of a file without one holds values, and is not repeated. */
+function almost(names: readonly string[]): string {
+  const column = names.findIndex((name) => visitorKinds.some((kind) => kind.toLowerCase() === name.toLowerCase()))
+  if (column === -1) return ''
+  return visitorKinds.includes(names[column] ?? '')
+    ? `: move column ${column + 1} to the front`
+    : `: column ${column + 1} is meant so, and written otherwise`
 }
 
 function decodeName(cell: string, file: string): string {

@@ -78,7 +78,8 @@ function read(text: string, reviver: Reviver | undefined): ReadJson {
   }
 }
 
-const notJson = 'is not JSON'
+/** The reason for whatever no parser takes. */
+export const notJson = 'is not JSON'
 
 /**
  * What no honest sender writes, found before any parser recurses into it or picks one of two meanings: nesting that is

@@ -42,6 +42,7 @@ const warnings = [
   'replay_skipped',
   'set_aside',
   'settle_failed',
+  'store_taken_over',
   'unauthenticated',
   'verify_failed',
   'warning',

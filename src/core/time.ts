@@ -4,9 +4,18 @@
 export const timeForms =
   'must be a time: ISO 8601 with an offset (2026-11-24T10:00:00Z, 2026-11-24T11:00+01:00), or epoch seconds or milliseconds'
 
-/** RFC 3339, and what senders write instead: an offset without its colon or its minutes, no seconds, any fraction. */
-const isoForm =
-  /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?(?:[Zz]|([+-])(\d{2}):?(\d{2})?)$/
+const offsetForm = ' ?(?:[Zz]|([+\\-\u2212])(\\d{2}):?(\\d{2})?)$'
+/**
+ * RFC 3339, and what senders write instead: an offset without its colon or its minutes, behind a space, or with a minus
+ * sign (U+2212); no seconds; any fraction.
+ */
+const extendedForm = new RegExp(
+  `^(\\d{4})-(\\d{2})-(\\d{2})[Tt ](\\d{2})(?::(\\d{2})(?::(\\d{2})(?:[.,](\\d+))?)?)?${offsetForm}`,
+)
+/** ISO 8601 without hyphens and colons. */
+const basicForm = new RegExp(
+  `^(\\d{4})(\\d{2})(\\d{2})[Tt](\\d{2})(?:(\\d{2})(?:(\\d{2})(?:[.,](\\d+))?)?)?${offsetForm}`,
+)
 /** .NET's JSON (`/Date(1795514400000+0100)/`): epoch milliseconds in UTC; the offset only says where it was written. */
 const dotNetForm = /^\/Date\((\d+)(?:[+-]\d{4})?\)\/$/
 /** Seconds up to the year 5138; as milliseconds it is the spring of 1973, when nobody sent events. */
@@ -25,9 +34,10 @@ export function readTime(given: unknown): number | undefined {
   if (typeof given === 'number') return readEpoch(given)
   if (typeof given === 'bigint') return readEpoch(Number(given))
   if (typeof given !== 'string') return undefined
-  if (/^\d+(\.\d+)?$/.test(given)) return readEpoch(Number(given))
-  const dotNet = dotNetForm.exec(given)?.[1]
-  return dotNet === undefined ? readIsoTime(given) : readEpoch(Number(dotNet), 1)
+  const text = given.trim()
+  if (/^\d+(\.\d+)?$/.test(text)) return readEpoch(Number(text))
+  const dotNet = dotNetForm.exec(text)?.[1]
+  return dotNet === undefined ? readIsoTime(text) : readEpoch(Number(dotNet), 1)
 }
 
 /**
@@ -35,19 +45,19 @@ export function readTime(given: unknown): number | undefined {
  * February.
  */
 export function readIsoTime(text: string): number | undefined {
-  const [matched, year, month, day, hour, minute, second = '0', fraction = '', sign, hours = '0', minutes = '0'] =
-    isoForm.exec(text) ?? []
+  const [matched, year, month, day, hour, minute = '0', second = '0', fraction = '', sign, hours = '0', minutes = '0'] =
+    extendedForm.exec(text) ?? basicForm.exec(text) ?? []
   if (matched === undefined) return undefined
   const dayMs = Date.UTC(Number(year), Number(month) - 1, Number(day))
   // `Date.UTC` rolls over a day that does not exist.
-  if (!new Date(dayMs).toISOString().startsWith(matched.slice(0, 10))) return undefined
+  if (!new Date(dayMs).toISOString().startsWith(`${year}-${month}-${day}`)) return undefined
   // 60 is a leap second. The day ends at 24:00.
   const clockMs =
     (Number(hour) * 60 + Number(minute)) * 60_000 + Number(second) * 1_000 + Number(fraction.slice(0, 3).padEnd(3, '0'))
   const offsetMs = (Number(hours) * 60 + Number(minutes)) * 60_000
   if (Number(minute) > 59 || Number(second) > 60 || clockMs > 86_401_000 || Number(hours) > 23 || Number(minutes) > 59)
     return undefined
-  return dayMs + clockMs - (sign === '-' ? -offsetMs : offsetMs)
+  return dayMs + clockMs - (sign === '+' ? offsetMs : -offsetMs)
 }
 
 /** The form that senders must write (RFC 9110 §5.6.7): `Tue, 24 Nov 2026 10:00:00 GMT`. */

@@ -44,7 +44,9 @@ export function createRoutes(partsOf: (c: Context) => AppParts): Hono {
   app.on(['GET', 'POST'], '/m2/:client/profile/update', (c) => takeDropIn(c, partsOf(c), c.req.param('client')))
   app.route('/admin/api', adminApi(partsOf))
   app.route('/metrics', metricsApi(partsOf))
-  app.get('/readyz', (c) => takeReadyz(c, partsOf(c)))
+  // A load balancer's plain check asks OPTIONS, of / unless it was told a path (HAProxy's `option httpchk`).
+  app.on(['GET', 'OPTIONS'], '/readyz', (c) => takeReadyz(c, partsOf(c)))
+  app.options('/', (c) => takeReadyz(c, partsOf(c)))
   app.get('/openapi.json', (c) => c.body(openapi, 200, { 'content-type': 'application/json' }))
 
   app.all('/v1/updates', (c) => problem(c, 'method-not-allowed', {}, { allow: 'POST' }))
@@ -52,7 +54,7 @@ export function createRoutes(partsOf: (c: Context) => AppParts): Hono {
   app.all('/m2/:client/profile/update', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET, POST' }))
   app.all('/metrics', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
   app.all('/openapi.json', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
-  app.all('/readyz', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
+  app.all('/readyz', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET, OPTIONS' }))
   return app
 }
 
@@ -83,8 +85,8 @@ function base(partsOf?: (c: Context) => Pick<AppParts, 'settings' | 'clock' | 'l
     c.header('x-content-type-options', 'nosniff')
   })
   app.use(throwsErrors)
-  app.get('/healthz', (c) => c.json({ status: 'ok' }))
-  app.all('/healthz', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET' }))
+  app.on(['GET', 'OPTIONS'], '/healthz', (c) => c.json({ status: 'ok' }))
+  app.all('/healthz', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET, OPTIONS' }))
   app.notFound((c) => problem(c, 'not-found'))
   // The error may quote an id or a value: only its name is logged, and the sender gets neither.
   app.onError((error, c) => {

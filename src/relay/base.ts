@@ -43,7 +43,7 @@ export async function createBase(settings: Settings, sources: readonly Source[])
     sources,
     hasher,
     owner,
-    seal: await createSeal(settings.backlogKeys, randomBytes, owner.mark),
+    seal: await createSeal(settings.backlogKeys, randomBytes, owner.mark, owner.marksBefore),
     wire,
     prepare: createPrepare({ hasher, wire, retentionMs: settings.retentionHours * 3_600_000 }),
     shares: sharesOf(sources, settings.quotaLimit),

@@ -105,6 +105,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
   const { ledger, backlog } = ownedStores(base.owner, {
     ledger: ports.ledger,
     backlog: notedBacklog(ports.backlog, { clock, memory, log }),
+    hasher,
     memory,
     log,
   })
@@ -149,7 +150,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     )
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const count = createCount({ ledger, background, log })
-  const operator = operatorOf(base, { ledger, backlog, clock, log, run })
+  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run })
   return {
     operator,
     ready: ready.fresh,

@@ -6,6 +6,7 @@ import { defaultLimits } from '../core/limits.ts'
 import { createDeadOffice } from '../core/operator/dead/office.ts'
 import { createErase } from '../core/operator/erase.ts'
 import { createFind } from '../core/operator/find-visitor.ts'
+import { takeOver } from '../core/operator/owner.ts'
 import { createSeals } from '../core/operator/seals.ts'
 import { hashKeyName } from '../core/update/hash.ts'
 import type { FlushReport } from '../cron/report.ts'
@@ -14,6 +15,8 @@ import type { RelayBase } from './base.ts'
 
 export interface OperatorParts {
   readonly ledger: Ledger
+  /** The ledger, whosever it is. */
+  readonly unguarded: Ledger
   readonly backlog: Backlog
   readonly clock: Clock
   readonly log: Log
@@ -22,8 +25,8 @@ export interface OperatorParts {
 }
 
 export function operatorOf(
-  { settings, hasher, seal }: Pick<RelayBase, 'settings' | 'hasher' | 'seal'>,
-  { ledger, backlog, clock, log, run }: OperatorParts,
+  { settings, hasher, owner, seal }: Pick<RelayBase, 'settings' | 'hasher' | 'owner' | 'seal'>,
+  { ledger, unguarded, backlog, clock, log, run }: OperatorParts,
 ): Operator {
   const maxOperations = settings.flushMaxOps
   const erase = createErase({ hasher, ledger, backlog, clock, maxOperations, log })
@@ -52,6 +55,11 @@ export function operatorOf(
     restored: () => ledger.restored(),
     dead: createDeadOffice({ hasher, backlog, clock, maxOperations, limits: defaultLimits }),
     hashKeyName: () => hashKeyName(hasher),
+    takeOver: async (client) => {
+      const problem = await takeOver(owner, unguarded, client)
+      if (problem === undefined) log('store_taken_over', { from: client })
+      return problem
+    },
     record: (act) => ledger.recordAct(JSON.stringify(act)),
     acts: async () => (await ledger.acts()).flatMap(actOf),
   }

@@ -1,5 +1,6 @@
 /** The kinds of settings: how the text of each is read, and what is said of one that cannot be read. */
 import * as z from 'zod'
+import { readIsoTime } from '../core/time.ts'
 import { namedToken, type OperatorToken } from '../edge/auth/operators.ts'
 
 /** A random token is as long; a word could be guessed. */
@@ -89,6 +90,11 @@ export function perItem(index: number, count: number): string {
   return count === 1
     ? ''
     : `, and item ${index + 1} of ${count} does not (a secret that holds a comma goes into a JSON list: ["…"])`
+}
+
+/** Epoch milliseconds of a time, or of a date's first moment in UTC; undefined where it is neither. */
+export function readDay(text: string): number | undefined {
+  return readIsoTime(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00Z` : text)
 }
 
 export const origin = optional.refine(

@@ -11,6 +11,7 @@ import {
   optional,
   origin,
   perItem,
+  readDay,
   tokenProblem,
   whole,
   wholeOrNone,
@@ -41,8 +42,8 @@ export const table = z.object({
   TARGET_METHOD: z.enum(['post', 'auto', 'get'], 'must be post, auto or get').default('post'),
   TARGET_STRICT_ANSWER: z.enum(['0', '1'], 'must be 0 or 1').default('1'),
   TARGET_TOKEN_EXPIRES_AT: optional.refine(
-    (text) => text === undefined || !Number.isNaN(Date.parse(text)),
-    'must be an ISO 8601 time',
+    (text) => text === undefined || readDay(text) !== undefined,
+    'must be ISO 8601: a date, or a time with an offset',
   ),
   TARGET_TIMEOUT_MS: whole(100, maxTargetTimeoutMs, 5_000),
   ANSWER_DEADLINE_MS: whole(100, 25_000, 2_500),

@@ -10,7 +10,7 @@ import type { LedgerSettings } from '../core/ledger/rules/settings.ts'
 import type { Lane } from '../core/update/update.ts'
 import type { OperatorToken } from '../edge/auth/operators.ts'
 import type { LogRequests } from '../edge/http/request-line.ts'
-import { list, perItem } from './settings-fields.ts'
+import { list, perItem, readDay } from './settings-fields.ts'
 import { contradictions, ownPart, sharedSecrets, type Times, timesOf } from './settings-rules.ts'
 import { type Given, table } from './settings-table.ts'
 
@@ -124,9 +124,7 @@ function settingsOf(
     ...given({ targetToken: read.TARGET_TOKEN }),
     targetMethod: read.TARGET_METHOD,
     targetStrictAnswer: read.TARGET_STRICT_ANSWER === '1',
-    ...(read.TARGET_TOKEN_EXPIRES_AT === undefined
-      ? {}
-      : { targetTokenExpiresAtMs: Date.parse(read.TARGET_TOKEN_EXPIRES_AT) }),
+    ...given({ targetTokenExpiresAtMs: readDay(read.TARGET_TOKEN_EXPIRES_AT ?? '') }),
     targetTimeoutMs: read.TARGET_TIMEOUT_MS,
     answerDeadlineMs: read.ANSWER_DEADLINE_MS,
     outageSettleMs: times.OUTAGE_SETTLE_MS,

@@ -73,8 +73,8 @@ describe('files of updates', () => {
     const update = { visitor: { pcId: '1-2' }, attributes: { a: { b: 'x' } } }
     expect(await rowsOf(file(`${JSON.stringify(update)}\n\n[1]\n{`, 'ndjson'))).toEqual([
       { line: 1, update },
-      { line: 3, error: 'is no JSON object' },
-      { line: 4, error: 'is not JSON' },
+      { line: 3, error: 'is no JSON object: each line holds one whole object' },
+      { line: 4, error: 'is not JSON: each line holds one whole object' },
     ])
   })
 
@@ -93,7 +93,7 @@ describe('files of updates', () => {
   it('a quote that is never closed ends the file, and is reported', async () => {
     const rows = await rowsOf(file('pcId,a\n1,x\n2,"y\n3,z\n', 'csv'))
     expect(rows[0]).toMatchObject({ line: 2 })
-    expect(rows[1]).toMatchObject({ line: 3, ends: true, error: expect.stringContaining('no CSV') })
+    expect(rows[1]).toMatchObject({ line: 3, ends: true, error: expect.stringContaining('a quote that is not closed') })
   })
 
   it.each<[string, string, string]>([

@@ -206,10 +206,10 @@ describe('NDJSON', () => {
   it('a line must be an object', async () => {
     const { err } = await sent(file('5\n[]\n"x"\n{"a"\n', 'ndjson'))
     expect(err.split('\n').slice(0, 4)).toEqual([
-      'line 1: is no JSON object',
-      'line 2: is no JSON object',
-      'line 3: is no JSON object',
-      'line 4: is not JSON',
+      'line 1: is no JSON object: each line holds one whole object',
+      'line 2: is no JSON object: each line holds one whole object',
+      'line 3: is no JSON object: each line holds one whole object',
+      'line 4: is not JSON: each line holds one whole object',
     ])
   })
 })
@@ -244,6 +244,35 @@ describe('CSV as spreadsheets write it', () => {
     expect([ran.err, ran.rows]).toEqual(['', [{ thirdPartyId: '1', a: 'x;y' }]])
   })
 
+  it.each([
+    ['the visitor', 'thirdPartyId;a\n1,79E+12;x\n', 'line 2: thirdPartyId was shortened'],
+    ['the id', 'thirdPartyId,id,a\n1,8.20983E+17,x\n', 'line 2: id was shortened'],
+    ['the time', 'thirdPartyId,occurredAt,a\n1,1.79E+12,x\n', 'line 2: occurredAt was shortened'],
+  ])('%s that the spreadsheet shortened is rejected: two ids may have become one', async (_, content, why) => {
+    const ran = await sent(file(content))
+    expect([ran.status, ran.rows]).toEqual([1, []])
+    expect(ran.err).toBe(`${why} by a spreadsheet (like 1.79E+12): format the column as text, and export it again`)
+    // An attribute may be such a number, and 1E12 somebody's id.
+    expect((await sent(file('thirdPartyId,a\n1E12,1.79E+12\n'))).rows).toEqual([
+      { thirdPartyId: '1E12', a: '1.79E+12' },
+    ])
+  })
+
+  it.each([
+    ['a,b"c"d\n2,x\n', 'line 2: has a quote within a cell: put the whole cell into quotes'],
+    ['1,"a"b\n2,x\n', 'line 2: has a quote within a cell: put the whole cell into quotes'],
+    ['1,"a\n2,x\n', 'line 2: has a quote that is not closed, here or below'],
+  ])('%j is rejected with what to do', async (rows, why) => {
+    expect((await sent(file(`thirdPartyId,a\n${rows}`))).err).toContain(why)
+  })
+
+  it('a JSON array is told how to become lines', async () => {
+    expect(await sent(file('[{"visitor":{}}]', 'json'))).toMatchObject({
+      status: 2,
+      err: expect.stringContaining('jq'),
+    })
+  })
+
   it('a row is named by its line number, whatever precedes it', async () => {
     const { err } = await sent(file('sep=;\nthirdPartyId;a;;\n1;x;;\n;;;\n2;x;;y\n'))
     expect(err).toBe('line 5: has something in column 4, and the header names 2 columns')
@@ -254,8 +283,11 @@ describe('CSV as spreadsheets write it', () => {
     ['thirdPartyId,,a\n1,x,y\n', /column 2 has no name: give it one/],
     [
       'thirdPartyId:a\n1:x\n',
-      /the first column must be pcId or thirdPartyId, in a header whose names stand between commas/,
+      /the first column must be pcId or thirdPartyId, in a header whose names stand between commas, semicolons, tabs or \|$/,
     ],
+    ['a,thirdPartyId\nx,1\n', /: move column 2 to the front$/],
+    ['thirdpartyid,a\n1,x\n', /: column 1 is meant so, and written otherwise$/],
+    ['secret-1,secret-2\n', /^(?!.*secret)/],
   ])('%j is rejected with what to do', async (content, message) => {
     expect(await sent(file(content))).toMatchObject({ status: 2, err: expect.stringMatching(message), rows: [] })
   })

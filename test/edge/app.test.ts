@@ -58,6 +58,7 @@ async function edge(
       pause: async () => {},
       restate: async () => {},
       confirmClock: async () => {},
+      takeOver: async (client) => (client === 'amce' ? undefined : 'is not the client code that the ledger bears'),
       erase: () => Promise.reject(new Error('not here')),
       find: () => Promise.reject(new Error('not here')),
       seals: () => Promise.reject(new Error('not here')),
@@ -258,6 +259,7 @@ describe('bad input: the status and problem type, nothing sent, nothing echoed (
       400,
       'malformed',
     ],
+    ['OPTIONS where nothing is', '/other', { method: 'OPTIONS' }, 404, 'not-found'],
     ['no such route', `/${canary}`, {}, 404, 'not-found'],
     ['an unknown source', `/hooks/${canary}`, asPost(signed), 404, 'not-found'],
     [
@@ -541,6 +543,10 @@ describe('health and readiness', () => {
     const { send } = await edge()
     expect(await (await send('/healthz')).json()).toEqual({ status: 'ok' })
     expect(await (await send('/readyz')).json()).toEqual({ status: 'ready' })
+    // As a load balancer's plain check asks.
+    for (const path of ['/', '/readyz'])
+      expect(await (await send(path, { method: 'OPTIONS' })).json()).toEqual({ status: 'ready' })
+    expect((await send('/')).status).toBe(404)
     expect(
       await (await send('/readyz', { headers: { authorization: `Bearer ${testSecrets.adminToken}` } })).json(),
     ).toMatchObject({

@@ -1,6 +1,6 @@
 /** An event of an authenticated sender is never answered 4xx: it is read if that is possible, otherwise quarantined whole (G2). */
 import { createHmac } from 'node:crypto'
-import { deflateSync, gzipSync } from 'node:zlib'
+import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
@@ -79,6 +79,9 @@ const zipped = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array([.
 const deflated = (bytes: Uint8Array): Uint8Array<ArrayBuffer> =>
   new Uint8Array([...deflateSync(new Uint8Array([...bytes]))])
 
+const rawDeflated = (bytes: Uint8Array): Uint8Array<ArrayBuffer> =>
+  new Uint8Array([...deflateRawSync(new Uint8Array([...bytes]))])
+
 describe('is read', () => {
   it.each<[string, Uint8Array<ArrayBuffer>, Record<string, string>]>([
     ['JSON as text/plain', json, { 'content-type': 'text/plain; charset=UTF-8' }],
@@ -90,6 +93,19 @@ describe('is read', () => {
       Uint8Array.from(Buffer.from(JSON.stringify(good), 'utf16le')),
       { 'content-type': 'application/json; charset=utf-16le' },
     ],
+    [
+      'UTF-16 by its mark, whatever its content type says',
+      Uint8Array.from(Buffer.from(`\uFEFF${JSON.stringify(good)}`, 'utf16le')),
+      { 'content-type': 'application/json; charset=utf-8' },
+    ],
+    [
+      'UTF-16 in the other order, by its mark',
+      Uint8Array.from(Buffer.from(`\uFEFF${JSON.stringify(good)}`, 'utf16le').swap16()),
+      { 'content-type': 'application/json; charset=utf-16' },
+    ],
+    ['a charset in single quotes', json, { 'content-type': "application/json; charset='utf-8'" }],
+    ['deflate without the header of zlib', rawDeflated(json), { 'content-encoding': 'deflate' }],
+    ['a charset as the encoding', json, { 'content-encoding': 'UTF-8' }],
     ['gzip', zipped(json), { 'content-encoding': 'gzip' }],
     ['gzip under its old name', zipped(json), { 'content-encoding': 'X-GZIP' }],
     ['deflate', deflated(json), { 'content-encoding': 'deflate' }],

@@ -113,6 +113,9 @@ describe.each(
   it('answers HTTP/1.0 without a Host, as plain health checks send it, with or without a body', async () => {
     // A Worker is behind Cloudflare, which handles this.
     if (runtime === 'workerd') return
+    // HAProxy's `option httpchk`, with a path and without one.
+    for (const path of ['/readyz', '/'])
+      expect(await sendRaw(relay.url, `OPTIONS ${path} HTTP/1.0\r\n\r\n`)).toMatch(/^HTTP\/1\.[01] 200 /)
     expect(await sendRaw(relay.url, 'GET /healthz HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.[01] 200 [\s\S]*"ok"/)
     const body = JSON.stringify(update(unique(), { tier: 'gold' }))
     const head = `authorization: Bearer api-token-for-tests-only\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n`

@@ -121,6 +121,47 @@ describe.each(places)('on one %s', (_, place) => {
     expect(statuses[0]).toBe(statuses[2])
   })
 
+  it('a typo in the client code costs no event: what was deferred under it is sent once it is corrected', {
+    timeout: 60_000,
+  }, async () => {
+    await using shared = await place(newFolder())
+    const folder = shared.folder()
+    await using emulator = await startEmulator({ autoSeed: true })
+    const start = (code: string) =>
+      startServer(emulator.origin, {
+        folder,
+        settings: { ...shared.settings, TARGET_CLIENT_CODE: code },
+      })
+    const confirm = async ({ url }: TestServer, client: string) => {
+      const headers = { ...bearer(testSecrets.adminToken), 'content-type': 'application/json' }
+      const body = JSON.stringify({ client })
+      const response = await fetch(`${url}/admin/api/account/confirm`, { method: 'POST', headers, body })
+      return { status: response.status, text: await response.text() }
+    }
+    const ids = Array.from({ length: 25 }, (_, index) => `typo-${index}`)
+    {
+      await using typo = await start('dmeo')
+      // Else its refusals would open the breaker, and the test would wait for the first probe.
+      await typo.relay.operator.pause(true)
+      for (const id of ids) expect((await post(typo, update(id))).status).toBe(202)
+      expect(await quarantined(typo)).toBe(202)
+    }
+    await using server = await start('demo')
+    expect((await post(server, update('refused'))).status).toBe(503)
+    expect(await confirm(server, 'demo')).toMatchObject({ status: 422, text: expect.stringContaining('client') })
+    expect(await confirm(server, 'dmeo')).toMatchObject({ status: 200 })
+    expect(server.logged).toContainEqual({ event: 'store_taken_over', from: 'dmeo' })
+    await server.relay.operator.pause(false)
+    expect(await server.relay.flush()).toMatchObject({ read: ids.length, unreadable: 0, dead: 0 })
+    for (const id of ids) expect((await post(server, update(id))).text).toContain('duplicate')
+    expect(emulator.statistics().accepted).toBe(ids.length)
+    // From now on it is this account's: the first yes was said.
+    await server.stop()
+    await using back = await start('dmeo')
+    expect(await confirm(back, 'demo')).toMatchObject({ status: 422, text: expect.stringContaining('no typo') })
+    expect((await post(back, update('late'))).status).toBe(503)
+  })
+
   it('a fresh ledger under another HASH_KEY knows what was spent, once that is stated (docs/deploy.md)', {
     timeout: 60_000,
   }, async () => {

@@ -44,6 +44,9 @@ describe('the server', () => {
     await using server = await startServer(emulator.origin)
     const answer = await sendRaw(server.url, 'GET /healthz HTTP/1.1\r\nHost: relay.example\r\n\r\n')
     expect(Number(/^keep-alive: timeout=(\d+)/im.exec(answer)?.[1])).toBeGreaterThan(60)
+    // HAProxy's `option httpchk`, with a path and without one.
+    for (const path of ['/healthz', '/readyz', '/'])
+      expect(await sendRaw(server.url, `OPTIONS ${path} HTTP/1.0\r\n\r\n`)).toMatch(/^HTTP\/1\.[01] 200 /)
     expect(await sendRaw(server.url, 'GET /healthz HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.[01] 200 [\s\S]*"ok"/)
   })
 

@@ -58,6 +58,7 @@ export async function adminOf(world: World, options: AdminOptions = {}) {
       usage: () => ledger.usage(),
       pause: (paused) => ledger.pause(paused),
       confirmClock: () => ledger.confirmClock(),
+      takeOver: async (client) => (client === 'amce' ? undefined : 'is not the client code that the ledger bears'),
       restate: (units) => ledger.restate(units),
       flush: () => world.flush(),
       erase: createErase({ hasher, ledger, backlog, clock: world.clock, maxOperations, log: () => undefined }),

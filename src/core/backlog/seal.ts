@@ -52,11 +52,13 @@ interface Sealed {
 /**
  * @param ring the first encrypts; without any nothing is sealed
  * @param mark of the account (`operator/owner.ts`); what older versions wrote bears none, and is read
+ * @param marksBefore of the accounts that it took over, read each time
  */
 export async function createSeal(
   ring: readonly RingKey[],
   randomBytes: (bytes: number) => Uint8Array<ArrayBuffer>,
   mark?: string,
+  marksBefore: ReadonlySet<unknown> = new Set(),
 ): Promise<Seal> {
   const keys = new Map<string, CryptoKey>()
   for (const { id, bytes } of ring)
@@ -94,7 +96,8 @@ export async function createSeal(
 
   async function own(stored: unknown, storeKey: string): Promise<unknown> {
     const content = await opened(stored, storeKey)
-    return mark === undefined || (marked(content) ?? mark) === mark ? content : undefined
+    const theirs = marked(content) ?? mark
+    return mark === undefined || theirs === mark || marksBefore.has(theirs) ? content : undefined
   }
 
   async function sealed(packed: object, storeKey: string): Promise<object> {

@@ -6,8 +6,8 @@
  * backlog bears the account's mark of its own (`backlog/seal.ts`), since Workers KV can't be marked as a whole: two
  * relays that share one never read each other's updates.
  * Known hole: a ledger that does not answer can't be told; meanwhile updates are kept under their own mark. A relay
- * that found its ledger its own notices only at its next start that it was emptied and given to another one. To erase a
- * visitor removes what waits of it for any account under the same `HASH_KEY`.
+ * that found its ledger its own notices only at its next start that it was emptied or taken over, and is another
+ * one's. To erase a visitor removes what waits of it for any account under the same `HASH_KEY`.
  */
 
 import type { Backlog } from '../backlog/port.ts'
@@ -24,6 +24,8 @@ interface Account {
   readonly trial?: true
   /** Names `HASH_KEY`. */
   readonly hashKey: string
+  /** Client codes that the ledger was taken over from (`takeOver`); what waits under their marks is its own. */
+  readonly before?: readonly string[]
 }
 
 export interface Owner {
@@ -31,6 +33,8 @@ export interface Owner {
   readonly memo: string
   /** The account's mark in each backlog entry: a keyed hash, which tells nothing without `HASH_KEY`. */
   readonly mark: string
+  /** The marks of the client codes that the ledger was taken over from; empty until the ledger was asked. */
+  readonly marksBefore: Set<string>
 }
 
 export const ownerMemo = 'owner'
@@ -42,10 +46,14 @@ export async function ownerOf(
   { targetClientCode: client, targetOrigin }: { readonly targetClientCode: string; readonly targetOrigin: string },
   hasher: Pick<Hasher, 'content'>,
 ): Promise<Owner> {
-  const trial = targetOrigin.startsWith('http:')
-  const account: Account = { client, ...given({ trial: trial || undefined }), hashKey: await hashKeyName(hasher) }
-  const mark = await hasher.content(['the mark of an account', client, String(trial)])
-  return { memo: JSON.stringify(account), mark: mark.slice(0, markChars) }
+  const trial = targetOrigin.startsWith('http:') || undefined
+  const account: Account = { client, ...given({ trial }), hashKey: await hashKeyName(hasher) }
+  return { memo: JSON.stringify(account), mark: await markOf(account, hasher), marksBefore: new Set() }
+}
+
+async function markOf({ client, trial }: Pick<Account, 'client' | 'trial'>, hasher: Pick<Hasher, 'content'>) {
+  const mark = await hasher.content(['the mark of an account', client, String(trial === true)])
+  return mark.slice(0, markChars)
 }
 
 /** A store that belongs to another account. Its message may be told to an operator: it holds no secret. */
@@ -53,7 +61,7 @@ export class ForeignStore extends Error {
   override readonly name = 'ForeignStore'
   constructor(differs: readonly string[]) {
     super(
-      `the ledger is another account's (${differs.join('; ')}): set that back, or give this relay stores of its own (docs/storage.md)`,
+      `the ledger is another account's (${differs.join('; ')}): set that back, give this relay stores of its own, or correct a typo in the client code as docs/deploy.md has it`,
     )
   }
 }
@@ -63,13 +71,54 @@ export function foreignBy(kept: string, memo: string): ForeignStore | undefined 
   if (kept === memo) return undefined
   const [theirs, own] = [readAccount(kept), JSON.parse(memo) as Account]
   if (theirs === undefined) return new ForeignStore(['another version wrote down whose it is'])
-  return new ForeignStore([
+  const differs = [
     ...(theirs.client === own.client ? [] : [`its TARGET_CLIENT_CODE is ${theirs.client}, here it is ${own.client}`]),
+    ...notTakenOver(theirs, own),
+  ]
+  return differs.length === 0 ? undefined : new ForeignStore(differs)
+}
+
+/** What makes two accounts that no operator's word makes one: names and values would mean something else. */
+function notTakenOver(theirs: Account, own: Account): readonly string[] {
+  return [
     ...(theirs.trial === own.trial
       ? []
       : [`TARGET_ORIGIN is ${own.trial ? '' : 'no '}stand-in on loopback, other than there`]),
     ...(theirs.hashKey === own.hashKey ? [] : ['its HASH_KEY is another']),
-  ])
+  ]
+}
+
+/**
+ * An operator's word that the client code under which the ledger was first used was a typo: the ledger, and what waits
+ * under that code's mark, becomes this account's. Only as long as Target accepted nothing under it: else its registers
+ * tell what another profile holds. G4 rests on it.
+ *
+ * @param ledger unguarded
+ * @param client the client code that the ledger bears
+ * @returns what stands against it, having done nothing; undefined once the ledger is this account's
+ */
+export async function takeOver(
+  { memo }: Pick<Owner, 'memo'>,
+  ledger: Pick<Ledger, 'recall' | 'remember' | 'summary'>,
+  client: string,
+): Promise<string | undefined> {
+  const kept = (await ledger.recall(ownerMemo)) ?? memo
+  if (foreignBy(kept, memo) === undefined) return undefined
+  const [theirs, own] = [readAccount(kept), JSON.parse(memo) as Account]
+  if (theirs?.client !== client) return 'is not the client code that the ledger bears'
+  const differs = notTakenOver(theirs, own)
+  if (differs.length > 0) return `is not all that differs: ${differs.join('; ')}`
+  if ((await ledger.summary()).health.saidYes)
+    return 'is no typo: Target accepted updates under it, so give this relay stores of its own'
+  const before = [...new Set([...(theirs.before ?? []), client])].filter((code) => code !== own.client)
+  await ledger.remember(ownerMemo, JSON.stringify({ ...own, before } satisfies Account))
+  return undefined
+}
+
+/** The marks of the client codes that a ledger was taken over from. */
+async function marksOf(kept: string, hasher: Pick<Hasher, 'content'>): Promise<readonly string[]> {
+  const { trial, before = [] } = readAccount(kept) ?? {}
+  return Promise.all(before.map((client) => markOf({ client, ...given({ trial }) }, hasher)))
 }
 
 function readAccount(text: string): Account | undefined {
@@ -83,14 +132,18 @@ function readAccount(text: string): Account | undefined {
   }
 }
 
-/** What a process or an isolate remembers: by account's memo, whether the ledger is its own, or why not. */
+/**
+ * What a process or an isolate remembers: by account's memo, the marks that it took over where the ledger is its own,
+ * or why it is not.
+ */
 export interface OwnerMemory {
-  readonly owners: Map<string, 'own' | ForeignStore>
+  readonly owners: Map<string, ReadonlySet<string> | ForeignStore>
 }
 
 export interface OwnedParts {
   readonly ledger: Ledger
   readonly backlog: Backlog
+  readonly hasher: Pick<Hasher, 'content'>
   readonly memory: OwnerMemory
   readonly log: Log
 }
@@ -101,15 +154,21 @@ export interface OwnedParts {
  * restart.
  */
 export function ownedStores(
-  { memo }: Owner,
-  { ledger, backlog, memory, log }: OwnedParts,
+  { memo, marksBefore }: Owner,
+  { ledger, backlog, hasher, memory, log }: OwnedParts,
 ): { ledger: Ledger; backlog: Backlog } {
   const own = async (): Promise<void> => {
-    if (memory.owners.get(memo) === 'own') return
-    const foreign = foreignBy(await ledger.rememberFirst(ownerMemo, memo), memo)
+    const known = memory.owners.get(memo)
+    if (known !== undefined && !(known instanceof ForeignStore)) {
+      for (const mark of known) marksBefore.add(mark)
+      return
+    }
+    const kept = await ledger.rememberFirst(ownerMemo, memo)
+    const foreign = foreignBy(kept, memo)
     // Once: every refused update has a line of its own.
     if (foreign !== undefined && !memory.owners.has(memo)) log('foreign_store', { error: foreign.message })
-    memory.owners.set(memo, foreign ?? 'own')
+    if (foreign === undefined) for (const mark of await marksOf(kept, hasher)) marksBefore.add(mark)
+    memory.owners.set(memo, foreign ?? marksBefore)
     if (foreign !== undefined) throw foreign
   }
   const behind =

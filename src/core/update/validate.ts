@@ -22,6 +22,8 @@ const maxEventIdChars = 256
  * What JavaScript writes for a value that is missing or not text: under such an "id" everybody's data would be mixed.
  */
 const noIds = /^(undefined|null|NaN|-?Infinity|Invalid Date|\[object [^\]]*\])$/
+/** What nobody sees: white space, control characters, joiners and fillers of no width. */
+const unseen = /^[\s\p{Cc}\p{Default_Ignorable_Code_Point}\u2800]*$/u
 /** Deeper than any real event; a bound on recursion. */
 const maxDepth = 16
 const controlCharacter = /\p{Cc}/u
@@ -84,7 +86,7 @@ export function validateVisitor(input: unknown): CheckedVisitor {
 /** What is wrong with the id of a visitor or an event that names nobody or nothing; undefined where it may be an id. */
 export function noId(id: string): string | undefined {
   const word = id.trim()
-  if (word === '') return 'is blank: give an id, or leave the update out'
+  if (unseen.test(word)) return 'is blank: give an id, or leave the update out'
   return noIds.test(word)
     ? 'is no id, but what JavaScript writes for a value that is missing or no text (undefined, null, NaN, [object Object]): look whether the field that it is taken from is there'
     : undefined

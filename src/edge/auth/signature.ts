@@ -61,7 +61,9 @@ async function verify(
     (key) => key !== undefined,
   )
   if (keys.length === 0) return 'no_secret'
-  for (const url of signed.includes('{url}') ? urlForms(request.url, options.url) : [request.url]) {
+  for (const url of signed.includes('{url}')
+    ? urlForms(request.url, request.headers.get('host'), options.url)
+    : [request.url]) {
     const content = signedContent(descriptor, url, form, request)
     if (content === undefined) return 'header_missing'
     let fits = false

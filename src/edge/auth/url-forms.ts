@@ -1,6 +1,6 @@
 /**
  * The forms of one address that a sender may have signed: with and without the default port, with a slash at its end or
- * none, escaped more or less, and as https where a proxy in front made http of it.
+ * none, escaped more or less, its host in upper case or not, and as https where a proxy in front made http of it.
  *
  * All name the same resource, so none authenticates more than another.
  */
@@ -8,16 +8,21 @@
 const parts = /^(https?):\/\/((?:[^/?#@]*@)?)(\[[^\]]*\]|[^/?#:]*)(:\d+)?([^?#]*)(\?[^#]*)?/i
 
 /**
+ * @param hostHeader of the request, in the case that the sender wrote it
  * @param known the address as the sender knows it, if the deployer gives it: only its scheme is tried, with the
  * request's query
  */
-export function urlForms(requested: string, known?: string): readonly string[] {
+export function urlForms(requested: string, hostHeader: string | null, known?: string): readonly string[] {
   const url = known === undefined ? requested : known + new URL(requested).search
   const [, scheme = '', userInfo = '', host = '', port = '', path = '', query = ''] = parts.exec(url) ?? []
   if (host === '') return [url]
   const schemes = known === undefined && scheme.toLowerCase() === 'http' ? ['http', 'https'] : [scheme.toLowerCase()]
+  const written = hostHeader?.replace(/:\d*$/, '') ?? host
+  const hosts = written.toLowerCase() === host.toLowerCase() ? [host, written] : [host]
   const origins = schemes.flatMap((one) =>
-    [port, '', one === 'https' ? ':443' : ':80'].map((onePort) => `${one}://${userInfo}${host}${onePort}`),
+    [port, '', one === 'https' ? ':443' : ':80'].flatMap((onePort) =>
+      hosts.map((oneHost) => `${one}://${userInfo}${oneHost}${onePort}`),
+    ),
   )
   const slashed = path.endsWith('/') ? path : `${path}/`
   const rests = [path, slashed.slice(0, -1), slashed].flatMap((one) => escapings(one, query))

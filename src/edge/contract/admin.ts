@@ -2,7 +2,7 @@
 import * as z from 'zod'
 import { visitorBody } from '../routes/admin/bodies.ts'
 import { stateBody, stateQuery } from '../routes/admin/ledger.ts'
-import { spentBody } from '../routes/admin/steering.ts'
+import { accountBody, spentBody } from '../routes/admin/steering.ts'
 import { eraseBody } from '../routes/admin/visitor.ts'
 import { count, counts, time, timeMs } from './common.ts'
 import { answer, documentedAs, type Operation, refTo, request } from './operation.ts'
@@ -168,6 +168,16 @@ export const adminOperations: readonly Operation[] = [
     access: 'admin',
     answers: { 200: usage },
     problems: actProblems,
+  },
+  {
+    method: 'post',
+    path: '/admin/api/account/confirm',
+    id: 'confirmAccount',
+    summary: 'The client code that the ledger bears was a typo',
+    access: 'admin',
+    body: request('Account', accountBody),
+    answers: { 200: usage },
+    problems: bodyProblems,
   },
   {
     method: 'post',

@@ -16,25 +16,27 @@ export const readiness = answer(
   }),
 )
 
+const isAlive = {
+  path: '/healthz',
+  summary: 'Liveness',
+  access: 'anybody',
+  answers: { 200: answer('Alive', z.object({ status: z.literal('ok') })) },
+  problems: [405],
+} as const
+
+const isReady = {
+  summary: 'Readiness: 503 where nothing can be kept; details for operators',
+  access: 'anybody',
+  answers: { 200: readiness, 503: readiness },
+  problems: [405],
+} as const
+
 export const probeOperations: readonly Operation[] = [
-  {
-    method: 'get',
-    path: '/healthz',
-    id: 'isAlive',
-    summary: 'Liveness',
-    access: 'anybody',
-    answers: { 200: answer('Alive', z.object({ status: z.literal('ok') })) },
-    problems: [405],
-  },
-  {
-    method: 'get',
-    path: '/readyz',
-    id: 'isReady',
-    summary: 'Readiness: 503 where nothing can be kept; details for operators',
-    access: 'anybody',
-    answers: { 200: readiness, 503: readiness },
-    problems: [405],
-  },
+  { ...isAlive, method: 'get', id: 'isAlive' },
+  { ...isAlive, method: 'options', id: 'isAliveByOptions' },
+  { ...isReady, method: 'get', path: '/readyz', id: 'isReady' },
+  { ...isReady, method: 'options', path: '/readyz', id: 'isReadyByOptions' },
+  { ...isReady, method: 'options', path: '/', id: 'isReadyAtRoot', problems: [] },
   {
     method: 'get',
     path: '/metrics',

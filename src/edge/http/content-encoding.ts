@@ -7,12 +7,15 @@ export type Unfolded =
   | { readonly ok: true; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly ok: false; readonly why: 'unknown_encoding' | 'corrupt' | 'too_large' | 'no_room' }
 
-/** As HTTP names them: its `deflate` is a zlib stream. */
+/** As HTTP names them. */
 const formats: ReadonlyMap<string, 'gzip' | 'deflate'> = new Map([
   ['gzip', 'gzip'],
   ['x-gzip', 'gzip'],
   ['deflate', 'deflate'],
 ])
+
+/** No compression: what HTTP has for it, and what senders write there by mistake. */
+const uncompressed: ReadonlySet<string> = new Set(['', 'identity', 'none', 'utf-8', 'utf8', '8bit', 'binary'])
 
 /** Whether a body is compressed at all. */
 export function isEncoded(contentEncoding: string | null): boolean {
@@ -32,7 +35,8 @@ export async function unfold(
   const [coding = '', ...others] = codingsOf(contentEncoding)
   const format = formats.get(coding)
   if (format === undefined || others.length > 0) return { ok: false, why: 'unknown_encoding' }
-  const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream(format)).getReader()
+  const stream = new DecompressionStream(format === 'deflate' && !isZlib(bytes) ? 'deflate-raw' : format)
+  const reader = new Blob([bytes]).stream().pipeThrough(stream).getReader()
   const pieces: Uint8Array[] = []
   let size = 0
   try {
@@ -54,6 +58,11 @@ export async function unfold(
   }
 }
 
+/** HTTP's `deflate` is a zlib stream (RFC 1950), and some senders leave out its header and checksum. */
+function isZlib([first = 0, second = 0]: Uint8Array): boolean {
+  return (first & 0x0f) === 8 && (first * 256 + second) % 31 === 0
+}
+
 /** Why a body could not be decompressed, in words that follow "The body". */
 export function unfoldProblem(why: Exclude<Unfolded, { ok: true }>['why'], maxBytes: number): string {
   switch (why) {
@@ -70,7 +79,7 @@ export function unfoldProblem(why: Exclude<Unfolded, { ok: true }>['why'], maxBy
 
 function codingsOf(contentEncoding: string | null): readonly string[] {
   const codings = (contentEncoding ?? '').toLowerCase().split(',')
-  return codings.map((coding) => coding.trim()).filter((coding) => coding !== '' && coding !== 'identity')
+  return codings.map((coding) => coding.trim()).filter((coding) => !uncompressed.has(coding))
 }
 
 function joined(pieces: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {

@@ -13,6 +13,11 @@ export const dryRun = z
   .optional()
   .transform((text) => text === '1' || text === 'true')
 
+/** Whether a query parameter's name was meant as `dry_run`: on a hook, where others are the sender's own. */
+export function isMisspeltTrial(name: string): boolean {
+  return name !== 'dry_run' && name.toLowerCase().replace(/[^a-z]/g, '') === 'dryrun'
+}
+
 /** @param mapped the ids are those that the drafts give */
 export function previewed(
   wire: Wire,

@@ -61,10 +61,10 @@ export async function takeEvents(
   let events: readonly Event[]
   try {
     eventId = source.auth.eventId?.(all)
-    events = await mapped(source, body, { eventId, arrivalMs, headers }, parts.prepare, charset(c))
+    events = await mapped(source, body, { eventId, arrivalMs, headers }, parts.prepare, contentTypeOf(c))
   } catch (error) {
     // Without its id it would be taken for another event: an operator decides.
-    events = [failed(`the id of ${source.auth.name} threw ${errorName(error)}`, body.raw, charset(c))]
+    events = [failed(`the id of ${source.auth.name} threw ${errorName(error)}`, body.raw, contentTypeOf(c))]
   }
   if (isTrial) return c.json(previewed(parts.wire, joined(events.map((event) => event.mapped))))
   const letter = { source: source.name, arrivalMs, eventId, headers }
@@ -107,34 +107,34 @@ async function mapped(
   body: ReadBody,
   arrival: Parameters<typeof mapEvents>[2],
   prepare: EventParts['prepare'],
-  charsetName: string,
+  contentType: string | null,
 ): Promise<readonly Event[]> {
   const found = body.ok ? eventsIn(source, body.event) : body
-  if (!found.ok) return [failed(found.reason, body.raw, charsetName)]
+  if (!found.ok) return [failed(found.reason, body.raw, contentType)]
   const { events } = found
   const all = await mapEvents(source, events, arrival, prepare)
-  if (!source.splits) return all.map((one) => ({ mapped: one, kept: () => wholeOf(body.raw, charsetName) }))
+  if (!source.splits) return all.map((one) => ({ mapped: one, kept: () => wholeOf(body.raw, contentType) }))
   return all.map((one, index) => ({
     mapped: one.ok ? one : { ok: false, reason: placed(one.reason, index, events.length) },
     kept: () => ({ raw: writeEventJson(events[index]), part: true }),
   }))
 }
 
-function failed(reason: string, raw: Uint8Array, charsetName: string): Event {
-  const isText = decodeCharset(raw, charsetName) !== undefined
+function failed(reason: string, raw: Uint8Array, contentType: string | null): Event {
+  const isText = decodeCharset(raw, charsetOf(contentType, raw)) !== undefined
   return {
     mapped: { ok: false, reason: isText ? reason : `${reason} (kept as base64)` },
-    kept: () => wholeOf(raw, charsetName),
+    kept: () => wholeOf(raw, contentType),
   }
 }
 
 /** Kept whole: bytes that are not text as base64. */
-function wholeOf(raw: Uint8Array, charsetName: string): Kept {
-  return { raw: decodeCharset(raw, charsetName) ?? toBase64(raw) }
+function wholeOf(raw: Uint8Array, contentType: string | null): Kept {
+  return { raw: decodeCharset(raw, charsetOf(contentType, raw)) ?? toBase64(raw) }
 }
 
-function charset(c: Context): string {
-  return charsetOf(c.req.header('content-type') ?? null)
+function contentTypeOf(c: Context): string | null {
+  return c.req.header('content-type') ?? null
 }
 
 /**

@@ -9,7 +9,7 @@ import { problem } from '../http/problem.ts'
 import { refuse } from '../http/valid.ts'
 import { boundedHeaders } from '../source/greet.ts'
 import type { EventMethod, Source } from '../source/types.ts'
-import { dryRun } from './dry-run.ts'
+import { dryRun, isMisspeltTrial } from './dry-run.ts'
 import { authenticate, shakeHands } from './hook-auth.ts'
 import { readEvents, takeEvents } from './hook-events.ts'
 import { greet } from './hook-greet.ts'
@@ -47,7 +47,11 @@ export function hooksApi(partsOf: (c: Context) => HookParts): Hono<ForSource> {
     methods,
     '/:source',
     knownSource(partsOf),
-    zValidator('query', hookQuery, refuse('malformed', { detail: 'The query parameter dry_run is 1 or 0.' })),
+    zValidator(
+      'query',
+      hookQuery.refine((query) => !Object.keys(query).some(isMisspeltTrial)),
+      refuse('malformed', { detail: 'The query parameter dry_run is written so, given once, and is 1 or 0.' }),
+    ),
     (c) => takeHook(c, partsOf(c), { source: c.get('source'), isTrial: c.req.valid('query').dry_run }),
   )
 }

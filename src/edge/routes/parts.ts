@@ -74,6 +74,8 @@ export interface Operator
   > {
   /** Names `HASH_KEY` without revealing it: under another one, a ledger's state means nothing. */
   hashKeyName(): Promise<string>
+  /** Takes a ledger over whose client code was a typo; what stands against it, if anything (`operator/owner.ts`). */
+  takeOver(client: string): Promise<string | undefined>
   /** One run; its report. */
   flush(): Promise<object>
   readonly erase: Erase

@@ -37,8 +37,9 @@ export type ParsedEvent =
  * can't fix a label. The reason names what is wrong, and nothing of the body.
  */
 export function parseEvent(format: Format, bytes: Uint8Array, contentType: string | null = null): ParsedEvent {
-  const text = decodeCharset(bytes, charsetOf(contentType))
-  if (text === undefined) return { ok: false, reason: `the body is not ${charsetOf(contentType)}` }
+  const charset = charsetOf(contentType, bytes)
+  const text = decodeCharset(bytes, charset)
+  if (text === undefined) return { ok: false, reason: `the body is not ${charset}` }
   if (format === 'text') return { ok: true, event: text }
   if (format === 'json') {
     const read = readEventJson(text)
@@ -61,9 +62,12 @@ export function parseEvent(format: Format, bytes: Uint8Array, contentType: strin
   return { ok: true, event: Object.fromEntries(fields) }
 }
 
-/** The charset of a content type; UTF-8 if it names none. */
-export function charsetOf(contentType: string | null): string {
-  return /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(contentType ?? '')?.[1]?.toLowerCase() ?? 'utf-8'
+/** The charset of a body: what its byte order mark says, else its content type, else UTF-8. */
+export function charsetOf(contentType: string | null, [first, second, third]: Uint8Array): string {
+  if (first === 0xff && second === 0xfe) return 'utf-16le'
+  if (first === 0xfe && second === 0xff) return 'utf-16be'
+  if (first === 0xef && second === 0xbb && third === 0xbf) return 'utf-8'
+  return /;\s*charset\s*=\s*["']?([^\s"';]+)/i.exec(contentType ?? '')?.[1]?.toLowerCase() ?? 'utf-8'
 }
 
 /** A Worker may ask about 1,000 operations of KV in one invocation, and each event may need one. */

@@ -5,7 +5,15 @@ import { kvBacklog } from '../../../src/core/backlog/kv.ts'
 import type { Backlog } from '../../../src/core/backlog/port.ts'
 import { createSeal, type Seal } from '../../../src/core/backlog/seal.ts'
 import { sqliteBacklog } from '../../../src/core/backlog/sqlite.ts'
-import { ForeignStore, foreignBy, type OwnerMemory, ownedStores, ownerOf } from '../../../src/core/operator/owner.ts'
+import {
+  ForeignStore,
+  foreignBy,
+  type OwnerMemory,
+  ownedStores,
+  ownerMemo,
+  ownerOf,
+  takeOver,
+} from '../../../src/core/operator/owner.ts'
 import { nodeSqlite } from '../../../src/core/store/sqlite-node.ts'
 import { createHasher } from '../../../src/core/update/hash.ts'
 import { someEntry } from '../../contract/backlog.ts'
@@ -18,6 +26,7 @@ import { worldSettings } from '../../support/world.ts'
 const key = 'a-hash-key-of-32-bytes-for-tests-only'
 const owner = async (client: string, origin = `https://${client}.tt.omtrdc.net`, hashKey = key) =>
   ownerOf({ targetClientCode: client, targetOrigin: origin }, await createHasher(hashKey))
+const hasher = await createHasher(key)
 const own = await owner('acme')
 
 describe('an account', () => {
@@ -102,6 +111,36 @@ describe.each([
     expect(await theirs.readDead(dead)).toEqual(unreadable)
   })
 
+  it.each(stores)(
+    'in %s under a client code that was a typo is read once the ledger is taken over',
+    async (_, make) => {
+      const typo = await owner('amce')
+      const open = make()
+      const theirs = open(await createSeal(keys, bytes, typo.mark))
+      const entry = someEntry()
+      await theirs.put(entry)
+      const ledger = sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), worldSettings, fakeClock())
+      await ledger.remember(ownerMemo, typo.memo)
+      const own = await owner('acme')
+      const relay = () =>
+        ownedStores(own, {
+          ledger,
+          backlog: open(seal),
+          hasher,
+          memory: { owners: new Map() },
+          log: () => {},
+        })
+      const seal = await createSeal(keys, bytes, own.mark, own.marksBefore)
+      await expect(relay().backlog.list()).rejects.toThrow(ForeignStore)
+      expect(await takeOver(own, ledger, 'amce')).toBeUndefined()
+      expect((await relay().backlog.list()).items).toEqual([expect.objectContaining({ entry })])
+      // The other way round nothing is shared, and the old code is another account's now.
+      await relay().backlog.put(someEntry({ attributes: [{ name: 'plan', value: 'new' }] }))
+      expect((await theirs.list()).items.map((item) => 'entry' in item)).toEqual([true, false])
+      expect(foreignBy(String(await ledger.recall(ownerMemo)), typo.memo)?.message).toContain('client code')
+    },
+  )
+
   it('without an account mark, as older versions wrote it, is read', async () => {
     const [mine] = await seals()
     const packed = { v: 1 }
@@ -120,7 +159,11 @@ describe('stores', () => {
       asked.push('asked')
       return first()
     }
-    return { ...ownedStores(own, { ledger: { ...ledger, rememberFirst }, backlog, memory, log }), asked, memory }
+    return {
+      ...ownedStores(own, { ledger: { ...ledger, rememberFirst }, backlog, hasher, memory, log }),
+      asked,
+      memory,
+    }
   }
 
   it('are asked whose they are until they answer, and then not again', async () => {
@@ -153,8 +196,46 @@ describe('stores', () => {
     const { memory, ledger } = stores(async () => own.memo)
     await ledger.summary()
     const other = stores(async () => own.memo)
-    const shared = ownedStores(await owner('other'), { ...other, memory, log: () => {} })
+    const shared = ownedStores(await owner('other'), { ...other, hasher, memory, log: () => {} })
     await expect(shared.ledger.summary()).rejects.toThrow(ForeignStore)
     expect(await ledger.summary()).toMatchObject({ used: 0 })
+  })
+})
+
+describe('a ledger is taken over', () => {
+  const ledgerOf = async (memo: string | undefined, saidYes = false) => {
+    const ledger = sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), worldSettings, fakeClock())
+    if (memo !== undefined) await ledger.remember(ownerMemo, memo)
+    const { health, ...summary } = await ledger.summary()
+    return { ...ledger, summary: async () => ({ ...summary, health: { ...health, saidYes } }) }
+  }
+
+  it('from each client code that was a typo, and asked again changes nothing', async () => {
+    const ledger = await ledgerOf((await owner('first')).memo)
+    expect(await takeOver(await owner('second'), ledger, 'first')).toBeUndefined()
+    expect(await takeOver(own, ledger, 'second')).toBeUndefined()
+    const kept = await ledger.recall(ownerMemo)
+    expect(JSON.parse(String(kept))).toMatchObject({ client: 'acme', before: ['first', 'second'] })
+    expect(await takeOver(own, ledger, 'second')).toBeUndefined()
+    expect(await ledger.recall(ownerMemo)).toBe(kept)
+  })
+
+  it.each([
+    ['by another name than it bears', owner('other'), 'amce', false, 'is not the client code'],
+    ['under another HASH_KEY', owner('other', undefined, `${key}!`), 'other', false, 'its HASH_KEY is another'],
+    ['from a stand-in', owner('other', 'http://127.0.0.1:1'), 'other', false, 'TARGET_ORIGIN is no stand-in'],
+    ['once Target accepted something (G4)', owner('other'), 'other', true, 'is no typo'],
+  ])('never %s', async (_, theirs, client, saidYes, why) => {
+    const { memo } = await theirs
+    const ledger = await ledgerOf(memo, saidYes)
+    expect(await takeOver(own, ledger, client)).toContain(why)
+    expect(await ledger.recall(ownerMemo)).toBe(memo)
+  })
+
+  it('where nobody used it, or it is of another version: left alone', async () => {
+    const empty = await ledgerOf(undefined)
+    expect(await takeOver(own, empty, 'amce')).toBeUndefined()
+    expect(await empty.recall(ownerMemo)).toBeUndefined()
+    expect(await takeOver(own, await ledgerOf('[]'), 'amce')).toContain('is not the client code')
   })
 })

@@ -232,7 +232,19 @@ describe('texts that are no ids: what JavaScript writes for a missing value', ()
     expect(eventIdProblem(text)).toBe(noId(text))
   })
 
-  it.each(['', ' ', '\t\n', '\u00a0'])('a blank text is not an id: %j', (text) => {
+  it.each([
+    '',
+    ' ',
+    '\t\n',
+    '\u00a0',
+    '\u200b',
+    '\u2060\ufeff',
+    '\u2800',
+    '\u180e',
+    '\u3164',
+    '\0\u001f',
+    '\u00ad \u200d',
+  ])('a blank text is not an id: %j', (text) => {
     expect(noId(text)).toBe('is blank: give an id, or leave the update out')
   })
 

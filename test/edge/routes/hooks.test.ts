@@ -140,6 +140,22 @@ describe('dry run', () => {
     expect([world.target.calls.length, await world.entries()]).toEqual([0, 0])
   })
 
+  it.each([
+    'dryrun=1',
+    'dry-run=1',
+    'dryRun=true',
+    'Dry_Run=1',
+    'DRY_RUN=1',
+    'dry%20run=1',
+    'dry_run%20=1',
+    'dry_run[]=1',
+  ])('?%s is rejected: a misspelt dry run never sends', async (query) => {
+    const world = await createWorld()
+    expect((await edge(world, sources)(`/hooks/desk?${query}`, event(), proof)).status).toBe(400)
+    expect([world.target.calls.length, await world.entries()]).toEqual([0, 0])
+    expect((await edge(world, sources)('/hooks/desk?dry=1&run=1', event(), proof)).status).toBeLessThan(300)
+  })
+
   it('needs the sender’s authentication', async () => {
     const world = await createWorld()
     expect((await edge(world, sources)('/hooks/desk?dry_run=1', event())).status).toBe(401)

@@ -1,11 +1,13 @@
 /** `/admin/api`: how the relay is doing, and what stops or starts it. */
 import { type Context, Hono } from 'hono'
 import * as z from 'zod'
+import { problem } from '../../http/problem.ts'
 import { jsonBody, refuse } from '../../http/valid.ts'
 import type { PartsOf } from '../parts.ts'
 import { recordingActs } from './audit.ts'
 import { maxBodyBytes } from './bodies.ts'
 
+export const accountBody = z.strictObject({ client: z.string() })
 export const spentBody = z.strictObject({ units: z.int().min(0) })
 
 export function steeringApi(partsOf: PartsOf<'operator' | 'clock' | 'log'>): Hono {
@@ -38,6 +40,24 @@ export function steeringApi(partsOf: PartsOf<'operator' | 'clock' | 'log'>): Hon
     await operatorOf(c).confirmClock()
     return c.json(await operatorOf(c).usage())
   })
+  app.post(
+    '/account/confirm',
+    jsonBody(
+      () => accountBody,
+      refuse('invalid', () => ({
+        errors: [{ path: 'client', message: 'must be the client code that the ledger bears' }],
+      })),
+      { maxBytes: maxBodyBytes, clockOf },
+    ),
+    async (c) => {
+      const { client } = c.req.valid('json')
+      const message = await operatorOf(c).takeOver(client)
+      if (message !== undefined) return problem(c, 'invalid', { errors: [{ path: 'client', message }] })
+      // Not before: another account's ledger keeps no act.
+      await act(c, 'account_confirm', { client })
+      return c.json(await operatorOf(c).usage())
+    },
+  )
   app.post(
     '/quota/spent',
     jsonBody(
