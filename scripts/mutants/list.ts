@@ -18,6 +18,7 @@ import { ownerMutants } from './owner.ts'
 import { readToBreakMutants } from './read-to-break.ts'
 import { readingMutants } from './reading.ts'
 import { registersMutants } from './registers.ts'
+import { sealMutants } from './seals.ts'
 import { sendersMutants } from './senders.ts'
 import { windowMutants } from './window.ts'
 
@@ -1130,6 +1131,7 @@ export const mutants: readonly Mutant[] = [
   ...readToBreakMutants,
   ...readingMutants,
   ...registersMutants,
+  ...sealMutants,
   ...sendersMutants,
   ...windowMutants,
 ]

@@ -28,17 +28,16 @@ Exit 1 where something is left under an old key, or could not be read.`,
     progress?.('')
     if (values.json) out(JSON.stringify(sum))
     else for (const line of inWords(sum)) out(line)
-    if (sum.unreadable > 0)
-      err(`${counted(sum.unreadable, 'value')} could not be read: run it again when the store answers`)
+    if (sum.failed > 0) err(`the store did not give or take ${counted(sum.failed, 'value')}: run it again`)
     const isLeft = Object.keys(sum.byKey).some((name) => name !== sum.first && name !== plainName)
-    return what === 'reseal' && (isLeft || sum.unreadable > 0) ? exit.failed : exit.ok
+    return what === 'reseal' && (isLeft || sum.failed > 0) ? exit.failed : exit.ok
   },
 }
 
 const plainName = 'not sealed'
 
 async function askAll(client: RelayClient, anew: boolean, tell: (soFar: string) => void): Promise<Seals> {
-  let sum: Seals = { byKey: {}, resealed: 0, unreadable: 0, complete: false }
+  let sum: Seals = { byKey: {}, resealed: 0, failed: 0, complete: false }
   do {
     const { cursor } = sum
     const now: Seals = anew
@@ -63,7 +62,7 @@ function added(before: Seals, now: Seals): Seals {
     ...now,
     byKey,
     resealed: before.resealed + now.resealed,
-    unreadable: before.unreadable + now.unreadable,
+    failed: before.failed + now.failed,
   }
 }
 

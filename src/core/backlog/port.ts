@@ -155,8 +155,8 @@ export interface SealsPage {
   /** By the name of the key, afterwards; what is not sealed is counted under `plain`. */
   readonly byKey: Counts
   readonly resealed: number
-  /** What the store does not give. */
-  readonly unreadable: number
+  /** What the store does not give, or does not take now. */
+  readonly failed: number
   readonly cursor?: string
 }
 

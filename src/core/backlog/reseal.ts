@@ -48,7 +48,7 @@ async function renewalOf(seal: Seal, key: string, pieces: readonly unknown[]): P
 class Counting {
   readonly byKey: Record<string, number> = {}
   resealed = 0
-  unreadable = 0
+  failed = 0
 
   count(name: string): void {
     this.byKey[name] = (this.byKey[name] ?? 0) + 1
@@ -121,10 +121,10 @@ export function kvReseal(
     for (const some of readTogether(keys, limits)) {
       const values = await valuesOf(some)
       for (const { name, metadata } of some) {
-        const isInline = unpackHead(metadata) === undefined && metadata !== null
+        const isInline = isInside(metadata)
         const value = isInline ? '' : values.get(name)
         // A list may show what was deleted; a value that the store does not give is left alone.
-        if (value === undefined) counting.unreadable++
+        if (value === undefined) counting.failed++
         if (typeof value === 'string') await renew(counting, { name, metadata, value }, wanted)
       }
     }
@@ -140,16 +140,20 @@ export function kvReseal(
     const { by, anew } = await renewalOf(seal, name, [content, metadata])
     if (anew === undefined || !wanted) return counting.count(by)
     const [newContent, newMetadata] = anew
-    await kv.put(name, value === '' ? '' : JSON.stringify(newContent), { metadata: newMetadata })
+    try {
+      await kv.put(name, value === '' ? '' : JSON.stringify(newContent), { metadata: newMetadata })
+    } catch {
+      // A key takes one write a second. It is still there as it was, under the old key.
+      counting.failed++
+      return counting.count(by)
+    }
     counting.count(seal.first ?? plainName)
     counting.resealed++
   }
 
   /** Undefined for a value that KV does not give. One by one where it does not give them together. */
   async function valuesOf(some: readonly KvKey[]): Promise<ReadonlyMap<string, string | null | undefined>> {
-    const names = some
-      .filter(({ metadata }) => metadata === null || unpackHead(metadata) !== undefined)
-      .map(({ name }) => name)
+    const names = some.filter(({ metadata }) => !isInside(metadata)).map(({ name }) => name)
     if (names.length === 0) return new Map()
     try {
       return await kv.get(names)
@@ -178,7 +182,7 @@ function* readTogether(
   let [some, bytes]: [KvKey[], number] = [[], 0]
   for (const key of keys) {
     const head = unpackHead(key.metadata)
-    const size = head?.bytes ?? (key.metadata === null ? bytesOfUnknown : 0)
+    const size = head?.bytes ?? (isInside(key.metadata) ? 0 : bytesOfUnknown)
     if (some.length > 0 && (some.length >= keysPerRead || bytes + size > bytesPerRead)) {
       yield some
       some = []
@@ -188,4 +192,9 @@ function* readTogether(
     bytes += size
   }
   if (some.length > 0) yield some
+}
+
+/** Whether the metadata is the content itself. */
+function isInside(metadata: unknown): boolean {
+  return (metadata ?? null) !== null && unpackHead(metadata) === undefined
 }

@@ -20,8 +20,8 @@ export interface Seals {
   /** The key that seals what is kept from now on; absent where nothing is sealed. */
   readonly first?: string
   readonly resealed: number
-  /** What the store did not give. */
-  readonly unreadable: number
+  /** What the store did not give, or did not take: ask again. */
+  readonly failed: number
   readonly complete: boolean
   /** Where the bounds of one call ended it: ask again, with it. */
   readonly cursor?: string
@@ -56,7 +56,7 @@ export function createSeals({ backlog, first, clock, maxOperations, limits = def
     if (place === null) return 'unknown_cursor'
     const [, begin, after] = place
     const byKey: Record<string, { entries: number; dead: number }> = {}
-    const sum = { resealed: 0, unreadable: 0 }
+    const sum = { resealed: 0, failed: 0 }
     const [operationsBefore, startedMs] = [backlog.operations, clock.now()]
     let cursor = after === '' ? undefined : after
     for (const part of begin === 'dead' ? (['dead'] as const) : (['entries', 'dead'] as const)) {
@@ -75,7 +75,7 @@ export function createSeals({ backlog, first, clock, maxOperations, limits = def
           byKey[name] = { ...known, [part]: known[part] + count }
         }
         sum.resealed += page.resealed
-        sum.unreadable += page.unreadable
+        sum.failed += page.failed
         cursor = page.cursor
       } while (cursor !== undefined)
     }

@@ -11,7 +11,7 @@ export const seals = answer(
     byKey: z.record(z.string(), z.object({ entries: count, dead: count })),
     first: z.string().optional(),
     resealed: count,
-    unreadable: count,
+    failed: count,
     complete: z.boolean(),
     cursor: z.string().optional(),
   }),
