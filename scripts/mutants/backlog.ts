@@ -12,8 +12,8 @@ export const backlogMutants: readonly Mutant[] = [
     name: 'KV metadata counted in characters',
     breaks: 'G2',
     file: 'src/core/backlog/kv.ts',
-    find: 'const bytes = utf8.encode(text).byteLength',
-    replace: 'const bytes = text.length',
+    find: 'utf8.encode(JSON.stringify(packed)).byteLength',
+    replace: 'JSON.stringify(packed).length',
     tests: kv,
   },
   {

@@ -310,7 +310,7 @@ export const blameMutants: readonly Mutant[] = [
     name: 'an admission that was cancelled goes when it comes later',
     breaks: 'G7',
     file: 'src/core/ledger/sql/ledger.ts',
-    find: "if (memos.isCancelled(grantOf(requests), step.nowMs)) throw new Error('the admission was cancelled')",
+    find: "if (step.kept.someCancelled && memos.isCancelled(grantOf(requests), step.nowMs))\n          throw new Error('the admission was cancelled')",
     replace: '',
     tests: bothContracts,
   },
@@ -349,7 +349,7 @@ export const blameMutants: readonly Mutant[] = [
   {
     name: 'nobody waits for an answer of Redis that comes too late',
     breaks: 'G7',
-    file: 'src/relay/create.ts',
+    file: 'src/relay/base.ts',
     find: 'timeoutMs: settings.ledgerTimeoutMs + lateAnswerMs,',
     replace: 'timeoutMs: settings.ledgerTimeoutMs,',
     tests: ['test/server/server.test.ts'],

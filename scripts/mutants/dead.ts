@@ -3,7 +3,7 @@ import type { Mutant } from './mutant.ts'
 
 const letters = ['test/core/operator/dead/letters.test.ts']
 const stores = ['test/core/backlog/backlog.test.ts']
-const routes = ['test/edge/routes/admin.test.ts']
+const routes = ['test/edge/routes/dead.test.ts']
 
 export const deadMutants: readonly Mutant[] = [
   {

@@ -91,8 +91,8 @@ export const flushMutants: readonly Mutant[] = [
     name: 'a slow retry is kept under its own stamp',
     breaks: 'G3',
     file: 'src/core/delivery/deliver.ts',
-    find: 'keep.put(part, open, admission.firstStamp ?? part.stamp)',
-    replace: 'keep.put(part, open, part.stamp)',
+    find: "keep.put(part, open, admission.firstStamp ?? part.stamp, 'slow')",
+    replace: "keep.put(part, open, part.stamp, 'slow')",
     tests: live,
   },
   {

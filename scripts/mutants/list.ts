@@ -9,6 +9,7 @@ import { doorsMoreMutants } from './doors-more.ts'
 import { edgeMutants } from './edge.ts'
 import { flushMutants } from './flush.ts'
 import { handshakesMutants } from './handshakes.ts'
+import { hotPathMutants } from './hot-path.ts'
 import { identityMutants } from './identity.ts'
 import { isolateMutants } from './isolate.ts'
 import type { Mutant } from './mutant.ts'
@@ -335,7 +336,7 @@ const own: readonly Mutant[] = [
     name: 'delete without putting back what still waits',
     breaks: 'G2',
     file: 'src/cron/clean-up.ts',
-    find: 'await backlog.put({ ...rest, attributes: open })',
+    find: 'await backlog.put({ ...rest, attributes: open, ...given({ reason }) })',
     replace: '',
     tests: flush,
   },
@@ -712,22 +713,22 @@ const own: readonly Mutant[] = [
     name: 'a JWT without an expiry',
     breaks: 'security',
     file: 'src/edge/auth/jwt.ts',
-    find: "if (typeof exp !== 'number' || exp + leewaySeconds < seconds)\n          return",
-    replace: "if (typeof exp === 'number' && exp + leewaySeconds < seconds) return",
+    find: "if (typeof exp !== 'number') return 'malformed'",
+    replace: "if (typeof exp !== 'number') return true",
     tests: jwt,
   },
   {
     name: 'a JWT for anybody',
     breaks: 'security',
     file: 'src/edge/auth/jwt.ts',
-    find: 'aud: audience, ',
+    find: ', aud: audience',
     replace: '',
     tests: jwt,
   },
   {
     name: 'an unknown key is asked for each time',
     breaks: 'security',
-    file: 'src/edge/auth/jwt.ts',
+    file: 'src/edge/auth/jwks.ts',
     find: 'const mayAsk = nowMs - askedAtMs > askedAgainMs',
     replace: 'const mayAsk = true',
     tests: jwt,
@@ -735,7 +736,7 @@ const own: readonly Mutant[] = [
   {
     name: 'a key that was taken away stays good',
     breaks: 'security',
-    file: 'src/edge/auth/jwt.ts',
+    file: 'src/edge/auth/jwks.ts',
     find: '(!isKnown() || nowMs - (kept?.atMs ?? 0) > freshMs)',
     replace: '!isKnown()',
     tests: jwt,
@@ -1041,8 +1042,8 @@ const own: readonly Mutant[] = [
     name: 'an empty audience is not looked at',
     breaks: 'security',
     file: 'src/edge/auth/jwt.ts',
-    find: "if (!issuer || !audience) throw new TypeError('jwt needs an issuer and an audience')",
-    replace: '',
+    find: 'if (body === undefined && (!issuer || !audience))',
+    replace: 'if (body === null)',
     tests: jwt,
   },
   {
@@ -1124,6 +1125,7 @@ export const mutants: readonly Mutant[] = [
   ...flushMutants,
   ...handshakesMutants,
   ...identityMutants,
+  ...hotPathMutants,
   ...isolateMutants,
   ...operatorMutants,
   ...observabilityMutants,

@@ -1,7 +1,7 @@
 /** `target-relay dead …`: what was set aside; to be listed, read, planned for, brought back or dropped. */
 import { parseArgs } from 'node:util'
 import type * as z from 'zod'
-import { deadLetter, deadList } from '../edge/contract/dead.ts'
+import { letter, letters } from '../edge/contract/dead.ts'
 import { print, relayOptions, wantArguments } from './asking.ts'
 import { type Command, type Exit, exit, type Io } from './command.ts'
 import { filterOf, filterOptions, filterUsage } from './dead-filter.ts'
@@ -10,8 +10,8 @@ import { Misuse } from './errors.ts'
 import { adminClient } from './relay-client.ts'
 import { clockTime, table, zoneOf } from './words.ts'
 
-type Listed = z.output<typeof deadList>['letters'][number]
-type Letter = z.output<typeof deadLetter>
+type Listed = z.output<typeof letters>['letters'][number]
+type Letter = z.output<typeof letter>
 
 const defaultLimit = 50
 const mostLimit = 1_000
@@ -66,7 +66,7 @@ async function list({ args, env, out }: Io): Promise<Exit> {
     throw new Misuse(`--limit is a whole number from 1 to ${mostLimit}`)
   const asked = { ...filterOf(values), limit, ...(values.cursor === undefined ? {} : { cursor: values.cursor }) }
   // An id has no place in an address, so the filter travels in a body.
-  const answer = await adminClient({ env }, values.relay).tell('/admin/api/dead/list', asked, deadList)
+  const answer = await adminClient({ env }, values.relay).tell('/admin/api/dead/list', asked, letters)
   const clock = { nowMs: Date.now() }
   print({ out }, values.json, answer, function* ({ letters, cursor }) {
     if (letters.length === 0) yield cursor === undefined ? 'no such letters' : 'none so far'
@@ -99,7 +99,7 @@ async function show({ args, env, out }: Io): Promise<Exit> {
   wantArguments(positionals, 1)
   if (key === undefined || !/^[\w/-]+$/.test(key)) throw new Misuse('name one letter by its key')
   const path = `/admin/api/dead/${key}${values.reveal ? '?reveal=1' : ''}`
-  const answer = await adminClient({ env }, values.relay).ask(path, deadLetter)
+  const answer = await adminClient({ env }, values.relay).ask(path, letter)
   print({ out }, values.json, answer, letterLines)
   return exit.ok
 }

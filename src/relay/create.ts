@@ -7,17 +7,16 @@
 
 import type { Clock, Random } from '../core/clock.ts'
 import { given } from '../core/given.ts'
-import { lateAnswerMs, withDeadline } from '../core/ledger/deadline.ts'
+import { withDeadline } from '../core/ledger/deadline.ts'
 import { watchedLedger } from '../core/ledger/loss/epoch.ts'
 import type { Ledger } from '../core/ledger/port.ts'
-import { upstashLedger } from '../core/ledger/redis/ledger.ts'
 import { checkSources } from '../edge/source/check.ts'
 import type { Source } from '../edge/source/types.ts'
-import { createBase, type RelayBase } from './base.ts'
+import { createBase, type RelayBase, redisStore } from './base.ts'
 import { type OpenRelay, openRelay, type Relay, type RelayPorts, withApp } from './compose.ts'
 import { SettingsError } from './errors.ts'
 import { log as logLine, runtimeName, systemClock, systemRandom } from './runtime.ts'
-import { ledgerSettings, type ParsedSettings, parseSettings, type Settings } from './settings.ts'
+import { type ParsedSettings, parseSettings, type Settings } from './settings.ts'
 import type { Storage } from './storage.ts'
 
 export interface RelayOptions {
@@ -70,7 +69,7 @@ export function openFrom(base: RelayBase, options: Omit<RelayOptions, 'settings'
   const { settings } = base
   const background = options.background ?? (() => {})
   return openRelay(base, {
-    ledger: withDeadline(openLedger({ settings, storage, random, log }), settings.ledgerTimeoutMs, clock, {
+    ledger: withDeadline(openLedger({ settings, storage, random, log }, base.redis), settings.ledgerTimeoutMs, clock, {
       background,
       log,
     }),
@@ -88,19 +87,15 @@ export function openFrom(base: RelayBase, options: Omit<RelayOptions, 'settings'
   })
 }
 
-/** The ledger that the settings name, watched by the storage's witness. Without a deadline. */
-export function openLedger({
-  settings,
-  storage,
-  random = systemRandom,
-  log = logLine,
-}: Omit<RelayOptions, 'sources'>): Ledger {
-  if (settings.upstash === undefined) return storage.embeddedLedger(settings)
-  const store = upstashLedger({
-    ...settings.upstash,
-    settings: ledgerSettings(settings),
-    // Longer than the caller waits: once a late answer is there, the admission can be cancelled (deadline.ts).
-    timeoutMs: settings.ledgerTimeoutMs + lateAnswerMs,
-  })
-  return watchedLedger(store, { witness: storage.witness, memory: storage.memory, random, log })
+/**
+ * The ledger that the settings name, watched by the storage's witness. Without a deadline.
+ *
+ * @param redis the one on Redis, where it is there already
+ */
+export function openLedger(
+  { settings, storage, random = systemRandom, log = logLine }: Omit<RelayOptions, 'sources'>,
+  redis = redisStore(settings),
+): Ledger {
+  if (redis === undefined) return storage.embeddedLedger(settings)
+  return watchedLedger(redis, { witness: storage.witness, memory: storage.memory, random, log })
 }

@@ -2,7 +2,7 @@
  * The handlers of a Worker that is nothing but a relay.
  *
  * Guarantee: what no request owns (settings, keys, hashes, routes) is built once for an `env` and used by every request
- * of the isolate. All else (the ledger's stub or client, timers, `waitUntil`) is a request's own: workerd lets no
+ * of the isolate. All else (the ledger's stub, timers, `waitUntil`) is a request's own: workerd lets no
  * request use another's I/O. Only what is finished is shared: a request never waits for a promise that another one
  * began, which would not settle if that one were cancelled.
  */

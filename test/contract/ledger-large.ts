@@ -3,6 +3,7 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import type { AdmitRequest, Ledger, MovedState } from '../../src/core/ledger/port.ts'
 import { type LedgerSettings, maxBatch } from '../../src/core/ledger/rules/settings.ts'
+import { requestsPerSweep } from '../../src/core/ledger/sql/lifetimes.ts'
 import { defaultLimits } from '../../src/core/limits.ts'
 import { at, contractSettings } from './ledger.ts'
 
@@ -154,7 +155,8 @@ export function largeVisitorContract(
       const aheadMs = 1.9 * (settings.retentionMs + settings.quotaSlackMs + settings.inFlightMs)
       nowMs += aheadMs
       expect(await verdicts(ledger, request('v', ['new', ...names.slice(0, 2)], aheadMs))).toEqual(['send'])
-      expect(await verdicts(ledger, request('w', ['new'], aheadMs))).toEqual(['send'])
+      for (let n = 0; n < requestsPerSweep; n++)
+        expect(await verdicts(ledger, request(`w${n}`, ['new'], aheadMs))).toEqual(['send'])
       nowMs = startMs + 100
       await ledger.confirmClock()
       nowMs += settings.longestInFlightMs + 1

@@ -84,7 +84,9 @@ describe.each(things)('%s', (_, thing) => {
       const { hook, world, logged } = await edge({ auth: { ...anybody, verify } })
       const { status, retryAfter } = await hook()
       expect([status, Number(retryAfter) > 0]).toEqual([503, true])
-      expect(logged).toEqual([expect.stringMatching(/verify_failed.*desk/)])
+      expect(logged.filter((line) => !line.startsWith(`["request"`))).toEqual([
+        expect.stringMatching(/verify_failed.*desk/),
+      ])
       expect([world.target.calls.length, await world.entries(), await world.dead()]).toEqual([0, 0, []])
     },
   )
@@ -127,7 +129,7 @@ describe.each(things)('%s', (_, thing) => {
   it('thrown by any other part of the app: an answer, and a line in the log', async () => {
     const { app, hook, logged } = await edge({}, { deliver: rejects as never })
     expect((await hook()).status).toBe(500)
-    expect(logged).toEqual([expect.stringContaining('request_failed')])
+    expect(logged).toContainEqual(expect.stringContaining('request_failed'))
     expect((await app.fetch(new Request('https://relay.example/readyz'))).status).toBe(500)
     const headers = { authorization: `Bearer ${testSecrets.adminToken}` }
     expect((await app.fetch(new Request('https://relay.example/admin/api/status', { headers }))).status).toBe(503)

@@ -1,6 +1,7 @@
 /** The deployed relay as a black box: real workerd, real KV, and each ledger. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { startEmulator } from '../emulator/emulator.ts'
+import { beginRequest } from '../support/hang-up.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { settingsFor } from '../support/settings.ts'
 import { startUpstashStandIn, type UpstashStandIn } from '../support/upstash-stand-in.ts'
@@ -215,6 +216,57 @@ describe('a sender that hangs up', () => {
     })
     expect(repeated).toEqual({ id: 'evt', status: 'duplicate' })
     expect(emulator.statistics().calls).toBe(1)
+  })
+})
+
+describe('the requests of an isolate, which share one Redis client', () => {
+  it('many at once of which some hang up: the ledger answers each of the others, and knows of every call (G1)', {
+    timeout: 120_000,
+  }, async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using standIn = await startUpstashStandIn()
+    await using relay = await startWorkerdRelay(
+      settingsFor(emulator.origin, {
+        UPSTASH_REDIS_REST_URL: standIn.url,
+        UPSTASH_REDIS_REST_TOKEN: standIn.token,
+        LEDGER_TIMEOUT_MS: '10000',
+        ANSWER_DEADLINE_MS: '10000',
+      }),
+    )
+    const [senders, each] = [12, 9]
+    const answers: { asked: string; answer: { id?: string; status?: string; reason?: string } }[] = []
+    await Promise.all(
+      Array.from({ length: senders }, async (_, sender) => {
+        for (let n = 0; n < each; n++) {
+          const id = `${sender}-${n}`
+          const update = { id, visitor: { thirdPartyId: `visitor-${id}` }, attributes: { tier: id } }
+          if (n % 3 === 1) {
+            const connection = await beginRequest(relay.url, JSON.stringify(update), 1)
+            await new Promise((resolve) => setTimeout(resolve, (sender * 7 + n) % 20))
+            connection.resetAndDestroy()
+          } else answers.push({ asked: id, answer: (await (await post(relay.url, update)).json()) as object })
+        }
+      }),
+    )
+    // Target may be slow on a busy machine; that the ledger was silent would be another reason.
+    const known = answers.map(({ answer: { id, status, reason } }) => ({ id, taken: reason ?? status }))
+    const expected = answers.map(({ asked }, index) => ({
+      id: asked,
+      taken: known[index]?.taken === 'slow' ? 'slow' : 'submitted',
+    }))
+    expect(known).toEqual(expected)
+    expect(answers).toHaveLength((senders * each * 2) / 3)
+    // What hung up goes on behind.
+    let used: unknown
+    await untilAsync(async () => {
+      const usage = await fetch(`${relay.url}/admin/api/status`, {
+        headers: { authorization: `Bearer ${testSecrets.adminToken}` },
+      })
+      used = ((await usage.json()) as { used: unknown }).used
+      return used === emulator.statistics().calls && emulator.statistics().calls > answers.length
+    })
+    expect(used).toBe(emulator.statistics().calls)
+    expect(relay.logs().filter(({ event }) => /ledger|settle|admission/.test(String(event)))).toEqual([])
   })
 })
 

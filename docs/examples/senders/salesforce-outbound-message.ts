@@ -1,4 +1,4 @@
-/** Salesforce Outbound Message: SOAP with up to 100 notifications, acknowledged in SOAP (docs/senders.md). */
+/** Salesforce Outbound Message: SOAP with up to 100 notifications, acknowledged in SOAP. */
 import { XMLParser } from 'fast-xml-parser'
 import { id, queryKey, source, text } from 'target-relay'
 import * as z from 'zod'

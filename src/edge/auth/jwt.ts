@@ -1,13 +1,18 @@
 /**
- * A JSON Web Token as bearer, under keys that its issuer publishes (JWKS). It authenticates the sender, not the body.
+ * A JSON Web Token, as bearer or in a header of its own: under keys that its issuer publishes, or under a shared secret.
+ * It authenticates the sender; the body too, where a claim holds its hash (`body`).
  *
- * Guarantee: only algorithms of the list, only asymmetric ones; issuer, audience and expiry must be there and fit. Keys
- * are fetched from the one address given, never from one that a token names, and kept for ten minutes. Where they can't
- * be fetched, nobody is refused: the sender is told to come back.
- * Known hole: a key that its issuer revoked is good until it is fetched anew, up to an hour where the address is down.
+ * Guarantee: only algorithms of the list, asymmetric ones for published keys and HS256 for secrets, so that no public
+ * key is ever taken for a secret. A token must have an end (`exp`, or `iat` with `maxAgeSeconds`); a bearer also an
+ * issuer and an audience that fit. Keys are fetched from the one address given, never from one that a token names.
+ * Where they can't be fetched, nobody is refused: the sender is told to come back.
  */
-import { verifyWithJwks } from 'hono/jwt'
-import type { AuthScheme } from './scheme.ts'
+import { verify, verifyWithJwks } from 'hono/jwt'
+import { given } from '../../core/given.ts'
+import { decodeBase64, decodeBase64url, decodeHex } from './encodings.ts'
+import { fetchKeySet, type KeysFor, keptKeys } from './jwks.ts'
+import { keysAddress } from './remote-keys.ts'
+import type { AuthRequest, AuthScheme, Verdict } from './scheme.ts'
 import { bearerChallenge } from './tokens.ts'
 
 export type JwtAlgorithm =
@@ -23,96 +28,132 @@ export type JwtAlgorithm =
   | 'EdDSA'
 
 export interface JwtOptions {
-  readonly issuer: string
-  readonly audience: string
-  /** Where the issuer publishes its keys: https, or http on loopback. */
-  readonly jwksUrl: string
-  /** Default RS256 and ES256. */
+  /** May be left out where `body` binds the token to its request. */
+  readonly issuer?: string
+  readonly audience?: string
+  /** The header that holds the token alone. Default: `authorization`, as bearer. */
+  readonly header?: string
+  /**
+   * Who signs: the address where the issuer publishes its keys (https, or http on loopback); or a function that asks
+   * for the key of an id; or the source's own secrets, by HS256.
+   */
+  readonly jwksUrl?: string
+  readonly keyOf?: (kid: string) => Promise<JsonWebKey | undefined>
+  readonly secret?: true
+  /** Of published keys. Default RS256 and ES256. */
   readonly algorithms?: readonly JwtAlgorithm[]
   /** The only subject accepted, where the issuer signs for many. */
   readonly subject?: string
+  /** The claim that holds the body's SHA-256. */
+  readonly body?: { readonly claim: string; readonly encoding: 'hex' | 'base64' | 'base64url' }
+  /** How old a token may be by its `iat`, for issuers that give no `exp`. */
+  readonly maxAgeSeconds?: number
   readonly fetch?: typeof globalThis.fetch
 }
 
-type Key = JsonWebKey & { kid?: string }
-
-/** Keys are fetched again after this long; if that fails the old ones stay in use, but not for ever. */
-const freshMs = 10 * 60_000
-const usableMs = 60 * 60_000
-/** A token with an unknown key makes them be fetched again, but never more often than this; sooner after a failure. */
-const askedAgainMs = 30_000
-const triedAgainMs = 5_000
-const timeoutMs = 3_000
-const maxJwksBytes = 262_144
 /** Clocks differ. */
 const leewaySeconds = 30
+const tokenForm = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 
-/** @throws TypeError if `jwksUrl` is invalid, or issuer or audience are empty */
-export function jwt({
-  issuer,
-  audience,
-  jwksUrl,
-  algorithms = ['RS256', 'ES256'],
-  subject,
-  fetch,
-}: JwtOptions): AuthScheme {
+/** @throws TypeError where nothing says who signs or for whom, or `jwksUrl` is invalid */
+export function jwt(options: JwtOptions): AuthScheme {
+  const { issuer, audience, header = 'authorization', jwksUrl, keyOf, secret, body, fetch } = options
   // An empty one would not be checked.
-  if (!issuer || !audience) throw new TypeError('jwt needs an issuer and an audience')
-  const address = new URL(jwksUrl)
-  const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(address.hostname)
-  if (address.protocol !== 'https:' && !(address.protocol === 'http:' && loopback))
-    throw new TypeError('jwksUrl must be https:// (http:// for loopback only)')
-  let kept: { readonly keys: readonly Key[]; readonly atMs: number } | undefined
-  let askedAtMs = Number.NEGATIVE_INFINITY
-
-  /**
-   * Undefined if they can't be fetched, or if the key is unknown and it is too early to fetch again: it may be a new
-   * one.
-   */
-  async function keysFor(kid: string, nowMs: number): Promise<readonly Key[] | undefined> {
-    const isKnown = () => kept?.keys.some((key) => key.kid === kid) === true
-    const mayAsk = nowMs - askedAtMs > askedAgainMs
-    if (mayAsk && (!isKnown() || nowMs - (kept?.atMs ?? 0) > freshMs)) {
-      askedAtMs = nowMs
-      const keys = await fetchKeys(fetch ?? globalThis.fetch, jwksUrl)
-      if (keys === undefined) askedAtMs = nowMs - askedAgainMs + triedAgainMs
-      else kept = { keys, atMs: nowMs }
-    } else if (!isKnown()) return undefined
-    return kept !== undefined && nowMs - kept.atMs <= usableMs ? kept.keys : undefined
-  }
-
+  if (body === undefined && (!issuer || !audience)) throw new TypeError('jwt needs an issuer and an audience')
+  if ([jwksUrl, keyOf, secret].filter((one) => one !== undefined).length !== 1)
+    throw new TypeError('jwt needs one of jwksUrl, keyOf and secret')
+  if (jwksUrl !== undefined) keysAddress(jwksUrl)
+  const keysFor =
+    secret === true
+      ? undefined
+      : keptKeys(async (kid) => {
+          if (keyOf === undefined) return fetchKeySet(fetch ?? globalThis.fetch, jwksUrl ?? '')
+          const key = await keyOf(kid)
+          return key === undefined ? undefined : [{ ...key, kid }]
+        })
+  const isBearer = header.toLowerCase() === 'authorization'
   return {
     name: 'jwt',
-    challenge: bearerChallenge,
-    needsSecret: false,
-    // A token without an expiry, or past it, is refused below.
+    ...given({ challenge: isBearer ? bearerChallenge : undefined }),
+    ...(secret === true ? {} : { needsSecret: false as const }),
+    // A token without an end, or past it, is refused below.
     seesTime: true,
-    async verify({ headers, nowMs }) {
-      const header = headers.get('authorization') ?? ''
-      if (header === '') return 'header_missing'
-      const token = /^Bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)$/i.exec(header)?.[1]
-      const kid = token === undefined ? undefined : kidOf(token)
-      if (token === undefined || kid === undefined) return 'malformed'
-      const keys = await keysFor(kid, nowMs)
-      if (keys === undefined) return 'unavailable'
-      try {
-        const claims = await verifyWithJwks(token, {
-          keys: [...keys] as never,
-          allowedAlgorithms: [...algorithms] as never,
-          // Checked below, by the relay's own clock.
-          verification: { iss: issuer, aud: audience, exp: false, nbf: false, iat: false },
-        })
-        const seconds = nowMs / 1_000
-        const { exp, nbf, sub } = claims as { exp?: unknown; nbf?: unknown; sub?: unknown }
-        if (typeof exp !== 'number' || exp + leewaySeconds < seconds)
-          return typeof exp === 'number' ? 'stale' : 'malformed'
-        if (nbf !== undefined && (typeof nbf !== 'number' || nbf - leewaySeconds > seconds)) return 'stale'
-        return subject === undefined || sub === subject || 'mismatch'
-      } catch {
-        return 'mismatch'
-      }
+    async verify(request) {
+      const text = request.headers.get(header) ?? ''
+      if (text === '') return 'header_missing'
+      const token = isBearer ? /^Bearer +(.+)$/i.exec(text)?.[1] : text
+      if (token === undefined || !tokenForm.test(token)) return 'malformed'
+      const claims = await claimsOf(token, options, keysFor, request)
+      return typeof claims === 'string' ? claims : judge(claims, options, request)
     },
   }
+}
+
+type Claims = Readonly<Record<string, unknown>>
+
+/** The claims of a token whose signature, issuer and audience fit; otherwise the verdict. */
+async function claimsOf(
+  token: string,
+  { issuer, audience, algorithms = ['RS256', 'ES256'] }: JwtOptions,
+  keysFor: KeysFor | undefined,
+  { secrets, nowMs }: AuthRequest,
+): Promise<Claims | Exclude<Verdict, boolean>> {
+  // Times are checked by the relay's own clock.
+  const verification = { ...given({ iss: issuer, aud: audience }), exp: false, nbf: false, iat: false }
+  if (keysFor === undefined) {
+    for (const secret of secrets)
+      try {
+        return (await verify(token, secret, { alg: 'HS256', ...verification })) as Claims
+      } catch {
+        // Another secret may fit.
+      }
+    return 'mismatch'
+  }
+  const kid = kidOf(token)
+  if (kid === undefined) return 'malformed'
+  const keys = await keysFor(kid, nowMs)
+  if (keys === undefined) return 'unavailable'
+  try {
+    const options = { keys: [...keys] as never, allowedAlgorithms: [...algorithms] as never, verification }
+    return (await verifyWithJwks(token, options)) as Claims
+  } catch {
+    return 'mismatch'
+  }
+}
+
+async function judge(
+  { exp, nbf, iat, sub, ...claims }: Claims,
+  { subject, body, maxAgeSeconds }: JwtOptions,
+  request: AuthRequest,
+): Promise<Verdict> {
+  const seconds = request.nowMs / 1_000
+  if (maxAgeSeconds === undefined || exp !== undefined) {
+    if (typeof exp !== 'number') return 'malformed'
+    if (exp + leewaySeconds < seconds) return 'stale'
+  }
+  if (maxAgeSeconds !== undefined) {
+    if (typeof iat !== 'number') return 'malformed'
+    if (seconds - iat > maxAgeSeconds || iat - seconds > leewaySeconds) return 'stale'
+  }
+  if (nbf !== undefined && (typeof nbf !== 'number' || nbf - leewaySeconds > seconds)) return 'stale'
+  if (subject !== undefined && sub !== subject) return 'mismatch'
+  return body === undefined || (await isHashOf(request.body, claims[body.claim], body.encoding)) || 'mismatch'
+}
+
+async function isHashOf(
+  bytes: Uint8Array<ArrayBuffer>,
+  claim: unknown,
+  encoding: 'hex' | 'base64' | 'base64url',
+): Promise<boolean> {
+  if (typeof claim !== 'string') return false
+  const decode = { hex: decodeHex, base64: decodeBase64, base64url: unpadded }[encoding]
+  const [said, is] = [decode(claim), new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))]
+  return said?.byteLength === is.byteLength && said.every((byte, index) => byte === is[index])
+}
+
+/** Some write the padding that base64url leaves out. */
+function unpadded(text: string): Uint8Array<ArrayBuffer> | undefined {
+  return decodeBase64url(text.replace(/={1,2}$/, ''))
 }
 
 function kidOf(token: string): string | undefined {
@@ -120,23 +161,6 @@ function kidOf(token: string): string | undefined {
     const text = atob((token.split('.')[0] ?? '').replaceAll('-', '+').replaceAll('_', '/'))
     const { kid } = JSON.parse(text) as { kid?: unknown }
     return typeof kid === 'string' ? kid : undefined
-  } catch {
-    return undefined
-  }
-}
-
-/** Undefined if they can't be fetched. */
-async function fetchKeys(fetch: typeof globalThis.fetch, url: string): Promise<readonly Key[] | undefined> {
-  try {
-    const response = await fetch(url, {
-      headers: { accept: 'application/json' },
-      redirect: 'manual',
-      signal: AbortSignal.timeout(timeoutMs),
-    })
-    const text = await response.text()
-    if (response.status !== 200 || text.length > maxJwksBytes) return undefined
-    const { keys } = JSON.parse(text) as { keys?: unknown }
-    return Array.isArray(keys) ? keys.filter((key): key is Key => typeof key === 'object' && key !== null) : undefined
   } catch {
     return undefined
   }

@@ -1,6 +1,5 @@
-/** The contract of operators: dead letters. */
+/** The contract of dead letters: list, read, plan, run. */
 import * as z from 'zod'
-import { deadReasons } from '../../core/backlog/port.ts'
 import { listBody, listQuery, readQuery } from '../routes/admin/dead.ts'
 import { bodyProblems, operatorProblems } from './admin.ts'
 import { count, time } from './common.ts'
@@ -10,22 +9,22 @@ documentedAs.set(listBody.shape.visitor, { oneOf: [{ type: 'string' }, refTo('Vi
 
 const listed = {
   key: z.string(),
-  reason: z.enum([...deadReasons, 'sealed']),
+  reason: z.string(),
   source: z.string().optional(),
   at: time.optional(),
   firstSeenAt: time.optional(),
   attempts: count.optional(),
-  detail: z.string().optional(),
-  visitor: z.string().optional().describe('The keyed hash'),
+  detail: z.string().optional().describe("Target's own words, or why it could not be mapped"),
+  visitor: z.string().optional().describe('Keyed hash'),
 }
 
-export const deadList = answer(
-  'DeadLetters',
+export const letters = answer(
+  'Letters',
   z.object({ letters: z.array(z.object(listed)), cursor: z.string().optional() }),
 )
 
-export const deadLetter = answer(
-  'DeadLetter',
+export const letter = answer(
+  'Letter',
   z.object({
     ...listed,
     unreadable: z.string().optional(),
@@ -42,6 +41,31 @@ export const deadLetter = answer(
   }),
 )
 
+export const plan = answer(
+  'Plan',
+  z.object({
+    plan: z.string(),
+    action: z.enum(['replay', 'remap', 'drop']),
+    letters: count,
+    updates: count.optional(),
+    calls: count.optional(),
+    superseded: count.optional().describe('Updates that a newer value supersedes'),
+    doneBy: time.optional(),
+    expiresAt: time,
+  }),
+)
+
+export const planRun = answer(
+  'PlanRun',
+  z.object({
+    plan: z.string(),
+    state: z.enum(['planned', 'running', 'done', 'cancelled']),
+    done: count,
+    of: count,
+    failed: count,
+  }),
+)
+
 export const deadOperations: readonly Operation[] = [
   {
     method: 'get',
@@ -50,7 +74,7 @@ export const deadOperations: readonly Operation[] = [
     summary: 'Dead letters, newest first',
     access: 'viewer',
     query: listQuery,
-    answers: { 200: deadList },
+    answers: { 200: letters },
     problems: [400, ...operatorProblems],
   },
   {
@@ -60,7 +84,7 @@ export const deadOperations: readonly Operation[] = [
     summary: 'The same, with the filter in the body, where a visitor may be named by its id',
     access: 'viewer',
     body: request('DeadFilter', listBody),
-    answers: { 200: deadList },
+    answers: { 200: letters },
     problems: bodyProblems,
   },
   {
@@ -70,7 +94,7 @@ export const deadOperations: readonly Operation[] = [
     summary: 'One dead letter by its key, masked; with reveal=1 as it is',
     access: 'viewer',
     query: readQuery,
-    answers: { 200: deadLetter },
+    answers: { 200: letter },
     problems: [400, ...operatorProblems],
   },
 ]

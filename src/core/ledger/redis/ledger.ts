@@ -53,10 +53,17 @@ function openParts({ url, token, settings, timeoutMs, ...options }: UpstashLedge
     // A function: given as an object the client would invent an answer.
     signal: () => AbortSignal.timeout(timeoutMs),
     automaticDeserialization: false,
+    // It would gather the commands of requests that have nothing to do with each other.
+    enableAutoPipelining: false,
     enableTelemetry: false,
   })
   const rules = scriptRules(settings, limits)
-  const encode = (input: object) => JSON.stringify({ ...rules, ...(now === undefined ? {} : { now: now() }), ...input })
+  // Written once, since each script of each call gets them.
+  const rulesText = JSON.stringify(rules).slice(0, -1)
+  const encode = (input: object) => {
+    const own = JSON.stringify(now === undefined ? input : { now: now(), ...input })
+    return own === '{}' ? `${rulesText}}` : `${rulesText},${own.slice(1)}`
+  }
   return { redis, keys: keysUnder(prefix), scripts: scriptsOn(redis, encode), settings, limits }
 }
 
@@ -149,7 +156,7 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
       return ((await call(lifeScript, [keys.quota], {})) as Life | null) ?? undefined
     },
     async begin(epoch, options) {
-      return (await call(beginScript, [keys.quota], { epoch, limit: settings.quotaLimit, ...options })) as Life
+      return (await call(beginScript, [keys.quota], { epoch, ...options })) as Life
     },
     async charge(granted) {
       await call(chargeScript, [keys.quota], { granted })

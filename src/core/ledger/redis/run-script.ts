@@ -44,46 +44,75 @@ export type Run = (script: string, keys: readonly string[], input: object) => Pr
 export interface Scripts {
   readonly call: Run
   /**
-   * Runs scripts by their hash. If Redis does not have one of them, all are run again with their text.
+   * Runs scripts in one HTTP request. If Redis does not have one of them, all are run again with their text.
    *
-   * @param work starts its scripts at once, so that they travel in one request
+   * @param work starts its scripts before it first waits, so that they are all there when the request is made
    */
   together<T>(work: (run: Run) => Promise<T>): Promise<T>
 }
 
+/** What takes the command of a script: the client sends it at once, a pipeline gathers it. */
+interface Evaluates {
+  evalsha(hash: string, keys: string[], input: string[]): unknown
+  eval(script: string, keys: string[], input: string[]): unknown
+}
+
 /**
+ * No promise and no list of commands is kept between calls, so that on Workers requests may share it: what one of them
+ * has asked for goes with its own `fetch`, and is lost with it alone.
+ *
  * @param encode what a script gets as its one argument, as JSON
  * @throws NewerFormat from each call, where the store was written by a later version
  */
 export function scriptsOn(redis: Redis, encode: (input: object) => string): Scripts {
-  // Hashed once, before the first command: hashing between two commands would part them into two requests.
-  const hashed = hashAll()
-  const together: Scripts['together'] = async (work) => {
-    const hashes = await hashed
-    try {
-      return await work((script, keys, input) =>
-        decode(redis.evalsha(hashes.get(script) ?? '', [...keys], [encode(input)])),
-      )
-    } catch (error) {
-      const newer = error instanceof Error ? /NEWER_FORMAT (\d+)/.exec(error.message)?.[1] : undefined
-      if (newer !== undefined) throw new NewerFormat(Number(newer))
-      // A script that was not there has changed nothing, and a reservation that was made answers the same again.
-      if (!(error instanceof Error) || !error.message.includes('NOSCRIPT')) throw error
-      return work((script, keys, input) => decode(redis.eval(script, [...keys], [encode(input)])))
-    }
+  return {
+    call: (script, keys, input) =>
+      byHashOrText(async (evaluate) => decode(await evaluate(redis, script, keys, encode(input)))),
+    together: (work) =>
+      byHashOrText((evaluate) => {
+        const pipeline = redis.pipeline()
+        const answers = Promise.withResolvers<readonly unknown[]>()
+        let made = false
+        let commands = 0
+        const run: Run = async (script, keys, input) => {
+          if (made) throw new Error('a script came after the request that it belongs to')
+          evaluate(pipeline, script, keys, encode(input))
+          const place = commands++
+          return decode((await answers.promise)[place])
+        }
+        const result = work(run)
+        made = true
+        pipeline.exec<unknown[]>().then(answers.resolve, answers.reject)
+        return result
+      }),
   }
-  return { together, call: (script, keys, input) => together((run) => run(script, keys, input)) }
 }
 
-async function decode(answer: Promise<unknown>): Promise<unknown> {
-  return JSON.parse(String(await answer))
+type Evaluate = (on: Evaluates, script: string, keys: readonly string[], input: string) => unknown
+
+async function byHashOrText<T>(work: (evaluate: Evaluate) => Promise<T>): Promise<T> {
+  const hashes = known ?? (await hashAll())
+  try {
+    return await work((on, script, keys, input) => on.evalsha(hashes.get(script) ?? '', [...keys], [input]))
+  } catch (error) {
+    // The client quotes the command, in which anything may stand.
+    const said = error instanceof Error ? (error.message.split(', command was: ')[0] ?? '') : ''
+    const newer = /NEWER_FORMAT (\d+)/.exec(said)?.[1]
+    if (newer !== undefined) throw new NewerFormat(Number(newer))
+    // A script that was not there has changed nothing, and a reservation that was made answers the same again.
+    if (!said.includes('NOSCRIPT')) throw error
+    return work((on, script, keys, input) => on.eval(script, [...keys], [input]))
+  }
+}
+
+function decode(answer: unknown): unknown {
+  return JSON.parse(String(answer))
 }
 
 /** Of all scripts, once they are there. Never a promise: on Workers a request must not wait for another one's. */
 let known: ReadonlyMap<string, string> | undefined
 
 async function hashAll(): Promise<ReadonlyMap<string, string>> {
-  if (known !== undefined) return known
   const utf8 = new TextEncoder()
   const hashed = scripts.map(async (script) => {
     const digest = new Uint8Array(await crypto.subtle.digest('SHA-1', utf8.encode(script)))

@@ -100,8 +100,8 @@ function judgeEach(
   step: Step,
   settings: LedgerSettings,
 ): readonly Verdict[] {
-  const { nowMs, lostMs } = step
-  const around = { lane, backoff: visitor.backoff, erasedMs: visitor.erasedMs, lostMs }
+  const { nowMs } = step
+  const around = { lane, backoff: visitor.backoff, erasedMs: visitor.erasedMs, lostMs: step.kept.lostMs }
   return wanted.map(({ name, stamp }) => {
     const retentionMs = retentionAt(step.own.retentions, stampTimeMs(stamp))
     return judge(visitor.get(name), stamp, nowMs, around, { ...settings, retentionMs })

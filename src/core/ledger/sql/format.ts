@@ -36,17 +36,19 @@ const barrier =
  */
 export function openFormat(sql: Sql, schema: readonly string[], settings: LedgerSettings, nowMs: number): void {
   sql.exec(ownSchema)
-  readOwn(sql)
+  for (const row of sql.exec('SELECT format, confirms, confirmed_ms, retentions FROM relay_ledger')) ownOf(row)
   for (const statement of schema) sql.exec(statement)
   const old = sql.exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'relay_units'").length > 0
   if (old) takeOver(sql, settings, nowMs)
   sql.exec(barrier)
 }
 
-/** @throws NewerFormat */
-export function readOwn(sql: Sql): OwnState | undefined {
-  const [row] = sql.exec('SELECT format, confirms, confirmed_ms, retentions FROM relay_ledger')
-  if (row === undefined) return undefined
+/**
+ * From a row of `relay_ledger`.
+ *
+ * @throws NewerFormat
+ */
+export function ownOf(row: Record<string, unknown>): OwnState {
   if (Number(row['format']) > storeFormat) throw new NewerFormat(Number(row['format']))
   return {
     confirms: Number(row['confirms']),
@@ -98,10 +100,4 @@ function takeOver(sql: Sql, settings: LedgerSettings, nowMs: number): void {
   }
   sql.exec('DROP TABLE relay_units')
   sql.exec('DROP TABLE relay_account')
-}
-
-/** The latest time by which anything was granted, epoch ms. */
-export function readSeenMs(sql: Sql, account: string): number {
-  const [row] = sql.exec('SELECT seen_ms FROM relay_window WHERE account = ?', account)
-  return Number(row?.['seen_ms'] ?? 0)
 }

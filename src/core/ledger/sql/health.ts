@@ -4,10 +4,10 @@ import { type Health, healthy } from '../rules/health.ts'
 
 export const healthSchema = ['CREATE TABLE IF NOT EXISTS relay_health (id INTEGER PRIMARY KEY, health TEXT NOT NULL)']
 
-export function readHealth(sql: Sql): Health {
-  const [row] = sql.exec('SELECT health FROM relay_health')
-  if (row === undefined) return healthy
-  const kept = JSON.parse(String(row['health'])) as Health
+/** @param text the row's; null without one */
+export function healthOf(text: unknown): Health {
+  if (text === null) return healthy
+  const kept = JSON.parse(String(text)) as Health
   // A row that an earlier version wrote knows no traits: its breaker is about everything.
   return {
     ...healthy,

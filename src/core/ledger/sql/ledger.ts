@@ -22,6 +22,7 @@ import { epochSchema, openEpoch } from './epoch.ts'
 import { eventSchema, openEvents } from './events.ts'
 import { healthSchema } from './health.ts'
 import { keepLeads, leadSchema } from './leads.ts'
+import { sweepsOf } from './lifetimes.ts'
 import { memoSchema, openMemos } from './memos.ts'
 import { moveIn, moveOut } from './move.ts'
 import { openRows, rowSchema } from './rows.ts'
@@ -48,26 +49,30 @@ const schema = [
  */
 export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock, limits = defaultLimits): LedgerStore {
   const epochs = openEpoch(sql, settings)
-  const { atomically, stepping } = openSteps({ sql, settings, clock, epochs }, schema)
+  const { atomically, stepping } = openSteps({ sql, settings, clock }, schema)
   const rows = openRows(sql, settings, limits)
   const events = openEvents(sql, settings)
   const memos = openMemos(sql)
   const acts = openActs(sql, limits)
   const parts = { sql, rows, events, epochs, settings, limits }
+  const sweep = sweepsOf((requests, nowMs) => {
+    rows.sweep(requests, nowMs)
+    events.sweepEvents(requests, nowMs)
+  })
 
   return {
     kind: 'embedded',
     admit: (epoch, requests, lane) =>
       stepping((step) => {
         checkBatch(requests.length)
-        if (epochs.read()?.epoch !== epoch) return undefined
+        if (step.kept.epoch !== epoch) return undefined
         if (step.jumpedByMs !== undefined) throw new ClockJumped(step.jumpedByMs)
-        if (memos.isCancelled(grantOf(requests), step.nowMs)) throw new Error('the admission was cancelled')
+        if (step.kept.someCancelled && memos.isCancelled(grantOf(requests), step.nowMs))
+          throw new Error('the admission was cancelled')
         const unknown = step.whole.reckon(settings.quotaLimit)
         const admissions = requests.map((request) => admitOne(request, lane, step, parts))
         step.whole.forget()
-        rows.sweep(requests.length, step.nowMs)
-        events.sweepEvents(requests.length, step.nowMs)
+        sweep(requests.length, step.nowMs)
         return { granted: step.whole.granted, admissions, ...(unknown === 0 ? {} : { unknown }) }
       }),
     settle: (settlements, counts = {}, leads = {}) =>
@@ -91,8 +96,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
           if (first?.record !== undefined) events.writeEvent(one.event, first.record, seen, nowMs)
           return first?.stamp ?? null
         })
-        rows.sweep(named.length, nowMs)
-        events.sweepEvents(named.length, nowMs)
+        sweep(named.length, nowMs)
         return stamps
       }),
     summary: () => stepping((step) => summaryOf(sql, settings, step)),

@@ -11,9 +11,26 @@ import type { Sql } from '../../store/sql.ts'
 export const sweptPerRequest = 2
 const untilGrainMs = 3_600_000
 
+/** A sweep costs its queries even where nothing has ended, so one is made for this many requests. */
+export const requestsPerSweep = 8
+
 /** A row that lives longer than it must does no harm. */
 export function wholeHour(ms: number): number {
   return Math.ceil(ms / untilGrainMs) * untilGrainMs
+}
+
+/**
+ * Sweeps now and then, for the requests since the last sweep. The first step sweeps at once: a Durable Object that is
+ * seldom asked starts anew each time.
+ */
+export function sweepsOf(sweep: (requests: number, nowMs: number) => void): (requests: number, nowMs: number) => void {
+  let unswept = requestsPerSweep
+  return (requests, nowMs) => {
+    unswept += requests
+    if (unswept < requestsPerSweep) return
+    sweep(unswept, nowMs)
+    unswept = 0
+  }
 }
 
 /**

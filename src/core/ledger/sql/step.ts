@@ -7,14 +7,16 @@ import { type ClockReading, type LedgerClock, watchClock } from '../rules/clock-
 import type { Health } from '../rules/health.ts'
 import { type Retentions, retentionSet } from '../rules/retention.ts'
 import { type LedgerSettings, wholeAccount } from '../rules/settings.ts'
-import type { SqlEpoch } from './epoch.ts'
-import { type OwnState, openFormat, readOwn, readSeenMs, writeOwn } from './format.ts'
-import { readHealth, writeHealth } from './health.ts'
+import { type OwnState, openFormat, writeOwn } from './format.ts'
+import { writeHealth } from './health.ts'
+import { type KeptState, readState } from './state.ts'
 import { openWindow, type SqlWindow } from './window.ts'
 
 /** The time of one step, and what the ledger knows of itself. */
 export interface Time extends ClockReading {
   readonly own: OwnState
+  /** As the step found it. */
+  readonly kept: KeptState
 }
 
 export interface Step extends Time {
@@ -23,8 +25,6 @@ export interface Step extends Time {
   account(name: string): SqlWindow
   /** What is assigned here is written when the step ends. */
   health: Health
-  /** When the ledger last lost state, epoch ms; 0 where it never did. */
-  readonly lostMs: number
 }
 
 export interface Steps {
@@ -37,7 +37,6 @@ export interface StepParts {
   readonly sql: Sql
   readonly settings: LedgerSettings
   readonly clock: LedgerClock
-  readonly epochs: Pick<SqlEpoch, 'read'>
 }
 
 /**
@@ -46,7 +45,7 @@ export interface StepParts {
  * @param schema the statements that make all tables
  * @throws NewerFormat
  */
-export function openSteps({ sql, settings, clock, epochs }: StepParts, schema: readonly string[]): Steps {
+export function openSteps({ sql, settings, clock }: StepParts, schema: readonly string[]): Steps {
   const watch = watchClock(clock)
   sql.transaction(() => {
     openFormat(sql, schema, settings, clock.now())
@@ -69,15 +68,15 @@ export function openSteps({ sql, settings, clock, epochs }: StepParts, schema: r
   }
 
   function openStep(time: Time): { readonly step: Step; save(): void } {
-    const accounts = new Map<string, SqlWindow>()
+    const { health, whole: keptWhole } = time.kept
+    const whole = openWindow(sql, settings, wholeAccount, time.nowMs, keptWhole)
+    const accounts = new Map([[wholeAccount, whole]])
     const account = (name: string) => {
       const window = accounts.get(name) ?? openWindow(sql, settings, name, time.nowMs)
       accounts.set(name, window)
       return window
     }
-    const health = readHealth(sql)
-    const lostMs = epochs.read()?.lostMs ?? 0
-    const step: Step = { ...time, whole: account(wholeAccount), account, health, lostMs }
+    const step: Step = { ...time, whole, account, health }
     const save = () => {
       for (const window of accounts.values()) window.save()
       if (step.health !== health) writeHealth(sql, step.health)
@@ -87,13 +86,13 @@ export function openSteps({ sql, settings, clock, epochs }: StepParts, schema: r
 
   /** Also notes a retention that has changed. */
   function readTime(): Time {
-    const kept = readOwn(sql)
-    const { confirms, confirmedMs, retentions: before } = kept ?? { confirms: 0, confirmedMs: 0, retentions: [] }
-    const reading = watch({ seenMs: Math.max(readSeenMs(sql, wholeAccount), confirmedMs), confirms })
+    const kept = readState(sql)
+    const { confirms, confirmedMs, retentions: before } = kept.own ?? { confirms: 0, confirmedMs: 0, retentions: [] }
+    const reading = watch({ seenMs: Math.max(kept.whole?.seenMs ?? 0, confirmedMs), confirms })
     const retentions: Retentions = retentionSet(before, settings.retentionMs, reading.nowMs)
     const own = { confirms, confirmedMs, retentions }
-    if (kept === undefined || retentions !== before) writeOwn(sql, own)
+    if (kept.own === undefined || retentions !== before) writeOwn(sql, own)
     const justConfirmed = reading.jumpedByMs === undefined && reading.nowMs <= confirmedMs + settings.longestInFlightMs
-    return { ...reading, own, ...(justConfirmed ? { jumpedByMs: 0 } : {}) }
+    return { ...reading, own, kept, ...(justConfirmed ? { jumpedByMs: 0 } : {}) }
   }
 }

@@ -7,7 +7,8 @@ import { readLeads } from './leads.ts'
 import type { Step } from './step.ts'
 
 export function summaryOf(sql: Sql, settings: LedgerSettings, step: Step): Summary {
-  const { nowMs, whole, health, lostMs, jumpedByMs } = step
+  const { nowMs, whole, health, jumpedByMs } = step
+  const { lostMs } = step.kept
   return {
     limit: settings.quotaLimit,
     used: whole.total,

@@ -49,7 +49,7 @@ export interface SqlWindow {
 export type WindowSettings = Pick<LedgerSettings, 'quotaBucketMs' | 'quotaWindowMs' | 'quotaSlackMs'>
 
 /** An account as it is kept. Times in epoch ms. */
-interface Account {
+export interface Account {
   /** Units from `frontierMs` on. */
   readonly total: number
   readonly frontierMs: number
@@ -59,7 +59,15 @@ interface Account {
   /** Units before it may have been removed. */
   readonly forgottenMs: number
   readonly granted: number
+  /** No bucket is older; infinite without any. */
+  readonly oldestMs: number
 }
+
+const accountColumns =
+  'total, frontier_ms, newest_ms, seen_ms, forgotten_ms, granted, (SELECT MIN(last_ms) FROM relay_unit WHERE relay_unit.account = relay_window.account) AS oldest_ms'
+
+/** The account of all units as a query of one row; without columns that are null where nothing was granted yet. */
+export const wholeAccountQuery = `SELECT ${accountColumns} FROM relay_window WHERE account = '${wholeAccount}'`
 
 export const windowSchema = [
   'CREATE TABLE IF NOT EXISTS relay_unit (account TEXT NOT NULL, last_ms INTEGER NOT NULL, units INTEGER NOT NULL, PRIMARY KEY (account, last_ms)) WITHOUT ROWID',
@@ -71,16 +79,46 @@ export function lastOf(ms: number, bucketMs: number): number {
   return (Math.floor(ms / bucketMs) + 1) * bucketMs - 1
 }
 
-/** Opens an account, in a transaction, and counts it as of `nowMs`. */
+/** From a row of `accountColumns`; undefined where there is none. */
+export function accountOf(row: Record<string, unknown> | undefined): Account | undefined {
+  if (row === undefined || row['total'] === null) return undefined
+  return {
+    total: Number(row['total']),
+    frontierMs: Number(row['frontier_ms']),
+    newestMs: Number(row['newest_ms']),
+    seenMs: Number(row['seen_ms']),
+    forgottenMs: Number(row['forgotten_ms']),
+    granted: Number(row['granted']),
+    oldestMs: Number(row['oldest_ms'] ?? Number.POSITIVE_INFINITY),
+  }
+}
+
+/** As it is kept; undefined where nothing of it was. */
+export function readAccount(sql: Sql, account: string): Account | undefined {
+  const [row] = sql.exec(`SELECT ${accountColumns} FROM relay_window WHERE account = ?`, account)
+  return accountOf(row)
+}
+
+/**
+ * Opens an account, in a transaction, and counts it as of `nowMs`.
+ *
+ * @param kept the account as it is kept, where it was read already
+ */
 // biome-ignore lint/complexity/noExcessiveLinesPerFunction: a table of small methods that share one account.
-export function openWindow(sql: Sql, settings: WindowSettings, account: string, nowMs: number): SqlWindow {
+export function openWindow(
+  sql: Sql,
+  settings: WindowSettings,
+  account: string,
+  nowMs: number,
+  kept = readAccount(sql, account),
+): SqlWindow {
   const { quotaBucketMs, quotaWindowMs } = settings
   const keptMs = quotaWindowMs + settings.quotaSlackMs
   const frontierMs = nowMs - keptMs
   // Also with a small window, later than a clock may be set back unnoticed.
   const removedMs = frontierMs - Math.max(quotaWindowMs, jumpToleranceMs)
   const nowLastMs = lastOf(nowMs, quotaBucketMs)
-  const saved = readAccount()
+  const saved = kept ?? { total: 0, frontierMs, newestMs: 0, seenMs: 0, forgottenMs: 0, granted: 0, oldestMs: 0 }
   const state = { ...saved }
 
   const passed = unitsWithin(Math.min(saved.frontierMs, frontierMs), Math.max(saved.frontierMs, frontierMs))
@@ -143,6 +181,7 @@ export function openWindow(sql: Sql, settings: WindowSettings, account: string, 
     },
 
     forget() {
+      if (saved.oldestMs >= removedMs) return
       const [row] = sql.exec(
         'SELECT last_ms FROM relay_unit WHERE account = ? AND last_ms < ? AND units > 0 ORDER BY last_ms DESC LIMIT 1',
         account,
@@ -182,24 +221,8 @@ export function openWindow(sql: Sql, settings: WindowSettings, account: string, 
         .map((row) => [Number(row['last_ms']), Number(row['units'])] as const),
   }
 
-  function readAccount(): Account {
-    const [row] = sql.exec(
-      'SELECT total, frontier_ms, newest_ms, seen_ms, forgotten_ms, granted FROM relay_window WHERE account = ?',
-      account,
-    )
-    if (row === undefined) return { total: 0, frontierMs, newestMs: 0, seenMs: 0, forgottenMs: 0, granted: 0 }
-    return {
-      total: Number(row['total']),
-      frontierMs: Number(row['frontier_ms']),
-      newestMs: Number(row['newest_ms']),
-      seenMs: Number(row['seen_ms']),
-      forgottenMs: Number(row['forgotten_ms']),
-      granted: Number(row['granted']),
-    }
-  }
-
   function unitsWithin(fromMs: number, toMs: number): number {
-    if (fromMs === toMs) return 0
+    if (fromMs === toMs || saved.oldestMs >= toMs) return 0
     const [row] = sql.exec(
       'SELECT SUM(units) AS units FROM relay_unit WHERE account = ? AND last_ms >= ? AND last_ms < ?',
       account,

@@ -159,6 +159,16 @@ describe('what an update costs and how it fails', () => {
     expect(standIn.counts).toMatchObject({ requests: 1, commands: 2 })
   })
 
+  it('what is asked at one moment for several callers goes in requests of their own: on Workers no I/O is shared', async () => {
+    const ledger = ledgerOn(clock)
+    await ledger.admit([request()], 'live')
+    await ledger.settle([])
+    standIn.resetCounts()
+    const admitting = [ledger.admit([request()], 'live'), ledger.admit([request()], 'live')]
+    await Promise.all([...admitting, ledger.settle([]), ledger.settle([])])
+    expect(standIn.counts).toMatchObject({ requests: 4, commands: 6 })
+  })
+
   it('cold, or after Redis lost its scripts: one more request, and nothing is spent twice (G1)', async () => {
     const ledger = ledgerOn(clock)
     await ledger.check()

@@ -10,6 +10,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import type { AdmitRequest, Ledger, Settlement } from '../../../../src/core/ledger/port.ts'
 import { eventLifetimeMs, type LedgerSettings, maxBatch } from '../../../../src/core/ledger/rules/settings.ts'
 import { sqlLedger } from '../../../../src/core/ledger/sql/ledger.ts'
+import { requestsPerSweep } from '../../../../src/core/ledger/sql/lifetimes.ts'
 import { defaultLimits, type Limits } from '../../../../src/core/limits.ts'
 import { groupCommits } from '../../../../src/core/store/group-commit.ts'
 import type { Sql } from '../../../../src/core/store/sql.ts'
@@ -327,16 +328,27 @@ it('a summary reads few rows, however many buckets there are', async () => {
 })
 
 describe('expired rows', () => {
+  const ledgerOn = (
+    database: DatabaseSync,
+    state: { nowMs: number },
+    onQuery: (query: string) => unknown = () => {},
+  ) => {
+    const sql = nodeSqlite(database)
+    const heard: Sql = {
+      ...sql,
+      exec: (query, ...params) => {
+        onQuery(query)
+        return sql.exec(query, ...params)
+      },
+    }
+    return sqlWatched(heard, { ...contractSettings, quotaLimit: 1_000_000 }, { now: () => state.nowMs })
+  }
   const setUp = () => {
     const database = open()
     const state = { nowMs: startMs }
-    const ledger = sqlWatched(
-      nodeSqlite(database),
-      { ...contractSettings, quotaLimit: 1_000_000 },
-      { now: () => state.nowMs },
-    )
+    const ledger = ledgerOn(database, state)
     const rows = (table: string) => Number(database.prepare(`SELECT COUNT(*) AS n FROM ${table}`).get()?.['n'])
-    return { state, ledger, rows }
+    return { state, database, ledger, rows }
   }
   const lifeMs = contractSettings.retentionMs + contractSettings.quotaSlackMs + contractSettings.inFlightMs
 
@@ -358,8 +370,37 @@ describe('expired rows', () => {
     await ledger.admit([request('other')], 'live')
     expect(rows('relay_visitor')).toBe(1)
     state.nowMs += hourMs + 1
-    await ledger.admit([request('other')], 'live')
+    for (let n = 0; n < requestsPerSweep; n++) await ledger.admit([request('other')], 'live')
     expect(rows('relay_visitor')).toBe(0)
+  })
+
+  it('they are removed by a store that is opened anew for every request', async () => {
+    const { state, database, rows } = setUp()
+    for (let day = 0; day < 40; day++) {
+      state.nowMs = startMs + day * 24 * hourMs
+      await ledgerOn(database, state).admit([request(`day ${day}`, { event: `event ${day}` })], 'live')
+    }
+    expect(rows('relay_visitor')).toBeLessThanOrEqual(8)
+    expect(rows('relay_event')).toBeLessThanOrEqual(10)
+  })
+
+  it('a step asks the store as little as it must', async () => {
+    const { state, database } = setUp()
+    const asked: string[] = []
+    const ledger = ledgerOn(database, state, (query) => asked.push(query))
+    // The first step begins an epoch, and sweeps.
+    await ledger.admit([request('first')], 'live')
+    const countOf = async (work: () => Promise<unknown>) => {
+      asked.length = 0
+      state.nowMs += 3
+      await work()
+      return asked.length
+    }
+    const one = request('v', { event: 'e' })
+    // What a step begins with, the event and the visitor, read and written, a bucket, the account.
+    expect(await countOf(() => ledger.admit([one], 'live'))).toBe(7)
+    // The same, but nothing of the quota.
+    expect(await countOf(() => ledger.settle([settlementOf(one, { eventDone: 'e' })]))).toBe(5)
   })
 
   it('they are removed as fast as they come, even in whole batches and for events that were only asked about', async () => {

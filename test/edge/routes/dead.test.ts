@@ -1,0 +1,59 @@
+/** The operators' routes about dead letters. */
+import { describe, expect, it } from 'vitest'
+import { adminOf, logged } from '../../support/admin.ts'
+import { createWorld } from '../../support/world.ts'
+
+describe('dead letters', () => {
+  const buried = async () => {
+    const world = await createWorld()
+    const { visitor, visitorHash, stamp } = await world.update({ attributes: { tier: 'canary' } })
+    const key = await world.backlog.bury({
+      reason: 'rejected',
+      source: 'api',
+      atMs: world.clock.now(),
+      firstSeenMs: world.clock.now(),
+      attempts: 1,
+      entry: {
+        visitor,
+        visitorHash,
+        attributes: [{ name: 'tier', value: 'canary' }],
+        stamp,
+        source: 'api',
+        firstSeenMs: world.clock.now(),
+      },
+    })
+    return { ask: await adminOf(world), key, visitorHash }
+  }
+
+  it('are listed and read, values masked; to reveal them is on record (G8, G9)', async () => {
+    const { ask, key, visitorHash } = await buried()
+    const get = { method: 'GET' }
+    const { answer } = await ask('/dead?reason=rejected&source=api', get)
+    expect(answer).toMatchObject({ letters: [{ key, visitor: visitorHash }] })
+    expect((await ask(`/dead?visitor=${visitorHash}&before=2100-01-01T00:00:00Z`, get)).answer).toEqual(answer)
+    expect((await ask(`/dead?visitor=${'0'.repeat(32)}`, get)).answer).toEqual({ letters: [] })
+    expect((await ask('/dead/list', { body: { visitor: { thirdPartyId: 'visitor-1' } } })).answer).toEqual(answer)
+    expect((await ask('/dead/list', { body: { visitor: { thirdPartyId: 'visitor-2' } } })).answer).toEqual({
+      letters: [],
+    })
+    logged.length = 0
+    expect(JSON.stringify((await ask(`/dead/${key}`, get)).answer)).not.toContain('canary')
+    expect(logged).toEqual([])
+    expect(JSON.stringify((await ask(`/dead/${key}?reveal=1`, get)).answer)).toContain('canary')
+    expect((await ask('/audit', get)).answer).toMatchObject({ acts: [{ what: 'dead_reveal', details: { key } }] })
+  })
+
+  it.each([
+    ['/dead?reason=odd', 400],
+    ['/dead?limit=0', 400],
+    ['/dead?thirdPartyId=visitor-1', 400],
+    ['/dead?visitor=visitor-1', 400],
+    ['/dead?before=yesterday', 400],
+    ['/dead/d1/0000000000001-0000000000000000', 404],
+    ['/dead/d1/0000000000001-0000000000000000?reveal=yes', 400],
+    ['/dead/b1/0000000000001-0000000000000000', 404],
+  ])('GET %s: %i', async (path, status) => {
+    const { ask } = await buried()
+    expect((await ask(path, { method: 'GET' })).status).toBe(status)
+  })
+})
