@@ -1,12 +1,15 @@
 /** Deliberate bugs, each one a small patch, and the tests that must notice it. */
+import { alertMutants } from './alerts.ts'
 import { backlogMutants } from './backlog.ts'
 import { blameMutants } from './blame.ts'
+import { censusMutants } from './census.ts'
 import { cliMutants } from './cli.ts'
 import { deadMutants } from './dead.ts'
 import { deliveryMutants } from './delivery.ts'
 import { doorsMutants } from './doors.ts'
 import { doorsMoreMutants } from './doors-more.ts'
 import { edgeMutants } from './edge.ts'
+import { figuresMutants } from './figures.ts'
 import { flushMutants } from './flush.ts'
 import { handshakesMutants } from './handshakes.ts'
 import { hotPathMutants } from './hot-path.ts'
@@ -46,7 +49,7 @@ const own: readonly Mutant[] = [
     name: 'fail open when the ledger is silent',
     breaks: 'G1',
     file: 'src/core/delivery/deliver.ts',
-    find: "return keepBlind(together, 'ledger_unavailable')",
+    find: "return keepBlind(together, 'ledger_unavailable', lane, ended)",
     replace:
       "admitted = together.map((part) => ({ attempt: liveAttempt(part, 0), unfit: [], calls: part.encoding?.calls ?? [], admission: { event: 'open' as const, verdicts: part.attributes.map(() => 'send' as const), attempts: 0 }, token: 't', units: 1, requestedAtMs: clock.now() }))",
     tests: live,
@@ -111,8 +114,8 @@ const own: readonly Mutant[] = [
     name: 'delete before the settle is confirmed',
     breaks: 'G2',
     file: 'src/cron/passing.ts',
-    find: 'await ledger.settle(settlements, { calls, replayCalls: calls })',
-    replace: 'void ledger.settle(settlements, { calls, replayCalls: calls }).catch(() => undefined)',
+    find: 'await ledger.settle(settlements, callCounts(passages))',
+    replace: 'void ledger.settle(settlements, callCounts(passages)).catch(() => undefined)',
     tests: flush,
   },
   {
@@ -1114,6 +1117,7 @@ const own: readonly Mutant[] = [
 
 export const mutants: readonly Mutant[] = [
   ...own,
+  ...alertMutants,
   ...backlogMutants,
   ...blameMutants,
   ...cliMutants,
@@ -1122,7 +1126,9 @@ export const mutants: readonly Mutant[] = [
   ...doorsMutants,
   ...doorsMoreMutants,
   ...edgeMutants,
+  ...figuresMutants,
   ...flushMutants,
+  ...censusMutants,
   ...handshakesMutants,
   ...identityMutants,
   ...hotPathMutants,

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import process from 'node:process'
 import { URL } from 'node:url'
+import { alert } from './alert.ts'
 import { audit } from './audit.ts'
 import { backlog } from './backlog.ts'
 import { type Command, type Exit, exit, type Io } from './command.ts'
@@ -39,6 +40,7 @@ const commands: Readonly<Record<string, Command>> = {
   breaker,
   series,
   metrics,
+  alert,
   audit,
   keys,
   ledger,

@@ -32,6 +32,8 @@ export interface Limits {
   readonly bytesOfUnknown: number
   /** Unreadable values after which a page of the backlog ends, so that its reader can check its budget. */
   readonly unreadablePerPage: number
+  /** Pages of dead letters that one run counts. */
+  readonly deadPagesPerRun: number
   /** Operations and time that the duties of a run have at least, beside its flush. KV: 1,000 operations a run. */
   readonly dutyOperations: number
   readonly dutyMs: number
@@ -65,6 +67,7 @@ export const defaultLimits: Limits = {
   bytesPerRead: 16_000_000,
   bytesOfUnknown: 1_000_000,
   unreadablePerPage: 3,
+  deadPagesPerRun: 20,
   dutyOperations: 90,
   dutyMs: 10_000,
   requestMs: 20_000,

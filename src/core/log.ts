@@ -11,12 +11,15 @@ export type Level = 'info' | 'warn' | 'error'
 
 type Info =
   | 'admission_cancelled'
+  | 'alert_recovered'
   | 'audit'
+  | 'breaker_closed'
   | 'erased'
   | 'flush'
   | 'greeted'
   | 'ledger_returned'
   | 'paused'
+  | 'quota_free'
   | 'request'
   | 'resumed'
   | 'started'
@@ -24,8 +27,13 @@ type Info =
 
 const warnings = [
   'admission_not_cancelled',
+  'alert_lease_kept',
+  'alert_not_sent',
+  'alert_raised',
   'audit_outcome_not_recorded',
+  'breaker_opened',
   'clock_ahead',
+  'cron_not_told',
   'confirmation',
   'flush_end_not_recorded',
   'flush_lease_kept',
@@ -38,6 +46,7 @@ const warnings = [
   'metrics_incomplete',
   'owner_unknown',
   'quarantined',
+  'quota_exhausted',
   'rejected',
   'replay_skipped',
   'set_aside',
@@ -52,6 +61,7 @@ const warnings = [
 const errors = [
   'backlog_put_failed',
   'clock_jumped',
+  'cron_silent',
   'dead_letter_put_failed',
   'duty_failed',
   'flush_failed',

@@ -8,13 +8,16 @@ import type { Clock } from '../core/clock.ts'
 import { deadReason, firstDeferReason } from '../core/delivery/fate.ts'
 import type { Passage } from '../core/delivery/passage.ts'
 import { given } from '../core/given.ts'
+import type { Untold } from '../core/ledger/untold.ts'
 import type { Attribute } from '../core/update/update.ts'
 import type { Budget } from './budget.ts'
+import { replayed } from './figures.ts'
 import { type Standings, standingOf } from './groups.ts'
 import type { FlushReport } from './report.ts'
 
 export interface CleanUpParts {
   readonly backlog: Pick<Backlog, 'put' | 'bury' | 'delete'>
+  readonly untold: Pick<Untold, 'add'>
   readonly budget: Pick<Budget, 'cleanUp' | 'ask'>
   readonly clock: Pick<Clock, 'now'>
   readonly report: FlushReport
@@ -25,7 +28,7 @@ const saidByTarget: ReadonlySet<DeadReason> = new Set(['rejected', 'refused_repe
 
 /** Throws a `Stop` where the run must end. */
 export async function cleanUp(
-  { backlog, budget, clock, report }: CleanUpParts,
+  { backlog, untold, budget, clock, report }: CleanUpParts,
   { key, entry }: KeptEntry,
   standings: Standings,
   passages: readonly Passage[],
@@ -39,8 +42,10 @@ export async function cleanUp(
   await budget.cleanUp(1 + Math.min(dead.length, 1) + Math.min(open.length, 1))
   await budget.ask('backlog_unavailable', async () => {
     if (dead.length > 0) {
-      await backlog.bury(deadLetterOf(entry, dead, standings, passages, clock.now()))
+      const letter = deadLetterOf(entry, dead, standings, passages, clock.now())
+      await backlog.bury(letter)
       report.dead++
+      untold.add(replayed(entry.source, saidByTarget.has(letter.reason) ? 'rejected' : 'set_aside'))
     }
     if (open.length > 0) {
       const { blind: _met, ...rest } = entry
@@ -51,8 +56,11 @@ export async function cleanUp(
     await backlog.delete(key)
   })
   if (open.length > 0 || dead.length > 0) return
-  if ([...standings.values()].some(({ fate, loser }) => fate === 'sent_delivered' && !loser)) report.replayed++
-  else report.superseded++
+  const became = [...standings.values()].some(({ fate, loser }) => fate === 'sent_delivered' && !loser)
+    ? 'replayed'
+    : 'superseded'
+  report[became]++
+  untold.add(replayed(entry.source, became))
 }
 
 /** @param passages of its visitor */

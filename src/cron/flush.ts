@@ -14,6 +14,7 @@ import type { Random } from '../core/clock.ts'
 import type { Door } from '../core/delivery/door.ts'
 import { errorName } from '../core/errors.ts'
 import type { Ledger } from '../core/ledger/port.ts'
+import type { Untold } from '../core/ledger/untold.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import { type BudgetParts, createBudget, Stop, stopOf } from './budget.ts'
 import { flushPage } from './page.ts'
@@ -30,6 +31,7 @@ export interface FlushParts extends BudgetParts {
     Ledger,
     'settle' | 'firstStamps' | 'lease' | 'release' | 'recall' | 'remember' | 'summary' | 'check'
   >
+  readonly untold: Untold
   readonly backlog: Backlog
   readonly random: Random
   /** Entries deferred without contact to the ledger wait this long. */
@@ -111,6 +113,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   async function leave(): Promise<void> {
     try {
       await place.save()
+      if (parts.untold.any()) await ledger.settle([])
       // An idle run, 1,440 times a day, asks no more of the ledger than it must.
       if (report.read > 0) {
         const { remaining, health } = await ledger.summary()

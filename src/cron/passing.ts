@@ -14,9 +14,11 @@ import { inAdmissions } from '../core/delivery/parts.ts'
 import type { Passage } from '../core/delivery/passage.ts'
 import { errorName, isPlatformLimit } from '../core/errors.ts'
 import type { Ledger } from '../core/ledger/port.ts'
+import { added, type Counters } from '../core/ledger/rules/figures.ts'
 import type { Limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
 import { type Budget, Stop } from './budget.ts'
+import { replayed, sourceOf } from './figures.ts'
 import type { FlushReport } from './report.ts'
 import { placeMemo } from './ring.ts'
 
@@ -73,7 +75,6 @@ export function createPass({ door, ledger, budget, limits, report, suspects, log
   /** The settle confirmed: only behind it may anything leave the backlog. */
   async function settle(passages: readonly Passage[], passed: Passage[]): Promise<void> {
     const settlements = passages.flatMap(({ settlement }) => (settlement === undefined ? [] : [settlement]))
-    const calls = callsOf(passages)
     const done =
       settlements.length === 0 ||
       (await orByHalves(
@@ -81,7 +82,7 @@ export function createPass({ door, ledger, budget, limits, report, suspects, log
         passages,
         passages.map(({ attempt }) => attempt),
         async () => {
-          await ledger.settle(settlements, { calls, replayCalls: calls })
+          await ledger.settle(settlements, callCounts(passages))
           return true
         },
         async (half) => {
@@ -130,6 +131,12 @@ export function createPass({ door, ledger, budget, limits, report, suspects, log
     if (++rejectedInARow >= rejectionsThatStop) throw new Stop('ledger_unavailable')
     return undefined
   }
+}
+
+/** By the source on whose account each call is. */
+function callCounts(passages: readonly Passage[]): Counters {
+  const made = passages.filter(({ calls }) => calls > 0)
+  return added(...made.map(({ attempt, calls }) => replayed(sourceOf(attempt.sources), 'calls', calls)))
 }
 
 function callsOf(passages: readonly Passage[]): number {

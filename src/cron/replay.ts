@@ -8,6 +8,7 @@ import type { Passage } from '../core/delivery/passage.ts'
 import type { Limits } from '../core/limits.ts'
 import { type Budget, stopOf } from './budget.ts'
 import { type CleanUpParts, cleanUp } from './clean-up.ts'
+import { replayed, sourceOf } from './figures.ts'
 import {
   askedAgain,
   type Group,
@@ -85,7 +86,10 @@ export function createReplay(parts: ReplayParts): Replay {
   function countMerged(group: Group, passages: readonly Passage[]): void {
     const calls = passages.reduce((sum, passage) => sum + passage.calls, 0)
     report.merged += Math.max(0, group.entries.length - 1)
-    if (calls > 0) report.callsSaved += Math.max(0, group.entries.length - calls)
+    const saved = calls > 0 ? Math.max(0, group.entries.length - calls) : 0
+    report.callsSaved += saved
+    const sources = [...new Set(group.entries.map(({ entry }) => entry.source))]
+    if (saved > 0) parts.untold.add(replayed(sourceOf(sources), 'calls_saved', saved))
   }
 
   /**

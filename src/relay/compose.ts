@@ -9,14 +9,20 @@ import { createDoor } from '../core/delivery/door.ts'
 import { errorName } from '../core/errors.ts'
 import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
+import { figure, noLane } from '../core/ledger/rules/figures.ts'
+import { newUntoldMemory, type UntoldMemory, withUntold } from '../core/ledger/untold.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
 import { type OwnerMemory, ownedStores } from '../core/operator/owner.ts'
 import { createRemap, type Remap } from '../core/operator/remap.ts'
 import { httpTarget } from '../core/wire/http.ts'
 import type { Target } from '../core/wire/port.ts'
+import { type AlertMemory, alertDuty } from '../cron/alerts/duty.ts'
+import { alertSender } from '../cron/alerts/send.ts'
+import { type CensusMemory, createCensus } from '../cron/census.ts'
 import { flushWithDuties } from '../cron/duties.ts'
 import type { FlushReport } from '../cron/report.ts'
+import { keepRuns } from '../cron/runs.ts'
 import { createRoutes } from '../edge/app.ts'
 import { createAuthFailed } from '../edge/auth/failed-authentications.ts'
 import { dueCount, type OnceAMinuteMemory } from '../edge/once-a-minute.ts'
@@ -26,7 +32,7 @@ import { createMapAgain } from '../edge/source/map-again.ts'
 import { createQuarantine } from '../edge/source/quarantine.ts'
 import type { Source } from '../edge/source/types.ts'
 import { createBase, type RelayBase } from './base.ts'
-import { createCount } from './count.ts'
+import { countedSources, createCount } from './count.ts'
 import { createMetrics } from './metrics.ts'
 import { operatorOf } from './operator.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
@@ -42,6 +48,10 @@ export interface RelayPorts {
   readonly background: (work: Promise<unknown>) => void
   /** Sends bodies as streams, for runtimes that send a text again by themselves. */
   readonly streamBody?: boolean
+  /** `alarm`: the cron was silent. */
+  readonly startedBy?: 'cron' | 'alarm'
+  /** Told when a run begins that the alarm did not start; rejects where that is not known. */
+  readonly cronCame?: () => Promise<void>
   /** True once the process is to end. */
   readonly stopping?: () => boolean
   /** Bounds other than the default ones. */
@@ -57,16 +67,24 @@ export interface RelayParts extends RelayPorts {
 }
 
 /** What a process or an isolate remembers: plain data, which on Workers is all that may outlive a request. */
-export interface RelayMemory extends ReadinessMemory, OwnerMemory {
+export interface RelayMemory extends ReadinessMemory, OwnerMemory, UntoldMemory, AlertMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
+  readonly census: CensusMemory
   /** What is logged and counted once a minute: failed authentications, handshakes. */
   readonly authFailures: OnceAMinuteMemory
   readonly greetings: OnceAMinuteMemory
 }
 
 export function newRelayMemory(): RelayMemory {
-  return { leadsLoggedMs: new Map(), owners: new Map(), authFailures: new Map(), greetings: new Map() }
+  return {
+    leadsLoggedMs: new Map(),
+    owners: new Map(),
+    authFailures: new Map(),
+    greetings: new Map(),
+    census: {},
+    ...newUntoldMemory(),
+  }
 }
 
 export interface Relay {
@@ -102,13 +120,14 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
   const { settings, sources, hasher, wire, prepare } = base
   const { clock, random, log, background, memory = newRelayMemory() } = ports
   const limits: Limits = { ...defaultLimits, ...ports.limits }
-  const { ledger, backlog } = ownedStores(base.owner, {
+  const { ledger: owned, backlog } = ownedStores(base.owner, {
     ledger: ports.ledger,
     backlog: notedBacklog(ports.backlog, { clock, memory, log }),
     hasher,
     memory,
     log,
   })
+  const { ledger, untold } = withUntold(owned, memory, countedSources(sources))
   const door = createDoor({
     ledger,
     target: targetOf(settings, ports),
@@ -121,6 +140,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
   const deliver = createDeliver({
     door,
     ledger,
+    untold,
     backlog,
     hasher,
     clock,
@@ -130,12 +150,31 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     leadsLoggedMs: memory.leadsLoggedMs,
     limits,
   })
-  const run: Relay['flush'] = (progress) =>
-    flushWithDuties(
+  const census = createCensus({ backlog, ledger, clock, limits, memory: memory.census })
+  const alerts = alertDuty({
+    ledger,
+    clock,
+    random,
+    log,
+    memory,
+    settings,
+    startedBy: ports.startedBy ?? 'cron',
+    figures: async () => ({}),
+    ...given({
+      send:
+        settings.alert &&
+        alertSender({ ...settings.alert, relay: settings.targetClientCode, fetch: ports.fetch, clock }),
+    }),
+  })
+  const run: Relay['flush'] = (progress) => {
+    if (ports.startedBy !== 'alarm' && ports.cronCame !== undefined)
+      background(ports.cronCame().catch((error) => log('cron_not_told', { error: errorName(error) })))
+    return flushWithDuties(
       {
         door,
         ledger,
-        backlog,
+        untold,
+        backlog: census.backlog,
         clock,
         random,
         maxMs: settings.flushMaxMs,
@@ -146,11 +185,12 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         log,
         limits,
       },
-      [],
+      [census.duty, keepRuns({ ledger, clock }), alerts],
     )
+  }
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
-  const count = createCount({ ledger, background, log })
-  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run })
+  const count = createCount({ ledger, untold, background, log })
+  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run, ready: ready.fresh })
   return {
     operator,
     ready: ready.fresh,
@@ -165,10 +205,11 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       deliver,
       bury: createQuarantine({ backlog, count }),
       greeted: (source) => {
+        untold.add({ [figure(source, noLane, 'greeted')]: 1 })
         const greeted = dueCount(memory.greetings, source, clock)
         if (greeted === undefined) return
         log('greeted', { source, count: greeted })
-        count({ greeted })
+        count({})
       },
       keepConfirmation: createKeepConfirmation({ backlog, ledger, random, count }),
       ready: ready.fresh,
@@ -177,7 +218,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       metrics: createMetrics({ base, ledger, ready: ready.remembered, log }),
       clock,
       log,
-      authFailed: createAuthFailed({ clock, memory: memory.authFailures, log, count }),
+      authFailed: createAuthFailed({ clock, memory: memory.authFailures, log, add: untold.add, count }),
       room: { maxBytes: limits.bytesUnauthenticated, heldBytes: 0 },
     },
   }

@@ -34,6 +34,8 @@ export interface RelayOptions {
   readonly clock?: Clock
   readonly random?: Random
   readonly stopping?: () => boolean
+  /** What starts its flushes. Default: the cron. */
+  readonly startedBy?: RelayPorts['startedBy']
 }
 
 /**
@@ -81,7 +83,7 @@ export function openFrom(base: RelayBase, options: Omit<RelayOptions, 'settings'
     background,
     // No Worker is suspended in the middle of a request, and none sends a POST again.
     streamBody: runtimeName !== 'workers',
-    ...given({ stopping: options.stopping }),
+    ...given({ stopping: options.stopping, startedBy: options.startedBy, cronCame: storage.cronCame }),
     log,
     ...given({ memory: storage.relayMemory }),
   })

@@ -1,11 +1,7 @@
-/** The counters of `/metrics`, from the ledger's counters. */
-import type { Counters, Usage } from '../core/ledger/port.ts'
+/** The counters of `/metrics`, from the ledger's figures (`core/ledger/rules/figures.ts`). */
+import type { Usage } from '../core/ledger/port.ts'
+import { noLane, otherSource } from '../core/ledger/rules/figures.ts'
 import type { Metric, Sample } from '../edge/http/metrics-text.ts'
-
-/** For sources that are not configured here, or no longer: what was counted of them must not be lost from a sum. */
-const otherSource = '_other'
-/** The only names of sources and lanes that are no setting. */
-const noLane = '-'
 
 const metricsOf = {
   received: 'Updates and webhooks that were taken in.',
@@ -17,11 +13,11 @@ const metricsOf = {
 type Name = keyof typeof metricsOf
 
 /** @param sources those that have series of their own */
-export function updateMetrics({ counters }: Pick<Usage, 'counters'>, sources: ReadonlySet<string>): readonly Metric[] {
-  const totals: Readonly<Record<string, Counters>> = { '': counters }
+export function updateMetrics({ totals }: Pick<Usage, 'totals'>, sources: ReadonlySet<string>): readonly Metric[] {
   const sums = new Map<Name, Map<string, Sample>>()
   for (const [line, counters] of Object.entries(totals)) {
     const [name = '', lane = noLane] = line.split('/')
+    // Of a source that is configured no longer, what was counted must not be lost from a sum.
     const source = sources.has(name) ? name : otherSource
     for (const [what, value] of Object.entries(counters)) {
       // Older versions counted by other names.

@@ -14,8 +14,9 @@ import type { Log } from '../core/log.ts'
 import { lanes } from '../core/update/update.ts'
 import { type LastRun, lastRunMemo, readLastRun } from '../cron/report.ts'
 import type { Metric, Sample } from '../edge/http/metrics-text.ts'
-import { apiSource, type Readiness } from '../edge/routes/parts.ts'
+import type { Readiness } from '../edge/routes/parts.ts'
 import type { RelayBase } from './base.ts'
+import { countedSources } from './count.ts'
 import { updateMetrics } from './metrics-updates.ts'
 
 export interface MetricsParts {
@@ -33,7 +34,7 @@ const ends = ['replayed', 'superseded', 'deferredAgain', 'dead', 'unreadable', '
 /** Never rejects. */
 export function createMetrics({ base, ledger, ready, log }: MetricsParts): () => Promise<readonly Metric[]> {
   const { settings } = base
-  const sources = new Set([...base.sources.map(({ name }) => name), apiSource, 'admin'])
+  const sources = countedSources(base.sources)
   return async () => {
     const readiness = await ready()
     const known = await Promise.all([ledger.usage(), ledger.recall(lastRunMemo)]).catch((error: unknown) => {

@@ -8,10 +8,12 @@ import { createErase } from '../core/operator/erase.ts'
 import { createFind } from '../core/operator/find-visitor.ts'
 import { takeOver } from '../core/operator/owner.ts'
 import { createSeals } from '../core/operator/seals.ts'
+import { createSeries } from '../core/operator/series.ts'
 import { hashKeyName } from '../core/update/hash.ts'
 import type { FlushReport } from '../cron/report.ts'
-import type { Act, Log, Operator } from '../edge/routes/parts.ts'
+import type { Act, Log, Operator, Readiness } from '../edge/routes/parts.ts'
 import type { RelayBase } from './base.ts'
+import { createStatus } from './status.ts'
 
 export interface OperatorParts {
   readonly ledger: Ledger
@@ -22,16 +24,18 @@ export interface OperatorParts {
   readonly log: Log
   /** One run of the flush. */
   readonly run: () => Promise<FlushReport>
+  readonly ready: () => Promise<Readiness>
 }
 
 export function operatorOf(
   { settings, hasher, owner, seal }: Pick<RelayBase, 'settings' | 'hasher' | 'owner' | 'seal'>,
-  { ledger, unguarded, backlog, clock, log, run }: OperatorParts,
+  { ledger, unguarded, backlog, clock, log, run, ready }: OperatorParts,
 ): Operator {
   const maxOperations = settings.flushMaxOps
   const erase = createErase({ hasher, ledger, backlog, clock, maxOperations, log })
   return {
     usage: () => ledger.usage(),
+    ...createStatus({ settings, ledger, backlog, clock, ready }),
     pause: async (paused) => {
       await ledger.pause(paused)
       log(paused ? 'paused' : 'resumed')
@@ -50,6 +54,7 @@ export function operatorOf(
     },
     seals: createSeals({ backlog, first: seal.first, clock, maxOperations }),
     find: createFind({ hasher, ledger, backlog, clock, maxOperations }),
+    series: createSeries({ ledger, clock }),
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),
     restored: () => ledger.restored(),

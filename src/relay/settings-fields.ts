@@ -1,10 +1,13 @@
 /** The kinds of settings: how the text of each is read, and what is said of one that cannot be read. */
 import * as z from 'zod'
 import { readIsoTime } from '../core/time.ts'
+import { decodeBase64 } from '../edge/auth/encodings.ts'
 import { namedToken, type OperatorToken } from '../edge/auth/operators.ts'
 
 /** A random token is as long; a word could be guessed. */
 const minTokenChars = 20
+/** Standard Webhooks: 24 to 64. */
+const minWebhookSecretBytes = 24
 
 /** For settings whose default depends on another setting. */
 export const wholeOrNone = (min: number, max: number) => whole(min, max, undefined)
@@ -102,15 +105,31 @@ export const origin = optional.refine(
   'must be an https:// origin without a path (http:// for loopback only)',
 )
 
+export const webhookUrl = optional.refine(
+  (text) => text === undefined || isSafeUrl(text),
+  'must be an https:// address (http:// for loopback only), without a user and a password',
+)
+
+/** Secrets of Standard Webhooks: base64, usually behind `whsec_`. */
+export const webhookSecrets = list.transform((items, context) =>
+  items.map((text) => {
+    const bytes = decodeBase64(text.replace(/^whsec_/, '')) ?? new Uint8Array()
+    if (bytes.byteLength < minWebhookSecretBytes)
+      context.addIssue(`must be base64 of ${minWebhookSecretBytes} bytes or more, with or without whsec_ before it`)
+    return { text, bytes }
+  }),
+)
+
 function isOrigin(text: string): boolean {
+  if (!isSafeUrl(text)) return false
+  const { pathname, search, hash } = new URL(text)
+  return pathname === '/' && search === '' && hash === ''
+}
+
+/** Where a secret may be sent. */
+function isSafeUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
-  const { protocol, hostname, pathname, search, hash, username } = new URL(text)
+  const { protocol, hostname, username, password } = new URL(text)
   const loopback = hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
-  return (
-    pathname === '/' &&
-    search === '' &&
-    hash === '' &&
-    username === '' &&
-    (protocol === 'https:' || (protocol === 'http:' && loopback))
-  )
+  return username === '' && password === '' && (protocol === 'https:' || (protocol === 'http:' && loopback))
 }

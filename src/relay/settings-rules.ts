@@ -57,6 +57,10 @@ export function contradictions(given: Omit<Given, keyof Times> & Times): readonl
       !isTrial && settleMs < flightMs + ledgerMs,
       `OUTAGE_SETTLE_MS must be ${flightMs + ledgerMs} or more with TARGET_TIMEOUT_MS ${targetMs} and LEDGER_TIMEOUT_MS ${ledgerMs}: so long may an admission without an answer be under way`,
     ],
+    [
+      (given.ALERT_URL === undefined) !== (given.ALERT_SECRET.length === 0),
+      'ALERT_URL and ALERT_SECRET go together: set both, or neither',
+    ],
     [settleMs >= retentionMs, 'OUTAGE_SETTLE_MS must be shorter than RETENTION_HOURS, or what waits for it expires'],
     [
       given.FLUSH_EVERY_MS >= retentionMs,
@@ -102,6 +106,7 @@ export function sharedSecrets(given: Given, hookSecrets: ReadonlyMap<string, rea
     ['ADMIN_TOKEN', operators[0] ?? []],
     ['VIEW_TOKEN', operators[1] ?? []],
     ['HASH_KEY', [given.HASH_KEY]],
+    ['ALERT_SECRET', given.ALERT_SECRET.map(({ text }) => text)],
     ['API_TOKENS', [...lanes.keys()]],
   ]
   for (const [index, [name, secrets]] of purposes.entries())

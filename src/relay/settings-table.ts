@@ -13,6 +13,8 @@ import {
   perItem,
   readDay,
   tokenProblem,
+  webhookSecrets,
+  webhookUrl,
   whole,
   wholeOrNone,
 } from './settings-fields.ts'
@@ -83,6 +85,8 @@ export const table = z.object({
     if (!items.every((item) => /^[^\s@]+@[^\s@]+$/.test(item))) context.addIssue('must be a list of e-mail addresses')
     return items.map((item) => item.toLowerCase())
   }),
+  ALERT_URL: webhookUrl,
+  ALERT_SECRET: webhookSecrets,
   BACKLOG_KEYS: list.transform((items, context) =>
     items.map((item) => {
       const [, id = '', text = ''] = /^([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/]+={0,2})$/.exec(item) ?? []

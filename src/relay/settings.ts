@@ -52,6 +52,8 @@ export interface Settings {
   readonly adminAccess: readonly string[]
   /** Secrets by source name. */
   readonly hookSecrets: ReadonlyMap<string, readonly string[]>
+  /** Where alerts go, and what signs them. */
+  readonly alert?: { readonly url: string; readonly secrets: readonly Uint8Array<ArrayBuffer>[] }
   readonly hashKey: string
   /** The first encrypts what is kept; all decrypt. */
   readonly backlogKeys: readonly RingKey[]
@@ -149,6 +151,9 @@ function settingsOf(
     operators: [...read.ADMIN_TOKEN, ...read.VIEW_TOKEN],
     adminAccess: read.ADMIN_ACCESS,
     hookSecrets,
+    ...(read.ALERT_URL === undefined
+      ? {}
+      : { alert: { url: read.ALERT_URL, secrets: read.ALERT_SECRET.map(({ bytes }) => bytes) } }),
     hashKey: read.HASH_KEY,
     backlogKeys: read.BACKLOG_KEYS,
   }

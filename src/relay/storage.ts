@@ -19,4 +19,6 @@ export interface Storage {
   /** What else it remembers; default: for as long as the relay that `createRelay` returns. */
   readonly relayMemory?: RelayMemory
   backlog(seal: Seal): Backlog
+  /** Told when a run begins that is the cron's, where something else starts one once the cron is silent. */
+  readonly cronCame?: () => Promise<void>
 }

@@ -15,7 +15,7 @@ import type { AppParts } from '../edge/routes/parts.ts'
 import type { Source } from '../edge/source/types.ts'
 import { createBase, type RelayBase } from '../relay/base.ts'
 import type { OpenRelay } from '../relay/compose.ts'
-import { openFrom, parseAll } from '../relay/create.ts'
+import { openFrom, parseAll, type RelayOptions } from '../relay/create.ts'
 import { log } from '../relay/runtime.ts'
 import type { Settings } from '../relay/settings.ts'
 import type { Storage } from '../relay/storage.ts'
@@ -41,6 +41,8 @@ type Behind = Pick<ExecutionContext, 'waitUntil' | 'access'>
 export interface Handlers<Env> {
   fetch(request: Request, env: Env, ctx: Behind): Promise<Response>
   scheduled(controller: Pick<ScheduledController, 'noRetry'>, env: Env, ctx: Behind): Promise<void>
+  /** One run, since the cron is silent. Never rejects. */
+  flushForCron(env: Env, ctx: Behind): Promise<void>
 }
 
 export function relayHandlers<Env extends object>({
@@ -57,7 +59,7 @@ export function relayHandlers<Env extends object>({
       if (!given.ok) return given.app.fetch(request)
       const traceId = traceIdOf(request.headers)
       const tracing = tracedLog(log, () => traceId)
-      const { parts: shared } = await open(given, env, ctx, tracing)
+      const { parts: shared } = await open(given, env, ctx, { log: tracing })
       const { access } = ctx
       const accessEmail = access && (async () => (await access.getIdentity())?.email)
       const parts: AppParts = { ...shared, ...optional({ accessEmail }) }
@@ -70,18 +72,20 @@ export function relayHandlers<Env extends object>({
     async scheduled(controller, env, ctx) {
       // A run that failed is followed by the next one in a minute; a retry would only overlap it.
       controller.noRetry()
-      const given = knownOf(env)
-      if (!given.ok) {
-        log('settings', { problems: given.problems.join('; ') })
-        return
-      }
-      try {
-        const relay = await open(given, env, ctx)
-        await relay.flush()
-      } catch (error) {
-        log('flush_failed', { error: errorName(error) })
-      }
+      await flush(env, ctx, 'cron')
     },
+    flushForCron: (env, ctx) => flush(env, ctx, 'alarm'),
+  }
+
+  async function flush(env: Env, ctx: Behind, startedBy: 'cron' | 'alarm'): Promise<void> {
+    const given = knownOf(env)
+    if (!given.ok) return log('settings', { problems: given.problems.join('; ') })
+    try {
+      const relay = await open(given, env, ctx, { startedBy })
+      await relay.flush()
+    } catch (error) {
+      log('flush_failed', { error: errorName(error) })
+    }
   }
 
   function knownOf(env: Env): Known {
@@ -93,8 +97,13 @@ export function relayHandlers<Env extends object>({
     return fresh
   }
 
-  async function open(given: Extract<Known, { ok: true }>, env: Env, ctx: Behind, line = log): Promise<OpenRelay> {
+  async function open(
+    given: Extract<Known, { ok: true }>,
+    env: Env,
+    ctx: Behind,
+    own: Pick<RelayOptions, 'log' | 'startedBy'>,
+  ): Promise<OpenRelay> {
     given.base ??= await build(given.settings, sources)
-    return openFrom(given.base, { storage: storageOf(env), background: (work) => ctx.waitUntil(work), log: line })
+    return openFrom(given.base, { storage: storageOf(env), background: (work) => ctx.waitUntil(work), ...own })
   }
 }

@@ -1,4 +1,5 @@
 /** The relay on Cloudflare Workers: the storage that KV and the object make, and the handlers of a Worker. */
+import { WorkerEntrypoint } from 'cloudflare:workers'
 import { kvBacklog } from '../core/backlog/kv.ts'
 import { newEpochMemory } from '../core/ledger/loss/epoch.ts'
 import type { Source } from '../edge/source/types.ts'
@@ -22,7 +23,22 @@ export function workersStorage(env: Env): Storage {
     witness: { read: () => stub().testimony(), replace: (seen, next) => stub().testify(seen, next) },
     memory: epochMemory,
     relayMemory,
+    cronCame: () => stub().cronCame(),
     backlog: (seal) => kvBacklog(env.BACKLOG, { randomHex: systemRandom.hex, seal }),
+  }
+}
+
+/**
+ * What the object's alarm calls to start a flush while the cron is silent. To be exported by the Worker under this name:
+ * `export const FlushStarter = flushStarter({ sources })`. It is no route: only this Worker's own object reaches it.
+ */
+export function flushStarter({ sources }: { readonly sources: readonly Source[] }) {
+  const { flushForCron } = relayHandlers({ sources, storageOf: workersStorage })
+  return class FlushStarter extends WorkerEntrypoint<Env> {
+    /** One run; resolves when it is over, and never rejects. */
+    flush(): Promise<void> {
+      return flushForCron(this.env, this.ctx)
+    }
   }
 }
 
@@ -32,5 +48,6 @@ export function createWorker({
 }: {
   readonly sources: readonly Source[]
 }): Required<Pick<ExportedHandler<Env>, 'fetch' | 'scheduled'>> {
-  return relayHandlers({ sources, storageOf: workersStorage })
+  const { fetch, scheduled } = relayHandlers({ sources, storageOf: workersStorage })
+  return { fetch, scheduled }
 }

@@ -2,6 +2,7 @@
  * The object that holds the embedded ledger on Workers, and how the Worker calls it: both ends of the RPC.
  */
 import { DurableObject } from 'cloudflare:workers'
+import { errorName } from '../core/errors.ts'
 import { newEpochMemory, type Testimony, type Witness, watchedLedger } from '../core/ledger/loss/epoch.ts'
 import { kvWitness, sqlWitness } from '../core/ledger/loss/witness.ts'
 import { delegated } from '../core/ledger/methods.ts'
@@ -17,18 +18,33 @@ export interface Env {
   LEDGER: DurableObjectNamespace<LedgerObject>
 }
 
+/** What a Worker exports for the object's alarm (`flushStarter` in `index.ts`). */
+interface Starters {
+  readonly FlushStarter?: { flush(): Promise<void> }
+}
+
+/** The cron is silent once it did not come for so many of its intervals. */
+const intervalsSilent = 3
+
 /**
  * One object for the whole deployment, on SQLite: the embedded ledger, and the witness of the one in Redis. One thread,
  * and every method one storage transaction, so that each step is atomic.
+ *
+ * Its alarm is the second starter of the flush: every run of the cron puts it off, so that it only rings while the cron
+ * is silent; then it starts a run at each interval, in the Worker, which makes the calls to the outside.
+ * Known hole: an object that nobody has called since it was made has no alarm yet.
  */
 export class LedgerObject extends DurableObject<Env> {
   readonly #ledger: Ledger
   readonly #witness: Witness
+  /** How often the cron comes; 0: there is no second starter. */
+  readonly #cronEveryMs: number
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
     const settings = parseSettings(env as unknown as Record<string, unknown>)
     if (!settings.ok) throw new Error(`settings: ${settings.problems.join('; ')}`)
+    this.#cronEveryMs = settings.settings.flushEveryMs
     const sql = objectSqlite(ctx.storage)
     this.#witness = sqlWitness(sql)
     this.#ledger = watchedLedger(sqlLedger(sql, ledgerSettings(settings.settings), systemClock), {
@@ -39,6 +55,26 @@ export class LedgerObject extends DurableObject<Env> {
     })
     // Before anything is admitted: an object that lost its storage starts here, and never without its constructor.
     if (settings.settings.upstash === undefined) void ctx.blockConcurrencyWhile(() => this.#ledger.check())
+    void ctx.blockConcurrencyWhile(async () => {
+      // A cron that never came is silent, too.
+      if ((await ctx.storage.getAlarm()) === null) await this.cronCame()
+    })
+  }
+
+  /** Puts the alarm off. */
+  async cronCame(): Promise<void> {
+    await (this.#cronEveryMs === 0
+      ? this.ctx.storage.deleteAlarm()
+      : this.ctx.storage.setAlarm(systemClock.now() + intervalsSilent * this.#cronEveryMs))
+  }
+
+  override async alarm(): Promise<void> {
+    if (this.#cronEveryMs === 0) return
+    const { FlushStarter } = this.ctx.exports as Starters
+    log('cron_silent', { started: FlushStarter === undefined ? 'no' : 'yes' })
+    // First: a run that dies must not be the last one.
+    await this.ctx.storage.setAlarm(systemClock.now() + this.#cronEveryMs)
+    await FlushStarter?.flush().catch((error: unknown) => log('flush_failed', { error: errorName(error) }))
   }
 
   // Spelled out: RPC finds only methods of the prototype. `Stub` says which there must be.
@@ -59,6 +95,9 @@ export class LedgerObject extends DurableObject<Env> {
   }
   usage() {
     return this.#ledger.usage()
+  }
+  series(fromMs: number) {
+    return this.#ledger.series(fromMs)
   }
   confirmClock() {
     return this.#ledger.confirmClock()
@@ -119,6 +158,7 @@ export class LedgerObject extends DurableObject<Env> {
 export type Stub = Omit<Ledger, 'kind' | 'check'> & {
   testimony(): Promise<Testimony | undefined>
   testify(seen: Testimony | undefined, next: Testimony): Promise<Testimony>
+  cronCame(): Promise<void>
 }
 
 /** A stub that saw a failure may stay broken: a new one for each call costs nothing. */

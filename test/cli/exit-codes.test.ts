@@ -23,7 +23,16 @@ const settings = (more: Record<string, string> = {}) =>
   settingsFor('http://127.0.0.1:9', { PORT: '0', RELAY_DB: pathOf('sqlite'), ...more })
 const bad = 'test/cli/fixtures/bad-sources.ts'
 const rows = 'batch=thirdPartyId,tier\n1,x\n'
-const usage = { used: 1, limit: 10, remaining: 9, health: { paused: false }, buckets: [], counters: {}, leads: {} }
+const usage = {
+  used: 1,
+  limit: 10,
+  remaining: 9,
+  health: { paused: false },
+  buckets: [],
+  counters: {},
+  totals: {},
+  leads: {},
+}
 const at = '2026-11-24T10:00:00.000Z'
 const status = { quota: { used: 1, limit: 10 }, paused: false, checks: { store: 'ok' } }
 const census = { waiting: 0, bySource: {}, byReason: {}, complete: true }
@@ -122,6 +131,13 @@ async function withLocked<T>(used: boolean, work: (env: Record<string, string>) 
   }
 }
 
+/** `alert --test` with a receiver that answers so. */
+async function alerting(command: Command, status: number, env: Record<string, string> = {}): Promise<Ran> {
+  using receiver = await startRelay({ '/alert': { status } })
+  const secret = Buffer.alloc(32, 1).toString('base64')
+  return await command(['alert', '--test'], { ALERT_URL: `${receiver.url}/alert`, ALERT_SECRET: secret, ...env })
+}
+
 /** Each of them: done, a relay that fails, an argument too many, and a token that is not taken. */
 function asking(all: readonly (readonly [command: string, args: readonly string[], path: string])[]): readonly Case[] {
   return all.flatMap(([command, args, path]): Case[] => {
@@ -190,6 +206,11 @@ const cases: readonly Case[] = [
     }),
   ],
   ['send', 2, 'a directory', (cli) => ask(cli, ['send', folder])],
+  ['alert', 0, 'a receiver that takes it', (cli) => alerting(cli, 204)],
+  ['alert', 1, 'one that does not', (cli) => alerting(cli, 500)],
+  ['alert', 2, 'no receiver', (cli) => cli(['alert', '--test'])],
+  ['alert', 2, 'a secret that is none', (cli) => alerting(cli, 200, { ALERT_SECRET: 'x' })],
+  ['alert', 2, 'without --test', (cli) => cli(['alert'])],
   ['verify', 0, 'everything in Target', (cli) => ask(cli, ['verify', '1'])],
   [
     'verify',

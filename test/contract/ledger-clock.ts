@@ -251,9 +251,10 @@ export function ledgerClockContract(name: string, maker: LedgerMaker): void {
 
     it('a summary is the usage without its lists', async () => {
       await spend(5)
-      await ledger.settle([], { calls: 1 }, { desk: 3_000 })
+      await ledger.settle([], { 'desk/live/calls': 1 }, { desk: 3_000 })
       await ledger.pause(true)
-      const { buckets, counters, nextFreeAtMs, ...rest } = await ledger.usage()
+      const { buckets, counters, totals, nextFreeAtMs, ...rest } = await ledger.usage()
+      expect(totals).toEqual({ 'desk/live': { calls: 1 } })
       expect([buckets, counters, nextFreeAtMs]).toEqual([[[startMs, 5]], { calls: 1 }, startMs + 11_600])
       expect(await ledger.summary()).toEqual(rest)
       expect(rest).toMatchObject({

@@ -84,7 +84,8 @@ export function modelLedger(
     seen !== undefined &&
     seen.stamp !== '' &&
     ![stamp, event].map((one) => one.slice(-14)).includes(seen.stamp.slice(-14))
-  const counters = new Map<string, number>()
+  /** What was counted, and when. */
+  const figures: { line: string; name: string; add: number; ms: number }[] = []
   const leases = new Map<string, { holder: string; untilMs: number }>()
   const memos = new Map<string, string>()
   const acts: string[] = []
@@ -488,7 +489,10 @@ export function modelLedger(
     settle: async (settlements, counts: Counters = {}, leads = {}) =>
       step(settlements.length, (now) => {
         for (const settlement of settlements) settleOne(settlement, now)
-        for (const [name, add] of Object.entries(counts)) counters.set(name, (counters.get(name) ?? 0) + add)
+        for (const [key, add] of Object.entries(counts)) {
+          const parts = key.split('/')
+          figures.push({ line: parts.slice(0, -1).join('/'), name: parts.at(-1) ?? '', add, ms: now })
+        }
         for (const [name, ms] of Object.entries(leads)) {
           const kept = leadsOf.get(name)
           if (kept === undefined || ms > kept.ms || Math.abs(now - kept.atMs) > dayMs)
@@ -518,8 +522,19 @@ export function modelLedger(
           buckets: ends.map(
             (end) => [end + 1 - settings.quotaBucketMs, live.filter(({ bucket }) => bucket === end).length] as const,
           ),
-          counters: Object.fromEntries(counters),
+          counters: sumBy(figures, ({ name }) => name),
+          totals: linesOf(figures),
         }
+      }),
+    series: async (fromMs) =>
+      step(0, (now) => {
+        const slot = (ms: number) => ms - (ms % (10 * minuteMs))
+        const from = Math.max(slot(fromMs), slot(now) - 3 * dayMs)
+        const some = figures.filter(({ ms }) => ms <= now || slot(ms) === slot(now))
+        const starts = [...new Set(some.map(({ ms }) => slot(ms)))].sort((a, b) => a - b)
+        return starts
+          .filter((start) => start >= from && start < from + dayMs)
+          .map((startMs) => ({ startMs, lines: linesOf(some.filter(({ ms }) => slot(ms) === startMs)) }))
       }),
     confirmClock: async () => {
       const now = clock.now()
@@ -610,4 +625,30 @@ export function modelLedger(
         ),
       ),
   }
+}
+
+interface Counted {
+  readonly line: string
+  readonly name: string
+  readonly add: number
+}
+
+function sumBy(counted: readonly Counted[], keyOf: (one: Counted) => string): Record<string, number> {
+  const keys = [...new Set(counted.map(keyOf))]
+  return Object.fromEntries(
+    keys.map((key) => [key, counted.filter((one) => keyOf(one) === key).reduce((sum, { add }) => sum + add, 0)]),
+  )
+}
+
+function linesOf(counted: readonly Counted[]): Record<string, Record<string, number>> {
+  const lines = [...new Set(counted.map(({ line }) => line))]
+  return Object.fromEntries(
+    lines.map((line) => [
+      line,
+      sumBy(
+        counted.filter((one) => one.line === line),
+        ({ name }) => name,
+      ),
+    ]),
+  )
 }

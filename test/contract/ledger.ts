@@ -5,6 +5,7 @@ import { backoffContract } from './ledger/backoff.ts'
 import { type LedgerMaker, openBench } from './ledger/bench.ts'
 import { cancelContract } from './ledger/cancel.ts'
 import { eventsContract } from './ledger/events.ts'
+import { figuresContract } from './ledger/figures.ts'
 import { healthContract } from './ledger/health.ts'
 import { leasesContract } from './ledger/leases.ts'
 import { quotaContract } from './ledger/quota.ts'
@@ -25,6 +26,7 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
     healthContract(bench)
     cancelContract(bench)
     leasesContract(bench)
+    figuresContract(bench)
     actsContract(bench)
   })
 }

@@ -126,14 +126,13 @@ it('a run asks once about what the breaker holds back, however many updates wait
   await send(world, 'somebody', 'tier', 'gold', 'till')
   for (let bad = 0; bad < 100; bad++) await send(world, `bad-${bad}`, 'comment', 'poison', 'desk')
   const asked: number[] = []
-  const watched: Ledger = Object.create(world.ledger, {
-    admit: {
-      value: (requests: Parameters<Ledger['admit']>[0], lane: Parameters<Ledger['admit']>[1]) => {
-        asked.push(requests.length)
-        return world.ledger.admit(requests, lane)
-      },
+  const watched: Ledger = {
+    ...world.ledger,
+    admit: (requests, lane) => {
+      asked.push(requests.length)
+      return world.ledger.admit(requests, lane)
     },
-  })
+  }
   await world.isolate({ ledger: watched }).flush()
   // The first admission says what is held back, and one that failed before may be the probe; nothing else is asked about.
   expect(asked).toEqual([defaultLimits.attemptsTogether, 1])

@@ -54,6 +54,9 @@ async function edge(
     ready: async () => ({ ready: true, ledger: 'embedded', checks: { ledger: 'ok' } }),
     operator: {
       usage: () => Promise.reject(new Error('planted-id')),
+      status: () => Promise.reject(new Error('planted-id')),
+      backlog: () => Promise.reject(new Error('planted-id')),
+      series: () => Promise.reject(new Error('not here')),
       flush: () => Promise.reject(new Error('not here')),
       pause: async () => {},
       restate: async () => {},

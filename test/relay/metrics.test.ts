@@ -29,7 +29,16 @@ const usage: Usage = {
   clock: { jumpedByMs: 7 },
   nextFreeAtMs: 86_400_500,
   buckets: [],
-  counters: { received: 9, submitted: 7, rejected: 2, calls: 7 },
+  counters: {},
+  totals: {
+    'loan/live': { received: 9, submitted: 6, deferred_quota: 3, calls: 7 },
+    'loan/replay': { replayed: 3 },
+    'loan/-': { unauthenticated_stale: 2 },
+    'gone/live': { received: 4 },
+    '_other/live': { received: 1 },
+    // An older version's.
+    '': { received: 5, replayCalls: 8 },
+  },
 }
 const run = writeLastRun({
   atMs: 60_000,
@@ -120,6 +129,13 @@ describe('the metrics', () => {
       'target_relay_flush_last_duration_seconds 1.25',
       'target_relay_flush_last_stopped{reason="quota"} 1',
       'target_relay_flush_last_entries{outcome="deferred_again"} 1',
+      'target_relay_received_total{source="loan",lane="live"} 9',
+      'target_relay_received_total{source="_other",lane="live"} 5',
+      'target_relay_received_total{source="_other",lane="-"} 5',
+      'target_relay_updates_total{source="loan",lane="live",outcome="deferred_quota"} 3',
+      'target_relay_updates_total{source="loan",lane="replay",outcome="replayed"} 3',
+      'target_relay_calls_total{source="loan",lane="live"} 7',
+      'target_relay_unauthenticated_total{source="loan",why="stale"} 2',
     ])
       expect(text.split('\n')).toContain(line)
     // Whose updates the breaker is about names a visitor.

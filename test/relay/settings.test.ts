@@ -114,6 +114,10 @@ describe('settings', () => {
       { ADMIN_TOKEN: `planted=${long(1)},planted-short` },
       'ADMIN_TOKEN must have 20 characters or more, and item 2 of 2 does not',
     ],
+    [{ ALERT_URL: 'https://planted.example/x' }, 'ALERT_URL and ALERT_SECRET go together'],
+    [{ ALERT_URL: 'http://planted.example/x' }, 'ALERT_URL must be an https:// address'],
+    [{ ALERT_URL: 'https://planted:planted@alerts.example/x' }, 'ALERT_URL must be an https:// address'],
+    [{ ALERT_SECRET: 'whsec_planted' }, 'ALERT_SECRET must be base64 of 24 bytes or more'],
     [{ ADMIN_ACCESS: 'planted' }, 'ADMIN_ACCESS must be a list of e-mail addresses'],
     [{ HOOK_SECRET_LOAN: 'planted' }, 'HOOK_SECRET_LOAN must have 8 characters or more'],
     [

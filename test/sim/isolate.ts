@@ -214,6 +214,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
         firstStamps: (...parts) => ask(() => store.firstStamps(...parts)),
         summary: () => ask(() => store.summary()),
         usage: () => ask(() => store.usage()),
+        series: (...parts) => ask(() => store.series(...parts)),
         confirmClock: () => ask(() => store.confirmClock()),
         // Now and then the lease fails to keep others out: nothing may depend on it.
         lease: async (...parts) => (await ask(() => store.lease(...parts))) || random.fraction() < 0.5,

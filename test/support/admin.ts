@@ -5,12 +5,16 @@ import { createDeadOffice } from '../../src/core/operator/dead/office.ts'
 import { createErase } from '../../src/core/operator/erase.ts'
 import { createFind } from '../../src/core/operator/find-visitor.ts'
 import { createSeals } from '../../src/core/operator/seals.ts'
+import { createSeries } from '../../src/core/operator/series.ts'
 import { createHasher } from '../../src/core/update/hash.ts'
 import { createApp } from '../../src/edge/app.ts'
 import type { OperatorToken } from '../../src/edge/auth/operators.ts'
 import type { Act } from '../../src/edge/routes/parts.ts'
+import { readSettings } from '../../src/relay/create.ts'
 import { systemClock } from '../../src/relay/runtime.ts'
+import { createStatus } from '../../src/relay/status.ts'
 import { testSecrets } from './secrets.ts'
+import { settingsFor } from './settings.ts'
 import type { World } from './world.ts'
 
 export const origin = 'https://relay.example'
@@ -56,6 +60,14 @@ export async function adminOf(world: World, options: AdminOptions = {}) {
     ready: () => Promise.reject(new Error('not here')),
     operator: {
       usage: () => ledger.usage(),
+      ...createStatus({
+        settings: readSettings(settingsFor('http://127.0.0.1:1')),
+        ledger,
+        backlog,
+        clock: world.clock,
+        ready: async () => ({ ready: true, ledger: 'embedded', checks: {} }),
+      }),
+      series: createSeries({ ledger, clock: world.clock }),
       pause: (paused) => ledger.pause(paused),
       confirmClock: () => ledger.confirmClock(),
       takeOver: async (client) => (client === 'amce' ? undefined : 'is not the client code that the ledger bears'),

@@ -12,6 +12,7 @@ import { createPrepare, type Draft, type Prepare } from '../../src/core/delivery
 import type { Receipt } from '../../src/core/delivery/receipt.ts'
 import type { Ledger } from '../../src/core/ledger/port.ts'
 import type { LedgerSettings } from '../../src/core/ledger/rules/settings.ts'
+import { newUntoldMemory, withUntold } from '../../src/core/ledger/untold.ts'
 import { defaultLimits, type Limits } from '../../src/core/limits.ts'
 import { nodeSqlite } from '../../src/core/store/sqlite-node.ts'
 import { createHasher } from '../../src/core/update/hash.ts'
@@ -143,7 +144,11 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const logged: string[] = []
 
   const isolate: World['isolate'] = (ports = {}) => {
-    const own = { ledger: ports.ledger ?? ledger, backlog: ports.backlog ?? backlog, target: ports.target ?? target }
+    const own = {
+      ...withUntold(ports.ledger ?? ledger, newUntoldMemory()),
+      backlog: ports.backlog ?? backlog,
+      target: ports.target ?? target,
+    }
     const limits = { ...defaultLimits, ...options.limits, ...ports.limits }
     const door = createDoor({
       ...own,

@@ -13,6 +13,7 @@ import type { Clock } from '../clock.ts'
 import { errorName } from '../errors.ts'
 import { given } from '../given.ts'
 import type { Ledger } from '../ledger/port.ts'
+import type { Untold } from '../ledger/untold.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
 import type { Log } from '../log.ts'
 import type { Hasher } from '../update/hash.ts'
@@ -27,12 +28,13 @@ import { createKeep, type Keep } from './keep.ts'
 import { leadsOf, logLeads } from './leads.ts'
 import { inAdmissions, type Part, partsOf, underFirstStamps } from './parts.ts'
 import type { Passage } from './passage.ts'
-import { combinedReceipt, countsOf, type Deliver, type Receipt, receiptOf } from './receipt.ts'
+import { combinedReceipt, countsOf, type Deliver, type EndedUpdate, type Receipt, receiptOf } from './receipt.ts'
 import { createSettle, settlementOf } from './settle.ts'
 
 export interface DeliverParts {
   readonly door: Door
   readonly ledger: Pick<Ledger, 'settle' | 'firstStamps'>
+  readonly untold: Pick<Untold, 'add'>
   readonly backlog: Pick<Backlog, 'put' | 'bury'>
   /** Names the parts of an update that is cut. */
   readonly hasher: Pick<Hasher, 'part'>
@@ -49,12 +51,12 @@ export interface DeliverParts {
 }
 
 /** From the receipts of an admission's parts to those of the updates that end with it: each update counts once. */
-type Ended = (receipts: readonly Receipt[]) => readonly Receipt[]
+type Ended = (receipts: readonly Receipt[]) => readonly EndedUpdate[]
 
 export function createDeliver(parts: DeliverParts): Deliver {
-  const { door, ledger, clock, log, limits = defaultLimits, leadsLoggedMs = new Map<string, number>() } = parts
+  const { door, ledger, untold, clock, log, limits = defaultLimits, leadsLoggedMs = new Map<string, number>() } = parts
   const keep = createKeep(parts)
-  const settle = createSettle({ ledger, keep, log })
+  const settle = createSettle({ ledger, untold, keep, log })
 
   return async (updates, lane) => {
     const deadlineMs = clock.now() + parts.answerDeadlineMs
@@ -62,12 +64,12 @@ export function createDeliver(parts: DeliverParts): Deliver {
     const { cut, unasked } = await cutUpdates(updates)
     const receipts: Receipt[] = []
     for (const together of inAdmissions(cut.flat(), limits)) {
-      const ended: Ended = (these) => receiptsOfUpdates(cut, [...receipts, ...these], receipts.length)
-      if (unasked) receipts.push(...(await keepBlind(together, 'ledger_unavailable')))
-      else if (clock.now() >= deadlineMs) receipts.push(...(await keepBlind(together, 'slow')))
+      const ended: Ended = (these) => endedUpdates(cut, [...receipts, ...these], receipts.length)
+      if (unasked) receipts.push(...(await keepBlind(together, 'ledger_unavailable', lane, ended)))
+      else if (clock.now() >= deadlineMs) receipts.push(...(await keepBlind(together, 'slow', lane, ended)))
       else receipts.push(...(await deliverTogether(together, lane, deadlineMs, ended)))
     }
-    return receiptsOfUpdates(cut, receipts, 0)
+    return endedUpdates(cut, receipts, 0).map(({ receipt }) => receipt)
   }
 
   /** `unasked`: the ledger is silent, so that nothing may go. */
@@ -99,19 +101,23 @@ export function createDeliver(parts: DeliverParts): Deliver {
     } catch (error) {
       // The admission may have happened all the same; nothing is sent (G1).
       log('ledger_unavailable', { updates: together.length, error: errorName(error) })
-      return keepBlind(together, 'ledger_unavailable')
+      return keepBlind(together, 'ledger_unavailable', lane, ended)
     }
     const sending = door.send(admitted)
     const timer = clock.after(Math.max(0, deadlineMs - clock.now()))
     const passages = await Promise.race([sending, timer.elapsed.then(() => undefined)])
     timer.cancel()
     return passages === undefined
-      ? leaveRunning(zip(together, admitted), sending, ended)
-      : finish(zip(together, passages), ended)
+      ? leaveRunning(zip(together, admitted), sending, lane, ended)
+      : finish(zip(together, passages), lane, ended)
   }
 
   /** Target has answered: keep what must be kept, answer, and settle behind the answer. */
-  async function finish(passed: readonly (readonly [Part, Passage])[], ended: Ended): Promise<readonly Receipt[]> {
+  async function finish(
+    passed: readonly (readonly [Part, Passage])[],
+    lane: Lane,
+    ended: Ended,
+  ): Promise<readonly Receipt[]> {
     const finished = await Promise.all(
       passed.map(async ([part, passage]) => {
         const kept = await keep.rest(part, passage)
@@ -121,7 +127,7 @@ export function createDeliver(parts: DeliverParts): Deliver {
       }),
     )
     const receipts = finished.map(({ receipt }) => receipt)
-    parts.background(settle(finished, countsOf(passagesOf(finished), ended(receipts))))
+    parts.background(settle(finished, countsOf(lane, ended(receipts), callsOf(finished))))
     return receipts
   }
 
@@ -129,6 +135,7 @@ export function createDeliver(parts: DeliverParts): Deliver {
   async function leaveRunning(
     running: readonly (readonly [Part, Admitted])[],
     sending: Promise<readonly Passage[]>,
+    lane: Lane,
     ended: Ended,
   ): Promise<readonly Receipt[]> {
     const left = await Promise.all(
@@ -145,25 +152,32 @@ export function createDeliver(parts: DeliverParts): Deliver {
         const delivered = passage.attributes.every(({ fate }) => standing(fate) === 'done')
         return { part, passage, settlement: settlementOf(part, passage, kept || delivered) }
       })
-      await settle(passed, countsOf(passages, ended(receipts)))
+      await settle(passed, countsOf(lane, ended(receipts), callsOf(passed)))
     }
     parts.background(settleOnceSent())
     return receipts
   }
 
   /** Deferred without an answer of the ledger. */
-  function keepBlind(together: readonly Part[], reason: DeferReason): Promise<readonly Receipt[]> {
-    return Promise.all(
+  async function keepBlind(
+    together: readonly Part[],
+    reason: DeferReason,
+    lane: Lane,
+    ended: Ended,
+  ): Promise<readonly Receipt[]> {
+    const receipts = await Promise.all(
       together.map(
         async (part): Promise<Receipt> =>
           (await keep.blind(part, reason)) ? { status: 'deferred', reason } : { status: 'unavailable' },
       ),
     )
+    untold.add(countsOf(lane, ended(receipts), []))
+    return receipts
   }
 }
 
-function passagesOf(finished: readonly { readonly passage: Passage }[]): readonly Passage[] {
-  return finished.map(({ passage }) => passage)
+function callsOf(passed: readonly { readonly part: Part; readonly passage: Passage }[]) {
+  return passed.map(({ part: { source }, passage: { calls } }) => ({ source, calls }))
 }
 
 /** Puts all that is not known to be settled under the stamp that the ledger knows. */
@@ -173,17 +187,20 @@ async function keepUnsettled(keep: Pick<Keep, 'put'>, part: Part, { admission }:
   return open.length === 0 || keep.put(part, open, admission.firstStamp ?? part.stamp, 'slow')
 }
 
-/** Of those updates whose last part comes after the first `from` receipts. */
-function receiptsOfUpdates(
+/** Those updates whose last part comes after the first `from` receipts. */
+function endedUpdates(
   cut: readonly (readonly Part[])[],
   receipts: readonly Receipt[],
   from: number,
-): readonly Receipt[] {
+): readonly EndedUpdate[] {
   let end = 0
   return cut.flatMap((parts) => {
     const start = end
     end += parts.length
-    return end > from && end <= receipts.length ? [combinedReceipt(receipts.slice(start, end))] : []
+    const [part] = parts
+    return part !== undefined && end > from && end <= receipts.length
+      ? [{ source: part.source, receipt: combinedReceipt(receipts.slice(start, end)) }]
+      : []
   })
 }
 

@@ -1,6 +1,6 @@
 /** What became of one update that was taken in: the data behind the answer to its sender. */
 import { given } from '../given.ts'
-import type { Counters } from '../ledger/port.ts'
+import { added, type Counters, figure } from '../ledger/rules/figures.ts'
 import type { DeferReason, SetAsideReason } from '../update/reasons.ts'
 import type { Lane } from '../update/update.ts'
 import type { EncodedUpdate } from './encoded-update.ts'
@@ -67,12 +67,27 @@ export function receiptOf(passage: Passage, kept: boolean): Receipt {
   return { status: fates.includes('superseded') ? 'superseded' : 'duplicate' }
 }
 
-/** For the ledger's counters: updates by what became of them, and calls. */
-export function countsOf(passages: readonly Passage[], receipts: readonly Receipt[]): Counters {
-  const counts: Record<string, number> = {
-    received: receipts.length,
-    calls: passages.reduce((sum, { calls }) => sum + calls, 0),
-  }
-  for (const { status } of receipts) counts[status] = (counts[status] ?? 0) + 1
-  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0))
+/** An update whose last part was worked on, and what its sender is told. */
+export interface EndedUpdate {
+  readonly source: string
+  readonly receipt: Receipt
+}
+
+/** For the ledger's figures: updates by what became of them, and the calls of these parts. */
+export function countsOf(
+  lane: Lane,
+  ended: readonly EndedUpdate[],
+  calls: readonly { readonly source: string; readonly calls: number }[],
+): Counters {
+  return added(
+    ...ended.flatMap(({ source, receipt }) => [
+      { [figure(source, lane, 'received')]: 1 },
+      { [figure(source, lane, nameOf(receipt))]: 1 },
+    ]),
+    ...calls.filter(({ calls }) => calls > 0).map(({ source, calls }) => ({ [figure(source, lane, 'calls')]: calls })),
+  )
+}
+
+function nameOf(receipt: Receipt): string {
+  return receipt.status === 'deferred' ? `deferred_${receipt.reason}` : receipt.status
 }

@@ -2,11 +2,13 @@
  * Settles behind the answer.
  *
  * Guarantee: a settle that fails is tried once more, each update alone, so that one which the ledger refuses costs the
- * others nothing. What fails again is put into the backlog, and the flush settles it.
+ * others nothing. What fails again is put into the backlog, and the flush settles it; its counts wait for the next
+ * settle.
  */
 
 import { errorName } from '../errors.ts'
 import type { Counters, Leads, Ledger, Settlement } from '../ledger/port.ts'
+import type { Untold } from '../ledger/untold.ts'
 import type { Log } from '../log.ts'
 import type { Keep } from './keep.ts'
 import { leadsOf } from './leads.ts'
@@ -15,6 +17,7 @@ import type { Passage } from './passage.ts'
 
 export interface SettleParts {
   readonly ledger: Pick<Ledger, 'settle'>
+  readonly untold: Pick<Untold, 'add'>
   readonly keep: Pick<Keep, 'delivered'>
   readonly log: Log
 }
@@ -29,15 +32,19 @@ export interface ToSettle {
 /** Never rejects. */
 export type Settle = (passed: readonly ToSettle[], counts: Counters) => Promise<void>
 
-export function createSettle({ ledger, keep, log }: SettleParts): Settle {
+export function createSettle({ ledger, untold, keep, log }: SettleParts): Settle {
   return async (passed, counts) => {
     const all = passed.flatMap(({ settlement }) => settlement ?? [])
     const leads = leadsOf(passed.map(({ part }) => part))
-    if (all.length === 0 || (await settle(all, counts, leads, 1))) return
+    if (await settle(all, counts, leads, 1)) return
     const alone = all.length === 1
     const isSettled = async ({ settlement }: ToSettle) =>
       settlement === undefined || settle([settlement], alone ? counts : {}, alone ? leads : {}, 2)
-    const [settled] = await Promise.all([Promise.all(passed.map(isSettled)), alone || settle([], counts, leads, 2)])
+    const [settled, counted] = await Promise.all([
+      Promise.all(passed.map(isSettled)),
+      alone || settle([], counts, leads, 2),
+    ])
+    if (!counted || (alone && settled.includes(false))) untold.add(counts)
     const unsettled = passed.filter((_, index) => settled[index] !== true)
     await Promise.all(unsettled.map(({ part, passage }) => keep.delivered(part, passage)))
   }

@@ -12,6 +12,7 @@ const listed: Record<keyof LedgerMethods, true> = {
   firstStamps: true,
   summary: true,
   usage: true,
+  series: true,
   confirmClock: true,
   lease: true,
   release: true,

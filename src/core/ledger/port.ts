@@ -7,6 +7,7 @@
  * then sends nothing (G1): a rejected `admit` may have taken effect all the same.
  */
 import type { Lane, Stamp } from '../update/update.ts'
+import type { Counters, Lines, Slot } from './rules/figures.ts'
 import type { BreakerCause, Health, Signal, Traits } from './rules/health.ts'
 import type { Outcome, Verdict } from './rules/register.ts'
 
@@ -100,7 +101,7 @@ export interface Settlement {
   readonly probe?: true
 }
 
-export type Counters = Readonly<Record<string, number>>
+export type { Counters }
 
 /** By source, how far its clock is ahead of ours, ms. */
 export type Leads = Readonly<Record<string, number>>
@@ -124,7 +125,9 @@ export interface Usage extends Summary {
   readonly nextFreeAtMs?: number
   /** Units by bucket, oldest first: start of the bucket in epoch ms, by today's width, and units. */
   readonly buckets: readonly (readonly [startMs: number, units: number])[]
+  /** All that was ever counted: by name, and by line (`rules/figures.ts`) and name. */
   readonly counters: Counters
+  readonly totals: Lines
 }
 
 /**
@@ -193,7 +196,7 @@ export interface Ledger {
    * @returns the units that were given back
    */
   cancel(requests: readonly AdmitRequest[]): Promise<number>
-  /** Settles attempts, adds `counts` to the counters, and keeps the largest lead of each source. */
+  /** Settles attempts, adds `counts` to the figures of now, and keeps the largest lead of each source. */
   settle(settlements: readonly Settlement[], counts?: Counters, leads?: Leads): Promise<void>
   /**
    * The first stamp of each event; an event not known is recorded with the stamp given here. Null where its id came
@@ -202,6 +205,11 @@ export interface Ledger {
   firstStamps(events: readonly { readonly event: string; readonly stamp: Stamp }[]): Promise<readonly (Stamp | null)[]>
   summary(): Promise<Summary>
   usage(): Promise<Usage>
+  /**
+   * What was counted in the day from `fromMs` on (epoch ms), by slot, oldest first; nothing older than 72 h, and no slot
+   * without counts.
+   */
+  series(fromMs: number): Promise<readonly Slot[]>
   /**
    * An operator's word that the ledger's clock is right as it is: what is dated in the future counts as granted now,
    * and nothing is admitted until what may be in flight has ended. G1 rests on it.

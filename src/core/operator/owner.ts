@@ -201,6 +201,7 @@ export function ownedStores(
       firstStamps: behind(ledger.firstStamps),
       summary: behind(ledger.summary),
       usage: behind(ledger.usage),
+      series: behind(ledger.series),
       confirmClock: behind(ledger.confirmClock),
       lease: behind(ledger.lease),
       release: behind(ledger.release),

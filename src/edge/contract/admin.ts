@@ -29,6 +29,7 @@ export const usage = answer(
     }),
     buckets: z.array(z.tuple([timeMs, count])),
     counters: counts,
+    totals: z.record(z.string(), counts).describe('By source and lane, and name'),
     leads: z.record(z.string(), z.number()),
     lostAtMs: timeMs.optional(),
     clock: z.object({ jumpedByMs: z.number() }).optional(),
@@ -115,15 +116,6 @@ const state = answer(
 )
 
 export const adminOperations: readonly Operation[] = [
-  {
-    method: 'get',
-    path: '/admin/api/status',
-    id: 'getStatus',
-    summary: 'How the relay is doing',
-    access: 'viewer',
-    answers: { 200: usage },
-    problems: operatorProblems,
-  },
   {
     method: 'post',
     path: '/admin/api/flush',

@@ -6,11 +6,15 @@ import { answerSchemas, type Content, documentedAs, type Operation, refTo, reque
 import { probeOperations } from './probes.ts'
 import { sealOperations } from './seals.ts'
 import { senderOperations } from './senders.ts'
+import { seriesOperations } from './series.ts'
+import { statusOperations } from './status.ts'
 
 export const operations: readonly Operation[] = [
   ...senderOperations,
   ...probeOperations,
+  ...statusOperations,
   ...adminOperations,
+  ...seriesOperations,
   ...deadOperations,
   ...sealOperations,
 ]

@@ -4,16 +4,18 @@ import type { Backlog, DeadLetter } from '../../core/backlog/port.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Prepare } from '../../core/delivery/prepare.ts'
 import type { Deliver } from '../../core/delivery/receipt.ts'
-import type { Ledger } from '../../core/ledger/port.ts'
+import type { Ledger, Usage } from '../../core/ledger/port.ts'
 import type { Log } from '../../core/log.ts'
 import type { DeadOffice } from '../../core/operator/dead/office.ts'
 import type { Erase } from '../../core/operator/erase.ts'
 import type { FindVisitor } from '../../core/operator/find-visitor.ts'
 import type { AskSeals } from '../../core/operator/seals.ts'
+import type { SeriesOf } from '../../core/operator/series.ts'
 import type { Wire } from '../../core/wire/calls.ts'
 import type { AuthFailed } from '../auth/failed-authentications.ts'
 import type { OperatorToken, Role } from '../auth/operators.ts'
 import type { ApiToken } from '../auth/tokens.ts'
+import type { BacklogAnswer, StatusAnswer } from '../contract/status.ts'
 import type { BodyRoom } from '../http/body.ts'
 import type { Metric } from '../http/metrics-text.ts'
 import type { LogRequests } from '../http/request-line.ts'
@@ -76,11 +78,15 @@ export interface Operator
   hashKeyName(): Promise<string>
   /** Takes a ledger over whose client code was a typo; what stands against it, if anything (`operator/owner.ts`). */
   takeOver(client: string): Promise<string | undefined>
+  /** In the shapes of `contract/status.ts`. Reject where the ledger does not answer. */
+  status(): Promise<StatusAnswer & Usage>
+  backlog(): Promise<BacklogAnswer>
   /** One run; its report. */
   flush(): Promise<object>
   readonly erase: Erase
   readonly seals: AskSeals
   readonly find: FindVisitor
+  readonly series: SeriesOf
   readonly dead: DeadOffice
   /** Keeps an act; rejects where it could not be kept. */
   record(act: Act): Promise<void>
@@ -102,6 +108,8 @@ export type ActDetails = Readonly<Record<string, string | number>>
 
 /** Events of own systems share one scope of ids. */
 export const apiSource = 'api'
+/** As the source of failed authentications of operators. */
+export const adminName = 'admin'
 
 /** Finds in a request's context the parts that a route needs. */
 export type PartsOf<Name extends keyof AppParts> = (c: Context) => Pick<AppParts, Name>

@@ -2,6 +2,7 @@
 import type { Backlog, DeadLetter } from '../../core/backlog/port.ts'
 import type { Random } from '../../core/clock.ts'
 import type { Counters, Ledger } from '../../core/ledger/port.ts'
+import { figure, noLane } from '../../core/ledger/rules/figures.ts'
 
 export interface ConfirmationParts {
   readonly backlog: Pick<Backlog, 'bury'>
@@ -18,7 +19,7 @@ export function createKeepConfirmation({ backlog, ledger, random, count }: Confi
   return async (dead: DeadLetter): Promise<boolean> => {
     if (!(await ledger.lease(`confirmation:${dead.source}`, random.hex(8), onceInMs))) return false
     await backlog.bury(dead)
-    count({ confirmation: 1 })
+    count({ [figure(dead.source, noLane, 'confirmation')]: 1 })
     return true
   }
 }

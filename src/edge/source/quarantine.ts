@@ -1,6 +1,6 @@
 /** Events of authenticated senders that cannot be read or mapped: kept whole as dead letters, and counted. */
 import type { Backlog } from '../../core/backlog/port.ts'
-import type { Counters } from '../../core/ledger/port.ts'
+import { type Counters, figure, noLane } from '../../core/ledger/rules/figures.ts'
 
 export interface QuarantineParts {
   readonly backlog: Pick<Backlog, 'bury'>
@@ -11,7 +11,7 @@ export interface QuarantineParts {
 export function createQuarantine({ backlog, count }: QuarantineParts): Backlog['bury'] {
   return async (dead) => {
     const key = await backlog.bury(dead)
-    count({ received: 1, quarantined: 1 })
+    count({ [figure(dead.source, noLane, 'received')]: 1, [figure(dead.source, noLane, 'quarantined')]: 1 })
     return key
   }
 }

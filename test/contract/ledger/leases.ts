@@ -1,4 +1,4 @@
-/** Leases, memos, counters. */
+/** Leases and memos. */
 import { describe, expect, it } from 'vitest'
 import type { Settlement } from '../../../src/core/ledger/port.ts'
 import { maxBatch } from '../../../src/core/ledger/rules/settings.ts'
@@ -7,7 +7,7 @@ import { at, type Bench, unique } from './bench.ts'
 export function leasesContract(bench: Bench): void {
   const { request, verdict, sent } = bench
 
-  describe('leases, memos, counters', () => {
+  describe('leases, memos', () => {
     it('a lease has one holder, who may renew it, until it expires or is released', async () => {
       const name = unique()
       expect(await bench.ledger.lease(name, 'one', 1_000)).toBe(true)
@@ -54,17 +54,8 @@ export function leasesContract(bench: Bench): void {
         expect(await bench.ledger.recall(odd)).toBe('kept')
         expect(await bench.ledger.lease(odd, 'one', 1_000)).toBe(true)
         expect(await bench.ledger.lease(odd, 'two', 1_000)).toBe(false)
-        await bench.ledger.settle([], Object.fromEntries([[odd, 2]]))
-        const { counters } = await bench.ledger.usage()
-        expect(Object.entries(counters)).toEqual([[odd, 2]])
       },
     )
-
-    it('counts', async () => {
-      await bench.ledger.settle([], { calls: 2, received: 1 })
-      await bench.ledger.settle([], { calls: 3 })
-      expect((await bench.ledger.usage()).counters).toEqual({ calls: 5, received: 1 })
-    })
 
     it('an empty batch changes nothing', async () => {
       expect(await bench.ledger.admit([], 'live')).toEqual([])

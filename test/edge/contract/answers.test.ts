@@ -130,7 +130,10 @@ describe('a relay answers as its contract says', () => {
     const visitor = { thirdPartyId: '1' }
     await get('/admin/api/status')
     await get('/admin/api/status', {})
+    await get('/admin/api/backlog')
     await post('/admin/api/visitor', { visitor })
+    for (const query of ['', '?from=2026-11-27T10:00:00Z&step=3600', '?step=601', '?from=today', '?step=600&dry_run=1'])
+      await get(`/admin/api/series${query}`)
     await post('/admin/api/visitor', { visitor: { ecid: '1' } })
     await post('/admin/api/resume')
     await post('/admin/api/pause?dry_run=1')

@@ -1,5 +1,6 @@
 /** What the scripts answer about the ledger, as the port has it. */
 import type { Admission, Summary } from '../port.ts'
+import { added, addedLines, type Counters, type Lines } from '../rules/figures.ts'
 import type { BreakerCause, Health } from '../rules/health.ts'
 
 /** Lua knows no empty list: it comes as an empty object. */
@@ -19,6 +20,7 @@ export interface KeptSummary {
 
 export interface KeptUsage extends KeptSummary {
   buckets: Maybe<[number, number]>
+  totals: Maybe<[string, Counters]>
   counters: Maybe<[string, number]>
   freeAt?: number
 }
@@ -34,6 +36,16 @@ interface KeptHealth {
   deniedTraits: Maybe<string>
   saidYes: boolean
   breaker?: { cause: BreakerCause; since: number; untilMs: number; probes: number; traits: Maybe<string> }
+}
+
+/** What an older version counted is under the line ``. */
+export function totalsOf({ totals, counters }: Pick<KeptUsage, 'totals' | 'counters'>): {
+  readonly totals: Lines
+  readonly counters: Counters
+} {
+  const older: Lines = listOf(counters).length === 0 ? {} : { '': Object.fromEntries(listOf(counters)) }
+  const all = addedLines(Object.fromEntries(listOf(totals)), older)
+  return { totals: all, counters: added(...Object.values(all)) }
 }
 
 /** @param limit `quotaLimit` */

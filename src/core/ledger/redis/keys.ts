@@ -3,7 +3,9 @@
 export interface Keys {
   readonly prefix: string
   readonly quota: string
+  /** Of an older version: it is only read. */
   readonly counters: string
+  readonly slots: string
   readonly health: string
   readonly leads: string
   readonly acts: string
@@ -22,6 +24,7 @@ export function keysUnder(prefix: string): Keys {
     prefix,
     quota: `${prefix}:quota`,
     counters: `${prefix}:counters`,
+    slots: `${prefix}:slots`,
     health: `${prefix}:health`,
     leads: `${prefix}:leads`,
     acts: `${prefix}:acts`,

@@ -10,9 +10,10 @@
 import { Redis } from '@upstash/redis/cloudflare'
 import { defaultLimits, type Limits } from '../../limits.ts'
 import { grantOf, type LedgerStore, type Life } from '../port.ts'
+import { type Counters, linesOf } from '../rules/figures.ts'
 import { checkBatch, type LedgerSettings } from '../rules/settings.ts'
 import { admit } from './admit.ts'
-import { type KeptSummary, type KeptUsage, listOf, summaryOf } from './answers.ts'
+import { type KeptSummary, type KeptUsage, listOf, type Maybe, summaryOf, totalsOf } from './answers.ts'
 import { attemptKeys, keysUnder } from './keys.ts'
 import { moveIn, moveOut } from './move.ts'
 import type { UpstashParts } from './parts.ts'
@@ -21,6 +22,7 @@ import { scriptRules } from './script-rules.ts'
 import { cancelScript } from './scripts/cancel.ts'
 import { confirmClockScript } from './scripts/confirm-clock.ts'
 import { beginScript, chargeScript, lifeScript } from './scripts/epoch.ts'
+import { seriesScript } from './scripts/figures.ts'
 import { firstStampsScript } from './scripts/first-stamps.ts'
 import { closeBreakerScript } from './scripts/health.ts'
 import { leaseScript, releaseScript } from './scripts/memos.ts'
@@ -90,14 +92,14 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
         settleScript,
         [
           keys.quota,
-          keys.counters,
+          keys.slots,
           keys.health,
           ...settlements.flatMap(({ visitorHash, eventDone, giveBack }) =>
             attemptKeys(keys, { visitorHash, event: eventDone, source: giveBack?.source }),
           ),
           keys.leads,
         ],
-        { settlements, counts, leads },
+        { settlements, lines: linesOf(counts), leads },
       )
     },
 
@@ -117,13 +119,24 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
       return summaryOf(kept as KeptSummary, settings.quotaLimit)
     },
     async usage() {
-      const kept = (await call(usageScript, [keys.quota, keys.health, keys.leads, keys.counters], {})) as KeptUsage
+      const kept = (await call(
+        usageScript,
+        [keys.quota, keys.health, keys.leads, keys.slots, keys.counters],
+        {},
+      )) as KeptUsage
       return {
         ...summaryOf(kept, settings.quotaLimit),
         ...(kept.freeAt === undefined ? {} : { nextFreeAtMs: kept.freeAt }),
         buckets: listOf(kept.buckets).map(([lastMs, units]) => [lastMs + 1 - settings.quotaBucketMs, units] as const),
-        counters: Object.fromEntries(listOf(kept.counters)),
+        ...totalsOf(kept),
       }
+    },
+    async series(fromMs) {
+      const slots = (await call(seriesScript, [keys.quota, keys.slots], { fromMs })) as Maybe<{
+        readonly startMs: number
+        readonly lines: Maybe<[string, Counters]>
+      }>
+      return listOf(slots).map(({ startMs, lines }) => ({ startMs, lines: Object.fromEntries(listOf(lines)) }))
     },
     async confirmClock() {
       await call(confirmClockScript, [keys.quota, keys.health], {})

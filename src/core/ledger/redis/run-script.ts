@@ -6,6 +6,7 @@ import { admitScript } from './scripts/admit.ts'
 import { cancelScript } from './scripts/cancel.ts'
 import { confirmClockScript } from './scripts/confirm-clock.ts'
 import { beginScript, chargeScript, lifeScript } from './scripts/epoch.ts'
+import { seriesScript } from './scripts/figures.ts'
 import { firstStampsScript } from './scripts/first-stamps.ts'
 import { closeBreakerScript } from './scripts/health.ts'
 import { leaseScript, releaseScript } from './scripts/memos.ts'
@@ -24,6 +25,7 @@ const scripts = [
   firstStampsScript,
   summaryScript,
   usageScript,
+  seriesScript,
   confirmClockScript,
   closeBreakerScript,
   leaseScript,

@@ -2,6 +2,7 @@
 import type { Limits } from '../../limits.ts'
 import { futureToleranceMs } from '../../update/stamp.ts'
 import { jumpToleranceMs } from '../rules/clock-watch.ts'
+import { foldedTogether, seriesMs, slotMs, slotsKeptMs, slotsShownMs } from '../rules/figures.ts'
 import { storeFormat } from '../rules/format.ts'
 import {
   deniedThatOpen,
@@ -44,6 +45,11 @@ export function scriptRules(settings: LedgerSettings, limits: Limits): Readonly<
     maxBelow,
     maxRetentions,
     leadLivesMs,
+    slotMs,
+    slotsShownMs,
+    slotsKeptMs,
+    seriesMs,
+    foldedTogether,
     toleranceMs: jumpToleranceMs,
     futureMs: futureToleranceMs,
     livesCounted,

@@ -17,9 +17,9 @@ import { actSchema, openActs } from './acts.ts'
 import { admitOne } from './admit.ts'
 import { cancelOne } from './cancel.ts'
 import { confirmClock } from './confirm-clock.ts'
-import { addCounts, counterSchema } from './counters.ts'
 import { epochSchema, openEpoch } from './epoch.ts'
 import { eventSchema, openEvents } from './events.ts'
+import { addCounts, figureSchema, readSeries } from './figures.ts'
 import { healthSchema } from './health.ts'
 import { keepLeads, leadSchema } from './leads.ts'
 import { sweepsOf } from './lifetimes.ts'
@@ -32,7 +32,7 @@ import { summaryOf, usageOf } from './summary.ts'
 import { windowSchema } from './window.ts'
 
 const schema = [
-  ...counterSchema,
+  ...figureSchema,
   ...healthSchema,
   ...epochSchema,
   ...leadSchema,
@@ -79,7 +79,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
       stepping((step) => {
         checkBatch(settlements.length)
         for (const settlement of settlements) settleOne(settlement, step, parts)
-        addCounts(sql, counts)
+        addCounts(sql, counts, step.nowMs)
         keepLeads(sql, leads, step.nowMs)
       }),
     cancel: (requests) =>
@@ -101,6 +101,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
       }),
     summary: () => stepping((step) => summaryOf(sql, settings, step)),
     usage: () => stepping((step) => usageOf(sql, settings, step)),
+    series: (fromMs) => atomically((nowMs) => readSeries(sql, fromMs, nowMs)),
     confirmClock: () => atomically((_, time) => confirmClock(sql, settings, time)),
     pause: (paused) =>
       stepping((step) => {

@@ -9,7 +9,7 @@ import type { Context, MiddlewareHandler } from 'hono'
 import { operatorByAccess, operatorOf, type Who } from '../../auth/operators.ts'
 import { isJson } from '../../http/body.ts'
 import { problem } from '../../http/problem.ts'
-import type { PartsOf } from '../parts.ts'
+import { adminName, type PartsOf } from '../parts.ts'
 
 /** Thrown where somebody who only looks asks for more. */
 export class ViewOnly extends Error {
@@ -32,7 +32,7 @@ export function operatorOnly(partsOf: PartsOf<'settings' | 'authFailed' | 'acces
     const header = c.req.header('authorization') ?? null
     const who = (await operatorOf(header, operators)) ?? (await operatorByAccess(accessEmail, adminAccess))
     if (who === undefined) {
-      authFailed?.('admin', header === null ? 'header_missing' : 'mismatch')
+      authFailed?.(adminName, header === null ? 'header_missing' : 'mismatch')
       return problem(c, 'unauthenticated', {}, { 'www-authenticate': 'Basic realm="target-relay", charset="UTF-8"' })
     }
     c.set(whoKey, who)

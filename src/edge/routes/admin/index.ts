@@ -12,6 +12,8 @@ import { auditApi } from './audit.ts'
 import { deadApi } from './dead.ts'
 import { ledgerApi } from './ledger.ts'
 import { sealsApi } from './seals.ts'
+import { seriesApi } from './series.ts'
+import { statusApi } from './status.ts'
 import { steeringApi } from './steering.ts'
 import { visitorApi } from './visitor.ts'
 
@@ -32,8 +34,10 @@ export function adminApi(
       refuse('malformed', { detail: 'This route takes no query parameters: what it takes stands in the body.' }),
     ),
   )
+  app.route('/', statusApi(partsOf))
   app.route('/', steeringApi(partsOf))
   app.route('/', visitorApi(partsOf))
+  app.route('/', seriesApi(partsOf))
   app.route('/ledger', ledgerApi(partsOf))
   app.route('/dead', deadApi(partsOf))
   app.route('/', auditApi(partsOf))

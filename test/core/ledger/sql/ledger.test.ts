@@ -469,6 +469,7 @@ function takingTurns(ledgers: readonly Ledger[]): Ledger {
     firstStamps: (events) => next().firstStamps(events),
     summary: () => next().summary(),
     usage: () => next().usage(),
+    series: (fromMs) => next().series(fromMs),
     confirmClock: () => next().confirmClock(),
     lease: (name, holder, ttlMs) => next().lease(name, holder, ttlMs),
     release: (name, holder) => next().release(name, holder),

@@ -1,5 +1,6 @@
 import { denials } from './denials.ts'
 import { events } from './events.ts'
+import { figures } from './figures.ts'
 import { health } from './health.ts'
 import { registers } from './registers.ts'
 import { rows } from './rows.ts'
@@ -8,12 +9,12 @@ import { window } from './window.ts'
 /**
  * Settles attempts (`sql/settle.ts` on SQL).
  *
- * KEYS: quota, counters, health, then for each settlement a visitor, an event and a source's quota (the visitor again
+ * KEYS: quota, slots, health, then for each settlement a visitor, an event and a source's quota (the visitor again
  * where there is no event or no source); at the end the leads.
- * Input: settlements, counts, leads.
+ * Input: settlements, lines, leads.
  * Answers null.
  */
-export const settleScript = /* lua */ `${window}${registers}${rows}${events}${health}${denials}
+export const settleScript = /* lua */ `${window}${registers}${rows}${events}${health}${denials}${figures}
 local window = openWindow(KEYS[1])
 local h = readHealth(KEYS[3])
 -- What a signal can change. The health of a steady day is never rewritten.
@@ -78,6 +79,6 @@ end
 window:save()
 if fingerprint() ~= healthBefore then writeHealth(KEYS[3], h) end
 for source, lead in pairs(input.leads) do keepLead(source, lead) end
-for name, count in pairs(input.counts) do redis.call('HINCRBY', KEYS[2], name, text(count)) end
+addCounts(KEYS[2], input.lines)
 return 'null'
 `
