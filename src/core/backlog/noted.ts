@@ -39,6 +39,7 @@ export function notedBacklog(backlog: Backlog, { clock, memory, log }: NotedPart
     exchange: (puts, deletes) => noted(backlog.exchange(puts, deletes)),
     putText: (key, text) => noted(backlog.putText(key, text)),
     readText: (key) => backlog.readText(key),
+    reseal: (asked) => backlog.reseal(asked),
     check: () => backlog.check(),
     ...given({ purge: backlog.purge, tally: backlog.tally, heads: backlog.heads }),
   }

@@ -239,6 +239,7 @@ export function ownedStores(
       exchange: unlessFoundForeign(backlog.exchange),
       putText: unlessFoundForeign(backlog.putText),
       readText: unlessFoundForeign(backlog.readText),
+      reseal: unlessFoundForeign(backlog.reseal),
       check: async () => {
         unlessForeign()
         return backlog.check()
