@@ -200,7 +200,16 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     )
   }
   const count = createCount({ ledger, untold, background, log })
-  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, dead, run, ready: ready.fresh })
+  const operator = operatorOf(base, {
+    ledger,
+    unguarded: ports.ledger,
+    backlog,
+    clock,
+    log,
+    dead,
+    run,
+    ready: ready.fresh,
+  })
   return {
     operator,
     ready: ready.fresh,
