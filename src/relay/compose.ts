@@ -37,6 +37,7 @@ import { createMetrics } from './metrics.ts'
 import { operatorOf } from './operator.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
 import type { Settings } from './settings.ts'
+import { createStatus } from './status.ts'
 
 /** What a relay is given by its runtime. On Workers these belong to one request. */
 export interface RelayPorts {
@@ -151,6 +152,8 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     limits,
   })
   const census = createCensus({ backlog, ledger, clock, limits, memory: memory.census })
+  const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
+  const status = createStatus({ settings, ledger, backlog, clock, ready: ready.fresh })
   const alerts = alertDuty({
     ledger,
     clock,
@@ -159,7 +162,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     memory,
     settings,
     startedBy: ports.startedBy ?? 'cron',
-    figures: async () => ({}),
+    figures: status.figures,
     ...given({
       send:
         settings.alert &&
@@ -188,9 +191,8 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       [census.duty, keepRuns({ ledger, clock }), alerts],
     )
   }
-  const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const count = createCount({ ledger, untold, background, log })
-  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run, ready: ready.fresh })
+  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run, status })
   return {
     operator,
     ready: ready.fresh,
