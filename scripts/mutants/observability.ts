@@ -5,6 +5,8 @@ const noted = ['test/core/backlog/noted.test.ts']
 const requests = ['test/edge/http/request-line.test.ts']
 const trace = ['test/edge/http/trace.test.ts']
 const docs = ['test/docs.test.ts']
+const metrics = ['test/relay/metrics.test.ts']
+const examples = ['test/examples/prometheus.test.ts']
 
 export const observabilityMutants: readonly Mutant[] = [
   {
@@ -86,5 +88,61 @@ export const observabilityMutants: readonly Mutant[] = [
     find: 'const log = tracedLog(write, () => traces.getStore())',
     replace: "const log = tracedLog(write, () => traces.getStore() ?? 'a trace')",
     tests: requests,
+  },
+  {
+    name: '/metrics is for anybody',
+    breaks: 'security',
+    file: 'src/edge/routes/metrics.ts',
+    find: 'throwsErrors, operatorOnly(partsOf), async',
+    replace: 'throwsErrors, async',
+    tests: metrics,
+  },
+  {
+    name: 'a silent ledger keeps /metrics from answering',
+    breaks: 'G9',
+    file: 'src/relay/metrics.ts',
+    find: "log('metrics_incomplete', { error: errorName(error) })\n      return undefined",
+    replace: "log('metrics_incomplete', { error: errorName(error) })\n      throw error",
+    tests: metrics,
+  },
+  {
+    name: 'times are given in milliseconds',
+    breaks: 'G9',
+    file: 'src/relay/metrics.ts',
+    find: '[{ value: atMs / 1_000 }]',
+    replace: '[{ value: atMs }]',
+    tests: metrics,
+  },
+  {
+    name: 'the line of a metric ends where a label does',
+    breaks: 'G8',
+    file: 'src/edge/http/metrics-text.ts',
+    find: ".replaceAll('\\n', '\\\\n')",
+    replace: '',
+    tests: metrics,
+  },
+  {
+    name: 'Prometheus can’t read OpenMetrics to its end',
+    breaks: 'G9',
+    file: 'src/edge/http/metrics-text.ts',
+    find: "...(openMetrics ? ['# EOF'] : [])",
+    replace: '',
+    tests: examples,
+  },
+  {
+    name: 'a metric that the rules ask for has another name',
+    breaks: 'G9',
+    file: 'src/relay/metrics.ts',
+    find: "timestamp('flush_last',",
+    replace: "timestamp('last_flush',",
+    tests: examples,
+  },
+  {
+    name: 'a source that is not configured has series of its own',
+    breaks: 'G7',
+    file: 'src/relay/metrics-updates.ts',
+    find: 'sources.has(name) ? name : otherSource',
+    replace: "name === '' ? otherSource : name",
+    tests: metrics,
   },
 ]

@@ -33,6 +33,7 @@ import { createQuarantine } from '../edge/source/quarantine.ts'
 import type { Source } from '../edge/source/types.ts'
 import { createBase, type RelayBase } from './base.ts'
 import { countedSources, createCount } from './count.ts'
+import { deadOf } from './dead.ts'
 import { createMetrics } from './metrics.ts'
 import { operatorOf } from './operator.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
@@ -151,6 +152,8 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     leadsLoggedMs: memory.leadsLoggedMs,
     limits,
   })
+  const mapAgain = createMapAgain({ sources, prepare })
+  const { dead, duties } = deadOf(settings, { hasher, backlog, ledger, clock, random, map: mapAgain, limits, log })
   const census = createCensus({ backlog, ledger, clock, limits, memory: memory.census })
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const status = createStatus({ settings, ledger, backlog, clock, ready: ready.fresh })
@@ -188,15 +191,15 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         log,
         limits,
       },
-      [census.duty, keepRuns({ ledger, clock }), alerts],
+      [...duties, census.duty, keepRuns({ ledger, clock }), alerts],
     )
   }
   const count = createCount({ ledger, untold, background, log })
-  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run, status })
+  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, dead, run, status })
   return {
     operator,
     ready: ready.fresh,
-    remap: createRemap({ backlog, deliver, map: createMapAgain({ sources, prepare }) }),
+    remap: createRemap({ backlog, deliver, map: mapAgain }),
     testify: () => ledger.check().catch((error) => log('witness_not_told', { error: errorName(error) })),
     flush: run,
     parts: {

@@ -48,7 +48,7 @@ export function createMetrics({ base, ledger, ready, log }: MetricsParts): () =>
         : [
             ...quotaMetrics(known[0], settings),
             ...healthMetrics(known[0]),
-            ...updateMetrics(known[0], sources),
+            ...updateMetrics(known[0].totals, sources),
             ...flushMetrics(readLastRun(known[1])),
           ]),
     ]
