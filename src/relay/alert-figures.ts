@@ -3,18 +3,19 @@
  * minutes old then.
  */
 import type { Clock } from '../core/clock.ts'
-import { given } from '../core/given.ts'
-import type { Ledger, Summary, Usage } from '../core/ledger/port.ts'
-import { type Slot, seriesMs, slotMs } from '../core/ledger/rules/figures.ts'
+import type { Ledger, Summary } from '../core/ledger/port.ts'
+import type { Slot } from '../core/ledger/rules/figures.ts'
+import { firstGoesMs } from '../core/operator/dead/retention.ts'
 import type { Figures } from '../cron/alerts/conditions.ts'
 import { foundNothing } from '../cron/census.ts'
 import type { FlushReport } from '../cron/report.ts'
 import type { Status } from './status.ts'
 
 export interface AlertFiguresParts {
-  readonly ledger: Pick<Ledger, 'summary' | 'series'>
+  readonly ledger: Pick<Ledger, 'summary' | 'recall'>
   readonly status: Pick<Status, 'outlook'>
   readonly clock: Pick<Clock, 'now'>
+  readonly settings: { readonly deadRetentionDays: number }
   readonly memory: FiguresMemory
 }
 
@@ -22,43 +23,41 @@ export interface AlertFiguresParts {
 export interface FiguresMemory {
   /** When all was last read, epoch ms. */
   lookedAtMs?: number
-  /** Failed authentications that were counted by then, and whether those of a source were in a row. */
-  unauthenticated?: { readonly total: number; readonly inRow: boolean }
 }
 
 export type LookForAlerts = (report: FlushReport) => Promise<{ readonly summary: Summary; readonly figures: Figures }>
 
 const idleLookMs = 600_000
-const prefix = 'unauthenticated'
-/** What is counted of a request whose sender was authenticated. */
-const authenticated: ReadonlySet<string> = new Set(['received', 'greeted', 'confirmation'])
+const dayMs = 86_400_000
 
-export function lookForAlerts({ ledger, status, clock, memory }: AlertFiguresParts): LookForAlerts {
+export function lookForAlerts({ ledger, status, clock, settings, memory }: AlertFiguresParts): LookForAlerts {
   return async (report) => {
     const nowMs = clock.now()
     const idle = foundNothing(report)
+    const waits = idle ? { oldestAtMs: null } : {}
+    // Also if the clock was set back.
     if (idle && Math.abs(nowMs - (memory.lookedAtMs ?? Number.NEGATIVE_INFINITY)) < idleLookMs)
-      return { summary: await ledger.summary(), figures: { oldestAtMs: null } }
-    const { usage, ...outlook } = await status.outlook()
-    const unauthenticatedInRow = await inRowNow(usage, nowMs)
+      return { summary: await ledger.summary(), figures: waits }
+    const [{ usage, slots, figures }, deadEndsAtMs] = await Promise.all([
+      status.outlook(),
+      firstGoesMs(ledger, settings.deadRetentionDays * dayMs),
+    ])
     memory.lookedAtMs = nowMs
     return {
       summary: usage,
-      figures: { ...given(outlook), ...(idle ? { oldestAtMs: null } : {}), ...given({ unauthenticatedInRow }) },
+      figures: {
+        ...figures,
+        ...waits,
+        deadEndsAtMs: deadEndsAtMs ?? null,
+        unauthenticatedInRow: failedInRow(slots),
+      },
     }
   }
-
-  /** Undefined where nothing can have changed. */
-  async function inRowNow({ counters }: Usage, nowMs: number) {
-    const failed = Object.entries(counters).filter(([name]) => name.startsWith(prefix))
-    const total = failed.reduce((all, [, count]) => all + count, 0)
-    const { unauthenticated: before } = memory
-    if (before?.total === total && !before.inRow) return undefined
-    const inRow = failedInRow(total === 0 ? [] : await ledger.series(nowMs - seriesMs + slotMs))
-    memory.unauthenticated = { total, inRow: Object.values(inRow).some((count) => count > 0) }
-    return inRow
-  }
 }
+
+const prefix = 'unauthenticated'
+/** What is counted of a request whose sender was authenticated. */
+const authenticated: ReadonlySet<string> = new Set(['received', 'greeted', 'confirmation'])
 
 /**
  * By source, how many failed to authenticate since the last slot in which one did not. What failed and what did not

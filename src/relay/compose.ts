@@ -157,6 +157,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
   const { dead, duties } = deadOf(settings, { hasher, backlog, ledger, clock, random, map: mapAgain, limits, log })
   const census = createCensus({ backlog, ledger, clock, limits, memory: memory.census })
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
+  const status = createStatus({ settings, ledger, backlog, clock, ready: ready.fresh })
   const alerts = alertDuty({
     ledger,
     clock,
@@ -165,12 +166,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     memory,
     settings,
     startedBy: ports.startedBy ?? 'cron',
-    lookAt: lookForAlerts({
-      ledger,
-      status: createStatus({ settings, ledger, backlog, clock, ready: ready.remembered }),
-      clock,
-      memory,
-    }),
+    lookAt: lookForAlerts({ ledger, status, clock, memory, settings }),
     ...given({
       send:
         settings.alert &&
@@ -196,20 +192,11 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         log,
         limits,
       },
-      [census.duty, ...duties, keepRuns({ ledger, clock }), alerts],
+      [...duties, census.duty, keepRuns({ ledger, clock }), alerts],
     )
   }
   const count = createCount({ ledger, untold, background, log })
-  const operator = operatorOf(base, {
-    ledger,
-    unguarded: ports.ledger,
-    backlog,
-    clock,
-    log,
-    dead,
-    run,
-    ready: ready.fresh,
-  })
+  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, dead, run, status })
   return {
     operator,
     ready: ready.fresh,

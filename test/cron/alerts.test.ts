@@ -71,7 +71,8 @@ describe('what is worth an alert', () => {
       { figures: { unauthenticatedInRow: { loan: 20, crm: 19 } } },
       ['source.unauthenticated loan'],
     ],
-    ['letters that end within a week', { figures: { deadEnding: 1 } }, ['dead.ending']],
+    ['letters that end within a week', { figures: { deadEndsAtMs: nowMs + 7 * dayMs } }, ['dead.ending']],
+    ['or later', { figures: { deadEndsAtMs: nowMs + 7 * dayMs + 1 } }, []],
     ['letters that were there before', { figures: { dead: 5 } }, []],
     ['a run that the alarm started', { startedBy: 'alarm' }, ['flush.silent']],
   ])('%s', (_, snapshot, names) => {
@@ -434,18 +435,23 @@ describe('a message', () => {
 
   it('is given up after five seconds', async () => {
     const fake = fakeClock()
+    let asked = () => {}
+    const isAsked = new Promise<void>((resolve) => {
+      asked = resolve
+    })
     const send = alertSender({
       url: 'https://alerts.example/',
       secrets: [new Uint8Array(secret)],
       relay: 'demo',
       fetch: (_, init) =>
         new Promise((_resolve, reject) => {
-          if (init?.signal?.aborted === true) reject(init.signal.reason)
           init?.signal?.addEventListener('abort', () => reject(init.signal?.reason))
+          asked()
         }),
       clock: fake,
     })
     const why = send(message)
+    await isAsked
     await fake.advance(5_000)
     expect(await why).toBe('TimeoutError')
   })

@@ -49,7 +49,7 @@ describe('failed authentications in a row', () => {
 
 describe('what is read', () => {
   const summary = { limit: 10, used: 0, remaining: 10, health: healthy, leads: {} }
-  function looking(counters: Record<string, number> = {}) {
+  function looking(slots: readonly Slot[] = []) {
     const asked: string[] = []
     let nowMs = 1_790_000_000_000
     const memory: FiguresMemory = {}
@@ -59,23 +59,17 @@ describe('what is read', () => {
           asked.push('summary')
           return summary
         },
-        series: async () => {
-          asked.push('series')
-          return []
-        },
+        recall: async () => JSON.stringify({ oldestMs: nowMs - 86_400_000 }),
       },
       status: {
         outlook: async () => {
           asked.push('outlook')
-          return {
-            usage: { ...summary, buckets: [], counters, totals: {} },
-            firstDeferralAtMs: null,
-            oldestAtMs: 5,
-            dead: 1,
-          }
+          const usage = { ...summary, buckets: [], counters: {}, totals: {} }
+          return { usage, slots, figures: { firstDeferralAtMs: null, oldestAtMs: 5, dead: 1 } }
         },
       },
       clock: { now: () => nowMs },
+      settings: { deadRetentionDays: 2 },
       memory,
     })
     const pass = (ms: number) => {
@@ -94,15 +88,18 @@ describe('what is read', () => {
     expect(asked).toEqual(['outlook', 'summary', 'outlook'])
   })
 
-  it('a run that met something reads all; slots only where more failed to authenticate', async () => {
-    const counters = { unauthenticated_mismatch: 3 }
-    const { asked, look } = looking(counters)
+  it('a run that met something reads all', async () => {
+    const { asked, look } = looking([slot({ 'loan/-': { unauthenticated_mismatch: 3 } })])
     const busy = { ...emptyReport(), read: 1 }
-    expect((await look(busy)).figures).toMatchObject({ oldestAtMs: 5, unauthenticatedInRow: {} })
-    expect((await look(busy)).figures).not.toHaveProperty('unauthenticatedInRow')
-    counters.unauthenticated_mismatch = 4
     await look(busy)
-    expect(asked).toEqual(['outlook', 'series', 'outlook', 'outlook', 'series'])
+    expect((await look(busy)).figures).toEqual({
+      firstDeferralAtMs: null,
+      oldestAtMs: 5,
+      dead: 1,
+      deadEndsAtMs: 1_790_000_000_000 + 86_400_000,
+      unauthenticatedInRow: { loan: 3 },
+    })
+    expect(asked).toEqual(['outlook', 'outlook'])
   })
 })
 
