@@ -215,7 +215,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       ready: ready.fresh,
       readyForAnybody: ready.remembered,
       operator,
-      metrics: createMetrics({ base, ledger, ready: ready.remembered, log }),
+      metrics: createMetrics({ base, ledger, status: operator.status, ready: ready.remembered, log }),
       clock,
       log,
       authFailed: createAuthFailed({ clock, memory: memory.authFailures, log, add: untold.add, count }),
