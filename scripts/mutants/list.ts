@@ -22,6 +22,7 @@ import { ownerMutants } from './owner.ts'
 import { readToBreakMutants } from './read-to-break.ts'
 import { readingMutants } from './reading.ts'
 import { registersMutants } from './registers.ts'
+import { sealMutants } from './seals.ts'
 import { sendersMutants } from './senders.ts'
 import { windowMutants } from './window.ts'
 
@@ -1138,6 +1139,7 @@ export const mutants: readonly Mutant[] = [
   ...readToBreakMutants,
   ...readingMutants,
   ...registersMutants,
+  ...sealMutants,
   ...sendersMutants,
   ...windowMutants,
 ]

@@ -7,6 +7,7 @@ import { createDeadOffice } from '../core/operator/dead/office.ts'
 import { createErase } from '../core/operator/erase.ts'
 import { createFind } from '../core/operator/find-visitor.ts'
 import { takeOver } from '../core/operator/owner.ts'
+import { createSeals } from '../core/operator/seals.ts'
 import { createSeries } from '../core/operator/series.ts'
 import { hashKeyName } from '../core/update/hash.ts'
 import type { FlushReport } from '../cron/report.ts'
@@ -27,7 +28,7 @@ export interface OperatorParts {
 }
 
 export function operatorOf(
-  { settings, hasher, owner }: Pick<RelayBase, 'settings' | 'hasher' | 'owner'>,
+  { settings, hasher, owner, seal }: Pick<RelayBase, 'settings' | 'hasher' | 'owner' | 'seal'>,
   { ledger, unguarded, backlog, clock, log, run, ready }: OperatorParts,
 ): Operator {
   const maxOperations = settings.flushMaxOps
@@ -51,6 +52,7 @@ export function operatorOf(
       }
       return erased
     },
+    seals: createSeals({ backlog, first: seal.first, clock, maxOperations }),
     find: createFind({ hasher, ledger, backlog, clock, maxOperations }),
     series: createSeries({ ledger, clock }),
     moveOut: (cursor) => ledger.moveOut(cursor),

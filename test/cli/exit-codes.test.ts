@@ -37,6 +37,7 @@ const at = '2026-11-24T10:00:00.000Z'
 const status = { quota: { used: 1, limit: 10 }, paused: false, checks: { store: 'ok' } }
 const census = { waiting: 0, bySource: {}, byReason: {}, complete: true }
 const erased = { entries: 1, deadLetters: 0, mentioned: 0, unreadable: 0, complete: true }
+const seals = { byKey: { k2: { entries: 1, dead: 0 } }, first: 'k2', resealed: 0, failed: 0, complete: true }
 const plan = { plan: 'p1', action: 'drop', letters: 1, expiresAt: at }
 const planRun = { plan: 'p1', state: 'done', done: 1, of: 1, failed: 0 }
 const report = {
@@ -64,6 +65,7 @@ const startRelay = (given: Readonly<Record<string, FakeAnswer>> = {}) =>
       '/admin/api/erase': erased,
       '/admin/api/quota/spent': usage,
       '/admin/api/audit': { acts: [] },
+      '/admin/api/seals': seals,
       '/admin/api/series': { step: 600, slots: [] },
       '/admin/api/dead/list': { letters: [] },
       '/admin/api/dead/plan': plan,
@@ -303,6 +305,8 @@ const cases: readonly Case[] = [
     ['series', [], '/admin/api/series'],
     ['metrics', [], '/metrics'],
     ['audit', [], '/admin/api/audit'],
+    ['keys', [], '/admin/api/seals'],
+    ['keys', ['reseal'], '/admin/api/seals'],
     ['erase', ['1'], '/admin/api/erase'],
     ['dead', ['ls'], '/admin/api/dead/list'],
     ['dead', ['plan', 'drop', '--reason', 'expired'], '/admin/api/dead/plan'],
@@ -321,6 +325,17 @@ const cases: readonly Case[] = [
       ask(cli, ['erase', '1'], {
         '/admin/api/erase': { body: { ...erased, complete: false, todo: 'erase: set the key again' } },
       }),
+  ],
+  [
+    'keys',
+    1,
+    'what no key opens',
+    async (cli) => ({
+      ...(await ask(cli, ['keys', 'reseal'], {
+        '/admin/api/seals': { body: { ...seals, byKey: { k1: { entries: 1, dead: 0 } } } },
+      })),
+      err: 'keys: in its results',
+    }),
   ],
   ['dead', 2, 'no action', (cli) => ask(cli, ['dead'])],
   ['dead', 2, 'another action', (cli) => ask(cli, ['dead', 'plan', 'burn'])],

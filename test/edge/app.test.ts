@@ -64,6 +64,7 @@ async function edge(
       takeOver: async (client) => (client === 'amce' ? undefined : 'is not the client code that the ledger bears'),
       erase: () => Promise.reject(new Error('not here')),
       find: () => Promise.reject(new Error('not here')),
+      seals: () => Promise.reject(new Error('not here')),
       moveOut: () => Promise.reject(new Error('not here')),
       moveIn: () => Promise.reject(new Error('not here')),
       restored: () => Promise.reject(new Error('not here')),

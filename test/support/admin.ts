@@ -4,6 +4,7 @@ import { defaultLimits } from '../../src/core/limits.ts'
 import { createDeadOffice } from '../../src/core/operator/dead/office.ts'
 import { createErase } from '../../src/core/operator/erase.ts'
 import { createFind } from '../../src/core/operator/find-visitor.ts'
+import { createSeals } from '../../src/core/operator/seals.ts'
 import { createSeries } from '../../src/core/operator/series.ts'
 import { createHasher } from '../../src/core/update/hash.ts'
 import { createApp } from '../../src/edge/app.ts'
@@ -73,6 +74,7 @@ export async function adminOf(world: World, options: AdminOptions = {}) {
       restate: (units) => ledger.restate(units),
       flush: () => world.flush(),
       erase: createErase({ hasher, ledger, backlog, clock: world.clock, maxOperations, log: () => undefined }),
+      seals: createSeals({ backlog, first: undefined, clock: world.clock, maxOperations }),
       find: createFind({ hasher, ledger, backlog, clock: world.clock, maxOperations }),
       moveOut: (cursor) => ledger.moveOut(cursor),
       moveIn: (part) => ledger.moveIn(part),

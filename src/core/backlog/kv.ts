@@ -28,6 +28,7 @@ import {
 import { headedOf, headOf, packDetail, packHead, unpackDetail, unpackHead } from './head-format.ts'
 import { type KvPageAsked, kvPages } from './kv-page.ts'
 import type { Backlog, HeadedDead, ListDeadOptions, Page, Unreadable } from './port.ts'
+import { kvReseal } from './reseal.ts'
 import type { Seal } from './seal.ts'
 
 /** KV's limit, of the metadata as JSON in UTF-8. */
@@ -118,6 +119,8 @@ export function kvBacklog(kv: Kv, { randomHex, seal, limits = defaultLimits }: K
       const value = (await counted.get([key])).get(key) ?? null
       return value === null ? undefined : readDead(key, await seal.open(parseJson(value), key))
     },
+
+    reseal: kvReseal(counted, { seal, limits }),
 
     async check() {},
   }

@@ -35,6 +35,7 @@ export function notedBacklog(backlog: Backlog, { clock, memory, log }: NotedPart
     listDead: (options) => backlog.listDead(options),
     deadHeads: (options) => backlog.deadHeads(options),
     readDead: (key) => backlog.readDead(key),
+    reseal: (asked) => backlog.reseal(asked),
     check: () => backlog.check(),
     ...given({ purge: backlog.purge, tally: backlog.tally, heads: backlog.heads }),
   }

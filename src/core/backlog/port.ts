@@ -142,6 +142,27 @@ export interface ListDeadOptions {
   wanted?: (head: DeadHead) => boolean
 }
 
+export interface SealsAsked {
+  readonly part: 'entries' | 'dead'
+  /** Seals anew what another key than the first sealed. */
+  readonly anew: boolean
+  readonly cursor?: string
+  /** Keys of the store. */
+  readonly limit: number
+}
+
+export interface SealsPage {
+  /** By the name of the key, afterwards; what is not sealed is counted under `plain`. */
+  readonly byKey: Counts
+  readonly resealed: number
+  /** What the store does not give, or does not take now. */
+  readonly failed: number
+  readonly cursor?: string
+}
+
+/** One page of what is stored. Rejects where the store does not answer. */
+export type Reseal = (asked: SealsAsked) => Promise<SealsPage>
+
 export interface Backlog {
   /** Keeps an entry under a new key, and gives the key once it is durable. */
   put(entry: Entry): Promise<string>
@@ -176,6 +197,8 @@ export interface Backlog {
    * does it.
    */
   purge?(): Promise<void>
+  /** Which keys of the ring seal a page of what is stored; and sealing it anew. */
+  readonly reseal: Reseal
   /** Operations that this instance has asked of its store so far: what a flush's budget counts. */
   readonly operations: number
 }

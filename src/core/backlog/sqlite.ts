@@ -18,6 +18,7 @@ import {
   readEntry,
 } from './entry-format.ts'
 import type { Backlog, Page } from './port.ts'
+import { sqliteReseal } from './reseal.ts'
 import type { Seal } from './seal.ts'
 import { openCounted, readCounts } from './sqlite-counts.ts'
 import { prepareSqliteDead, sqliteDead } from './sqlite-dead.ts'
@@ -75,6 +76,7 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimit
       const [row] = await run('SELECT value FROM relay_backlog WHERE key = ?', key)
       return row === undefined ? undefined : readDead(key, await seal.open(parseJson(String(row['value'])), key))
     },
+    reseal: sqliteReseal(sql, { seal, step }),
     async check() {
       await run('SELECT 1 FROM relay_backlog LIMIT 1')
     },

@@ -235,6 +235,7 @@ export function ownedStores(
       listDead: unlessFoundForeign(backlog.listDead),
       deadHeads: unlessFoundForeign(backlog.deadHeads),
       readDead: unlessFoundForeign(backlog.readDead),
+      reseal: unlessFoundForeign(backlog.reseal),
       check: async () => {
         unlessForeign()
         return backlog.check()

@@ -29,7 +29,7 @@ export const listQuery = z.strictObject({
   limit: count,
 })
 /** In a body a visitor is its hash or, as in an update, its id. */
-export const filterBody = z.strictObject({ ...filterShape, visitor: z.unknown() })
+export const filterBody = z.strictObject({ ...filterShape, visitor: z.unknown().optional() })
 export const listBody = filterBody.extend({ cursor: z.string().optional(), limit: count })
 
 export const readQuery = z.strictObject({ reveal: z.enum(['0', '1']).optional() })

@@ -11,6 +11,7 @@ import { looksOnly, operatorOnly, ownOrigin, ViewOnly } from './access.ts'
 import { auditApi } from './audit.ts'
 import { deadApi } from './dead.ts'
 import { ledgerApi } from './ledger.ts'
+import { sealsApi } from './seals.ts'
 import { seriesApi } from './series.ts'
 import { statusApi } from './status.ts'
 import { steeringApi } from './steering.ts'
@@ -40,6 +41,7 @@ export function adminApi(
   app.route('/ledger', ledgerApi(partsOf))
   app.route('/dead', deadApi(partsOf))
   app.route('/', auditApi(partsOf))
+  app.route('/seals', sealsApi(partsOf))
   // The ledger or the store did not answer. Only the log says why, except where an operator must fix it.
   app.onError((error, c) => {
     if (error instanceof ViewOnly) return problem(c, 'view-only')
