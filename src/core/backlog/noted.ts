@@ -37,12 +37,16 @@ export function notedBacklog(backlog: Backlog, { clock, memory, log, span }: Not
     listDead: (options) => backlog.listDead(options),
     deadHeads: (options) => backlog.deadHeads(options),
     readDead: (key) => backlog.readDead(key),
+    readDeads: (keys) => backlog.readDeads(keys),
+    exchange: (puts, deletes) => noted('put', () => backlog.exchange(puts, deletes)),
+    putText: (key, text) => noted('put', () => backlog.putText(key, text)),
+    readText: (key) => backlog.readText(key),
     reseal: (asked) => backlog.reseal(asked),
     check: () => backlog.check(),
     ...given({ purge: backlog.purge, tally: backlog.tally, heads: backlog.heads }),
   }
 
-  async function noted(name: SpanName, keep: () => Promise<string>): Promise<string> {
+  async function noted<T>(name: SpanName, keep: () => Promise<T>): Promise<T> {
     try {
       const key = await span(name, keep)
       delete memory.keepFailedAtMs
