@@ -149,7 +149,7 @@ export const observabilityMutants: readonly Mutant[] = [
   {
     name: 'a span is named by what it is about',
     breaks: 'G8',
-    file: 'src/core/spans.ts',
+    file: 'src/relay/spans.ts',
     find: "span('call', () =>",
     replace: "span(asked[0].body as 'call', () =>",
     tests: spans,

@@ -2,8 +2,6 @@
  * Spans of the platform's own tracing, where it has one (Workers). A span has a name and a length, and nothing of what
  * it is about (G8).
  */
-import type { Ledger } from './ledger/port.ts'
-import type { Target } from './wire/port.ts'
 
 /** docs/observability.md, "Spans", says what each is. */
 export type SpanName = 'admit' | 'call' | 'settle' | 'put' | 'bury'
@@ -13,16 +11,3 @@ export type Span = <T>(name: SpanName, work: () => Promise<T>) => Promise<T>
 
 /** For runtimes without tracing. */
 export const noSpan: Span = (_, work) => work()
-
-/** @param ledger whose methods are its own properties */
-export function spannedLedger(ledger: Ledger, span: Span): Ledger {
-  return {
-    ...ledger,
-    admit: (...asked) => span('admit', () => ledger.admit(...asked)),
-    settle: (...asked) => span('settle', () => ledger.settle(...asked)),
-  }
-}
-
-export function spannedTarget(target: Target, span: Span): Target {
-  return { send: (...asked) => span('call', () => target.send(...asked)) }
-}

@@ -15,7 +15,7 @@ import { defaultLimits, type Limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
 import { type OwnerMemory, ownedStores } from '../core/operator/owner.ts'
 import { createRemap, type Remap } from '../core/operator/remap.ts'
-import { noSpan, type Span, spannedLedger, spannedTarget } from '../core/spans.ts'
+import { noSpan, type Span } from '../core/spans.ts'
 import { httpTarget } from '../core/wire/http.ts'
 import type { Target } from '../core/wire/port.ts'
 import { type AlertMemory, alertDuty } from '../cron/alerts/duty.ts'
@@ -39,6 +39,7 @@ import { createMetrics } from './metrics.ts'
 import { operatorOf } from './operator.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
 import type { Settings } from './settings.ts'
+import { spannedLedger, spannedTarget } from './spans.ts'
 import { createStatus } from './status.ts'
 
 /** What a relay is given by its runtime. On Workers these belong to one request. */
@@ -223,7 +224,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       ready: ready.fresh,
       readyForAnybody: ready.remembered,
       operator,
-      metrics: createMetrics({ base, ledger, status: operator.status, ready: ready.remembered, log }),
+      metrics: createMetrics({ base, ledger, status: status.status, ready: ready.remembered, log }),
       clock,
       log,
       authFailed: createAuthFailed({ clock, memory: memory.authFailures, log, add: untold.add, count }),

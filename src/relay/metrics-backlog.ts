@@ -1,6 +1,5 @@
 /** What waits and what is dead, as `/metrics` says it. */
-import { deadReasons } from '../core/backlog/port.ts'
-import type { Counts } from '../core/backlog/tally.ts'
+import { type Counts, deadReasons } from '../core/backlog/port.ts'
 import { otherSource } from '../core/ledger/rules/figures.ts'
 import type { StatusAnswer } from '../edge/contract/status.ts'
 import { flag, gauge, type Metric, type Sample, timestamp } from '../edge/http/metrics-text.ts'
