@@ -33,10 +33,12 @@ import { createQuarantine } from '../edge/source/quarantine.ts'
 import type { Source } from '../edge/source/types.ts'
 import { createBase, type RelayBase } from './base.ts'
 import { countedSources, createCount } from './count.ts'
+import { deadOf } from './dead.ts'
 import { createMetrics } from './metrics.ts'
 import { operatorOf } from './operator.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
 import type { Settings } from './settings.ts'
+import { createStatus } from './status.ts'
 
 /** What a relay is given by its runtime. On Workers these belong to one request. */
 export interface RelayPorts {
@@ -150,7 +152,11 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     leadsLoggedMs: memory.leadsLoggedMs,
     limits,
   })
+  const mapAgain = createMapAgain({ sources, prepare })
+  const { dead, duties } = deadOf(settings, { hasher, backlog, ledger, clock, random, map: mapAgain, limits, log })
   const census = createCensus({ backlog, ledger, clock, limits, memory: memory.census })
+  const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
+  const status = createStatus({ settings, ledger, backlog, clock, ready: ready.fresh })
   const alerts = alertDuty({
     ledger,
     clock,
@@ -159,7 +165,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     memory,
     settings,
     startedBy: ports.startedBy ?? 'cron',
-    figures: async () => ({}),
+    figures: status.figures,
     ...given({
       send:
         settings.alert &&
@@ -185,16 +191,15 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         log,
         limits,
       },
-      [census.duty, keepRuns({ ledger, clock }), alerts],
+      [...duties, census.duty, keepRuns({ ledger, clock }), alerts],
     )
   }
-  const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const count = createCount({ ledger, untold, background, log })
-  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run, ready: ready.fresh })
+  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, dead, run, status })
   return {
     operator,
     ready: ready.fresh,
-    remap: createRemap({ backlog, deliver, map: createMapAgain({ sources, prepare }) }),
+    remap: createRemap({ backlog, deliver, map: mapAgain }),
     testify: () => ledger.check().catch((error) => log('witness_not_told', { error: errorName(error) })),
     flush: run,
     parts: {

@@ -2,8 +2,7 @@
 import type { Backlog } from '../core/backlog/port.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Ledger } from '../core/ledger/port.ts'
-import { defaultLimits } from '../core/limits.ts'
-import { createDeadOffice } from '../core/operator/dead/office.ts'
+import type { DeadOffice } from '../core/operator/dead/office.ts'
 import { createErase } from '../core/operator/erase.ts'
 import { createFind } from '../core/operator/find-visitor.ts'
 import { takeOver } from '../core/operator/owner.ts'
@@ -11,9 +10,8 @@ import { createSeals } from '../core/operator/seals.ts'
 import { createSeries } from '../core/operator/series.ts'
 import { hashKeyName } from '../core/update/hash.ts'
 import type { FlushReport } from '../cron/report.ts'
-import type { Act, Log, Operator, Readiness } from '../edge/routes/parts.ts'
+import type { Act, Log, Operator } from '../edge/routes/parts.ts'
 import type { RelayBase } from './base.ts'
-import { createStatus } from './status.ts'
 
 export interface OperatorParts {
   readonly ledger: Ledger
@@ -22,20 +20,22 @@ export interface OperatorParts {
   readonly backlog: Backlog
   readonly clock: Clock
   readonly log: Log
+  readonly dead: DeadOffice
   /** One run of the flush. */
   readonly run: () => Promise<FlushReport>
-  readonly ready: () => Promise<Readiness>
+  readonly status: Pick<Operator, 'status' | 'backlog'>
 }
 
 export function operatorOf(
   { settings, hasher, owner, seal }: Pick<RelayBase, 'settings' | 'hasher' | 'owner' | 'seal'>,
-  { ledger, unguarded, backlog, clock, log, run, ready }: OperatorParts,
+  { ledger, unguarded, backlog, clock, log, dead, run, status }: OperatorParts,
 ): Operator {
   const maxOperations = settings.flushMaxOps
   const erase = createErase({ hasher, ledger, backlog, clock, maxOperations, log })
   return {
     usage: () => ledger.usage(),
-    ...createStatus({ settings, ledger, backlog, clock, ready }),
+    status: () => status.status(),
+    backlog: () => status.backlog(),
     pause: async (paused) => {
       await ledger.pause(paused)
       log(paused ? 'paused' : 'resumed')
@@ -58,7 +58,7 @@ export function operatorOf(
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),
     restored: () => ledger.restored(),
-    dead: createDeadOffice({ hasher, backlog, clock, maxOperations, limits: defaultLimits }),
+    dead,
     hashKeyName: () => hashKeyName(hasher),
     takeOver: async (client) => {
       const problem = await takeOver(owner, unguarded, client)
