@@ -1,10 +1,10 @@
 /** A relay's state as a page that is read in ten seconds: quota, what waits, dead letters, today, checks. */
 import type * as z from 'zod'
-import type { census, deadCounts } from '../edge/contract/status.ts'
-import type { Status } from './status-answer.ts'
+import type { census, deadCounts, status } from '../edge/contract/status.ts'
 import { causeInWords } from './steer.ts'
 import { breakdown, type Clock, clockTime, counted, figure, span, table, zoneOf } from './words.ts'
 
+export type Status = z.output<typeof status>
 type Census = z.output<typeof census>
 type DeadCounts = z.output<typeof deadCounts>
 

@@ -1,7 +1,6 @@
 /** The page that `status` prints: figures, times and sentences, for a relay in each state. */
 import { describe, expect, it } from 'vitest'
-import type { Status } from '../../src/cli/status-answer.ts'
-import { backlogLines, quotaLines, statusLines } from '../../src/cli/status-page.ts'
+import { backlogLines, quotaLines, type Status, statusLines } from '../../src/cli/status-page.ts'
 import { breakdown, clockTime, counted, span, table, zoneOf } from '../../src/cli/words.ts'
 
 const clock = { nowMs: Date.parse('2026-11-27T14:12:00Z'), zone: 'UTC' }
