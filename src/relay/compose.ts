@@ -33,6 +33,7 @@ import { createQuarantine } from '../edge/source/quarantine.ts'
 import type { Source } from '../edge/source/types.ts'
 import { createBase, type RelayBase } from './base.ts'
 import { countedSources, createCount } from './count.ts'
+import { deadOf } from './dead.ts'
 import { createMetrics } from './metrics.ts'
 import { operatorOf } from './operator.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
@@ -150,6 +151,8 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     leadsLoggedMs: memory.leadsLoggedMs,
     limits,
   })
+  const mapAgain = createMapAgain({ sources, prepare })
+  const { dead, duties } = deadOf(settings, { hasher, backlog, ledger, clock, random, map: mapAgain, limits, log })
   const census = createCensus({ backlog, ledger, clock, limits, memory: memory.census })
   const alerts = alertDuty({
     ledger,
@@ -185,16 +188,16 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         log,
         limits,
       },
-      [census.duty, keepRuns({ ledger, clock }), alerts],
+      [census.duty, ...duties, keepRuns({ ledger, clock }), alerts],
     )
   }
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const count = createCount({ ledger, untold, background, log })
-  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run, ready: ready.fresh })
+  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, dead, run, ready: ready.fresh })
   return {
     operator,
     ready: ready.fresh,
-    remap: createRemap({ backlog, deliver, map: createMapAgain({ sources, prepare }) }),
+    remap: createRemap({ backlog, deliver, map: mapAgain }),
     testify: () => ledger.check().catch((error) => log('witness_not_told', { error: errorName(error) })),
     flush: run,
     parts: {

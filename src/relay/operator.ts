@@ -2,8 +2,7 @@
 import type { Backlog } from '../core/backlog/port.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Ledger } from '../core/ledger/port.ts'
-import { defaultLimits } from '../core/limits.ts'
-import { createDeadOffice } from '../core/operator/dead/office.ts'
+import type { DeadOffice } from '../core/operator/dead/office.ts'
 import { createErase } from '../core/operator/erase.ts'
 import { createFind } from '../core/operator/find-visitor.ts'
 import { takeOver } from '../core/operator/owner.ts'
@@ -22,6 +21,7 @@ export interface OperatorParts {
   readonly backlog: Backlog
   readonly clock: Clock
   readonly log: Log
+  readonly dead: DeadOffice
   /** One run of the flush. */
   readonly run: () => Promise<FlushReport>
   readonly ready: () => Promise<Readiness>
@@ -29,7 +29,7 @@ export interface OperatorParts {
 
 export function operatorOf(
   { settings, hasher, owner, seal }: Pick<RelayBase, 'settings' | 'hasher' | 'owner' | 'seal'>,
-  { ledger, unguarded, backlog, clock, log, run, ready }: OperatorParts,
+  { ledger, unguarded, backlog, clock, log, dead, run, ready }: OperatorParts,
 ): Operator {
   const maxOperations = settings.flushMaxOps
   const erase = createErase({ hasher, ledger, backlog, clock, maxOperations, log })
@@ -58,7 +58,7 @@ export function operatorOf(
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),
     restored: () => ledger.restored(),
-    dead: createDeadOffice({ hasher, backlog, clock, maxOperations, limits: defaultLimits }),
+    dead,
     hashKeyName: () => hashKeyName(hasher),
     takeOver: async (client) => {
       const problem = await takeOver(owner, unguarded, client)

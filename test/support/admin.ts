@@ -1,7 +1,7 @@
 /** The operators' routes on a world, as somebody asks them over HTTP. */
 import { given } from '../../src/core/given.ts'
 import { defaultLimits } from '../../src/core/limits.ts'
-import { createDeadOffice } from '../../src/core/operator/dead/office.ts'
+import { createDeadOffice, type DeadOfficeParts } from '../../src/core/operator/dead/office.ts'
 import { createErase } from '../../src/core/operator/erase.ts'
 import { createFind } from '../../src/core/operator/find-visitor.ts'
 import { createSeals } from '../../src/core/operator/seals.ts'
@@ -13,9 +13,10 @@ import type { Act } from '../../src/edge/routes/parts.ts'
 import { readSettings } from '../../src/relay/create.ts'
 import { systemClock } from '../../src/relay/runtime.ts'
 import { createStatus } from '../../src/relay/status.ts'
+import { seededRandom } from './clock.ts'
 import { testSecrets } from './secrets.ts'
 import { settingsFor } from './settings.ts'
-import type { World } from './world.ts'
+import { type World, worldSettings } from './world.ts'
 
 export const origin = 'https://relay.example'
 export const bearerOf = (token: string) => ({ authorization: `Bearer ${token}` })
@@ -32,6 +33,7 @@ export interface AdminOptions {
   readonly adminAccess?: readonly string[]
   readonly accessEmail?: () => Promise<string | undefined>
   readonly maxOperations?: number
+  readonly map?: DeadOfficeParts['map']
 }
 
 /** Asks the routes of an app whose operators they are, on a world's stores. */
@@ -80,7 +82,12 @@ export async function adminOf(world: World, options: AdminOptions = {}) {
       moveIn: (part) => ledger.moveIn(part),
       restored: () => ledger.restored(),
       hashKeyName: async () => 'a-key',
-      dead: createDeadOffice({ hasher, backlog, clock: world.clock, maxOperations, limits: defaultLimits }),
+      dead: createDeadOffice({
+        ...{ hasher, backlog, ledger, clock: world.clock, maxOperations, limits: defaultLimits },
+        random: seededRandom(4),
+        map: options.map ?? (async () => ({ ok: false, reason: 'not mended' })),
+        retentionMs: worldSettings.retentionMs,
+      }),
       closeBreaker: () => ledger.closeBreaker(),
       record: (act) => ledger.recordAct(JSON.stringify(act)),
       acts: async () => (await ledger.acts()).map((act) => JSON.parse(act) as Act),

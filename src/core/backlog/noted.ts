@@ -35,12 +35,16 @@ export function notedBacklog(backlog: Backlog, { clock, memory, log }: NotedPart
     listDead: (options) => backlog.listDead(options),
     deadHeads: (options) => backlog.deadHeads(options),
     readDead: (key) => backlog.readDead(key),
+    readDeads: (keys) => backlog.readDeads(keys),
+    exchange: (puts, deletes) => noted(backlog.exchange(puts, deletes)),
+    putText: (key, text) => noted(backlog.putText(key, text)),
+    readText: (key) => backlog.readText(key),
     reseal: (asked) => backlog.reseal(asked),
     check: () => backlog.check(),
     ...given({ purge: backlog.purge, tally: backlog.tally, heads: backlog.heads }),
   }
 
-  async function noted(keeping: Promise<string>): Promise<string> {
+  async function noted<T>(keeping: Promise<T>): Promise<T> {
     try {
       const key = await keeping
       delete memory.keepFailedAtMs

@@ -133,6 +133,15 @@ export interface Unreadable {
   readonly head?: DeadHead
 }
 
+export interface NamedEntry {
+  readonly entry: Entry
+  /** 16 hex digits. */
+  readonly name: string
+}
+
+/** Keys of texts of plans. */
+export const planPrefix = 'x1/'
+
 export interface ListDeadOptions {
   cursor?: string
   /** Letters that are looked at, 1..1,000. */
@@ -188,6 +197,17 @@ export interface Backlog {
   listDead(options?: ListDeadOptions): Promise<Page<KeptDead | Unreadable>>
   /** The same by their heads: only what has none is read. `details`: the beginning of each detail too. */
   deadHeads(options?: ListDeadOptions & { details?: boolean }): Promise<Page<HeadedDead | Unreadable>>
+  /** Those of them that are there, at most `keysPerRead` of `Limits`, in their order. */
+  readDeads(keys: readonly string[]): Promise<readonly (KeptDead | Unreadable)[]>
+  /**
+   * Puts entries, and only once all of them are durable deletes keys. A store with transactions does it in one. Puts
+   * under names of the caller's: an entry that is put again under its name is kept once.
+   */
+  exchange(puts: readonly NamedEntry[], deletes: readonly string[]): Promise<void>
+  /** Text of an operator's plan, under a key that begins with `planPrefix`. */
+  putText(key: string, text: string): Promise<void>
+  /** Undefined where there is none, or not yet. */
+  readText(key: string): Promise<string | undefined>
   /** Undefined where there is none under this key (any more). */
   readDead(key: string): Promise<KeptDead | Unreadable | undefined>
   /** Rejects where it is known that nothing can be kept. Cheap: a store that bills each operation is not asked. */

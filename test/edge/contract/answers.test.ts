@@ -147,6 +147,20 @@ describe('a relay answers as its contract says', () => {
       await get(`/admin/api/dead/${key}?reveal=1`)
     }
     await get('/admin/api/dead/d1/0')
+    const { plan } = (await post('/admin/api/dead/plan', { action: 'replay', filter: { visitor } })).body as {
+      plan: string
+    }
+    await post('/admin/api/dead/plan', { action: 'drop', asNew: true, filter: {} })
+    await post('/admin/api/dead/plan', { action: 'odd' })
+    await get(`/admin/api/dead/plans/${plan}`)
+    await get('/admin/api/dead/plans/x')
+    await post('/admin/api/dead/run', { plan })
+    await post('/admin/api/dead/run', { plan: 'x' })
+    await post(`/admin/api/dead/plans/${plan}/cancel`)
+    await post('/admin/api/dead/plans/x/cancel')
+    const exported = (await get('/admin/api/dead/export')).body as string
+    await get('/admin/api/dead/export?odd=1')
+    await post('/admin/api/dead/import', exported, { ...admin, 'content-type': 'application/x-ndjson' })
     await post('/admin/api/erase', { visitor })
     await post('/admin/api/erase', { visitor, cursor: 'x' })
     const body = (await get('/admin/api/ledger/state')).body as Record<string, unknown>
