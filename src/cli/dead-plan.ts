@@ -54,14 +54,26 @@ export async function planDead({ args, env, out, progress }: Io): Promise<Exit> 
   return exit.ok
 }
 
-function* planLines({ plan, action, letters, updates, calls, superseded, doneBy, expiresAt, ...more }: Plan): Generator<string> {
+function* planLines({
+  plan,
+  action,
+  letters,
+  updates,
+  calls,
+  superseded,
+  doneBy,
+  expiresAt,
+  ...more
+}: Plan): Generator<string> {
   const clock = { nowMs: Date.now() }
   const what = { replay: 'sends again', remap: 'maps again', drop: 'removes for good' }[action]
   yield `plan ${plan} ${what} ${counted(letters, 'letter')}; nothing is done yet`
   const parts = [
     ...(updates === undefined ? [] : [counted(updates, 'update')]),
     ...(calls === undefined ? [] : [counted(calls, 'call')]),
-    ...(superseded === undefined ? [] : [`${more.estimated === true ? 'about ' : ''}${figure(superseded)} superseded by newer values`]),
+    ...(superseded === undefined
+      ? []
+      : [`${more.estimated === true ? 'about ' : ''}${figure(superseded)} superseded by newer values`]),
   ]
   if (action !== 'drop' && parts.length > 0) yield parts.join(', ')
   const stay = breakdown(more.stay)

@@ -1,6 +1,6 @@
 /**
  * How the relay is doing, in one look at the ledger and at most one at the store: quota and forecast, what waits, what
- * is dead, the last runs, the checks.
+ * is dead, the last 24 h, the last runs, the checks.
  *
  * Guarantee: it reads a bounded state, however much waits. Rejects where the ledger does not answer.
  */
@@ -20,6 +20,7 @@ import {
   readCensus,
 } from '../core/operator/census.ts'
 import { forecast } from '../core/operator/forecast.ts'
+import { todayOf } from '../core/operator/series.ts'
 import { isoTime } from '../core/time.ts'
 import { foundNothing } from '../cron/census.ts'
 import { lastRunMemo, readLastRun } from '../cron/report.ts'
@@ -30,7 +31,7 @@ import type { Settings } from './settings.ts'
 
 export interface StatusParts {
   readonly settings: Settings
-  readonly ledger: Pick<Ledger, 'usage' | 'recall'>
+  readonly ledger: Pick<Ledger, 'usage' | 'recall' | 'series'>
   readonly backlog: Pick<Backlog, 'tally' | 'deadHeads'>
   readonly clock: Pick<Clock, 'now'>
   readonly ready: () => Promise<Readiness>
@@ -54,7 +55,11 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
       return (await look()).backlog
     },
     async status() {
-      const [{ usage, quota, backlog, dead, runs }, { checks }] = await Promise.all([look(), ready()])
+      const [{ usage, quota, backlog, dead, runs, last }, { checks }, today] = await Promise.all([
+        look(),
+        ready(),
+        todayOf({ ledger, clock }),
+      ])
       const { breaker, paused } = usage.health
       return {
         ...usage,
@@ -62,7 +67,9 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
         backlog,
         ...given({ dead: dead && { count: sum(dead.byReason), ...dead } }),
         ...given({ breaker: breaker && { cause: breaker.cause, since: isoTime(breaker.sinceMs) } }),
+        today,
         paused,
+        ...given({ lastRunAt: last && isoTime(last.atMs) }),
         runs: runs.slice(0, runsShown).map(({ atMs, ...run }) => ({ at: isoTime(atMs), ...run })),
         checks,
       }
@@ -91,6 +98,7 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
     return {
       usage,
       runs,
+      last,
       dead: counted?.dead ?? (await deadOf(census, nowMs)),
       quota: {
         used: usage.used,
