@@ -7,8 +7,8 @@
  * Known hole: a list of KV may be a minute behind, and what it misses or shows too long is counted so.
  */
 import { entryHeadOf, headOfEntry } from '../core/backlog/entry-format.ts'
-import type { Backlog, EntryHead } from '../core/backlog/port.ts'
-import { countOne, createTally, sumOf, type Tally } from '../core/backlog/tally.ts'
+import type { Backlog, EntryHead, Tally } from '../core/backlog/port.ts'
+import { countOne, createTally, sumOf } from '../core/backlog/tally.ts'
 import type { Clock } from '../core/clock.ts'
 import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'

@@ -10,9 +10,8 @@ import { createSeals } from '../core/operator/seals.ts'
 import { createSeries } from '../core/operator/series.ts'
 import { hashKeyName } from '../core/update/hash.ts'
 import type { FlushReport } from '../cron/report.ts'
-import type { Act, Log, Operator, Readiness } from '../edge/routes/parts.ts'
+import type { Act, Log, Operator } from '../edge/routes/parts.ts'
 import type { RelayBase } from './base.ts'
-import { createStatus } from './status.ts'
 
 export interface OperatorParts {
   readonly ledger: Ledger
@@ -24,18 +23,19 @@ export interface OperatorParts {
   readonly dead: DeadOffice
   /** One run of the flush. */
   readonly run: () => Promise<FlushReport>
-  readonly ready: () => Promise<Readiness>
+  readonly status: Pick<Operator, 'status' | 'backlog'>
 }
 
 export function operatorOf(
   { settings, hasher, owner, seal }: Pick<RelayBase, 'settings' | 'hasher' | 'owner' | 'seal'>,
-  { ledger, unguarded, backlog, clock, log, dead, run, ready }: OperatorParts,
+  { ledger, unguarded, backlog, clock, log, dead, run, status }: OperatorParts,
 ): Operator {
   const maxOperations = settings.flushMaxOps
   const erase = createErase({ hasher, ledger, backlog, clock, maxOperations, log })
   return {
     usage: () => ledger.usage(),
-    ...createStatus({ settings, ledger, backlog, clock, ready }),
+    status: () => status.status(),
+    backlog: () => status.backlog(),
     pause: async (paused) => {
       await ledger.pause(paused)
       log(paused ? 'paused' : 'resumed')

@@ -1,14 +1,15 @@
 /**
  * How the relay is doing, in one look at the ledger and at most one at the store: quota and forecast, what waits, what
- * is dead, the last 24 h, the last runs, the checks.
+ * is dead, the last runs, the checks.
  *
  * Guarantee: it reads a bounded state, however much waits. Rejects where the ledger does not answer.
  */
-import type { Backlog, DeadCounts } from '../core/backlog/port.ts'
+import type { Backlog, Counts, DeadCounts } from '../core/backlog/port.ts'
 import { countOne } from '../core/backlog/tally.ts'
 import type { Clock } from '../core/clock.ts'
 import { given } from '../core/given.ts'
 import type { Ledger, Usage } from '../core/ledger/port.ts'
+import { type Lines, type Slot, slotMs } from '../core/ledger/rules/figures.ts'
 import { laneCeiling } from '../core/ledger/rules/settings.ts'
 import { defaultLimits } from '../core/limits.ts'
 import {
@@ -20,8 +21,9 @@ import {
   readCensus,
 } from '../core/operator/census.ts'
 import { forecast } from '../core/operator/forecast.ts'
-import { todayOf } from '../core/operator/series.ts'
+import { laneOf, sourceOf, summedBy } from '../core/operator/series.ts'
 import { isoTime } from '../core/time.ts'
+import type { Figures } from '../cron/alerts/conditions.ts'
 import { foundNothing } from '../cron/census.ts'
 import { lastRunMemo, readLastRun } from '../cron/report.ts'
 import { type KeptRun, readRuns, runsMemo } from '../cron/runs.ts'
@@ -40,11 +42,15 @@ export interface StatusParts {
 export interface Status {
   backlog(): Promise<BacklogAnswer>
   status(): Promise<StatusAnswer & Usage>
+  /** For alerts: what was counted behind the last runs. */
+  figures(): Promise<Figures>
 }
 
 const hourMs = 3_600_000
-/** A count of dead letters that is older is made again, if that takes one list. */
+const dayMs = 24 * hourMs
+/** A count of dead letters that is older is made again, if that takes no more lists: one of each format of keys. */
 const deadFreshMs = 60_000
+const deadPages = 2
 const runsShown = 10
 /** Operations of a run that go into reading. */
 const readingOperations = 10
@@ -52,39 +58,56 @@ const readingOperations = 10
 export function createStatus({ settings, ledger, backlog, clock, ready }: StatusParts): Status {
   return {
     async backlog() {
-      return (await look()).backlog
+      const { figures, foretold } = await look()
+      return answerOf(figures, foretold.doneMs)
     },
     async status() {
-      const [{ usage, quota, backlog, dead, runs, last }, { checks }, today] = await Promise.all([
-        look(),
-        ready(),
-        todayOf({ ledger, clock }),
-      ])
+      const [{ usage, slots, figures, foretold, runs, last, dead, census, pace, nowMs }, { checks }] =
+        await Promise.all([look(), ready()])
       const { breaker, paused } = usage.health
+      const letters = dead ?? (await deadOf(census, nowMs))
       return {
         ...usage,
-        quota,
-        backlog,
-        ...given({ dead: dead && { count: sum(dead.byReason), ...dead } }),
+        quota: {
+          used: usage.used,
+          limit: usage.limit,
+          byLane: callsByLane(slots),
+          ...times({ nextFreeAt: usage.nextFreeAtMs, firstDeferralAt: foretold.firstDeferralMs }),
+          liveUnitsPerHour: Math.round(pace),
+        },
+        backlog: answerOf(figures, foretold.doneMs),
+        ...given({ dead: letters && { count: sum(letters.byReason), ...letters } }),
+        today: todayOf(slots),
         ...given({ breaker: breaker && { cause: breaker.cause, since: isoTime(breaker.sinceMs) } }),
-        today,
         paused,
         ...given({ lastRunAt: last && isoTime(last.atMs) }),
         runs: runs.slice(0, runsShown).map(({ atMs, ...run }) => ({ at: isoTime(atMs), ...run })),
         checks,
       }
     },
+    async figures() {
+      const { figures, foretold, dead, census, nowMs } = await look()
+      const { firstDeferralMs = Number.POSITIVE_INFINITY } = foretold
+      const letters = dead ?? census.dead
+      return {
+        firstDeferralAtMs: firstDeferralMs < nowMs + dayMs ? firstDeferralMs : null,
+        oldestAtMs: figures.oldestMs ?? null,
+        ...given({ dead: letters && sum(letters.byReason) }),
+      }
+    },
   }
 
   async function look() {
-    const [usage, lastRun, keptRuns, kept, counted] = await Promise.all([
+    const nowMs = clock.now()
+    const [usage, slots, lastRun, keptRuns, kept, counted] = await Promise.all([
       ledger.usage(),
+      // A day, with the slot that is not over.
+      ledger.series(nowMs - dayMs + slotMs),
       ledger.recall(lastRunMemo),
       ledger.recall(runsMemo),
       ledger.recall(censusMemo),
       backlog.tally?.(),
     ])
-    const nowMs = clock.now()
     const runs = readRuns(keptRuns)
     const census = readCensus(kept)
     const last = readLastRun(lastRun)
@@ -93,21 +116,9 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
       counted === undefined
         ? figuresOf(census, settings.targetMethod, emptyAtMs)
         : figuresOfTally(counted.waiting, settings.targetMethod, nowMs, true)
-    const pace = paceOf(usage, runs, nowMs)
+    const pace = paceOf(usage, slots, runs, nowMs)
     const foretold = foretell(usage, figures, runs, pace, nowMs)
-    return {
-      usage,
-      runs,
-      last,
-      dead: counted?.dead ?? (await deadOf(census, nowMs)),
-      quota: {
-        used: usage.used,
-        limit: usage.limit,
-        ...times({ nextFreeAt: usage.nextFreeAtMs, firstDeferralAt: foretold.firstDeferralMs }),
-        liveUnitsPerHour: Math.round(pace),
-      },
-      backlog: answerOf(figures, foretold.doneMs),
-    }
+    return { nowMs, usage, slots, runs, last, census, dead: counted?.dead, figures, pace, foretold }
   }
 
   /** By the census, or by a page of heads where that is all of them. */
@@ -115,13 +126,18 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
     const counted = dead && { byReason: dead.byReason, bySource: dead.bySource, countedAt: isoTime(dead.atMs) }
     if (dead !== undefined && Math.abs(nowMs - dead.atMs) < deadFreshMs) return counted
     if (sum(dead?.byReason ?? {}) >= defaultLimits.keysPerPage) return counted
-    const { items, cursor } = await backlog.deadHeads()
-    if (cursor !== undefined) return counted
     const [byReason, bySource]: [Record<string, number>, Record<string, number>] = [{}, {}]
-    for (const { head } of items) {
-      countOne(byReason, head?.reason)
-      countOne(bySource, head?.source)
+    let cursor: string | undefined
+    for (let pages = 0; pages < deadPages; pages++) {
+      const page = await backlog.deadHeads(given({ cursor }))
+      for (const { head } of page.items) {
+        countOne(byReason, head?.reason)
+        countOne(bySource, head?.source)
+      }
+      cursor = page.cursor
+      if (cursor === undefined) break
     }
+    if (cursor !== undefined) return counted
     return { byReason, bySource, countedAt: isoTime(nowMs) }
   }
 
@@ -159,11 +175,27 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
   }
 }
 
-/** Units an hour that live traffic spent in the last one: all that were granted, without those of replay. */
-function paceOf({ buckets }: Usage, runs: readonly KeptRun[], nowMs: number): number {
+/**
+ * Units that live traffic asked for in the last hour: all that were granted, without those of replay, and one for each
+ * update that found none.
+ */
+function paceOf({ buckets }: Usage, slots: readonly Slot[], runs: readonly KeptRun[], nowMs: number): number {
   const units = buckets.reduce((all, [startMs, own]) => all + (startMs > nowMs - hourMs ? own : 0), 0)
   const replayed = runs.reduce((all, { atMs, calls = 0 }) => all + (atMs > nowMs - hourMs ? calls : 0), 0)
-  return Math.max(0, units - replayed)
+  const ofLastHour = slots.filter(({ startMs }) => startMs > nowMs - hourMs)
+  const refused = sum(Object.values(summedBy(ofLastHour, laneOf)).map(({ deferred_quota = 0 }) => deferred_quota))
+  return Math.max(0, units - replayed) + refused
+}
+
+/** By source; what an older version counted has none. */
+function todayOf(slots: readonly Slot[]): Lines {
+  const { '': _, ...today } = summedBy(slots, sourceOf)
+  return today
+}
+
+function callsByLane(slots: readonly Slot[]): Counts {
+  const lanes = Object.entries(summedBy(slots, laneOf)).map(([lane, { calls = 0 }]) => [lane, calls] as const)
+  return Object.fromEntries(lanes.filter(([, calls]) => calls > 0))
 }
 
 function answerOf(
@@ -181,6 +213,6 @@ function times<Name extends string>(ms: Readonly<Record<Name, number | undefined
   ) as Partial<Record<Name, string>>
 }
 
-function sum(counts: Readonly<Record<string, number>>): number {
+function sum(counts: Counts | readonly number[]): number {
   return Object.values(counts).reduce((all, one) => all + one, 0)
 }

@@ -23,10 +23,14 @@ function counting(seed: number, { emptyPages = false } = {}) {
   const backlog = kvBacklog(kv, { randomHex: random.hex, seal: plainSeal, limits })
   const memos = new Map<string, string>()
   const memory: CensusMemory = {}
+  const recalls: string[] = []
   const census = createCensus({
     backlog,
     ledger: {
-      recall: async (name) => memos.get(name),
+      recall: async (name) => {
+        recalls.push(name)
+        return memos.get(name)
+      },
       remember: async (name, text) => void memos.set(name, text),
     },
     clock,
@@ -41,7 +45,7 @@ function counting(seed: number, { emptyPages = false } = {}) {
     return backlog.operations - before
   }
   const kept = () => readCensus(memos.get(censusMemo))
-  return { random, clock, kv, backlog, memos, census, run, kept, figures: () => figuresOf(kept(), 'post') }
+  return { recalls, random, clock, kv, backlog, memos, census, run, kept, figures: () => figuresOf(kept(), 'post') }
 }
 
 const hash = (random: { hex: (bytes: number) => string }) => random.hex(16)
@@ -127,7 +131,9 @@ describe('the census (G9)', () => {
     const world = counting(8)
     await world.run(10, { read: 0 })
     const counted = world.memos.get(censusMemo)
+    const asked = world.recalls.length
     expect(await world.run(10, { read: 0 })).toBe(0)
+    expect(world.recalls).toHaveLength(asked)
     expect(world.memos.get(censusMemo)).toBe(counted)
     expect(figuresOf(world.kept(), 'post', world.clock.now())).toMatchObject({
       waiting: 0,

@@ -7,7 +7,6 @@
  */
 import type { DeferReason } from '../update/reasons.ts'
 import type { Attribute, Stamp, Visitor } from '../update/update.ts'
-import type { Counts, Tally } from './tally.ts'
 
 /** One deferred update as it is kept. */
 export interface Entry {
@@ -57,6 +56,22 @@ export const deadReasons = [
   'confirmation',
 ] as const
 export type DeadReason = (typeof deadReasons)[number]
+
+/** How often something was counted, by name. */
+export type Counts = Readonly<Record<string, number>>
+
+export interface Tally {
+  readonly waiting: number
+  readonly visitors: number
+  /** Calls at most: all by POST; all by GET; and visitors of whom one GET carries everything. */
+  readonly posts: number
+  readonly gets: number
+  readonly small: number
+  /** When the oldest was first seen, epoch ms; absent where nothing waits. */
+  readonly oldestMs?: number
+  readonly bySource: Counts
+  readonly byReason: Counts
+}
 
 export interface DeadCounts {
   readonly byReason: Counts

@@ -2,7 +2,8 @@
  * The census as the ledger keeps it between runs, and what operators read of it. What waits in a KV can only be counted
  * by listing it: part by part, each with the time of its count, so that a figure says its age.
  */
-import { type Counts, sumOf, type Tally } from '../backlog/tally.ts'
+import type { Counts, Tally } from '../backlog/port.ts'
+import { sumOf } from '../backlog/tally.ts'
 import { given } from '../given.ts'
 import type { WireMethod } from '../wire/calls.ts'
 

@@ -4,7 +4,7 @@ import type { Backlog, DeadLetter } from '../../core/backlog/port.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Prepare } from '../../core/delivery/prepare.ts'
 import type { Deliver } from '../../core/delivery/receipt.ts'
-import type { Ledger, Usage } from '../../core/ledger/port.ts'
+import type { Ledger } from '../../core/ledger/port.ts'
 import type { Log } from '../../core/log.ts'
 import type { DeadOffice } from '../../core/operator/dead/office.ts'
 import type { Erase } from '../../core/operator/erase.ts'
@@ -15,7 +15,6 @@ import type { Wire } from '../../core/wire/calls.ts'
 import type { AuthFailed } from '../auth/failed-authentications.ts'
 import type { OperatorToken, Role } from '../auth/operators.ts'
 import type { ApiToken } from '../auth/tokens.ts'
-import type { BacklogAnswer, StatusAnswer } from '../contract/status.ts'
 import type { BodyRoom } from '../http/body.ts'
 import type { Metric } from '../http/metrics-text.ts'
 import type { LogRequests } from '../http/request-line.ts'
@@ -79,8 +78,8 @@ export interface Operator
   /** Takes a ledger over whose client code was a typo; what stands against it, if anything (`operator/owner.ts`). */
   takeOver(client: string): Promise<string | undefined>
   /** In the shapes of `contract/status.ts`. Reject where the ledger does not answer. */
-  status(): Promise<StatusAnswer & Usage>
-  backlog(): Promise<BacklogAnswer>
+  status(): Promise<object>
+  backlog(): Promise<object>
   /** One run; its report. */
   flush(): Promise<object>
   readonly erase: Erase
