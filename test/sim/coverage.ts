@@ -75,6 +75,10 @@ export const kinds = [
   'updates of nearly nothing',
   'quarantined',
   'erased visitors',
+  'plans run',
+  'plans cancelled',
+  'plans done',
+  'letters put back or dropped',
 ] as const
 export type Kind = (typeof kinds)[number]
 

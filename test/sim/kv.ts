@@ -40,6 +40,8 @@ export interface KvParts {
 export interface SimulatedKv extends Kv {
   /** Stores something that the relay never wrote. */
   plant(key: string, value: string, metadata?: unknown): void
+  /** The values that are kept under keys with this prefix, as they really are. */
+  peek(prefix: string): readonly string[]
 }
 
 const maxMetadataBytes = 1_024
@@ -78,6 +80,8 @@ export function simulatedKv(parts: KvParts): SimulatedKv {
   }
 
   return {
+    peek: (prefix) =>
+      [...stored].flatMap(([key, one]) => (key.startsWith(prefix) && one.deletedAtMs === undefined ? [one.value] : [])),
     plant: (key, value, metadata) => {
       stored.set(key, {
         value,
