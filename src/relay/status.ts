@@ -63,10 +63,8 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
       return answerOf(figures, foretold.doneMs)
     },
     async status() {
-      const [{ usage, slots, figures, foretold, runs, dead, census, pace, nowMs }, { checks }] = await Promise.all([
-        look(),
-        ready(),
-      ])
+      const [{ usage, slots, figures, foretold, runs, last, dead, census, pace, nowMs }, { checks }] =
+        await Promise.all([look(), ready()])
       const { breaker, paused } = usage.health
       const letters = dead ?? (await deadOf(census, nowMs))
       return {
@@ -83,6 +81,7 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
         today: todayOf(slots),
         ...given({ breaker: breaker && { cause: breaker.cause, since: isoTime(breaker.sinceMs) } }),
         paused,
+        ...given({ lastRunAt: last && isoTime(last.atMs) }),
         runs: runs.slice(0, runsShown).map(({ atMs, ...run }) => ({ at: isoTime(atMs), ...run })),
         checks,
       }
@@ -123,7 +122,7 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
         : figuresOfTally(counted.waiting, settings.targetMethod, nowMs, true)
     const pace = paceOf(usage, slots, runs, nowMs)
     const foretold = foretell(usage, figures, runs, pace, nowMs)
-    return { nowMs, usage, slots, runs, census, dead: counted?.dead, figures, pace, foretold }
+    return { nowMs, usage, slots, runs, last, census, dead: counted?.dead, figures, pace, foretold }
   }
 
   /** By the census, or by a page of heads where that is all of them. */
