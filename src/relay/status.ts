@@ -20,6 +20,7 @@ import {
   figuresOfTally,
   readCensus,
 } from '../core/operator/census.ts'
+import { deadEnds } from '../core/operator/dead/retention.ts'
 import { forecast } from '../core/operator/forecast.ts'
 import { laneOf, sourceOf, summedBy } from '../core/operator/series.ts'
 import { isoTime } from '../core/time.ts'
@@ -86,13 +87,16 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
       }
     },
     async figures() {
-      const { figures, foretold, dead, census, nowMs } = await look()
+      const [{ figures, foretold, dead, census, nowMs }, ends] = await Promise.all([
+        look(),
+        deadEnds(ledger, settings.deadRetentionDays * dayMs),
+      ])
       const { firstDeferralMs = Number.POSITIVE_INFINITY } = foretold
       const letters = dead ?? census.dead
       return {
         firstDeferralAtMs: firstDeferralMs < nowMs + dayMs ? firstDeferralMs : null,
         oldestAtMs: figures.oldestMs ?? null,
-        ...given({ dead: letters && sum(letters.byReason) }),
+        ...given({ dead: letters && sum(letters.byReason), deadEnding: ends?.soon }),
       }
     },
   }
