@@ -5,17 +5,15 @@
 import type { Clock } from '../core/clock.ts'
 import type { Ledger, Summary } from '../core/ledger/port.ts'
 import type { Slot } from '../core/ledger/rules/figures.ts'
-import { firstGoesMs } from '../core/operator/dead/retention.ts'
 import type { Figures } from '../cron/alerts/conditions.ts'
 import { foundNothing } from '../cron/census.ts'
 import type { FlushReport } from '../cron/report.ts'
 import type { Status } from './status.ts'
 
 export interface AlertFiguresParts {
-  readonly ledger: Pick<Ledger, 'summary' | 'recall'>
+  readonly ledger: Pick<Ledger, 'summary'>
   readonly status: Pick<Status, 'outlook'>
   readonly clock: Pick<Clock, 'now'>
-  readonly settings: { readonly deadRetentionDays: number }
   readonly memory: FiguresMemory
 }
 
@@ -28,9 +26,8 @@ export interface FiguresMemory {
 export type LookForAlerts = (report: FlushReport) => Promise<{ readonly summary: Summary; readonly figures: Figures }>
 
 const idleLookMs = 600_000
-const dayMs = 86_400_000
 
-export function lookForAlerts({ ledger, status, clock, settings, memory }: AlertFiguresParts): LookForAlerts {
+export function lookForAlerts({ ledger, status, clock, memory }: AlertFiguresParts): LookForAlerts {
   return async (report) => {
     const nowMs = clock.now()
     const idle = foundNothing(report)
@@ -38,17 +35,13 @@ export function lookForAlerts({ ledger, status, clock, settings, memory }: Alert
     // Also if the clock was set back.
     if (idle && Math.abs(nowMs - (memory.lookedAtMs ?? Number.NEGATIVE_INFINITY)) < idleLookMs)
       return { summary: await ledger.summary(), figures: waits }
-    const [{ usage, slots, figures }, deadEndsAtMs] = await Promise.all([
-      status.outlook(),
-      firstGoesMs(ledger, settings.deadRetentionDays * dayMs),
-    ])
+    const { usage, slots, figures } = await status.outlook()
     memory.lookedAtMs = nowMs
     return {
       summary: usage,
       figures: {
         ...figures,
         ...waits,
-        deadEndsAtMs: deadEndsAtMs ?? null,
         unauthenticatedInRow: failedInRow(slots),
       },
     }

@@ -170,7 +170,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     memory,
     settings,
     startedBy: ports.startedBy ?? 'cron',
-    lookAt: lookForAlerts({ ledger, status, clock, memory, settings }),
+    lookAt: lookForAlerts({ ledger, status, clock, memory }),
     ...given({
       send:
         settings.alert &&

@@ -20,6 +20,7 @@ import {
   figuresOfTally,
   readCensus,
 } from '../core/operator/census.ts'
+import { deadEnds } from '../core/operator/dead/retention.ts'
 import { forecast } from '../core/operator/forecast.ts'
 import { laneOf, sourceOf, summedBy } from '../core/operator/series.ts'
 import { isoTime } from '../core/time.ts'
@@ -93,7 +94,10 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
       }
     },
     async outlook() {
-      const { usage, slots, figures, foretold, dead, census, nowMs } = await look()
+      const [{ usage, slots, figures, foretold, dead, census, nowMs }, ends] = await Promise.all([
+        look(),
+        deadEnds(ledger, settings.deadRetentionDays * dayMs),
+      ])
       const { firstDeferralMs = Number.POSITIVE_INFINITY } = foretold
       const { paused, breaker } = usage.health
       const letters = dead ?? census.dead
@@ -107,6 +111,7 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
             paused || breaker !== undefined ? undefined : firstDeferralMs < nowMs + dayMs ? firstDeferralMs : null,
           oldestAtMs: figures.oldestMs ?? (isCounted ? null : undefined),
           dead: letters && sum(letters.byReason),
+          deadEnding: ends?.soon,
         }),
       }
     },

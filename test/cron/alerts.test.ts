@@ -71,8 +71,7 @@ describe('what is worth an alert', () => {
       { figures: { unauthenticatedInRow: { loan: 20, crm: 19 } } },
       ['source.unauthenticated loan'],
     ],
-    ['letters that end within a week', { figures: { deadEndsAtMs: nowMs + 7 * dayMs } }, ['dead.ending']],
-    ['or later', { figures: { deadEndsAtMs: nowMs + 7 * dayMs + 1 } }, []],
+    ['letters that end within a week', { figures: { deadEnding: 1 } }, ['dead.ending']],
     ['letters that were there before', { figures: { dead: 5 } }, []],
     ['a run that the alarm started', { startedBy: 'alarm' }, ['flush.silent']],
   ])('%s', (_, snapshot, names) => {

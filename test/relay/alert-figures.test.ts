@@ -59,7 +59,6 @@ describe('what is read', () => {
           asked.push('summary')
           return summary
         },
-        recall: async () => JSON.stringify({ oldestMs: nowMs - 86_400_000 }),
       },
       status: {
         outlook: async () => {
@@ -69,7 +68,6 @@ describe('what is read', () => {
         },
       },
       clock: { now: () => nowMs },
-      settings: { deadRetentionDays: 2 },
       memory,
     })
     const pass = (ms: number) => {
@@ -96,7 +94,6 @@ describe('what is read', () => {
       firstDeferralAtMs: null,
       oldestAtMs: 5,
       dead: 1,
-      deadEndsAtMs: 1_790_000_000_000 + 86_400_000,
       unauthenticatedInRow: { loan: 3 },
     })
     expect(asked).toEqual(['outlook', 'outlook'])

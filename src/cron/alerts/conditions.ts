@@ -23,9 +23,9 @@ export interface Figures {
   readonly firstDeferralAtMs?: number | null
   /** Since when the oldest entry waits, epoch ms; null where nothing waits. */
   readonly oldestAtMs?: number | null
-  /** Dead letters: how many, and when the retention of the first ends, epoch ms; null where none does. */
+  /** Dead letters: how many, and of how many the retention ends within a week. */
   readonly dead?: number
-  readonly deadEndsAtMs?: number | null
+  readonly deadEnding?: number
   /** By source: failed authentications since the last one that succeeded. */
   readonly unauthenticatedInRow?: Readonly<Record<string, number>>
 }
@@ -91,16 +91,11 @@ function* unreadable({ report }: Snapshot): Generator<Condition> {
     yield { type: 'backlog.unreadable', holds: unreadable > 0, data: { entries: unreadable } }
 }
 
-function* dead({ figures, nowMs }: Snapshot, watch: DeadWatch | undefined): Generator<Condition> {
+function* dead({ figures }: Snapshot, watch: DeadWatch | undefined): Generator<Condition> {
+  const { deadEnding } = figures
   if (watch !== undefined)
     yield { type: 'dead.new', holds: watch.grewAtMs !== undefined, data: { letters: watch.count } }
-  const { deadEndsAtMs: atMs } = figures
-  if (atMs !== undefined)
-    yield {
-      type: 'dead.ending',
-      holds: atMs !== null && atMs - nowMs <= 7 * dayMs,
-      data: atMs === null ? {} : { firstEndsAt: iso(atMs) },
-    }
+  if (deadEnding !== undefined) yield { type: 'dead.ending', holds: deadEnding > 0, data: { letters: deadEnding } }
 }
 
 function* health({ summary, startedBy, nowMs, quotaWindowMs }: Snapshot): Generator<Condition> {
