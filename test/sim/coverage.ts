@@ -75,6 +75,8 @@ export const kinds = [
   'updates of nearly nothing',
   'quarantined',
   'erased visitors',
+  'censuses compared',
+  'entries counted',
 ] as const
 export type Kind = (typeof kinds)[number]
 

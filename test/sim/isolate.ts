@@ -63,6 +63,8 @@ export interface Isolate {
   /** Undefined if the isolate died before it answered. */
   request(request: Request): Promise<Response | undefined>
   flush(): Promise<FlushReport | undefined>
+  /** What an operator is told. */
+  status(): Promise<object | undefined>
   /** Goes on from `cursor`, the end of an incomplete erasure. */
   erase(visitor: Visitor, cursor?: string): Promise<Awaited<ReturnType<Erase>> | undefined>
   die(): void
@@ -309,6 +311,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     clockErrorMs,
     request: (request) => invoke(async () => relay.app.fetch(request)),
     flush: () => invoke(() => relay.flush()),
+    status: () => invoke(() => relay.operator.status()),
     erase: (visitor, cursor) => invoke(() => relay.operator.erase(visitor, cursor)),
     die: () => {
       for (const invocation of underWay) invocation.interrupted('deploy')

@@ -141,6 +141,8 @@ export function limitsOf(night: Night): Limits {
     bytesPerPage: 4_096,
     keysPerRead: between(random, 2, 10),
     bytesPerRead: 2_048,
+    dutyOperations: between(random, 20, 90),
+    deadPagesPerRun: between(random, 1, 4),
   }
 }
 

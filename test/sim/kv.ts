@@ -38,6 +38,8 @@ export interface KvParts {
 }
 
 export interface SimulatedKv extends Kv {
+  /** The keys that are really there, whatever a list shows. */
+  keys(prefix: string): readonly string[]
   /** Stores something that the relay never wrote. */
   plant(key: string, value: string, metadata?: unknown): void
 }
@@ -78,6 +80,10 @@ export function simulatedKv(parts: KvParts): SimulatedKv {
   }
 
   return {
+    keys: (prefix) =>
+      [...stored].flatMap(([key, { deletedAtMs }]) =>
+        key.startsWith(prefix) && deletedAtMs === undefined ? [key] : [],
+      ),
     plant: (key, value, metadata) => {
       stored.set(key, {
         value,
