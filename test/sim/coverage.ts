@@ -77,6 +77,7 @@ export const kinds = [
   'erased visitors',
   'censuses compared',
   'entries counted',
+  'runs of a census',
 ] as const
 export type Kind = (typeof kinds)[number]
 

@@ -367,6 +367,10 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
 
   /** While nothing comes and goes, an operator is told what is really there (G9). */
   async function compareCensus(): Promise<void> {
+    const before = knobs
+    const flushMaxOps = between(night.random('census'), 8, 16)
+    if (night.has('tiny limits')) deploy({ ...knobs, beyond: { ...knobs.beyond, flushMaxOps } })
+    restart()
     await storeOf(settings).pause(true)
     // What the last isolates do, and until lists show it.
     await runUntil(time.nowMs + 3 * minuteMs)
@@ -396,6 +400,9 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
       if (told === there) {
         coverage['censuses compared']++
         coverage['entries counted'] += waiting.length
+        coverage['runs of a census'] += runs + 1
+        deploy(before)
+        restart()
         return
       }
       trace(`the census says ${told}, there is ${there}`)
