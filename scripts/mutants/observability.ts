@@ -6,6 +6,7 @@ const requests = ['test/edge/http/request-line.test.ts']
 const trace = ['test/edge/http/trace.test.ts']
 const docs = ['test/docs.test.ts']
 const metrics = ['test/relay/metrics.test.ts']
+const spans = ['test/worker/spans.test.ts']
 const examples = ['test/examples/prometheus.test.ts']
 
 export const observabilityMutants: readonly Mutant[] = [
@@ -29,8 +30,8 @@ export const observabilityMutants: readonly Mutant[] = [
     name: 'a dead letter is logged before it is kept',
     breaks: 'G9',
     file: 'src/core/backlog/noted.ts',
-    find: 'const key = await noted(backlog.bury(dead, name))',
-    replace: "log(lineOf(dead), { key: '' })\n      const key = await noted(backlog.bury(dead, name))",
+    find: "const key = await noted('bury', () => backlog.bury(dead, name))",
+    replace: "log(lineOf(dead), { key: '' })\n      const key = await noted('bury', () => backlog.bury(dead, name))",
     tests: noted,
   },
   {
@@ -108,7 +109,7 @@ export const observabilityMutants: readonly Mutant[] = [
   {
     name: 'times are given in milliseconds',
     breaks: 'G9',
-    file: 'src/relay/metrics.ts',
+    file: 'src/edge/http/metrics-text.ts',
     find: '[{ value: atMs / 1_000 }]',
     replace: '[{ value: atMs }]',
     tests: metrics,
@@ -144,5 +145,21 @@ export const observabilityMutants: readonly Mutant[] = [
     find: 'sources.has(name) ? name : otherSource',
     replace: "name === '' ? otherSource : name",
     tests: metrics,
+  },
+  {
+    name: 'a span is named by what it is about',
+    breaks: 'G8',
+    file: 'src/relay/spans.ts',
+    find: "span('call', () =>",
+    replace: "span(asked[0].body as 'call', () =>",
+    tests: spans,
+  },
+  {
+    name: 'calls have no span',
+    breaks: 'G9',
+    file: 'src/relay/compose.ts',
+    find: 'target: spannedTarget(targetOf(settings, ports), span)',
+    replace: 'target: targetOf(settings, ports)',
+    tests: spans,
   },
 ]

@@ -15,6 +15,7 @@ import { defaultLimits, type Limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
 import { type OwnerMemory, ownedStores } from '../core/operator/owner.ts'
 import { createRemap, type Remap } from '../core/operator/remap.ts'
+import { noSpan, type Span } from '../core/spans.ts'
 import { httpTarget } from '../core/wire/http.ts'
 import type { Target } from '../core/wire/port.ts'
 import { type AlertMemory, alertDuty } from '../cron/alerts/duty.ts'
@@ -38,6 +39,7 @@ import { createMetrics } from './metrics.ts'
 import { operatorOf } from './operator.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
 import type { Settings } from './settings.ts'
+import { spannedLedger, spannedTarget } from './spans.ts'
 import { createStatus } from './status.ts'
 
 /** What a relay is given by its runtime. On Workers these belong to one request. */
@@ -59,6 +61,8 @@ export interface RelayPorts {
   /** Bounds other than the default ones. */
   readonly limits?: Partial<Limits>
   readonly log: Log
+  /** Default: none. */
+  readonly span?: Span
   /** Given if it outlives this relay. Default: a memory of the relay's own. */
   readonly memory?: RelayMemory
 }
@@ -120,11 +124,11 @@ export function withApp({ parts, ...relay }: OpenRelay): Relay {
 /** Asks nothing and waits for nothing: cheap enough for each request. */
 export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
   const { settings, sources, hasher, wire, prepare } = base
-  const { clock, random, log, background, memory = newRelayMemory() } = ports
+  const { clock, random, log, background, memory = newRelayMemory(), span = noSpan } = ports
   const limits: Limits = { ...defaultLimits, ...ports.limits }
   const { ledger: owned, backlog } = ownedStores(base.owner, {
-    ledger: ports.ledger,
-    backlog: notedBacklog(ports.backlog, { clock, memory, log }),
+    ledger: spannedLedger(ports.ledger, span),
+    backlog: notedBacklog(ports.backlog, { clock, memory, log, span }),
     hasher,
     memory,
     log,
@@ -132,7 +136,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
   const { ledger, untold } = withUntold(owned, memory, countedSources(sources))
   const door = createDoor({
     ledger,
-    target: targetOf(settings, ports),
+    target: spannedTarget(targetOf(settings, ports), span),
     wire,
     clock,
     random,
@@ -220,7 +224,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       ready: ready.fresh,
       readyForAnybody: ready.remembered,
       operator,
-      metrics: createMetrics({ base, ledger, ready: ready.remembered, log }),
+      metrics: createMetrics({ base, ledger, status: status.status, ready: ready.remembered, log }),
       clock,
       log,
       authFailed: createAuthFailed({ clock, memory: memory.authFailures, log, add: untold.add, count }),

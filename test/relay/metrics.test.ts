@@ -1,6 +1,5 @@
 /** `/metrics`: clean by `promtool`, readable in both formats, bounded, without anything personal (G8). */
 import { describe, expect, it } from 'vitest'
-import type { Ledger } from '../../src/core/ledger/port.ts'
 import { type Metric, metricsText } from '../../src/edge/http/metrics-text.ts'
 import { updateMetrics } from '../../src/relay/metrics-updates.ts'
 import { startEmulator } from '../emulator/emulator.ts'
@@ -110,6 +109,21 @@ describe('the metrics', () => {
       'target_relay_ledger_clock_jumped 1',
       'target_relay_ledger_lost_timestamp_seconds 3',
       'target_relay_source_clock_lead_seconds{source="loan"} 1.5',
+      'target_relay_backlog_entries 9',
+      'target_relay_backlog_entries_by_reason{reason="quota"} 7',
+      'target_relay_backlog_entries_by_source{source="loan"} 4',
+      'target_relay_backlog_entries_by_source{source="_other"} 5',
+      'target_relay_backlog_visitors 4',
+      'target_relay_backlog_calls 5',
+      'target_relay_backlog_complete 1',
+      'target_relay_backlog_counted_timestamp_seconds 20',
+      'target_relay_backlog_oldest_timestamp_seconds 10',
+      'target_relay_backlog_done_timestamp_seconds 30',
+      'target_relay_quota_first_deferral_timestamp_seconds 40',
+      'target_relay_dead_letters 3',
+      'target_relay_dead_letters_by_reason{reason="rejected"} 3',
+      'target_relay_dead_letters_by_reason{reason="expired"} 0',
+      'target_relay_dead_letters_by_source{source="_other"} 2',
       'target_relay_flush_last_timestamp_seconds 60',
       'target_relay_flush_last_duration_seconds 1.25',
       'target_relay_flush_last_stopped{reason="quota"} 1',
@@ -143,8 +157,8 @@ describe('the metrics', () => {
   })
 
   it('are given without what a silent ledger knows, and the log says why', async () => {
-    const silent: Ledger['usage'] = () => Promise.reject(new TypeError('secret'))
-    const { metrics, logged } = await allMetrics({ usage: silent })
+    const silent = () => Promise.reject(new TypeError('secret'))
+    const { metrics, logged } = await allMetrics({ status: silent })
     const text = metricsText(metrics, false)
     expect(text).toContain('target_relay_ready 1')
     expect(text).not.toContain('quota')
@@ -154,7 +168,7 @@ describe('the metrics', () => {
   it.each([undefined, '', 'null', '7', '{"atMs":"x"}', '{"atMs":1}', '{"atMs":1,"report":null}'])(
     'are given where the last run reads %j',
     async (text) => {
-      const { metrics } = await allMetrics({ recall: async () => text })
+      const { metrics } = await allMetrics({ ledger: { recall: async () => text } })
       expect(metricsText(metrics, false)).toContain('target_relay_quota_used_calls')
     },
   )

@@ -78,6 +78,10 @@ export const kinds = [
   'censuses compared',
   'entries counted',
   'runs of a census',
+  'plans run',
+  'plans cancelled',
+  'plans done',
+  'letters put back or dropped',
 ] as const
 export type Kind = (typeof kinds)[number]
 

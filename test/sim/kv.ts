@@ -42,6 +42,8 @@ export interface SimulatedKv extends Kv {
   keys(prefix: string): readonly string[]
   /** Stores something that the relay never wrote. */
   plant(key: string, value: string, metadata?: unknown): void
+  /** The values that are kept under keys with this prefix, as they really are. */
+  peek(prefix: string): readonly string[]
 }
 
 const maxMetadataBytes = 1_024
@@ -84,6 +86,8 @@ export function simulatedKv(parts: KvParts): SimulatedKv {
       [...stored].flatMap(([key, { deletedAtMs }]) =>
         key.startsWith(prefix) && deletedAtMs === undefined ? [key] : [],
       ),
+    peek: (prefix) =>
+      [...stored].flatMap(([key, one]) => (key.startsWith(prefix) && one.deletedAtMs === undefined ? [one.value] : [])),
     plant: (key, value, metadata) => {
       stored.set(key, {
         value,

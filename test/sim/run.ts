@@ -7,6 +7,7 @@ import type { LedgerStore } from '../../src/core/ledger/port.ts'
 import { lateMs } from '../../src/core/ledger/rules/in-flight.ts'
 import { sqlLedger } from '../../src/core/ledger/sql/ledger.ts'
 import { defaultLimits } from '../../src/core/limits.ts'
+import { createPlans } from '../../src/core/operator/dead/plan.ts'
 import { nodeSqlite } from '../../src/core/store/sqlite-node.ts'
 import { createHasher } from '../../src/core/update/hash.ts'
 import type { Visitor } from '../../src/core/update/update.ts'
@@ -25,6 +26,7 @@ import { createIsolate, type Isolate, type Shared } from './isolate.ts'
 import { bulkToken, firstKnobs, highToken, type Knobs, knobNames, limitsOf, settingsOf, turned } from './knobs.ts'
 import { simulatedKv } from './kv.ts'
 import { Oracle } from './oracle.ts'
+import { planAndRun } from './plans.ts'
 import { type Cell, type Invocation, interrupted, invocations } from './reach.ts'
 import { simulatedSources } from './sources.ts'
 import { poisonMark, refusedMark, simulatedTarget } from './target.ts'
@@ -263,6 +265,8 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   const world = { time, random, oracle, coverage, trace, gentle, isolate: anIsolate }
   for (const sender of traffic.senders) time.at(sender.atMs, () => void sender.run(world).catch(orViolation))
 
+  /** Plans that were run and are not known to be over. */
+  const plansAtWork = new Set<string>()
   let running = 0
   const cron = async () => {
     const isolate = await anIsolate()
@@ -309,6 +313,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   if (night.has('knobs')) turnKnobs(night)
   if (night.has('garbage')) plantGarbage(night)
   if (night.has('erase')) eraseSomebody(night)
+  if (night.has('plans')) planLetters(night)
 
   await runUntil(endMs)
   // The faults end: what is left must drain (G7).
@@ -324,7 +329,8 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   await storeOf(settings).pause(false)
   // An update on which Target fails each time waits for its whole retention.
   if (settings.retentionHours > 2) oracle.excuseHolders(poisonMark)
-  const giveUpMs = endMs + drainMs
+  if (night.has('plans')) await endPlans()
+  const giveUpMs = Math.max(endMs, night.has('plans') ? time.nowMs : 0) + drainMs
   await drain(giveUpMs)
   // Losers of a merge whose winner expires follow one per run.
   const aheadUntilMs = oracle.aheadUntilMs() + 12 * hourMs
@@ -522,6 +528,46 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     await drain(time.nowMs + drainMs)
   }
 
+  function planLetters(of: Night): void {
+    const own = of.random('plans')
+    const plans = {
+      ...{ random: own, time, oracle, coverage, kv, trace, isolate: anIsolate },
+      clocksAreRight: !night.has('clocks') && ledgerClock === undefined,
+    }
+    for (let left = between(own, 1, 5); left > 0; left--)
+      time.at(startMs + Math.sqrt(own.fraction()) * traffic.lengthMs, () => {
+        void planAndRun(plans)
+          .then((id) => id !== undefined && plansAtWork.add(id))
+          .catch(orViolation)
+      })
+  }
+
+  /** What was run comes to its end, and every letter of it is accounted for. */
+  async function endPlans(): Promise<void> {
+    for (let runs = 0; runs < 200; runs++) {
+      const kept = createPlans(storeOf(settings))
+      for (const id of plansAtWork) {
+        const plan = await kept.find(id)
+        // Its place is another one's: it was over.
+        if (plan === undefined) {
+          plansAtWork.delete(id)
+          continue
+        }
+        if (plan.state === 'done') {
+          coverage['plans done']++
+          if (plan.done + plan.failed !== plan.letters)
+            oracle.fail(`G9: of ${plan.letters} letters ${plan.done} are done and ${plan.failed} stay`)
+        }
+        if (plan.state !== 'running') plansAtWork.delete(plan.id)
+      }
+      if (plansAtWork.size === 0) break
+      time.at(time.nowMs, () => void cron().catch(orViolation))
+      await runUntil(time.nowMs + minuteMs)
+    }
+    if (plansAtWork.size > 0) oracle.fail(`G9: ${plansAtWork.size} plans do not come to their end`)
+    coverage['letters put back or dropped'] += oracle.letterDeletes
+  }
+
   function plantGarbage(of: Night): void {
     const own = of.random('garbage')
     for (let left = between(own, 1, 4); left > 0; left--)
@@ -685,6 +731,8 @@ async function reasonIn(seal: Seal, key: string, value: string): Promise<string>
 }
 
 async function valuesIn(seal: Seal, key: string, value: string, metadata: unknown): Promise<readonly string[]> {
+  // Keys of a plan.
+  if (!key.startsWith('b1/') && !isDeadKey(key)) return []
   // If there is a value, the metadata only says how large it is.
   const packed = await seal.open(value === '' ? metadata : JSON.parse(value), key)
   if (key.startsWith('b1/')) return unpackEntry(packed)?.attributes.map((attribute) => attribute.value) ?? []

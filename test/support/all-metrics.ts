@@ -2,6 +2,7 @@
 import type { Usage } from '../../src/core/ledger/port.ts'
 import { healthy } from '../../src/core/ledger/rules/health.ts'
 import { lastRunMemo, writeLastRun } from '../../src/cron/report.ts'
+import type { StatusAnswer } from '../../src/edge/contract/status.ts'
 import type { Metric } from '../../src/edge/http/metrics-text.ts'
 import { createMetrics, type MetricsParts } from '../../src/relay/metrics.ts'
 import { parseSettings } from '../../src/relay/settings.ts'
@@ -38,9 +39,30 @@ const run = writeLastRun({
   report: { replayed: 3, deferredAgain: 1, durationMs: 1_250, stopped: 'quota' },
 })
 
-/** @param ledger what it answers in place of the above */
+const status: StatusAnswer & Usage = {
+  ...usage,
+  quota: { used: 400, limit: 1_000, firstDeferralAt: '1970-01-01T00:00:40Z', liveUnitsPerHour: 5 },
+  backlog: {
+    waiting: 9,
+    visitors: 4,
+    calls: 5,
+    callsExact: false,
+    oldestAt: '1970-01-01T00:00:10Z',
+    bySource: { loan: 4, gone: 3, unknown: 2 },
+    byReason: { quota: 7, paused: 2 },
+    countedAt: '1970-01-01T00:00:20Z',
+    complete: true,
+    doneBy: '1970-01-01T00:00:30Z',
+  },
+  dead: { count: 3, byReason: { rejected: 3 }, bySource: { loan: 1, gone: 2 } },
+  paused: true,
+  runs: [],
+  checks: {},
+}
+
+/** @param parts of the relay in place of those above */
 export async function allMetrics(
-  ledger: Partial<MetricsParts['ledger']> = {},
+  parts: Partial<Pick<MetricsParts, 'ledger' | 'status'>> = {},
 ): Promise<{ readonly metrics: readonly Metric[]; readonly logged: readonly object[] }> {
   const overrides = { QUOTA_LIMIT: '1000', TARGET_TOKEN_EXPIRES_AT: '1970-01-02T00:00:00Z' }
   const parsed = parseSettings(settingsFor('https://demo.tt.omtrdc.net', overrides))
@@ -48,11 +70,9 @@ export async function allMetrics(
   const logged: object[] = []
   const metrics = await createMetrics({
     base: { settings: parsed.settings, sources: [{ name: 'loan' }] as never },
-    ledger: {
-      usage: async () => usage,
-      recall: async (name) => (name === lastRunMemo ? run : undefined),
-      ...ledger,
-    },
+    ledger: { recall: async (name) => (name === lastRunMemo ? run : undefined) },
+    status: async () => status,
+    ...parts,
     ready: async () => ({ ready: true, ledger: 'embedded', checks: { store: 'ok', target: 'fail' } }),
     log: (event, details) => logged.push({ event, ...details }),
   })()

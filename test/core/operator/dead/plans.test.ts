@@ -122,6 +122,7 @@ describe.each(stores)('a plan on %s', (_, backlogOf) => {
     await desk.world.settled()
     const plan = await desk.planned()
     expect(plan).toMatchObject({ sampled: 1, superseded: 1 })
+    await desk.world.clock.advance(1_000)
     await desk.through(plan.id)
     await desk.flush()
     expect(desk.world.profile()).toEqual({ tier: 'newer' })
@@ -199,6 +200,28 @@ describe.each(stores)('a plan on %s', (_, backlogOf) => {
     for (let page = 0; page < 5; page++) expect(await desk.backlog.readText(`x1/${plan.id}/${page}`)).toBeUndefined()
   })
 
+  it('with room for one letter at a time comes to its end, and stops between two steps once it is cancelled', async () => {
+    const desk = await deskOf(backlogOf)
+    for (let n = 0; n < 9; n++) await desk.letter(`visitor-${n}`)
+    const idle = createDeadOffice({ ...desk.parts, limits: { ...limits, dutyOperations: 0 } })
+    const [dropped, cancelled] = [
+      await desk.planned({ action: 'drop', filter: { beforeMs: desk.world.clock.now() - 4 } }),
+      await desk.planned({ action: 'drop' }),
+    ]
+    await idle.run(dropped.id)
+    await desk.office.work({ has: (operations = 0) => operations <= 3 })
+    expect(await desk.office.findPlan(dropped.id)).toMatchObject({ state: 'done', done: dropped.letters })
+    expect(await desk.texts()).toBe(9 - dropped.letters)
+    await idle.run(cancelled.id)
+    let asked = 0
+    const cancels = () => {
+      if (asked++ === 2) void desk.world.ledger.remember(`dead-plan-${cancelled.id[0]}-cancelled`, cancelled.id)
+      return true
+    }
+    await desk.office.work({ has: cancels })
+    expect(await desk.texts()).toBeGreaterThan(0)
+  })
+
   it('whose set is too large for one request is made whole behind it', async () => {
     const desk = await deskOf(backlogOf, { maxOperations: 3 })
     for (let n = 0; n < 10; n++) await desk.letter(`visitor-${n}`)
@@ -260,6 +283,7 @@ describe.each(stores)('a plan on %s', (_, backlogOf) => {
     expect(plan).toMatchObject({ letters: 4, updates: 3, stay: { unfit: 1 } })
     expect(await desk.through(plan.id)).toMatchObject({ done: 2, failed: 2, stay: { unmappable: 1, unfit: 1 } })
     expect(await desk.texts()).toBe(2)
+    for (const item of await allEntries(desk.backlog)) expect(item).toHaveProperty('entry.blind', true)
     await desk.world.clock.advance(120_001)
     await desk.flush()
     expect(desk.world.profile()).toEqual({ a: 'good', b: 'good' })
@@ -320,4 +344,18 @@ it('two runs that overlap keep each entry once', async () => {
   await desk.world.clock.advance(90_001)
   await desk.through(plan.id)
   expect(await allEntries(desk.backlog)).toHaveLength(6)
+})
+
+it('a put that fails leaves every letter of its step where it is (G2)', async () => {
+  const world = await createWorld()
+  const kv = fakeKv({ now: world.clock.now })
+  const desk = await deskOf(() => kvBacklog(kv, { randomHex: seededRandom(3).hex, seal: plainSeal, limits }))
+  for (let n = 0; n < 2; n++) await desk.letter(`visitor-${n}`)
+  const plan = await desk.planned()
+  kv.failPuts = 1
+  await expect(desk.office.run(plan.id)).rejects.toThrow('503')
+  expect(await desk.texts()).toBe(2)
+  await desk.world.clock.advance(2_000)
+  await world.clock.advance(2_000)
+  expect(await desk.through(plan.id)).toMatchObject({ state: 'done', done: 2 })
 })
