@@ -151,4 +151,12 @@ export const censusMutants: readonly Mutant[] = [
     replace: '',
     tests: forecast,
   },
+  {
+    name: 'the census takes all that duties have',
+    breaks: 'G7',
+    file: 'src/cron/census.ts',
+    find: 'all.has(operations + left)',
+    replace: 'all.has(operations)',
+    tests: census,
+  },
 ]

@@ -14,7 +14,7 @@ import { plainSeal } from '../support/seal.ts'
 import { mergedCalls, plainTally } from '../support/tally.ts'
 import { createWorld } from '../support/world.ts'
 
-const limits: Limits = { ...defaultLimits, keysPerPage: 4, deadPagesPerRun: 2 }
+const limits: Limits = { ...defaultLimits, keysPerPage: 4, deadPagesPerRun: 2, dutyOperations: 0 }
 
 function counting(seed: number, { emptyPages = false } = {}) {
   const random = seededRandom(seed)
@@ -190,4 +190,20 @@ describe('the census (G9)', () => {
     world.kv.list = list
     expect(world.kept().dead).toBeDefined()
   })
+})
+
+it('leaves half of a scarce share to the duties behind it (G7)', async () => {
+  const world = await createWorld()
+  const random = seededRandom(12)
+  const kv = fakeKv({ now: world.clock.now })
+  const scarce = { ...limits, dutyOperations: 10 }
+  const backlog = kvBacklog(kv, { randomHex: random.hex, seal: plainSeal, limits: scarce })
+  await fill(backlog, random, 120)
+  const { duty } = createCensus({ backlog, ledger: world.ledger, clock: world.clock, limits: scarce, memory: {} })
+  const before = backlog.operations
+  await duty.work(
+    { has: (more = 0) => backlog.operations + more <= before + scarce.dutyOperations },
+    { ...emptyReport(), read: 1 },
+  )
+  expect(backlog.operations - before).toBe(5)
 })
