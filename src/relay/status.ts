@@ -20,6 +20,7 @@ import {
   figuresOfTally,
   readCensus,
 } from '../core/operator/census.ts'
+import { deadEnds } from '../core/operator/dead/retention.ts'
 import { forecast } from '../core/operator/forecast.ts'
 import { laneOf, sourceOf, summedBy } from '../core/operator/series.ts'
 import { isoTime } from '../core/time.ts'
@@ -62,10 +63,8 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
       return answerOf(figures, foretold.doneMs)
     },
     async status() {
-      const [{ usage, slots, figures, foretold, runs, dead, census, pace, nowMs }, { checks }] = await Promise.all([
-        look(),
-        ready(),
-      ])
+      const [{ usage, slots, figures, foretold, runs, last, dead, census, pace, nowMs }, { checks }] =
+        await Promise.all([look(), ready()])
       const { breaker, paused } = usage.health
       const letters = dead ?? (await deadOf(census, nowMs))
       return {
@@ -82,18 +81,22 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
         today: todayOf(slots),
         ...given({ breaker: breaker && { cause: breaker.cause, since: isoTime(breaker.sinceMs) } }),
         paused,
+        ...given({ lastRunAt: last && isoTime(last.atMs) }),
         runs: runs.slice(0, runsShown).map(({ atMs, ...run }) => ({ at: isoTime(atMs), ...run })),
         checks,
       }
     },
     async figures() {
-      const { figures, foretold, dead, census, nowMs } = await look()
+      const [{ figures, foretold, dead, census, nowMs }, ends] = await Promise.all([
+        look(),
+        deadEnds(ledger, settings.deadRetentionDays * dayMs),
+      ])
       const { firstDeferralMs = Number.POSITIVE_INFINITY } = foretold
       const letters = dead ?? census.dead
       return {
         firstDeferralAtMs: firstDeferralMs < nowMs + dayMs ? firstDeferralMs : null,
         oldestAtMs: figures.oldestMs ?? null,
-        ...given({ dead: letters && sum(letters.byReason) }),
+        ...given({ dead: letters && sum(letters.byReason), deadEnding: ends?.soon }),
       }
     },
   }
@@ -119,7 +122,7 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
         : figuresOfTally(counted.waiting, settings.targetMethod, nowMs, true)
     const pace = paceOf(usage, slots, runs, nowMs)
     const foretold = foretell(usage, figures, runs, pace, nowMs)
-    return { nowMs, usage, slots, runs, census, dead: counted?.dead, figures, pace, foretold }
+    return { nowMs, usage, slots, runs, last, census, dead: counted?.dead, figures, pace, foretold }
   }
 
   /** By the census, or by a page of heads where that is all of them. */

@@ -73,7 +73,7 @@ export const planRun = answer(
 )
 
 const planAndRun = answer('PlanState', z.object({ ...plan.shape, ...planRun.shape }))
-const imported = answer('Imported', z.object({ kept: count, other: count, unreadable: count, foreign: count }))
+export const imported = answer('Imported', z.object({ kept: count, other: count, unreadable: count, foreign: count }))
 
 export const deadOperations: readonly Operation[] = [
   {

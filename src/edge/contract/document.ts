@@ -1,6 +1,7 @@
 /** The OpenAPI 3.1 document, made of the operations and of the schemas that validate what is asked and answered. */
 import * as z from 'zod'
 import { adminOperations } from './admin.ts'
+import { alertWebhook } from './alerts.ts'
 import { deadOperations } from './dead.ts'
 import { answerSchemas, type Content, documentedAs, type Operation, refTo, requestSchemas } from './operation.ts'
 import { probeOperations } from './probes.ts'
@@ -27,6 +28,7 @@ export interface Document {
   readonly servers: readonly Json[]
   readonly security: readonly Json[]
   readonly paths: Readonly<Record<string, Json>>
+  readonly webhooks: Json
   readonly components: { readonly schemas: Readonly<Record<string, Json>> } & Json
 }
 
@@ -58,6 +60,7 @@ export function documentOf(version: string, { closed = false } = {}): Document {
     // Of operators' routes, which are the most.
     security: [{ admin: [] }, { browser: [] }],
     paths,
+    webhooks: { alert: alertWebhook },
     components: {
       securitySchemes: {
         api: { type: 'http', scheme: 'bearer', description: 'One of API_TOKENS' },

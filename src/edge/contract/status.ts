@@ -41,7 +41,11 @@ export const status = z.object({
   today: z.record(z.string(), counts).optional().describe('The last 24 h, by source'),
   breaker: z.object({ cause: z.string(), since: time }).optional(),
   paused: z.boolean(),
-  runs: z.array(z.looseObject({ at: time, stopped: z.string() })).optional(),
+  lastRunAt: time.optional(),
+  runs: z
+    .array(z.looseObject({ at: time, stopped: z.string() }))
+    .optional()
+    .describe('Of those that did something, the newest first'),
   checks: z.record(z.string(), z.string()),
 })
 
