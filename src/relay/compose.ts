@@ -196,7 +196,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         log,
         limits,
       },
-      [...duties, census.duty, keepRuns({ ledger, clock }), alerts],
+      [census.duty, ...duties, keepRuns({ ledger, clock }), alerts],
     )
   }
   const count = createCount({ ledger, untold, background, log })
