@@ -2,6 +2,7 @@
 import { alertMutants } from './alerts.ts'
 import { backlogMutants } from './backlog.ts'
 import { blameMutants } from './blame.ts'
+import { censusMutants } from './census.ts'
 import { cliMutants } from './cli.ts'
 import { deadMutants } from './dead.ts'
 import { deliveryMutants } from './delivery.ts'
@@ -22,6 +23,7 @@ import { ownerMutants } from './owner.ts'
 import { readToBreakMutants } from './read-to-break.ts'
 import { readingMutants } from './reading.ts'
 import { registersMutants } from './registers.ts'
+import { sealMutants } from './seals.ts'
 import { sendersMutants } from './senders.ts'
 import { windowMutants } from './window.ts'
 
@@ -1127,6 +1129,7 @@ export const mutants: readonly Mutant[] = [
   ...edgeMutants,
   ...figuresMutants,
   ...flushMutants,
+  ...censusMutants,
   ...handshakesMutants,
   ...historyMutants,
   ...identityMutants,
@@ -1138,6 +1141,7 @@ export const mutants: readonly Mutant[] = [
   ...readToBreakMutants,
   ...readingMutants,
   ...registersMutants,
+  ...sealMutants,
   ...sendersMutants,
   ...windowMutants,
 ]

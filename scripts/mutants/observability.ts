@@ -5,6 +5,9 @@ const noted = ['test/core/backlog/noted.test.ts']
 const requests = ['test/edge/http/request-line.test.ts']
 const trace = ['test/edge/http/trace.test.ts']
 const docs = ['test/docs.test.ts']
+const metrics = ['test/relay/metrics.test.ts']
+const spans = ['test/worker/spans.test.ts']
+const examples = ['test/examples/prometheus.test.ts']
 
 export const observabilityMutants: readonly Mutant[] = [
   {
@@ -27,8 +30,8 @@ export const observabilityMutants: readonly Mutant[] = [
     name: 'a dead letter is logged before it is kept',
     breaks: 'G9',
     file: 'src/core/backlog/noted.ts',
-    find: 'const key = await noted(backlog.bury(dead, name))',
-    replace: "log(lineOf(dead), { key: '' })\n      const key = await noted(backlog.bury(dead, name))",
+    find: "const key = await noted('bury', () => backlog.bury(dead, name))",
+    replace: "log(lineOf(dead), { key: '' })\n      const key = await noted('bury', () => backlog.bury(dead, name))",
     tests: noted,
   },
   {
@@ -86,5 +89,77 @@ export const observabilityMutants: readonly Mutant[] = [
     find: 'const log = tracedLog(write, () => traces.getStore())',
     replace: "const log = tracedLog(write, () => traces.getStore() ?? 'a trace')",
     tests: requests,
+  },
+  {
+    name: '/metrics is for anybody',
+    breaks: 'security',
+    file: 'src/edge/routes/metrics.ts',
+    find: 'throwsErrors, operatorOnly(partsOf), async',
+    replace: 'throwsErrors, async',
+    tests: metrics,
+  },
+  {
+    name: 'a silent ledger keeps /metrics from answering',
+    breaks: 'G9',
+    file: 'src/relay/metrics.ts',
+    find: "log('metrics_incomplete', { error: errorName(error) })\n      return undefined",
+    replace: "log('metrics_incomplete', { error: errorName(error) })\n      throw error",
+    tests: metrics,
+  },
+  {
+    name: 'times are given in milliseconds',
+    breaks: 'G9',
+    file: 'src/edge/http/metrics-text.ts',
+    find: '[{ value: atMs / 1_000 }]',
+    replace: '[{ value: atMs }]',
+    tests: metrics,
+  },
+  {
+    name: 'the line of a metric ends where a label does',
+    breaks: 'G8',
+    file: 'src/edge/http/metrics-text.ts',
+    find: ".replaceAll('\\n', '\\\\n')",
+    replace: '',
+    tests: metrics,
+  },
+  {
+    name: 'Prometheus can’t read OpenMetrics to its end',
+    breaks: 'G9',
+    file: 'src/edge/http/metrics-text.ts',
+    find: "...(openMetrics ? ['# EOF'] : [])",
+    replace: '',
+    tests: examples,
+  },
+  {
+    name: 'a metric that the rules ask for has another name',
+    breaks: 'G9',
+    file: 'src/relay/metrics.ts',
+    find: "timestamp('flush_last',",
+    replace: "timestamp('last_flush',",
+    tests: examples,
+  },
+  {
+    name: 'a source that is not configured has series of its own',
+    breaks: 'G7',
+    file: 'src/relay/metrics-updates.ts',
+    find: 'sources.has(name) ? name : otherSource',
+    replace: "name === '' ? otherSource : name",
+    tests: metrics,
+  },
+  {
+    name: 'a span is named by what it is about',
+    breaks: 'G8',
+    file: 'src/relay/spans.ts',
+    find: "span('call', () =>",
+    replace: "span(asked[0].body as 'call', () =>",
+    tests: spans,
+  },
+  {
+    name: 'calls have no span',
+    breaks: 'G9',
+    file: 'src/relay/compose.ts',
+    find: 'target: spannedTarget(targetOf(settings, ports), span)',
+    replace: 'target: targetOf(settings, ports)',
+    tests: spans,
   },
 ]

@@ -53,7 +53,7 @@ export const registersMutants: readonly Mutant[] = [
     name: 'what Target refused is told as a duplicate',
     breaks: 'G2',
     file: 'src/core/delivery/settle.ts',
-    find: 'const verdict = receipt.status === 'rejected' ? { eventRejected: true as const } : {}',
+    find: "const verdict = receipt.status === 'rejected' ? { eventRejected: true as const } : {}",
     replace: 'const verdict = {}',
     tests: ['test/core/delivery/deliver.test.ts'],
   },

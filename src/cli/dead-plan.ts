@@ -9,7 +9,7 @@ import { type Exit, exit, type Io } from './command.ts'
 import { filterOf, filterOptions } from './dead-filter.ts'
 import { Misuse } from './errors.ts'
 import { adminClient } from './relay-client.ts'
-import { clockTime, counted, figure } from './words.ts'
+import { breakdown, clockTime, counted, figure } from './words.ts'
 
 type Plan = z.output<typeof planShape>
 type Run = z.output<typeof planRun>
@@ -18,7 +18,7 @@ const planActions = ['replay', 'remap', 'drop'] as const
 /** Between two questions about a run that goes on with each flush. */
 const askEveryMs = 2_000
 
-export async function planDead({ args, env, out }: Io): Promise<Exit> {
+export async function planDead({ args, env, out, progress }: Io): Promise<Exit> {
   const { values, positionals } = parseArgs({
     args: [...args],
     options: {
@@ -41,21 +41,43 @@ export async function planDead({ args, env, out }: Io): Promise<Exit> {
     ...(keys === undefined ? { filter } : { keys }),
     ...(values['as-new'] ? { asNew: true } : {}),
   }
-  const answer = await adminClient({ env }, values.relay).tell('/admin/api/dead/plan', asked, planShape)
+  const client = adminClient({ env }, values.relay)
+  let answer = await client.tell('/admin/api/dead/plan', asked, planShape)
+  // The set of a large plan is listed by the flushes that follow.
+  while (!answer.said.complete) {
+    progress?.(`${counted(answer.said.letters, 'letter')} so far`)
+    await sleep(askEveryMs)
+    answer = await client.ask(`/admin/api/dead/plans/${answer.said.plan}`, planShape)
+  }
+  progress?.('')
   print({ out }, values.json, answer, (said) => planLines(said))
   return exit.ok
 }
 
-function* planLines({ plan, action, letters, updates, calls, superseded, doneBy, expiresAt }: Plan): Generator<string> {
+function* planLines({
+  plan,
+  action,
+  letters,
+  updates,
+  calls,
+  superseded,
+  doneBy,
+  expiresAt,
+  ...more
+}: Plan): Generator<string> {
   const clock = { nowMs: Date.now() }
   const what = { replay: 'sends again', remap: 'maps again', drop: 'removes for good' }[action]
   yield `plan ${plan} ${what} ${counted(letters, 'letter')}; nothing is done yet`
   const parts = [
     ...(updates === undefined ? [] : [counted(updates, 'update')]),
     ...(calls === undefined ? [] : [counted(calls, 'call')]),
-    ...(superseded === undefined ? [] : [`${figure(superseded)} superseded by newer values`]),
+    ...(superseded === undefined
+      ? []
+      : [`${more.estimated === true ? 'about ' : ''}${figure(superseded)} superseded by newer values`]),
   ]
   if (action !== 'drop' && parts.length > 0) yield parts.join(', ')
+  const stay = breakdown(more.stay)
+  if (stay !== '') yield `would stay: ${stay}`
   if (doneBy !== undefined) yield `at the present quota it is through by ${clockTime(doneBy, clock)}`
   yield `do it: target-relay dead run ${plan} (until ${clockTime(expiresAt, clock)})`
 }
@@ -96,9 +118,9 @@ export async function cancelPlan({ args, env, out }: Io): Promise<Exit> {
   return exit.ok
 }
 
-function runInWords({ plan, state, done, of, failed }: Run): string {
+function runInWords({ plan, state, done, of, failed, stay }: Run): string {
   const goesOn = state === 'running' ? '; it goes on with each flush' : ''
-  const fails = failed === 0 ? '' : `, ${figure(failed)} failed and stay`
+  const fails = failed === 0 ? '' : `, ${figure(failed)} stay: ${breakdown(stay)}`
   return `plan ${plan} ${state}: ${figure(done)} of ${counted(of, 'letter')}${fails}${goesOn}`
 }
 

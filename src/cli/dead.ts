@@ -4,6 +4,7 @@ import type * as z from 'zod'
 import { letter, letters } from '../edge/contract/dead.ts'
 import { print, relayOptions, wantArguments } from './asking.ts'
 import { type Command, type Exit, exit, type Io } from './command.ts'
+import { exportDead, importDead } from './dead-files.ts'
 import { filterOf, filterOptions, filterUsage } from './dead-filter.ts'
 import { cancelPlan, planDead, runPlan } from './dead-plan.ts'
 import { Misuse } from './errors.ts'
@@ -23,6 +24,8 @@ const actions: Readonly<Record<string, (io: Io) => Promise<Exit>>> = {
   plan: planDead,
   run: runPlan,
   cancel: cancelPlan,
+  export: exportDead,
+  import: importDead,
 }
 
 export const dead: Command = {
@@ -33,13 +36,16 @@ target-relay dead show <key> [--reveal]
 target-relay dead plan replay|remap|drop <filter> | --keys <key,…>  [--as-new]
 target-relay dead run <plan> [--no-wait]
 target-relay dead cancel <plan>
+target-relay dead export <file> [filter]
+target-relay dead import <file>
     each with [--relay <url>] [--json]
 
 ls lists letters, the newest first, without values; show reads one (--reveal: with its values, which is on record). plan
 fixes a set and says what would be done with it; nothing is done until run, which goes on with each flush until it is
 through, or until cancel. replay sends letters as they are, under their own time, so that a newer value that was delivered
 meanwhile stays (--as-new: as if they had happened now). remap maps events again that could not be mapped. drop removes.
-Exit 1 where a run failed for some letters, or was cancelled.`,
+export writes letters whole to a file (on record), import brings them back, each once. Exit 1 where a run failed for some letters
+or was cancelled, or a file holds what is no letter of this relay.`,
 
   async run(io) {
     const [name = '', ...args] = io.args

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import type * as z from 'zod'
 import { report as reportShape } from '../edge/contract/admin.ts'
 import { flushOnce, wentWell } from '../server/flush-once.ts'
-import type { ServerLog } from '../server/index.ts'
+import { lineWithTime, type ServerLog } from '../server/index.ts'
 import { relayOptions } from './asking.ts'
 import { type Command, exit } from './command.ts'
 import { toldAs } from './errors.ts'
@@ -42,8 +42,8 @@ ledger, backlog or Target kept it from its work, 2 on bad settings or another ac
       stopped = true
     }
     process.once('SIGTERM', stop).once('SIGINT', stop)
-    const log: ServerLog = (event, details = {}) => {
-      if (event !== 'flush') err(JSON.stringify({ time: new Date().toISOString(), event, ...details }))
+    const log: ServerLog = (event, details) => {
+      if (event !== 'flush') err(lineWithTime(event, details))
     }
     try {
       const report = await flushOnce({

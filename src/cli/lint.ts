@@ -81,7 +81,8 @@ export async function lintSource(
     warn('it has no sample, so its mapping was not tried')
     return findings
   }
-  source.read(source.sample, undefined, (thrown) =>
+  const headers = source.sampleHeaders
+  source.read(source.sample, { headers }, (thrown) =>
     error(
       `its mapping threw ${thrown instanceof Error ? thrown.message : `something that is no error (${typeof thrown})`}`,
     ),
@@ -93,7 +94,7 @@ export async function lintSource(
     wire: { method, origin, clientCode },
     retentionMs: Number.MAX_SAFE_INTEGER,
   })
-  const mapped = await mapEvent(source, source.sample, { arrivalMs: Date.now() }, prepare)
+  const mapped = await mapEvent(source, source.sample, { arrivalMs: Date.now(), headers }, prepare)
   if (!mapped.ok) error(`its sample can't be mapped: ${mapped.reason}`)
   else if (mapped.updates.length === 0) warn('its sample gives no update')
   else if (mapped.drafts.some(({ id }) => id === undefined)) {

@@ -10,6 +10,7 @@ import { dead } from './dead.ts'
 import { erase } from './erase.ts'
 import { Failed, isFromOutside, Misuse, reasonOf } from './errors.ts'
 import { flush } from './flush.ts'
+import { keys } from './keys.ts'
 import { ledger } from './ledger.ts'
 import { lint } from './lint.ts'
 import { map } from './map.ts'
@@ -41,6 +42,7 @@ const commands: Readonly<Record<string, Command>> = {
   metrics,
   alert,
   audit,
+  keys,
   ledger,
 }
 

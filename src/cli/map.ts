@@ -7,7 +7,7 @@ import { createPrepare } from '../core/delivery/prepare.ts'
 import { type Preview, previewOf } from '../core/delivery/preview.ts'
 import { given } from '../core/given.ts'
 import { createHasher } from '../core/update/hash.ts'
-import { mapEvent, parseEvent } from '../edge/source/mapping.ts'
+import { eventsIn, joined, mapEvents, parseEvent } from '../edge/source/mapping.ts'
 import { parseSettings } from '../relay/settings.ts'
 import { type Command, exit } from './command.ts'
 import { Misuse } from './errors.ts'
@@ -64,17 +64,24 @@ Exit 1 where the event can't be mapped.`,
       err(`${file ?? ''}: ${parsed.reason}`)
       return exit.failed
     }
-    const { event } = parsed
-    source.read(event, undefined, (error) =>
-      err(`the mapping threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
-    )
+    // A sample is one event, a file a whole body.
+    const found = body === undefined ? { ok: true as const, events: [parsed.event] } : eventsIn(source, parsed.event)
+    if (!found.ok) {
+      err(`unmappable: ${found.reason}`)
+      return exit.failed
+    }
+    const headers = source.sampleHeaders
+    for (const event of found.events)
+      source.read(event, { headers }, (error) =>
+        err(`the mapping threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+      )
     // An event that was kept as an example may be old: it is shown all the same.
     const prepare = createPrepare({
       hasher: await createHasher(nobodysHashKey),
       wire,
       retentionMs: Number.MAX_SAFE_INTEGER,
     })
-    const mapped = await mapEvent(source, event, { arrivalMs: Date.now() }, prepare)
+    const mapped = joined(await mapEvents(source, found.events, { arrivalMs: Date.now(), headers }, prepare))
     if (!mapped.ok) {
       err(`unmappable: ${mapped.reason}`)
       return exit.failed

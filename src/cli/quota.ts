@@ -1,11 +1,11 @@
 /** `target-relay quota`: what is spent and what is foretold, or an operator's word on what was really spent. */
 import { parseArgs } from 'node:util'
 import { usage } from '../edge/contract/admin.ts'
+import { status } from '../edge/contract/status.ts'
 import { print, relayOptions, wantArguments } from './asking.ts'
 import { type Command, exit } from './command.ts'
 import { Misuse } from './errors.ts'
 import { adminClient } from './relay-client.ts'
-import { askStatus } from './status-answer.ts'
 import { quotaLines } from './status-page.ts'
 import { counted } from './words.ts'
 
@@ -23,7 +23,7 @@ were really made in the window that ends now, after the ledger lost its state (A
     wantArguments(positionals, 2)
     const client = adminClient({ env }, values.relay)
     if (what === undefined) {
-      const { said, whole } = await askStatus(client)
+      const { said, whole } = await client.ask('/admin/api/status', status)
       const { quota } = whole as { quota: unknown }
       print({ out }, values.json, { said, whole: quota }, (has) => quotaLines(has, { nowMs: Date.now() }))
       return exit.ok

@@ -17,6 +17,10 @@ export interface RelayClient {
   tell<T>(path: string, body: unknown, shape: z.ZodType<T>): Promise<Said<T>>
   /** The answer's text, for what is no JSON. @throws Failed as above */
   text(path: string): Promise<string>
+  /** The answer's lines as they come in, for what may be long. @throws Failed as above, also where it breaks off */
+  lines(path: string): AsyncGenerator<string>
+  /** As `tell`, with lines in place of JSON. */
+  tellLines<T>(path: string, lines: readonly string[], shape: z.ZodType<T>): Promise<Said<T>>
 }
 
 export interface Said<T> {
@@ -102,10 +106,38 @@ export function adminClient({ env }: Pick<Io, 'env'>, named: string | undefined)
       if (status >= 300) throw new Failed(`${url}${path}: ${noRelay}`)
       return text
     },
+    lines: (path) => linesFrom(`${url}${path}`, reading),
+    tellLines: (path, lines, shape) =>
+      ask(
+        path,
+        {
+          method: 'POST',
+          headers: { authorization, 'content-type': 'application/x-ndjson' },
+          body: `${lines.join('\n')}\n`,
+        },
+        shape,
+      ),
   }
 }
 
 const noRelay = 'what answers there is no relay, or one of another version'
+
+async function* linesFrom(url: string, init: RequestInit): AsyncGenerator<string> {
+  try {
+    const response = await fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.timeout(timeoutMs) })
+    if (!response.ok || response.body === null)
+      throw new Failed(`${new URL(url).pathname}: ${response.status} ${problemOf(parse(await response.text()))}`.trim())
+    let rest = ''
+    for await (const piece of response.body.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + piece).split('\n')
+      rest = lines.pop() ?? ''
+      yield* lines
+    }
+    if (rest !== '') yield rest
+  } catch (error) {
+    throw error instanceof Failed ? error : new Failed(`${new URL(url).origin} broke off (${reasonOf(error)})`)
+  }
+}
 
 /** One request, its answer read as JSON where it is. @throws Failed if nobody answers */
 export async function answered(url: string, init: RequestInit): Promise<Answered> {

@@ -1,10 +1,10 @@
 /** A relay's state as a page that is read in ten seconds: quota, what waits, dead letters, today, checks. */
 import type * as z from 'zod'
-import type { census, deadCounts } from '../edge/contract/status.ts'
-import type { Status } from './status-answer.ts'
+import type { census, deadCounts, status } from '../edge/contract/status.ts'
 import { causeInWords } from './steer.ts'
 import { breakdown, type Clock, clockTime, counted, figure, span, table, zoneOf } from './words.ts'
 
+export type Status = z.output<typeof status>
 type Census = z.output<typeof census>
 type DeadCounts = z.output<typeof deadCounts>
 
@@ -105,7 +105,9 @@ function* checkLines(checks: Status['checks']): Generator<string> {
 }
 
 function* todayLines(today: Status['today']): Generator<string> {
-  const sources = Object.entries(today ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
+  const sources = Object.entries(today ?? {})
+    .map(([source, counts]) => [source, folded(counts)] as const)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
   if (sources.length === 0) {
     yield 'nothing came in the last 24 h'
     return
@@ -134,15 +136,28 @@ const columns = [
   'calls_saved',
 ]
 
+/** Counts with a reason behind their name, as one: the reasons are in `series`. */
+function folded(counts: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  const sums: Record<string, number> = {}
+  for (const [name, count] of Object.entries(counts)) {
+    const whole = ['deferred', 'unauthenticated'].find((one) => name.startsWith(`${one}_`)) ?? name
+    sums[whole] = (sums[whole] ?? 0) + count
+  }
+  return sums
+}
+
 function isOther(name: string): boolean {
   return !columns.includes(name)
 }
 
-function lastRun({ runs = [] }: Status, clock: Clock): string {
-  const [last] = runs.toSorted((a, b) => Date.parse(b.at) - Date.parse(a.at))
-  if (last === undefined) return 'no run yet'
-  const ago = span(clock.nowMs - Date.parse(last.at))
-  return `the last run began at ${clockTime(last.at, clock)}, ${ago} ago${last.stopped === 'drained' ? '' : `; it ended early: ${last.stopped.replaceAll('_', ' ')}`}`
+function lastRun({ runs = [], lastRunAt }: Status, clock: Clock): string {
+  const [newest] = runs.toSorted((a, b) => Date.parse(b.at) - Date.parse(a.at))
+  const at = lastRunAt ?? newest?.at
+  if (at === undefined) return 'no run yet'
+  // A run that had nothing to do is not among those that are kept.
+  const stopped = newest?.at === at ? newest.stopped : 'drained'
+  const early = stopped === 'drained' ? '' : `; it ended early: ${stopped.replaceAll('_', ' ')}`
+  return `the last run was at ${clockTime(at, clock)}, ${span(clock.nowMs - Date.parse(at))} ago${early}`
 }
 
 /** When it was counted, where that is worth saying. */

@@ -1,9 +1,9 @@
 /** `target-relay status`: how a relay is doing. */
 import { parseArgs } from 'node:util'
+import { status as shape } from '../edge/contract/status.ts'
 import { print, relayOptions, wantArguments } from './asking.ts'
 import { type Command, exit } from './command.ts'
 import { adminClient } from './relay-client.ts'
-import { askStatus } from './status-answer.ts'
 import { statusLines } from './status-page.ts'
 
 export const status: Command = {
@@ -17,7 +17,7 @@ it is through, dead letters, the last 24 h by source, and its checks. Exit 1 whe
     const { values, positionals } = parseArgs({ args: [...args], options: relayOptions, allowPositionals: true })
     wantArguments(positionals, 0)
     const client = adminClient({ env }, values.relay)
-    const answer = await askStatus(client)
+    const answer = await client.ask('/admin/api/status', shape)
     const { checks } = answer.said
     const ready = checks['store'] !== 'fail'
     print({ out }, values.json, answer, (has) =>

@@ -1,11 +1,11 @@
 /** `target-relay pause`, `resume`, `breaker`: what stops and starts the calls to Target. */
 import { parseArgs } from 'node:util'
 import { paused } from '../edge/contract/admin.ts'
+import { status } from '../edge/contract/status.ts'
 import { print, relayOptions, wantArguments } from './asking.ts'
 import { type Command, exit } from './command.ts'
 import { Misuse } from './errors.ts'
 import { adminClient } from './relay-client.ts'
-import { askStatus } from './status-answer.ts'
 import { clockTime } from './words.ts'
 
 export const pause: Command = {
@@ -50,7 +50,7 @@ Shows whether the breaker holds calls back, and why. close forgets what opened i
     if (what !== undefined && what !== 'close') throw new Misuse('say close, or nothing')
     const client = adminClient({ env }, values.relay)
     if (what === 'close') await client.post('/admin/api/breaker/close')
-    const { said, whole } = await askStatus(client)
+    const { said, whole } = await client.ask('/admin/api/status', status)
     const open = said.breaker
     const known = { breaker: (whole as { breaker?: unknown }).breaker ?? null }
     print({ out }, values.json, { said: open, whole: known }, (opened) => [

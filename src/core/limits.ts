@@ -32,9 +32,15 @@ export interface Limits {
   readonly bytesOfUnknown: number
   /** Unreadable values after which a page of the backlog ends, so that its reader can check its budget. */
   readonly unreadablePerPage: number
+  /** Pages of dead letters that one run counts. */
+  readonly deadPagesPerRun: number
   /** Operations and time that the duties of a run have at least, beside its flush. KV: 1,000 operations a run. */
   readonly dutyOperations: number
   readonly dutyMs: number
+  /** Keys of letters in one text of a plan. */
+  readonly keysPerPlanPage: number
+  /** Letters that a plan's run reads and moves before it keeps its place. KV: 100 at most. */
+  readonly lettersPerStep: number
   /** How long an operator's request works through the backlog before it answers that there is more. */
   readonly requestMs: number
   /** Acts of operators that the ledger keeps. */
@@ -65,8 +71,11 @@ export const defaultLimits: Limits = {
   bytesPerRead: 16_000_000,
   bytesOfUnknown: 1_000_000,
   unreadablePerPage: 3,
+  deadPagesPerRun: 20,
   dutyOperations: 90,
   dutyMs: 10_000,
+  keysPerPlanPage: 5_000,
+  lettersPerStep: 25,
   requestMs: 20_000,
   actsKept: 1_000,
   timesPerAnswer: 10_000,

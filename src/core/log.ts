@@ -10,6 +10,7 @@
 export type Level = 'info' | 'warn' | 'error'
 
 type Info =
+  | 'dead_expired'
   | 'admission_cancelled'
   | 'alert_recovered'
   | 'audit'

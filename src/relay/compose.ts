@@ -15,12 +15,15 @@ import { defaultLimits, type Limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
 import { type OwnerMemory, ownedStores } from '../core/operator/owner.ts'
 import { createRemap, type Remap } from '../core/operator/remap.ts'
+import { noSpan, type Span } from '../core/spans.ts'
 import { httpTarget } from '../core/wire/http.ts'
 import type { Target } from '../core/wire/port.ts'
 import { type AlertMemory, alertDuty } from '../cron/alerts/duty.ts'
 import { alertSender } from '../cron/alerts/send.ts'
+import { type CensusMemory, createCensus } from '../cron/census.ts'
 import { flushWithDuties } from '../cron/duties.ts'
 import type { FlushReport } from '../cron/report.ts'
+import { keepRuns } from '../cron/runs.ts'
 import { createRoutes } from '../edge/app.ts'
 import { createAuthFailed } from '../edge/auth/failed-authentications.ts'
 import { dueCount, type OnceAMinuteMemory } from '../edge/once-a-minute.ts'
@@ -29,12 +32,16 @@ import { createKeepConfirmation } from '../edge/source/confirmations.ts'
 import { createMapAgain } from '../edge/source/map-again.ts'
 import { createQuarantine } from '../edge/source/quarantine.ts'
 import type { Source } from '../edge/source/types.ts'
+import { type FiguresMemory, lookForAlerts } from './alert-figures.ts'
 import { createBase, type RelayBase } from './base.ts'
 import { countedSources, createCount } from './count.ts'
+import { deadOf } from './dead.ts'
 import { createMetrics } from './metrics.ts'
 import { operatorOf } from './operator.ts'
 import { createReady, type ReadinessMemory } from './readiness.ts'
 import type { Settings } from './settings.ts'
+import { spannedLedger, spannedTarget } from './spans.ts'
+import { createStatus } from './status.ts'
 
 /** What a relay is given by its runtime. On Workers these belong to one request. */
 export interface RelayPorts {
@@ -55,6 +62,8 @@ export interface RelayPorts {
   /** Bounds other than the default ones. */
   readonly limits?: Partial<Limits>
   readonly log: Log
+  /** Default: none. */
+  readonly span?: Span
   /** Given if it outlives this relay. Default: a memory of the relay's own. */
   readonly memory?: RelayMemory
 }
@@ -65,9 +74,10 @@ export interface RelayParts extends RelayPorts {
 }
 
 /** What a process or an isolate remembers: plain data, which on Workers is all that may outlive a request. */
-export interface RelayMemory extends ReadinessMemory, OwnerMemory, UntoldMemory, AlertMemory {
+export interface RelayMemory extends ReadinessMemory, OwnerMemory, UntoldMemory, AlertMemory, FiguresMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
+  readonly census: CensusMemory
   /** What is logged and counted once a minute: failed authentications, handshakes. */
   readonly authFailures: OnceAMinuteMemory
   readonly greetings: OnceAMinuteMemory
@@ -79,6 +89,7 @@ export function newRelayMemory(): RelayMemory {
     owners: new Map(),
     authFailures: new Map(),
     greetings: new Map(),
+    census: {},
     ...newUntoldMemory(),
   }
 }
@@ -114,11 +125,11 @@ export function withApp({ parts, ...relay }: OpenRelay): Relay {
 /** Asks nothing and waits for nothing: cheap enough for each request. */
 export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
   const { settings, sources, hasher, wire, prepare } = base
-  const { clock, random, log, background, memory = newRelayMemory() } = ports
+  const { clock, random, log, background, memory = newRelayMemory(), span = noSpan } = ports
   const limits: Limits = { ...defaultLimits, ...ports.limits }
   const { ledger: owned, backlog } = ownedStores(base.owner, {
-    ledger: ports.ledger,
-    backlog: notedBacklog(ports.backlog, { clock, memory, log }),
+    ledger: spannedLedger(ports.ledger, span),
+    backlog: notedBacklog(ports.backlog, { clock, memory, log, span }),
     hasher,
     memory,
     log,
@@ -126,7 +137,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
   const { ledger, untold } = withUntold(owned, memory, countedSources(sources))
   const door = createDoor({
     ledger,
-    target: targetOf(settings, ports),
+    target: spannedTarget(targetOf(settings, ports), span),
     wire,
     clock,
     random,
@@ -146,6 +157,11 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     leadsLoggedMs: memory.leadsLoggedMs,
     limits,
   })
+  const mapAgain = createMapAgain({ sources, prepare })
+  const { dead, duties } = deadOf(settings, { hasher, backlog, ledger, clock, random, map: mapAgain, limits, log })
+  const census = createCensus({ backlog, ledger, clock, limits, memory: memory.census })
+  const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
+  const status = createStatus({ settings, ledger, backlog, clock, ready: ready.fresh })
   const alerts = alertDuty({
     ledger,
     clock,
@@ -154,7 +170,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     memory,
     settings,
     startedBy: ports.startedBy ?? 'cron',
-    figures: async () => ({}),
+    lookAt: lookForAlerts({ ledger, status, clock, memory }),
     ...given({
       send:
         settings.alert &&
@@ -169,7 +185,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         door,
         ledger,
         untold,
-        backlog,
+        backlog: census.backlog,
         clock,
         random,
         maxMs: settings.flushMaxMs,
@@ -180,16 +196,15 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         log,
         limits,
       },
-      [alerts],
+      [census.duty, ...duties, keepRuns({ ledger, clock }), alerts],
     )
   }
-  const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const count = createCount({ ledger, untold, background, log })
-  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, run })
+  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, dead, run, status })
   return {
     operator,
     ready: ready.fresh,
-    remap: createRemap({ backlog, deliver, map: createMapAgain({ sources, prepare }) }),
+    remap: createRemap({ backlog, deliver, map: mapAgain }),
     testify: () => ledger.check().catch((error) => log('witness_not_told', { error: errorName(error) })),
     flush: run,
     parts: {
@@ -210,7 +225,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       ready: ready.fresh,
       readyForAnybody: ready.remembered,
       operator,
-      metrics: createMetrics({ base, ledger, ready: ready.remembered, log }),
+      metrics: createMetrics({ base, ledger, status: status.status, ready: ready.remembered, log }),
       clock,
       log,
       authFailed: createAuthFailed({ clock, memory: memory.authFailures, log, add: untold.add, count }),

@@ -31,6 +31,8 @@ export interface RelayOptions {
   readonly background?: (work: Promise<unknown>) => void
   readonly fetch?: typeof globalThis.fetch
   readonly log?: RelayPorts['log']
+  /** The platform's tracing, around each step that waits. Default: none. */
+  readonly span?: RelayPorts['span']
   readonly clock?: Clock
   readonly random?: Random
   readonly stopping?: () => boolean
@@ -83,7 +85,12 @@ export function openFrom(base: RelayBase, options: Omit<RelayOptions, 'settings'
     background,
     // No Worker is suspended in the middle of a request, and none sends a POST again.
     streamBody: runtimeName !== 'workers',
-    ...given({ stopping: options.stopping, startedBy: options.startedBy, cronCame: storage.cronCame }),
+    ...given({
+      span: options.span,
+      stopping: options.stopping,
+      startedBy: options.startedBy,
+      cronCame: storage.cronCame,
+    }),
     log,
     ...given({ memory: storage.relayMemory }),
   })

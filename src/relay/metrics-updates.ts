@@ -1,6 +1,5 @@
 /** The counters of `/metrics`, from the ledger's figures (`core/ledger/rules/figures.ts`). */
-import type { Usage } from '../core/ledger/port.ts'
-import { noLane, otherSource } from '../core/ledger/rules/figures.ts'
+import { type Lines, noLane, otherSource } from '../core/ledger/rules/figures.ts'
 import type { Metric, Sample } from '../edge/http/metrics-text.ts'
 
 const metricsOf = {
@@ -12,8 +11,11 @@ const metricsOf = {
 } as const
 type Name = keyof typeof metricsOf
 
-/** @param sources those that have series of their own */
-export function updateMetrics({ totals }: Pick<Usage, 'totals'>, sources: ReadonlySet<string>): readonly Metric[] {
+/**
+ * @param totals all that was ever counted, by line (`<source>/<lane>`) and name
+ * @param sources those that have series of their own
+ */
+export function updateMetrics(totals: Lines, sources: ReadonlySet<string>): readonly Metric[] {
   const sums = new Map<Name, Map<string, Sample>>()
   for (const [line, counters] of Object.entries(totals)) {
     const [name = '', lane = noLane] = line.split('/')

@@ -13,15 +13,18 @@ import { laneCeiling } from '../core/ledger/rules/settings.ts'
 import type { Log } from '../core/log.ts'
 import { lanes } from '../core/update/update.ts'
 import { type LastRun, lastRunMemo, readLastRun } from '../cron/report.ts'
-import type { Metric, Sample } from '../edge/http/metrics-text.ts'
+import type { StatusAnswer } from '../edge/contract/status.ts'
+import { flag, gauge, type Metric, one, seconds, timestamp } from '../edge/http/metrics-text.ts'
 import type { Readiness } from '../edge/routes/parts.ts'
 import type { RelayBase } from './base.ts'
 import { countedSources } from './count.ts'
+import { backlogMetrics } from './metrics-backlog.ts'
 import { updateMetrics } from './metrics-updates.ts'
 
 export interface MetricsParts {
   readonly base: Pick<RelayBase, 'settings' | 'sources'>
-  readonly ledger: Pick<Ledger, 'usage' | 'recall'>
+  readonly ledger: Pick<Ledger, 'recall'>
+  readonly status: () => Promise<StatusAnswer & Usage>
   /** May be some seconds old. */
   readonly ready: () => Promise<Readiness>
   readonly log: Log
@@ -32,15 +35,16 @@ const verdicts = ['ok', 'warn', 'fail'] as const
 const ends = ['replayed', 'superseded', 'deferredAgain', 'dead', 'unreadable', 'skipped'] as const
 
 /** Never rejects. */
-export function createMetrics({ base, ledger, ready, log }: MetricsParts): () => Promise<readonly Metric[]> {
+export function createMetrics({ base, ledger, status, ready, log }: MetricsParts): () => Promise<readonly Metric[]> {
   const { settings } = base
   const sources = countedSources(base.sources)
   return async () => {
-    const readiness = await ready()
-    const known = await Promise.all([ledger.usage(), ledger.recall(lastRunMemo)]).catch((error: unknown) => {
+    const known = await Promise.all([status(), ledger.recall(lastRunMemo)]).catch((error: unknown) => {
       log('metrics_incomplete', { error: errorName(error) })
       return undefined
     })
+    // Behind it: the status has just looked at the same.
+    const readiness = await ready()
     return [
       ...stateMetrics(readiness, settings.targetTokenExpiresAtMs),
       ...(known === undefined
@@ -48,7 +52,8 @@ export function createMetrics({ base, ledger, ready, log }: MetricsParts): () =>
         : [
             ...quotaMetrics(known[0], settings),
             ...healthMetrics(known[0]),
-            ...updateMetrics(known[0], sources),
+            ...updateMetrics(known[0].totals, sources),
+            ...backlogMetrics(known[0], sources),
             ...flushMetrics(readLastRun(known[1])),
           ]),
     ]
@@ -126,27 +131,6 @@ function flushMetrics(run: LastRun | undefined): readonly Metric[] {
       }),
     ),
   ]
-}
-
-function gauge(name: string, help: string, samples: readonly Sample[]): Metric {
-  return { name: `target_relay_${name}`, type: 'gauge', help, samples }
-}
-
-function seconds(name: string, help: string, samples: readonly Sample[]): Metric {
-  return { ...gauge(`${name}_seconds`, help, samples), unit: 'seconds' }
-}
-
-/** @param atMs epoch ms */
-function timestamp(name: string, help: string, atMs: number | undefined): Metric {
-  return seconds(`${name}_timestamp`, help, atMs === undefined ? [] : [{ value: atMs / 1_000 }])
-}
-
-function flag(is: boolean, labels: Readonly<Record<string, string>> = {}): Sample {
-  return { labels, value: is ? 1 : 0 }
-}
-
-function one(labels: Readonly<Record<string, string>>): Sample {
-  return { labels, value: 1 }
 }
 
 function snakeCase(name: string): string {

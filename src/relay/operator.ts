@@ -2,11 +2,11 @@
 import type { Backlog } from '../core/backlog/port.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Ledger } from '../core/ledger/port.ts'
-import { defaultLimits } from '../core/limits.ts'
-import { createDeadOffice } from '../core/operator/dead/office.ts'
+import type { DeadOffice } from '../core/operator/dead/office.ts'
 import { createErase } from '../core/operator/erase.ts'
 import { createFind } from '../core/operator/find-visitor.ts'
 import { takeOver } from '../core/operator/owner.ts'
+import { createSeals } from '../core/operator/seals.ts'
 import { createSeries } from '../core/operator/series.ts'
 import { hashKeyName } from '../core/update/hash.ts'
 import type { FlushReport } from '../cron/report.ts'
@@ -20,18 +20,22 @@ export interface OperatorParts {
   readonly backlog: Backlog
   readonly clock: Clock
   readonly log: Log
+  readonly dead: DeadOffice
   /** One run of the flush. */
   readonly run: () => Promise<FlushReport>
+  readonly status: Pick<Operator, 'status' | 'backlog'>
 }
 
 export function operatorOf(
-  { settings, hasher, owner }: Pick<RelayBase, 'settings' | 'hasher' | 'owner'>,
-  { ledger, unguarded, backlog, clock, log, run }: OperatorParts,
+  { settings, hasher, owner, seal }: Pick<RelayBase, 'settings' | 'hasher' | 'owner' | 'seal'>,
+  { ledger, unguarded, backlog, clock, log, dead, run, status }: OperatorParts,
 ): Operator {
   const maxOperations = settings.flushMaxOps
   const erase = createErase({ hasher, ledger, backlog, clock, maxOperations, log })
   return {
     usage: () => ledger.usage(),
+    status: () => status.status(),
+    backlog: () => status.backlog(),
     pause: async (paused) => {
       await ledger.pause(paused)
       log(paused ? 'paused' : 'resumed')
@@ -48,12 +52,13 @@ export function operatorOf(
       }
       return erased
     },
+    seals: createSeals({ backlog, first: seal.first, clock, maxOperations }),
     find: createFind({ hasher, ledger, backlog, clock, maxOperations }),
     series: createSeries({ ledger, clock }),
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),
     restored: () => ledger.restored(),
-    dead: createDeadOffice({ hasher, backlog, clock, maxOperations, limits: defaultLimits }),
+    dead,
     hashKeyName: () => hashKeyName(hasher),
     takeOver: async (client) => {
       const problem = await takeOver(owner, unguarded, client)

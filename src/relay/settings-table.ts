@@ -60,6 +60,7 @@ export const table = z.object({
   QUOTA_SLACK_MS: wholeOrNone(0, 3_600_000),
   REPLAY_RESERVE: fraction(0.5, 0.05),
   RETENTION_HOURS: whole(1, 24 * 30, 72),
+  DEAD_RETENTION_DAYS: whole(0, 3_650, 90),
   LEDGER_TIMEOUT_MS: wholeOrNone(50, 10_000),
   LOG_REQUESTS: z.enum(logRequestsChoices, 'must be all, errors or off').default('errors'),
   HOST: optional,

@@ -37,6 +37,8 @@ export interface Settings {
   readonly quotaSlackMs: number
   readonly replayReserve: number
   readonly retentionHours: number
+  /** 0: for ever. */
+  readonly deadRetentionDays: number
   readonly ledgerTimeoutMs: number
   readonly logRequests: LogRequests
   /** Off Workers: where it listens, the SQLite file, and how often it flushes (0: never, something else does). */
@@ -140,6 +142,7 @@ function settingsOf(
     quotaSlackMs: times.QUOTA_SLACK_MS,
     replayReserve: read.REPLAY_RESERVE,
     retentionHours: read.RETENTION_HOURS,
+    deadRetentionDays: read.DEAD_RETENTION_DAYS,
     ledgerTimeoutMs: times.LEDGER_TIMEOUT_MS,
     logRequests: read.LOG_REQUESTS,
     host: read.HOST ?? '127.0.0.1',

@@ -47,10 +47,12 @@ export const serverDefaults = { FLUSH_MAX_OPS: '100000', LOG_REQUESTS: 'all' }
 const stopWithinMs = 25_000
 
 /** One line of JSON an event, with its time, for whatever collects a process's output. */
-export function logWithTime(event: LogEvent, details: LogDetails = {}): void {
-  process.stdout.write(
-    `${JSON.stringify({ time: new Date().toISOString(), level: levelOf(event), event, ...details })}\n`,
-  )
+export function logWithTime(event: LogEvent, details?: LogDetails): void {
+  process.stdout.write(`${lineWithTime(event, details)}\n`)
+}
+
+export function lineWithTime(event: LogEvent, details: LogDetails = {}): string {
+  return JSON.stringify({ time: new Date().toISOString(), level: levelOf(event), event, ...details })
 }
 
 /** @throws SettingsError, also where the port is taken or the file can't be opened */

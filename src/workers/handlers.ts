@@ -9,6 +9,7 @@
 import type { Context } from 'hono'
 import { errorName } from '../core/errors.ts'
 import { given as optional } from '../core/given.ts'
+import type { Span } from '../core/spans.ts'
 import { answerOf, createBrokenApp, createRoutes } from '../edge/app.ts'
 import { tracedLog, traceIdOf } from '../edge/http/trace.ts'
 import type { AppParts } from '../edge/routes/parts.ts'
@@ -36,7 +37,7 @@ type Known =
     }
   | { readonly ok: true; readonly settings: Settings; base?: RelayBase }
 
-type Behind = Pick<ExecutionContext, 'waitUntil' | 'access'>
+type Behind = Pick<ExecutionContext, 'waitUntil' | 'access'> & Partial<Pick<ExecutionContext, 'tracing'>>
 
 export interface Handlers<Env> {
   fetch(request: Request, env: Env, ctx: Behind): Promise<Response>
@@ -104,6 +105,16 @@ export function relayHandlers<Env extends object>({
     own: Pick<RelayOptions, 'log' | 'startedBy'>,
   ): Promise<OpenRelay> {
     given.base ??= await build(given.settings, sources)
-    return openFrom(given.base, { storage: storageOf(env), background: (work) => ctx.waitUntil(work), ...own })
+    return openFrom(given.base, {
+      storage: storageOf(env),
+      background: (work) => ctx.waitUntil(work),
+      ...optional({ span: spanOf(ctx) }),
+      ...own,
+    })
   }
+}
+
+/** Undefined where the platform has none: outside of Cloudflare, or by an older compatibility date. */
+function spanOf({ tracing }: Behind): Span | undefined {
+  return tracing && ((name, work) => tracing.enterSpan(name, () => work()))
 }

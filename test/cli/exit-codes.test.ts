@@ -37,8 +37,9 @@ const at = '2026-11-24T10:00:00.000Z'
 const status = { quota: { used: 1, limit: 10 }, paused: false, checks: { store: 'ok' } }
 const census = { waiting: 0, bySource: {}, byReason: {}, complete: true }
 const erased = { entries: 1, deadLetters: 0, mentioned: 0, unreadable: 0, complete: true }
-const plan = { plan: 'p1', action: 'drop', letters: 1, expiresAt: at }
-const planRun = { plan: 'p1', state: 'done', done: 1, of: 1, failed: 0 }
+const seals = { byKey: { k2: { entries: 1, dead: 0 } }, first: 'k2', resealed: 0, failed: 0, complete: true }
+const plan = { plan: 'p1', action: 'drop', letters: 1, expiresAt: at, stay: {}, complete: true }
+const planRun = { plan: 'p1', state: 'done', done: 1, of: 1, failed: 0, stay: {} }
 const report = {
   ...{ read: 0, merged: 0, superseded: 0, replayed: 0, calls: 0, callsSaved: 0, deferredAgain: 0 },
   ...{ dead: 0, unreadable: 0, skipped: 0, durationMs: 1, stopped: 'drained' },
@@ -64,7 +65,10 @@ const startRelay = (given: Readonly<Record<string, FakeAnswer>> = {}) =>
       '/admin/api/erase': erased,
       '/admin/api/quota/spent': usage,
       '/admin/api/audit': { acts: [] },
+      '/admin/api/seals': seals,
       '/admin/api/series': { step: 600, slots: [] },
+      '/admin/api/dead/export': '{"complete":true}\n',
+      '/admin/api/dead/import': { kept: 1, other: 0, unreadable: 0, foreign: 0 },
       '/admin/api/dead/list': { letters: [] },
       '/admin/api/dead/plan': plan,
       '/admin/api/dead/run': planRun,
@@ -303,6 +307,8 @@ const cases: readonly Case[] = [
     ['series', [], '/admin/api/series'],
     ['metrics', [], '/metrics'],
     ['audit', [], '/admin/api/audit'],
+    ['keys', [], '/admin/api/seals'],
+    ['keys', ['reseal'], '/admin/api/seals'],
     ['erase', ['1'], '/admin/api/erase'],
     ['dead', ['ls'], '/admin/api/dead/list'],
     ['dead', ['plan', 'drop', '--reason', 'expired'], '/admin/api/dead/plan'],
@@ -322,10 +328,43 @@ const cases: readonly Case[] = [
         '/admin/api/erase': { body: { ...erased, complete: false, todo: 'erase: set the key again' } },
       }),
   ],
+  [
+    'keys',
+    1,
+    'what no key opens',
+    async (cli) => ({
+      ...(await ask(cli, ['keys', 'reseal'], {
+        '/admin/api/seals': { body: { ...seals, byKey: { k1: { entries: 1, dead: 0 } } } },
+      })),
+      err: 'keys: in its results',
+    }),
+  ],
   ['dead', 2, 'no action', (cli) => ask(cli, ['dead'])],
   ['dead', 2, 'another action', (cli) => ask(cli, ['dead', 'plan', 'burn'])],
   ['dead', 2, 'two sets', (cli) => ask(cli, ['dead', 'plan', 'drop', '--keys', 'd1/1', '--source', 'loan'])],
   ['dead', 2, 'a time that is none', (cli) => ask(cli, ['dead', 'ls', '--before', 'yesterday'])],
+  ['dead', 0, 'an export', (cli) => ask(cli, ['dead', 'export', pathOf('ndjson')])],
+  [
+    'dead',
+    1,
+    'an export that breaks off',
+    (cli) =>
+      ask(cli, ['dead', 'export', pathOf()], { '/admin/api/dead/export': { body: '{"key":"d1/1","letter":{}}\n' } }),
+  ],
+  ['dead', 2, 'an export over a file', (cli) => ask(cli, ['dead', 'export', file('x')])],
+  ['dead', 0, 'an import', (cli) => ask(cli, ['dead', 'import', file('{"key":"d1/1","letter":{}}\n')])],
+  [
+    'dead',
+    1,
+    'an import of what is no letter',
+    async (cli) => ({
+      ...(await ask(cli, ['dead', 'import', file('{"x":1}\n')], {
+        '/admin/api/dead/import': { body: { kept: 0, other: 0, unreadable: 1, foreign: 0 } },
+      })),
+      err: 'dead: in its results',
+    }),
+  ],
+  ['dead', 2, 'an import of a directory', (cli) => ask(cli, ['dead', 'import', folder])],
   ['dead', 2, 'no key', (cli) => ask(cli, ['dead', 'show'])],
   [
     'dead',

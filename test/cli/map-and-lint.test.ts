@@ -57,6 +57,26 @@ describe('map', () => {
     }
   })
 
+  it('takes a body apart where its source does, with the headers of its sample', async () => {
+    const sources = ['--sources', 'test/cli/fixtures/each-sources.ts', '--json']
+    const both = file('both.json', '{"records":[{"customer":"c-1"},{"customer":"c-2"}]}')
+    const { status, out } = await cli(['map', 'many', both, ...sources])
+    expect([status, JSON.parse(out)]).toEqual([
+      0,
+      expect.objectContaining({
+        updates: ['c-1', 'c-2'].map((thirdPartyId) => expect.objectContaining({ visitor: { thirdPartyId } })),
+      }),
+    ])
+    expect(JSON.parse(out).updates[0].attributes).toEqual([{ name: 'topic', value: 'orders/create' }])
+    const other = file('other.json', '{"rows":[]}')
+    expect(await cli(['map', 'many', other, ...sources])).toMatchObject({
+      status: 1,
+      err: 'unmappable: each threw ZodError',
+    })
+    const oneBad = file('one-bad.json', '{"records":[{"customer":"c-1"},{}]}')
+    expect((await cli(['map', 'many', oneBad, ...sources])).err).toContain('event 2 of 2')
+  })
+
   it('says that an expired event would not be sent', async () => {
     const event = file('old.json', JSON.stringify({ session: 's', pcId: '1-2', page: '/', at: '2020-01-01T00:00:00Z' }))
     expect(await cli(['map', 'kiosk', event])).toMatchObject({

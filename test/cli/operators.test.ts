@@ -283,7 +283,7 @@ describe('status', () => {
     const ran = await cli(['status'], envOf(server))
     expect(ran.status).toBe(0)
     expect(ran.out).toMatch(
-      /: ready; times are UTC[\s\S]*quota {5}0 of 1,000 calls used \(0\.0 %\)[\s\S]*paused[\s\S]*last run began at \d\d:\d\d, \d s ago[\s\S]*WARN encryption/,
+      /: ready; times are UTC[\s\S]*quota {5}0 of 1,000 calls used \(0\.0 %\)[\s\S]*paused[\s\S]*last run was at \d\d:\d\d, \d s ago[\s\S]*WARN encryption/,
     )
     expect(JSON.parse((await cli(['status', '--json'], envOf(server))).out)).toMatchObject({ quota: { limit: 1_000 } })
   })

@@ -1,7 +1,6 @@
 /** The page that `status` prints: figures, times and sentences, for a relay in each state. */
 import { describe, expect, it } from 'vitest'
-import type { Status } from '../../src/cli/status-answer.ts'
-import { backlogLines, quotaLines, statusLines } from '../../src/cli/status-page.ts'
+import { backlogLines, quotaLines, type Status, statusLines } from '../../src/cli/status-page.ts'
 import { breakdown, clockTime, counted, span, table, zoneOf } from '../../src/cli/words.ts'
 
 const clock = { nowMs: Date.parse('2026-11-27T14:12:00Z'), zone: 'UTC' }
@@ -29,7 +28,7 @@ const busy: Status = {
   },
   dead: { count: 512, byReason: { rejected: 200, unmappable: 312 }, bySource: { loan: 512 } },
   today: {
-    loan: { received: 20_000, submitted: 8_000, deferred: 12_000, rejected: 200 },
+    loan: { received: 20_000, submitted: 8_000, deferred_quota: 11_500, deferred_contended: 500, rejected: 200 },
     api: { received: 5, submitted: 5 },
   },
   runs: [
@@ -64,7 +63,7 @@ waiting   12,400 entries of 2,900 visitors, 3,100 calls once merged; the oldest 
           from: loan 12,000 · api 400
 dead      512 letters: unmappable 312 · rejected 200
           from: loan 512
-flush     the last run began at 14:11, 12 s ago; it ended early: quota
+flush     the last run was at 14:11, 12 s ago; it ended early: quota
 today     source  received  submitted  deferred  rejected
           api            5          5         0         0
           loan      20,000      8,000    12,000       200

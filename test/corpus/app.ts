@@ -1,6 +1,8 @@
 /** The corpus's relay in this process: the real app on the parts of a test world. */
 import { createApp } from '../../src/edge/app.ts'
 import type { AppParts } from '../../src/edge/routes/parts.ts'
+import { createKeepConfirmation } from '../../src/edge/source/confirmations.ts'
+import { seededRandom } from '../support/clock.ts'
 import { testSecrets } from '../support/secrets.ts'
 import type { World } from '../support/world.ts'
 import { type RawRequest, secretsBySource } from './corpus.ts'
@@ -31,6 +33,12 @@ export function appOf(
     wire: { method: 'post', origin: 'https://demo.tt.omtrdc.net', clientCode: 'demo' },
     deliver: world.deliver,
     bury: (dead) => world.backlog.bury(dead),
+    keepConfirmation: createKeepConfirmation({
+      backlog: world.backlog,
+      ledger: world.ledger,
+      random: seededRandom(2),
+      count: () => {},
+    }),
     ready: async () => ({ ready: true, ledger: 'embedded', checks: { ledger: 'ok' } }),
     operator: {} as never,
     clock: world.clock,

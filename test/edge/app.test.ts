@@ -54,6 +54,8 @@ async function edge(
     ready: async () => ({ ready: true, ledger: 'embedded', checks: { ledger: 'ok' } }),
     operator: {
       usage: () => Promise.reject(new Error('planted-id')),
+      status: () => Promise.reject(new Error('planted-id')),
+      backlog: () => Promise.reject(new Error('planted-id')),
       series: () => Promise.reject(new Error('not here')),
       flush: () => Promise.reject(new Error('not here')),
       pause: async () => {},
@@ -62,6 +64,7 @@ async function edge(
       takeOver: async (client) => (client === 'amce' ? undefined : 'is not the client code that the ledger bears'),
       erase: () => Promise.reject(new Error('not here')),
       find: () => Promise.reject(new Error('not here')),
+      seals: () => Promise.reject(new Error('not here')),
       moveOut: () => Promise.reject(new Error('not here')),
       moveIn: () => Promise.reject(new Error('not here')),
       restored: () => Promise.reject(new Error('not here')),

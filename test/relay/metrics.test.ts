@@ -1,69 +1,15 @@
 /** `/metrics`: clean by `promtool`, readable in both formats, bounded, without anything personal (G8). */
 import { describe, expect, it } from 'vitest'
-import type { Ledger, Usage } from '../../src/core/ledger/port.ts'
-import { healthy } from '../../src/core/ledger/rules/health.ts'
-import { lastRunMemo, writeLastRun } from '../../src/cron/report.ts'
 import { type Metric, metricsText } from '../../src/edge/http/metrics-text.ts'
-import { createMetrics, type MetricsParts } from '../../src/relay/metrics.ts'
-import { parseSettings } from '../../src/relay/settings.ts'
+import { updateMetrics } from '../../src/relay/metrics-updates.ts'
 import { startEmulator } from '../emulator/emulator.ts'
+import { allMetrics } from '../support/all-metrics.ts'
 import { promtool } from '../support/promtool.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { startServer } from '../support/server.ts'
-import { settingsFor } from '../support/settings.ts'
 
 const authorization = `Bearer ${testSecrets.adminToken}`
 const openMetrics = 'application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4'
-
-const usage: Usage = {
-  limit: 1_000,
-  used: 400,
-  remaining: 600,
-  health: {
-    ...healthy,
-    paused: true,
-    breaker: { cause: 'misconfigured', sinceMs: 5_000, untilMs: 9_000, probes: 1, traits: ['v:c-42'] },
-  },
-  leads: { loan: 1_500 },
-  lostAtMs: 3_000,
-  clock: { jumpedByMs: 7 },
-  nextFreeAtMs: 86_400_500,
-  buckets: [],
-  counters: {},
-  totals: {
-    'loan/live': { received: 9, submitted: 6, deferred_quota: 3, calls: 7 },
-    'loan/replay': { replayed: 3 },
-    'loan/-': { unauthenticated_stale: 2 },
-    'gone/live': { received: 4 },
-    '_other/live': { received: 1 },
-    // An older version's.
-    '': { received: 5, replayCalls: 8 },
-  },
-}
-const run = writeLastRun({
-  atMs: 60_000,
-  report: { replayed: 3, deferredAgain: 1, durationMs: 1_250, stopped: 'quota' },
-})
-
-async function metricsOf(
-  ledger: Partial<MetricsParts['ledger']> = {},
-  overrides: Readonly<Record<string, string>> = {},
-): Promise<{ metrics: readonly Metric[]; logged: readonly object[] }> {
-  const parsed = parseSettings(settingsFor('https://demo.tt.omtrdc.net', { QUOTA_LIMIT: '1000', ...overrides }))
-  if (!parsed.ok) throw new Error(parsed.problems.join('; '))
-  const logged: object[] = []
-  const metrics = await createMetrics({
-    base: { settings: parsed.settings, sources: [{ name: 'loan' }] as never },
-    ledger: {
-      usage: async () => usage,
-      recall: async (name) => (name === lastRunMemo ? run : undefined),
-      ...ledger,
-    },
-    ready: async () => ({ ready: true, ledger: 'embedded', checks: { store: 'ok', target: 'fail' } }),
-    log: (event, details) => logged.push({ event, ...details }),
-  })()
-  return { metrics, logged }
-}
 
 describe('GET /metrics', () => {
   it('answers an operator in the format that was asked for, and promtool finds nothing wrong with it', async () => {
@@ -102,9 +48,47 @@ describe('GET /metrics', () => {
   })
 })
 
+describe('the counters', () => {
+  const samplesOf = (totals: Parameters<typeof updateMetrics>[0]) =>
+    metricsText(updateMetrics(totals, new Set(['loan'])), false)
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'))
+
+  it('are by source, lane and outcome', () => {
+    const totals = {
+      'loan/live': { received: 5, submitted: 3, deferred_quota: 1, rejected: 1, calls: 4 },
+      'loan/replay': { submitted: 1, calls: 1, calls_saved: 2 },
+      'loan/-': { unauthenticated_mismatch: 6 },
+    }
+    expect(samplesOf(totals)).toEqual([
+      'target_relay_received_total{source="loan",lane="live"} 5',
+      'target_relay_updates_total{source="loan",lane="live",outcome="submitted"} 3',
+      'target_relay_updates_total{source="loan",lane="live",outcome="deferred_quota"} 1',
+      'target_relay_updates_total{source="loan",lane="live",outcome="rejected"} 1',
+      'target_relay_updates_total{source="loan",lane="replay",outcome="submitted"} 1',
+      'target_relay_calls_total{source="loan",lane="live"} 4',
+      'target_relay_calls_total{source="loan",lane="replay"} 1',
+      'target_relay_calls_saved_total{source="loan",lane="replay"} 2',
+      'target_relay_unauthenticated_total{source="loan",why="mismatch"} 6',
+    ])
+  })
+
+  it('of all sources that are not configured are one, and nothing of them is lost', () => {
+    const totals = {
+      'gone/live': { calls: 2 },
+      'other/live': { calls: 3 },
+      '': { 'unauthenticated.gone': 1, calls: 7 },
+    }
+    expect(samplesOf(totals)).toEqual([
+      'target_relay_calls_total{source="_other",lane="live"} 5',
+      'target_relay_calls_total{source="_other",lane="-"} 7',
+    ])
+  })
+})
+
 describe('the metrics', () => {
   it('say how things are, in base units', async () => {
-    const { metrics } = await metricsOf({}, { TARGET_TOKEN_EXPIRES_AT: '1970-01-02T00:00:00Z' })
+    const { metrics } = await allMetrics()
     const text = metricsText(metrics, false)
     promtool(['check', 'metrics'], { input: text })
     for (const line of [
@@ -125,6 +109,21 @@ describe('the metrics', () => {
       'target_relay_ledger_clock_jumped 1',
       'target_relay_ledger_lost_timestamp_seconds 3',
       'target_relay_source_clock_lead_seconds{source="loan"} 1.5',
+      'target_relay_backlog_entries 9',
+      'target_relay_backlog_entries_by_reason{reason="quota"} 7',
+      'target_relay_backlog_entries_by_source{source="loan"} 4',
+      'target_relay_backlog_entries_by_source{source="_other"} 5',
+      'target_relay_backlog_visitors 4',
+      'target_relay_backlog_calls 5',
+      'target_relay_backlog_complete 1',
+      'target_relay_backlog_counted_timestamp_seconds 20',
+      'target_relay_backlog_oldest_timestamp_seconds 10',
+      'target_relay_backlog_done_timestamp_seconds 30',
+      'target_relay_quota_first_deferral_timestamp_seconds 40',
+      'target_relay_dead_letters 3',
+      'target_relay_dead_letters_by_reason{reason="rejected"} 3',
+      'target_relay_dead_letters_by_reason{reason="expired"} 0',
+      'target_relay_dead_letters_by_source{source="_other"} 2',
       'target_relay_flush_last_timestamp_seconds 60',
       'target_relay_flush_last_duration_seconds 1.25',
       'target_relay_flush_last_stopped{reason="quota"} 1',
@@ -158,8 +157,8 @@ describe('the metrics', () => {
   })
 
   it('are given without what a silent ledger knows, and the log says why', async () => {
-    const silent: Ledger['usage'] = () => Promise.reject(new TypeError('secret'))
-    const { metrics, logged } = await metricsOf({ usage: silent })
+    const silent = () => Promise.reject(new TypeError('secret'))
+    const { metrics, logged } = await allMetrics({ status: silent })
     const text = metricsText(metrics, false)
     expect(text).toContain('target_relay_ready 1')
     expect(text).not.toContain('quota')
@@ -169,7 +168,7 @@ describe('the metrics', () => {
   it.each([undefined, '', 'null', '7', '{"atMs":"x"}', '{"atMs":1}', '{"atMs":1,"report":null}'])(
     'are given where the last run reads %j',
     async (text) => {
-      const { metrics } = await metricsOf({ recall: async () => text })
+      const { metrics } = await allMetrics({ ledger: { recall: async () => text } })
       expect(metricsText(metrics, false)).toContain('target_relay_quota_used_calls')
     },
   )

@@ -5,6 +5,7 @@ import { notedBacklog } from '../../src/core/backlog/noted.ts'
 import type { Entry } from '../../src/core/backlog/port.ts'
 import { sqliteBacklog } from '../../src/core/backlog/sqlite.ts'
 import type { Summary } from '../../src/core/ledger/port.ts'
+import { noSpan } from '../../src/core/spans.ts'
 import { nodeSqlite } from '../../src/core/store/sqlite-node.ts'
 import { makeStamp } from '../../src/core/update/stamp.ts'
 import { createReady, type ReadinessMemory } from '../../src/relay/readiness.ts'
@@ -149,7 +150,7 @@ describe('readiness', () => {
     const { ready, clock } = asked(memory)
     const full = new DatabaseSync(':memory:')
     const kept = sqliteBacklog(nodeSqlite(full), { randomHex: seededRandom(1).hex, seal: plainSeal })
-    const backlog = notedBacklog(kept, { clock, memory, log: () => undefined })
+    const backlog = notedBacklog(kept, { clock, memory, log: () => undefined, span: noSpan })
     const entry = entryOf('c'.repeat(20_000))
     await backlog.put(entry)
     const [{ page_count: pages } = {}] = full.prepare('PRAGMA page_count').all()

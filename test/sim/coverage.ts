@@ -75,6 +75,13 @@ export const kinds = [
   'updates of nearly nothing',
   'quarantined',
   'erased visitors',
+  'censuses compared',
+  'entries counted',
+  'runs of a census',
+  'plans run',
+  'plans cancelled',
+  'plans done',
+  'letters put back or dropped',
 ] as const
 export type Kind = (typeof kinds)[number]
 

@@ -7,6 +7,8 @@ import { withDeadline } from '../../src/core/ledger/deadline.ts'
 import { newEpochMemory, type Witness, watchedLedger } from '../../src/core/ledger/loss/epoch.ts'
 import type { LedgerStore, Settlement } from '../../src/core/ledger/port.ts'
 import type { Limits } from '../../src/core/limits.ts'
+import type { PlanAsked } from '../../src/core/operator/dead/make-plan.ts'
+import type { Plan } from '../../src/core/operator/dead/plan.ts'
 import type { Erase } from '../../src/core/operator/erase.ts'
 import type { Kv } from '../../src/core/store/kv.ts'
 import type { Lane, Visitor } from '../../src/core/update/update.ts'
@@ -63,8 +65,16 @@ export interface Isolate {
   /** Undefined if the isolate died before it answered. */
   request(request: Request): Promise<Response | undefined>
   flush(): Promise<FlushReport | undefined>
+  /** What an operator is told. */
+  status(): Promise<object | undefined>
   /** Goes on from `cursor`, the end of an incomplete erasure. */
   erase(visitor: Visitor, cursor?: string): Promise<Awaited<ReturnType<Erase>> | undefined>
+  readonly dead: {
+    plan(asked: PlanAsked): Promise<Plan | undefined>
+    find(id: string): Promise<Plan | undefined>
+    run(id: string): Promise<Plan | undefined>
+    cancel(id: string): Promise<Plan | undefined>
+  }
   die(): void
 }
 
@@ -310,7 +320,14 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     clockErrorMs,
     request: (request) => invoke(async () => relay.app.fetch(request)),
     flush: () => invoke(() => relay.flush()),
+    status: () => invoke(() => relay.operator.status()),
     erase: (visitor, cursor) => invoke(() => relay.operator.erase(visitor, cursor)),
+    dead: {
+      plan: (asked) => invoke(() => relay.operator.dead.plan(asked)),
+      find: (id) => invoke(() => relay.operator.dead.findPlan(id)),
+      run: (id) => invoke(() => relay.operator.dead.run(id)),
+      cancel: (id) => invoke(() => relay.operator.dead.cancel(id)),
+    },
     die: () => {
       for (const invocation of underWay) invocation.interrupted('deploy')
       die('in a deploy')

@@ -128,11 +128,12 @@ export function turned({ env, beyond }: Knobs, knob: KnobName, random: Random): 
 /** Limits so small that each is reached many times a night. */
 export function limitsOf(night: Night): Limits {
   const most = night.has('denials') ? { ...defaultLimits, ...fewDenials(night.random('denials')) } : defaultLimits
-  if (!night.has('tiny limits')) return most
+  const planned = night.has('plans') ? { ...most, ...fewLetters(night.random('plans')) } : most
+  if (!night.has('tiny limits')) return planned
   const random = night.random('tiny limits')
   const attributesPerAttempt = between(random, 2, 5)
   return {
-    ...most,
+    ...planned,
     attributesPerAttempt,
     attemptsTogether: between(random, 1, 16),
     attributesTogether: between(random, attributesPerAttempt, 40),
@@ -141,6 +142,17 @@ export function limitsOf(night: Night): Limits {
     bytesPerPage: 4_096,
     keysPerRead: between(random, 2, 10),
     bytesPerRead: 2_048,
+    // So few that a census takes several runs.
+    ...(night.has('census') ? { dutyOperations: between(night.random('census'), 4, 12) } : {}),
+    deadPagesPerRun: between(random, 1, 4),
+  }
+}
+
+function fewLetters(random: Random): Pick<Limits, 'keysPerPlanPage' | 'lettersPerStep' | 'dutyOperations'> {
+  return {
+    keysPerPlanPage: between(random, 1, 4),
+    lettersPerStep: between(random, 1, 4),
+    dutyOperations: between(random, 10, 60),
   }
 }
 

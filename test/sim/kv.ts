@@ -38,8 +38,12 @@ export interface KvParts {
 }
 
 export interface SimulatedKv extends Kv {
+  /** The keys that are really there, whatever a list shows. */
+  keys(prefix: string): readonly string[]
   /** Stores something that the relay never wrote. */
   plant(key: string, value: string, metadata?: unknown): void
+  /** The values that are kept under keys with this prefix, as they really are. */
+  peek(prefix: string): readonly string[]
 }
 
 const maxMetadataBytes = 1_024
@@ -78,6 +82,12 @@ export function simulatedKv(parts: KvParts): SimulatedKv {
   }
 
   return {
+    keys: (prefix) =>
+      [...stored].flatMap(([key, { deletedAtMs }]) =>
+        key.startsWith(prefix) && deletedAtMs === undefined ? [key] : [],
+      ),
+    peek: (prefix) =>
+      [...stored].flatMap(([key, one]) => (key.startsWith(prefix) && one.deletedAtMs === undefined ? [one.value] : [])),
     plant: (key, value, metadata) => {
       stored.set(key, {
         value,

@@ -5,6 +5,7 @@
 
 import { isDeadKey } from '../../src/core/backlog/entry-format.ts'
 import { historyBytes, historyOf } from '../../src/core/ledger/rules/history.ts'
+import type { PlanAction } from '../../src/core/operator/dead/plan.ts'
 
 export interface SimEvent {
   readonly serial: number
@@ -56,6 +57,9 @@ export class Oracle {
   readonly #durable = new Map<string, ReadonlySet<string>>()
   /** Under how many keys each value is stored. */
   readonly #copies = new Map<string, number>()
+  /** Letters of plans that were run, and values in letters that were dropped. */
+  readonly #planned = new Set<string>()
+  readonly #dropped = new Set<string>()
   readonly #acknowledged = new Set<SimEvent>()
   /** The first one ended the run; the relay may have caught it. */
   readonly violations: string[] = []
@@ -171,11 +175,28 @@ export class Oracle {
     for (const value of this.#durable.get(key) ?? []) this.#copies.set(value, (this.#copies.get(value) ?? 0) + 1)
   }
 
+  /** An operator is about to run a plan of exactly these letters. */
+  planRuns({ action, asNew, keys }: { action: PlanAction; asNew: boolean; keys: readonly string[] }): void {
+    for (const key of keys) {
+      this.#planned.add(key)
+      for (const value of this.#durable.get(key) ?? []) {
+        const known = this.#byValue.get(value)
+        if (action === 'drop') this.#dropped.add(value)
+        // Its old value may overtake: somebody said so.
+        if (asNew && known !== undefined) this.unorder(known.event)
+      }
+    }
+  }
+
+  /** How many letters left by plans. */
+  letterDeletes = 0
+
   deleted(key: string): void {
     const values = this.#forget(key)
+    if (isDeadKey(key)) this.#letterDeleted(key, values ?? new Set())
     for (const value of values ?? []) {
       const known = this.#byValue.get(value)
-      if (known !== undefined && !this.safe(known.event, known.name))
+      if (known !== undefined && !this.#dropped.has(value) && !this.safe(known.event, known.name))
         this.fail(`G2: event ${known.event.serial} left the backlog undelivered (${known.name})`)
     }
   }
@@ -199,7 +220,11 @@ export class Oracle {
     const key = `${event.visitor} ${name}`
     const newest = this.#newest.get(key)
     if (newest !== undefined && (newest >= event.rank || this.#unordered.has(key))) return true
-    return this.#erased.has(event.visitor) || (this.#copies.get(event.attributes.get(name) ?? '') ?? 0) > 0
+    return (
+      this.#erased.has(event.visitor) ||
+      this.#dropped.has(event.attributes.get(name) ?? '') ||
+      (this.#copies.get(event.attributes.get(name) ?? '') ?? 0) > 0
+    )
   }
 
   /** A wrong clock took it in, which may have changed its place in the order of its attributes. */
@@ -332,6 +357,14 @@ export class Oracle {
   checkDiscreet(where: string, text: string): void {
     const leaked = this.#planted.find((planted) => text.includes(planted))
     if (leaked !== undefined) this.fail(`G8: ${where} shows ${leaked}`)
+  }
+
+  /** Only a plan, or an erasure of its visitor, removes a letter. */
+  #letterDeleted(key: string, values: ReadonlySet<string>): void {
+    this.letterDeletes++
+    if (this.#planned.has(key)) return
+    if (this.#eventsOf(values).some(({ visitor }) => this.#erased.has(visitor)) || values.size === 0) return
+    this.fail(`G9: the letter ${key} was removed, and is of no plan`)
   }
 
   #isVoid(key: string): boolean {

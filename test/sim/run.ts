@@ -7,9 +7,11 @@ import type { LedgerStore } from '../../src/core/ledger/port.ts'
 import { lateMs } from '../../src/core/ledger/rules/in-flight.ts'
 import { sqlLedger } from '../../src/core/ledger/sql/ledger.ts'
 import { defaultLimits } from '../../src/core/limits.ts'
+import { createPlans } from '../../src/core/operator/dead/plan.ts'
 import { nodeSqlite } from '../../src/core/store/sqlite-node.ts'
 import { createHasher } from '../../src/core/update/hash.ts'
 import type { Visitor } from '../../src/core/update/update.ts'
+import type { StatusAnswer } from '../../src/edge/contract/status.ts'
 import { ledgerSettings, type Settings } from '../../src/relay/settings.ts'
 import { seededRandom } from '../support/clock.ts'
 import { memoryWitness } from '../support/ledger.ts'
@@ -24,6 +26,7 @@ import { createIsolate, type Isolate, type Shared } from './isolate.ts'
 import { bulkToken, firstKnobs, highToken, type Knobs, knobNames, limitsOf, settingsOf, turned } from './knobs.ts'
 import { simulatedKv } from './kv.ts'
 import { Oracle } from './oracle.ts'
+import { planAndRun } from './plans.ts'
 import { type Cell, type Invocation, interrupted, invocations } from './reach.ts'
 import { simulatedSources } from './sources.ts'
 import { poisonMark, refusedMark, simulatedTarget } from './target.ts'
@@ -57,6 +60,8 @@ const calm: Weather = {
 const isolateCount = 3
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
+/** Runs in which what waits must have been counted right: each has only a few operations for it. */
+const censusRuns = 40
 /** After the last fault everything must have drained within this. */
 const drainMs = 3 * hourMs
 /** How long, at most, some isolates have the old settings while others have the new ones. */
@@ -260,6 +265,8 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   const world = { time, random, oracle, coverage, trace, gentle, isolate: anIsolate }
   for (const sender of traffic.senders) time.at(sender.atMs, () => void sender.run(world).catch(orViolation))
 
+  /** Plans that were run and are not known to be over. */
+  const plansAtWork = new Set<string>()
   let running = 0
   const cron = async () => {
     const isolate = await anIsolate()
@@ -306,6 +313,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   if (night.has('knobs')) turnKnobs(night)
   if (night.has('garbage')) plantGarbage(night)
   if (night.has('erase')) eraseSomebody(night)
+  if (night.has('plans')) planLetters(night)
 
   await runUntil(endMs)
   // The faults end: what is left must drain (G7).
@@ -317,10 +325,12 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     trace('an operator confirms the clock once more')
     await storeOf(settings).confirmClock()
   }
+  if (night.has('census')) await compareCensus()
   await storeOf(settings).pause(false)
   // An update on which Target fails each time waits for its whole retention.
   if (settings.retentionHours > 2) oracle.excuseHolders(poisonMark)
-  const giveUpMs = endMs + drainMs
+  if (night.has('plans')) await endPlans()
+  const giveUpMs = Math.max(endMs, night.has('plans') ? time.nowMs : 0) + drainMs
   await drain(giveUpMs)
   // Losers of a merge whose winner expires follow one per run.
   const aheadUntilMs = oracle.aheadUntilMs() + 12 * hourMs
@@ -360,6 +370,53 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
       const early = time.nowMs < endMs + 20 * minuteMs || (thorough && time.nowMs < giveUpMs)
       await runUntil(time.nowMs + (early ? minuteMs : time.nowMs < giveUpMs ? 5 * minuteMs : 30 * minuteMs))
     }
+  }
+
+  /** While nothing comes and goes, an operator is told what is really there (G9). */
+  async function compareCensus(): Promise<void> {
+    const before = knobs
+    const flushMaxOps = between(night.random('census'), 8, 16)
+    if (night.has('tiny limits')) deploy({ ...knobs, beyond: { ...knobs.beyond, flushMaxOps } })
+    restart()
+    await storeOf(settings).pause(true)
+    // What the last isolates do, and until lists show it.
+    await runUntil(time.nowMs + 3 * minuteMs)
+    let told = ''
+    for (let runs = 0; runs < censusRuns; runs++) {
+      let answer: StatusAnswer | undefined
+      void (async () => {
+        await cron()
+        answer = (await (await anIsolate()).status()) as StatusAnswer
+      })().catch((error: unknown) => trace(`no status: ${String(error)}`))
+      await runUntil(time.nowMs + 2 * minuteMs)
+      const waiting = kv.keys('b1/')
+      const dead = kv.keys('d1/').length + kv.keys('d2/').length
+      const visitors = new Set(waiting.map((key) => key.split('/')[1])).size
+      const there = JSON.stringify([waiting.length, visitors, waiting.length, waiting.length, dead, dead, true])
+      const { backlog, dead: letters } = answer ?? {}
+      const sum = (counts: Readonly<Record<string, number>> = {}) => Object.values(counts).reduce((a, b) => a + b, 0)
+      told = JSON.stringify([
+        backlog?.waiting,
+        backlog?.visitors,
+        sum(backlog?.bySource),
+        sum(backlog?.byReason),
+        letters?.count,
+        sum(letters?.bySource),
+        backlog?.complete,
+      ])
+      if (told === there) {
+        coverage['censuses compared']++
+        coverage['entries counted'] += waiting.length
+        coverage['runs of a census'] += runs + 1
+        deploy(before)
+        restart()
+        return
+      }
+      trace(`the census says ${told}, there is ${there}`)
+    }
+    oracle.fail(
+      `G9: ${censusRuns} runs without a change, and an operator is told ${told}, but there is ${JSON.stringify([kv.keys('b1/').length, kv.keys('d1/').length + kv.keys('d2/').length])}`,
+    )
   }
 
   async function runUntil(untilMs: number): Promise<void> {
@@ -470,6 +527,46 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     for (const sender of senders) time.at(sender.atMs, () => void sender.run(world).catch(orViolation))
     await runUntil(time.nowMs + 10 * minuteMs)
     await drain(time.nowMs + drainMs)
+  }
+
+  function planLetters(of: Night): void {
+    const own = of.random('plans')
+    const plans = {
+      ...{ random: own, time, oracle, coverage, kv, trace, isolate: anIsolate },
+      clocksAreRight: !night.has('clocks') && ledgerClock === undefined,
+    }
+    for (let left = between(own, 1, 5); left > 0; left--)
+      time.at(startMs + Math.sqrt(own.fraction()) * traffic.lengthMs, () => {
+        void planAndRun(plans)
+          .then((id) => id !== undefined && plansAtWork.add(id))
+          .catch(orViolation)
+      })
+  }
+
+  /** What was run comes to its end, and every letter of it is accounted for. */
+  async function endPlans(): Promise<void> {
+    for (let runs = 0; runs < 200; runs++) {
+      const kept = createPlans(storeOf(settings))
+      for (const id of plansAtWork) {
+        const plan = await kept.find(id)
+        // Its place is another one's: it was over.
+        if (plan === undefined) {
+          plansAtWork.delete(id)
+          continue
+        }
+        if (plan.state === 'done') {
+          coverage['plans done']++
+          if (plan.done + plan.failed !== plan.letters)
+            oracle.fail(`G9: of ${plan.letters} letters ${plan.done} are done and ${plan.failed} stay`)
+        }
+        if (plan.state !== 'running') plansAtWork.delete(plan.id)
+      }
+      if (plansAtWork.size === 0) break
+      time.at(time.nowMs, () => void cron().catch(orViolation))
+      await runUntil(time.nowMs + minuteMs)
+    }
+    if (plansAtWork.size > 0) oracle.fail(`G9: ${plansAtWork.size} plans do not come to their end`)
+    coverage['letters put back or dropped'] += oracle.letterDeletes
   }
 
   function plantGarbage(of: Night): void {
@@ -635,6 +732,8 @@ async function reasonIn(seal: Seal, key: string, value: string): Promise<string>
 }
 
 async function valuesIn(seal: Seal, key: string, value: string, metadata: unknown): Promise<readonly string[]> {
+  // Keys of a plan.
+  if (!key.startsWith('b1/') && !isDeadKey(key)) return []
   // If there is a value, the metadata only says how large it is.
   const packed = await seal.open(value === '' ? metadata : JSON.parse(value), key)
   if (key.startsWith('b1/')) return unpackEntry(packed)?.attributes.map((attribute) => attribute.value) ?? []

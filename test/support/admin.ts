@@ -1,17 +1,22 @@
 /** The operators' routes on a world, as somebody asks them over HTTP. */
 import { given } from '../../src/core/given.ts'
 import { defaultLimits } from '../../src/core/limits.ts'
-import { createDeadOffice } from '../../src/core/operator/dead/office.ts'
+import { createDeadOffice, type DeadOfficeParts } from '../../src/core/operator/dead/office.ts'
 import { createErase } from '../../src/core/operator/erase.ts'
 import { createFind } from '../../src/core/operator/find-visitor.ts'
+import { createSeals } from '../../src/core/operator/seals.ts'
 import { createSeries } from '../../src/core/operator/series.ts'
 import { createHasher } from '../../src/core/update/hash.ts'
 import { createApp } from '../../src/edge/app.ts'
 import type { OperatorToken } from '../../src/edge/auth/operators.ts'
 import type { Act } from '../../src/edge/routes/parts.ts'
+import { readSettings } from '../../src/relay/create.ts'
 import { systemClock } from '../../src/relay/runtime.ts'
+import { createStatus } from '../../src/relay/status.ts'
+import { seededRandom } from './clock.ts'
 import { testSecrets } from './secrets.ts'
-import type { World } from './world.ts'
+import { settingsFor } from './settings.ts'
+import { type World, worldSettings } from './world.ts'
 
 export const origin = 'https://relay.example'
 export const bearerOf = (token: string) => ({ authorization: `Bearer ${token}` })
@@ -28,6 +33,7 @@ export interface AdminOptions {
   readonly adminAccess?: readonly string[]
   readonly accessEmail?: () => Promise<string | undefined>
   readonly maxOperations?: number
+  readonly map?: DeadOfficeParts['map']
 }
 
 /** Asks the routes of an app whose operators they are, on a world's stores. */
@@ -56,6 +62,13 @@ export async function adminOf(world: World, options: AdminOptions = {}) {
     ready: () => Promise.reject(new Error('not here')),
     operator: {
       usage: () => ledger.usage(),
+      ...createStatus({
+        settings: readSettings(settingsFor('http://127.0.0.1:1')),
+        ledger,
+        backlog,
+        clock: world.clock,
+        ready: async () => ({ ready: true, ledger: 'embedded', checks: {} }),
+      }),
       series: createSeries({ ledger, clock: world.clock }),
       pause: (paused) => ledger.pause(paused),
       confirmClock: () => ledger.confirmClock(),
@@ -63,12 +76,18 @@ export async function adminOf(world: World, options: AdminOptions = {}) {
       restate: (units) => ledger.restate(units),
       flush: () => world.flush(),
       erase: createErase({ hasher, ledger, backlog, clock: world.clock, maxOperations, log: () => undefined }),
+      seals: createSeals({ backlog, first: undefined, clock: world.clock, maxOperations }),
       find: createFind({ hasher, ledger, backlog, clock: world.clock, maxOperations }),
       moveOut: (cursor) => ledger.moveOut(cursor),
       moveIn: (part) => ledger.moveIn(part),
       restored: () => ledger.restored(),
       hashKeyName: async () => 'a-key',
-      dead: createDeadOffice({ hasher, backlog, clock: world.clock, maxOperations, limits: defaultLimits }),
+      dead: createDeadOffice({
+        ...{ hasher, backlog, ledger, clock: world.clock, maxOperations, limits: defaultLimits },
+        random: seededRandom(4),
+        map: options.map ?? (async () => ({ ok: false, reason: 'not mended' })),
+        retentionMs: worldSettings.retentionMs,
+      }),
       closeBreaker: () => ledger.closeBreaker(),
       record: (act) => ledger.recordAct(JSON.stringify(act)),
       acts: async () => (await ledger.acts()).map((act) => JSON.parse(act) as Act),

@@ -99,7 +99,7 @@ export function underContract(send: (path: string, init: RequestInit) => Promise
         if (fault !== undefined) faults.push(`${method} ${operation.path} ${status}: ${fault}`)
       }
       const type = response.headers.get('content-type') ?? ''
-      return { status, body: /json/.test(type) && text !== '' ? (JSON.parse(text) as unknown) : text }
+      return { status, body: /[/+]json/.test(type) && text !== '' ? (JSON.parse(text) as unknown) : text }
     },
   }
 }

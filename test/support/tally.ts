@@ -1,6 +1,6 @@
 /** What waits, counted two ways: as the backlog's port says it, and plainly from whole entries. */
-import type { Backlog, DeadCounts, Entry } from '../../src/core/backlog/port.ts'
-import { createTally, type Tally } from '../../src/core/backlog/tally.ts'
+import type { Backlog, DeadCounts, Entry, Tally } from '../../src/core/backlog/port.ts'
+import { createTally } from '../../src/core/backlog/tally.ts'
 import { encodeCalls, type Wire } from '../../src/core/wire/calls.ts'
 import { mergeNewest } from '../../src/cron/merge.ts'
 

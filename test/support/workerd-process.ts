@@ -20,7 +20,12 @@ const bundled = await build({
   conditions: ['workerd', 'worker', 'browser'],
   external: ['cloudflare:workers', 'node:*'],
   // Sources are code, and a Worker's code cannot read an environment.
-  define: { 'process.env': JSON.stringify({ TEST_JWKS_URL: bindings['TEST_JWKS_URL'] }) },
+  define: {
+    'process.env': JSON.stringify({
+      TEST_JWKS_URL: bindings['TEST_JWKS_URL'],
+      TEST_SENDER_KEYS: bindings['TEST_SENDER_KEYS'],
+    }),
+  },
 })
 const miniflare = new Miniflare({
   ...convertV4MiniflareOptions({

@@ -22,10 +22,14 @@ export interface WorkerdRelay extends AsyncDisposable {
   close(): Promise<void>
 }
 
-export async function startWorkerdRelay(settings: Readonly<Record<string, string>>): Promise<WorkerdRelay> {
+/** @param configPaths of the relay, and of other Workers beside it */
+export async function startWorkerdRelay(
+  settings: Readonly<Record<string, string>>,
+  [configPath, ...others]: readonly [string, ...string[]] = ['wrangler.toml'],
+): Promise<WorkerdRelay> {
   const harness = createTestHarness({
     root: fileURLToPath(new URL('../..', import.meta.url)),
-    workers: [{ configPath: 'wrangler.toml', vars: settings }],
+    workers: [{ configPath, vars: settings }, ...others.map((other) => ({ configPath: other }))],
   })
   const { url: listening } = await harness.listen()
   const url = listening.href.replace(/\/$/, '')

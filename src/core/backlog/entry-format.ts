@@ -160,6 +160,10 @@ export function entryHeadOf(key: string, beside: unknown, storedBytes: () => num
   }
 }
 
+export function headOfEntry(key: string, entry: Entry): EntryHead {
+  return entryHeadOf(key, packEntryHead(entry), () => 0)
+}
+
 export function deferReasonOf(name: unknown): DeferReason | undefined {
   return deferReasons.find((reason) => reason === name)
 }

@@ -7,6 +7,7 @@
  * Known hole: KV shows a put or a delete elsewhere after 60 seconds or more; a list may miss an entry that long (it is
  * found by a later run), and may show one that was deleted (the ledger finds it done).
  */
+import { isPlatformLimit } from '../errors.ts'
 import { given } from '../given.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
 import type { Kv, KvKey } from '../store/kv.ts'
@@ -27,9 +28,12 @@ import {
 } from './entry-format.ts'
 import { headedOf, headOf, packDetail, packHead, unpackDetail, unpackHead } from './head-format.ts'
 import { type KvPageAsked, kvPages } from './kv-page.ts'
-import type { Backlog, HeadedDead, ListDeadOptions, Page, Unreadable } from './port.ts'
+import type { Backlog, HeadedDead, KeptDead, ListDeadOptions, NamedEntry, Page, Unreadable } from './port.ts'
+import { kvReseal } from './reseal.ts'
 import type { Seal } from './seal.ts'
 
+/** A Worker has six connections. */
+const writesAtOnce = 4
 /** KV's limit, of the metadata as JSON in UTF-8. */
 const maxMetadataBytes = 1_024
 
@@ -55,17 +59,19 @@ export function kvBacklog(kv: Kv, { randomHex, seal, limits = defaultLimits }: K
       return operations
     },
 
-    async put(entry) {
-      const key = entryKey(entry, randomHex(keyRandomBytes))
-      const packed = await seal.seal(packEntry(entry), key)
-      const inline = { ...packed, ...packEntryHead(entry) }
-      if (bytesOf(inline) <= maxMetadataBytes) await counted.put(key, '', { metadata: inline })
-      else
-        await counted.put(key, JSON.stringify(packed), {
-          metadata: { ...packHead(bytesOf(packed)), ...packEntryHead(entry) },
-        })
-      return key
+    put: (entry) => put({ entry, name: randomHex(keyRandomBytes) }),
+
+    async exchange(puts, deletes) {
+      for (let start = 0; start < puts.length; start += writesAtOnce)
+        await Promise.all(puts.slice(start, start + writesAtOnce).map(put))
+      for (let start = 0; start < deletes.length; start += writesAtOnce)
+        await Promise.all(deletes.slice(start, start + writesAtOnce).map((key) => counted.delete(key)))
     },
+
+    putText: (key, text) => counted.put(key, text),
+    readText: async (key) => (await counted.get([key])).get(key) ?? undefined,
+
+    readDeads,
 
     list: ({ prefix = '', cursor, limit } = {}) => readPage(entryPrefix + prefix, { cursor, limit }, readEntry),
 
@@ -119,6 +125,8 @@ export function kvBacklog(kv: Kv, { randomHex, seal, limits = defaultLimits }: K
       return value === null ? undefined : readDead(key, await seal.open(parseJson(value), key))
     },
 
+    reseal: kvReseal(counted, { seal, limits }),
+
     async check() {},
   }
 
@@ -132,6 +140,36 @@ export function kvBacklog(kv: Kv, { randomHex, seal, limits = defaultLimits }: K
     const page = await read(prefix, { limit: undefined, ...asked, cursor: own === '' ? undefined : own })
     if (page.cursor !== undefined) return { ...page, cursor: prefix + page.cursor }
     return prefix === deadPrefix ? page : { ...page, cursor: deadPrefix }
+  }
+
+  async function put({ entry, name }: NamedEntry): Promise<string> {
+    const key = entryKey(entry, name)
+    const packed = await seal.seal(packEntry(entry), key)
+    const inline = { ...packed, ...packEntryHead(entry) }
+    if (bytesOf(inline) <= maxMetadataBytes) await counted.put(key, '', { metadata: inline })
+    else
+      await counted.put(key, JSON.stringify(packed), {
+        metadata: { ...packHead(bytesOf(packed)), ...packEntryHead(entry) },
+      })
+    return key
+  }
+
+  /** By halves where KV does not give them together. */
+  async function readDeads(keys: readonly string[]): Promise<readonly (KeptDead | Unreadable)[]> {
+    if (keys.length === 0) return []
+    try {
+      const values = await counted.get([...keys])
+      const items: (KeptDead | Unreadable)[] = []
+      for (const key of keys) {
+        const value = values.get(key) ?? null
+        if (value !== null) items.push(readDead(key, await seal.open(parseJson(value), key)))
+      }
+      return items
+    } catch (error) {
+      if (keys.length === 1 || isPlatformLimit(error)) throw error
+      const middle = keys.length >> 1
+      return [...(await readDeads(keys.slice(0, middle))), ...(await readDeads(keys.slice(middle)))]
+    }
   }
 
   /** As the metadata of a key, or its value. */

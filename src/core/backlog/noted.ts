@@ -6,6 +6,7 @@
 import type { Clock } from '../clock.ts'
 import { given } from '../given.ts'
 import type { Log } from '../log.ts'
+import type { Span, SpanName } from '../spans.ts'
 import type { Backlog, DeadLetter, DeadReason } from './port.ts'
 
 export interface KeepMemory {
@@ -17,31 +18,37 @@ export interface NotedParts {
   readonly clock: Pick<Clock, 'now'>
   readonly memory: KeepMemory
   readonly log: Log
+  readonly span: Span
 }
 
-export function notedBacklog(backlog: Backlog, { clock, memory, log }: NotedParts): Backlog {
+export function notedBacklog(backlog: Backlog, { clock, memory, log, span }: NotedParts): Backlog {
   return {
     get operations() {
       return backlog.operations
     },
-    put: (entry) => noted(backlog.put(entry)),
+    put: (entry) => noted('put', () => backlog.put(entry)),
     list: (options) => backlog.list(options),
     delete: (key) => backlog.delete(key),
     bury: async (dead, name) => {
-      const key = await noted(backlog.bury(dead, name))
+      const key = await noted('bury', () => backlog.bury(dead, name))
       log(lineOf(dead), { source: dead.source, reason: dead.reason, key })
       return key
     },
     listDead: (options) => backlog.listDead(options),
     deadHeads: (options) => backlog.deadHeads(options),
     readDead: (key) => backlog.readDead(key),
+    readDeads: (keys) => backlog.readDeads(keys),
+    exchange: (puts, deletes) => noted('put', () => backlog.exchange(puts, deletes)),
+    putText: (key, text) => noted('put', () => backlog.putText(key, text)),
+    readText: (key) => backlog.readText(key),
+    reseal: (asked) => backlog.reseal(asked),
     check: () => backlog.check(),
     ...given({ purge: backlog.purge, tally: backlog.tally, heads: backlog.heads }),
   }
 
-  async function noted(keeping: Promise<string>): Promise<string> {
+  async function noted<T>(name: SpanName, keep: () => Promise<T>): Promise<T> {
     try {
-      const key = await keeping
+      const key = await span(name, keep)
       delete memory.keepFailedAtMs
       return key
     } catch (error) {

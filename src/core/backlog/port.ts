@@ -7,7 +7,6 @@
  */
 import type { DeferReason } from '../update/reasons.ts'
 import type { Attribute, Stamp, Visitor } from '../update/update.ts'
-import type { Counts, Tally } from './tally.ts'
 
 /** One deferred update as it is kept. */
 export interface Entry {
@@ -57,6 +56,22 @@ export const deadReasons = [
   'confirmation',
 ] as const
 export type DeadReason = (typeof deadReasons)[number]
+
+/** How often something was counted, by name. */
+export type Counts = Readonly<Record<string, number>>
+
+export interface Tally {
+  readonly waiting: number
+  readonly visitors: number
+  /** Calls at most: all by POST; all by GET; and visitors of whom one GET carries everything. */
+  readonly posts: number
+  readonly gets: number
+  readonly small: number
+  /** When the oldest was first seen, epoch ms; absent where nothing waits. */
+  readonly oldestMs?: number
+  readonly bySource: Counts
+  readonly byReason: Counts
+}
 
 export interface DeadCounts {
   readonly byReason: Counts
@@ -133,6 +148,15 @@ export interface Unreadable {
   readonly head?: DeadHead
 }
 
+export interface NamedEntry {
+  readonly entry: Entry
+  /** 16 hex digits. */
+  readonly name: string
+}
+
+/** Keys of texts of plans. */
+export const planPrefix = 'x1/'
+
 export interface ListDeadOptions {
   cursor?: string
   /** Letters that are looked at, 1..1,000. */
@@ -141,6 +165,27 @@ export interface ListDeadOptions {
   itemsAtMost?: number
   wanted?: (head: DeadHead) => boolean
 }
+
+export interface SealsAsked {
+  readonly part: 'entries' | 'dead'
+  /** Seals anew what another key than the first sealed. */
+  readonly anew: boolean
+  readonly cursor?: string
+  /** Keys of the store. */
+  readonly limit: number
+}
+
+export interface SealsPage {
+  /** By the name of the key, afterwards; what is not sealed is counted under `plain`. */
+  readonly byKey: Counts
+  readonly resealed: number
+  /** What the store does not give, or does not take now. */
+  readonly failed: number
+  readonly cursor?: string
+}
+
+/** One page of what is stored. Rejects where the store does not answer. */
+export type Reseal = (asked: SealsAsked) => Promise<SealsPage>
 
 export interface Backlog {
   /** Keeps an entry under a new key, and gives the key once it is durable. */
@@ -167,6 +212,17 @@ export interface Backlog {
   listDead(options?: ListDeadOptions): Promise<Page<KeptDead | Unreadable>>
   /** The same by their heads: only what has none is read. `details`: the beginning of each detail too. */
   deadHeads(options?: ListDeadOptions & { details?: boolean }): Promise<Page<HeadedDead | Unreadable>>
+  /** Those of them that are there, at most `keysPerRead` of `Limits`, in their order. */
+  readDeads(keys: readonly string[]): Promise<readonly (KeptDead | Unreadable)[]>
+  /**
+   * Puts entries, and only once all of them are durable deletes keys. A store with transactions does it in one. Puts
+   * under names of the caller's: an entry that is put again under its name is kept once.
+   */
+  exchange(puts: readonly NamedEntry[], deletes: readonly string[]): Promise<void>
+  /** Text of an operator's plan, under a key that begins with `planPrefix`. */
+  putText(key: string, text: string): Promise<void>
+  /** Undefined where there is none, or not yet. */
+  readText(key: string): Promise<string | undefined>
   /** Undefined where there is none under this key (any more). */
   readDead(key: string): Promise<KeptDead | Unreadable | undefined>
   /** Rejects where it is known that nothing can be kept. Cheap: a store that bills each operation is not asked. */
@@ -176,6 +232,8 @@ export interface Backlog {
    * does it.
    */
   purge?(): Promise<void>
+  /** Which keys of the ring seal a page of what is stored; and sealing it anew. */
+  readonly reseal: Reseal
   /** Operations that this instance has asked of its store so far: what a flush's budget counts. */
   readonly operations: number
 }

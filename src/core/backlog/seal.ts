@@ -21,6 +21,21 @@ export interface Seal {
    * the mark of another account.
    */
   open(stored: unknown, key: string): Promise<unknown>
+  /**
+   * Which keys of the ring seal what is stored, and the same sealed anew: itself, or what stands in a field of it.
+   *
+   * @param stored under `key`, of this account
+   */
+  reseal(stored: unknown, key: string): Promise<Resealed>
+  /** The key that seals; undefined where nothing is sealed. */
+  readonly first: string | undefined
+}
+
+export interface Resealed {
+  /** Names of keys, also of such that are not in the ring; none where it is plain. */
+  readonly by: readonly string[]
+  /** Present where another key than the first sealed it, and all of it could be opened. */
+  readonly anew?: unknown
 }
 
 /** AES-256. */
@@ -58,19 +73,40 @@ export async function createSeal(
 
   return {
     async seal(content, storeKey) {
-      const packed = mark === undefined ? content : { ...content, m: mark }
-      const key = keys.get(first?.id ?? '')
-      if (first === undefined || key === undefined) return packed
-      const iv = randomBytes(ivBytes)
-      const text = utf8.encode(JSON.stringify(packed))
-      const sealed = new Uint8Array(await crypto.subtle.encrypt(algorithm(iv, storeKey), key, text))
-      return { v: 2, k: first.id, c: toBase64(iv) + toBase64(sealed) } satisfies Sealed
+      return sealed(mark === undefined ? content : { ...content, m: mark }, storeKey)
     },
-    async open(stored, storeKey) {
-      const content = await opened(stored, storeKey)
-      const theirs = marked(content) ?? mark
-      return mark === undefined || theirs === mark || marksBefore.has(theirs) ? content : undefined
+    open: own,
+    async reseal(stored, storeKey) {
+      const by = new Set<string>()
+      let [isOld, isWhole] = [false, true]
+      const renewed = async (part: unknown): Promise<unknown> => {
+        if (!isSealed(part)) return part
+        by.add(part.k)
+        if (part.k === first?.id) return part
+        const content = await own(part, storeKey)
+        isOld = true
+        if (typeof content !== 'object' || content === null) isWhole = false
+        return isWhole ? { ...part, ...(await sealed(content as object, storeKey)) } : part
+      }
+      const anew = isSealed(stored) ? await renewed(stored) : await eachField(stored, renewed)
+      return { by: [...by], ...(isOld && isWhole && first !== undefined ? { anew } : {}) }
     },
+    first: first?.id,
+  }
+
+  async function own(stored: unknown, storeKey: string): Promise<unknown> {
+    const content = await opened(stored, storeKey)
+    const theirs = marked(content) ?? mark
+    return mark === undefined || theirs === mark || marksBefore.has(theirs) ? content : undefined
+  }
+
+  async function sealed(packed: object, storeKey: string): Promise<object> {
+    const key = keys.get(first?.id ?? '')
+    if (first === undefined || key === undefined) return packed
+    const iv = randomBytes(ivBytes)
+    const text = utf8.encode(JSON.stringify(packed))
+    const bytes = new Uint8Array(await crypto.subtle.encrypt(algorithm(iv, storeKey), key, text))
+    return { v: 2, k: first.id, c: toBase64(iv) + toBase64(bytes) } satisfies Sealed
   }
 
   async function opened(stored: unknown, storeKey: string): Promise<unknown> {
@@ -85,6 +121,14 @@ export async function createSeal(
       return undefined
     }
   }
+}
+
+/** A head may hold a sealed text in a field; deeper there is none. */
+async function eachField(stored: unknown, work: (part: unknown) => Promise<unknown>): Promise<unknown> {
+  if (typeof stored !== 'object' || stored === null || Array.isArray(stored)) return stored
+  const fields: [string, unknown][] = []
+  for (const [name, part] of Object.entries(stored)) fields.push([name, await work(part)])
+  return Object.fromEntries(fields)
 }
 
 /** The mark that a packed entry bears, whatever it is. */

@@ -6,8 +6,8 @@
  */
 import type { Sql } from '../store/sql.ts'
 import { deadPrefix, entryPrefix } from './entry-format.ts'
-import type { DeadCounts } from './port.ts'
-import { attributesACall, countOne, encodedBytesAByte, getBytes, postBytes, type Tally, unknownName } from './tally.ts'
+import type { DeadCounts, Tally } from './port.ts'
+import { attributesACall, countOne, encodedBytesAByte, getBytes, postBytes, unknownName } from './tally.ts'
 
 const columns = ['source TEXT', 'reason TEXT', 'bytes INTEGER', 'attributes INTEGER']
 

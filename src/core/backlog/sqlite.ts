@@ -17,7 +17,8 @@ import {
   readDead,
   readEntry,
 } from './entry-format.ts'
-import type { Backlog, Page } from './port.ts'
+import type { Backlog, KeptDead, NamedEntry, Page, Unreadable } from './port.ts'
+import { sqliteReseal } from './reseal.ts'
 import type { Seal } from './seal.ts'
 import { openCounted, readCounts } from './sqlite-counts.ts'
 import { prepareSqliteDead, sqliteDead } from './sqlite-dead.ts'
@@ -51,17 +52,32 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimit
       return operations
     },
     async put(entry) {
-      const key = entryKey(entry, randomHex(keyRandomBytes))
-      await run(
-        'INSERT INTO relay_backlog (key, value, source, reason, bytes, attributes) VALUES (?, ?, ?, ?, ?, ?)',
-        key,
-        JSON.stringify(await seal.seal(packEntry(entry), key)),
-        entry.source,
-        entry.reason ?? null,
-        postSize(entry),
-        entry.attributes.length,
-      )
+      const { key, write } = await written({ entry, name: randomHex(keyRandomBytes) })
+      await step(write)
       return key
+    },
+    async exchange(puts, deletes) {
+      const entries = await Promise.all(puts.map(written))
+      await atomically(() => {
+        for (const { write } of entries) write()
+        for (const key of deletes) sql.exec('DELETE FROM relay_backlog WHERE key = ?', key)
+      })
+    },
+    async putText(key, text) {
+      await run('INSERT OR REPLACE INTO relay_backlog (key, value) VALUES (?, ?)', key, text)
+    },
+    async readText(key) {
+      const [row] = await run('SELECT value FROM relay_backlog WHERE key = ?', key)
+      return row === undefined ? undefined : String(row['value'])
+    },
+    async readDeads(keys) {
+      const rows = await step(() =>
+        keys.flatMap((key) => sql.exec('SELECT key, value FROM relay_backlog WHERE key = ?', key)),
+      )
+      const items: (KeptDead | Unreadable)[] = []
+      for (const { key, value } of rows)
+        items.push(readDead(String(key), await seal.open(parseJson(String(value)), String(key))))
+      return items
     },
     list: ({ prefix = '', cursor, limit } = {}) => readPage(entryPrefix + prefix, cursor, limit, readEntry),
     tally: () => step(() => readCounts(sql)),
@@ -75,12 +91,26 @@ export function sqliteBacklog(sql: Sql, { randomHex, seal, limits = defaultLimit
       const [row] = await run('SELECT value FROM relay_backlog WHERE key = ?', key)
       return row === undefined ? undefined : readDead(key, await seal.open(parseJson(String(row['value'])), key))
     },
+    reseal: sqliteReseal(sql, { seal, step }),
     async check() {
       await run('SELECT 1 FROM relay_backlog LIMIT 1')
     },
     async purge() {
       await step(() => sql.purge?.())
     },
+  }
+
+  /** An entry with its key, sealed, ready to be written in a step; a second time it writes nothing. */
+  async function written({ entry, name }: NamedEntry) {
+    const key = entryKey(entry, name)
+    const value = JSON.stringify(await seal.seal(packEntry(entry), key))
+    const { source, reason = null, attributes } = entry
+    const write = () =>
+      sql.exec(
+        'INSERT INTO relay_backlog (key, value, source, reason, bytes, attributes) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING',
+        ...[key, value, source, reason, postSize(entry), attributes.length],
+      )
+    return { key, write }
   }
 
   /**

@@ -8,23 +8,7 @@
 import { given } from '../given.ts'
 import { defaultLimits } from '../limits.ts'
 import { maxPostBodyBytes } from '../wire/calls.ts'
-import type { EntryHead } from './port.ts'
-
-/** How often something was counted, by name. */
-export type Counts = Readonly<Record<string, number>>
-
-export interface Tally {
-  readonly waiting: number
-  readonly visitors: number
-  /** Calls at most: all by POST; all by GET; and visitors of whom one GET carries everything. */
-  readonly posts: number
-  readonly gets: number
-  readonly small: number
-  /** When the oldest was first seen, epoch ms; absent where nothing waits. */
-  readonly oldestMs?: number
-  readonly bySource: Counts
-  readonly byReason: Counts
-}
+import type { Counts, EntryHead, Tally } from './port.ts'
 
 /** What was written by an older version says neither source nor reason. */
 export const unknownName = 'unknown'

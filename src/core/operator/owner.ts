@@ -236,6 +236,11 @@ export function ownedStores(
       listDead: unlessFoundForeign(backlog.listDead),
       deadHeads: unlessFoundForeign(backlog.deadHeads),
       readDead: unlessFoundForeign(backlog.readDead),
+      readDeads: unlessFoundForeign(backlog.readDeads),
+      exchange: unlessFoundForeign(backlog.exchange),
+      putText: unlessFoundForeign(backlog.putText),
+      readText: unlessFoundForeign(backlog.readText),
+      reseal: unlessFoundForeign(backlog.reseal),
       check: async () => {
         unlessForeign()
         return backlog.check()

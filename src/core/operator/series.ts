@@ -33,29 +33,20 @@ export interface SeriesParts {
  */
 export function createSeries(parts: SeriesParts): SeriesOf {
   return async ({ fromMs = parts.clock.now() - dayMs, stepMs = slotMs } = {}) => {
-    const steps = new Map<number, Lines[]>()
-    for (const { startMs, lines } of await slotsFrom(parts, fromMs)) {
-      const atMs = Math.floor(startMs / stepMs) * stepMs
-      steps.set(atMs, [...(steps.get(atMs) ?? []), lines])
+    const steps = new Map<number, Slot[]>()
+    for (const slot of await slotsFrom(parts, fromMs)) {
+      const atMs = Math.floor(slot.startMs / stepMs) * stepMs
+      steps.set(atMs, [...(steps.get(atMs) ?? []), slot])
     }
     return {
       step: stepMs / 1_000,
       slots: [...steps].map(([atMs, some]) => ({
         at: isoTime(atMs),
-        counts: summed(some, sourceOf),
-        byLane: summed(some, laneOf),
+        counts: summedBy(some, sourceOf),
+        byLane: summedBy(some, laneOf),
       })),
     }
   }
-}
-
-/** By source and name, of the last 24 h, to within a slot. */
-export async function todayOf(parts: SeriesParts): Promise<Lines> {
-  const slots = await slotsFrom(parts, parts.clock.now() - dayMs)
-  return summed(
-    slots.map(({ lines }) => lines),
-    sourceOf,
-  )
 }
 
 async function slotsFrom({ ledger, clock }: SeriesParts, fromMs: number): Promise<readonly Slot[]> {
@@ -66,17 +57,18 @@ async function slotsFrom({ ledger, clock }: SeriesParts, fromMs: number): Promis
   return slots
 }
 
-function sourceOf(line: string): string {
+export function sourceOf(line: string): string {
   return line.slice(0, Math.max(0, line.indexOf('/')))
 }
 
-function laneOf(line: string): string {
+export function laneOf(line: string): string {
   return line.slice(line.indexOf('/') + 1)
 }
 
-function summed(some: readonly Lines[], keyOf: (line: string) => string): Lines {
+/** What these slots counted, by what `keyOf` names of each line. */
+export function summedBy(slots: readonly Pick<Slot, 'lines'>[], keyOf: (line: string) => string): Lines {
   const sums = new Map<string, Counters>()
-  for (const [line, counters] of some.flatMap((lines) => Object.entries(lines)))
+  for (const [line, counters] of slots.flatMap(({ lines }) => Object.entries(lines)))
     sums.set(keyOf(line), added(sums.get(keyOf(line)) ?? {}, counters))
   return Object.fromEntries(sums)
 }

@@ -39,6 +39,11 @@ export function stampName(stamp: Stamp): string {
   return stamp.slice(-idDigits)
 }
 
+/** The same stamp at another event time, epoch ms; never an earlier one. */
+export function stampAt(stamp: Stamp, eventTimeMs: number): Stamp {
+  return `t${digits(Math.max(eventTimeMs, stampTimeMs(stamp)))}${stamp.slice(1 + timeDigits)}`
+}
+
 /** The event time in a stamp, epoch milliseconds. */
 export function stampTimeMs(stamp: Stamp): number {
   return Number(stamp.slice(1, 1 + timeDigits))

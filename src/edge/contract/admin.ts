@@ -141,15 +141,6 @@ const state = answer(
 
 export const adminOperations: readonly Operation[] = [
   {
-    method: 'get',
-    path: '/admin/api/status',
-    id: 'getStatus',
-    summary: 'How the relay is doing',
-    access: 'viewer',
-    answers: { 200: usage },
-    problems: operatorProblems,
-  },
-  {
     method: 'post',
     path: '/admin/api/flush',
     id: 'flush',

@@ -1,11 +1,13 @@
 /** The contract of dead letters: list, read, plan, run. */
 import * as z from 'zod'
-import { listBody, listQuery, readQuery } from '../routes/admin/dead.ts'
-import { bodyProblems, operatorProblems } from './admin.ts'
-import { count, listed, time } from './common.ts'
+import { exportQuery, filterBody, listBody, listQuery, planBody, readQuery, runBody } from '../routes/admin/dead.ts'
+import { actProblems, bodyProblems, operatorProblems } from './admin.ts'
+import { count, counts, listed, time } from './common.ts'
 import { answer, documentedAs, type Operation, refTo, request } from './operation.ts'
 
-documentedAs.set(listBody.shape.visitor, { oneOf: [{ type: 'string' }, refTo('Visitor')] })
+const anyVisitor = { oneOf: [{ type: 'string' }, refTo('Visitor')] }
+documentedAs.set(filterBody.shape.visitor, anyVisitor)
+documentedAs.set(listBody.shape.visitor, anyVisitor)
 
 export const letters = answer(
   'Letters',
@@ -41,6 +43,9 @@ export const plan = answer(
     superseded: count.optional().describe('Updates that a newer value supersedes'),
     doneBy: time.optional(),
     expiresAt: time,
+    estimated: z.literal(true).optional().describe('superseded comes from a sample'),
+    stay: counts.describe('Letters that would stay, by why'),
+    complete: z.boolean().describe('The set is whole, and may be run'),
   }),
 )
 
@@ -48,12 +53,16 @@ export const planRun = answer(
   'PlanRun',
   z.object({
     plan: z.string(),
-    state: z.enum(['planned', 'running', 'done', 'cancelled']),
+    state: z.enum(['planning', 'planned', 'running', 'done', 'cancelled']),
     done: count,
     of: count,
-    failed: count,
+    failed: count.describe('Letters that stay'),
+    stay: counts.describe('Of them, by why'),
   }),
 )
+
+const planAndRun = answer('PlanState', z.object({ ...plan.shape, ...planRun.shape }))
+export const imported = answer('Imported', z.object({ kept: count, other: count, unreadable: count, foreign: count }))
 
 export const deadOperations: readonly Operation[] = [
   {
@@ -74,6 +83,64 @@ export const deadOperations: readonly Operation[] = [
     access: 'viewer',
     body: request('DeadFilter', listBody),
     answers: { 200: letters },
+    problems: bodyProblems,
+  },
+  {
+    method: 'post',
+    path: '/admin/api/dead/plan',
+    id: 'planDead',
+    summary: 'Fixes a set of dead letters and says what would be done with it; nothing is done',
+    access: 'admin',
+    body: request('PlanAsked', planBody),
+    answers: { 200: plan },
+    problems: bodyProblems,
+  },
+  {
+    method: 'post',
+    path: '/admin/api/dead/run',
+    id: 'runPlan',
+    summary: 'Does what was planned; it goes on with each flush',
+    access: 'admin',
+    body: request('RunAsked', runBody),
+    answers: { 200: planRun },
+    problems: bodyProblems,
+  },
+  {
+    method: 'get',
+    path: '/admin/api/dead/plans/{id}',
+    id: 'getPlan',
+    summary: 'How far a plan is',
+    access: 'viewer',
+    answers: { 200: planAndRun },
+    problems: operatorProblems,
+  },
+  {
+    method: 'post',
+    path: '/admin/api/dead/plans/{id}/cancel',
+    id: 'cancelPlan',
+    summary: 'Ends a plan; what is done stays done',
+    access: 'admin',
+    answers: { 200: planRun },
+    problems: actProblems,
+  },
+  {
+    method: 'get',
+    path: '/admin/api/dead/export',
+    id: 'exportDead',
+    summary: 'Dead letters whole, a line of JSON each; the last line says whether there are more',
+    access: 'admin',
+    query: exportQuery,
+    answers: { 200: { 'application/x-ndjson': z.string() } },
+    problems: [400, 403, ...operatorProblems],
+  },
+  {
+    method: 'post',
+    path: '/admin/api/dead/import',
+    id: 'importDead',
+    summary: 'Brings exported letters back; one that comes twice is kept once',
+    access: 'admin',
+    body: { 'application/x-ndjson': z.string() },
+    answers: { 200: imported },
     problems: bodyProblems,
   },
   {

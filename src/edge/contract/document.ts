@@ -1,18 +1,23 @@
 /** The OpenAPI 3.1 document, made of the operations and of the schemas that validate what is asked and answered. */
 import * as z from 'zod'
 import { adminOperations } from './admin.ts'
+import { alertWebhook } from './alerts.ts'
 import { deadOperations } from './dead.ts'
 import { answerSchemas, type Content, documentedAs, type Operation, refTo, requestSchemas } from './operation.ts'
 import { probeOperations } from './probes.ts'
+import { sealOperations } from './seals.ts'
 import { senderOperations } from './senders.ts'
 import { seriesOperations } from './series.ts'
+import { statusOperations } from './status.ts'
 
 export const operations: readonly Operation[] = [
   ...senderOperations,
   ...probeOperations,
+  ...statusOperations,
   ...adminOperations,
   ...seriesOperations,
   ...deadOperations,
+  ...sealOperations,
 ]
 
 type Json = Record<string, unknown>
@@ -21,16 +26,10 @@ export interface Document {
   readonly openapi: '3.1.1'
   readonly info: Json
   readonly servers: readonly Json[]
+  readonly security: readonly Json[]
   readonly paths: Readonly<Record<string, Json>>
+  readonly webhooks: Json
   readonly components: { readonly schemas: Readonly<Record<string, Json>> } & Json
-}
-
-const security: Readonly<Record<Operation['access'], readonly Json[]>> = {
-  anybody: [],
-  sender: [],
-  system: [{ api: [] }],
-  viewer: [{ admin: [] }, { browser: [] }],
-  admin: [{ admin: [] }, { browser: [] }],
 }
 
 /**
@@ -58,7 +57,10 @@ export function documentOf(version: string, { closed = false } = {}): Document {
     },
     // Where the document is served, also where the relay is mounted under a path.
     servers: [{ url: '.' }],
+    // Of operators' routes, which are the most.
+    security: [{ admin: [] }, { browser: [] }],
     paths,
+    webhooks: { alert: alertWebhook },
     components: {
       securitySchemes: {
         api: { type: 'http', scheme: 'bearer', description: 'One of API_TOKENS' },
@@ -87,11 +89,12 @@ function describe({ id, summary, access, query, body, bodyOptional, answers, pro
   for (const [status, content] of Object.entries(answers))
     responses[status] =
       content === 'empty' ? { description: 'Done' } : { description: 'Done', content: contentOf(content, 'output') }
-  for (const status of problems) responses[status] ??= { $ref: '#/components/responses/Problem' }
+  // One for all: which statuses a problem has stands in its type, and each of them would take its place in the bundle.
+  if (problems.length > 0) responses['default'] = { $ref: '#/components/responses/Problem' }
   return {
     operationId: id,
     summary,
-    security: security[access],
+    ...(access === 'viewer' || access === 'admin' ? {} : { security: access === 'system' ? [{ api: [] }] : [] }),
     ...(query === undefined ? {} : { parameters: queryOf(query) }),
     ...(body === undefined
       ? {}
@@ -160,6 +163,8 @@ const conversion = {
     // The format says it; the pattern is long.
     if (jsonSchema['format'] === 'date-time') delete jsonSchema['pattern']
     delete jsonSchema['propertyNames']
+    // What is counted is never less than none: not worth a place in the bundle.
+    if (jsonSchema['type'] === 'integer' && jsonSchema['minimum'] === 0) delete jsonSchema['minimum']
     if (jsonSchema['maximum'] === Number.MAX_SAFE_INTEGER) delete jsonSchema['maximum']
     if (jsonSchema['minimum'] === Number.MIN_SAFE_INTEGER) delete jsonSchema['minimum']
   },

@@ -1,14 +1,16 @@
 /** The contract of what an operator reads at a glance: status, backlog, figures. */
 import * as z from 'zod'
+import { operatorProblems, usage } from './admin.ts'
 import { count, counts, time } from './common.ts'
-import { answer } from './operation.ts'
+import { answer, type Operation } from './operation.ts'
 
 export const census = answer(
   'Backlog',
   z.object({
     waiting: count,
     visitors: count.optional(),
-    calls: count.optional().describe('Once merged'),
+    calls: count.optional().describe('At most, once merged'),
+    callsExact: z.boolean().optional().describe('Whether there are exactly as many'),
     oldestAt: time.optional(),
     bySource: counts,
     byReason: counts,
@@ -18,7 +20,10 @@ export const census = answer(
   }),
 )
 
-export const deadCounts = answer('DeadCounts', z.object({ count, byReason: counts, bySource: counts }))
+export const deadCounts = answer(
+  'DeadCounts',
+  z.object({ count, byReason: counts, bySource: counts, countedAt: time.optional() }),
+)
 
 const quota = z.object({
   used: count,
@@ -26,21 +31,26 @@ const quota = z.object({
   byLane: counts.optional(),
   nextFreeAt: time.optional(),
   firstDeferralAt: time.optional().describe('At the pace of the last hour'),
+  liveUnitsPerHour: count.optional().describe('That pace: units of the last hour, without those of replay'),
 })
 
-export const status = answer(
-  'Status',
-  z.object({
-    quota,
-    backlog: census.optional(),
-    dead: deadCounts.optional(),
-    today: z.record(z.string(), counts).optional().describe('The last 24 h, by source'),
-    breaker: z.object({ cause: z.string(), since: time }).optional(),
-    paused: z.boolean(),
-    runs: z.array(z.looseObject({ at: time, stopped: z.string() })).optional(),
-    checks: z.record(z.string(), z.string()),
-  }),
-)
+export const status = z.object({
+  quota,
+  backlog: census.optional(),
+  dead: deadCounts.optional(),
+  today: z.record(z.string(), counts).optional().describe('The last 24 h, by source'),
+  breaker: z.object({ cause: z.string(), since: time }).optional(),
+  paused: z.boolean(),
+  lastRunAt: time.optional(),
+  runs: z
+    .array(z.looseObject({ at: time, stopped: z.string() }))
+    .optional()
+    .describe('Of those that did something, the newest first'),
+  checks: z.record(z.string(), z.string()),
+})
+
+/** With what it said before there was more. */
+const wholeStatus = answer('Status', z.object({ ...usage.shape, ...status.shape }))
 
 export const series = answer(
   'Series',
@@ -55,3 +65,27 @@ export const series = answer(
     ),
   }),
 )
+
+export const statusOperations: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/admin/api/status',
+    id: 'getStatus',
+    summary: 'How the relay is doing',
+    access: 'viewer',
+    answers: { 200: wholeStatus },
+    problems: operatorProblems,
+  },
+  {
+    method: 'get',
+    path: '/admin/api/backlog',
+    id: 'getBacklog',
+    summary: 'What waits, why, and until when',
+    access: 'viewer',
+    answers: { 200: census },
+    problems: operatorProblems,
+  },
+]
+
+export type BacklogAnswer = z.input<typeof census>
+export type StatusAnswer = z.input<typeof status>

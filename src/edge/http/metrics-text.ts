@@ -44,6 +44,28 @@ export function metricsText(metrics: readonly Metric[], openMetrics: boolean): s
   return `${[...lines, ...(openMetrics ? ['# EOF'] : [])].join('\n')}\n`
 }
 
+/** @param name behind `target_relay_` */
+export function gauge(name: string, help: string, samples: readonly Sample[]): Metric {
+  return { name: `target_relay_${name}`, type: 'gauge', help, samples }
+}
+
+export function seconds(name: string, help: string, samples: readonly Sample[]): Metric {
+  return { ...gauge(`${name}_seconds`, help, samples), unit: 'seconds' }
+}
+
+/** @param atMs epoch ms */
+export function timestamp(name: string, help: string, atMs: number | undefined): Metric {
+  return seconds(`${name}_timestamp`, help, atMs === undefined ? [] : [{ value: atMs / 1_000 }])
+}
+
+export function flag(is: boolean, labels: Readonly<Record<string, string>> = {}): Sample {
+  return { labels, value: is ? 1 : 0 }
+}
+
+export function one(labels: Readonly<Record<string, string>>): Sample {
+  return { labels, value: 1 }
+}
+
 function labelsText(labels: Readonly<Record<string, string>>): string {
   const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`)
   return pairs.length === 0 ? '' : `{${pairs.join(',')}}`

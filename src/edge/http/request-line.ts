@@ -3,7 +3,7 @@
  * that matched (`/hooks/{source}`), never the path, which may hold anything.
  */
 import type { Context, MiddlewareHandler } from 'hono'
-import { routePath } from 'hono/route'
+import { matchedRoutes } from 'hono/route'
 import type { Clock } from '../../core/clock.ts'
 import { given } from '../../core/given.ts'
 import type { Log } from '../../core/log.ts'
@@ -45,9 +45,11 @@ function methodOf({ req }: Context): string {
 }
 const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
-/** The last pattern that matched, with parameters in braces; what matched only the routes for everything is `other`. */
+/** The first pattern of a route that matched, with parameters in braces; `other` for what the relay does not have. */
 function routeOf(c: Context): string {
-  const path = routePath(c, -1)
+  const paths = matchedRoutes(c).map(({ path }) => path)
+  // Those with a star are of middleware.
+  const path = paths.find((one) => !one.endsWith('*')) ?? paths.at(-1) ?? '*'
   return path === '*' || path === '/*' ? 'other' : path.replace(/:(\w+)/g, '{$1}')
 }
 

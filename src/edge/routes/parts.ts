@@ -9,6 +9,7 @@ import type { Log } from '../../core/log.ts'
 import type { DeadOffice } from '../../core/operator/dead/office.ts'
 import type { Erase } from '../../core/operator/erase.ts'
 import type { FindVisitor } from '../../core/operator/find-visitor.ts'
+import type { AskSeals } from '../../core/operator/seals.ts'
 import type { SeriesOf } from '../../core/operator/series.ts'
 import type { Wire } from '../../core/wire/calls.ts'
 import type { AuthFailed } from '../auth/failed-authentications.ts'
@@ -76,9 +77,13 @@ export interface Operator
   hashKeyName(): Promise<string>
   /** Takes a ledger over whose client code was a typo; what stands against it, if anything (`operator/owner.ts`). */
   takeOver(client: string): Promise<string | undefined>
+  /** In the shapes of `contract/status.ts`. Reject where the ledger does not answer. */
+  status(): Promise<object>
+  backlog(): Promise<object>
   /** One run; its report. */
   flush(): Promise<object>
   readonly erase: Erase
+  readonly seals: AskSeals
   readonly find: FindVisitor
   readonly series: SeriesOf
   readonly dead: DeadOffice

@@ -48,9 +48,9 @@ function copiesProblem(source: Source): string | undefined {
   return problem
 }
 
-function sampleHasTime({ sample, read }: Source): boolean {
+function sampleHasTime({ sample, sampleHeaders: headers, read }: Source): boolean {
   if (sample === undefined) return false
-  const tried = read(sample)
+  const tried = read(sample, { headers })
   return tried.ok && tried.drafts.length > 0 && tried.drafts.every(({ occurredAt }) => occurredAt !== undefined)
 }
 

@@ -32,6 +32,7 @@ export function source<Schema extends z.ZodType>(name: string, options: SourceOp
     confirmation,
     reply,
     sample,
+    sampleHeaders = {},
   } = options
   if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name))
     throw new TypeError(
@@ -48,6 +49,9 @@ export function source<Schema extends z.ZodType>(name: string, options: SourceOp
   if (methods.length === 0 || methods.some((method) => method !== 'POST' && method !== 'PUT'))
     throw new TypeError(`${name}: methods are POST and PUT`)
   const allowed = options.attributes
+  const named = headers.map((header) => header.toLowerCase())
+  const foreign = Object.keys(sampleHeaders).find((header) => !named.includes(header.toLowerCase()))
+  if (foreign !== undefined) throw new TypeError(`${name}: sampleHeaders has ${foreign}, which headers does not name`)
   return {
     name,
     auth,
@@ -60,7 +64,10 @@ export function source<Schema extends z.ZodType>(name: string, options: SourceOp
     givesTime: options.occurredAt !== undefined,
     maxBodyBytes,
     methods,
-    headers: headers.map((header) => header.toLowerCase()),
+    headers: named,
+    sampleHeaders: Object.fromEntries(
+      Object.entries(sampleHeaders).map(([header, value]) => [header.toLowerCase(), value]),
+    ),
     ...given({ greet, confirmation, reply, sample, attributes: allowed }),
     fits: (event) => options.schema.safeParse(event).success,
     allows: (attribute) =>

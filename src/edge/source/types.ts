@@ -101,6 +101,8 @@ export interface SourceOptions<Schema extends z.ZodType> {
   readonly maxBodyBytes?: number
   /** An event as it comes in (with `each`, one of a body), made up: what `npm run lint:sources` and `npm run map -- <source>` try. */
   readonly sample?: z.input<Schema>
+  /** The headers of `headers` that come with the sample, made up too. */
+  readonly sampleHeaders?: Readonly<Record<string, string>>
 }
 
 /** What a mapping may read beside the event. */
@@ -135,6 +137,8 @@ export interface Source {
   readonly confirmation?: (request: GreetRequest) => string | undefined
   readonly reply?: { readonly contentType: string; readonly body: string }
   readonly sample?: unknown
+  /** By lower-case name; those that its mapping may read. */
+  readonly sampleHeaders: Readonly<Record<string, string>>
   /** The events in a body: itself alone, unless the source takes it apart. May throw. */
   split(body: unknown): readonly unknown[]
   /** Whether one body may hold several events. */

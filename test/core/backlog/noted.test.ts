@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { notedBacklog } from '../../../src/core/backlog/noted.ts'
 import { type Backlog, type DeadReason, deadReasons } from '../../../src/core/backlog/port.ts'
+import { noSpan } from '../../../src/core/spans.ts'
 
 const lineOf: Readonly<Record<DeadReason, string>> = {
   rejected: 'rejected',
@@ -20,6 +21,7 @@ function noting(bury: Backlog['bury']) {
   const noted = notedBacklog(backlog, {
     clock: { now: () => 0 },
     memory: {},
+    span: noSpan,
     log: (event, details) => lines.push({ event, ...details }),
   })
   return { noted, lines }

@@ -1,7 +1,8 @@
 /** Figures by time, source and lane. */
 import { DatabaseSync } from 'node:sqlite'
 import { expect, it } from 'vitest'
-import { createSeries, todayOf } from '../../../src/core/operator/series.ts'
+import { slotMs } from '../../../src/core/ledger/rules/figures.ts'
+import { createSeries, sourceOf, summedBy } from '../../../src/core/operator/series.ts'
 import { nodeSqlite } from '../../../src/core/store/sqlite-node.ts'
 import { contractSettings } from '../../contract/ledger.ts'
 import { sqlWatched } from '../../support/ledger.ts'
@@ -51,7 +52,8 @@ it('reaches back 72 h, a day if it is not asked for more, and today is the last 
   expect((await series({ fromMs: 0 })).slots).toHaveLength(73)
   const days = (await series({ fromMs: 0, stepMs: 24 * hourMs })).slots.map(({ counts }) => counts['crm']?.['received'])
   expect(days.reduce((sum: number, count = 0) => sum + count, 0)).toBe(73)
-  expect(await todayOf({ ledger, clock })).toEqual({ crm: { received: 25 }, '': { received: 25 } })
+  const today = await ledger.series(clock.nowMs - 24 * hourMs + slotMs)
+  expect(summedBy(today, sourceOf)).toEqual({ crm: { received: 24 }, '': { received: 24 } })
 })
 
 it('asks a ledger that is empty once for each day', async () => {

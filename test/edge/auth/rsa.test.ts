@@ -1,38 +1,19 @@
 /** RSA under keys by address: only where the description says they may come from, and only for this relay. */
-import { execFileSync } from 'node:child_process'
 import { createSign, generateKeyPairSync, X509Certificate } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { encodeUtf8 } from '../../../src/edge/auth/encodings.ts'
 import { adobeIo, paypal, sns } from '../../../src/edge/auth/rsa-presets.ts'
 import type { AuthScheme } from '../../../src/edge/auth/scheme.ts'
 import { publicKeyIn } from '../../../src/edge/auth/x509.ts'
+import { certificateOf } from '../../support/rsa-certificate.ts'
 
 const nowMs = 1_790_000_000_000
 const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2_048 })
 const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
 const sign = (content: string | Uint8Array) => createSign('sha256').update(content).sign(privateKey, 'base64')
 
-/** A certificate of the key, made by openssl. */
-function certificate(key = privateKey): string {
-  const folder = mkdtempSync(join(tmpdir(), 'target-relay-rsa-'))
-  try {
-    const [keyFile, file] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
-    execFileSync('sh', ['-c', `umask 077; cat > ${keyFile}`], {
-      input: key.export({ type: 'pkcs8', format: 'pem' }),
-    })
-    execFileSync('openssl', ['req', '-x509', '-key', keyFile, '-subj', '/CN=made-up', '-days', '2', '-out', file], {
-      stdio: 'pipe',
-    })
-    return readFileSync(file, 'utf8')
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
-}
-const cert = certificate()
+const cert = certificateOf(privateKey)
 
 function keysAt(text: string | undefined) {
   const asked: string[] = []
@@ -60,7 +41,7 @@ describe('the public key in a PEM text', () => {
     expect(publicKeyIn(pem)).toEqual(new Uint8Array(der))
     expect(publicKeyIn(cert)).toEqual(new Uint8Array(der))
     const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    const other = certificate(ec.privateKey)
+    const other = certificateOf(ec.privateKey)
     expect(publicKeyIn(other)).toEqual(
       new Uint8Array(new X509Certificate(other).publicKey.export({ type: 'spki', format: 'der' })),
     )

@@ -130,6 +130,7 @@ describe('a relay answers as its contract says', () => {
     const visitor = { thirdPartyId: '1' }
     await get('/admin/api/status')
     await get('/admin/api/status', {})
+    await get('/admin/api/backlog')
     await post('/admin/api/visitor', { visitor })
     for (const query of ['', '?from=2026-11-27T10:00:00Z&step=3600', '?step=601', '?from=today', '?step=600&dry_run=1'])
       await get(`/admin/api/series${query}`)
@@ -146,6 +147,20 @@ describe('a relay answers as its contract says', () => {
       await get(`/admin/api/dead/${key}?reveal=1`)
     }
     await get('/admin/api/dead/d1/0')
+    const { plan } = (await post('/admin/api/dead/plan', { action: 'replay', filter: { visitor } })).body as {
+      plan: string
+    }
+    await post('/admin/api/dead/plan', { action: 'drop', asNew: true, filter: {} })
+    await post('/admin/api/dead/plan', { action: 'odd' })
+    await get(`/admin/api/dead/plans/${plan}`)
+    await get('/admin/api/dead/plans/x')
+    await post('/admin/api/dead/run', { plan })
+    await post('/admin/api/dead/run', { plan: 'x' })
+    await post(`/admin/api/dead/plans/${plan}/cancel`)
+    await post('/admin/api/dead/plans/x/cancel')
+    const exported = (await get('/admin/api/dead/export')).body as string
+    await get('/admin/api/dead/export?odd=1')
+    await post('/admin/api/dead/import', exported, { ...admin, 'content-type': 'application/x-ndjson' })
     await post('/admin/api/erase', { visitor })
     await post('/admin/api/erase', { visitor, cursor: 'x' })
     const body = (await get('/admin/api/ledger/state')).body as Record<string, unknown>
@@ -154,6 +169,9 @@ describe('a relay answers as its contract says', () => {
     await post('/admin/api/quota/spent', { units: 1 })
     await post('/admin/api/quota/spent', { units: -1 })
     await post('/admin/api/breaker/close')
+    await get('/admin/api/seals')
+    await get('/admin/api/seals?cursor=x')
+    await post('/admin/api/seals', {})
     await post('/admin/api/clock/confirm')
     await post('/admin/api/account/confirm', { client: 'demo' })
     await post('/admin/api/account/confirm', { client: 1 })

@@ -4,10 +4,14 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { validateVisitor } from '../../../src/core/update/validate.ts'
+import { alertTypes } from '../../../src/cron/alerts/alert.ts'
+import { alertSender } from '../../../src/cron/alerts/send.ts'
 import { createRoutes } from '../../../src/edge/app.ts'
+import { alertWebhook } from '../../../src/edge/contract/alerts.ts'
 import { documentOf, operations } from '../../../src/edge/contract/document.ts'
 import { problemStatus, problemTypes } from '../../../src/edge/http/problem.ts'
 import { openapi } from '../../../src/edge/openapi.ts'
+import { systemClock } from '../../../src/relay/runtime.ts'
 import { faultsIn } from '../../support/contract.ts'
 
 const document = JSON.parse(openapi) as ReturnType<typeof documentOf>
@@ -48,6 +52,29 @@ describe('the document', () => {
 
   it('lets clients expect that fields are added to answers', () => {
     expect(document.components.schemas['Erased']).not.toHaveProperty('additionalProperties')
+  })
+})
+
+describe('the webhook of the document', () => {
+  it.each([...alertTypes, 'test'] as const)('is what is sent of an alert %s, and of its end', async (type) => {
+    const bodies: string[] = []
+    const send = alertSender({
+      url: 'https://alerts.example',
+      secrets: [new Uint8Array(32)],
+      relay: 'demo',
+      clock: systemClock,
+      fetch: async (_, init) => {
+        expect([...new Headers(init?.headers).keys()]).toEqual(
+          expect.arrayContaining(alertWebhook.post.parameters.map(({ name }) => name)),
+        )
+        bodies.push(String(init?.body))
+        return new Response()
+      },
+    })
+    for (const recovered of [false, true])
+      expect(await send({ id: 'a1', type, recovered, atMs: Date.now(), data: { level: 80 } })).toBeUndefined()
+    for (const body of bodies) expect(faultsIn('/components/schemas/Alert', JSON.parse(body))).toEqual([])
+    expect(bodies).toHaveLength(2)
   })
 })
 

@@ -5,7 +5,10 @@ import * as z from 'zod'
 import { deadReasons } from '../../../core/backlog/port.ts'
 import { given } from '../../../core/given.ts'
 import type { DeadFilter } from '../../../core/operator/dead/letters.ts'
+import { type Plan, planActions } from '../../../core/operator/dead/plan.ts'
+import { isoTime } from '../../../core/time.ts'
 import { validateVisitor } from '../../../core/update/validate.ts'
+import { decodeUtf8, readBody } from '../../http/body.ts'
 import { problem } from '../../http/problem.ts'
 import { jsonBody, refuse } from '../../http/valid.ts'
 import type { PartsOf } from '../parts.ts'
@@ -14,6 +17,10 @@ import { maxBodyBytes } from './bodies.ts'
 
 const lettersByDefault = 50
 const lettersAtMost = 1_000
+/** As many keys as a plan may name. */
+const maxPlanBytes = 65_536
+/** A letter takes up to 15 MB. */
+const maxImportBytes = 16_777_216
 
 const filterShape = {
   reason: z.enum(deadReasons).optional(),
@@ -29,10 +36,19 @@ export const listQuery = z.strictObject({
   limit: count,
 })
 /** In a body a visitor is its hash or, as in an update, its id. */
-export const filterBody = z.strictObject({ ...filterShape, visitor: z.unknown() })
+export const filterBody = z.strictObject({ ...filterShape, visitor: z.unknown().optional() })
 export const listBody = filterBody.extend({ cursor: z.string().optional(), limit: count })
 
 export const readQuery = z.strictObject({ reveal: z.enum(['0', '1']).optional() })
+
+export const planBody = z.strictObject({
+  action: z.enum(planActions),
+  asNew: z.boolean().optional(),
+  filter: filterBody.optional(),
+  keys: z.array(z.string()).min(1).max(lettersAtMost).optional(),
+})
+export const runBody = z.strictObject({ plan: z.string() })
+export const exportQuery = listQuery.omit({ limit: true })
 
 const notAList = refuse('malformed', {
   detail: `The parameters are reason, source, before (ISO 8601), visitor (its keyed hash), cursor and limit (1 to ${lettersAtMost}).`,
@@ -61,6 +77,78 @@ export function deadApi(partsOf: PartsOf<'operator' | 'clock' | 'log'>): Hono {
       return c.json(await operatorOf(c).dead.list(filterOf(asked, whose), limit, cursor))
     },
   )
+  app.post(
+    '/plan',
+    jsonBody(() => planBody, notAFilter, { maxBytes: maxPlanBytes, clockOf }),
+    async (c) => {
+      const { action, asNew = false, filter, keys } = c.req.valid('json')
+      if ((filter === undefined) === (keys === undefined) || (asNew && action === 'drop'))
+        return problem(c, 'invalid', {
+          errors: [{ path: '', message: 'has either a filter or keys, and asNew only for what is sent again' }],
+        })
+      const { visitor, ...asked } = filter ?? {}
+      const whose = await hashOf(c, visitor)
+      if (whose instanceof Response) return whose
+      const record = await act(c, 'dead_plan', { action, asNew: asNew ? 'yes' : 'no' })
+      const plan = await operatorOf(c).dead.plan({ action, asNew, filter: filterOf(asked, whose), ...given({ keys }) })
+      if (plan === undefined)
+        return problem(c, 'unavailable', { detail: 'Other plans are at work: wait, or cancel one.' })
+      await record({ plan: plan.id, letters: plan.letters })
+      return c.json(shownPlan(plan))
+    },
+  )
+  app.post(
+    '/run',
+    jsonBody(() => runBody, notAFilter, { maxBytes: maxBodyBytes, clockOf }),
+    async (c) => {
+      const id = c.req.valid('json').plan
+      const planned = await operatorOf(c).dead.findPlan(id)
+      if (planned === undefined) return problem(c, 'not-found')
+      if (planned.state === 'planning')
+        return problem(c, 'unavailable', { detail: 'Its set is not whole yet: ask again.' })
+      await act(c, 'dead_run', { plan: id, action: planned.action, letters: planned.letters })
+      const plan = await operatorOf(c).dead.run(id)
+      return plan === undefined ? problem(c, 'not-found') : c.json(shownRun(plan))
+    },
+  )
+  app.get('/plans/:id', async (c) => {
+    const plan = await operatorOf(c).dead.findPlan(c.req.param('id'))
+    return plan === undefined ? problem(c, 'not-found') : c.json({ ...shownPlan(plan), ...shownRun(plan) })
+  })
+  app.post('/plans/:id/cancel', async (c) => {
+    const id = c.req.param('id')
+    if ((await operatorOf(c).dead.findPlan(id)) === undefined) return problem(c, 'not-found')
+    await act(c, 'dead_cancel', { plan: id })
+    const plan = await operatorOf(c).dead.cancel(id)
+    return plan === undefined ? problem(c, 'not-found') : c.json(shownRun(plan))
+  })
+  app.get('/export', zValidator('query', exportQuery, notAList), async (c) => {
+    const { cursor, visitor, ...asked } = c.req.valid('query')
+    await act(c, 'dead_export', {}, { goesOn: cursor !== undefined })
+    const lines = operatorOf(c).dead.exportLines(filterOf(asked, visitor), cursor)
+    const utf8 = new TextEncoder()
+    // What fails in the middle ends it without its last line.
+    const body = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        const { done, value } = await lines.next()
+        if (done === true) controller.close()
+        else controller.enqueue(utf8.encode(`${value}\n`))
+      },
+    })
+    return c.body(body, 200, { 'content-type': 'application/x-ndjson' })
+  })
+  app.post('/import', async (c) => {
+    const read = await readBody(c.req.raw, maxImportBytes, clockOf(c))
+    if (!read.ok) return problem(c, read.problem)
+    const text = decodeUtf8(read.bytes)
+    if (text === undefined) return problem(c, 'malformed', { detail: 'The body is not UTF-8.' })
+    const lines = text.split('\n').filter((line) => line.trim() !== '')
+    const record = await act(c, 'dead_import', { lines: lines.length }, { goesOn: true })
+    const counts = { kept: 0, other: 0, unreadable: 0, foreign: 0 }
+    for (const line of lines) counts[await operatorOf(c).dead.importLine(line)]++
+    await record(counts)
+    return c.json(counts)
+  })
   app.get(
     '/:version/:name',
     zValidator('query', readQuery, refuse('malformed', { detail: 'The query parameter reveal is 1 or 0.' })),
@@ -92,4 +180,26 @@ export function filterOf(
   visitorHash: string | undefined,
 ): DeadFilter {
   return given({ reason, source, beforeMs: before === undefined ? undefined : Date.parse(before), visitorHash })
+}
+
+/** What a plan would do. Figures that a sample gave are estimates. */
+function shownPlan(plan: Plan) {
+  const { id, action, state, letters, updates, calls, stay, superseded, sampled, expiresMs } = plan
+  return {
+    plan: id,
+    action,
+    letters,
+    updates,
+    calls,
+    ...given({ superseded: sampled === 0 ? undefined : Math.round((superseded / sampled) * updates) }),
+    ...(sampled > 0 && sampled < updates ? { estimated: true } : {}),
+    stay,
+    complete: state !== 'planning',
+    expiresAt: isoTime(expiresMs),
+  }
+}
+
+/** How far a run is; `failed` of the letters stay, for the reasons in `stay`. */
+function shownRun({ id, state, done, letters, failed, stay }: Plan) {
+  return { plan: id, state, done, of: letters, failed, stay }
 }

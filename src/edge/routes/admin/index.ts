@@ -11,7 +11,9 @@ import { looksOnly, operatorOnly, ownOrigin, ViewOnly } from './access.ts'
 import { auditApi } from './audit.ts'
 import { deadApi } from './dead.ts'
 import { ledgerApi } from './ledger.ts'
+import { sealsApi } from './seals.ts'
 import { seriesApi } from './series.ts'
+import { statusApi } from './status.ts'
 import { steeringApi } from './steering.ts'
 import { visitorApi } from './visitor.ts'
 
@@ -32,12 +34,14 @@ export function adminApi(
       refuse('malformed', { detail: 'This route takes no query parameters: what it takes stands in the body.' }),
     ),
   )
+  app.route('/', statusApi(partsOf))
   app.route('/', steeringApi(partsOf))
   app.route('/', visitorApi(partsOf))
   app.route('/', seriesApi(partsOf))
   app.route('/ledger', ledgerApi(partsOf))
   app.route('/dead', deadApi(partsOf))
   app.route('/', auditApi(partsOf))
+  app.route('/seals', sealsApi(partsOf))
   // The ledger or the store did not answer. Only the log says why, except where an operator must fix it.
   app.onError((error, c) => {
     if (error instanceof ViewOnly) return problem(c, 'view-only')

@@ -1,4 +1,4 @@
-/** `/admin/api`: how the relay is doing, and what stops or starts it. */
+/** `/admin/api`: what stops or starts the relay, and sets right what it can't know. */
 import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import { problem } from '../../http/problem.ts'
@@ -16,7 +16,6 @@ export function steeringApi(partsOf: PartsOf<'operator' | 'clock' | 'log'>): Hon
   const operatorOf = (c: Context) => partsOf(c).operator
   const clockOf = (c: Context) => partsOf(c).clock
 
-  app.get('/status', async (c) => c.json(await operatorOf(c).usage()))
   app.post('/flush', async (c) => {
     await act(c, 'flush')
     return c.json(await operatorOf(c).flush())

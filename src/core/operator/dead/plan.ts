@@ -1,0 +1,125 @@
+/**
+ * Plans for dead letters, as they are kept: a small record in the ledger, and the keys of the set in texts of the store.
+ *
+ * Guarantee: the set is the keys that were listed when the plan was made: what is buried later is in none, whatever a
+ * clock says. A plan's record is one memo of a few, so that they never grow.
+ * Known hole: two operators who plan in one moment may get one slot: the later plan stays, the other one is not found.
+ */
+import { planPrefix } from '../../backlog/port.ts'
+import type { Ledger } from '../../ledger/port.ts'
+import type { DeadFilter } from './letters.ts'
+
+export const planActions = ['replay', 'remap', 'drop'] as const
+export type PlanAction = (typeof planActions)[number]
+
+/** Why a letter stays where it is. */
+export type StayReason =
+  /** Older than the retention, or from before a loss of the ledger: it can go only as new. */
+  | 'too_old'
+  | 'lost'
+  /** Its action is not for it: an event to be mapped, or an update. */
+  | 'unfit'
+  | 'unmappable'
+  | 'unreadable'
+
+export interface Plan {
+  readonly id: string
+  readonly action: PlanAction
+  /** What goes is given the time of the run in place of its own. */
+  readonly asNew: boolean
+  /** `planning`: the set is not whole yet. */
+  state: 'planning' | 'planned' | 'running' | 'done' | 'cancelled'
+  /** Until then it may be run; once it runs, until then it goes on. Epoch ms. */
+  expiresMs: number
+  runMs?: number
+  /** The list that the set is made from, and where it goes on. */
+  readonly filter: DeadFilter
+  cursor?: string
+  letters: number
+  /** Of the letters, by their heads. */
+  updates: number
+  calls: number
+  stay: Partial<Record<StayReason, number>>
+  /** Of `sampled` updates, how many a newer value supersedes. */
+  superseded: number
+  sampled: number
+  /** Texts that hold the set, and where in them the run goes on. */
+  pages: number
+  page: number
+  at: number
+  done: number
+  failed: number
+}
+
+/** Plans that are kept at a time. */
+export const planSlots = 4
+const memoOf = (slot: number) => `dead-plan-${slot}`
+const cancelMemoOf = (slot: number) => `dead-plan-${slot}-cancelled`
+/** One at a time makes or runs plans; nothing depends on it but the work that is done twice. */
+export const planLease = 'dead-plans'
+const hexDigits = 12
+
+export interface Plans {
+  /**
+   * The id of a new plan, and the plan that it takes the place of: one that is over, else the oldest that was never
+   * run. Undefined where all are at work.
+   */
+  newId(hex: string): Promise<{ readonly id: string; readonly before?: Plan } | undefined>
+  find(id: string): Promise<Plan | undefined>
+  save(plan: Plan): Promise<void>
+  all(): Promise<readonly Plan[]>
+  cancel(id: string): Promise<void>
+  isCancelled(id: string): Promise<boolean>
+}
+
+/** All reject where the ledger does not answer. */
+export function createPlans(ledger: Pick<Ledger, 'recall' | 'remember'>): Plans {
+  const read = async (slot: number): Promise<Plan | undefined> => {
+    const text = await ledger.recall(memoOf(slot))
+    return text === undefined ? undefined : (JSON.parse(text) as Plan)
+  }
+  const slots = Array.from({ length: planSlots }, (_, slot) => slot)
+  return {
+    async newId(hex) {
+      const kept = await Promise.all(slots.map(read))
+      const idAt = (slot: number) => `${slot}${hex.slice(0, hexDigits)}`
+      const free = kept.findIndex((plan) => plan === undefined || isOver(plan))
+      if (free !== -1) return { id: idAt(free) }
+      const [oldest] = kept
+        .flatMap((plan) => (plan?.state === 'planned' ? plan : []))
+        .sort((a, b) => a.expiresMs - b.expiresMs)
+      return oldest === undefined ? undefined : { id: idAt(slotOf(oldest.id) ?? 0), before: oldest }
+    },
+    async find(id) {
+      const slot = slotOf(id)
+      const plan = slot === undefined ? undefined : await read(slot)
+      return plan?.id === id ? plan : undefined
+    },
+    save: (plan) => ledger.remember(memoOf(slotOf(plan.id) ?? 0), JSON.stringify(plan)),
+    async all() {
+      return (await Promise.all(slots.map(read))).flatMap((plan) => plan ?? [])
+    },
+    cancel: (id) => ledger.remember(cancelMemoOf(slotOf(id) ?? 0), id),
+    isCancelled: async (id) => (await ledger.recall(cancelMemoOf(slotOf(id) ?? 0))) === id,
+  }
+}
+
+/** Nothing is left of it but its record. */
+export function isOver({ state, page, pages }: Plan): boolean {
+  return (state === 'done' || state === 'cancelled') && page >= pages
+}
+
+export function pageKey(id: string, page: number): string {
+  return `${planPrefix}${id}/${page}`
+}
+
+/** The texts that may be left of it: of the one before its place too. */
+export function pageKeys({ id, page, pages }: Plan): readonly string[] {
+  const first = Math.max(0, page - 1)
+  return Array.from({ length: pages - first }, (_, at) => pageKey(id, first + at))
+}
+
+function slotOf(id: string): number | undefined {
+  const slot = Number(/^(\d)[0-9a-f]{12}$/.exec(id)?.[1] ?? Number.NaN)
+  return slot < planSlots ? slot : undefined
+}

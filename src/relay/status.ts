@@ -1,0 +1,238 @@
+/**
+ * How the relay is doing, in one look at the ledger and at most one at the store: quota and forecast, what waits, what
+ * is dead, the last runs, the checks.
+ *
+ * Guarantee: it reads a bounded state, however much waits. Rejects where the ledger does not answer.
+ */
+import type { Backlog, Counts, DeadCounts } from '../core/backlog/port.ts'
+import { countOne } from '../core/backlog/tally.ts'
+import type { Clock } from '../core/clock.ts'
+import { given } from '../core/given.ts'
+import type { Ledger, Usage } from '../core/ledger/port.ts'
+import { type Lines, type Slot, slotMs } from '../core/ledger/rules/figures.ts'
+import { laneCeiling } from '../core/ledger/rules/settings.ts'
+import { defaultLimits } from '../core/limits.ts'
+import {
+  type BacklogFigures,
+  type Census,
+  censusMemo,
+  figuresOf,
+  figuresOfTally,
+  readCensus,
+} from '../core/operator/census.ts'
+import { deadEnds } from '../core/operator/dead/retention.ts'
+import { forecast } from '../core/operator/forecast.ts'
+import { laneOf, sourceOf, summedBy } from '../core/operator/series.ts'
+import { isoTime } from '../core/time.ts'
+import type { Figures } from '../cron/alerts/conditions.ts'
+import { foundNothing } from '../cron/census.ts'
+import { lastRunMemo, readLastRun } from '../cron/report.ts'
+import { type KeptRun, readRuns, runsMemo } from '../cron/runs.ts'
+import type { BacklogAnswer, StatusAnswer } from '../edge/contract/status.ts'
+import type { Readiness } from '../edge/routes/parts.ts'
+import type { Settings } from './settings.ts'
+
+export interface StatusParts {
+  readonly settings: Settings
+  readonly ledger: Pick<Ledger, 'usage' | 'recall' | 'series'>
+  readonly backlog: Pick<Backlog, 'tally' | 'deadHeads'>
+  readonly clock: Pick<Clock, 'now'>
+  readonly ready: () => Promise<Readiness>
+}
+
+export interface Status {
+  backlog(): Promise<BacklogAnswer>
+  status(): Promise<StatusAnswer & Usage>
+  /** For alerts: what was counted behind the last runs, in the same look. */
+  outlook(): Promise<Outlook>
+}
+
+export interface Outlook {
+  readonly usage: Usage
+  /** Of the last day. */
+  readonly slots: readonly Slot[]
+  readonly figures: Figures
+}
+
+const hourMs = 3_600_000
+const dayMs = 24 * hourMs
+/** A count of dead letters that is older is made again, if that takes no more lists: one of each format of keys. */
+const deadFreshMs = 60_000
+const deadPages = 2
+const runsShown = 10
+/** Operations of a run that go into reading. */
+const readingOperations = 10
+
+export function createStatus({ settings, ledger, backlog, clock, ready }: StatusParts): Status {
+  return {
+    async backlog() {
+      const { figures, foretold } = await look()
+      return answerOf(figures, foretold.doneMs)
+    },
+    async status() {
+      const [{ usage, slots, figures, foretold, runs, last, dead, census, pace, nowMs }, { checks }] =
+        await Promise.all([look(), ready()])
+      const { breaker, paused } = usage.health
+      const letters = dead ?? (await deadOf(census, nowMs))
+      return {
+        ...usage,
+        quota: {
+          used: usage.used,
+          limit: usage.limit,
+          byLane: callsByLane(slots),
+          ...times({ nextFreeAt: usage.nextFreeAtMs, firstDeferralAt: foretold.firstDeferralMs }),
+          liveUnitsPerHour: Math.round(pace),
+        },
+        backlog: answerOf(figures, foretold.doneMs),
+        ...given({ dead: letters && { count: sum(letters.byReason), ...letters } }),
+        today: todayOf(slots),
+        ...given({ breaker: breaker && { cause: breaker.cause, since: isoTime(breaker.sinceMs) } }),
+        paused,
+        ...given({ lastRunAt: last && isoTime(last.atMs) }),
+        runs: runs.slice(0, runsShown).map(({ atMs, ...run }) => ({ at: isoTime(atMs), ...run })),
+        checks,
+      }
+    },
+    async outlook() {
+      const [{ usage, slots, figures, foretold, dead, census, nowMs }, ends] = await Promise.all([
+        look(),
+        deadEnds(ledger, settings.deadRetentionDays * dayMs),
+      ])
+      const { firstDeferralMs = Number.POSITIVE_INFINITY } = foretold
+      const { paused, breaker } = usage.health
+      const letters = dead ?? census.dead
+      const isCounted = figures.countedAtMs !== undefined && figures.complete
+      return {
+        usage,
+        slots,
+        figures: given({
+          // While calls are held back nobody can say.
+          firstDeferralAtMs:
+            paused || breaker !== undefined ? undefined : firstDeferralMs < nowMs + dayMs ? firstDeferralMs : null,
+          oldestAtMs: figures.oldestMs ?? (isCounted ? null : undefined),
+          dead: letters && sum(letters.byReason),
+          deadEnding: ends?.soon,
+        }),
+      }
+    },
+  }
+
+  async function look() {
+    const nowMs = clock.now()
+    const [usage, slots, lastRun, keptRuns, kept, counted] = await Promise.all([
+      ledger.usage(),
+      // A day, with the slot that is not over.
+      ledger.series(nowMs - dayMs + slotMs),
+      ledger.recall(lastRunMemo),
+      ledger.recall(runsMemo),
+      ledger.recall(censusMemo),
+      backlog.tally?.(),
+    ])
+    const runs = readRuns(keptRuns)
+    const census = readCensus(kept)
+    const last = readLastRun(lastRun)
+    const emptyAtMs = last !== undefined && foundNothing(last.report) ? last.atMs : undefined
+    const figures =
+      counted === undefined
+        ? figuresOf(census, settings.targetMethod, emptyAtMs)
+        : figuresOfTally(counted.waiting, settings.targetMethod, nowMs, true)
+    const pace = paceOf(usage, slots, runs, nowMs)
+    const foretold = foretell(usage, figures, runs, pace, nowMs)
+    return { nowMs, usage, slots, runs, last, census, dead: counted?.dead, figures, pace, foretold }
+  }
+
+  /** By the census, or by a page of heads where that is all of them. */
+  async function deadOf({ dead }: Census, nowMs: number): Promise<(DeadCounts & { countedAt: string }) | undefined> {
+    const counted = dead && { byReason: dead.byReason, bySource: dead.bySource, countedAt: isoTime(dead.atMs) }
+    if (dead !== undefined && Math.abs(nowMs - dead.atMs) < deadFreshMs) return counted
+    if (sum(dead?.byReason ?? {}) >= defaultLimits.keysPerPage) return counted
+    const [byReason, bySource]: [Record<string, number>, Record<string, number>] = [{}, {}]
+    let cursor: string | undefined
+    for (let pages = 0; pages < deadPages; pages++) {
+      const page = await backlog.deadHeads(given({ cursor }))
+      for (const { head } of page.items) {
+        countOne(byReason, head?.reason)
+        countOne(bySource, head?.source)
+      }
+      cursor = page.cursor
+      if (cursor === undefined) break
+    }
+    if (cursor !== undefined) return counted
+    return { byReason, bySource, countedAt: isoTime(nowMs) }
+  }
+
+  /** Nothing where calls are held back: nobody can say for how long. */
+  function foretell(usage: Usage, figures: BacklogFigures, runs: readonly KeptRun[], pace: number, nowMs: number) {
+    const { paused, breaker } = usage.health
+    if (paused || breaker !== undefined) return {}
+    const { waiting, calls, units, complete } = figures
+    const { firstDeferralMs, doneMs } = forecast({
+      nowMs,
+      buckets: usage.buckets,
+      bucketMs: settings.quotaBucketMs,
+      countsMs: settings.quotaWindowMs + settings.quotaSlackMs,
+      ceilings: { live: laneCeiling(settings, 'live'), replay: laneCeiling(settings, 'replay') },
+      liveUnitsPerHour: pace,
+      waitingUnits: units,
+      unitsPerRun: callsPerRun(waiting / Math.max(1, calls), runs) * (units / Math.max(1, calls)),
+    })
+    return given({ firstDeferralMs, doneMs: waiting > 0 && complete ? doneMs : undefined })
+  }
+
+  /** What a run is allowed to spend; or what one made that ran out of time. */
+  function callsPerRun(entriesPerCall: number, runs: readonly KeptRun[]): number {
+    const slow = runs.flatMap(({ stopped, calls }) =>
+      stopped === 'time' || stopped === 'subrequests' ? (calls ?? 0) : [],
+    )
+    return Math.max(
+      1,
+      Math.min(
+        settings.flushMaxCalls,
+        Math.max(1, settings.flushMaxOps - readingOperations) / Math.max(1, entriesPerCall),
+        ...(slow.length === 0 ? [] : [Math.max(...slow)]),
+      ),
+    )
+  }
+}
+
+/**
+ * Units that live traffic asked for in the last hour: all that were granted, without those of replay, and one for each
+ * update that found none.
+ */
+function paceOf({ buckets }: Usage, slots: readonly Slot[], runs: readonly KeptRun[], nowMs: number): number {
+  const units = buckets.reduce((all, [startMs, own]) => all + (startMs > nowMs - hourMs ? own : 0), 0)
+  const replayed = runs.reduce((all, { atMs, calls = 0 }) => all + (atMs > nowMs - hourMs ? calls : 0), 0)
+  const ofLastHour = slots.filter(({ startMs }) => startMs > nowMs - hourMs)
+  const refused = sum(Object.values(summedBy(ofLastHour, laneOf)).map(({ deferred_quota = 0 }) => deferred_quota))
+  return Math.max(0, units - replayed) + refused
+}
+
+/** By source; what an older version counted has none. */
+function todayOf(slots: readonly Slot[]): Lines {
+  const { '': _, ...today } = summedBy(slots, sourceOf)
+  return today
+}
+
+function callsByLane(slots: readonly Slot[]): Counts {
+  const lanes = Object.entries(summedBy(slots, laneOf)).map(([lane, { calls = 0 }]) => [lane, calls] as const)
+  return Object.fromEntries(lanes.filter(([, calls]) => calls > 0))
+}
+
+function answerOf(
+  { oldestMs, countedAtMs, units: _, ...figures }: BacklogFigures,
+  doneMs: number | undefined,
+): BacklogAnswer {
+  return { ...figures, ...times({ oldestAt: oldestMs, countedAt: countedAtMs, doneBy: doneMs }) }
+}
+
+/** Epoch ms as ISO 8601, where there are any. */
+function times<Name extends string>(ms: Readonly<Record<Name, number | undefined>>): Partial<Record<Name, string>> {
+  const known = Object.entries(ms) as [Name, number | undefined][]
+  return Object.fromEntries(
+    known.flatMap(([name, one]) => (one === undefined ? [] : [[name, isoTime(one)]])),
+  ) as Partial<Record<Name, string>>
+}
+
+function sum(counts: Counts | readonly number[]): number {
+  return Object.values(counts).reduce((all, one) => all + one, 0)
+}

@@ -1,0 +1,124 @@
+/** `GET /admin/api/status` and `/backlog` (G9): each figure is what a plain look at the stores says. */
+import { describe, expect, it } from 'vitest'
+import { kvBacklog } from '../../src/core/backlog/kv.ts'
+import type { Backlog } from '../../src/core/backlog/port.ts'
+import { defaultLimits } from '../../src/core/limits.ts'
+import { createCensus } from '../../src/cron/census.ts'
+import { keepRuns } from '../../src/cron/runs.ts'
+import { readSettings } from '../../src/relay/create.ts'
+import { createStatus } from '../../src/relay/status.ts'
+import { seededRandom } from '../support/clock.ts'
+import { fakeKv } from '../support/fake-kv.ts'
+import { plainSeal } from '../support/seal.ts'
+import { settingsFor } from '../support/settings.ts'
+import { plainTally } from '../support/tally.ts'
+import { createWorld, worldSettings } from '../support/world.ts'
+
+const hourMs = 3_600_000
+const quotaLimit = 20
+
+/** A world with the duties of a relay and its status, on SQLite or on a KV. */
+async function relay(kind: 'SQLite' | 'KV') {
+  const world = await createWorld({ settings: { quotaLimit, quotaWindowMs: 24 * hourMs, quotaBucketMs: 60_000 } })
+  const random = seededRandom(7)
+  const kv = fakeKv({ now: world.clock.now })
+  const backlog: Backlog = kind === 'SQLite' ? world.backlog : kvBacklog(kv, { randomHex: random.hex, seal: plainSeal })
+  const { ledger, clock } = world
+  const census = createCensus({ backlog, ledger, clock, limits: defaultLimits, memory: {} })
+  const isolate = world.isolate({ backlog: census.backlog })
+  const settings = {
+    ...readSettings(settingsFor('http://127.0.0.1:1')),
+    quotaLimit,
+    quotaBucketMs: 60_000,
+    quotaSlackMs: worldSettings.quotaSlackMs,
+    replayReserve: worldSettings.replayReserve,
+  }
+  const status = createStatus({
+    settings,
+    ledger,
+    backlog,
+    clock,
+    ready: async () => ({ ready: true, ledger: 'embedded', checks: { store: 'ok' } }),
+  })
+  return {
+    ...world,
+    backlog,
+    ...isolate,
+    run: () => isolate.flushWith([census.duty, keepRuns({ ledger, clock })]),
+    status: () => status.status(),
+    waiting: () => status.backlog(),
+  }
+}
+
+describe.each(['SQLite', 'KV'] as const)('the status of a relay on %s', (kind) => {
+  it('says what waits, why, of whom, and until when; what is dead; and what runs did', async () => {
+    const world = await relay(kind)
+    const updates = await Promise.all(
+      Array.from({ length: 30 }, (_, n) =>
+        world.update(
+          { visitor: { thirdPartyId: `v${n % 25}` }, attributes: { tier: `t${n}` } },
+          n % 2 ? 'shop' : 'crm',
+        ),
+      ),
+    )
+    for (const update of updates) await world.deliver([update])
+    await world.settled()
+    // Two hours later nobody asks for units any longer.
+    await world.clock.advance(2 * hourMs)
+    await world.run()
+    const entries = (await world.backlog.list()).items.flatMap((item) => ('entry' in item ? [item.entry] : []))
+    expect(entries.length).toBeGreaterThan(5)
+    const { quota, backlog, dead, paused, runs, checks, today, limit } = await world.status()
+    expect(backlog).toMatchObject({ ...plainTally(entries), complete: true, callsExact: true })
+    expect(backlog).toEqual(await world.waiting())
+    expect(backlog?.calls).toBe(backlog?.visitors)
+    expect(backlog?.oldestAt).toBe(new Date(Math.min(...entries.map(({ firstSeenMs }) => firstSeenMs))).toISOString())
+    expect(Date.parse(backlog?.countedAt ?? '')).toBe(world.clock.now())
+    // Units are free again a day and the slack after they were spent.
+    expect(Date.parse(backlog?.doneBy ?? '') - world.clock.now()).toBeGreaterThan(21 * hourMs)
+    expect(Date.parse(backlog?.doneBy ?? '') - world.clock.now()).toBeLessThan(23 * hourMs)
+    expect(quota).toMatchObject({
+      used: 20,
+      limit: quotaLimit,
+      firstDeferralAt: new Date(world.clock.now()).toISOString(),
+    })
+    expect(quota.byLane?.['live']).toBe(19)
+    expect(dead).toMatchObject({ count: 0 })
+    expect({ paused, checks, limit }).toEqual({ paused: false, checks: { store: 'ok' }, limit: quotaLimit })
+    expect(runs).toEqual([expect.objectContaining({ at: new Date(world.clock.now()).toISOString(), stopped: 'quota' })])
+    expect(Object.keys(today ?? {}).toSorted()).toEqual(['crm', 'shop'])
+  })
+
+  it('counts a dead letter at once', async () => {
+    const world = await relay(kind)
+    world.target.behave = () => ({ kind: 'refused', message: 'no', own: true })
+    await world.run()
+    await world.deliver([await world.update({ attributes: { tier: 'gold' } }, 'shop')])
+    await world.settled()
+    await world.clock.advance(61_000)
+    expect((await world.status()).dead).toMatchObject({ count: 1, byReason: { rejected: 1 }, bySource: { shop: 1 } })
+  })
+
+  it('foretells nothing while calls are held back', async () => {
+    const world = await relay(kind)
+    await world.ledger.pause(true)
+    await world.deliver([await world.update({ attributes: { tier: 'gold' } })])
+    await world.run()
+    const { quota, backlog, paused } = await world.status()
+    expect(paused).toBe(true)
+    expect(backlog).toMatchObject({ waiting: 1, byReason: { paused: 1 } })
+    expect(backlog).not.toHaveProperty('doneBy')
+    expect(quota).not.toHaveProperty('firstDeferralAt')
+  })
+
+  it('shows an empty backlog as counted by the run that found it empty', async () => {
+    const world = await relay(kind)
+    await world.run()
+    expect((await world.status()).backlog).toMatchObject({
+      waiting: 0,
+      calls: 0,
+      complete: true,
+      countedAt: new Date(world.clock.now()).toISOString(),
+    })
+  })
+})

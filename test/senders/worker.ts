@@ -1,0 +1,6 @@
+/** A Worker with the sources of the senders. */
+import { createWorker } from '../../src/workers/index.ts'
+import { sources } from './sources.ts'
+
+export { LedgerObject } from '../../src/workers/index.ts'
+export default createWorker({ sources })
