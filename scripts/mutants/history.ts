@@ -67,7 +67,7 @@ export const historyMutants: readonly Mutant[] = [
   {
     name: 'a visitor whose only update was rejected has no dead letter to show',
     breaks: 'G9',
-    file: 'src/core/operator/find-visitor.ts',
+    file: 'src/core/operator/visitor/find-visitor.ts',
     find: 'dead: letters.filter((letter) => letter.visitor === visitorHash)',
     replace: 'dead: []',
     tests: find,

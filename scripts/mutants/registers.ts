@@ -236,7 +236,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'a list of attributes that was cut looks whole',
     breaks: 'G8',
-    file: 'src/core/operator/find-visitor.ts',
+    file: 'src/core/operator/visitor/find-visitor.ts',
     find: 'more: known.length >= limits.attributesListed || undefined',
     replace: 'more: undefined',
     tests: stored,

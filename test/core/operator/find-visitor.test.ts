@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Entry, KeptEntry, Unreadable } from '../../../src/core/backlog/port.ts'
 import type { KnownAttribute } from '../../../src/core/ledger/port.ts'
-import { createFind } from '../../../src/core/operator/find-visitor.ts'
+import { createFind } from '../../../src/core/operator/visitor/find-visitor.ts'
 import { createHasher } from '../../../src/core/update/hash.ts'
 import { makeStamp } from '../../../src/core/update/stamp.ts'
 import { fakeClock } from '../../support/clock.ts'

@@ -1,8 +1,8 @@
 /** A visitor's time line as an operator reads it (`core/ledger/rules/history.ts`). */
-import { given } from '../given.ts'
-import { historyOf, type Kind } from '../ledger/rules/history.ts'
-import { isoTime } from '../time.ts'
-import { deferReasons, setAsideReasons } from '../update/reasons.ts'
+import { given } from '../../given.ts'
+import { historyOf, type Kind } from '../../ledger/rules/history.ts'
+import { isoTime } from '../../time.ts'
+import { deferReasons, setAsideReasons } from '../../update/reasons.ts'
 
 export interface TimeLineItem {
   /** ISO 8601, to the second. */

@@ -6,18 +6,18 @@
  * Known hole: if more waits than it may read, it knows only the oldest.
  */
 
-import type { Backlog } from '../backlog/port.ts'
-import type { Clock } from '../clock.ts'
-import { given } from '../given.ts'
-import type { Ledger } from '../ledger/port.ts'
-import { defaultLimits, type Limits } from '../limits.ts'
-import { pagesOf } from '../pages.ts'
-import { isoTime } from '../time.ts'
-import type { Hasher } from '../update/hash.ts'
-import type { DeferReason } from '../update/reasons.ts'
-import { stampTimeMs } from '../update/stamp.ts'
-import type { Stamp, Visitor } from '../update/update.ts'
-import { createLetters, type ListedLetter } from './dead/letters.ts'
+import type { Backlog } from '../../backlog/port.ts'
+import type { Clock } from '../../clock.ts'
+import { given } from '../../given.ts'
+import type { Ledger } from '../../ledger/port.ts'
+import { defaultLimits, type Limits } from '../../limits.ts'
+import { pagesOf } from '../../pages.ts'
+import { isoTime } from '../../time.ts'
+import type { Hasher } from '../../update/hash.ts'
+import type { DeferReason } from '../../update/reasons.ts'
+import { stampTimeMs } from '../../update/stamp.ts'
+import type { Stamp, Visitor } from '../../update/update.ts'
+import { createLetters, type ListedLetter } from '../dead/letters.ts'
 import { type TimeLineItem, timeLineOf } from './history.ts'
 
 export interface Whereabouts {
