@@ -28,11 +28,17 @@ export function workersStorage(env: Env): Storage {
   }
 }
 
+/** Spelled out, since a declaration can't hold a class without a name that has protected members. */
+export type FlushStarterClass = new (
+  ctx: ExecutionContext,
+  env: Env,
+) => WorkerEntrypoint<Env> & { flush(): Promise<void> }
+
 /**
  * What the object's alarm calls to start a flush while the cron is silent. To be exported by the Worker under this name:
  * `export const FlushStarter = flushStarter({ sources })`. It is no route: only this Worker's own object reaches it.
  */
-export function flushStarter({ sources }: { readonly sources: readonly Source[] }) {
+export function flushStarter({ sources }: { readonly sources: readonly Source[] }): FlushStarterClass {
   const { flushForCron } = relayHandlers({ sources, storageOf: workersStorage })
   return class FlushStarter extends WorkerEntrypoint<Env> {
     /** One run; resolves when it is over, and never rejects. */

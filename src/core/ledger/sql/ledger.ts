@@ -58,7 +58,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
   const sweep = sweepsOf((requests, nowMs) => {
     rows.sweep(requests, nowMs)
     events.sweepEvents(requests, nowMs)
-  })
+  }, rows.pagesAdded)
 
   return {
     kind: 'embedded',

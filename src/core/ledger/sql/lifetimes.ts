@@ -22,12 +22,17 @@ export function wholeHour(ms: number): number {
 /**
  * Sweeps now and then, for the requests since the last sweep. The first step sweeps at once: a Durable Object that is
  * seldom asked starts anew each time.
+ *
+ * @param pagesAdded since the last sweep: a request that adds many is not followed by seven more of its size
  */
-export function sweepsOf(sweep: (requests: number, nowMs: number) => void): (requests: number, nowMs: number) => void {
+export function sweepsOf(
+  sweep: (requests: number, nowMs: number) => void,
+  pagesAdded: () => number,
+): (requests: number, nowMs: number) => void {
   let unswept = requestsPerSweep
   return (requests, nowMs) => {
     unswept += requests
-    if (unswept < requestsPerSweep) return
+    if (unswept + pagesAdded() < requestsPerSweep) return
     sweep(unswept, nowMs)
     unswept = 0
   }

@@ -70,6 +70,8 @@ export interface SqlRows {
   pageFrom(place: RegisterPlace, nowMs: number): RegisterRow | undefined
   /** Removes rows whose life is over, a few for each request. */
   sweep(requests: number, nowMs: number): void
+  /** Pages added since the last sweep. */
+  pagesAdded(): number
 }
 
 /** A row of registers in memory: those that are not over. */
@@ -99,7 +101,7 @@ const nothingKept = JSON.stringify({ r: [] })
 export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage }: Limits = defaultLimits): SqlRows {
   /** Pages that were added and not yet swept for. */
   let pagesAdded = 0
-  return { openVisitor, eraseVisitor, listVisitor, headFrom, pageFrom, sweep }
+  return { openVisitor, eraseVisitor, listVisitor, headFrom, pageFrom, sweep, pagesAdded: () => pagesAdded }
 
   function openVisitor(hash: string, nowMs: number): VisitorRows {
     const [row] = sql.exec('SELECT registers, until_ms FROM relay_visitor WHERE hash = ?', hash)
