@@ -21,7 +21,7 @@ export const alertMutants: readonly Mutant[] = [
     breaks: 'G9',
     file: state,
     find: 'told === true ? []',
-    replace: '(told as boolean | undefined) === undefined && overMs !== undefined ? []',
+    replace: '(false as boolean) ? []',
     tests: alerts,
   },
   {
@@ -112,6 +112,14 @@ export const alertMutants: readonly Mutant[] = [
     find: 'signal: given.signal,',
     replace: '',
     tests: alerts,
+  },
+  {
+    name: 'what a source replays is taken for a sender that was authenticated',
+    breaks: 'G9',
+    file: 'src/relay/alert-figures.ts',
+    find: 'else if (authenticated.has(name)) passed.add(source)',
+    replace: 'else passed.add(source)',
+    tests: ['test/relay/alert-figures.test.ts'],
   },
   {
     name: 'the alarm starts no flush',

@@ -155,8 +155,8 @@ export const backlogMutants: readonly Mutant[] = [
   {
     name: 'an answer about a visitor is said to be whole',
     breaks: 'G9',
-    file: 'src/core/operator/find-visitor.ts',
-    find: 'complete = page.cursor === undefined && times <= timesPerAnswer',
+    file: 'src/core/operator/visitor/find-visitor.ts',
+    find: 'complete = page.cursor === undefined && timesRead <= timesPerAnswer',
     replace: 'complete = true',
     tests: erase,
   },

@@ -107,8 +107,8 @@ export const censusMutants: readonly Mutant[] = [
     name: 'an empty backlog is shown as it was when something waited',
     breaks: 'G9',
     file: 'src/core/operator/census.ts',
-    find: '!counted.some(({ atMs }) => atMs >= emptyAtMs)',
-    replace: 'counted.length === 0',
+    find: 'if (emptyAtMs !== undefined) return',
+    replace: 'if (emptyAtMs !== undefined && counted.length === 0) return',
     tests: census,
   },
   {
@@ -150,5 +150,13 @@ export const censusMutants: readonly Mutant[] = [
     find: 'waiting += livePerMinute - live',
     replace: '',
     tests: forecast,
+  },
+  {
+    name: 'the census takes all that duties have',
+    breaks: 'G7',
+    file: 'src/cron/census.ts',
+    find: 'all.has(operations + left)',
+    replace: 'all.has(operations)',
+    tests: census,
   },
 ]

@@ -168,4 +168,12 @@ export const handshakesMutants: readonly Mutant[] = [
     replace: 'if (iat - seconds > leewaySeconds)',
     tests: ['test/edge/auth/jwt-body.test.ts'],
   },
+  {
+    name: 'map takes a body of several events for one',
+    breaks: 'G9',
+    file: 'src/cli/map.ts',
+    find: 'eventsIn(source, parsed.event)',
+    replace: '{ ok: true as const, events: eventsIn === undefined ? [] : [parsed.event] }',
+    tests: ['test/cli/map-and-lint.test.ts'],
+  },
 ]

@@ -12,6 +12,7 @@ import { edgeMutants } from './edge.ts'
 import { figuresMutants } from './figures.ts'
 import { flushMutants } from './flush.ts'
 import { handshakesMutants } from './handshakes.ts'
+import { historyMutants } from './history.ts'
 import { hotPathMutants } from './hot-path.ts'
 import { identityMutants } from './identity.ts'
 import { isolateMutants } from './isolate.ts'
@@ -250,8 +251,8 @@ const own: readonly Mutant[] = [
     name: 'mark the event of a slow call done before its put',
     breaks: 'G2',
     file: 'src/core/delivery/deliver.ts',
-    find: 'settlementOf(part, passage, kept || delivered)',
-    replace: 'settlementOf(part, passage, true)',
+    find: 'settlementOf(part, passage, kept || delivered, become)',
+    replace: 'settlementOf(part, passage, true, become)',
     tests: live,
   },
   {
@@ -1130,6 +1131,7 @@ export const mutants: readonly Mutant[] = [
   ...flushMutants,
   ...censusMutants,
   ...handshakesMutants,
+  ...historyMutants,
   ...identityMutants,
   ...hotPathMutants,
   ...isolateMutants,

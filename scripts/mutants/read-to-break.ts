@@ -361,15 +361,15 @@ export const readToBreakMutants: readonly Mutant[] = [
   {
     name: 'of what waits only the first page is told',
     breaks: 'G8',
-    file: 'src/core/operator/find-visitor.ts',
-    find: 'if (spent || times >= timesPerAnswer) break',
+    file: 'src/core/operator/visitor/find-visitor.ts',
+    find: 'if (spent || timesRead >= timesPerAnswer) break',
     replace: 'break',
     tests: whereabouts,
   },
   {
     name: 'whose entry has no delay is held by nothing',
     breaks: 'G7',
-    file: 'src/core/operator/find-visitor.ts',
+    file: 'src/core/operator/visitor/find-visitor.ts',
     find: 'Math.max(heldUntilMs, item.entry.notBeforeMs ?? 0)',
     replace: 'item.entry.notBeforeMs ?? 0',
     tests: whereabouts,

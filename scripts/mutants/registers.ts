@@ -53,7 +53,7 @@ export const registersMutants: readonly Mutant[] = [
     name: 'what Target refused is told as a duplicate',
     breaks: 'G2',
     file: 'src/core/delivery/settle.ts',
-    find: 'const verdict = rejected ? { eventRejected: true as const } : {}',
+    find: "const verdict = receipt.status === 'rejected' ? { eventRejected: true as const } : {}",
     replace: 'const verdict = {}',
     tests: ['test/core/delivery/deliver.test.ts'],
   },
@@ -236,7 +236,7 @@ export const registersMutants: readonly Mutant[] = [
   {
     name: 'a list of attributes that was cut looks whole',
     breaks: 'G8',
-    file: 'src/core/operator/find-visitor.ts',
+    file: 'src/core/operator/visitor/find-visitor.ts',
     find: 'more: known.length >= limits.attributesListed || undefined',
     replace: 'more: undefined',
     tests: stored,

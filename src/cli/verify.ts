@@ -30,6 +30,30 @@ const whereabouts = z.looseObject({
   more: z.boolean().optional(),
   complete: z.boolean().optional(),
   unreadable: z.number().optional(),
+  entries: z.number().optional(),
+  // An older relay has neither.
+  dead: z
+    .array(
+      z.looseObject({
+        at: z.string().optional(),
+        reason: z.string(),
+        source: z.string().optional(),
+        detail: z.string().optional(),
+      }),
+    )
+    .default([]),
+  history: z
+    .array(
+      z.looseObject({
+        at: z.string(),
+        what: z.string(),
+        source: z.string().optional(),
+        names: z.array(z.string()).optional(),
+        reason: z.string().optional(),
+        merged: z.number().optional(),
+      }),
+    )
+    .default([]),
 })
 type Known = z.output<typeof whereabouts>['attributes']
 
@@ -40,9 +64,10 @@ export const verify: Command = {
   usage: `target-relay verify <thirdPartyId> [--relay <url>]
 target-relay verify --pc-id <pcId> [--relay <url>]
 
-Asks Target's profile fetch what it holds, and the relay (ADMIN_TOKEN) what it delivered and still holds back. Settings:
+Asks Target's profile fetch what it holds, and the relay (ADMIN_TOKEN) what it delivered and still holds back, its dead letters
+and what happened last. Settings:
 TARGET_CLIENT_CODE, and TARGET_TOKEN where the account requires one. Target shows an update usually within an hour, at
-most after 24. Exit 1 where the profile is unknown or lacks something, or not all of it could be compared.`,
+most after 24. Exit 1 where the profile is unknown or lacks something, there is a dead letter, or not all could be compared.`,
 
   async run({ args, env, out }) {
     const { values, positionals } = parseArgs({
@@ -57,17 +82,16 @@ most after 24. Exit 1 where the profile is unknown or lacks something, or not al
     const visitor = pcId === undefined ? { thirdPartyId: thirdPartyId ?? '' } : { pcId }
     const client = adminClient({ env }, values.relay)
     const target = targetOf(env)
-    const { attributes, heldUntil, more, complete, unreadable } = await client.post(
-      '/admin/api/visitor',
-      { visitor },
-      whereabouts,
-    )
+    const found = await client.post('/admin/api/visitor', { visitor }, whereabouts)
+    const { attributes, heldUntil, more, complete, unreadable, dead, history } = found
     const held = await fetchProfile(target, visitor)
 
     if (held === undefined)
       out('Target knows no such profile: it ignores updates of it without a word, until the visitor comes to the site')
     const rows = rowsOf(attributes, held ?? {})
-    for (const line of table(rows)) out(line)
+    if (rows.length > 0) for (const line of table(rows)) out(line)
+    else if ((found.entries ?? 0) + dead.length + history.length === 0) out('the relay knows nothing of this visitor')
+    else out('nothing of this visitor was delivered')
     if (more === true) out('the relay knows of more attributes than these')
     if (complete === false) out('more waits than the relay read: the oldest are shown')
     if (unreadable !== undefined && unreadable > 0) out(`${unreadable} that wait can be read by no key or version`)
@@ -75,7 +99,8 @@ most after 24. Exit 1 where the profile is unknown or lacks something, or not al
     const known = new Set(attributes.map(({ name }) => name))
     const others = Object.keys(held ?? {}).filter((name) => !known.has(name)).length
     if (others > 0) out(`${others} more in Target that this relay knows nothing of`)
-    return held !== undefined && more !== true && rows.every(({ verdict }) => verdict === 'there')
+    for (const line of told(found)) out(line)
+    return held !== undefined && more !== true && dead.length === 0 && rows.every(({ verdict }) => verdict === 'there')
       ? exit.ok
       : exit.failed
   },
@@ -146,11 +171,29 @@ function rowsOf(attributes: Known, held: Held): readonly Row[] {
   })
 }
 
+/** Its dead letters and its time line. */
+function* told({ dead, history }: z.output<typeof whereabouts>): Generator<string> {
+  for (const { at, reason, source, detail } of dead)
+    yield joined(['dead letter', at, reason, source && `from ${source}`, detail && `: ${detail}`])
+  for (const { at, what, reason, source, names, merged } of history)
+    yield joined([
+      at,
+      what,
+      reason,
+      source && `from ${source}`,
+      names && `: ${names.join(', ')}`,
+      merged && `(${merged} more in this call)`,
+    ])
+}
+
+function joined(parts: readonly (string | number | undefined)[]): string {
+  return parts
+    .filter((part) => part !== undefined && part !== '')
+    .join(' ')
+    .replaceAll(' :', ':')
+}
+
 function* table(rows: readonly Row[]): Generator<string> {
-  if (rows.length === 0) {
-    yield 'the relay knows nothing of this visitor'
-    return
-  }
   const head = ['attribute', '', 'in Target', 'delivered (its time)', 'waiting']
   const cells = [
     head,

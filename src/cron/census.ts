@@ -3,7 +3,8 @@
  * has read anyway is not listed again; more is listed, a thousand keys an operation.
  *
  * Guarantee (G9): whole in one run where the run's share has a list for every page, and each part with the time of its
- * count where it has not; a part is counted by one run or not at all. Idle runs ask for nothing.
+ * count where it has not; a part is counted by one run or not at all. Idle runs ask for nothing, and what is scarce is
+ * shared with the duties behind it.
  * Known hole: a list of KV may be a minute behind, and what it misses or shows too long is counted so.
  */
 import { entryHeadOf, headOfEntry } from '../core/backlog/entry-format.ts'
@@ -21,7 +22,7 @@ export interface CensusParts {
   readonly backlog: Backlog
   readonly ledger: Pick<Ledger, 'recall' | 'remember'>
   readonly clock: Pick<Clock, 'now'>
-  readonly limits: Pick<Limits, 'keysPerPage' | 'deadPagesPerRun'>
+  readonly limits: Pick<Limits, 'keysPerPage' | 'deadPagesPerRun' | 'dutyOperations'>
   /** Outlives this, where the process or isolate does. */
   readonly memory: CensusMemory
 }
@@ -46,12 +47,15 @@ export function createCensus({ backlog, ledger, clock, limits, memory }: CensusP
   // A store that counts by itself needs no census.
   if (heads === undefined) return { backlog, duty: { name: 'census', work: async () => {} } }
   const watched = watch(backlog)
+  /** Half of what duties always have is left to those behind it. */
+  const left = Math.floor(limits.dutyOperations / 2)
 
   return {
     backlog: watched.backlog,
     duty: {
       name: 'census',
-      async work(share, report) {
+      async work(all, report) {
+        const share: Share = { has: (operations = 0) => all.has(operations + left) }
         const whole = watched.whole()
         // That nothing waits the report says.
         const idle = foundNothing(report)
@@ -61,10 +65,10 @@ export function createCensus({ backlog, ledger, clock, limits, memory }: CensusP
         const deadIsDue = census.deadSoFar !== undefined || isDeadDue(report, census.dead?.atMs)
         if (idle && !deadIsDue) return
         try {
-          if (deadIsDue) await countDead(share)
+          if (deadIsDue) await countDead()
           if (idle) return
           if (whole !== undefined) keep([partOf('', whole)])
-          else await countParts(share)
+          else await countParts()
         } finally {
           // What was counted counts, also where the store ended the rest.
           await ledger.remember(censusMemo, writeCensus(census))
@@ -74,7 +78,7 @@ export function createCensus({ backlog, ledger, clock, limits, memory }: CensusP
           census = { ...census, parts }
         }
 
-        async function countParts(share: Share): Promise<void> {
+        async function countParts(): Promise<void> {
           const known = census.parts.flatMap(({ counted }) => counted ?? [])
           const pages = Math.ceil(sumOf(known.map(({ tally }) => tally)).waiting / limits.keysPerPage) + 1
           const oldestFirst = census.parts.toSorted((a, b) => (a.counted?.atMs ?? 0) - (b.counted?.atMs ?? 0))
@@ -88,7 +92,7 @@ export function createCensus({ backlog, ledger, clock, limits, memory }: CensusP
           }
         }
 
-        async function countDead(share: Share): Promise<void> {
+        async function countDead(): Promise<void> {
           const { deadSoFar, ...rest } = census
           // Begun anew where the store no longer knows the cursor.
           census = rest

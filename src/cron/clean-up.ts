@@ -5,19 +5,21 @@
  */
 import type { Backlog, DeadReason, Entry, KeptEntry } from '../core/backlog/port.ts'
 import type { Clock } from '../core/clock.ts'
-import { deadReason, firstDeferReason } from '../core/delivery/fate.ts'
+import { deadReason, type Fate, firstDeferReason, setAsideReason } from '../core/delivery/fate.ts'
 import type { Passage } from '../core/delivery/passage.ts'
 import { given } from '../core/given.ts'
 import type { Untold } from '../core/ledger/untold.ts'
+import { setAsideReasons } from '../core/update/reasons.ts'
 import type { Attribute } from '../core/update/update.ts'
 import type { Budget } from './budget.ts'
-import { replayed } from './figures.ts'
+import { noteLeft, type RunNotes, replayed } from './figures.ts'
 import { type Standings, standingOf } from './groups.ts'
 import type { FlushReport } from './report.ts'
 
 export interface CleanUpParts {
   readonly backlog: Pick<Backlog, 'put' | 'bury' | 'delete'>
   readonly untold: Pick<Untold, 'add'>
+  readonly notes: RunNotes
   readonly budget: Pick<Budget, 'cleanUp' | 'ask'>
   readonly clock: Pick<Clock, 'now'>
   readonly report: FlushReport
@@ -28,11 +30,12 @@ const saidByTarget: ReadonlySet<DeadReason> = new Set(['rejected', 'refused_repe
 
 /** Throws a `Stop` where the run must end. */
 export async function cleanUp(
-  { backlog, untold, budget, clock, report }: CleanUpParts,
+  parts: CleanUpParts,
   { key, entry }: KeptEntry,
   standings: Standings,
   passages: readonly Passage[],
 ): Promise<void> {
+  const { backlog, untold, notes, budget, clock, report } = parts
   const at = (wanted: string) => entry.attributes.filter(({ name }) => standingOf(standings.get(name)) === wanted)
   const [dead, open] = [at('dead'), at('open')]
   if (open.length === entry.attributes.length) {
@@ -45,7 +48,13 @@ export async function cleanUp(
       const letter = deadLetterOf(entry, dead, standings, passages, clock.now())
       await backlog.bury(letter)
       report.dead++
-      untold.add(replayed(entry.source, saidByTarget.has(letter.reason) ? 'rejected' : 'set_aside'))
+      const byTarget = saidByTarget.has(letter.reason)
+      untold.add(replayed(entry.source, byTarget ? 'rejected' : 'set_aside'))
+      if (!byTarget)
+        noteLeft(notes, letter.entry, {
+          kind: 'a',
+          digit: setAsideReasons.indexOf(setAsideReason(fatesOf(dead, standings))),
+        })
     }
     if (open.length > 0) {
       const { blind: _met, ...rest } = entry
@@ -56,11 +65,16 @@ export async function cleanUp(
     await backlog.delete(key)
   })
   if (open.length > 0 || dead.length > 0) return
-  const became = [...standings.values()].some(({ fate, loser }) => fate === 'sent_delivered' && !loser)
-    ? 'replayed'
-    : 'superseded'
+  const sent = [...standings.values()].filter(({ fate }) => fate === 'sent_delivered')
+  const became = sent.some(({ loser }) => !loser) ? 'replayed' : 'superseded'
+  // What was merged into a call that went is on the visitor's time line with that call.
+  if (sent.length === 0) noteLeft(notes, entry, { kind: 'p' })
   report[became]++
   untold.add(replayed(entry.source, became))
+}
+
+function fatesOf(attributes: readonly Attribute[], standings: Standings): readonly Fate[] {
+  return attributes.flatMap(({ name }) => standings.get(name)?.fate ?? [])
 }
 
 /** @param passages of its visitor */
@@ -71,7 +85,7 @@ function deadLetterOf(
   passages: readonly Passage[],
   nowMs: number,
 ) {
-  const reason = deadReason(dead.flatMap(({ name }) => standings.get(name)?.fate ?? []))
+  const reason = deadReason(fatesOf(dead, standings))
   const names = new Set(dead.map(({ name }) => name))
   const about = passages.filter(({ attributes }) =>
     attributes.some(({ name, stamp }) => names.has(name) && stamp === entry.stamp),

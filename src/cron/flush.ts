@@ -17,6 +17,7 @@ import type { Ledger } from '../core/ledger/port.ts'
 import type { Untold } from '../core/ledger/untold.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import { type BudgetParts, createBudget, Stop, stopOf } from './budget.ts'
+import { type RunNotes, tellRest } from './figures.ts'
 import { flushPage } from './page.ts'
 import { createPass } from './passing.ts'
 import { createPlace } from './place.ts'
@@ -52,10 +53,11 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   const holder = random.hex(12)
   const budget = createBudget(parts, holder)
   const report = emptyReport()
+  const notes: RunNotes = new Map()
   const place = createPlace(ledger)
   const refusals = createRefusals(report)
   const pass = createPass({ door, ledger, budget, limits, report, suspects: place.suspects, log })
-  const replay = createReplay({ ...parts, pass, budget, refusals, limits, report })
+  const replay = createReplay({ ...parts, notes, pass, budget, refusals, limits, report })
   const page = { ...parts, budget, replay, refusals, suspects: place.suspects, limits, report }
   let leased = false
 
@@ -111,9 +113,11 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   }
 
   async function leave(): Promise<void> {
+    await tellRest(ledger, notes, parts.untold).catch((error) =>
+      log('settle_failed', { tries: 1, error: errorName(error) }),
+    )
     try {
       await place.save()
-      if (parts.untold.any()) await ledger.settle([])
       // An idle run, 1,440 times a day, asks no more of the ledger than it must.
       if (report.read > 0) {
         const { remaining, health } = await ledger.summary()

@@ -150,6 +150,7 @@ export function replayAttempts(
     visitorHash: group.visitorHash,
     attributes: slice,
     sources,
+    ...(group.entries.length > 1 ? { mergedEntries: group.entries.length - 1 } : {}),
     round: group.failures === 0 ? 'first tries' : 'last resort',
   }))
 }

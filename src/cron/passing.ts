@@ -10,10 +10,12 @@
 
 import type { Attempt } from '../core/delivery/attempt.ts'
 import type { Door } from '../core/delivery/door.ts'
+import { replayNote } from '../core/delivery/notes.ts'
 import { inAdmissions } from '../core/delivery/parts.ts'
 import type { Passage } from '../core/delivery/passage.ts'
 import { errorName, isPlatformLimit } from '../core/errors.ts'
-import type { Ledger } from '../core/ledger/port.ts'
+import { given } from '../core/given.ts'
+import type { Ledger, Settlement } from '../core/ledger/port.ts'
 import { added, type Counters } from '../core/ledger/rules/figures.ts'
 import type { Limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
@@ -74,7 +76,9 @@ export function createPass({ door, ledger, budget, limits, report, suspects, log
 
   /** The settle confirmed: only behind it may anything leave the backlog. */
   async function settle(passages: readonly Passage[], passed: Passage[]): Promise<void> {
-    const settlements = passages.flatMap(({ settlement }) => (settlement === undefined ? [] : [settlement]))
+    const settlements = passages.flatMap((passage): Settlement[] =>
+      passage.settlement === undefined ? [] : [{ ...passage.settlement, ...given({ note: replayNote(passage) }) }],
+    )
     const done =
       settlements.length === 0 ||
       (await orByHalves(

@@ -32,6 +32,7 @@ import { createKeepConfirmation } from '../edge/source/confirmations.ts'
 import { createMapAgain } from '../edge/source/map-again.ts'
 import { createQuarantine } from '../edge/source/quarantine.ts'
 import type { Source } from '../edge/source/types.ts'
+import { type FiguresMemory, lookForAlerts } from './alert-figures.ts'
 import { createBase, type RelayBase } from './base.ts'
 import { countedSources, createCount } from './count.ts'
 import { deadOf } from './dead.ts'
@@ -73,7 +74,7 @@ export interface RelayParts extends RelayPorts {
 }
 
 /** What a process or an isolate remembers: plain data, which on Workers is all that may outlive a request. */
-export interface RelayMemory extends ReadinessMemory, OwnerMemory, UntoldMemory, AlertMemory {
+export interface RelayMemory extends ReadinessMemory, OwnerMemory, UntoldMemory, AlertMemory, FiguresMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
   readonly census: CensusMemory
@@ -169,7 +170,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     memory,
     settings,
     startedBy: ports.startedBy ?? 'cron',
-    figures: status.figures,
+    lookAt: lookForAlerts({ ledger, status, clock, memory }),
     ...given({
       send:
         settings.alert &&
@@ -195,7 +196,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         log,
         limits,
       },
-      [...duties, census.duty, keepRuns({ ledger, clock }), alerts],
+      [census.duty, ...duties, keepRuns({ ledger, clock }), alerts],
     )
   }
   const count = createCount({ ledger, untold, background, log })

@@ -20,6 +20,7 @@ import {
   figuresOfTally,
   readCensus,
 } from '../core/operator/census.ts'
+import { deadEnds } from '../core/operator/dead/retention.ts'
 import { forecast } from '../core/operator/forecast.ts'
 import { laneOf, sourceOf, summedBy } from '../core/operator/series.ts'
 import { isoTime } from '../core/time.ts'
@@ -42,8 +43,15 @@ export interface StatusParts {
 export interface Status {
   backlog(): Promise<BacklogAnswer>
   status(): Promise<StatusAnswer & Usage>
-  /** For alerts: what was counted behind the last runs. */
-  figures(): Promise<Figures>
+  /** For alerts: what was counted behind the last runs, in the same look. */
+  outlook(): Promise<Outlook>
+}
+
+export interface Outlook {
+  readonly usage: Usage
+  /** Of the last day. */
+  readonly slots: readonly Slot[]
+  readonly figures: Figures
 }
 
 const hourMs = 3_600_000
@@ -85,14 +93,26 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
         checks,
       }
     },
-    async figures() {
-      const { figures, foretold, dead, census, nowMs } = await look()
+    async outlook() {
+      const [{ usage, slots, figures, foretold, dead, census, nowMs }, ends] = await Promise.all([
+        look(),
+        deadEnds(ledger, settings.deadRetentionDays * dayMs),
+      ])
       const { firstDeferralMs = Number.POSITIVE_INFINITY } = foretold
+      const { paused, breaker } = usage.health
       const letters = dead ?? census.dead
+      const isCounted = figures.countedAtMs !== undefined && figures.complete
       return {
-        firstDeferralAtMs: firstDeferralMs < nowMs + dayMs ? firstDeferralMs : null,
-        oldestAtMs: figures.oldestMs ?? null,
-        ...given({ dead: letters && sum(letters.byReason) }),
+        usage,
+        slots,
+        figures: given({
+          // While calls are held back nobody can say.
+          firstDeferralAtMs:
+            paused || breaker !== undefined ? undefined : firstDeferralMs < nowMs + dayMs ? firstDeferralMs : null,
+          oldestAtMs: figures.oldestMs ?? (isCounted ? null : undefined),
+          dead: letters && sum(letters.byReason),
+          deadEnding: ends?.soon,
+        }),
       }
     },
   }

@@ -138,6 +138,9 @@ export class LedgerObject extends DurableObject<Env> {
   visitor(visitorHash: string) {
     return this.#ledger.visitor(visitorHash)
   }
+  history(visitorHash: string) {
+    return this.#ledger.history(visitorHash)
+  }
   moveOut(cursor?: string) {
     return this.#ledger.moveOut(cursor)
   }

@@ -336,6 +336,25 @@ describe('verify', () => {
     expect([nobody.status, nobody.out]).toEqual([0, 'the relay knows nothing of this visitor'])
   })
 
+  it('denies no visitor of whom there is only a dead letter, and says what Target said', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    await using server = await startServer(emulator.origin)
+    const deliver = (thirdPartyId: string) =>
+      fetch(`${server.url}/v1/updates`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${testSecrets.apiToken}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ visitor: { thirdPartyId }, attributes: { tier: 'gold' } }),
+      })
+    await deliver('first')
+    emulator.faults.add({ kind: 'refuse', message: 'not this one' })
+    expect(await (await deliver('rejected')).json()).toMatchObject({ status: 'rejected' })
+    const { status, out } = await cli(['verify', 'rejected'], envOf(server, { TARGET_ORIGIN: emulator.origin }))
+    expect(status).toBe(1)
+    expect(out).not.toContain('knows nothing')
+    expect(out).toMatch(/dead letter 20\S+ rejected from api: not this one/)
+    expect(out).toMatch(/20\S+ rejected from api: tier/)
+  })
+
   it.each<[string, string[], RegExp]>([
     ['no visitor', [], /name one visitor/],
     ['two visitors', ['1', '--pc-id', '1'], /name one visitor/],

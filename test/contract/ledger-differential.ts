@@ -49,6 +49,15 @@ const settlementOf = fc.record({
   done: fc.boolean(),
   rejected: fc.boolean(),
   backoff: fc.option(fc.integer({ min: 0, max: 20_000 }), { nil: undefined }),
+  note: fc.option(
+    fc.record({
+      kind: fc.constantFrom('s' as const, 'r' as const, 'd' as const, 'p' as const),
+      digit: fc.integer({ min: 0, max: 9 }),
+      source: fc.constantFrom('crm', 'api', 'a-source-with-a-long-name', 'a b', ''),
+      names: fc.subarray([...names, 'a-rather-long-name-of-an-attribute', 'x'.repeat(33), '[%]^$']),
+    }),
+    { nil: undefined },
+  ),
   // A yes resets everything: it is rare enough that the others add up.
   signal: fc.option(
     fc.constantFrom('down' as const, 'down' as const, 'refused' as const, 'wrong' as const, 'up' as const),
@@ -302,6 +311,9 @@ export async function ledgerDifferential(
                     ...(ending.signal === undefined
                       ? {}
                       : { signal: ending.signal, ...(probe ? { probe: true as const } : {}) }),
+                    ...(ending.note === undefined
+                      ? {}
+                      : { note: { ...ending.note, stamp: firstStamp ?? request.attributes[0]?.stamp ?? stamp(0) } }),
                     ...(ending.backoff === undefined ? {} : { backoff: { attempts: 1, waitMs: ending.backoff } }),
                   },
                 ]
@@ -315,10 +327,13 @@ export async function ledgerDifferential(
           expect(await other.usage()).toEqual(await one.usage())
           // Which of the two times dates a slot while the clock is off is not specified.
           if (!(await held())) expect(await other.series(0)).toEqual(await one.series(0))
-          for (let visitor = 0; visitor <= 2; visitor++)
+          for (let visitor = 0; visitor <= 2; visitor++) {
+            if (!(await held()))
+              expect(await other.history(`visitor-${visitor}`)).toEqual(await one.history(`visitor-${visitor}`))
             expect(byName(await other.visitor(`visitor-${visitor}`))).toEqual(
               byName(await one.visitor(`visitor-${visitor}`)),
             )
+          }
         }
       },
     ),

@@ -11,6 +11,7 @@ import type { Verdict } from '../../src/core/ledger/rules/register.ts'
 import type { LedgerSettings } from '../../src/core/ledger/rules/settings.ts'
 import { defaultLimits, type Limits } from '../../src/core/limits.ts'
 import type { Lane } from '../../src/core/update/update.ts'
+import { type HistoryModel, historyModel } from './history-model.ts'
 
 export interface ModelLedger extends Ledger {
   /** The most units (admitted and not given back) that any rolling window has held so far, by the clock's own readings. */
@@ -90,6 +91,7 @@ export function modelLedger(
   const memos = new Map<string, string>()
   const acts: string[] = []
   const erasures = new Map<string, number>()
+  const histories = new Map<string, HistoryModel>()
   const leadsOf = new Map<string, { ms: number; atMs: number }>()
   const shares = new Map<string, Account>()
   const well = {
@@ -292,6 +294,11 @@ export function modelLedger(
   }
 
   function settleOne(settlement: Settlement, now: number): void {
+    if (settlement.note !== undefined) {
+      const line = histories.get(settlement.visitorHash) ?? historyModel()
+      histories.set(settlement.visitorHash, line)
+      line.note(settlement.note, erasures.get(settlement.visitorHash) ?? 0, now)
+    }
     const { visitorHash, token, attributes, eventDone, giveBack, backoff, signal, probe } = settlement
     const about = aboutOf(
       visitorHash,
@@ -594,6 +601,7 @@ export function modelLedger(
       registers.delete(visitor)
       backoffs.delete(visitor)
       denials.delete(visitor)
+      histories.delete(visitor)
       erasures.set(visitor, now)
       return true
     },
@@ -609,6 +617,7 @@ export function modelLedger(
           ? []
           : [{ name, ...(done === undefined ? {} : { done }), ...(open === undefined ? {} : { open }) }]
       }),
+    history: async (visitor) => histories.get(visitor)?.text(),
     moveOut: () => Promise.reject(new Error('a model stays where it is')),
     moveIn: () => Promise.reject(new Error('a model stays where it is')),
     restored: () => Promise.reject(new Error('a model forgets nothing')),

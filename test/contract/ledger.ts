@@ -7,6 +7,7 @@ import { cancelContract } from './ledger/cancel.ts'
 import { eventsContract } from './ledger/events.ts'
 import { figuresContract } from './ledger/figures.ts'
 import { healthContract } from './ledger/health.ts'
+import { historyContract } from './ledger/history.ts'
 import { leasesContract } from './ledger/leases.ts'
 import { quotaContract } from './ledger/quota.ts'
 import { registerContract } from './ledger/register.ts'
@@ -27,6 +28,7 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
     cancelContract(bench)
     leasesContract(bench)
     figuresContract(bench)
+    historyContract(bench)
     actsContract(bench)
   })
 }

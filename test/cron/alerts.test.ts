@@ -187,7 +187,7 @@ function relay({ figures = {} }: { figures?: Figures } = {}) {
       memory: more.memory ?? {},
       settings: { retentionHours: 72, quotaWindowMs: dayMs },
       startedBy: more.startedBy ?? 'cron',
-      figures: async () => state.figures,
+      lookAt: async () => ({ summary: await (more.ledger ?? ledger).summary(), figures: state.figures }),
       ...('send' in more ? (more.send === undefined ? {} : { send: more.send }) : { send }),
     }).work(share, { ...emptyReport(), ...report })
   return { clock, random, ledger, state, run, send, types: () => state.told.map(({ type }) => type) }
@@ -434,18 +434,23 @@ describe('a message', () => {
 
   it('is given up after five seconds', async () => {
     const fake = fakeClock()
+    let asked = () => {}
+    const isAsked = new Promise<void>((resolve) => {
+      asked = resolve
+    })
     const send = alertSender({
       url: 'https://alerts.example/',
       secrets: [new Uint8Array(secret)],
       relay: 'demo',
       fetch: (_, init) =>
         new Promise((_resolve, reject) => {
-          if (init?.signal?.aborted === true) reject(init.signal.reason)
           init?.signal?.addEventListener('abort', () => reject(init.signal?.reason))
+          asked()
         }),
       clock: fake,
     })
     const why = send(message)
+    await isAsked
     await fake.advance(5_000)
     expect(await why).toBe('TimeoutError')
   })

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { faultOf } from './answers.ts'
 import { fuzzApp } from './app.ts'
 import { fuzzFiles } from './files.ts'
+import { fuzzSenders } from './senders.ts'
 import { fuzzServer } from './server.ts'
 
 describe('the fuzz', () => {
@@ -14,6 +15,7 @@ describe('the fuzz', () => {
       ['200', '202', '401 unauthenticated', '404 not-found', '405 method-not-allowed', '422 invalid'],
     ],
     ['files through send and map', fuzzFiles, 250, ['send 0', 'send 1', 'send 2', 'map 0', 'map 1']],
+    ['requests of senders, changed', fuzzSenders, 600, ['200', '401', '405']],
     ['bytes at a server', fuzzServer, 40, ['200', '400']],
   ] as const)('%s: every answer is documented', { timeout: 120_000 }, async (_, fuzz, runs, met) => {
     const report = await fuzz({ seed: 1, runs })

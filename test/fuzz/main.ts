@@ -10,6 +10,10 @@ import { runInNewContext } from 'node:vm'
 import { type FuzzReport, fuzzApp } from './app.ts'
 import { fuzzFiles } from './files.ts'
 import { fuzzServer } from './server.ts'
+import '../support/own-name.ts'
+
+// Linked once the name is known.
+const { fuzzSenders } = await import('./senders.ts')
 
 const { values } = parseArgs({
   options: {
@@ -36,6 +40,7 @@ const heap = () => {
 const kinds: readonly [name: string, share: number, fuzz: typeof fuzzApp][] = [
   ['requests', 1, fuzzApp],
   ['files', 1, fuzzFiles],
+  ['senders', 0.3, fuzzSenders],
   ['server', 0.01, fuzzServer],
 ]
 for (const [name, share, fuzz] of kinds) {

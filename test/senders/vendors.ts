@@ -12,6 +12,15 @@ export interface VendorKeys {
   readonly plaidJwk: JsonWebKey
 }
 
+/** The only hosts that a scheme may ask. */
+export const keyHosts = [
+  'sns.eu-central-1.amazonaws.com',
+  'static.adobeioevents.com',
+  'api.paypal.com',
+  'www.googleapis.com',
+  'production.plaid.com',
+]
+
 type Fetch = typeof globalThis.fetch
 
 export function vendorFetch(keys: VendorKeys, other: Fetch): Fetch {

@@ -47,6 +47,8 @@ const chances = {
   suspended: 0.1,
   /** An operator who erases a visitor. */
   erase: 0.06,
+  /** An operator who asks how much waits, once nothing comes and goes. */
+  census: 0.3,
   /** Operators who replay, map again and drop dead letters. */
   plans: 0.15,
 } as const

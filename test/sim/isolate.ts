@@ -65,6 +65,8 @@ export interface Isolate {
   /** Undefined if the isolate died before it answered. */
   request(request: Request): Promise<Response | undefined>
   flush(): Promise<FlushReport | undefined>
+  /** What an operator is told. */
+  status(): Promise<object | undefined>
   /** Goes on from `cursor`, the end of an incomplete erasure. */
   erase(visitor: Visitor, cursor?: string): Promise<Awaited<ReturnType<Erase>> | undefined>
   readonly dead: {
@@ -237,6 +239,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
         erase: (...parts) => ask(() => store.erase(...parts)),
         restate: (...parts) => ask(() => store.restate(...parts)),
         visitor: (...parts) => ask(() => store.visitor(...parts)),
+        history: (...parts) => ask(() => store.history(...parts)),
         moveOut: (...parts) => ask(() => store.moveOut(...parts)),
         moveIn: (...parts) => ask(() => store.moveIn(...parts)),
         life: (...parts) => ask(() => store.life(...parts)),
@@ -317,6 +320,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     clockErrorMs,
     request: (request) => invoke(async () => relay.app.fetch(request)),
     flush: () => invoke(() => relay.flush()),
+    status: () => invoke(() => relay.operator.status()),
     erase: (visitor, cursor) => invoke(() => relay.operator.erase(visitor, cursor)),
     dead: {
       plan: (asked) => invoke(() => relay.operator.dead.plan(asked)),

@@ -142,6 +142,9 @@ export function limitsOf(night: Night): Limits {
     bytesPerPage: 4_096,
     keysPerRead: between(random, 2, 10),
     bytesPerRead: 2_048,
+    // So few that a census takes several runs.
+    ...(night.has('census') ? { dutyOperations: between(night.random('census'), 4, 12) } : {}),
+    deadPagesPerRun: between(random, 1, 4),
   }
 }
 

@@ -38,6 +38,8 @@ export interface KvParts {
 }
 
 export interface SimulatedKv extends Kv {
+  /** The keys that are really there, whatever a list shows. */
+  keys(prefix: string): readonly string[]
   /** Stores something that the relay never wrote. */
   plant(key: string, value: string, metadata?: unknown): void
   /** The values that are kept under keys with this prefix, as they really are. */
@@ -80,6 +82,10 @@ export function simulatedKv(parts: KvParts): SimulatedKv {
   }
 
   return {
+    keys: (prefix) =>
+      [...stored].flatMap(([key, { deletedAtMs }]) =>
+        key.startsWith(prefix) && deletedAtMs === undefined ? [key] : [],
+      ),
     peek: (prefix) =>
       [...stored].flatMap(([key, one]) => (key.startsWith(prefix) && one.deletedAtMs === undefined ? [one.value] : [])),
     plant: (key, value, metadata) => {

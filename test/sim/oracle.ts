@@ -4,6 +4,7 @@
  */
 
 import { isDeadKey } from '../../src/core/backlog/entry-format.ts'
+import { historyBytes, historyOf } from '../../src/core/ledger/rules/history.ts'
 import type { PlanAction } from '../../src/core/operator/dead/plan.ts'
 
 export interface SimEvent {
@@ -38,6 +39,8 @@ interface Sent {
 }
 
 const plantedOfEach = 3
+/** Clocks of isolates and of the ledger, and a second of rounding. */
+const clocksApartMs = 10_000
 /** How far ahead a stamp may be and still be sent (docs/rules.md, "Clocks"), plus the normal difference of clocks. */
 const aheadToleranceMs = 5 * 60_000 + 2_000
 
@@ -72,6 +75,8 @@ export class Oracle {
   readonly #aheadUntil = new Map<SimEvent, number>()
   readonly #lastTried = new Map<SimEvent, number>()
   readonly #erased = new Map<string, number>()
+  /** Calls that Target accepted, by visitor. */
+  readonly #appliedCalls = new Map<string, number>()
   /** Visitors and keys whose entries may stay. */
   readonly #excused = new Set<string>()
   /** The quota settings over time. */
@@ -151,6 +156,7 @@ export class Oracle {
   }
 
   applied(visitor: string, pairs: ReadonlyMap<string, string>): void {
+    this.#appliedCalls.set(visitor, (this.#appliedCalls.get(visitor) ?? 0) + 1)
     for (const [name, value] of pairs) {
       const key = `${visitor} ${name}`
       const rank = this.#byValue.get(value)?.event.rank ?? Number.NaN
@@ -253,6 +259,24 @@ export class Oracle {
   /** From now on nothing of the visitor needs to be kept; what was tried before must not be sent again. */
   erased(visitor: string, nowMs: number): void {
     this.#erased.set(visitor, nowMs)
+  }
+
+  /** A visitor's time line says nothing that did not happen, and nothing of before it was erased. */
+  checkHistory(visitor: string, text: string | undefined): void {
+    const all = historyOf(text)
+    if (all.length > 8 || (text ?? '').length > historyBytes)
+      this.fail(`G9: a time line has ${all.length} happenings and ${text?.length} bytes`)
+    const sent = all.filter(({ kind }) => kind === 's' || kind === 'r')
+    if (sent.length > (this.#appliedCalls.get(visitor) ?? 0))
+      this.fail(
+        `G9: the time line of ${visitor} has ${sent.length} calls, Target ${this.#appliedCalls.get(visitor) ?? 0}`,
+      )
+    const never = sent.flatMap(({ names }) => names).find((name) => !this.#last.has(`${visitor} ${name}`))
+    if (never !== undefined) this.fail(`G9: the time line of ${visitor} says that ${never} was sent`)
+    const erasedMs = this.#erased.get(visitor) ?? Number.POSITIVE_INFINITY
+    const before = all.find(({ atS, afterS }) => 1_000 * (atS - afterS) < erasedMs - clocksApartMs)
+    if (this.ledgerClockIsRight && Number.isFinite(erasedMs) && before !== undefined)
+      this.fail(`G9: the time line of ${visitor} shows what came in before it was erased at ${erasedMs}`)
   }
 
   /** Entries of this visitor, or this key alone, may stay in the backlog. */

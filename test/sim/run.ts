@@ -11,6 +11,7 @@ import { createPlans } from '../../src/core/operator/dead/plan.ts'
 import { nodeSqlite } from '../../src/core/store/sqlite-node.ts'
 import { createHasher } from '../../src/core/update/hash.ts'
 import type { Visitor } from '../../src/core/update/update.ts'
+import type { StatusAnswer } from '../../src/edge/contract/status.ts'
 import { ledgerSettings, type Settings } from '../../src/relay/settings.ts'
 import { seededRandom } from '../support/clock.ts'
 import { memoryWitness } from '../support/ledger.ts'
@@ -59,6 +60,8 @@ const calm: Weather = {
 const isolateCount = 3
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
+/** Runs in which what waits must have been counted right: each has only a few operations for it. */
+const censusRuns = 40
 /** After the last fault everything must have drained within this. */
 const drainMs = 3 * hourMs
 /** How long, at most, some isolates have the old settings while others have the new ones. */
@@ -322,6 +325,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     trace('an operator confirms the clock once more')
     await storeOf(settings).confirmClock()
   }
+  if (night.has('census')) await compareCensus()
   await storeOf(settings).pause(false)
   // An update on which Target fails each time waits for its whole retention.
   if (settings.retentionHours > 2) oracle.excuseHolders(poisonMark)
@@ -347,6 +351,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     oracle.fail(`G7: ${oracle.inBacklog()} entries are left ${drainMs / minuteMs} minutes after the last fault`)
   if (night.has('knobs') && settings.retentionHours > 1) await comeLate()
   oracle.checkAllKept()
+  for (const [visitor, hash] of hashOf) oracle.checkHistory(visitor, await storeOf(settings).history(hash))
   coverage['windows checked'] += oracle.checkQuota()
   coverage['dead letters'] += oracle.inDeadLetters()
   if (gentle && options.only === undefined)
@@ -365,6 +370,53 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
       const early = time.nowMs < endMs + 20 * minuteMs || (thorough && time.nowMs < giveUpMs)
       await runUntil(time.nowMs + (early ? minuteMs : time.nowMs < giveUpMs ? 5 * minuteMs : 30 * minuteMs))
     }
+  }
+
+  /** While nothing comes and goes, an operator is told what is really there (G9). */
+  async function compareCensus(): Promise<void> {
+    const before = knobs
+    const flushMaxOps = between(night.random('census'), 8, 16)
+    if (night.has('tiny limits')) deploy({ ...knobs, beyond: { ...knobs.beyond, flushMaxOps } })
+    restart()
+    await storeOf(settings).pause(true)
+    // What the last isolates do, and until lists show it.
+    await runUntil(time.nowMs + 3 * minuteMs)
+    let told = ''
+    for (let runs = 0; runs < censusRuns; runs++) {
+      let answer: StatusAnswer | undefined
+      void (async () => {
+        await cron()
+        answer = (await (await anIsolate()).status()) as StatusAnswer
+      })().catch((error: unknown) => trace(`no status: ${String(error)}`))
+      await runUntil(time.nowMs + 2 * minuteMs)
+      const waiting = kv.keys('b1/')
+      const dead = kv.keys('d1/').length + kv.keys('d2/').length
+      const visitors = new Set(waiting.map((key) => key.split('/')[1])).size
+      const there = JSON.stringify([waiting.length, visitors, waiting.length, waiting.length, dead, dead, true])
+      const { backlog, dead: letters } = answer ?? {}
+      const sum = (counts: Readonly<Record<string, number>> = {}) => Object.values(counts).reduce((a, b) => a + b, 0)
+      told = JSON.stringify([
+        backlog?.waiting,
+        backlog?.visitors,
+        sum(backlog?.bySource),
+        sum(backlog?.byReason),
+        letters?.count,
+        sum(letters?.bySource),
+        backlog?.complete,
+      ])
+      if (told === there) {
+        coverage['censuses compared']++
+        coverage['entries counted'] += waiting.length
+        coverage['runs of a census'] += runs + 1
+        deploy(before)
+        restart()
+        return
+      }
+      trace(`the census says ${told}, there is ${there}`)
+    }
+    oracle.fail(
+      `G9: ${censusRuns} runs without a change, and an operator is told ${told}, but there is ${JSON.stringify([kv.keys('b1/').length, kv.keys('d1/').length + kv.keys('d2/').length])}`,
+    )
   }
 
   async function runUntil(untilMs: number): Promise<void> {

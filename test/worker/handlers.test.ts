@@ -184,3 +184,22 @@ describe('the requests of one isolate', () => {
     await ctx.end()
   })
 })
+
+describe('Cloudflare Access', () => {
+  it('names who asks: an operator if ADMIN_ACCESS lists them, and nobody by a header that anybody could send', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const env = settingsFor(emulator.origin, { ADMIN_ACCESS: 'alice@example.com' })
+    const { fetch } = worker()
+    const asked = async (email: string | undefined, headers: Record<string, string> = {}) => {
+      const ctx = context()
+      const access = email === undefined ? {} : { access: { aud: 'a', getIdentity: async () => ({ email }) } }
+      const request = new Request('https://relay.example/admin/api/audit', { headers })
+      const { status } = await fetch(request, env, { waitUntil: ctx.waitUntil, ...access })
+      await ctx.end()
+      return status
+    }
+    expect(await asked('Alice@example.com')).toBe(200)
+    expect(await asked('eve@example.com')).toBe(401)
+    expect(await asked(undefined, { 'cf-access-authenticated-user-email': 'alice@example.com' })).toBe(401)
+  })
+})

@@ -21,6 +21,8 @@ export interface Attempt {
   readonly sources: readonly string[]
   /** Not to be sent yet: what would be sent is `held`. */
   readonly hold?: boolean
+  /** Replay only: how many other entries are merged into it. */
+  readonly mergedEntries?: number
   /** Replay only: visitors without a failed try first, then the others. */
   readonly round?: 'first tries' | 'last resort'
   /** The calls of exactly its attributes, if they are encoded already. */

@@ -122,7 +122,7 @@ export function createDeliver(parts: DeliverParts): Deliver {
       passed.map(async ([part, passage]) => {
         const kept = await keep.rest(part, passage)
         const receipt = receiptOf(passage, kept)
-        const settlement = settlementOf(part, passage, kept, receipt.status === 'rejected')
+        const settlement = settlementOf(part, passage, kept, receipt)
         return { part, passage, receipt, settlement }
       }),
     )
@@ -147,10 +147,11 @@ export function createDeliver(parts: DeliverParts): Deliver {
     const receipts = left.map(({ receipt }) => receipt)
     const settleOnceSent = async () => {
       const passages = await sending
-      const passed = zip(left, passages).map(([{ part, kept }, passage]) => {
+      const passed = zip(left, passages).map(([{ part, kept, receipt }, passage]) => {
         // Kept whole already: a refusal is left to the flush, which sets it aside.
         const delivered = passage.attributes.every(({ fate }) => standing(fate) === 'done')
-        return { part, passage, settlement: settlementOf(part, passage, kept || delivered) }
+        const become = delivered ? receiptOf(passage, true) : receipt
+        return { part, passage, settlement: settlementOf(part, passage, kept || delivered, become) }
       })
       await settle(passed, countsOf(lane, ended(receipts), callsOf(passed)))
     }

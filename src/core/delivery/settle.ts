@@ -7,13 +7,16 @@
  */
 
 import { errorName } from '../errors.ts'
+import { given } from '../given.ts'
 import type { Counters, Leads, Ledger, Settlement } from '../ledger/port.ts'
 import type { Untold } from '../ledger/untold.ts'
 import type { Log } from '../log.ts'
 import type { Keep } from './keep.ts'
 import { leadsOf } from './leads.ts'
+import { liveNote } from './notes.ts'
 import type { Part } from './parts.ts'
 import type { Passage } from './passage.ts'
+import type { Receipt } from './receipt.ts'
 
 export interface SettleParts {
   readonly ledger: Pick<Ledger, 'settle'>
@@ -69,12 +72,15 @@ export function createSettle({ ledger, untold, keep, log }: SettleParts): Settle
  * The event id is done once nothing of it can be lost: delivered, refused and set aside, or durably kept.
  *
  * @param kept whether everything that was not delivered is durably kept
- * @param rejected whether Target refused it, so that a repeat is answered so again
+ * @param receipt for the visitor's time line; where it is `rejected`, a repeat is answered so again
  */
-export function settlementOf(part: Part, passage: Passage, kept: boolean, rejected = false): Settlement | undefined {
+export function settlementOf(part: Part, passage: Passage, kept: boolean, receipt: Receipt): Settlement | undefined {
   if (passage.event !== 'open') return undefined
-  const verdict = rejected ? { eventRejected: true as const } : {}
+  const verdict = receipt.status === 'rejected' ? { eventRejected: true as const } : {}
   const eventDone = kept && part.event !== undefined ? { eventDone: part.event, ...verdict } : undefined
-  if (passage.settlement !== undefined) return { ...passage.settlement, ...eventDone }
-  return eventDone && { visitorHash: part.visitorHash, token: '', attributes: [], ...eventDone }
+  const note = liveNote(part, passage, receipt)
+  const told = { ...eventDone, ...given({ note }) }
+  if (passage.settlement !== undefined) return { ...passage.settlement, ...told }
+  if (eventDone === undefined && note === undefined) return undefined
+  return { visitorHash: part.visitorHash, token: '', attributes: [], ...told }
 }

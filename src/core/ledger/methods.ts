@@ -26,6 +26,7 @@ const listed: Record<keyof LedgerMethods, true> = {
   erase: true,
   restate: true,
   visitor: true,
+  history: true,
   moveOut: true,
   moveIn: true,
   restored: true,

@@ -9,6 +9,7 @@
 import type { Lane, Stamp } from '../update/update.ts'
 import type { Counters, Lines, Slot } from './rules/figures.ts'
 import type { BreakerCause, Health, Signal, Traits } from './rules/health.ts'
+import type { Note } from './rules/history.ts'
 import type { Outcome, Verdict } from './rules/register.ts'
 
 /** May this update be sent? All its attributes belong to one visitor. */
@@ -96,6 +97,8 @@ export interface Settlement {
   readonly sources?: readonly string[]
   /** Its denial was a verdict: its visitor's denials are counted from zero. */
   readonly judged?: true
+  /** For its visitor's time line. Dropped where the visitor was erased since it came in. */
+  readonly note?: Note
   /** What the attempt says of Target, and whether it was a probe. */
   readonly signal?: Signal
   readonly probe?: true
@@ -251,6 +254,8 @@ export interface Ledger {
    * all.
    */
   visitor(visitorHash: string): Promise<readonly KnownAttribute[]>
+  /** A visitor's time line as it is kept (`historyOf`); undefined where there is none. */
+  history(visitorHash: string): Promise<string | undefined>
   /** One part of the state, and where the next one begins; pause before, or it is not one moment's. */
   moveOut(cursor?: string): Promise<{ readonly part: MovedState; readonly cursor?: string }>
   /**

@@ -63,11 +63,10 @@ export interface BacklogFigures {
   readonly units: number
 }
 
-/** @param emptyAtMs when a run last found nothing at all, epoch ms */
-export function figuresOf({ parts }: Census, method: WireMethod, emptyAtMs = Number.NEGATIVE_INFINITY): BacklogFigures {
+/** @param emptyAtMs when the last run found nothing at all, epoch ms: that is a count, and newer than any other */
+export function figuresOf({ parts }: Census, method: WireMethod, emptyAtMs?: number): BacklogFigures {
   const counted = parts.flatMap((part) => part.counted ?? [])
-  if (!counted.some(({ atMs }) => atMs >= emptyAtMs) && emptyAtMs > 0)
-    return figuresOfTally(sumOf([]), method, emptyAtMs, true)
+  if (emptyAtMs !== undefined) return figuresOfTally(sumOf([]), method, emptyAtMs, true)
   const atMs = counted.length === 0 ? undefined : Math.min(...counted.map((one) => one.atMs))
   return figuresOfTally(
     sumOf(counted.map(({ tally }) => tally)),

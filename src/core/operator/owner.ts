@@ -217,6 +217,7 @@ export function ownedStores(
       restate: behind(ledger.restate),
       restored: behind(ledger.restored),
       visitor: behind(ledger.visitor),
+      history: behind(ledger.history),
       moveOut: behind(ledger.moveOut),
       moveIn: behind(ledger.moveIn),
     },

@@ -16,12 +16,12 @@ import type { Log } from '../../core/log.ts'
 import type { Duty, Share } from '../duties.ts'
 import type { FlushReport } from '../report.ts'
 import type { AlertState, Occurrence } from './alert.ts'
-import { conditionsOf, deadAfter, type Figures, type Snapshot } from './conditions.ts'
+import { conditionsOf, deadAfter, type Snapshot } from './conditions.ts'
 import type { SendAlert } from './send.ts'
 import { advanced, afterTold, noAlerts, readAlerts, transitions, untold } from './state.ts'
 
 export interface AlertDutyParts {
-  readonly ledger: Pick<Ledger, 'summary' | 'recall' | 'remember' | 'lease' | 'release'>
+  readonly ledger: Pick<Ledger, 'recall' | 'remember' | 'lease' | 'release'>
   readonly clock: Pick<Clock, 'now'>
   readonly random: Pick<Random, 'hex'>
   readonly log: Log
@@ -32,8 +32,8 @@ export interface AlertDutyParts {
     readonly targetTokenExpiresAtMs?: number
   }
   readonly startedBy: Snapshot['startedBy']
-  /** What other duties know; asked once a run. */
-  readonly figures: () => Promise<Figures>
+  /** What the ledger and the other duties know; asked once a run. Rejects where the ledger does not answer. */
+  readonly lookAt: (report: FlushReport) => Promise<Pick<Snapshot, 'summary' | 'figures'>>
   /** Absent: alerts are logged only. */
   readonly send?: SendAlert
 }
@@ -53,7 +53,7 @@ const hourMs = 3_600_000
 const silent = 'ledger.silent'
 
 export function alertDuty(parts: AlertDutyParts): Duty {
-  const { ledger, clock, random, log, memory, settings, startedBy, figures, send } = parts
+  const { ledger, clock, random, log, memory, settings, startedBy, lookAt, send } = parts
   const holder = random.hex(12)
   return {
     name: 'alerts',
@@ -130,11 +130,10 @@ export function alertDuty(parts: AlertDutyParts): Duty {
       nowMs: clock.now(),
       report,
       startedBy,
-      summary: await ledger.summary(),
       retentionMs: settings.retentionHours * hourMs,
       quotaWindowMs: settings.quotaWindowMs,
       ...given({ tokenExpiresAtMs: settings.targetTokenExpiresAtMs }),
-      figures: await figures(),
+      ...(await lookAt(report)),
     }
   }
 

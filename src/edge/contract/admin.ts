@@ -4,7 +4,7 @@ import { visitorBody } from '../routes/admin/bodies.ts'
 import { stateBody, stateQuery } from '../routes/admin/ledger.ts'
 import { accountBody, spentBody } from '../routes/admin/steering.ts'
 import { eraseBody } from '../routes/admin/visitor.ts'
-import { count, counts, time, timeMs } from './common.ts'
+import { count, counts, listed, time, timeMs } from './common.ts'
 import { answer, documentedAs, type Operation, refTo, request } from './operation.ts'
 
 documentedAs.set(visitorBody.shape.visitor, refTo('Visitor'))
@@ -107,6 +107,30 @@ export const whereabouts = answer(
     unreadable: count,
     complete: z.boolean(),
     heldUntil: time.optional(),
+    waiting: z.array(
+      z.object({
+        at: time,
+        firstSeenAt: time,
+        source: z.string(),
+        names: z.array(z.string()),
+        reason: z.string().optional(),
+      }),
+    ),
+    dead: z.array(z.object(listed)),
+    deadMore: z.literal(true).optional(),
+    history: z
+      .array(
+        z.object({
+          at: time,
+          what: z.string(),
+          receivedAt: time.optional(),
+          source: z.string().optional(),
+          names: z.array(z.string()).optional(),
+          reason: z.string().optional(),
+          merged: count.optional(),
+        }),
+      )
+      .describe('Oldest first'),
   }),
 )
 

@@ -47,3 +47,15 @@ export const problem = answer(
       .describe('Of a batch'),
   }),
 )
+
+/** What a list shows of a dead letter. */
+export const listed = {
+  key: z.string(),
+  reason: z.string(),
+  source: z.string().optional(),
+  at: time.optional(),
+  firstSeenAt: time.optional(),
+  attempts: count.optional(),
+  detail: z.string().optional().describe("Target's own words, or why it could not be mapped"),
+  visitor: z.string().optional().describe('Keyed hash'),
+}

@@ -2,23 +2,12 @@
 import * as z from 'zod'
 import { exportQuery, filterBody, listBody, listQuery, planBody, readQuery, runBody } from '../routes/admin/dead.ts'
 import { actProblems, bodyProblems, operatorProblems } from './admin.ts'
-import { count, counts, time } from './common.ts'
+import { count, counts, listed, time } from './common.ts'
 import { answer, documentedAs, type Operation, refTo, request } from './operation.ts'
 
 const anyVisitor = { oneOf: [{ type: 'string' }, refTo('Visitor')] }
 documentedAs.set(filterBody.shape.visitor, anyVisitor)
 documentedAs.set(listBody.shape.visitor, anyVisitor)
-
-const listed = {
-  key: z.string(),
-  reason: z.string(),
-  source: z.string().optional(),
-  at: time.optional(),
-  firstSeenAt: time.optional(),
-  attempts: count.optional(),
-  detail: z.string().optional().describe("Target's own words, or why it could not be mapped"),
-  visitor: z.string().optional().describe('Keyed hash'),
-}
 
 export const letters = answer(
   'Letters',

@@ -19,6 +19,7 @@ const storeMethods: readonly (keyof LedgerStore)[] = [
   'firstStamps',
   'summary',
   'usage',
+  'series',
   'confirmClock',
   'lease',
   'release',
@@ -32,6 +33,7 @@ const storeMethods: readonly (keyof LedgerStore)[] = [
   'erase',
   'restate',
   'visitor',
+  'history',
   'moveOut',
   'moveIn',
 ]

@@ -5,7 +5,7 @@ import { piecesOf } from '../../../src/core/ledger/moved-pieces.ts'
 import type { AdmitRequest, Ledger, MovedState } from '../../../src/core/ledger/port.ts'
 import { pageOf, registerPages } from '../../../src/core/ledger/rules/pages.ts'
 import { defaultLimits } from '../../../src/core/limits.ts'
-import { createFind } from '../../../src/core/operator/find-visitor.ts'
+import { createFind } from '../../../src/core/operator/visitor/find-visitor.ts'
 import { nodeSqlite } from '../../../src/core/store/sqlite-node.ts'
 import { at, contractSettings } from '../../contract/ledger.ts'
 import { seededRandom } from '../../support/clock.ts'
@@ -241,8 +241,13 @@ describe('where a visitor’s attributes are', () => {
     const find = (attributesListed: number) =>
       createFind({
         hasher: { visitor: async () => 'hash' } as never,
-        ledger: { visitor: async () => known.slice(0, attributesListed) },
-        backlog: { list: async () => ({ items: [] }), operations: 0 },
+        ledger: { visitor: async () => known.slice(0, attributesListed), history: async () => undefined },
+        backlog: {
+          list: async () => ({ items: [] }),
+          deadHeads: async () => ({ items: [] }),
+          readDead: async () => undefined,
+          operations: 0,
+        },
         clock: { now: () => 0 },
         maxOperations: 100,
         limits: { ...defaultLimits, attributesListed },

@@ -8,7 +8,7 @@ import type { Backlog, DeadLetter } from '../../../src/core/backlog/port.ts'
 import { sqliteBacklog } from '../../../src/core/backlog/sqlite.ts'
 import { defaultLimits } from '../../../src/core/limits.ts'
 import { createErase, type Erased } from '../../../src/core/operator/erase.ts'
-import { createFind } from '../../../src/core/operator/find-visitor.ts'
+import { createFind } from '../../../src/core/operator/visitor/find-visitor.ts'
 import type { Kv } from '../../../src/core/store/kv.ts'
 import { nodeSqlite } from '../../../src/core/store/sqlite-node.ts'
 import { createHasher } from '../../../src/core/update/hash.ts'
@@ -323,7 +323,7 @@ describe('finding a visitor', () => {
   const finding = (backlog: Backlog, more: Partial<Parameters<typeof createFind>[0]> = {}) =>
     createFind({
       hasher,
-      ledger: { visitor: async () => [] },
+      ledger: { visitor: async () => [], history: async () => undefined },
       backlog,
       clock: fakeClock(),
       maxOperations: 900,

@@ -163,6 +163,10 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
       await call(restateScript, [keys.quota], { units })
     },
     visitor: (visitorHash) => listVisitor(parts, visitorHash),
+    async history(visitorHash) {
+      const kept = await redis.hmget(keys.visitor(visitorHash), 'h', 'i')
+      return Object.values(kept ?? {}).join('') || undefined
+    },
     moveOut: (cursor) => moveOut(parts, cursor),
     moveIn: (part) => moveIn(parts, part),
     async life() {

@@ -13,6 +13,7 @@ import {
   refusalsThatOpen,
   visitorsThatOpen,
 } from '../rules/health.ts'
+import { happeningsKept, historyBytes } from '../rules/history.ts'
 import { registerPages } from '../rules/pages.ts'
 import { livesCounted, livesKept, maxBelow } from '../rules/register.ts'
 import { maxRetentions } from '../rules/retention.ts'
@@ -50,6 +51,8 @@ export function scriptRules(settings: LedgerSettings, limits: Limits): Readonly<
     slotsKeptMs,
     seriesMs,
     foldedTogether,
+    happeningsKept,
+    historyBytes,
     toleranceMs: jumpToleranceMs,
     futureMs: futureToleranceMs,
     livesCounted,

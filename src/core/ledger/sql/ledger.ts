@@ -132,6 +132,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
           ...(open === undefined ? {} : { open: open.stamp }),
         })),
       ),
+    history: (visitorHash) => atomically((nowMs) => rows.openVisitor(visitorHash, nowMs).history),
     moveOut: (cursor) => atomically((nowMs) => moveOut(parts, nowMs, cursor)),
     moveIn: (part) => stepping((step) => moveIn(part, parts, step)),
     lease: (name, holder, ttlMs) => atomically((nowMs) => memos.lease(name, holder, ttlMs, nowMs)),

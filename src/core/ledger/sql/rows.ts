@@ -31,6 +31,8 @@ export interface VisitorRows {
   denials: Denials | undefined
   /** When it was last erased, epoch ms. */
   erasedMs: number | undefined
+  /** Its time line (`rules/history.ts`). */
+  history: string | undefined
   /**
    * Writes what has changed.
    *
@@ -78,13 +80,17 @@ interface Page {
   touched: boolean
 }
 
-/** `r` registers, `b` backoff, `d` denials, `x` when erased, `p` that some lie in pages. A page has `r` only. */
+/**
+ * `r` registers, `b` backoff, `d` denials, `x` when erased, `p` that some lie in pages, `h` its time line. A page has
+ * `r` only.
+ */
 interface Stored {
   readonly r: readonly [string, Register][]
   readonly b?: Backoff
   readonly d?: Denials
   readonly x?: number
   readonly p?: 1
+  readonly h?: string
 }
 
 /** A head without anything. */
@@ -122,6 +128,7 @@ export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage 
       backoff: kept.b,
       denials: kept.d,
       erasedMs: kept.x,
+      history: kept.h,
       get(name) {
         const register = head.registers.get(name) ?? (paged ? page(name).registers.get(name) : undefined)
         return register !== undefined && counts(register, nowMs, settings) ? register : undefined
@@ -145,8 +152,8 @@ export function openRows(sql: Sql, settings: LedgerSettings, { registersPerPage 
         // A head lives as long as its pages: without it they would not be looked into.
         const until = Math.max(head.stored?.untilMs ?? 0, wholeHour(untilMs))
         for (const [number, page] of pages) if (page.touched) writePage(hash, number, page, until)
-        const { backoff: b, denials: d, erasedMs: x } = visitor
-        const text = JSON.stringify({ r: [...head.registers], b, d, x, p: paged ? 1 : undefined })
+        const { backoff: b, denials: d, erasedMs: x, history: h } = visitor
+        const text = JSON.stringify({ r: [...head.registers], b, d, x, p: paged ? 1 : undefined, h })
         // Nothing is known of it, and nothing to be kept.
         if (head.stored === undefined && text === nothingKept) return
         if (until !== head.stored?.untilMs)

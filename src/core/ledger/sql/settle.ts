@@ -1,8 +1,10 @@
 /** Settlement on SQL (`redis/scripts/settle.ts` is the same on Redis). Within a transaction. */
+import { stampArrivalMs } from '../../update/stamp.ts'
 import type { Settlement } from '../port.ts'
 import { afterTry } from '../rules/denials.ts'
 import { settledEvent } from '../rules/event.ts'
 import { afterSignal, type Signal, traitsOf } from '../rules/health.ts'
+import { noted } from '../rules/history.ts'
 import { registerLivesUntilMs, settled } from '../rules/register.ts'
 import type { AttemptParts } from './admit.ts'
 import type { VisitorRows } from './rows.ts'
@@ -14,9 +16,9 @@ export type SettleParts = Pick<AttemptParts, 'rows' | 'events' | 'settings'>
  * Settles one attempt: its registers and units, its visitor's backoff and denials, what it says of Target, its event.
  */
 export function settleOne(settlement: Settlement, step: Step, parts: SettleParts): void {
-  const { visitorHash, attributes, giveBack, eventDone, eventRejected, backoff, signal } = settlement
+  const { visitorHash, attributes, giveBack, eventDone, eventRejected, backoff, signal, note } = settlement
   let failedBefore = false
-  if (attributes.length > 0 || backoff !== undefined || signal !== undefined) {
+  if (attributes.length > 0 || backoff !== undefined || signal !== undefined || note !== undefined) {
     const visitor = parts.rows.openVisitor(visitorHash, step.nowMs)
     failedBefore = (visitor.backoff?.attempts ?? 0) > 0
     const { closed } = settleVisitor(settlement, visitor, step, parts)
@@ -35,13 +37,13 @@ export function settleOne(settlement: Settlement, step: Step, parts: SettleParts
 
 /** @returns whether it closed an open attempt of its token */
 function settleVisitor(
-  { visitorHash, token, attributes, backoff, signal, judged }: Settlement,
+  { visitorHash, token, attributes, backoff, signal, judged, note }: Settlement,
   visitor: VisitorRows,
   { nowMs, health }: Step,
   { settings }: SettleParts,
 ): { readonly closed: boolean } {
   let closed = false
-  let untilMs = backoff === undefined && signal !== 'wrong' ? 0 : nowMs + settings.retentionMs
+  let untilMs = backoff === undefined && signal !== 'wrong' && note === undefined ? 0 : nowMs + settings.retentionMs
   for (const { name, stamp, outcome } of attributes) {
     const after = settled(visitor.get(name), stamp, outcome, token)
     visitor.set(name, after.register)
@@ -52,6 +54,9 @@ function settleVisitor(
   else if (backoff !== undefined) visitor.backoff = { attempts: backoff.attempts, notBeforeMs: nowMs + backoff.waitMs }
   if (signal !== undefined)
     visitor.denials = afterTry(visitor.denials, { signal, visitorHash, judged: judged === true }, health, nowMs)
+  // What came in before the visitor was erased leaves no trace.
+  if (note !== undefined && stampArrivalMs(note.stamp) > (visitor.erasedMs ?? 0))
+    visitor.history = noted(visitor.history, note, stampArrivalMs(note.stamp), nowMs)
   visitor.save(untilMs)
   return { closed }
 }

@@ -26,21 +26,36 @@ export interface RetentionParts {
 const memo = 'dead-retention'
 const sweepEveryMs = 6 * 3_600_000
 const deletesAtOnce = 20
+/** An operator is warned so long before. */
+const warnedMs = 7 * 86_400_000
 
 interface Walk {
   /** When the last walk ended, what it deleted before, and the oldest letter that it left, epoch ms. */
   walkedMs?: number
   endMs?: number
   oldestMs?: number
+  /** Letters that go within a week. */
+  soon?: number
   /** Of the walk that is under way. */
   cursor?: string
   oldestSoFarMs?: number
+  soonSoFar?: number
 }
 
-/** When the first letter goes, epoch ms; undefined where none does, or that is not known yet. */
-export async function firstGoesMs(ledger: Pick<Ledger, 'recall'>, retentionMs: number): Promise<number | undefined> {
-  const { oldestMs } = read(await ledger.recall(memo))
-  return retentionMs === 0 || oldestMs === undefined ? undefined : oldestMs + retentionMs
+/** As the last whole walk found it. */
+export interface DeadEnds {
+  /** When the first letter goes, epoch ms; absent where there is none. */
+  readonly firstMs?: number
+  /** Letters that go within a week. */
+  readonly soon: number
+}
+
+/** Undefined where letters stay for ever, or none was walked yet. */
+export async function deadEnds(ledger: Pick<Ledger, 'recall'>, retentionMs: number): Promise<DeadEnds | undefined> {
+  if (retentionMs === 0) return undefined
+  const { walkedMs, oldestMs, soon = 0 } = read(await ledger.recall(memo))
+  if (walkedMs === undefined) return undefined
+  return { soon, ...given({ firstMs: oldestMs === undefined ? undefined : oldestMs + retentionMs }) }
 }
 
 /** @returns a duty's work; rejects where a store does not answer */
@@ -73,13 +88,15 @@ export function createRetention({ backlog, ledger, clock, retentionMs, log }: Re
         const left = times.flatMap(({ atMs }) => (atMs >= endMs ? [atMs] : []))
         const oldestMs = Math.min(walk.oldestSoFarMs ?? Number.POSITIVE_INFINITY, ...left)
         if (oldestMs < Number.POSITIVE_INFINITY) walk.oldestSoFarMs = oldestMs
+        walk.soonSoFar = (walk.soonSoFar ?? 0) + left.filter((atMs) => atMs < nowMs - retentionMs + warnedMs).length
         if (page.cursor === undefined) {
-          const { oldestSoFarMs } = walk
+          const { oldestSoFarMs, soonSoFar } = walk
           return await ledger.remember(
             memo,
             JSON.stringify({
               walkedMs: nowMs,
               endMs: Math.max(endMs, walk.endMs ?? nowMs - retentionMs),
+              soon: soonSoFar,
               ...given({ oldestMs: oldestSoFarMs }),
             }),
           )
@@ -89,7 +106,7 @@ export function createRetention({ backlog, ledger, clock, retentionMs, log }: Re
       await ledger.remember(memo, JSON.stringify(walk))
     } catch (error) {
       // A cursor that the store does not take any more must not end every walk.
-      const { cursor: _, oldestSoFarMs: __, ...before } = walk
+      const { cursor: _, oldestSoFarMs: __, soonSoFar: ___, ...before } = walk
       await ledger.remember(memo, JSON.stringify(before))
       throw error
     } finally {

@@ -484,6 +484,7 @@ function takingTurns(ledgers: readonly Ledger[]): Ledger {
     erase: (visitorHash) => next().erase(visitorHash),
     restate: (units) => next().restate(units),
     visitor: (visitorHash) => next().visitor(visitorHash),
+    history: (visitorHash) => next().history(visitorHash),
     moveOut: (cursor) => next().moveOut(cursor),
     moveIn: (part) => next().moveIn(part),
     restored: () => next().restored(),

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { kvBacklog } from '../../../../src/core/backlog/kv.ts'
 import type { Backlog } from '../../../../src/core/backlog/port.ts'
 import { sqliteBacklog } from '../../../../src/core/backlog/sqlite.ts'
-import { createRetention, firstGoesMs } from '../../../../src/core/operator/dead/retention.ts'
+import { createRetention, deadEnds } from '../../../../src/core/operator/dead/retention.ts'
 import { nodeSqlite } from '../../../../src/core/store/sqlite-node.ts'
 import { allDead, tinyLimits } from '../../../contract/backlog.ts'
 import { type FakeClock, seededRandom } from '../../../support/clock.ts'
@@ -43,16 +43,16 @@ describe.each(stores)('on %s', (_, make) => {
   it('deletes what is older, logs and counts it, and says when the first of the others goes', async () => {
     const { clock, ledger, backlog, logged, walk, bury } = await start()
     for (let n = 0; n < 30; n++) await bury(91 + n)
-    const young = [await bury(80), await bury(1)]
+    const young = [await bury(85), await bury(80), await bury(1)]
     await walk(enough)
-    expect(await allDead(backlog)).toHaveLength(32)
+    expect(await allDead(backlog)).toHaveLength(33)
     await clock.advance(6 * 3_600_000)
     await walk(enough)
     expect((await allDead(backlog)).map(({ key }) => key).sort()).toEqual(young.sort())
     expect(logged).toEqual([['dead_expired', { letters: 30 }]])
     expect((await ledger.usage()).counters['deadExpired']).toBe(30)
-    expect(await firstGoesMs(ledger, retentionMs)).toBe(clock.now() - dayMs / 4 - 80 * dayMs + retentionMs)
-    expect(await firstGoesMs(ledger, 0)).toBeUndefined()
+    expect(await deadEnds(ledger, retentionMs)).toEqual({ soon: 1, firstMs: clock.now() - dayMs / 4 + 5 * dayMs })
+    expect(await deadEnds(ledger, 0)).toBeUndefined()
   })
 
   it('goes on with the next run where its share ends', async () => {
@@ -97,6 +97,6 @@ describe.each(stores)('on %s', (_, make) => {
     await expect(createRetention(parts)(enough)).rejects.toThrow('cursor')
     refuses = false
     await createRetention(parts)(enough)
-    expect(await firstGoesMs(ledger, retentionMs)).toBe(clock.now() - dayMs + retentionMs)
+    expect(await deadEnds(ledger, retentionMs)).toEqual({ soon: 0, firstMs: clock.now() - dayMs + retentionMs })
   })
 })

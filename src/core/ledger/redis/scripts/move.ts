@@ -52,7 +52,7 @@ local function moveKey(key)
     moveWhole()
   elseif source then
     if string.sub(source, -5) ~= '|ends' then moveUnits(openSource(key), source) end
-  elseif visitor and redis.call('HLEN', key) > 2 * input.perPage + 3 then
+  elseif visitor and redis.call('HLEN', key) > 2 * input.perPage + 5 then
     large[#large + 1] = visitor
   elseif visitor then
     return moveVisitor(visitor, key, redis.call('HGETALL', key))

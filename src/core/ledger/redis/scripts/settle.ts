@@ -2,6 +2,7 @@ import { denials } from './denials.ts'
 import { events } from './events.ts'
 import { figures } from './figures.ts'
 import { health } from './health.ts'
+import { history } from './history.ts'
 import { registers } from './registers.ts'
 import { rows } from './rows.ts'
 import { window } from './window.ts'
@@ -14,7 +15,7 @@ import { window } from './window.ts'
  * Input: settlements, lines, leads.
  * Answers null.
  */
-export const settleScript = /* lua */ `${window}${registers}${rows}${events}${health}${denials}${figures}
+export const settleScript = /* lua */ `${window}${registers}${rows}${events}${health}${denials}${figures}${history}
 local window = openWindow(KEYS[1])
 local h = readHealth(KEYS[3])
 -- What a signal can change. The health of a steady day is never rewritten.
@@ -43,6 +44,7 @@ local function settleVisitor(settlement, visitor)
     local after = afterTry(before, settlement.signal, settlement.visitorHash, settlement.judged, h)
     if after ~= before then writeDenials(visitor, after) end
   end
+  if settlement.note then writeNote(visitor, settlement.note) end
   return closed
 end
 local function settleOne(settlement, visitor, event, source)

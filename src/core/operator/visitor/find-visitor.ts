@@ -1,21 +1,24 @@
 /**
- * Where one visitor's attributes are: what Target was given, whose fate is open, what waits. Names and times only; no
- * value leaves the backlog this way.
+ * Where one visitor's attributes are, what waits and what is dead, and what happened last. Names and times only; no value
+ * leaves the backlog this way.
  *
  * Guarantee: an answer is bounded in time, operations and size, and says where it is not complete.
  * Known hole: if more waits than it may read, it knows only the oldest.
  */
 
-import type { Backlog } from '../backlog/port.ts'
-import type { Clock } from '../clock.ts'
-import { given } from '../given.ts'
-import type { Ledger } from '../ledger/port.ts'
-import { defaultLimits, type Limits } from '../limits.ts'
-import { pagesOf } from '../pages.ts'
-import { isoTime } from '../time.ts'
-import type { Hasher } from '../update/hash.ts'
-import { stampTimeMs } from '../update/stamp.ts'
-import type { Stamp, Visitor } from '../update/update.ts'
+import type { Backlog } from '../../backlog/port.ts'
+import type { Clock } from '../../clock.ts'
+import { given } from '../../given.ts'
+import type { Ledger } from '../../ledger/port.ts'
+import { defaultLimits, type Limits } from '../../limits.ts'
+import { pagesOf } from '../../pages.ts'
+import { isoTime } from '../../time.ts'
+import type { Hasher } from '../../update/hash.ts'
+import type { DeferReason } from '../../update/reasons.ts'
+import { stampTimeMs } from '../../update/stamp.ts'
+import type { Stamp, Visitor } from '../../update/update.ts'
+import { createLetters, type ListedLetter } from '../dead/letters.ts'
+import { type TimeLineItem, timeLineOf } from './history.ts'
 
 export interface Whereabouts {
   readonly attributes: readonly {
@@ -35,14 +38,27 @@ export interface Whereabouts {
   /** False where more waits than was read: only the oldest was. */
   readonly complete: boolean
   readonly heldUntil?: string
+  /** What waits, oldest first, at most `shownOfEach`. `at`: its place in time; ISO 8601. */
+  readonly waiting: readonly {
+    readonly at: string
+    readonly firstSeenAt: string
+    readonly source: string
+    readonly names: readonly string[]
+    readonly reason?: DeferReason
+  }[]
+  /** Its dead letters, newest first, at most `shownOfEach`; `deadMore`: there may be more. */
+  readonly dead: readonly ListedLetter[]
+  readonly deadMore?: true
+  /** The last happenings, oldest first. */
+  readonly history: readonly TimeLineItem[]
 }
 
 export type FindVisitor = (visitor: Visitor) => Promise<Whereabouts>
 
 export interface FindVisitorParts {
   readonly hasher: Hasher
-  readonly ledger: Pick<Ledger, 'visitor'>
-  readonly backlog: Pick<Backlog, 'list' | 'operations'>
+  readonly ledger: Pick<Ledger, 'visitor' | 'history'>
+  readonly backlog: Pick<Backlog, 'list' | 'deadHeads' | 'readDead' | 'operations'>
   readonly clock: Pick<Clock, 'now'>
   /** Operations on the store that one question may ask for. */
   readonly maxOperations: number
@@ -57,15 +73,22 @@ interface Waiting {
   readonly heldUntilMs: number
   /** ISO 8601, by the name of the attribute. */
   readonly times: ReadonlyMap<string, readonly string[]>
+  readonly waiting: Whereabouts['waiting']
 }
+
+/** Entries and dead letters in one answer. */
+const shownOfEach = 100
 
 /** Rejects where the ledger or the store does not answer. */
 export function createFind(parts: FindVisitorParts): FindVisitor {
   const { hasher, ledger, limits = defaultLimits } = parts
+  const deadLetters = createLetters({ ...parts, limits })
   return async (visitor) => {
     const visitorHash = await hasher.visitor(visitor)
     const known = await ledger.visitor(visitorHash)
-    const { entries, unreadable, complete, heldUntilMs, times } = await readWaiting(parts, visitorHash, limits)
+    const history = timeLineOf(await ledger.history(visitorHash))
+    const { entries, unreadable, complete, heldUntilMs, times, waiting } = await readWaiting(parts, visitorHash, limits)
+    const { letters, cursor } = await deadLetters.list({ visitorHash }, shownOfEach)
     const registers = new Map(known.map((one) => [one.name, one]))
     const names = [...new Set([...registers.keys(), ...times.keys()])].sort()
     return {
@@ -82,6 +105,11 @@ export function createFind(parts: FindVisitorParts): FindVisitor {
       unreadable,
       complete,
       ...given({ heldUntil: heldUntilMs === 0 ? undefined : isoTime(heldUntilMs) }),
+      waiting,
+      // What has no readable head may be anybody's.
+      dead: letters.filter((letter) => letter.visitor === visitorHash),
+      ...given({ deadMore: cursor === undefined ? undefined : (true as const) }),
+      history,
     }
   }
 }
@@ -92,9 +120,10 @@ async function readWaiting(
   visitorHash: string,
   { timesPerAnswer, requestMs }: Pick<Limits, 'timesPerAnswer' | 'requestMs'>,
 ): Promise<Waiting> {
-  const waiting = new Map<string, string[]>()
+  const times = new Map<string, string[]>()
+  const waiting: Whereabouts['waiting'][number][] = []
   const [operationsBefore, startedMs] = [backlog.operations, clock.now()]
-  let [entries, unreadable, times, heldUntilMs] = [0, 0, 0, 0]
+  let [entries, unreadable, timesRead, heldUntilMs] = [0, 0, 0, 0]
   let complete = false
   for await (const page of pagesOf((cursor) => backlog.list({ prefix: `${visitorHash}/`, ...given({ cursor }) }))) {
     for (const item of page.items) {
@@ -104,19 +133,24 @@ async function readWaiting(
         continue
       }
       heldUntilMs = Math.max(heldUntilMs, item.entry.notBeforeMs ?? 0)
-      for (const { name } of item.entry.attributes.slice(0, timesPerAnswer - times)) {
-        const at = waiting.get(name) ?? []
-        at.push(isoTime(stampTimeMs(item.entry.stamp)))
-        waiting.set(name, at)
+      const { attributes, stamp, source, firstSeenMs, reason } = item.entry
+      const names = attributes.slice(0, timesPerAnswer - timesRead).map(({ name }) => name)
+      const entryAt = isoTime(stampTimeMs(stamp))
+      for (const name of names) {
+        const at = times.get(name) ?? []
+        at.push(entryAt)
+        times.set(name, at)
       }
-      times += item.entry.attributes.length
-      if (times > timesPerAnswer) break
+      if (waiting.length < shownOfEach)
+        waiting.push({ at: entryAt, firstSeenAt: isoTime(firstSeenMs), source, names, ...given({ reason }) })
+      timesRead += attributes.length
+      if (timesRead > timesPerAnswer) break
     }
-    complete = page.cursor === undefined && times <= timesPerAnswer
+    complete = page.cursor === undefined && timesRead <= timesPerAnswer
     const spent = backlog.operations - operationsBefore >= maxOperations || clock.now() - startedMs >= requestMs
-    if (spent || times >= timesPerAnswer) break
+    if (spent || timesRead >= timesPerAnswer) break
   }
-  return { entries, unreadable, complete, heldUntilMs, times: waiting }
+  return { entries, unreadable, complete, heldUntilMs, times, waiting }
 }
 
 function stampIso(stamp: Stamp | undefined): string | undefined {
