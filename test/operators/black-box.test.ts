@@ -43,7 +43,8 @@ async function asked(relay: RunningRelay, ...args: string[]): Promise<Json> {
     ADMIN_TOKEN: testSecrets.adminToken,
   })
   expect([args.join(' '), status, err], out).toEqual([args.join(' '), expect.toBeOneOf([0, 1]), expect.any(String)])
-  if (process.env['OPERATORS_TRACE']) process.stderr.write(`${new Date().toISOString()} ${args.join(' ')} ${out.slice(0, 300)}\n`)
+  if (process.env['OPERATORS_TRACE'])
+    process.stderr.write(`${new Date().toISOString()} ${args.join(' ')} ${out.slice(0, 300)}\n`)
   return JSON.parse(out) as Json
 }
 
@@ -130,14 +131,22 @@ describe('operators, with the command alone', () => {
       // What an oracle knows: the answers, and what the stand-in of Target counted.
       for (let n = 0; n < rejected; n++)
         emulator.faults.add({ kind: 'refuse', message: 'no such thing', visitor: `3p:bad-${n}` })
-      const early = await send(relay, many(filling, (n) => update(`fill-${n}`, `desk-${n}`, 'newer')))
+      const early = await send(
+        relay,
+        many(filling, (n) => update(`fill-${n}`, `desk-${n}`, 'newer')),
+      )
       expect(early).toEqual({ submitted: filling })
       // Before Target's first yes is on record a refusal is no verdict; it is recorded behind the answer.
       await until(
         async () => ((await asked(relay, 'status')) as { health: { saidYes: boolean } }).health.saidYes,
         'the first yes is on record',
       )
-      expect(await send(relay, many(rejected, (n) => update(`bad-${n}`, `bad-${n}`, 'refused')))).toEqual({ rejected })
+      expect(
+        await send(
+          relay,
+          many(rejected, (n) => update(`bad-${n}`, `bad-${n}`, 'refused')),
+        ),
+      ).toEqual({ rejected })
       // Older than what was delivered to the visitors of the first source.
       const at = new Date(Date.now() - 600_000).toISOString()
       for (const source of sourceNames)
@@ -153,10 +162,20 @@ describe('operators, with the command alone', () => {
 
       await until(async () => {
         await asked(relay, 'flush', '--relay')
-        return ((await asked(relay, 'status')) as { dead?: { byReason: Record<string, number> } }).dead?.byReason['expired'] === expired
+        return (
+          ((await asked(relay, 'status')) as { dead?: { byReason: Record<string, number> } }).dead?.byReason[
+            'expired'
+          ] === expired
+        )
       }, 'what is too old is set aside')
-      const first = await send(relay, many(over / 2, (n) => update(`old-${n}`, `v-${n}`, 'old')))
-      const second = await send(relay, many(over / 2, (n) => update(`new-${n}`, `v-${n}`, 'new')))
+      const first = await send(
+        relay,
+        many(over / 2, (n) => update(`old-${n}`, `v-${n}`, 'old')),
+      )
+      const second = await send(
+        relay,
+        many(over / 2, (n) => update(`new-${n}`, `v-${n}`, 'new')),
+      )
       expect([first, second]).toEqual([{ deferred_quota: over / 2 }, { deferred_quota: over / 2 }])
       await asked(relay, 'flush', '--relay')
 
@@ -183,7 +202,11 @@ describe('operators, with the command alone', () => {
         paused: false,
       })
       const waits = { waiting: over, visitors: over / 2, calls: over / 2, complete: true }
-      expect(await asked(relay, 'backlog')).toMatchObject({ ...waits, bySource: { api: over }, byReason: { quota: over } })
+      expect(await asked(relay, 'backlog')).toMatchObject({
+        ...waits,
+        bySource: { api: over },
+        byReason: { quota: over },
+      })
       expect(await asked(relay, 'dead', 'ls', '--reason', 'rejected', '--limit', '1')).toMatchObject({
         letters: [{ reason: 'rejected', source: 'api', detail: 'no such thing' }],
       })
@@ -229,12 +252,13 @@ describe('operators, with the command alone', () => {
       await run(String(again['plan']))
       await until(async () => {
         await asked(relay, 'flush', '--relay')
-        return (await asked(relay, 'backlog') as { waiting: number }).waiting === 0
+        return ((await asked(relay, 'backlog')) as { waiting: number }).waiting === 0
       }, 'everything that waits is sent')
 
       const values = (visitor: string) => emulator.profiles.values(`3p:${visitor}`)?.['tier']
       const expectAll = (count: number, visitor: string, tier: string | undefined, from = 0) => {
-        for (let n = from; n < count; n++) expect([`${visitor}-${n}`, values(`${visitor}-${n}`)]).toEqual([`${visitor}-${n}`, tier])
+        for (let n = from; n < count; n++)
+          expect([`${visitor}-${n}`, values(`${visitor}-${n}`)]).toEqual([`${visitor}-${n}`, tier])
       }
       expectAll(over / 2, 'v', 'new', 1)
       expectAll(1, 'v', undefined)
@@ -243,7 +267,7 @@ describe('operators, with the command alone', () => {
       expectAll(perSource, 'till', undefined)
       expectAll(rejected, 'bad', 'refused')
       expectAll(expired, 'late', 'late')
-      expect((await asked(relay, 'dead', 'ls') as { letters: unknown[] }).letters).toEqual([])
+      expect(((await asked(relay, 'dead', 'ls')) as { letters: unknown[] }).letters).toEqual([])
 
       // Nothing twice: what was in flight when it was killed may be sent again, under its own stamp.
       const taken = emulator.statistics().accepted
