@@ -25,7 +25,7 @@ ledger, backlog or Target kept it from its work, 2 on bad settings or another ac
 
   async run({ args, env, out, err, isTerminal, progress }) {
     const { values } = parseArgs({
-      args: args.at(-1) === '--relay' ? [...args, relayUrl(env, undefined)] : [...args],
+      args: args.flatMap((arg, at) => (isBare(arg, args[at + 1]) ? [arg, relayUrl(env, undefined)] : [arg])),
       options: { ...relayOptions, sources: { type: 'string' } },
     })
     const print = (report: Report, whole: unknown) => {
@@ -61,6 +61,11 @@ ledger, backlog or Target kept it from its work, 2 on bad settings or another ac
       process.removeListener('SIGTERM', stop).removeListener('SIGINT', stop)
     }
   },
+}
+
+/** Without an address it is the one of RELAY_URL. */
+function isBare(arg: string, next: string | undefined): boolean {
+  return arg === '--relay' && (next === undefined || next.startsWith('-'))
 }
 
 function inWords({

@@ -284,6 +284,7 @@ const cases: readonly Case[] = [
   ],
   ['status', 2, 'a token that does not fit in a header', (cli) => ask(cli, ['status'], {}, { ADMIN_TOKEN: 'a\nb' })],
   ['flush', 0, 'a relay that is asked for a run', (cli) => ask(cli, ['flush', '--relay'])],
+  ['flush', 0, 'a relay that is asked, as JSON', (cli) => ask(cli, ['flush', '--relay', '--json'])],
   [
     'flush',
     1,

@@ -1,0 +1,3 @@
+import { sourcesWith } from '../sources.ts'
+
+export const sources = sourcesWith('who')
