@@ -53,7 +53,7 @@ export const historyMutants: readonly Mutant[] = [
     breaks: 'G9',
     file: lua,
     find: 'if #historyText(all) <= input.historyBytes then break end',
-    replace: 'break',
+    replace: 'if true then break end',
     tests: redis,
   },
   {

@@ -102,7 +102,8 @@ export interface Relay {
   /** Maps an event again that could not be mapped, by the key of its dead letter. */
   readonly remap: Remap
   /**
-   * Tells the ledger's witness what was granted, before a process ends; a flush does so when it begins. Never rejects.
+   * Before a process ends: tells the ledger what is counted and not told yet, and its witness what was granted, as a
+   * flush does too. Never rejects.
    */
   testify(): Promise<void>
   /** One run over the backlog. Never rejects: what stopped it is in the report. */
@@ -205,7 +206,11 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     operator,
     ready: ready.fresh,
     remap: createRemap({ backlog, deliver, map: mapAgain }),
-    testify: () => ledger.check().catch((error) => log('witness_not_told', { error: errorName(error) })),
+    testify: async () => {
+      if (untold.any())
+        await ledger.settle([]).catch((error) => log('settle_failed', { tries: 1, error: errorName(error) }))
+      await ledger.check().catch((error) => log('witness_not_told', { error: errorName(error) }))
+    },
     flush: run,
     parts: {
       settings,

@@ -121,7 +121,8 @@ describe('the server', () => {
     hungUp.abort()
     expect(await request).toBe('hung up')
     expect(await server.stop()).toBe(true)
-    expect(server.logged.filter(({ event }) => event === 'settle_failed')).toHaveLength(2)
+    // Two tries of the update, and one of its counts at the end.
+    expect(server.logged.filter(({ event }) => event === 'settle_failed')).toHaveLength(3)
 
     standIn.fault = undefined
     await using again = await startServer(emulator.origin, { folder: server.folder, settings })
@@ -393,4 +394,14 @@ describe('the server', () => {
     expect(await answer.json()).toMatchObject({ status: 'submitted' })
     expect(emulator.profiles.values('3p:7')).toEqual({ seen: 'true' })
   })
+})
+
+it('tells the ledger what it counted and has not told yet when it stops', async () => {
+  const server = await startServer('http://127.0.0.1:9')
+  for (let n = 0; n < 5; n++)
+    expect((await fetch(`${server.url}/v1/updates`, { method: 'POST', body: '{}' })).status).toBe(401)
+  await server.stop()
+  const again = await startServer('http://127.0.0.1:9', { folder: server.folder })
+  expect((await again.relay.operator.usage()).totals['api/-']).toEqual({ unauthenticated_header_missing: 5 })
+  await again.stop()
 })

@@ -50,6 +50,22 @@ export function historyContract(bench: Bench): void {
       expect(await bench.verdict(at(0))).toBe('delivered')
     })
 
+    it('has a settlement that was repeated once, also after others, and two of one second that differ', async () => {
+      const one = note({ names: ['tier', 'with space'] })
+      await settle(one)
+      await settle(note({ names: ['city'] }))
+      bench.nowMs += 1_500
+      await settle(one)
+      await settle({ ...one, kind: 'p' })
+      await settle({ ...one, source: 'desk' })
+      expect((await history()).map(({ kind, source, names }) => `${kind} ${source} ${names.join()}`)).toEqual([
+        's crm tier',
+        's crm city',
+        'p crm tier',
+        's desk tier',
+      ])
+    })
+
     it('leaves out what does not fit: names of older happenings first, then sources', async () => {
       for (let n = 0; n < 8; n++) {
         bench.nowMs += 1_000_000
