@@ -10,7 +10,7 @@ type DeadCounts = z.output<typeof deadCounts>
 
 /** Wide enough for the longest label, and two spaces. */
 const labelChars = 9
-/** A count that is older is told with its age. */
+/** A count older than this is shown with its age. */
 const freshMs = 90_000
 
 /** @param url of the relay, for the head */

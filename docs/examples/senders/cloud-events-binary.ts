@@ -1,4 +1,4 @@
-/** CloudEvents 1.0 in binary mode: the data is the body, all else stands in headers. */
+/** CloudEvents 1.0 in binary mode: the data is the body, everything else is in headers. */
 import { apiKey, cloudEvents, id, source, text } from 'target-relay'
 import * as z from 'zod'
 

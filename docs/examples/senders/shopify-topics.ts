@@ -1,4 +1,4 @@
-/** Shopify: several topics at one address; the topic stands in a header only. */
+/** Shopify: several topics at one address; only a header names the topic. */
 import { eventTime, id, shopify, source } from 'target-relay'
 import * as z from 'zod'
 

@@ -131,7 +131,7 @@ export function readDead(key: string, packed: unknown, head?: DeadHead): KeptDea
   return dead === undefined ? { key, unreadable: unknownFormat, ...given({ head }) } : { key, dead }
 }
 
-/** What stands in clear beside an entry, sealed or not. An older version passes over it. */
+/** What is stored unencrypted beside an entry, sealed or not. An older version ignores it. */
 export function packEntryHead(entry: Entry): z.input<typeof entryHeadFormat> {
   return { g: [entry.source, entry.reason ?? '', postSize(entry), entry.attributes.length] }
 }

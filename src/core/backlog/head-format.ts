@@ -27,7 +27,7 @@ const deadHeadFormat = headFormat.extend({
   d: z.unknown().optional(),
 })
 
-/** Of a detail as JSON that stands in a head: of KV's 1,024 bytes the rest is for everything else. */
+/** Of a detail as JSON in a head; the rest of the 1,024 bytes that KV allows is for everything else. */
 const maxDetailBytes = 330
 
 export function headOf(dead: DeadLetter): DeadHead {

@@ -61,7 +61,7 @@ function answered(c: Context, { status, headers = {}, body = 'ok' }: Greeted): R
 
 async function keep(
   c: Context,
-  { keepConfirmation }: GreetParts,
+  { keepConfirmation, log }: GreetParts,
   { name }: Source,
   { body, note, nowMs }: { readonly body: Uint8Array; readonly note: string; readonly nowMs: number },
 ): Promise<Response | undefined> {
@@ -75,6 +75,9 @@ async function keep(
     firstSeenMs: nowMs,
     attempts: 0,
     raw,
-  }).catch(() => false)
+  }).catch((error: unknown) => {
+    log?.('quarantine_failed', { source: name, error: errorName(error) })
+    return false
+  })
   return kept ? c.json({ status: 'kept' }) : problem(c, 'unavailable')
 }

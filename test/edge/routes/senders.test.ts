@@ -190,6 +190,15 @@ describe('a confirmation that a person must act on', () => {
     expect(buried).toHaveLength(2)
   })
 
+  it('that can’t be kept is logged, and its sender comes back', async () => {
+    const { send, buried, logged } = await edge([sns])
+    buried.push = () => {
+      throw new RangeError('full')
+    }
+    expect((await send('sns', asked)).status).toBe(503)
+    expect(logged).toContain(JSON.stringify({ event: 'quarantine_failed', source: 'sns', error: 'RangeError' }))
+  })
+
   it('of many bytes is none', async () => {
     const { send, buried } = await edge([sns])
     const body = { SubscribeURL: 'x'.repeat(20_000) }
