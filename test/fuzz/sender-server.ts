@@ -6,8 +6,8 @@
  */
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
 import { bytesOf, type RawRequest } from '../corpus/corpus.ts'
-import { type Emulator, startEmulator } from '../emulator/emulator.ts'
 import { newFolder, startRelay } from '../runtimes/relays.ts'
 import { vendorKeys } from '../senders/keys.ts'
 import { requestOf, requests, type SenderRequest, secretSettings } from '../senders/requests.ts'
