@@ -17,6 +17,22 @@ export const operatorMutants: readonly Mutant[] = [
     tests: audit,
   },
   {
+    name: 'behind a proxy that ends TLS the console may do nothing',
+    breaks: 'G9',
+    file: access,
+    find: 'URL.parse(origin)?.host !== new URL(c.req.url).host',
+    replace: 'URL.parse(origin)?.origin !== new URL(c.req.url).origin',
+    tests: admin,
+  },
+  {
+    name: 'a page of any origin may operate where the browser does not say which',
+    breaks: 'security',
+    file: access,
+    find: 'origin !== undefined && URL.parse(origin)?.host',
+    replace: 'origin === undefined && URL.parse(origin)?.host',
+    tests: admin,
+  },
+  {
     name: 'one who only looks may export the ledger',
     breaks: 'security',
     file: record,

@@ -1,7 +1,8 @@
 /** A visitor with very many attributes costs other visitors nothing: rows and steps stay bounded in size. */
 
 import { afterAll, describe, expect, it } from 'vitest'
-import type { AdmitRequest, Ledger, MovedState } from '../../src/core/ledger/port.ts'
+import type { MovedState } from '../../src/core/ledger/moved.ts'
+import type { AdmitRequest, Ledger } from '../../src/core/ledger/port.ts'
 import { type LedgerSettings, maxBatch } from '../../src/core/ledger/rules/settings.ts'
 import { requestsPerSweep } from '../../src/core/ledger/sql/lifetimes.ts'
 import { defaultLimits } from '../../src/core/limits.ts'

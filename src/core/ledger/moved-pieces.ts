@@ -1,5 +1,5 @@
 /** A part of a moving state in pieces of bounded size, so that no step that takes one in is long. */
-import type { MovedState, MovedVisitor } from './port.ts'
+import type { MovedState, MovedVisitor } from './moved.ts'
 
 /**
  * Each holds at most `registersTogether` registers, events and visitors; a visitor with more is in several, since

@@ -1,10 +1,10 @@
 /**
- * What a part of a ledger's state must look like before any ledger takes it in (`MovedState` in `port.ts`): the one
+ * What a part of a ledger's state must look like before any ledger takes it in (`MovedState` in `moved.ts`): the one
  * schema for the route and for the command. A part that is taken in can't be taken back.
  */
 import * as z from 'zod'
 import { isStamp } from '../update/stamp.ts'
-import type { MovedState } from './port.ts'
+import type { MovedState } from './moved.ts'
 
 /** 13 digits of milliseconds, as in a stamp. */
 const maxTimeMs = 9_999_999_999_999

@@ -7,6 +7,7 @@
  * then sends nothing (G1): a rejected `admit` may have taken effect all the same.
  */
 import type { Lane, Stamp } from '../update/update.ts'
+import type { Life, MovedState } from './moved.ts'
 import type { Counters, Lines, Slot } from './rules/figures.ts'
 import type { BreakerCause, Health, Signal, Traits } from './rules/health.ts'
 import type { Note } from './rules/history.ts'
@@ -131,48 +132,6 @@ export interface Usage extends Summary {
   /** All that was ever counted: by name, and by line (`rules/figures.ts`) and name. */
   readonly counters: Counters
   readonly totals: Lines
-}
-
-/**
- * A part of a ledger's state, as it moves into another ledger: quota spent, registers, event ids. What was in flight in
- * the old one counts as open and no longer in flight. Backoffs, leases, counters and health stay behind.
- */
-export interface MovedState {
-  /** Names the part: its units are taken in once, however often it comes. */
-  readonly id?: string
-  /** When state was last lost, epoch ms: what is no newer is of no known order there either. */
-  readonly lostMs?: number
-  /** Who it is: a ledger that has no life yet, or this one, takes it over. */
-  readonly life?: Life
-  /**
-   * By account (`wholeAccount`, or a source with a share), and by the last moment at which a unit may have been
-   * granted, epoch ms.
-   */
-  readonly units: readonly { readonly account: string; readonly lastMs: number; readonly units: number }[]
-  readonly visitors: readonly MovedVisitor[]
-  readonly events: readonly {
-    readonly event: string
-    readonly stamp: Stamp
-    readonly atMs: number
-    readonly done: boolean
-    readonly rejected?: true | undefined
-    readonly keptUntilMs: number
-  }[]
-}
-
-/** The epoch that a store lives in (`loss/epoch.ts`), and all units granted in it. */
-export interface Life {
-  readonly epoch: string
-  readonly granted: number
-}
-
-/** A visitor, or some of its registers: one with many is in several parts, which join. */
-export interface MovedVisitor {
-  readonly hash: string
-  /** Open stamps newest first. */
-  readonly registers: readonly { readonly name: string; readonly done?: Stamp; readonly open: readonly Stamp[] }[]
-  readonly erasedMs?: number
-  readonly keptUntilMs: number
 }
 
 /** What the ledger knows of one attribute. */

@@ -1,8 +1,9 @@
 /** How registers are stored: pages, rows of older versions, moving in pieces, and what is remembered of an import. */
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { MovedState } from '../../../src/core/ledger/moved.ts'
 import { piecesOf } from '../../../src/core/ledger/moved-pieces.ts'
-import type { AdmitRequest, Ledger, MovedState } from '../../../src/core/ledger/port.ts'
+import type { AdmitRequest, Ledger } from '../../../src/core/ledger/port.ts'
 import { pageOf, registerPages } from '../../../src/core/ledger/rules/pages.ts'
 import { defaultLimits } from '../../../src/core/limits.ts'
 import { createFind } from '../../../src/core/operator/visitor/find-visitor.ts'

@@ -9,7 +9,8 @@
  */
 import { Redis } from '@upstash/redis/cloudflare'
 import { defaultLimits, type Limits } from '../../limits.ts'
-import { grantOf, type LedgerStore, type Life } from '../port.ts'
+import type { Life } from '../moved.ts'
+import { grantOf, type LedgerStore } from '../port.ts'
 import { type Counters, linesOf } from '../rules/figures.ts'
 import { checkBatch, type LedgerSettings } from '../rules/settings.ts'
 import { admit } from './admit.ts'

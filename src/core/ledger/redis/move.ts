@@ -1,6 +1,7 @@
 /** A ledger's state on Redis, out and in (`sql/move.ts` on SQL). */
+
+import type { Life, MovedState, MovedVisitor } from '../moved.ts'
 import { piecesOf } from '../moved-pieces.ts'
-import type { Life, MovedState, MovedVisitor } from '../port.ts'
 import { wholeAccount } from '../rules/settings.ts'
 import { listOf, type Maybe } from './answers.ts'
 import type { UpstashParts } from './parts.ts'

@@ -4,7 +4,8 @@
  */
 
 import type { Sql } from '../../store/sql.ts'
-import type { BeginOptions, Life } from '../port.ts'
+import type { Life } from '../moved.ts'
+import type { BeginOptions } from '../port.ts'
 import type { LedgerSettings } from '../rules/settings.ts'
 import type { SqlWindow } from './window.ts'
 

@@ -1,9 +1,9 @@
 /**
- * A SQL ledger's state, out and in: parts in the order of their keys (`MovedState` in `port.ts`). Within a transaction.
+ * A SQL ledger's state, out and in: parts in the order of their keys (`MovedState` in `moved.ts`). Within a transaction.
  */
 import type { Limits } from '../../limits.ts'
 import type { Sql } from '../../store/sql.ts'
-import type { MovedState, MovedVisitor } from '../port.ts'
+import type { MovedState, MovedVisitor } from '../moved.ts'
 import { movedInEvent } from '../rules/event.ts'
 import { counts, movedIn, openStamps } from '../rules/register.ts'
 import type { LedgerSettings } from '../rules/settings.ts'

@@ -40,13 +40,18 @@ export function operatorOnly(partsOf: PartsOf<'settings' | 'authFailed' | 'acces
   }
 }
 
-/** Reads may come from any operator; writes only from this origin (CSRF). */
+/**
+ * Reads may come from any operator; writes only from this origin (CSRF). A browser's own word for it (Fetch Metadata)
+ * decides where it is there. Without it the hosts are compared, not the schemes: a proxy that ends TLS asks over http.
+ */
 export const ownOrigin: MiddlewareHandler = async (c, next) => {
   if (isRead(c)) return next()
   const origin = c.req.header('origin')
   const site = c.req.header('sec-fetch-site')
   const foreign =
-    (origin !== undefined && origin !== new URL(c.req.url).origin) || (site !== undefined && site !== 'same-origin')
+    site === undefined
+      ? origin !== undefined && URL.parse(origin)?.host !== new URL(c.req.url).host
+      : site !== 'same-origin'
   if (foreign) return problem(c, 'browser')
   // A form can't send JSON, so that a page without scripts can do nothing either.
   if (whoOf(c).byItself && !isJson(c.req.header('content-type') ?? null)) return problem(c, 'unsupported-media-type')
