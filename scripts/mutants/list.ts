@@ -10,6 +10,7 @@ import { doorsMutants } from './doors.ts'
 import { doorsMoreMutants } from './doors-more.ts'
 import { edgeMutants } from './edge.ts'
 import { figuresMutants } from './figures.ts'
+import { firstHourMutants } from './first-hour.ts'
 import { flushMutants } from './flush.ts'
 import { handshakesMutants } from './handshakes.ts'
 import { historyMutants } from './history.ts'
@@ -1129,6 +1130,7 @@ export const mutants: readonly Mutant[] = [
   ...doorsMoreMutants,
   ...edgeMutants,
   ...figuresMutants,
+  ...firstHourMutants,
   ...flushMutants,
   ...censusMutants,
   ...handshakesMutants,
