@@ -18,12 +18,14 @@ import { createRemap, type Remap } from '../core/operator/remap.ts'
 import { noSpan, type Span } from '../core/spans.ts'
 import { httpTarget } from '../core/wire/http.ts'
 import type { Target } from '../core/wire/port.ts'
+import { createFetchProfile } from '../core/wire/profile.ts'
 import { type AlertMemory, alertDuty } from '../cron/alerts/duty.ts'
 import { alertSender } from '../cron/alerts/send.ts'
 import { type CensusMemory, createCensus } from '../cron/census.ts'
 import { flushWithDuties } from '../cron/duties.ts'
 import type { FlushReport } from '../cron/report.ts'
 import { keepRuns } from '../cron/runs.ts'
+import { keepTrend, type TrendMemory } from '../cron/trend.ts'
 import { createRoutes } from '../edge/app.ts'
 import { createAuthFailed } from '../edge/auth/failed-authentications.ts'
 import { dueCount, type OnceAMinuteMemory } from '../edge/once-a-minute.ts'
@@ -74,7 +76,13 @@ export interface RelayParts extends RelayPorts {
 }
 
 /** What a process or an isolate remembers: plain data, which on Workers is all that may outlive a request. */
-export interface RelayMemory extends ReadinessMemory, OwnerMemory, UntoldMemory, AlertMemory, FiguresMemory {
+export interface RelayMemory
+  extends ReadinessMemory,
+    OwnerMemory,
+    UntoldMemory,
+    AlertMemory,
+    FiguresMemory,
+    TrendMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
   readonly census: CensusMemory
@@ -197,11 +205,35 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         log,
         limits,
       },
-      [census.duty, ...duties, keepRuns({ ledger, clock }), alerts],
+      [
+        census.duty,
+        ...duties,
+        keepRuns({ ledger, clock }),
+        keepTrend({ ledger, clock, memory, waits: status.waits }),
+        alerts,
+      ],
     )
   }
   const count = createCount({ ledger, untold, background, log })
-  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, dead, run, status })
+  const profile = createFetchProfile({
+    origin: settings.targetOrigin,
+    clientCode: settings.targetClientCode,
+    ...given({ token: settings.targetToken }),
+    timeoutMs: settings.targetTimeoutMs,
+    fetch: ports.fetch,
+    clock,
+  })
+  const operator = operatorOf(base, {
+    ledger,
+    unguarded: ports.ledger,
+    backlog,
+    clock,
+    log,
+    dead,
+    run,
+    status,
+    profile,
+  })
   return {
     operator,
     ready: ready.fresh,

@@ -24,11 +24,12 @@ export interface OperatorParts {
   /** One run of the flush. */
   readonly run: () => Promise<FlushReport>
   readonly status: Pick<Operator, 'status' | 'backlog'>
+  readonly profile: Operator['profile']
 }
 
 export function operatorOf(
   { settings, hasher, owner, seal }: Pick<RelayBase, 'settings' | 'hasher' | 'owner' | 'seal'>,
-  { ledger, unguarded, backlog, clock, log, dead, run, status }: OperatorParts,
+  { ledger, unguarded, backlog, clock, log, dead, run, status, profile }: OperatorParts,
 ): Operator {
   const maxOperations = settings.flushMaxOps
   const erase = createErase({ hasher, ledger, backlog, clock, maxOperations, log })
@@ -54,6 +55,7 @@ export function operatorOf(
     },
     seals: createSeals({ backlog, first: seal.first, clock, maxOperations }),
     find: createFind({ hasher, ledger, backlog, clock, maxOperations }),
+    profile,
     series: createSeries({ ledger, clock }),
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),

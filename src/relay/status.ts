@@ -24,6 +24,7 @@ import { deadEnds } from '../core/operator/dead/retention.ts'
 import { forecast } from '../core/operator/forecast.ts'
 import { laneOf, sourceOf, summedBy } from '../core/operator/series.ts'
 import { isoTime } from '../core/time.ts'
+import { lanes } from '../core/update/update.ts'
 import type { Figures } from '../cron/alerts/conditions.ts'
 import { foundNothing } from '../cron/census.ts'
 import { lastRunMemo, readLastRun } from '../cron/report.ts'
@@ -42,6 +43,8 @@ export interface StatusParts {
 
 export interface Status {
   backlog(): Promise<BacklogAnswer>
+  /** What waits, without a forecast. */
+  waits(): Promise<BacklogFigures>
   status(): Promise<StatusAnswer & Usage>
   /** For alerts: what was counted behind the last runs, in the same look. */
   outlook(): Promise<Outlook>
@@ -52,6 +55,12 @@ export interface Outlook {
   /** Of the last day. */
   readonly slots: readonly Slot[]
   readonly figures: Figures
+}
+
+interface Foretold {
+  readonly ahead: NonNullable<StatusAnswer['quota']['ahead']>
+  readonly firstDeferralMs?: number
+  readonly doneMs?: number
 }
 
 const hourMs = 3_600_000
@@ -69,6 +78,7 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
       const { figures, foretold } = await look()
       return answerOf(figures, foretold.doneMs)
     },
+    waits: async () => (await look()).figures,
     async status() {
       const [{ usage, slots, figures, foretold, runs, last, dead, census, pace, nowMs }, { checks }] =
         await Promise.all([look(), ready()])
@@ -82,6 +92,8 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
           byLane: callsByLane(slots),
           ...times({ nextFreeAt: usage.nextFreeAtMs, firstDeferralAt: foretold.firstDeferralMs }),
           liveUnitsPerHour: Math.round(pace),
+          ceilings: Object.fromEntries(lanes.map((lane) => [lane, laneCeiling(settings, lane)])),
+          ahead: foretold.ahead,
         },
         backlog: answerOf(figures, foretold.doneMs),
         ...given({ dead: letters && { count: sum(letters.byReason), ...letters } }),
@@ -161,12 +173,19 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
     return { byReason, bySource, countedAt: isoTime(nowMs) }
   }
 
-  /** Nothing where calls are held back: nobody can say for how long. */
-  function foretell(usage: Usage, figures: BacklogFigures, runs: readonly KeptRun[], pace: number, nowMs: number) {
+  /** While calls are held back only what frees itself is foretold: nobody can say for how long they are. */
+  function foretell(
+    usage: Usage,
+    figures: BacklogFigures,
+    runs: readonly KeptRun[],
+    pace: number,
+    nowMs: number,
+  ): Foretold {
     const { paused, breaker } = usage.health
-    if (paused || breaker !== undefined) return {}
+    const held = paused || breaker !== undefined
     const { waiting, calls, units, complete } = figures
-    const { firstDeferralMs, doneMs } = forecast({
+    const ahead: Foretold['ahead'] = []
+    const parts = {
       nowMs,
       buckets: usage.buckets,
       bucketMs: settings.quotaBucketMs,
@@ -174,25 +193,33 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
       ceilings: { live: laneCeiling(settings, 'live'), replay: laneCeiling(settings, 'replay') },
       liveUnitsPerHour: pace,
       waitingUnits: units,
-      unitsPerRun: callsPerRun(waiting / Math.max(1, calls), runs) * (units / Math.max(1, calls)),
-    })
-    return given({ firstDeferralMs, doneMs: waiting > 0 && complete ? doneMs : undefined })
+      unitsPerRun: callsPerRun(settings, waiting / Math.max(1, calls), runs) * (units / Math.max(1, calls)),
+    }
+    const { firstDeferralMs, doneMs } = forecast(parts, ({ atMs, counted, used, waiting }) =>
+      ahead.push({ at: isoTime(atMs), counted, ...(held ? {} : { used, waiting }) }),
+    )
+    if (held) return { ahead }
+    return { ahead, ...given({ firstDeferralMs, doneMs: waiting > 0 && complete ? doneMs : undefined }) }
   }
+}
 
-  /** What a run is allowed to spend; or what one made that ran out of time. */
-  function callsPerRun(entriesPerCall: number, runs: readonly KeptRun[]): number {
-    const slow = runs.flatMap(({ stopped, calls }) =>
-      stopped === 'time' || stopped === 'subrequests' ? (calls ?? 0) : [],
-    )
-    return Math.max(
-      1,
-      Math.min(
-        settings.flushMaxCalls,
-        Math.max(1, settings.flushMaxOps - readingOperations) / Math.max(1, entriesPerCall),
-        ...(slow.length === 0 ? [] : [Math.max(...slow)]),
-      ),
-    )
-  }
+/** What a run is allowed to spend; or what one made that ran out of time. */
+function callsPerRun(
+  settings: Pick<Settings, 'flushMaxCalls' | 'flushMaxOps'>,
+  entriesPerCall: number,
+  runs: readonly KeptRun[],
+): number {
+  const slow = runs.flatMap(({ stopped, calls }) =>
+    stopped === 'time' || stopped === 'subrequests' ? (calls ?? 0) : [],
+  )
+  return Math.max(
+    1,
+    Math.min(
+      settings.flushMaxCalls,
+      Math.max(1, settings.flushMaxOps - readingOperations) / Math.max(1, entriesPerCall),
+      ...(slow.length === 0 ? [] : [Math.max(...slow)]),
+    ),
+  )
 }
 
 /**

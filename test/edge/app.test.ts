@@ -53,6 +53,7 @@ async function edge(
     },
     ready: async () => ({ ready: true, ledger: 'embedded', checks: { ledger: 'ok' } }),
     operator: {
+      profile: async () => ({ kind: 'unknown' }),
       usage: () => Promise.reject(new Error('planted-id')),
       status: () => Promise.reject(new Error('planted-id')),
       backlog: () => Promise.reject(new Error('planted-id')),
