@@ -56,6 +56,7 @@ export function operatorOf(
     seals: createSeals({ backlog, first: seal.first, clock, maxOperations }),
     find: createFind({ hasher, ledger, backlog, clock, maxOperations }),
     profile,
+    formHash: hasher.form,
     series: createSeries({ ledger, clock }),
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),

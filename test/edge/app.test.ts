@@ -53,6 +53,7 @@ async function edge(
     },
     ready: async () => ({ ready: true, ledger: 'embedded', checks: { ledger: 'ok' } }),
     operator: {
+      formHash: async (parts) => parts.join(),
       profile: async () => ({ kind: 'unknown' }),
       usage: () => Promise.reject(new Error('planted-id')),
       status: () => Promise.reject(new Error('planted-id')),

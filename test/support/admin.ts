@@ -84,6 +84,7 @@ export async function adminOf(world: World, options: AdminOptions = {}) {
       moveOut: (cursor) => ledger.moveOut(cursor),
       moveIn: (part) => ledger.moveIn(part),
       restored: () => ledger.restored(),
+      formHash: hasher.form,
       hashKeyName: async () => 'a-key',
       dead: createDeadOffice({
         ...{ hasher, backlog, ledger, clock: world.clock, maxOperations, limits: defaultLimits },

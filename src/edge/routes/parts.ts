@@ -90,6 +90,8 @@ export interface Operator
   readonly profile: FetchProfile
   readonly series: SeriesOf
   readonly dead: DeadOffice
+  /** A keyed hash of these texts, for the forms of the console. */
+  formHash(parts: readonly string[]): Promise<string>
   /** Keeps an act; rejects where it could not be kept. */
   record(act: Act): Promise<void>
   /** The last acts, newest first. */
