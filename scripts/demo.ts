@@ -6,8 +6,8 @@
  * `--sabotage drop|swap|repeat` makes the stand-in misbehave behind the relay's back; the demo must then exit 1.
  */
 import { parseArgs } from 'node:util'
-import { startEmulator } from '../test/emulator/emulator.ts'
-import type { FaultKind } from '../test/emulator/faults.ts'
+import { startEmulator } from '../src/emulator/emulator.ts'
+import type { FaultKind } from '../src/emulator/faults.ts'
 import { sendHook } from '../test/support/sender.ts'
 import { settingsFor } from '../test/support/settings.ts'
 import { startWorkerdRelay } from '../test/support/workerd.ts'

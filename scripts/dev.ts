@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startEmulator } from '../test/emulator/emulator.ts'
+import { startEmulator } from '../src/emulator/emulator.ts'
 
 const relayPort = 8787
 const emulatorPort = 8788

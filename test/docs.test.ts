@@ -11,7 +11,7 @@ import { emptyReport } from '../src/cron/report.ts'
 import * as presets from '../src/edge/auth/presets.ts'
 import { authFailures } from '../src/edge/auth/scheme.ts'
 import { problemStatus, problemTypes } from '../src/edge/http/problem.ts'
-import { startEmulator } from './emulator/emulator.ts'
+import { startEmulator } from '../src/emulator/emulator.ts'
 import { ownLinks, relativeLinks } from './support/pages.ts'
 import { startServer } from './support/server.ts'
 
@@ -145,6 +145,18 @@ describe('README', () => {
     const readme = page('README.md')
     const linked = [...relativeLinks(readme, 'README.md'), ...ownLinks(readme)].map(({ path }) => path)
     expect(globSync('docs/*.md', { cwd: root }).filter((one) => !linked.includes(one))).toEqual([])
+  })
+})
+
+describe('docs/cli.md', () => {
+  it('lists every fault of the stand-in, and no other', () => {
+    const [, declared = ''] = page('src/emulator/faults.ts').split('export type FaultKind =')
+    const kinds = [...(declared.split('\nexport')[0] ?? '').matchAll(/^ {2}\| '([a-z-]+)'$/gm)].map(([, kind]) => kind)
+    const listed = [...page('docs/cli.md').matchAll(/^\| (`"[^|]+) \|/gm)].flatMap(([, names = '']) =>
+      [...names.matchAll(/"([a-z-]+)"/g)].map(([, kind]) => kind),
+    )
+    expect(kinds.length).toBeGreaterThan(5)
+    expect(listed.sort()).toEqual(kinds.sort())
   })
 })
 

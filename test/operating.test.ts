@@ -1,7 +1,7 @@
 /** The commands of docs/operating.md, each run as it stands there against a real relay. */
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Emulator, startEmulator } from './emulator/emulator.ts'
+import { type Emulator, startEmulator } from '../src/emulator/emulator.ts'
 import { cli } from './support/cli.ts'
 import { testSecrets } from './support/secrets.ts'
 import { sendHook, signedHook } from './support/sender.ts'

@@ -2,7 +2,7 @@
  * A simple oracle: works out what each profile must hold from what was sent and answered, and checks what the emulator has and
  * counted against it. It knows nothing of the relay's internals.
  */
-import type { Statistics } from '../../test/emulator/emulator.ts'
+import type { Statistics } from '../../src/emulator/emulator.ts'
 import type { DemoEvent } from './events.ts'
 
 export interface Sent {

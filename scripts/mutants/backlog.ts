@@ -91,8 +91,8 @@ export const backlogMutants: readonly Mutant[] = [
   {
     name: 'SQLite: a page of any number of bytes',
     breaks: 'G7',
-    file: 'src/core/backlog/sqlite.ts',
-    find: 'if (count > 0 && held + Number(bytes) > limits.bytesPerPage) break',
+    file: 'src/core/backlog/sqlite-rows.ts',
+    find: 'if (count > 0 && held + Number(bytes) > bytesAtMost) break',
     replace: '',
     tests: ['test/core/backlog/backlog.test.ts'],
   },
@@ -100,8 +100,8 @@ export const backlogMutants: readonly Mutant[] = [
     name: 'SQLite: a cursor leads out of its prefix',
     breaks: 'G2',
     file: 'src/core/backlog/sqlite.ts',
-    find: 'cursor > prefix ? cursor : prefix',
-    replace: 'cursor',
+    find: 'cursor !== undefined && cursor > prefix ? cursor : prefix',
+    replace: 'cursor ?? prefix',
     tests: erase,
   },
   {

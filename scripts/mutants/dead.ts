@@ -51,7 +51,7 @@ export const deadMutants: readonly Mutant[] = [
   {
     name: 'letters that a file held before are in no list',
     breaks: 'G9',
-    file: 'src/core/backlog/sqlite-dead.ts',
+    file: 'src/core/backlog/sqlite-letters.ts',
     find: "SELECT key, octet_length(value) FROM relay_backlog WHERE key > 'd1/' AND key < 'd1/~'",
     replace: "SELECT key, octet_length(value) FROM relay_backlog WHERE key > 'd9/' AND key < 'd1/~'",
     tests: letters,
@@ -59,7 +59,7 @@ export const deadMutants: readonly Mutant[] = [
   {
     name: 'a letter that an older server deletes stays in the list',
     breaks: 'G9',
-    file: 'src/core/backlog/sqlite-dead.ts',
+    file: 'src/core/backlog/sqlite-letters.ts',
     find: 'CREATE TRIGGER relay_dead_gone AFTER DELETE ON',
     replace: 'CREATE TRIGGER relay_dead_gone AFTER UPDATE ON',
     tests: letters,
@@ -148,8 +148,8 @@ export const deadMutants: readonly Mutant[] = [
     name: 'a plan whose set is not whole is called planned',
     breaks: 'G9',
     file: 'src/core/operator/dead/make-plan.ts',
-    find: 'if (held.length > 0) await keepPage(plan, held)',
-    replace: 'await keepPage(plan, held)\n    await finish(plan)',
+    find: 'what this one has seen.\n    await keepPage(plan, held)',
+    replace: 'what this one has seen.\n    await keepPage(plan, held)\n    await finish(plan)',
     tests: plans,
   },
   {

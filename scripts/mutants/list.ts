@@ -19,6 +19,7 @@ import { isolateMutants } from './isolate.ts'
 import type { Mutant } from './mutant.ts'
 import { observabilityMutants } from './observability.ts'
 import { operatorMutants } from './operators.ts'
+import { operatorsMoreMutants } from './operators-more.ts'
 import { ownerMutants } from './owner.ts'
 import { readToBreakMutants } from './read-to-break.ts'
 import { readingMutants } from './reading.ts'
@@ -1136,6 +1137,7 @@ export const mutants: readonly Mutant[] = [
   ...hotPathMutants,
   ...isolateMutants,
   ...operatorMutants,
+  ...operatorsMoreMutants,
   ...observabilityMutants,
   ...ownerMutants,
   ...readToBreakMutants,

@@ -9,18 +9,17 @@ export const sealMutants: readonly Mutant[] = [
   {
     name: 'a letter that went while it was sealed anew comes back',
     breaks: 'G9',
-    file: 'src/core/backlog/reseal.ts',
-    find: "'UPDATE relay_backlog SET value = ? WHERE key = ? AND value = ?',\n            JSON.stringify(content),\n            key,\n            value,",
-    replace:
-      "'INSERT OR REPLACE INTO relay_backlog (value, key) SELECT ?, ? WHERE ? > 0',\n            JSON.stringify(content),\n            key,\n            '1',",
+    file: 'src/core/backlog/sqlite-rows.ts',
+    find: "'UPDATE relay_backlog SET value = ? WHERE key = ? AND value = ?', value, key, was.value",
+    replace: "'INSERT OR REPLACE INTO relay_backlog (value, key) SELECT ?, ? WHERE ? > 0', value, key, '1'",
     tests: resealing,
   },
   {
     name: 'a detail beside a letter stays under the old key',
     breaks: 'G9',
-    file: 'src/core/backlog/reseal.ts',
-    find: 'if (detail !== null)',
-    replace: 'if (detail === key)',
+    file: 'src/core/backlog/sqlite-rows.ts',
+    find: 'if (was.detail !== null)',
+    replace: 'if (was.detail === key)',
     tests: resealing,
   },
   {

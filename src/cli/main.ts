@@ -7,6 +7,7 @@ import { audit } from './audit.ts'
 import { backlog } from './backlog.ts'
 import { type Command, type Exit, exit, type Io } from './command.ts'
 import { dead } from './dead.ts'
+import { emulator } from './emulator.ts'
 import { erase } from './erase.ts'
 import { Failed, isFromOutside, Misuse, reasonOf } from './errors.ts'
 import { flush } from './flush.ts'
@@ -44,6 +45,7 @@ const commands: Readonly<Record<string, Command>> = {
   audit,
   keys,
   ledger,
+  emulator,
 }
 
 const overview = `target-relay <command> [options]

@@ -9,6 +9,7 @@ import { describe, expect, it } from 'vitest'
 import { exit } from '../../src/cli/command.ts'
 import { cli, type Ran } from '../support/cli.ts'
 import { type FakeAnswer, startFakeRelay } from '../support/fake-relay.ts'
+import { freePort } from '../support/redis.ts'
 import { settingsFor } from '../support/settings.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'target-relay-exit-'))
@@ -401,7 +402,22 @@ const cases: readonly Case[] = [
     },
   ],
   ['ledger', 2, 'a directory', (cli) => ask(cli, ['ledger', 'import', folder])],
+  ['emulator', 0, 'asked to stop', async () => stopped(running(['emulator', '--port', String(await freePort())], {}))],
+  ['emulator', 1, 'a port in use', (cli) => withPort((port) => cli(['emulator', '--port', port]))],
+  ['emulator', 2, 'no port', (cli) => cli(['emulator', '--port', '0'])],
 ]
+
+/** What a command that runs until it is stopped ends with, once it has said its first line. */
+async function stopped(child: ReturnType<typeof running>): Promise<Ran> {
+  child.stdout?.once('data', () => child.kill('SIGTERM'))
+  return ended(child)
+}
+
+/** A port that something else listens on. */
+async function withPort<T>(work: (port: string) => Promise<T>): Promise<T> {
+  using relay = await startRelay()
+  return await work(new URL(relay.url).port)
+}
 
 async function nameOfKey(): Promise<string> {
   const { createHasher, hashKeyName } = await import('../../src/core/update/hash.ts')

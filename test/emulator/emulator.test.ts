@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { RollingCounter } from './counter.ts'
-import { decodeUpdate } from './decode.ts'
-import { type Emulator, startEmulator } from './emulator.ts'
-import type { Fault } from './faults.ts'
+import { RollingCounter } from '../../src/emulator/counter.ts'
+import { decodeUpdate } from '../../src/emulator/decode.ts'
+import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
+import type { Fault } from '../../src/emulator/faults.ts'
 
 let emulator: Emulator
 beforeEach(async () => {

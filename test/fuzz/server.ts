@@ -1,7 +1,7 @@
 /** Bytes over a socket to a real server on Node: its parser, its limits, and senders that hang up. */
 import { readFileSync } from 'node:fs'
+import { startEmulator } from '../../src/emulator/emulator.ts'
 import { bytesOf, corpusSecrets } from '../corpus/corpus.ts'
-import { startEmulator } from '../emulator/emulator.ts'
 import { newFolder, startRelay } from '../runtimes/relays.ts'
 import { settingsFor } from '../support/settings.ts'
 import { type RawAnswer, sendRaw } from '../support/socket.ts'

@@ -7,7 +7,7 @@
  */
 import { openSync, readFileSync, writeSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
-import { startEmulator } from '../emulator/emulator.ts'
+import { startEmulator } from '../../src/emulator/emulator.ts'
 
 const heldBackMs = 400
 const keepAliveMs = 1_500

@@ -7,7 +7,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { startEmulator } from '../emulator/emulator.ts'
+import { startEmulator } from '../../src/emulator/emulator.ts'
 import { newFolder, type RunningRelay, type RuntimeName, startRelay } from '../runtimes/relays.ts'
 import { cli } from '../support/cli.ts'
 import { testSecrets } from '../support/secrets.ts'

@@ -1,8 +1,8 @@
 /** `/metrics`: clean by `promtool`, readable in both formats, bounded, without anything personal (G8). */
 import { describe, expect, it } from 'vitest'
 import { type Metric, metricsText } from '../../src/edge/http/metrics-text.ts'
+import { startEmulator } from '../../src/emulator/emulator.ts'
 import { updateMetrics } from '../../src/relay/metrics-updates.ts'
-import { startEmulator } from '../emulator/emulator.ts'
 import { allMetrics } from '../support/all-metrics.ts'
 import { promtool } from '../support/promtool.ts'
 import { testSecrets } from '../support/secrets.ts'

@@ -1,7 +1,7 @@
 /** The corpus of real requests, sent as bytes over a socket to the relay on each runtime. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
 import { bytesOf, cases, corpusSecrets, requestOf } from '../corpus/corpus.ts'
-import { type Emulator, startEmulator } from '../emulator/emulator.ts'
 import { settingsFor } from '../support/settings.ts'
 import { sendRaw } from '../support/socket.ts'
 import { newFolder, type RunningRelay, runtimes, startRelay } from './relays.ts'

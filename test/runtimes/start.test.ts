@@ -1,6 +1,6 @@
 /** The time from the start of a process to its first accepted webhook: measured in turn on each runtime, and printed. */
 import { describe, expect, it } from 'vitest'
-import { startEmulator } from '../emulator/emulator.ts'
+import { startEmulator } from '../../src/emulator/emulator.ts'
 import { sendHook, signedHook } from '../support/sender.ts'
 import { settingsFor } from '../support/settings.ts'
 import { newFolder, type ServerRuntime, startRelay } from './relays.ts'

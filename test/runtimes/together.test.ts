@@ -1,7 +1,7 @@
 /** Servers and batch runners of several runtimes on one file, and on one Redis: judged by Target's own record (G1 to G4). */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { startEmulator } from '../emulator/emulator.ts'
+import { startEmulator } from '../../src/emulator/emulator.ts'
 import { settingsFor } from '../support/settings.ts'
 import { startUpstashStandIn } from '../support/upstash-stand-in.ts'
 import { newFolder, operate, post, type RunningRelay, runCommand, type ServerRuntime, startRelay } from './relays.ts'

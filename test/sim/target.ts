@@ -1,6 +1,6 @@
 /** Adobe Target for the oracle: it decodes with the emulator's reader and misbehaves as the weather says. */
 import type { Random } from '../../src/core/clock.ts'
-import { decodeUpdate } from '../emulator/decode.ts'
+import { decodeUpdate } from '../../src/emulator/decode.ts'
 import type { Coverage } from './coverage.ts'
 import { type Outages, type Weather, within } from './faults.ts'
 import type { Oracle } from './oracle.ts'

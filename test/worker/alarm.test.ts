@@ -1,6 +1,6 @@
 /** The object's alarm as the second starter of the flush: real workerd, and no cron. */
 import { describe, expect, it } from 'vitest'
-import { startEmulator } from '../emulator/emulator.ts'
+import { startEmulator } from '../../src/emulator/emulator.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { settingsFor } from '../support/settings.ts'
 import { startUpstashStandIn } from '../support/upstash-stand-in.ts'

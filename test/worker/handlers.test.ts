@@ -1,9 +1,9 @@
 /** What the requests of one isolate share, and what they do not. */
 import { describe, expect, it, vi } from 'vitest'
+import { startEmulator } from '../../src/emulator/emulator.ts'
 import { createBase, type RelayBase } from '../../src/relay/base.ts'
 import { sqliteStorage } from '../../src/server/sqlite-storage.ts'
 import { relayHandlers } from '../../src/workers/handlers.ts'
-import { startEmulator } from '../emulator/emulator.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { settingsFor } from '../support/settings.ts'
 

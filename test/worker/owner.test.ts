@@ -1,6 +1,6 @@
 /** A ledger's owner, in real workerd: a Worker with another client code is refused, and nothing of it is stored. */
 import { expect, it } from 'vitest'
-import { startEmulator } from '../emulator/emulator.ts'
+import { startEmulator } from '../../src/emulator/emulator.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { settingsFor } from '../support/settings.ts'
 import { startUpstashStandIn } from '../support/upstash-stand-in.ts'

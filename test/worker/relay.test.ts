@@ -1,6 +1,6 @@
 /** The deployed relay as a black box: real workerd, real KV, and each ledger. */
 import { afterAll, describe, expect, it } from 'vitest'
-import { startEmulator } from '../emulator/emulator.ts'
+import { startEmulator } from '../../src/emulator/emulator.ts'
 import { beginRequest } from '../support/hang-up.ts'
 import { testSecrets } from '../support/secrets.ts'
 import { settingsFor } from '../support/settings.ts'

@@ -10,10 +10,10 @@
 import { given } from '../given.ts'
 import type { Limits } from '../limits.ts'
 import type { Kv, KvKey } from '../store/kv.ts'
-import type { Sql } from '../store/sql.ts'
 import { parseJson } from './entry-format.ts'
 import { unpackHead } from './head-format.ts'
 import type { Reseal } from './port.ts'
+import type { BacklogRows } from './rows.ts'
 import type { Seal } from './seal.ts'
 
 /** No key has this name: a ring's names are given by its operator, without a space. */
@@ -55,55 +55,29 @@ class Counting {
   }
 }
 
-/** @param step counts an operation */
-export function sqliteReseal(
-  sql: Pick<Sql, 'exec' | 'transaction'>,
-  { seal, step }: { readonly seal: Seal; readonly step: <T>(work: () => T) => Promise<T> },
-): Reseal {
+export function rowsReseal(rows: Pick<BacklogRows, 'keys' | 'readSealed' | 'renew'>, seal: Seal): Reseal {
   return async ({ part, anew: wanted, cursor = prefixes[part], limit }) => {
     const counting = new Counting()
-    const [from, to] = [cursor, `${prefixes[part]}~`]
-    const rows = await step(() =>
-      sql.exec('SELECT key FROM relay_backlog WHERE key > ? AND key < ? ORDER BY key LIMIT ?', from, to, limit),
-    )
-    for (const row of rows) {
-      const key = String(row['key'])
-      const [kept] = await step(() =>
-        sql.exec(
-          'SELECT value, detail FROM relay_backlog LEFT JOIN relay_dead USING (key) WHERE relay_backlog.key = ?',
-          key,
-        ),
-      )
+    const keys = await rows.keys(cursor, `${prefixes[part]}~`, limit)
+    for (const key of keys) {
+      const kept = await rows.readSealed(key)
       // Deleted meanwhile.
       if (kept === undefined) continue
-      const [value, detail] = [String(kept['value']), kept['detail'] === null ? null : String(kept['detail'])]
+      const { value, detail } = kept
       const { by, anew } = await renewalOf(seal, key, [parseJson(value), parseJson(detail ?? 'null')])
       if (anew === undefined || !wanted) {
         counting.count(by)
         continue
       }
       const [content, beside] = anew
-      await step(() =>
-        sql.transaction(() => {
-          sql.exec(
-            'UPDATE relay_backlog SET value = ? WHERE key = ? AND value = ?',
-            JSON.stringify(content),
-            key,
-            value,
-          )
-          if (detail !== null)
-            sql.exec(
-              'UPDATE relay_dead SET detail = ? WHERE key = ? AND detail = ?',
-              JSON.stringify(beside),
-              key,
-              detail,
-            )
-        }),
-      )
+      await rows.renew(key, kept, {
+        value: JSON.stringify(content),
+        detail: detail === null ? null : JSON.stringify(beside),
+      })
       counting.count(seal.first ?? plainName)
       counting.resealed++
     }
-    return { ...counting, ...given({ cursor: rows.length < limit ? undefined : String(rows.at(-1)?.['key']) }) }
+    return { ...counting, ...given({ cursor: keys.length < limit ? undefined : keys.at(-1) }) }
   }
 }
 

@@ -11,7 +11,7 @@ import {
   maxUnits,
   type Wire,
 } from '../../../src/core/wire/calls.ts'
-import { decodeUpdate } from '../../emulator/decode.ts'
+import { decodeUpdate } from '../../../src/emulator/decode.ts'
 
 const wire = (method: Wire['method']): Wire => ({ method, origin: 'https://demo.tt.omtrdc.net', clientCode: 'demo' })
 const calls = (visitor: Visitor, attributes: readonly Attribute[], method: Wire['method']): readonly Call[] => {

@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import { describe, expect, it } from 'vitest'
 import { type LogRequests, requestLine } from '../../../src/edge/http/request-line.ts'
-import { startEmulator } from '../../emulator/emulator.ts'
+import { startEmulator } from '../../../src/emulator/emulator.ts'
 import { fakeClock } from '../../support/clock.ts'
 import { testSecrets } from '../../support/secrets.ts'
 import { startServer, type TestServer } from '../../support/server.ts'
