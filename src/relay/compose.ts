@@ -18,7 +18,6 @@ import { createRemap, type Remap } from '../core/operator/remap.ts'
 import { noSpan, type Span } from '../core/spans.ts'
 import { httpTarget } from '../core/wire/http.ts'
 import type { Target } from '../core/wire/port.ts'
-import { createFetchProfile } from '../core/wire/profile.ts'
 import { type AlertMemory, alertDuty } from '../cron/alerts/duty.ts'
 import { alertSender } from '../cron/alerts/send.ts'
 import { type CensusMemory, createCensus } from '../cron/census.ts'
@@ -186,6 +185,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         alertSender({ ...settings.alert, relay: settings.targetClientCode, fetch: ports.fetch, clock }),
     }),
   })
+  const trend = keepTrend({ ledger, clock, memory, waits: status.waits })
   const run: Relay['flush'] = (progress) => {
     if (ports.startedBy !== 'alarm' && ports.cronCame !== undefined)
       background(ports.cronCame().catch((error) => log('cron_not_told', { error: errorName(error) })))
@@ -205,35 +205,12 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         log,
         limits,
       },
-      [
-        census.duty,
-        ...duties,
-        keepRuns({ ledger, clock }),
-        keepTrend({ ledger, clock, memory, waits: status.waits }),
-        alerts,
-      ],
+      [census.duty, ...duties, keepRuns({ ledger, clock }), trend, alerts],
     )
   }
   const count = createCount({ ledger, untold, background, log })
-  const profile = createFetchProfile({
-    origin: settings.targetOrigin,
-    clientCode: settings.targetClientCode,
-    ...given({ token: settings.targetToken }),
-    timeoutMs: settings.targetTimeoutMs,
-    fetch: ports.fetch,
-    clock,
-  })
-  const operator = operatorOf(base, {
-    ledger,
-    unguarded: ports.ledger,
-    backlog,
-    clock,
-    log,
-    dead,
-    run,
-    status,
-    profile,
-  })
+  const { fetch } = ports
+  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, dead, run, status, fetch })
   return {
     operator,
     ready: ready.fresh,

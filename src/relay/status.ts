@@ -10,6 +10,7 @@ import type { Clock } from '../core/clock.ts'
 import { given } from '../core/given.ts'
 import type { Ledger, Usage } from '../core/ledger/port.ts'
 import { type Lines, type Slot, slotMs } from '../core/ledger/rules/figures.ts'
+import { laneCeiling } from '../core/ledger/rules/settings.ts'
 import { defaultLimits } from '../core/limits.ts'
 import {
   type BacklogFigures,
@@ -56,12 +57,6 @@ export interface Outlook {
   /** Of the last day. */
   readonly slots: readonly Slot[]
   readonly figures: Figures
-}
-
-interface Foretold {
-  readonly ahead: NonNullable<StatusAnswer['quota']['ahead']>
-  readonly firstDeferralMs?: number
-  readonly doneMs?: number
 }
 
 const hourMs = 3_600_000

@@ -85,6 +85,7 @@ export async function adminOf(world: World, options: AdminOptions = {}) {
       moveIn: (part) => ledger.moveIn(part),
       restored: () => ledger.restored(),
       formHash: hasher.form,
+      prepareSample: () => Promise.reject(new Error('not here')),
       hashKeyName: async () => 'a-key',
       dead: createDeadOffice({
         ...{ hasher, backlog, ledger, clock: world.clock, maxOperations, limits: defaultLimits },

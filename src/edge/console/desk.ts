@@ -1,6 +1,5 @@
 /** What each page of the console has at hand: who looks, the API that answers, and where links lead. */
 import type { Context } from 'hono'
-import { basePath } from 'hono/route'
 import { given } from '../../core/given.ts'
 import type { Who } from '../auth/operators.ts'
 import type { PartsOf } from '../routes/parts.ts'
@@ -20,8 +19,10 @@ export interface Desk {
   readonly who: Who
   /** Where nothing is to be pressed. */
   readonly looksOnly: boolean
-  /** From this page to the console's first, ending with a slash: it may be mounted anywhere. */
+  /** From this page to those below the console's first, ending with a slash: it may be mounted anywhere. */
   readonly root: string
+  /** To its first. Without a slash at its end, which an app in front may take for another route. */
+  readonly home: string
   readonly nowMs: number
   /** The client code. */
   readonly client: string
@@ -51,7 +52,7 @@ export async function setDesk(
   const desk: Desk = {
     who,
     looksOnly: who.role === 'view',
-    root: rootOf(c),
+    ...waysOf(c),
     nowMs,
     client: settings.targetClientCode,
     token: await formToken(c, operator, hourOf(nowMs)),
@@ -72,7 +73,11 @@ export async function isOwnForm(
 }
 
 /** Bound to the credentials themselves: two operators of one name have two. */
-function formToken(c: Context, { formHash }: Pick<ReturnType<PartsOf<'operator'>>['operator'], 'formHash'>, hour: number) {
+function formToken(
+  c: Context,
+  { formHash }: Pick<ReturnType<PartsOf<'operator'>>['operator'], 'formHash'>,
+  hour: number,
+) {
   return formHash([c.req.header('authorization') ?? whoseKey(c), String(hour)])
 }
 
@@ -98,10 +103,11 @@ async function ask<Body>(c: Context, api: Api, path: string, body: object | unde
 }
 
 /** Relative, since an app in front may have taken a prefix away. */
-function rootOf(c: Context): string {
-  const base = basePath(c)
-  const rest = c.req.path.slice(base.length)
-  if (rest === '') return `${base.slice(base.lastIndexOf('/') + 1)}/`
+function waysOf(c: Context): Pick<Desk, 'root' | 'home'> {
+  // As the browser has it, with a slash at its end: hono's own path has none. Nothing below the console has its name.
+  const { pathname } = new URL(c.req.url)
+  const rest = pathname.slice(pathname.lastIndexOf('/admin') + '/admin'.length)
+  if (rest === '') return { root: 'admin/', home: 'admin' }
   const depth = rest.split('/').length - 2
-  return depth === 0 ? './' : '../'.repeat(depth)
+  return { root: depth === 0 ? './' : '../'.repeat(depth), home: `${'../'.repeat(depth + 1)}admin` }
 }

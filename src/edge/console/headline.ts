@@ -1,9 +1,10 @@
 /** How the relay is doing, in a sentence or two: a pure function of its status and its checks. */
 import type * as z from 'zod'
-import { breakdown, clockTime, counted } from '../../core/words.ts'
+import { breakdown, clockTime, counted, span } from '../../core/words.ts'
+import type { usage } from '../contract/admin.ts'
 import type { status } from '../contract/status.ts'
 
-export type Status = z.output<typeof status>
+export type Status = z.output<typeof status> & Pick<z.output<typeof usage>, 'clock' | 'lostAtMs'>
 export type Checks = Readonly<Record<string, string>>
 
 export interface Headline {
@@ -16,7 +17,8 @@ const nothingLost = 'Nothing is lost'
 /** @param status absent where the ledger does not answer */
 export function headline(status: Status | undefined, checks: Checks, nowMs: number): Headline {
   const kept = checks['store'] !== 'fail'
-  if (!kept) return { tone: 'fail', text: 'Updates cannot be kept: the store does not answer. Senders are told to come back.' }
+  if (!kept)
+    return { tone: 'fail', text: 'Updates cannot be kept: the store does not answer. Senders are told to come back.' }
   if (status === undefined)
     return {
       tone: 'fail',
@@ -24,8 +26,15 @@ export function headline(status: Status | undefined, checks: Checks, nowMs: numb
     }
   const clock = { nowMs, zone: 'UTC' }
   const { paused, breaker, backlog, quota } = status
-  const waiting = backlog === undefined || backlog.waiting === 0 ? 'nothing waits' : `${counted(backlog.waiting, 'update')} wait`
-  if (paused) return { tone: 'warn', text: `Paused: nothing is sent until somebody resumes; ${waiting}. ${nothingLost}.` }
+  const waiting =
+    backlog === undefined || backlog.waiting === 0 ? 'nothing waits' : `${counted(backlog.waiting, 'update')} wait`
+  if (status.clock !== undefined)
+    return {
+      tone: 'fail',
+      text: `The ledger’s clock jumped by ${span(Math.abs(status.clock.jumpedByMs))}: nothing is sent until it is set right, or confirmed under Steering; ${waiting}. ${nothingLost}.`,
+    }
+  if (paused)
+    return { tone: 'warn', text: `Paused: nothing is sent until somebody resumes; ${waiting}. ${nothingLost}.` }
   if (breaker !== undefined) {
     const tone = breaker.cause === 'unavailable' ? 'warn' : 'fail'
     const cause = causes[breaker.cause] ?? `Calls are held back (${breaker.cause})`
@@ -34,7 +43,8 @@ export function headline(status: Status | undefined, checks: Checks, nowMs: numb
   if (checks['token'] === 'fail') return { tone: 'fail', text: `TARGET_TOKEN has ended; ${waiting}. ${nothingLost}.` }
   const through = backlog?.doneBy === undefined ? '' : `, and is through by ${clockTime(backlog.doneBy, clock)}`
   if (quota.used >= (quota.ceilings?.['live'] ?? quota.limit)) {
-    const free = quota.nextFreeAt === undefined ? '' : ` The next call is free at ${clockTime(quota.nextFreeAt, clock)}.`
+    const free =
+      quota.nextFreeAt === undefined ? '' : ` The next call is free at ${clockTime(quota.nextFreeAt, clock)}.`
     return { tone: 'warn', text: `The quota is used up; ${waiting}${through}.${free} ${nothingLost}.` }
   }
   const ahead =

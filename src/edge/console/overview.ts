@@ -1,25 +1,20 @@
 /** The first page: how it stands, in words, in figures and as pictures. */
 import type { Context } from 'hono'
 import { html } from 'hono/html'
-import type * as z from 'zod'
 import { checkInWords } from '../../core/operator/health-words.ts'
 import { breakdown, counted, figure, span } from '../../core/words.ts'
-import type { series as seriesSchema } from '../contract/status.ts'
 import type { PartsOf } from '../routes/parts.ts'
-import { type BacklogPoint, backlogChart } from './charts/backlog-chart.ts'
+import { backlogChart } from './charts/backlog-chart.ts'
 import { outcomeBars, outcomes, outcomesOf } from './charts/outcome-bars.ts'
 import { chartLanes, type QuotaPicture, quotaChart, sumOf } from './charts/quota-chart.ts'
-import { hourMs, legend } from './charts/scale.ts'
+import { legend } from './charts/scale.ts'
 import { type Desk, deskOf } from './desk.ts'
+import { barHours, barsOf, busiest, hourly, pastOf, type Series, sumOfSource, trendOf } from './figures.ts'
 import { headline, type Status } from './headline.ts'
 import { ago, chart, facts, type Markup, nothing, notice, type Part, page, section, table, time } from './page.ts'
 
-export type Series = z.output<typeof seriesSchema>
-
-const shownHours = 72
 /** Sources that have bars of their own here; all have on their page. */
 const sourcesShown = 8
-const barHours = 6
 
 export async function overview(c: Context, { ready }: ReturnType<PartsOf<'ready'>>): Promise<Response> {
   const desk = deskOf(c)
@@ -44,13 +39,6 @@ export async function overview(c: Context, { ready }: ReturnType<PartsOf<'ready'
       checksSection(checks),
     ),
   )
-}
-
-/** The hours of the last 72 that counted anything. */
-export async function hourly(desk: Desk): Promise<Series['slots']> {
-  const from = new Date(desk.nowMs - shownHours * hourMs).toISOString()
-  const told = await desk.ask<Series>(`/series?from=${from}&step=3600`)
-  return told.ok ? told.body.slots : []
 }
 
 function tiles({ nowMs }: Desk, status: Status, series: Series['slots']): Markup {
@@ -131,20 +119,6 @@ function quotaFigure({ nowMs }: Desk, { quota }: Status, series: Series['slots']
   )
 }
 
-/** Calls within the 24 h that end at each hour of the last day, and now. */
-export function pastOf(series: Series['slots'], nowMs: number): QuotaPicture['past'] {
-  const byHour = new Map(series.map(({ at, byLane }) => [Date.parse(at), byLane]))
-  const lastHour = Math.floor(nowMs / hourMs) * hourMs
-  return Array.from({ length: 25 }, (_, index) => {
-    const startMs = lastHour - (24 - index) * hourMs
-    const byLane: Record<string, number> = {}
-    for (let hour = 0; hour < 24; hour++)
-      for (const [lane, { calls = 0 }] of Object.entries(byHour.get(startMs - hour * hourMs) ?? {}))
-        if (calls > 0) byLane[lane] = (byLane[lane] ?? 0) + calls
-    return { atMs: Math.min(nowMs, startMs + hourMs), byLane }
-  })
-}
-
 function backlogFigure({ nowMs }: Desk, { backlog }: Status, series: Series['slots']): Markup {
   const points = trendOf(series, backlog, nowMs)
   return chart(
@@ -164,20 +138,6 @@ function backlogFigure({ nowMs }: Desk, { backlog }: Status, series: Series['slo
   )
 }
 
-export function trendOf(series: Series['slots'], backlog: Status['backlog'], nowMs: number): readonly BacklogPoint[] {
-  const byHour = new Map(series.map((slot) => [Date.parse(slot.at), slot]))
-  const firstHour = Math.floor(nowMs / hourMs) * hourMs - shownHours * hourMs
-  const points = Array.from({ length: shownHours + 1 }, (_, index) => {
-    const atMs = firstHour + index * hourMs
-    const { waiting = 0, oldestAt } = byHour.get(atMs) ?? {}
-    // Its run ended some time within the hour.
-    return { atMs, waiting, ageMs: oldestAt === undefined ? 0 : Math.max(0, atMs + hourMs / 2 - Date.parse(oldestAt)) }
-  })
-  const oldest = backlog?.oldestAt
-  const now = { atMs: nowMs, waiting: backlog?.waiting ?? 0, ageMs: oldest === undefined ? 0 : nowMs - Date.parse(oldest) }
-  return [...points, now]
-}
-
 function sourcesSection(desk: Desk, series: Series['slots']): Markup {
   const names = busiest(series)
   const shown = names.slice(0, sourcesShown)
@@ -186,7 +146,10 @@ function sourcesSection(desk: Desk, series: Series['slots']): Markup {
     const bars = barsOf(series, name, desk.nowMs)
     const all = outcomesOf(sumOfSource(series, name))
     const words = outcomes.flatMap(([kind, text]) => (all[kind] > 0 ? [`${text} ${figure(all[kind])}`] : [])).join(', ')
-    return html`<figure class="card"><figcaption><h3>${sourceLink(desk, name)}</h3></figcaption>${outcomeBars(`${name}: ${words}`, bars.map(([, bar]) => bar))}<p>${words}</p></figure>`
+    return html`<figure class="card"><figcaption><h3>${sourceLink(desk, name)}</h3></figcaption>${outcomeBars(
+      `${name}: ${words}`,
+      bars.map(([, bar]) => bar),
+    )}<p>${words}</p></figure>`
   })}</div>
 ${names.length > shown.length && html`<p><a href="${desk.root}sources">All ${names.length} sources</a></p>`}
 <details><summary>As a table</summary>${table(
@@ -209,33 +172,6 @@ export function sourceLink({ root }: Desk, name: string): Part {
   return /^[a-z0-9-]+$/.test(name) && name !== 'api' && name !== 'admin'
     ? html`<a href="${root}sources/${name}">${name}</a>`
     : name
-}
-
-/** Those that counted anything, by how much came in. */
-export function busiest(series: Series['slots']): readonly string[] {
-  const sums = new Map<string, number>()
-  for (const { counts } of series)
-    for (const [name, some] of Object.entries(counts))
-      if (name !== '') sums.set(name, (sums.get(name) ?? 0) + sumOf(outcomesOf(some)))
-  return [...sums].filter(([, sum]) => sum > 0).sort(([a, most], [b, less]) => less - most || (a < b ? -1 : 1)).map(([name]) => name)
-}
-
-export function sumOfSource(series: Series['slots'], source: string): Readonly<Record<string, number>> {
-  const sums: Record<string, number> = {}
-  for (const { counts } of series)
-    for (const [name, count] of Object.entries(counts[source] ?? {})) sums[name] = (sums[name] ?? 0) + count
-  return sums
-}
-
-/** Oldest first: where each begins, and what became of a source's updates in it. */
-export function barsOf(series: Series['slots'], source: string, nowMs: number, hours = barHours) {
-  const widthMs = hours * hourMs
-  const lastMs = Math.floor(nowMs / widthMs) * widthMs
-  return Array.from({ length: shownHours / hours }, (_, index) => {
-    const fromMs = lastMs - (shownHours / hours - 1 - index) * widthMs
-    const within = series.filter(({ at }) => Date.parse(at) >= fromMs && Date.parse(at) < fromMs + widthMs)
-    return [fromMs, outcomesOf(sumOfSource(within, source))] as const
-  })
 }
 
 function runsSection({ nowMs }: Desk, { runs = [] }: Status): Markup {

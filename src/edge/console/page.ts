@@ -1,8 +1,10 @@
 /** The frame of every page, and what pages are made of. */
+import type { Context } from 'hono'
 import { html } from 'hono/html'
 import type { HtmlEscapedString } from 'hono/utils/html'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { clockTime, figure, span } from '../../core/words.ts'
-import type { Desk, Told } from './desk.ts'
+import { type Desk, deskOf, type Told } from './desk.ts'
 
 /** Markup; texts in it are escaped. */
 export type Markup = HtmlEscapedString | Promise<HtmlEscapedString>
@@ -23,7 +25,7 @@ export type PageName = (typeof pages)[number][0]
  * @param at the item of the menu that it belongs to
  */
 export function page(
-  { root, client, who, looksOnly, nowMs }: Desk,
+  { root, home, client, who, looksOnly, nowMs }: Desk,
   { at, title, again = false }: { readonly at: PageName; readonly title: string; readonly again?: boolean },
   ...body: readonly Part[]
 ): Markup {
@@ -39,9 +41,10 @@ export function page(
 <body>
 <a class="skip" href="#main">To the content</a>
 <header>
-<p class="brand"><a href="${root}">target-relay</a> <span>${client}</span></p>
+<p class="brand"><a href="${home}">target-relay</a> <span>${client}</span></p>
 <nav aria-label="Pages"><ul>${pages.map(
-    ([path, name]) => html`<li><a href="${root}${path}"${path === at && html` aria-current="page"`}>${name}</a></li>`,
+    ([path, name]) =>
+      html`<li><a href="${path === '' ? home : root + path}"${path === at && html` aria-current="page"`}>${name}</a></li>`,
   )}</ul></nav>
 <p class="who">${who.name}${looksOnly && html` <span class="tag">looks only</span>`}</p>
 </header>
@@ -55,21 +58,23 @@ ${body}
 </html>`
 }
 
-/** What the API refused, as a page. */
-export function refusal(desk: Desk, at: PageName, told: Extract<Told<unknown>, { ok: false }>): Markup {
-  return page(desk, { at, title: told.title }, notice('fail', ...problemParts(told)), backLink())
+export type Refusal = Extract<Told<unknown>, { ok: false }>
+
+/** What was refused, as a page of its status. */
+export function refused(c: Context, at: PageName, told: Refusal): Response | Promise<Response> {
+  const body = [
+    notice('fail', problemParts(told)),
+    html`<p>Nothing was done. Go back in your browser, or to the <a href="${deskOf(c).home}">overview</a>.</p>`,
+  ]
+  return c.html(page(deskOf(c), { at, title: told.title }, ...body), told.status as ContentfulStatusCode)
 }
 
-export function problemParts({ title, detail, errors = [] }: Extract<Told<unknown>, { ok: false }>): readonly Part[] {
+export function problemParts({ title, detail, errors = [] }: Refusal): readonly Part[] {
   return [
     html`<strong>${title}.</strong> `,
     detail,
     errors.map(({ path, message }) => html`<br>${path === '' ? '' : `${path} `}${message}`),
   ]
-}
-
-function backLink(): Markup {
-  return html`<p><a href="">Look at this page again</a>, or go back in your browser.</p>`
 }
 
 /** @param tone colours it; the words alone must say it all */
@@ -93,7 +98,7 @@ export function section(title: string, ...body: readonly Part[]): Markup {
 /** A cell that is a number is set to the right. */
 export function table(caption: Part, head: readonly string[], rows: readonly (readonly Part[])[]): Markup {
   return html`<div class="scroll" tabindex="0" role="group" aria-label="Table"><table><caption>${caption}</caption>
-<thead><tr>${head.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+<thead><tr>${head.map((name, column) => html`<th scope="col"${typeof rows[0]?.[column] === 'number' && html` class="n"`}>${name}</th>`)}</tr></thead>
 <tbody>${rows.map((row) => html`<tr>${row.map(cell)}</tr>\n`)}</tbody></table></div>`
 }
 
@@ -119,7 +124,10 @@ export function form({ root, token }: Desk, path: string, ...body: readonly Part
   return html`<form method="post" action="${root}${path}"><input type="hidden" name="token" value="${token}">${body}</form>`
 }
 
-export function button(text: string, options: { readonly name?: string; readonly value?: string; readonly grave?: true } = {}): Markup {
+export function button(
+  text: string,
+  options: { readonly name?: string; readonly value?: string; readonly grave?: true } = {},
+): Markup {
   const { name, value, grave } = options
   return html`<button${grave && html` class="grave"`}${name !== undefined && html` name="${name}"`}${
     value !== undefined && html` value="${value}"`
@@ -134,7 +142,12 @@ export function hidden(name: string, value: string): Markup {
 export function input(
   label: string,
   name: string,
-  { value = '', hint = '', type = 'text', required = false }: { value?: string; hint?: string; type?: string; required?: boolean } = {},
+  {
+    value = '',
+    hint = '',
+    type = 'text',
+    required = false,
+  }: { value?: string; hint?: string; type?: string; required?: boolean } = {},
 ): Markup {
   return html`<label>${label}<input type="${type}" name="${name}" value="${value}" autocomplete="off" spellcheck="false"${
     required && html` required`

@@ -26,7 +26,7 @@ section,figure,.facts>div,.notice{background:var(--panel);border:1px solid var(-
 section,figure{margin:0;padding:16px 18px}section>*:last-child{margin-bottom:0}
 .notice{padding:12px 16px;border-left-width:4px}.notice p{margin:0}
 .notice.ok{background:var(--okbg);border-color:var(--ok)}.notice.warn{background:var(--warnbg);border-color:var(--warn)}.notice.fail{background:var(--failbg);border-color:var(--fail)}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(165px,1fr));gap:12px;margin:0}
+.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(165px,46%),1fr));gap:12px;margin:0}
 .facts>div{padding:12px 14px}.facts dt{color:var(--muted);font-size:13px}.facts dd{margin:0;overflow-wrap:anywhere}.facts b{display:block;font-size:21px;font-weight:620;letter-spacing:-.01em}.facts dd span{color:var(--muted);font-size:13px}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(340px,100%),1fr));gap:20px}
 svg{display:block;width:100%;height:auto}svg text{fill:var(--muted);font-size:11px}
@@ -34,17 +34,17 @@ svg{display:block;width:100%;height:auto}svg text{fill:var(--muted);font-size:11
 .now{stroke:var(--text);stroke-dasharray:2 3}svg text.nowtext,svg text.far{fill:var(--text)}
 .lane.live,.waits,.outcome.sent{fill:var(--c1)}.lane.high,.outcome.stranger{fill:var(--c3)}.lane.bulk,.outcome.known{fill:var(--c4)}.lane.replay,.outcome.waited{fill:var(--c2)}.outcome.refused{fill:var(--c5)}
 .lane,.waits{opacity:.85}.frees{fill:var(--grey);opacity:.35}
-.foretold{fill:none;stroke:var(--c5);stroke-width:2;stroke-dasharray:5 4}.age{fill:none;stroke:var(--c2);stroke-width:2}
+.foretold{fill:none;stroke:var(--c3);stroke-width:2;stroke-dasharray:5 4}.age{fill:none;stroke:var(--c2);stroke-width:2}
 .limit{stroke:var(--fail);stroke-width:1.5}.live-ceiling{stroke:var(--fail);stroke-dasharray:3 3}.reserve{fill:var(--fail);opacity:.13}
 .legend{display:flex;flex-wrap:wrap;gap:2px 16px;list-style:none;margin:0 0 8px;padding:0;color:var(--muted);font-size:13px}.legend li{display:flex;align-items:center;gap:5px}.legend svg{width:12px;flex:none}.key{fill:none}.legend .key{stroke-width:3}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(240px,100%),1fr));gap:16px;margin-bottom:8px}.card{padding:0;border:0}.card p{margin:6px 0 0;color:var(--muted);font-size:13px}
 details{margin-top:10px}summary{color:var(--link);cursor:pointer;font-size:13px}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13.5px}caption{text-align:left;color:var(--muted);font-size:13px;padding:4px 0}
-th,td{text-align:left;padding:5px 12px 5px 0;border-bottom:1px solid var(--line);vertical-align:top}thead th{color:var(--muted);font-weight:500;white-space:nowrap}tbody th{font-weight:500}td.n,th.n{text-align:right}tbody tr:last-child>*{border-bottom:0}
+th,td{text-align:left;padding:5px 12px 5px 0;border-bottom:1px solid var(--line);vertical-align:top}thead th{color:var(--muted);font-weight:500;white-space:nowrap}tbody th{font-weight:500}th,td{white-space:nowrap}.n{text-align:right}.long{display:block;white-space:normal;min-width:200px;overflow-wrap:anywhere}tbody tr:last-child>*{border-bottom:0}
 .checks{list-style:none;margin:0;padding:0;columns:2 320px}.checks li{padding:3px 0 3px 20px;position:relative;break-inside:avoid}.checks li::before{content:"";position:absolute;left:2px;top:.75em;width:9px;height:9px;border-radius:50%;background:var(--ok)}
 .checks .warn::before{background:var(--warn);border-radius:0}.checks .fail::before{background:var(--fail);border-radius:0;transform:rotate(45deg)}.warn em{color:var(--warn)}.fail em{color:var(--fail)}em{font-style:normal;font-weight:600}
 .none,small{color:var(--muted)}small{display:block;font-weight:400}.tag{display:inline-block;border:1px solid var(--line);border-radius:99px;padding:0 8px;font-size:12px;color:var(--muted)}
-form{display:flex;flex-wrap:wrap;gap:12px;align-items:end;margin:0 0 12px}label{display:block;font-size:13px;font-weight:500;min-width:0}
+form{display:flex;flex-wrap:wrap;gap:12px;align-items:end;margin:0 0 12px}form>*{min-width:0;max-width:100%}td form{margin:0}fieldset{border:0;margin:0;padding:0}legend{padding:0;font-size:13px;font-weight:500}label{display:block;font-size:13px;font-weight:500;min-width:0}
 input,select,textarea,button{font:inherit;color:inherit}input:not([type=checkbox],[type=radio],[type=hidden]),select,textarea{display:block;margin-top:3px;padding:6px 8px;background:var(--bg);border:1px solid var(--grey);border-radius:6px;max-width:100%}
 textarea{width:100%;min-height:150px;font:13px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}.wide{flex:1 1 100%}
 button{padding:7px 14px;border:1px solid var(--link);border-radius:6px;background:var(--panel);color:var(--link);font-weight:600;cursor:pointer}button:hover{background:var(--bg)}button.grave{border-color:var(--fail);color:var(--fail)}

@@ -70,7 +70,10 @@ export const planRun = answer(
 )
 
 const planAndRun = answer('PlanState', z.object({ ...plan.shape, ...planRun.shape }))
-export const plans = answer('Plans', z.object({ plans: z.array(planAndRun) }))
+export const plans = answer(
+  'Plans',
+  z.object({ plans: z.array(z.object({ action: plan.shape.action, ...planRun.shape })) }),
+)
 export const imported = answer('Imported', z.object({ kept: count, other: count, unreadable: count, foreign: count }))
 
 export const deadOperations: readonly Operation[] = [

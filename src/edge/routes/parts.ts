@@ -100,6 +100,8 @@ export interface Operator
   readonly profile: FetchProfile
   readonly series: SeriesOf
   readonly dead: DeadOffice
+  /** As `prepare`, for a sample, whose time may be older than the retention. */
+  readonly prepareSample: Prepare
   /** A keyed hash of these texts, for the forms of the console. */
   formHash(parts: readonly string[]): Promise<string>
   /** Keeps an act; rejects where it could not be kept. */

@@ -25,9 +25,21 @@ export function backlogChart(points: readonly BacklogPoint[]): Markup {
     height,
     `${counted(points.at(-1)?.waiting ?? 0, 'update')} wait now; the most in the time shown was ${counted(waiting, 'update')}.`,
     valueAxis(upper),
-    path('waits', bandOf(upper, points.map((point) => ({ atMs: point.atMs, from: 0, to: point.waiting })))),
+    path(
+      'waits',
+      bandOf(
+        upper,
+        points.map((point) => ({ atMs: point.atMs, from: 0, to: point.waiting })),
+      ),
+    ),
     valueAxis(lower, { unit: ' h' }),
-    path('age', lineOf(lower, points.map(({ atMs, ageMs }) => [atMs, ageMs / hourMs]))),
+    path(
+      'age',
+      lineOf(
+        lower,
+        points.map(({ atMs, ageMs }) => [atMs, ageMs / hourMs]),
+      ),
+    ),
     timeAxis(lower, 12 * hourMs),
   )
 }

@@ -23,10 +23,13 @@ export function outcomesOf(counts: Readonly<Record<string, number>>): Outcomes {
   return Object.fromEntries(outcomes.map(([kind, , names]) => [kind, of(names)])) as Record<OutcomeKind, number>
 }
 
-const [width, height, top] = [240, 72, 12]
+const top = 12
+const small = { width: 240, height: 72 }
+/** For a page that shows one source alone. */
+export const large = { width: 720, height: 180 }
 
 /** @param bars oldest first */
-export function outcomeBars(label: string, bars: readonly Outcomes[]): Markup {
+export function outcomeBars(label: string, bars: readonly Outcomes[], { width, height } = small): Markup {
   const totals = bars.map((bar) => outcomes.reduce((all, [kind]) => all + bar[kind], 0))
   const most = niceMost(Math.max(...totals, 1))
   const step = width / bars.length
@@ -38,7 +41,9 @@ export function outcomeBars(label: string, bars: readonly Outcomes[]): Markup {
       below[index] = from + bar[kind]
       // What is there is seen, however little it is.
       const tall = bar[kind] === 0 ? 0 : Math.max(1, scale(bar[kind]))
-      return tall === 0 ? '' : `M${round(index * step + 1)} ${round(height - scale(from))}h${round(step - 2)}v${-round(tall)}h${-round(step - 2)}z`
+      return tall === 0
+        ? ''
+        : `M${round(index * step + 1)} ${round(height - scale(from))}h${round(step - 2)}v${-round(tall)}h${-round(step - 2)}z`
     })
     return path(`outcome ${kind}`, d.join(''))
   })

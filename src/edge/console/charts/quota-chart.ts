@@ -2,7 +2,20 @@
 import { html } from 'hono/html'
 import { figure } from '../../../core/words.ts'
 import type { Markup } from '../page.ts'
-import { bandOf, hourMs, lineOf, niceMost, type Panel, path, svg, timeAxis, valueAxis, viewWidth, xOf, yOf } from './scale.ts'
+import {
+  bandOf,
+  hourMs,
+  lineOf,
+  niceMost,
+  type Panel,
+  path,
+  svg,
+  timeAxis,
+  valueAxis,
+  viewWidth,
+  xOf,
+  yOf,
+} from './scale.ts'
 
 export interface QuotaPicture {
   readonly nowMs: number
@@ -25,7 +38,11 @@ const farAbove = 2.5
 
 export function quotaChart(picture: QuotaPicture): Markup {
   const { nowMs, used, limit, liveCeiling, past, ahead } = picture
-  const peak = Math.max(used, ...past.map(({ byLane }) => sumOf(byLane)), ...ahead.map((one) => one.used ?? one.counted))
+  const peak = Math.max(
+    used,
+    ...past.map(({ byLane }) => sumOf(byLane)),
+    ...ahead.map((one) => one.used ?? one.counted),
+  )
   const far = peak * farAbove < limit
   const panel: Panel = {
     ...{ left: 52, right: viewWidth - 12, top: 22, bottom: height - 26 },
@@ -41,7 +58,10 @@ export function quotaChart(picture: QuotaPicture): Markup {
     })
     return points.some(({ from, to }) => to > from) ? path(`lane ${lane}`, bandOf(panel, points)) : html``
   })
-  const frees = bandOf(panel, ahead.map(({ atMs, counted }) => ({ atMs, from: 0, to: counted })))
+  const frees = bandOf(
+    panel,
+    ahead.map(({ atMs, counted }) => ({ atMs, from: 0, to: counted })),
+  )
   const foretold = ahead.flatMap((one) => (one.used === undefined ? [] : [[one.atMs, one.used] as const]))
   const label = `${figure(used)} of ${figure(limit)} calls of the last 24 hours are used; live traffic may use ${figure(liveCeiling)}.`
   return svg(
@@ -52,7 +72,9 @@ export function quotaChart(picture: QuotaPicture): Markup {
     path('frees', frees),
     path('foretold', lineOf(panel, foretold)),
     html`<path class="now" d="M${xOf(panel, nowMs)} ${panel.top - 6}V${panel.bottom}"/><text class="nowtext" x="${xOf(panel, nowMs) + 5}" y="${panel.top - 8}">now</text>`,
-    far ? html`<text class="far" x="${panel.right}" y="${panel.top - 8}">limit ${figure(limit)}, far above</text>` : html``,
+    far
+      ? html`<text class="far" x="${panel.right}" y="${panel.top - 8}">limit ${figure(limit)}, far above</text>`
+      : html``,
     timeAxis(panel, 6 * hourMs),
   )
 }

@@ -38,7 +38,9 @@ export function niceMost(value: number): number {
 
 /** A line through points. */
 export function lineOf(panel: Panel, points: readonly (readonly [atMs: number, value: number])[]): string {
-  return points.map(([atMs, value], index) => `${index === 0 ? 'M' : 'L'}${xOf(panel, atMs)} ${yOf(panel, value)}`).join('')
+  return points
+    .map(([atMs, value], index) => `${index === 0 ? 'M' : 'L'}${xOf(panel, atMs)} ${yOf(panel, value)}`)
+    .join('')
 }
 
 /** What lies between two lines over the same times. */
@@ -47,7 +49,10 @@ export function bandOf(
   points: readonly { readonly atMs: number; readonly from: number; readonly to: number }[],
 ): string {
   if (points.length === 0) return ''
-  const upper = lineOf(panel, points.map(({ atMs, to }) => [atMs, to]))
+  const upper = lineOf(
+    panel,
+    points.map(({ atMs, to }) => [atMs, to]),
+  )
   const lower = points.toReversed().map(({ atMs, from }) => `L${xOf(panel, atMs)} ${yOf(panel, from)}`)
   return `${upper}${lower.join('')}Z`
 }
@@ -103,6 +108,7 @@ export function svg(height: number, label: string, ...body: readonly Markup[]): 
 /** What each colour means. */
 export function legend(items: readonly (readonly [kind: string, text: string])[]): Markup {
   return html`<ul class="legend">${items.map(
-    ([kind, text]) => html`<li><svg viewBox="0 0 12 12" aria-hidden="true"><path class="${kind}" d="M0 6h12v6H0z"/></svg>${text}</li>`,
+    ([kind, text]) =>
+      html`<li><svg viewBox="0 0 12 12" aria-hidden="true"><path class="${kind}" d="M0 6h12v6H0z"/></svg>${text}</li>`,
   )}</ul>`
 }

@@ -112,7 +112,9 @@ export function deadApi(partsOf: PartsOf<'operator' | 'clock' | 'log'>): Hono {
     },
   )
   app.get('/plans', async (c) =>
-    c.json({ plans: (await operatorOf(c).dead.plans()).map((plan) => ({ ...shownPlan(plan), ...shownRun(plan) })) }),
+    c.json({
+      plans: (await operatorOf(c).dead.plans()).map((plan) => ({ action: plan.action, ...shownRun(plan) })),
+    }),
   )
   app.get('/plans/:id', async (c) => {
     const plan = await operatorOf(c).dead.findPlan(c.req.param('id'))

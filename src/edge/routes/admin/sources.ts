@@ -19,7 +19,7 @@ export const trialBody = z.strictObject({
   headers: z.record(z.string(), z.string()).optional(),
 })
 
-export function sourcesApi(partsOf: PartsOf<'settings' | 'sources' | 'prepare' | 'wire' | 'clock'>): Hono {
+export function sourcesApi(partsOf: PartsOf<'settings' | 'sources' | 'prepare' | 'operator' | 'wire' | 'clock'>): Hono {
   const app = new Hono({ strict: false })
   app.get('/', async (c) => {
     const { settings, sources } = partsOf(c)
@@ -51,11 +51,11 @@ export function sourcesApi(partsOf: PartsOf<'settings' | 'sources' | 'prepare' |
 
   /** Mapped as an event of its sender would be, and nothing done. */
   async function tried(c: Context, source: Source, { event, headers = {} }: z.output<typeof trialBody>) {
-    const { prepare, clock } = partsOf(c)
+    const { prepare, operator, clock } = partsOf(c)
     if (event === undefined) {
       if (source.sample === undefined) return { ok: false as const, reason: 'the source has no sample' }
       const arrival = { arrivalMs: clock.now(), headers: source.sampleHeaders }
-      return joined(await mapEvents(source, [source.sample], arrival, prepare))
+      return joined(await mapEvents(source, [source.sample], arrival, operator.prepareSample))
     }
     const parsed = parseEvent(source.format, new TextEncoder().encode(event))
     const found = parsed.ok ? eventsIn(source, parsed.event) : parsed
