@@ -13,10 +13,12 @@ import type { Backlog } from '../core/backlog/port.ts'
 import type { Random } from '../core/clock.ts'
 import type { Door } from '../core/delivery/door.ts'
 import { errorName } from '../core/errors.ts'
+import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import type { Untold } from '../core/ledger/untold.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import { type BudgetParts, createBudget, Stop, stopOf } from './budget.ts'
+import { createRunConnections } from './connections.ts'
 import { type RunNotes, tellRest } from './figures.ts'
 import { flushPage } from './page.ts'
 import { createPass } from './passing.ts'
@@ -51,14 +53,16 @@ const spent: ReadonlySet<StopReason> = new Set(['time', 'operations', 'calls', '
 export async function flush(parts: FlushParts): Promise<FlushReport> {
   const { door, ledger, backlog, clock, random, log, limits = defaultLimits } = parts
   const holder = random.hex(12)
-  const budget = createBudget(parts, holder)
+  const place = createPlace(ledger)
+  const budget = createBudget(parts, holder, place.learnt)
   const report = emptyReport()
   const notes: RunNotes = new Map()
-  const place = createPlace(ledger)
   const refusals = createRefusals(report)
-  const pass = createPass({ door, ledger, budget, limits, report, suspects: place.suspects, log })
-  const replay = createReplay({ ...parts, notes, pass, budget, refusals, limits, report })
-  const page = { ...parts, budget, replay, refusals, suspects: place.suspects, limits, report }
+  const connections = createRunConnections(clock, limits)
+  const { suspects } = place
+  const pass = createPass({ door, ledger, budget, connections, limits, report, suspects, log })
+  const replay = createReplay({ ...parts, notes, pass, budget, connections, refusals, limits, report })
+  const page = { ...parts, budget, replay, refusals, connections, suspects, limits, report }
   let leased = false
 
   const stop = await stopOf(async () => {
@@ -70,6 +74,8 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   if (stop !== undefined) report.stopped = stop.reason
 
   report.durationMs = Math.round(budget.elapsedMs())
+  Object.assign(place.learnt, budget.found)
+  Object.assign(report, given({ platformOperations: place.learnt.operations, platformCalls: place.learnt.calls }))
   if (leased && report.stopped !== 'leased') await leave()
   // The answer that was not heard may have been a yes.
   else if (report.stopped === 'ledger_unavailable') await release()
@@ -77,7 +83,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   return report
 
   async function readBacklog(): Promise<void> {
-    await budget.ask('ledger_unavailable', () => place.load())
+    await budget.ask('ledger_unavailable', () => place.load(clock.now()))
     const pages = walkBacklog(backlog, place.position, keysToList, (moved) => {
       place.position = moved
     })

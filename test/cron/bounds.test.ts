@@ -365,7 +365,7 @@ describe('budgets', () => {
       },
     }
     const report = await world.isolate({ backlog: slow }).flush({ maxMs: 3_600_000 })
-    expect(report.durationMs).toBeGreaterThan(400_000)
+    expect(report.durationMs).toBeGreaterThan(300_000)
     expect(await world.entries()).toBe(0)
     expect(await world.ledger.lease('flush', 'somebody else', 1_000)).toBe(true)
   })
@@ -528,7 +528,9 @@ describe('the platform’s own limits', () => {
     expect(health.breaker).toBeUndefined()
     world.target.behave = () => undefined
     await world.clock.advance(60_000)
-    expect(await world.flush()).toMatchObject({ stopped: 'drained', replayed: 15 })
+    // With what the platform surely allows.
+    expect(await world.flush()).toMatchObject({ stopped: 'calls', replayed: 10 })
+    expect(await world.flush()).toMatchObject({ stopped: 'drained', replayed: 5 })
   })
 
   it('is distinguished from a silent ledger and from a store that is down', async () => {
