@@ -116,8 +116,8 @@ export const deadMutants: readonly Mutant[] = [
     name: 'an event that is mapped again is sent under a second stamp',
     breaks: 'G4',
     file: 'src/core/operator/dead/run-plan.ts',
-    find: 'const kept = { visitor, visitorHash, stamp, source, firstSeenMs, blind: true as const }',
-    replace: 'const kept = { visitor, visitorHash, stamp, source, firstSeenMs }',
+    find: "blind: true as const, reason: 'plan' as const }",
+    replace: "reason: 'plan' as const }",
     tests: plans,
   },
   {

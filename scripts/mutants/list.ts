@@ -10,6 +10,7 @@ import { doorsMutants } from './doors.ts'
 import { doorsMoreMutants } from './doors-more.ts'
 import { edgeMutants } from './edge.ts'
 import { figuresMutants } from './figures.ts'
+import { firstHourMutants } from './first-hour.ts'
 import { flushMutants } from './flush.ts'
 import { handshakesMutants } from './handshakes.ts'
 import { historyMutants } from './history.ts'
@@ -21,6 +22,7 @@ import { observabilityMutants } from './observability.ts'
 import { operatorMutants } from './operators.ts'
 import { operatorsMoreMutants } from './operators-more.ts'
 import { ownerMutants } from './owner.ts'
+import { pipelineMutants } from './pipeline.ts'
 import { readToBreakMutants } from './read-to-break.ts'
 import { readingMutants } from './reading.ts'
 import { registersMutants } from './registers.ts'
@@ -77,8 +79,8 @@ const own: readonly Mutant[] = [
     name: 'start a call long after its admission',
     breaks: 'G3',
     file: 'src/core/delivery/door.ts',
-    find: 'if (limited || clock.now() > startByMs) continue',
-    replace: 'if (limited) continue',
+    find: 'if (limited || clock.now() > startByMs || !mayStart()) return',
+    replace: 'if (limited || !mayStart()) return',
     tests: live,
   },
   {
@@ -117,7 +119,7 @@ const own: readonly Mutant[] = [
     name: 'delete before the settle is confirmed',
     breaks: 'G2',
     file: 'src/cron/passing.ts',
-    find: 'await ledger.settle(settlements, callCounts(passages))',
+    find: "await connections.use('ledger', () => ledger.settle(settlements, callCounts(passages)))",
     replace: 'void ledger.settle(settlements, callCounts(passages)).catch(() => undefined)',
     tests: flush,
   },
@@ -358,9 +360,8 @@ const own: readonly Mutant[] = [
     name: 'delete before the put-back',
     breaks: 'G2',
     file: 'src/cron/clean-up.ts',
-    find: "  await budget.ask('backlog_unavailable', async () => {\n    if (dead.length > 0) {",
-    replace:
-      "  await budget.ask('backlog_unavailable', async () => {\n    await backlog.delete(key)\n    if (dead.length > 0) {",
+    find: 'async function leave(): Promise<void> {',
+    replace: 'async function leave(): Promise<void> {\n    await backlog.delete(key)',
     tests: flush,
   },
   {
@@ -1130,6 +1131,7 @@ export const mutants: readonly Mutant[] = [
   ...doorsMoreMutants,
   ...edgeMutants,
   ...figuresMutants,
+  ...firstHourMutants,
   ...flushMutants,
   ...censusMutants,
   ...handshakesMutants,
@@ -1141,6 +1143,7 @@ export const mutants: readonly Mutant[] = [
   ...operatorsMoreMutants,
   ...observabilityMutants,
   ...ownerMutants,
+  ...pipelineMutants,
   ...readToBreakMutants,
   ...readingMutants,
   ...registersMutants,

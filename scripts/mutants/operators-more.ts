@@ -23,6 +23,14 @@ export const operatorsMoreMutants: readonly Mutant[] = [
     tests: plans,
   },
   {
+    name: 'what a plan puts back waits, it seems, for what it waited for once',
+    breaks: 'G9',
+    file: 'src/core/operator/dead/run-plan.ts',
+    find: "[{ ...again, reason: 'plan' }]",
+    replace: '[again]',
+    tests: plans,
+  },
+  {
     name: 'a plan is foretold to be through as soon as what waits already',
     breaks: 'G9',
     file: 'src/relay/foretell.ts',

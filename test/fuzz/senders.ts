@@ -24,8 +24,20 @@ const signed = requests.filter(
 )
 const shaking = requests.filter(
   ({ source, expected }) =>
-    ['adobe-io', 'acrobat-sign', 'cloud-events', 'event-grid', 'mailchimp', 'okta', 'sns', 'iot', 'microsoft-graph', 'ringcentral', 'sap-event-mesh', 'whatsapp'].includes(source) &&
-    expected.profiles === undefined,
+    [
+      'adobe-io',
+      'acrobat-sign',
+      'cloud-events',
+      'event-grid',
+      'mailchimp',
+      'okta',
+      'sns',
+      'iot',
+      'microsoft-graph',
+      'ringcentral',
+      'sap-event-mesh',
+      'whatsapp',
+    ].includes(source) && expected.profiles === undefined,
 )
 const mostEchoedChars = 1_024
 const addresses = [

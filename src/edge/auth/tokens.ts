@@ -15,6 +15,7 @@ export const basicChallenge = 'Basic realm="target-relay", charset="UTF-8"'
 export function bearer(): AuthScheme {
   return {
     name: 'bearer',
+    sending: { by: 'bearer' },
     challenge: bearerChallenge,
     carriesSecret: true,
     verify: ({ headers, secrets }) => judge(headers.get('authorization'), secrets, verifyBearer),
@@ -25,6 +26,7 @@ export function bearer(): AuthScheme {
 export function apiKey(header: string): AuthScheme {
   return {
     name: 'api-key',
+    sending: { by: 'header', name: header },
     challenge: `ApiKey header="${header}"`,
     carriesSecret: true,
     verify: ({ headers, secrets }) => judge(headers.get(header), secrets, isOneOf),
@@ -40,6 +42,7 @@ export function apiKey(header: string): AuthScheme {
 export function queryKey(name: string): AuthScheme {
   return {
     name: 'query-key',
+    sending: { by: 'query', name },
     challenge: `QueryKey name="${name}"`,
     carriesSecret: true,
     verify: async ({ url, secrets }) => {
@@ -60,6 +63,7 @@ const maxBodyKeys = 8
 export function bodyKey(path: string): AuthScheme {
   return {
     name: 'body-key',
+    sending: { by: 'field', path },
     challenge: `BodyKey name="${path}"`,
     carriesSecret: true,
     verify: async ({ body, secrets }) => {
@@ -86,6 +90,7 @@ function fieldsAt(value: unknown, path: readonly string[]): readonly (string | n
 export function basic(): AuthScheme {
   return {
     name: 'basic',
+    sending: { by: 'basic' },
     challenge: basicChallenge,
     carriesSecret: true,
     verify: ({ headers, secrets }) => judge(headers.get('authorization'), secrets, verifyBasic),

@@ -108,6 +108,10 @@ describe.each(stores)('a plan on %s', (_, backlogOf) => {
     expect(await desk.texts()).toBe(11)
     expect(await desk.through(plan.id)).toMatchObject({ state: 'done', done: 11, failed: 0 })
     expect(await desk.texts()).toBe(0)
+    // Not for what it was deferred once.
+    expect(new Set((await allEntries(desk.backlog)).map((item) => 'entry' in item && item.entry.reason))).toEqual(
+      new Set(['plan']),
+    )
     await desk.flush()
     expect(desk.world.target.calls).toHaveLength(11)
     expect(letters.map((_, n) => desk.world.profile(`visitor-${n}`)['tier'])).toEqual(letters.map(({ value }) => value))
