@@ -56,7 +56,8 @@ export function createCensus({ backlog, ledger, clock, limits, memory }: CensusP
       name: 'census',
       async work(all, report) {
         const share: Share = { has: (operations = 0) => all.has(operations + left) }
-        const whole = watched.whole()
+        // Where another store counts a part by itself, a page that was read may be of it.
+        const whole = backlog.tally === undefined ? watched.whole() : undefined
         // That nothing waits the report says.
         const idle = foundNothing(report)
         if (idle && !isDeadDue(report, memory.deadCountedAtMs)) return

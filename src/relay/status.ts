@@ -35,7 +35,7 @@ import type { Settings } from './settings.ts'
 export interface StatusParts {
   readonly settings: Settings
   readonly ledger: Pick<Ledger, 'usage' | 'recall' | 'series'>
-  readonly backlog: Pick<Backlog, 'tally' | 'deadHeads'>
+  readonly backlog: Pick<Backlog, 'tally' | 'heads' | 'deadHeads'>
   readonly clock: Pick<Clock, 'now'>
   readonly ready: () => Promise<Readiness>
 }
@@ -132,13 +132,14 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
     const census = readCensus(kept)
     const last = readLastRun(lastRun)
     const emptyAtMs = last !== undefined && foundNothing(last.report) ? last.atMs : undefined
+    const whole = backlog.heads === undefined ? counted : undefined
     const figures =
-      counted === undefined
-        ? figuresOf(census, settings.targetMethod, emptyAtMs)
-        : figuresOfTally(counted.waiting, settings.targetMethod, nowMs, true)
+      whole === undefined
+        ? figuresOf(census, settings.targetMethod, emptyAtMs, counted?.waiting)
+        : figuresOfTally(whole.waiting, settings.targetMethod, nowMs, true)
     const pace = paceOf(usage, slots, runs, nowMs)
     const foretold = foretell(usage, figures, runs, pace, nowMs)
-    return { nowMs, usage, slots, runs, last, census, dead: counted?.dead, figures, pace, foretold }
+    return { nowMs, usage, slots, runs, last, census, dead: whole?.dead, figures, pace, foretold }
   }
 
   /** By the census, or by a page of heads where that is all of them. */
