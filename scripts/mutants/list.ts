@@ -25,6 +25,7 @@ import { readingMutants } from './reading.ts'
 import { registersMutants } from './registers.ts'
 import { sealMutants } from './seals.ts'
 import { sendersMutants } from './senders.ts'
+import { storeMutants } from './stores.ts'
 import { windowMutants } from './window.ts'
 
 const live = ['test/core/delivery/deliver.test.ts']
@@ -1142,6 +1143,7 @@ export const mutants: readonly Mutant[] = [
   ...readingMutants,
   ...registersMutants,
   ...sealMutants,
+  ...storeMutants,
   ...sendersMutants,
   ...windowMutants,
 ]

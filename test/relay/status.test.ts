@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { kvBacklog } from '../../src/core/backlog/kv.ts'
 import type { Backlog } from '../../src/core/backlog/port.ts'
+import { twoStores } from '../../src/core/backlog/two-stores.ts'
 import { defaultLimits } from '../../src/core/limits.ts'
 import { createCensus } from '../../src/cron/census.ts'
 import { keepRuns } from '../../src/cron/runs.ts'
@@ -17,12 +18,21 @@ import { createWorld, worldSettings } from '../support/world.ts'
 const hourMs = 3_600_000
 const quotaLimit = 20
 
-/** A world with the duties of a relay and its status, on SQLite or on a KV. */
-async function relay(kind: 'SQLite' | 'KV') {
+const kinds = ['SQLite', 'KV', 'a move from KV', 'a move to KV'] as const
+
+/** A world with the duties of a relay and its status, on a store, or while the backlog moves from one to the other. */
+async function relay(kind: (typeof kinds)[number]) {
   const world = await createWorld({ settings: { quotaLimit, quotaWindowMs: 24 * hourMs, quotaBucketMs: 60_000 } })
   const random = seededRandom(7)
   const kv = fakeKv({ now: world.clock.now })
-  const backlog: Backlog = kind === 'SQLite' ? world.backlog : kvBacklog(kv, { randomHex: random.hex, seal: plainSeal })
+  const inKv = kvBacklog(kv, { randomHex: random.hex, seal: plainSeal })
+  const move = (to: Backlog, from: Backlog) => twoStores({ to, from, now: world.clock.now, memory: {} })
+  const backlog = {
+    SQLite: world.backlog,
+    KV: inKv,
+    'a move from KV': move(world.backlog, inKv),
+    'a move to KV': move(inKv, world.backlog),
+  }[kind]
   const { ledger, clock } = world
   const census = createCensus({ backlog, ledger, clock, limits: defaultLimits, memory: {} })
   const isolate = world.isolate({ backlog: census.backlog })
@@ -50,7 +60,7 @@ async function relay(kind: 'SQLite' | 'KV') {
   }
 }
 
-describe.each(['SQLite', 'KV'] as const)('the status of a relay on %s', (kind) => {
+describe.each(kinds)('the status of a relay on %s', (kind) => {
   it('says what waits, why, of whom, and until when; what is dead; and what runs did', async () => {
     const world = await relay(kind)
     const updates = await Promise.all(
