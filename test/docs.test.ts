@@ -1,6 +1,7 @@
 /** The documentation matches the code. */
 import { execFile } from 'node:child_process'
-import { globSync, readFileSync } from 'node:fs'
+import { globSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, URL } from 'node:url'
 import { promisify } from 'node:util'
@@ -8,10 +9,13 @@ import { describe, expect, it } from 'vitest'
 import { type LogEvent, levelOf } from '../src/core/log.ts'
 import { deferReasons, setAsideReasons } from '../src/core/update/reasons.ts'
 import { emptyReport } from '../src/cron/report.ts'
+import { exampleBody } from '../src/dev/example-body.ts'
+import { devSecretOf } from '../src/dev/secrets.ts'
 import * as presets from '../src/edge/auth/presets.ts'
 import { authFailures } from '../src/edge/auth/scheme.ts'
 import { problemStatus, problemTypes } from '../src/edge/http/problem.ts'
 import { startEmulator } from '../src/emulator/emulator.ts'
+import { sources } from '../src/sources.ts'
 import { ownLinks, relativeLinks } from './support/pages.ts'
 import { startServer } from './support/server.ts'
 
@@ -83,15 +87,32 @@ describe('the examples in the documentation', () => {
     expect([path, Number(seconds) * 1_000 > 2 * ledgerMs]).toEqual(['/readyz', true])
   })
 
-  it('the request signed by hand is accepted with the settings of `npm run dev`', async () => {
-    const [, block = ''] = /## Signing by hand[\s\S]*?```sh\n([\s\S]*?)```/.exec(page('docs/sources.md')) ?? []
-    const secret = /HOOK_SECRET_LOAN: '([^']+)'/.exec(page('scripts/dev.ts'))?.[1] ?? ''
+  it('docs/sources.md: what is signed is accepted with the secrets of `npm run dev`, printed or sent', async () => {
+    const [, block = ''] =
+      /## Signing an event yourself[\s\S]*?```sh\n([\s\S]*?)```/.exec(page('docs/sources.md')) ?? []
+    const loan = sources.find(({ name }) => name === 'loan')
+    if (loan === undefined) throw new Error('no source loan')
     await using emulator = await startEmulator({ autoSeed: true })
-    await using server = await startServer(emulator.origin, { settings: { HOOK_SECRET_LOAN: secret } })
-    const script = block.replace('http://127.0.0.1:8787', server.url)
-    const { stdout } = await promisify(execFile)('sh', ['-c', script])
-    expect(JSON.parse(stdout)).toMatchObject({ status: 'submitted' })
-  })
+    await using server = await startServer(emulator.origin, {
+      settings: { HOOK_SECRET_LOAN: (await devSecretOf(loan)) ?? '' },
+    })
+    const file = join(mkdtempSync(join(tmpdir(), 'target-relay-docs-')), 'event.json')
+    writeFileSync(file, exampleBody(loan, Date.now() - 1_000) ?? '')
+    const script = block.replaceAll('http://127.0.0.1:8787', server.url).replaceAll('event.json', file)
+    const env = { ...process.env, RELAY_URL: server.url, npm_config_loglevel: 'silent' }
+    const { stdout } = await promisify(execFile)('sh', ['-c', script], { cwd: root, env })
+    const commands = stdout.split(/^(?=curl )/m).map((command) => command.replace(/^\{.*/ms, ''))
+    expect(commands.map((command) => command.slice(0, 5))).toEqual(['curl ', 'curl '])
+    expect(stdout).toMatch(/^\{.*"status":"submitted"/m)
+    for (const [command, status] of [
+      [commands[0], 'submitted'],
+      // Its event was sent before.
+      [commands[1], 'duplicate'],
+    ]) {
+      const sent = await promisify(execFile)('sh', ['-c', `${command?.trim()} --silent`])
+      expect(JSON.parse(sent.stdout)).toMatchObject({ status })
+    }
+  }, 60_000)
 
   it('the README’s "Try it" sends an update, sees it arrive, and verifies it', async () => {
     const [, block = ''] = /## Try it[\s\S]*?```sh\n([\s\S]*?)```/.exec(page('README.md')) ?? []

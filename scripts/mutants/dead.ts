@@ -116,8 +116,8 @@ export const deadMutants: readonly Mutant[] = [
     name: 'an event that is mapped again is sent under a second stamp',
     breaks: 'G4',
     file: 'src/core/operator/dead/run-plan.ts',
-    find: 'const kept = { visitor, visitorHash, stamp, source, firstSeenMs, blind: true as const }',
-    replace: 'const kept = { visitor, visitorHash, stamp, source, firstSeenMs }',
+    find: "blind: true as const, reason: 'plan' as const }",
+    replace: "reason: 'plan' as const }",
     tests: plans,
   },
   {
@@ -148,8 +148,8 @@ export const deadMutants: readonly Mutant[] = [
     name: 'a plan whose set is not whole is called planned',
     breaks: 'G9',
     file: 'src/core/operator/dead/make-plan.ts',
-    find: 'if (held.length > 0) await keepPage(plan, held)',
-    replace: 'await keepPage(plan, held)\n    await finish(plan)',
+    find: 'what this one has seen.\n    await keepPage(plan, held)',
+    replace: 'what this one has seen.\n    await keepPage(plan, held)\n    await finish(plan)',
     tests: plans,
   },
   {

@@ -10,6 +10,7 @@ import { doorsMutants } from './doors.ts'
 import { doorsMoreMutants } from './doors-more.ts'
 import { edgeMutants } from './edge.ts'
 import { figuresMutants } from './figures.ts'
+import { firstHourMutants } from './first-hour.ts'
 import { flushMutants } from './flush.ts'
 import { handshakesMutants } from './handshakes.ts'
 import { historyMutants } from './history.ts'
@@ -19,7 +20,9 @@ import { isolateMutants } from './isolate.ts'
 import type { Mutant } from './mutant.ts'
 import { observabilityMutants } from './observability.ts'
 import { operatorMutants } from './operators.ts'
+import { operatorsMoreMutants } from './operators-more.ts'
 import { ownerMutants } from './owner.ts'
+import { pipelineMutants } from './pipeline.ts'
 import { readToBreakMutants } from './read-to-break.ts'
 import { readingMutants } from './reading.ts'
 import { registersMutants } from './registers.ts'
@@ -76,8 +79,8 @@ const own: readonly Mutant[] = [
     name: 'start a call long after its admission',
     breaks: 'G3',
     file: 'src/core/delivery/door.ts',
-    find: 'if (limited || clock.now() > startByMs) continue',
-    replace: 'if (limited) continue',
+    find: 'if (limited || clock.now() > startByMs || !mayStart()) return',
+    replace: 'if (limited || !mayStart()) return',
     tests: live,
   },
   {
@@ -116,7 +119,7 @@ const own: readonly Mutant[] = [
     name: 'delete before the settle is confirmed',
     breaks: 'G2',
     file: 'src/cron/passing.ts',
-    find: 'await ledger.settle(settlements, callCounts(passages))',
+    find: "await connections.use('ledger', () => ledger.settle(settlements, callCounts(passages)))",
     replace: 'void ledger.settle(settlements, callCounts(passages)).catch(() => undefined)',
     tests: flush,
   },
@@ -357,9 +360,8 @@ const own: readonly Mutant[] = [
     name: 'delete before the put-back',
     breaks: 'G2',
     file: 'src/cron/clean-up.ts',
-    find: "  await budget.ask('backlog_unavailable', async () => {\n    if (dead.length > 0) {",
-    replace:
-      "  await budget.ask('backlog_unavailable', async () => {\n    await backlog.delete(key)\n    if (dead.length > 0) {",
+    find: 'async function leave(): Promise<void> {',
+    replace: 'async function leave(): Promise<void> {\n    await backlog.delete(key)',
     tests: flush,
   },
   {
@@ -1129,6 +1131,7 @@ export const mutants: readonly Mutant[] = [
   ...doorsMoreMutants,
   ...edgeMutants,
   ...figuresMutants,
+  ...firstHourMutants,
   ...flushMutants,
   ...censusMutants,
   ...handshakesMutants,
@@ -1137,8 +1140,10 @@ export const mutants: readonly Mutant[] = [
   ...hotPathMutants,
   ...isolateMutants,
   ...operatorMutants,
+  ...operatorsMoreMutants,
   ...observabilityMutants,
   ...ownerMutants,
+  ...pipelineMutants,
   ...readToBreakMutants,
   ...readingMutants,
   ...registersMutants,

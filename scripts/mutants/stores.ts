@@ -69,7 +69,7 @@ export const storeMutants: readonly Mutant[] = [
     file: 'src/cron/census.ts',
     find: 'const whole = backlog.tally === undefined ? watched.whole() : undefined',
     replace: 'const whole = watched.whole()',
-    tests: ['test/cron/census.test.ts'],
+    tests: ['test/relay/status.test.ts'],
   },
   {
     name: 'while the backlog moves, only what was listed is told',

@@ -73,7 +73,9 @@ function* planLines({
     ...(calls === undefined ? [] : [counted(calls, 'call')]),
     ...(superseded === undefined
       ? []
-      : [`${more.estimated === true ? 'about ' : ''}${figure(superseded)} superseded by newer values`]),
+      : more.estimated === true
+        ? [`about ${figure(superseded)} superseded by newer values (by ${figure(more.sampled ?? 0)} drawn at random)`]
+        : [`${figure(superseded)} superseded by newer values`]),
   ]
   if (action !== 'drop' && parts.length > 0) yield parts.join(', ')
   const stay = breakdown(more.stay)

@@ -1,6 +1,8 @@
 /** Files that a command reads: an unreadable one is reported before anything is done. */
 import { type BigIntStats, constants } from 'node:fs'
-import { access, stat } from 'node:fs/promises'
+import { access, readFile, stat } from 'node:fs/promises'
+import process from 'node:process'
+import { buffer } from 'node:stream/consumers'
 import { Misuse } from './errors.ts'
 import { textOf } from './text.ts'
 
@@ -20,6 +22,16 @@ export async function wantFile(file: string): Promise<BigIntStats> {
     throw new Misuse(`${file} cannot be read: its permissions forbid it`)
   })
   return found
+}
+
+/** A whole file; of `-` standard input. @throws Misuse if it can't be read */
+export async function readBytes(file: string): Promise<Uint8Array> {
+  if (file === '-') return buffer(process.stdin)
+  try {
+    return await readFile(file)
+  } catch {
+    throw new Misuse(`${file} cannot be read`)
+  }
 }
 
 /** Undefined if there is no such file. @throws Misuse if that can't be found out */

@@ -28,3 +28,11 @@ export async function loadSources(named: string | undefined): Promise<readonly S
   if (!Array.isArray(sources)) throw new Misuse(`${file} exports no sources`)
   return sources as readonly Source[]
 }
+
+/** @throws Misuse where there is none of this name */
+export function sourceNamed(sources: readonly Source[], name: string): Source {
+  const source = sources.find((candidate) => candidate.name === name)
+  if (source === undefined)
+    throw new Misuse(`there is no source ${name}: there are ${sources.map((one) => one.name).join(', ') || 'none'}`)
+  return source
+}

@@ -20,6 +20,7 @@ import { quota } from './quota.ts'
 import { send } from './send.ts'
 import { series } from './series.ts'
 import { serve } from './serve.ts'
+import { sign } from './sign.ts'
 import { status } from './status.ts'
 import { breaker, pause, resume } from './steer.ts'
 import { verify } from './verify.ts'
@@ -29,6 +30,7 @@ const commands: Readonly<Record<string, Command>> = {
   flush,
   map,
   lint,
+  sign,
   send,
   status,
   backlog,

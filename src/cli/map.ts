@@ -1,7 +1,5 @@
 /** `target-relay map`: what an event would change and send, without a server, a secret or a call. */
 
-import { readFile } from 'node:fs/promises'
-import { buffer } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { createPrepare } from '../core/delivery/prepare.ts'
 import { type Preview, previewOf } from '../core/delivery/preview.ts'
@@ -11,7 +9,8 @@ import { eventsIn, joined, mapEvents, parseEvent } from '../edge/source/mapping.
 import { parseSettings } from '../relay/settings.ts'
 import { type Command, exit } from './command.ts'
 import { Misuse } from './errors.ts'
-import { loadSources } from './load-sources.ts'
+import { readBytes } from './files.ts'
+import { loadSources, sourceNamed } from './load-sources.ts'
 import { decodeText, wantEncoding } from './text.ts'
 
 /** Nothing is stored, so the key need not be secret. */
@@ -36,10 +35,7 @@ Exit 1 where the event can't be mapped.`,
     const [name, file] = positionals
     wantEncoding(values.encoding)
     if (name === undefined || positionals.length > 2) throw new Misuse('name one source, and one file at most')
-    const sources = await loadSources(values.sources ?? env['RELAY_SOURCES'])
-    const source = sources.find((candidate) => candidate.name === name)
-    if (source === undefined)
-      throw new Misuse(`there is no source ${name}: there are ${sources.map((one) => one.name).join(', ') || 'none'}`)
+    const source = sourceNamed(await loadSources(values.sources ?? env['RELAY_SOURCES']), name)
     const settings = parseSettings({
       TARGET_CLIENT_CODE: 'your-client-code',
       HASH_KEY: nobodysHashKey,
@@ -125,13 +121,4 @@ function count(number: number, thing: string): string {
 
 function targetSettings(env: Readonly<Record<string, string | undefined>>): Record<string, string | undefined> {
   return Object.fromEntries(Object.entries(env).filter(([name]) => /^(TARGET_|RETENTION_HOURS$)/.test(name)))
-}
-
-async function readBytes(file: string): Promise<Uint8Array> {
-  if (file === '-') return buffer(process.stdin)
-  try {
-    return await readFile(file)
-  } catch {
-    throw new Misuse(`${file} cannot be read`)
-  }
 }

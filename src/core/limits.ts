@@ -7,8 +7,12 @@
 export interface Limits {
   /** Attributes in one attempt at the door. An update of more travels as several. */
   readonly attributesPerAttempt: number
-  /** Attempts that one admission decides on: what four sends at a time can start well within START. */
+  /** Attempts that one admission decides on: what a run's connections can start well within START. */
   readonly attemptsTogether: number
+  /** Connections of one run. Workers: 6 that wait for an answer, KV's among them. */
+  readonly connections: number
+  /** Chunks of a run that are under way beside each other: one is admitted, one has its calls, one is cleaned up. */
+  readonly chunksAtOnce: number
   /** Attributes of all the attempts in one admission, so that one step of the ledger stays short. */
   readonly attributesTogether: number
   /** Registers in one row or hash of a visitor. A visitor with more has several of them. */
@@ -59,6 +63,8 @@ export interface Limits {
 export const defaultLimits: Limits = {
   attributesPerAttempt: 200,
   attemptsTogether: 16,
+  connections: 6,
+  chunksAtOnce: 3,
   attributesTogether: 1_000,
   registersPerPage: 256,
   registersPerPart: 1_000,

@@ -45,17 +45,31 @@ export interface Budget {
   begin(): Promise<void>
   /** To be asked before new work that takes this many operations. */
   next(operations?: number): Promise<void>
-  /** To be asked before cleaning up. */
-  cleanUp(operations?: number): Promise<void>
+  /** Keeps calls and operations for one of several that go on beside each other, as far as there are any. */
+  hold(calls: number, operations: number): Held
   /** Told how long a page took to read: where that is most of a run, half a run is left to work on it all the same. */
   pageRead(tookMs: number): void
+  /** Those that nobody holds. */
   operationsLeft(): number
   callsLeft(): number
-  /** Counts calls that were made. */
-  called(calls: number): void
   /** Asks a store; a rejection stops the run for `reason`, or for the platform's bound. */
   ask<T>(reason: StoreReason, work: () => Promise<T>): Promise<T>
   elapsedMs(): number
+}
+
+/** What is held is spent first, then what nobody holds. */
+export interface Held {
+  /** To be asked before more calls. */
+  next(): Promise<void>
+  /** To be asked before cleaning up that takes no operations. */
+  mayCleanUp(): Promise<void>
+  /** Cleans up, with this many operations. */
+  cleanUp<T>(operations: number, work: () => Promise<T>): Promise<T>
+  callsLeft(): number
+  /** Takes one call; false where none is left. */
+  takeCall(): boolean
+  /** Gives back what was not spent. */
+  free(): void
 }
 
 export type StoreReason = 'ledger_unavailable' | 'backlog_unavailable'
@@ -71,46 +85,103 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
   const tickMs = () => clock.elapsed?.() ?? clock.now()
   const startedMs = tickMs()
   const operationsBefore = backlog.operations
-  let calls = 0
+  /** With what is held. */
+  const spent = { calls: 0, held: 0 }
   let leasedAtMs = startedMs
+  let renewing: Promise<void> | undefined
   let extraMs = 0
-
+  /** What ended the run in one of several works that go on beside each other; and what the backlog's store said. */
+  let ended: Stop | undefined
+  let backlogEnded: Stop | undefined
   const budget: Budget = {
     begin: lease,
-    next: async (operations = 0) => {
-      if (parts.stopping?.() === true) throw new Stop('stopping')
-      await check(parts.maxMs, operations)
-      if (budget.callsLeft() <= 0) throw new Stop('calls')
-    },
-    cleanUp: (operations = 0) => check(parts.maxMs * cleanUpShare, operations),
+    next: (operations = 0) => next(operations),
+    hold,
     pageRead: (tookMs) => {
       extraMs = Math.max(extraMs, tookMs - parts.maxMs / 2)
     },
-    operationsLeft: () => parts.maxOperations - (backlog.operations - operationsBefore),
-    callsLeft: () => parts.maxCalls - calls,
-    called: (more) => {
-      calls += more
-    },
+    operationsLeft: () => parts.maxOperations - (backlog.operations - operationsBefore) - spent.held,
+    callsLeft: () => parts.maxCalls - spent.calls,
     ask: async (reason, work) => {
       try {
         return await work()
       } catch (error) {
         if (error instanceof Stop) throw error
         log('flush_stopped', { reason, error: errorName(error) })
-        if (error instanceof ForeignStore) throw new Stop('foreign_store')
-        throw new Stop(
-          isPlatformLimit(error) ? (reason === 'backlog_unavailable' ? 'operations' : 'subrequests') : reason,
-        )
+        const stop = new Stop(stopReason(error, reason))
+        ended ??= stop
+        if (reason === 'backlog_unavailable') backlogEnded ??= stop
+        throw stop
       }
     },
     elapsedMs: () => tickMs() - startedMs,
   }
   return budget
 
-  async function check(maxMs: number, operations: number): Promise<void> {
+  async function next(operations: number, callsLeft = budget.callsLeft()): Promise<void> {
+    if (parts.stopping?.() === true) throw new Stop('stopping')
+    if (ended !== undefined) throw ended
+    check(parts.maxMs, operations)
+    await renew()
+    if (callsLeft <= 0) throw new Stop('calls')
+  }
+
+  function hold(calls: number, operations: number): Held {
+    const own = {
+      calls: Math.max(0, Math.min(calls, budget.callsLeft())),
+      operations: Math.max(0, Math.min(operations, budget.operationsLeft())),
+    }
+    spent.calls += own.calls
+    spent.held += own.operations
+    const callsLeft = () => own.calls + budget.callsLeft()
+    return {
+      next: () => next(0, callsLeft()),
+      callsLeft,
+      takeCall: () => {
+        if (callsLeft() <= 0) return false
+        if (own.calls > 0) own.calls--
+        else spent.calls++
+        return true
+      },
+      mayCleanUp: () => {
+        check(parts.maxMs * cleanUpShare, 0)
+        return renew()
+      },
+      cleanUp: async (operations, work) => {
+        if (backlogEnded !== undefined) throw backlogEnded
+        const more = Math.max(0, operations - own.operations)
+        check(parts.maxMs * cleanUpShare, more)
+        own.operations -= operations - more
+        spent.held += more
+        try {
+          await renew()
+          return await work()
+        } finally {
+          // They are counted by now: until then nobody else had them.
+          spent.held -= operations
+        }
+      },
+      free: () => {
+        spent.calls -= own.calls
+        spent.held -= own.operations
+        own.calls = 0
+        own.operations = 0
+      },
+    }
+  }
+
+  function check(maxMs: number, operations: number): void {
     if (budget.elapsedMs() >= maxMs + extraMs) throw new Stop('time')
-    if (budget.operationsLeft() < operations) throw new Stop('operations')
-    if (tickMs() - leasedAtMs > leaseMs / 3) await lease()
+    if (operations > 0 && budget.operationsLeft() < operations) throw new Stop('operations')
+  }
+
+  /** Where it is due, once for all that ask beside each other. */
+  async function renew(): Promise<void> {
+    if (tickMs() - leasedAtMs <= leaseMs / 3) return
+    renewing ??= lease().finally(() => {
+      renewing = undefined
+    })
+    await renewing
   }
 
   async function lease(): Promise<void> {
@@ -119,6 +190,12 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
       throw new Stop('leased')
     leasedAtMs = askedAtMs
   }
+}
+
+function stopReason(error: unknown, reason: StoreReason): StopReason {
+  if (error instanceof ForeignStore) return 'foreign_store'
+  if (!isPlatformLimit(error)) return reason
+  return reason === 'backlog_unavailable' ? 'operations' : 'subrequests'
 }
 
 /** The `Stop` that ended `work`; undefined where it came to its end. Any other error is thrown. */

@@ -11,7 +11,8 @@ import { given } from '../core/given.ts'
 import type { Untold } from '../core/ledger/untold.ts'
 import { setAsideReasons } from '../core/update/reasons.ts'
 import type { Attribute } from '../core/update/update.ts'
-import type { Budget } from './budget.ts'
+import type { Budget, Held } from './budget.ts'
+import type { RunConnections } from './connections.ts'
 import { noteLeft, type RunNotes, replayed } from './figures.ts'
 import { type Standings, standingOf } from './groups.ts'
 import type { FlushReport } from './report.ts'
@@ -20,7 +21,8 @@ export interface CleanUpParts {
   readonly backlog: Pick<Backlog, 'put' | 'bury' | 'delete'>
   readonly untold: Pick<Untold, 'add'>
   readonly notes: RunNotes
-  readonly budget: Pick<Budget, 'cleanUp' | 'ask'>
+  readonly budget: Pick<Budget, 'ask'>
+  readonly connections: RunConnections
   readonly clock: Pick<Clock, 'now'>
   readonly report: FlushReport
 }
@@ -34,16 +36,26 @@ export async function cleanUp(
   { key, entry }: KeptEntry,
   standings: Standings,
   passages: readonly Passage[],
+  held: Pick<Held, 'cleanUp'>,
 ): Promise<void> {
-  const { backlog, untold, notes, budget, clock, report } = parts
+  const { backlog, untold, notes, budget, connections, clock, report } = parts
   const at = (wanted: string) => entry.attributes.filter(({ name }) => standingOf(standings.get(name)) === wanted)
   const [dead, open] = [at('dead'), at('open')]
   if (open.length === entry.attributes.length) {
     report.deferredAgain++
     return
   }
-  await budget.cleanUp(1 + Math.min(dead.length, 1) + Math.min(open.length, 1))
-  await budget.ask('backlog_unavailable', async () => {
+  const operations = 1 + Math.min(dead.length, 1) + Math.min(open.length, 1)
+  await connections.use('store', () => held.cleanUp(operations, () => budget.ask('backlog_unavailable', () => leave())))
+  if (open.length > 0 || dead.length > 0) return
+  const sent = [...standings.values()].filter(({ fate }) => fate === 'sent_delivered')
+  const became = sent.some(({ loser }) => !loser) ? 'replayed' : 'superseded'
+  // What was merged into a call that went is on the visitor's time line with that call.
+  if (sent.length === 0) noteLeft(notes, entry, { kind: 'p' })
+  report[became]++
+  untold.add(replayed(entry.source, became))
+
+  async function leave(): Promise<void> {
     if (dead.length > 0) {
       const letter = deadLetterOf(entry, dead, standings, passages, clock.now())
       await backlog.bury(letter)
@@ -63,14 +75,7 @@ export async function cleanUp(
       report.deferredAgain++
     }
     await backlog.delete(key)
-  })
-  if (open.length > 0 || dead.length > 0) return
-  const sent = [...standings.values()].filter(({ fate }) => fate === 'sent_delivered')
-  const became = sent.some(({ loser }) => !loser) ? 'replayed' : 'superseded'
-  // What was merged into a call that went is on the visitor's time line with that call.
-  if (sent.length === 0) noteLeft(notes, entry, { kind: 'p' })
-  report[became]++
-  untold.add(replayed(entry.source, became))
+  }
 }
 
 function fatesOf(attributes: readonly Attribute[], standings: Standings): readonly Fate[] {

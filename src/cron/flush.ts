@@ -17,6 +17,7 @@ import type { Ledger } from '../core/ledger/port.ts'
 import type { Untold } from '../core/ledger/untold.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import { type BudgetParts, createBudget, Stop, stopOf } from './budget.ts'
+import { createRunConnections } from './connections.ts'
 import { type RunNotes, tellRest } from './figures.ts'
 import { flushPage } from './page.ts'
 import { createPass } from './passing.ts'
@@ -56,9 +57,11 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   const notes: RunNotes = new Map()
   const place = createPlace(ledger)
   const refusals = createRefusals(report)
-  const pass = createPass({ door, ledger, budget, limits, report, suspects: place.suspects, log })
-  const replay = createReplay({ ...parts, notes, pass, budget, refusals, limits, report })
-  const page = { ...parts, budget, replay, refusals, suspects: place.suspects, limits, report }
+  const connections = createRunConnections(clock, limits)
+  const { suspects } = place
+  const pass = createPass({ door, ledger, budget, connections, limits, report, suspects, log })
+  const replay = createReplay({ ...parts, notes, pass, budget, connections, refusals, limits, report })
+  const page = { ...parts, budget, replay, refusals, connections, suspects, limits, report }
   let leased = false
 
   const stop = await stopOf(async () => {

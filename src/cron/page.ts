@@ -4,8 +4,10 @@ import type { Clock } from '../core/clock.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { jumpToleranceMs } from '../core/ledger/rules/clock-watch.ts'
 import type { Limits } from '../core/limits.ts'
-import type { Budget } from './budget.ts'
+import { type Budget, stopOf } from './budget.ts'
+import type { RunConnections } from './connections.ts'
 import { firstStamps, type Group, groupByVisitor, type MergedGroup, merged, without } from './groups.ts'
+import { createPipeline } from './pipeline.ts'
 import type { Refusals } from './refusals.ts'
 import type { Replay } from './replay.ts'
 import type { FlushReport } from './report.ts'
@@ -14,7 +16,8 @@ export interface PageParts {
   readonly ledger: Pick<Ledger, 'firstStamps'>
   readonly budget: Pick<Budget, 'next' | 'ask' | 'callsLeft' | 'operationsLeft'>
   readonly replay: Pick<Replay, 'chunk'>
-  readonly refusals: Pick<Refusals, 'shut'>
+  readonly refusals: Pick<Refusals, 'shut' | 'calm'>
+  readonly connections: RunConnections
   readonly clock: Pick<Clock, 'now'>
   /** Entries deferred without contact to the ledger wait this long. */
   readonly outageSettleMs: number
@@ -38,7 +41,7 @@ export async function flushPage(parts: PageParts, items: readonly (KeptEntry | U
   const groups = groupByVisitor(due, suspects)
   const under = firstStamps(groups, async (asked) => {
     await budget.next()
-    return budget.ask('ledger_unavailable', () => ledger.firstStamps(asked))
+    return budget.ask('ledger_unavailable', () => parts.connections.use('ledger', () => ledger.firstStamps(asked)))
   })
   let open: readonly Group[] = groups
   // What failed before goes last, the fewest failures first: it must keep nobody else from being tried.
@@ -53,8 +56,26 @@ async function flushGroups(
   groups: readonly Group[],
   under: (group: Group) => Promise<Group>,
 ): Promise<readonly Group[]> {
-  const { replay, refusals, limits, report } = parts
-  const again: Group[] = []
+  const { replay, refusals, limits } = parts
+  // While something is refused each chunk is told by the one before: beside each other all would ask in vain.
+  const pipeline = createPipeline<readonly Group[]>(() => (refusals.calm ? limits.chunksAtOnce : 1))
+  const stop = await stopOf(() =>
+    beginAll(parts, groups, under, (chunk) => pipeline.begin((movedOn) => replay.chunk(chunk, movedOn)), pipeline.idle),
+  )
+  const ended = await pipeline.end()
+  if (stop !== undefined || ended.stop !== undefined) throw stop ?? ended.stop
+  return ended.results.flat()
+}
+
+/** @param idle waits until no chunk is under way */
+async function beginAll(
+  parts: PageParts,
+  groups: readonly Group[],
+  under: (group: Group) => Promise<Group>,
+  begin: (chunk: readonly MergedGroup[]) => Promise<void>,
+  idle: () => Promise<void>,
+): Promise<void> {
+  const { refusals, limits, report } = parts
   let chunk: MergedGroup[] = []
   for (const group of groups) {
     const open = without(group, refusals.shut)
@@ -62,13 +83,14 @@ async function flushGroups(
     if (open === undefined) continue
     const next = merged(await under(open), limits)
     if (chunk.length > 0 && !fitTogether(parts, [...chunk, next])) {
-      again.push(...(await replay.chunk(chunk)))
+      await begin(chunk)
       chunk = []
     }
+    // What those under way hold and do not spend is free again behind them.
+    if (chunk.length === 0 && !isAffordable(parts, [next])) await idle()
     chunk.push(next)
   }
-  if (chunk.length > 0) again.push(...(await replay.chunk(chunk)))
-  return again
+  if (chunk.length > 0) await begin(chunk)
 }
 
 function isDue({ notBeforeMs = 0, blind, firstSeenMs }: Entry, nowMs: number, outageSettleMs: number): boolean {
@@ -78,12 +100,20 @@ function isDue({ notBeforeMs = 0, blind, firstSeenMs }: Entry, nowMs: number, ou
 }
 
 /** Whether one admission may hold these groups, and all their entries can be cleaned up. */
-function fitTogether({ suspects, limits, budget }: PageParts, groups: readonly MergedGroup[]): boolean {
+function fitTogether(parts: PageParts, groups: readonly MergedGroup[]): boolean {
+  const { suspects, limits, connections } = parts
   const attempts = groups.flatMap((group) => group.attempts)
   return (
     !groups.some(({ visitorHash }) => suspects.has(visitorHash)) &&
-    attempts.length <= Math.min(limits.attemptsTogether, budget.callsLeft()) &&
+    attempts.length <= Math.min(limits.attemptsTogether, connections.callsInTime()) &&
     attempts.reduce((sum, { attributes }) => sum + attributes.length, 0) <= limits.attributesTogether &&
+    isAffordable(parts, groups)
+  )
+}
+
+function isAffordable({ budget }: PageParts, groups: readonly MergedGroup[]): boolean {
+  return (
+    groups.reduce((sum, { attempts }) => sum + attempts.length, 0) <= budget.callsLeft() &&
     groups.reduce((sum, { entries }) => sum + entries.length, 0) <= budget.operationsLeft()
   )
 }

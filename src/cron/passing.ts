@@ -19,7 +19,8 @@ import type { Ledger, Settlement } from '../core/ledger/port.ts'
 import { added, type Counters } from '../core/ledger/rules/figures.ts'
 import type { Limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
-import { type Budget, Stop } from './budget.ts'
+import { type Budget, type Held, Stop } from './budget.ts'
+import type { RunConnections } from './connections.ts'
 import { replayed, sourceOf } from './figures.ts'
 import type { FlushReport } from './report.ts'
 import { placeMemo } from './ring.ts'
@@ -27,7 +28,8 @@ import { placeMemo } from './ring.ts'
 export interface PassingParts {
   readonly door: Door
   readonly ledger: Pick<Ledger, 'settle' | 'recall'>
-  readonly budget: Budget
+  readonly budget: Pick<Budget, 'ask'>
+  readonly connections: RunConnections
   readonly limits: Limits
   readonly report: FlushReport
   /** Visitors in an admission or a settle that was rejected, and not in one that was taken since. */
@@ -41,41 +43,60 @@ const rejectionsThatStop = 3
 /**
  * Adds what passed, and was settled, to `passed`. Throws a `Stop` where the run must end; what passed by then is there.
  */
-export type Pass = (attempts: readonly Attempt[], passed: Passage[]) => Promise<void>
+export type Pass = (attempts: readonly Attempt[], passed: Passage[], how: PassOptions) => Promise<void>
 
-export function createPass({ door, ledger, budget, limits, report, suspects, log }: PassingParts): Pass {
+export interface PassOptions {
+  readonly held: Pick<Held, 'next' | 'mayCleanUp' | 'callsLeft' | 'takeCall'>
+  /** Told once no call waits for a connection. */
+  readonly allStarted?: () => void
+}
+
+export function createPass({ door, ledger, budget, connections, limits, report, suspects, log }: PassingParts): Pass {
   let rejectedInARow = 0
   const rejectedAlone = new Set<string>()
 
-  return async (attempts, passed) => {
-    const attemptsTogether = Math.max(1, Math.min(limits.attemptsTogether, budget.callsLeft()))
-    for (const together of inAdmissions(attempts, { ...limits, attemptsTogether })) await admit(together, passed)
+  return async (attempts, passed, { held, allStarted }) => {
+    const attemptsTogether = Math.max(1, Math.min(limits.attemptsTogether, connections.callsInTime(), held.callsLeft()))
+    const admissions = inAdmissions(attempts, { ...limits, attemptsTogether })
+    for (const together of admissions)
+      await admit(together, passed, {
+        held,
+        ...given({ allStarted: together === admissions.at(-1) ? allStarted : undefined }),
+      })
   }
 
-  async function admit(attempts: readonly Attempt[], passed: Passage[]): Promise<void> {
-    await budget.next()
+  async function admit(attempts: readonly Attempt[], passed: Passage[], how: PassOptions): Promise<void> {
+    const { held, allStarted } = how
+    await held.next()
     const admitted = await orByHalves(
       'admit',
       attempts,
       attempts,
-      () => door.admit(attempts, 'replay'),
-      (half) => admit(half, passed),
+      () => connections.use('ledger', () => door.admit(attempts, 'replay')),
+      (half) => admit(half, passed, { held }),
     )
     if (admitted === undefined) return
-    const passages = await door.send(admitted, budget.callsLeft())
-    const calls = callsOf(passages)
-    report.calls += calls
-    budget.called(calls)
+    const passages = await door.send(admitted, {
+      connect: connections.call,
+      mayStart: held.takeCall,
+      ...given({ allStarted }),
+    })
+    report.calls += callsOf(passages)
     // Of one visitor's attempts, a failure is reported last: a delivery clears its backoff.
     await settle(
       [...passages].sort((a, b) => Number(a.failure !== undefined) - Number(b.failure !== undefined)),
       passed,
+      held,
     )
     if (passages.some(({ limited }) => limited === true)) throw new Stop('subrequests')
   }
 
   /** The settle confirmed: only behind it may anything leave the backlog. */
-  async function settle(passages: readonly Passage[], passed: Passage[]): Promise<void> {
+  async function settle(
+    passages: readonly Passage[],
+    passed: Passage[],
+    held: Pick<Held, 'mayCleanUp'>,
+  ): Promise<void> {
     const settlements = passages.flatMap((passage): Settlement[] =>
       passage.settlement === undefined ? [] : [{ ...passage.settlement, ...given({ note: replayNote(passage) }) }],
     )
@@ -86,12 +107,12 @@ export function createPass({ door, ledger, budget, limits, report, suspects, log
         passages,
         passages.map(({ attempt }) => attempt),
         async () => {
-          await ledger.settle(settlements, callCounts(passages))
+          await connections.use('ledger', () => ledger.settle(settlements, callCounts(passages)))
           return true
         },
         async (half) => {
-          await budget.cleanUp()
-          await settle(half, passed)
+          await held.mayCleanUp()
+          await settle(half, passed, held)
         },
       ))
     if (done === true) passed.push(...passages)
@@ -122,7 +143,7 @@ export function createPass({ door, ledger, budget, limits, report, suspects, log
       suspects.add(visitor)
     }
     // One question finds out whether the ledger is silent, instead of one for each attempt.
-    await budget.ask('ledger_unavailable', () => ledger.recall(placeMemo))
+    await budget.ask('ledger_unavailable', () => connections.use('ledger', () => ledger.recall(placeMemo)))
     if (items.length > 1) {
       const middle = items.length >> 1
       await half(items.slice(0, middle))

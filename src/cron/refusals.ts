@@ -7,13 +7,19 @@ import type { FlushReport } from './report.ts'
 export interface Refusals {
   /** What the breaker is about, as far as this run was told: there is no point in asking about that. */
   readonly shut: Traits | undefined
+  /** Nothing was held back, and not all tries failed, when chunks were asked about last. */
+  readonly calm: boolean
   /** Throws a `Stop` where nothing else would be admitted either. */
   stopIfRefused(passages: readonly Passage[]): void
 }
 
 export function createRefusals(report: Pick<FlushReport, 'retryAtMs'>): Refusals {
   let shut: Traits | undefined
+  let calm = false
   return {
+    get calm() {
+      return calm
+    },
     get shut() {
       return shut
     },
@@ -24,6 +30,8 @@ export function createRefusals(report: Pick<FlushReport, 'retryAtMs'>): Refusals
       shut = fates.has('sent_delivered')
         ? undefined
         : (passages.find(({ shutTraits }) => shutTraits !== undefined)?.shutTraits ?? shut)
+      calm =
+        shut === undefined && (fates.has('sent_delivered') || passages.every(({ failure }) => failure === undefined))
       if (shut?.length === 0) throw new Stop('target_unavailable')
       if (fates.has('quota')) {
         const retryAtMs = passages.flatMap((passage) => passage.retryAtMs ?? [])

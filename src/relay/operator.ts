@@ -23,7 +23,7 @@ export interface OperatorParts {
   readonly dead: DeadOffice
   /** One run of the flush. */
   readonly run: () => Promise<FlushReport>
-  readonly status: Pick<Operator, 'status' | 'backlog'>
+  readonly status: Pick<Operator, 'status' | 'backlog' | 'throughWith'>
 }
 
 export function operatorOf(
@@ -36,6 +36,7 @@ export function operatorOf(
     usage: () => ledger.usage(),
     status: () => status.status(),
     backlog: () => status.backlog(),
+    throughWith: (more) => status.throughWith(more),
     pause: async (paused) => {
       await ledger.pause(paused)
       log(paused ? 'paused' : 'resumed')

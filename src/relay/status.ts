@@ -10,7 +10,6 @@ import type { Clock } from '../core/clock.ts'
 import { given } from '../core/given.ts'
 import type { Ledger, Usage } from '../core/ledger/port.ts'
 import { type Lines, type Slot, slotMs } from '../core/ledger/rules/figures.ts'
-import { laneCeiling } from '../core/ledger/rules/settings.ts'
 import { defaultLimits } from '../core/limits.ts'
 import {
   type BacklogFigures,
@@ -21,15 +20,15 @@ import {
   readCensus,
 } from '../core/operator/census.ts'
 import { deadEnds } from '../core/operator/dead/retention.ts'
-import { forecast } from '../core/operator/forecast.ts'
 import { laneOf, sourceOf, summedBy } from '../core/operator/series.ts'
 import { isoTime } from '../core/time.ts'
 import type { Figures } from '../cron/alerts/conditions.ts'
 import { foundNothing } from '../cron/census.ts'
 import { lastRunMemo, readLastRun } from '../cron/report.ts'
-import { type KeptRun, readRuns, runsMemo } from '../cron/runs.ts'
+import { readRuns, runsMemo } from '../cron/runs.ts'
 import type { BacklogAnswer, StatusAnswer } from '../edge/contract/status.ts'
 import type { Readiness } from '../edge/routes/parts.ts'
+import { foretell, type More, movedInMs, paceOf, waitsToo } from './foretell.ts'
 import type { Settings } from './settings.ts'
 
 export interface StatusParts {
@@ -43,6 +42,8 @@ export interface StatusParts {
 export interface Status {
   backlog(): Promise<BacklogAnswer>
   status(): Promise<StatusAnswer & Usage>
+  /** When what waits now and this beside it is through, by the forecast; epoch ms. Undefined where nobody can say. */
+  throughWith(more: More): Promise<number | undefined>
   /** For alerts: what was counted behind the last runs, in the same look. */
   outlook(): Promise<Outlook>
 }
@@ -60,8 +61,6 @@ const dayMs = 24 * hourMs
 const deadFreshMs = 60_000
 const deadPages = 2
 const runsShown = 10
-/** Operations of a run that go into reading. */
-const readingOperations = 10
 
 export function createStatus({ settings, ledger, backlog, clock, ready }: StatusParts): Status {
   return {
@@ -92,6 +91,12 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
         runs: runs.slice(0, runsShown).map(({ atMs, ...run }) => ({ at: isoTime(atMs), ...run })),
         checks,
       }
+    },
+    async throughWith(more) {
+      const { usage, figures, runs, pace, nowMs } = await look()
+      const { doneMs } = foretell(settings, { usage, figures: waitsToo(settings, figures, more), runs, pace, nowMs })
+      // The last letters are sent once a run has put them back.
+      return doneMs && Math.max(doneMs, nowMs + movedInMs(settings, more.letters, backlog.heads === undefined))
     },
     async outlook() {
       const [{ usage, slots, figures, foretold, dead, census, nowMs }, ends] = await Promise.all([
@@ -138,7 +143,7 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
         ? figuresOf(census, settings.targetMethod, emptyAtMs, counted?.waiting)
         : figuresOfTally(whole.waiting, settings.targetMethod, nowMs, true)
     const pace = paceOf(usage, slots, runs, nowMs)
-    const foretold = foretell(usage, figures, runs, pace, nowMs)
+    const foretold = foretell(settings, { usage, figures, runs, pace, nowMs })
     return { nowMs, usage, slots, runs, last, census, dead: whole?.dead, figures, pace, foretold }
   }
 
@@ -161,51 +166,6 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
     if (cursor !== undefined) return counted
     return { byReason, bySource, countedAt: isoTime(nowMs) }
   }
-
-  /** Nothing where calls are held back: nobody can say for how long. */
-  function foretell(usage: Usage, figures: BacklogFigures, runs: readonly KeptRun[], pace: number, nowMs: number) {
-    const { paused, breaker } = usage.health
-    if (paused || breaker !== undefined) return {}
-    const { waiting, calls, units, complete } = figures
-    const { firstDeferralMs, doneMs } = forecast({
-      nowMs,
-      buckets: usage.buckets,
-      bucketMs: settings.quotaBucketMs,
-      countsMs: settings.quotaWindowMs + settings.quotaSlackMs,
-      ceilings: { live: laneCeiling(settings, 'live'), replay: laneCeiling(settings, 'replay') },
-      liveUnitsPerHour: pace,
-      waitingUnits: units,
-      unitsPerRun: callsPerRun(waiting / Math.max(1, calls), runs) * (units / Math.max(1, calls)),
-    })
-    return given({ firstDeferralMs, doneMs: waiting > 0 && complete ? doneMs : undefined })
-  }
-
-  /** What a run is allowed to spend; or what one made that ran out of time. */
-  function callsPerRun(entriesPerCall: number, runs: readonly KeptRun[]): number {
-    const slow = runs.flatMap(({ stopped, calls }) =>
-      stopped === 'time' || stopped === 'subrequests' ? (calls ?? 0) : [],
-    )
-    return Math.max(
-      1,
-      Math.min(
-        settings.flushMaxCalls,
-        Math.max(1, settings.flushMaxOps - readingOperations) / Math.max(1, entriesPerCall),
-        ...(slow.length === 0 ? [] : [Math.max(...slow)]),
-      ),
-    )
-  }
-}
-
-/**
- * Units that live traffic asked for in the last hour: all that were granted, without those of replay, and one for each
- * update that found none.
- */
-function paceOf({ buckets }: Usage, slots: readonly Slot[], runs: readonly KeptRun[], nowMs: number): number {
-  const units = buckets.reduce((all, [startMs, own]) => all + (startMs > nowMs - hourMs ? own : 0), 0)
-  const replayed = runs.reduce((all, { atMs, calls = 0 }) => all + (atMs > nowMs - hourMs ? calls : 0), 0)
-  const ofLastHour = slots.filter(({ startMs }) => startMs > nowMs - hourMs)
-  const refused = sum(Object.values(summedBy(ofLastHour, laneOf)).map(({ deferred_quota = 0 }) => deferred_quota))
-  return Math.max(0, units - replayed) + refused
 }
 
 /** By source; what an older version counted has none. */

@@ -3,7 +3,7 @@
  */
 import { DurableObject } from 'cloudflare:workers'
 import type { DeadHead } from '../core/backlog/port.ts'
-import type { BacklogRows, NewRow, SealedRow } from '../core/backlog/rows.ts'
+import type { BacklogRows, NewHead, NewRow, SealedRow } from '../core/backlog/rows.ts'
 import { sqliteRows } from '../core/backlog/sqlite-rows.ts'
 import { objectSqlite } from '../core/store/sqlite-object.ts'
 import type { RowsStub } from './object-rows.ts'
@@ -41,8 +41,8 @@ export class BacklogObject extends DurableObject<object> implements RowsStub {
   letters(before: string, limit: number, details: boolean) {
     return this.#rows.letters(before, limit, details)
   }
-  setHead(key: string, head: DeadHead, detail: string | null) {
-    return this.#rows.setHead(key, head, detail)
+  setHeads(heads: readonly NewHead[]) {
+    return this.#rows.setHeads(heads)
   }
   counts() {
     return this.#rows.counts()

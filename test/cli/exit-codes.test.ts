@@ -402,6 +402,13 @@ const cases: readonly Case[] = [
     },
   ],
   ['ledger', 2, 'a directory', (cli) => ask(cli, ['ledger', 'import', folder])],
+  ['sign', 0, 'a sample', (cli) => cli(['sign', 'kiosk'], settings())],
+  ['sign', 0, 'sent', (cli) => withHooks(200, (url) => cli(['sign', 'kiosk', '--send', url], settings()))],
+  ['sign', 1, 'not taken', (cli) => withHooks(401, (url) => cli(['sign', 'kiosk', '--send', url], settings()))],
+  ['sign', 1, 'no relay', (cli) => cli(['sign', 'kiosk', '--send', 'http://127.0.0.1:1'], settings())],
+  ['sign', 2, 'no such source', (cli) => cli(['sign', 'nobody'])],
+  ['sign', 2, 'a secret that is none', (cli) => cli(['sign', 'loan'], { HOOK_SECRET_LOAN: '???' })],
+  ['sign', 2, 'an address that is none', (cli) => cli(['sign', 'kiosk', '--send', 'localhost'])],
   ['emulator', 0, 'asked to stop', async () => stopped(running(['emulator', '--port', String(await freePort())], {}))],
   ['emulator', 1, 'a port in use', (cli) => withPort((port) => cli(['emulator', '--port', port]))],
   ['emulator', 2, 'no port', (cli) => cli(['emulator', '--port', '0'])],
@@ -411,6 +418,12 @@ const cases: readonly Case[] = [
 async function stopped(child: ReturnType<typeof running>): Promise<Ran> {
   child.stdout?.once('data', () => child.kill('SIGTERM'))
   return ended(child)
+}
+
+/** A relay that answers a webhook so. */
+async function withHooks<T>(status: number, work: (url: string) => Promise<T>): Promise<T> {
+  using relay = await startRelay({ '/hooks/kiosk': { status, body: {} } })
+  return await work(relay.url)
 }
 
 /** A port that something else listens on. */
@@ -433,7 +446,7 @@ describe('the exit code', () => {
     const { status, out, err } = await ran(how)
     expect([status, out, err]).toEqual([code, expect.anything(), expect.anything()])
     expect(out + err).not.toMatch(/^\s+at /m)
-    expect(/does not answer/.test(err)).toBe(what === 'no Target')
+    expect(/does not answer/.test(err)).toBe(what === 'no Target' || what === 'no relay')
     if (code === exit.ok) return
     // A run that could not work has the reason in its report.
     if (command === 'flush' && out !== '') expect(out).toContain('ledger_unavailable')

@@ -56,6 +56,7 @@ async function edge(
       usage: () => Promise.reject(new Error('planted-id')),
       status: () => Promise.reject(new Error('planted-id')),
       backlog: () => Promise.reject(new Error('planted-id')),
+      throughWith: () => Promise.reject(new Error('not here')),
       series: () => Promise.reject(new Error('not here')),
       flush: () => Promise.reject(new Error('not here')),
       pause: async () => {},

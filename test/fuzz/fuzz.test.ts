@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { faultOf } from './answers.ts'
 import { fuzzApp } from './app.ts'
 import { fuzzFiles } from './files.ts'
+import { fuzzSenderServer } from './sender-server.ts'
 import { fuzzSenders } from './senders.ts'
 import { fuzzServer } from './server.ts'
 
@@ -17,6 +18,12 @@ describe('the fuzz', () => {
     ['files through send and map', fuzzFiles, 250, ['send 0', 'send 1', 'send 2', 'map 0', 'map 1']],
     ['requests of senders, changed', fuzzSenders, 600, ['200', '401', '405']],
     ['bytes at a server', fuzzServer, 40, ['200', '400']],
+    [
+      'bytes of senders and intruders at a server',
+      fuzzSenderServer,
+      150,
+      ['event 200', 'event 202', 'greeting 200', 'forgery 401 unauthenticated', 'bytes 200', 'bytes 400'],
+    ],
   ] as const)('%s: every answer is documented', { timeout: 120_000 }, async (_, fuzz, runs, met) => {
     const report = await fuzz({ seed: 1, runs })
     expect(report.faults).toEqual([])

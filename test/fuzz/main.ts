@@ -13,7 +13,10 @@ import { fuzzServer } from './server.ts'
 import '../support/own-name.ts'
 
 // Linked once the name is known.
-const { fuzzSenders } = await import('./senders.ts')
+const [{ fuzzSenders }, { fuzzSenderServer }] = await Promise.all([
+  import('./senders.ts'),
+  import('./sender-server.ts'),
+])
 
 const { values } = parseArgs({
   options: {
@@ -42,6 +45,7 @@ const kinds: readonly [name: string, share: number, fuzz: typeof fuzzApp][] = [
   ['files', 1, fuzzFiles],
   ['senders', 0.3, fuzzSenders],
   ['server', 0.01, fuzzServer],
+  ['sender-server', 0.02, fuzzSenderServer],
 ]
 for (const [name, share, fuzz] of kinds) {
   if (values.only !== undefined && values.only !== name) continue

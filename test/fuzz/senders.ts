@@ -14,15 +14,17 @@ import { type Draw, drawOf } from './draw.ts'
 import { mutateBytes, mutateText } from './mutate.ts'
 
 /** These sign their body: any other body must be refused. */
-const signsBody = new Set([
+export const signsBody: ReadonlySet<string> = new Set([
   ...['sns', 'marketing-cloud', 'adobe-io', 'segment', 'klaviyo', 'customer-io', 'docusign', 'adyen-platform'],
-  ...['paypal', 'plaid', 'qstash', 'encompass', 'toast', 'lightspeed', 'shopify-topics'],
+  ...['paypal', 'plaid', 'qstash', 'encompass', 'toast', 'lightspeed', 'shopify-topics', 'twilio-flex'],
 ])
 const signed = requests.filter(
   ({ source, expected }) => signsBody.has(source) && expected.profiles !== undefined && expected.status === 200,
 )
-const shaking = requests.filter(({ source }) =>
-  ['adobe-io', 'acrobat-sign', 'cloud-events', 'event-grid', 'mailchimp', 'okta', 'sns', 'iot'].includes(source),
+const shaking = requests.filter(
+  ({ source, expected }) =>
+    ['adobe-io', 'acrobat-sign', 'cloud-events', 'event-grid', 'mailchimp', 'okta', 'sns', 'iot'].includes(source) &&
+    expected.profiles === undefined,
 )
 const mostEchoedChars = 1_024
 const addresses = [
@@ -86,7 +88,7 @@ async function sent(world: Awaited<ReturnType<typeof createWorld>>, request: Raw
 }
 
 /** Signed for one body, and sent with another; or with a key that lies elsewhere. */
-async function changedRequest(draw: Draw, nowMs: number): Promise<RawRequest> {
+export async function changedRequest(draw: Draw, nowMs: number): Promise<RawRequest> {
   const request = await requestOf(draw.pick(signed), nowMs, 'relay.example')
   const body = draw.chance(0.3)
     ? Buffer.from(request.body.toString().replace(/https:[^"]*/, draw.pick(addresses)))
@@ -96,16 +98,27 @@ async function changedRequest(draw: Draw, nowMs: number): Promise<RawRequest> {
       [name, /cert-url|key\d-path/.test(name) && draw.chance(0.5) ? draw.pick(addresses) : value] as const,
   )
   // A body that came out the same is one byte longer.
-  return { ...request, headers, body: body.equals(request.body) ? Buffer.concat([body, Buffer.from(' ')]) : body }
+  const other = body.equals(request.body) ? Buffer.concat([body, Buffer.from(' ')]) : body
+  return withBody({ ...request, headers }, other)
+}
+
+/** With its length, so that a server reads all of it. */
+export function withBody(request: RawRequest, body: Buffer): RawRequest {
+  const headers = request.headers.map(
+    ([name, value]) => [name, name === 'content-length' ? String(body.length) : value] as const,
+  )
+  return { ...request, headers, body }
 }
 
 /** A handshake with texts that no vendor has. */
-async function oddHandshake(draw: Draw, nowMs: number): Promise<RawRequest> {
+export async function oddHandshake(draw: Draw, nowMs: number): Promise<RawRequest> {
   const request = await requestOf(draw.pick(shaking), nowMs, 'relay.example')
   const long = () => 'x'.repeat(draw.pick([1, 255, 256, 257, 1_024, 5_000]))
   const odd = (text: string) =>
-    draw.chance(0.3) ? draw.pick([long(), '<script>alert(1)</script>', ...addresses]) : mutateText(draw, text)
-  return {
+    draw.chance(0.4)
+      ? draw.pick([long(), long(), long(), '<script>alert(1)</script>', ...addresses])
+      : mutateText(draw, text)
+  const changed = {
     ...request,
     method: draw.chance(0.8) ? request.method : draw.pick(['GET', 'HEAD', 'OPTIONS', 'PUT']),
     path: request.path.replace(/=([^&]*)/g, (_, value: string) => `=${encodeURIComponent(odd(value).toWellFormed())}`),
@@ -113,6 +126,6 @@ async function oddHandshake(draw: Draw, nowMs: number): Promise<RawRequest> {
       name,
       /clientid|challenge|origin|rate/.test(name) ? odd(value) : value,
     ]),
-    body: request.body.length === 0 ? request.body : Buffer.from(odd(request.body.toString())),
-  }
+  } as RawRequest
+  return request.body.length === 0 ? changed : withBody(changed, Buffer.from(odd(request.body.toString())))
 }

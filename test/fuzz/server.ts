@@ -63,7 +63,7 @@ function judged(bytes: Buffer, given: RawAnswer | undefined): [answer: string, f
   return fault === undefined ? [answer] : [answer, fault]
 }
 
-async function faultsOfProcess({
+export async function faultsOfProcess({
   url,
   pid,
   printed,

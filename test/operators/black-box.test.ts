@@ -26,9 +26,7 @@ const filling = Math.max(perSource, rejected)
 /** Long enough to be taken in, and soon over. */
 const expiresInMs = 8_000
 const hourMs = 3_600_000
-/** A request is on its way by then, and a run of hundreds is not over. */
-const killAfterMs = 15
-/** A server that is killed in the middle of a run; its lease must end before another goes on. */
+/** Relays are killed in the middle of a run; their leases of 90 s must end before another run goes on. */
 const kills = process.env['OPERATORS_KILL'] === '1'
 const patienceMs = 30_000 + 240_000 * scale + (kills ? 150_000 : 0)
 const tooMany = '1000000'
@@ -53,6 +51,18 @@ async function until(done: () => Promise<boolean>, what: string): Promise<void> 
   while (!(await done())) {
     if (performance.now() > giveUpAtMs) throw new Error(`not within ${patienceMs} ms: ${what}`)
     await sleep(200)
+  }
+}
+
+/** Until a run has moved letters of its plan, or is over. */
+async function someMoved({ url }: RunningRelay, plan: string): Promise<void> {
+  for (;;) {
+    const response = await fetch(`${url}/admin/api/dead/plans/${plan}`, {
+      headers: { authorization: `Bearer ${testSecrets.adminToken}` },
+    })
+    const { state, done } = (await response.json()) as { state: string; done: number }
+    if (process.env['OPERATORS_TRACE']) process.stderr.write(`${state}, ${done} moved\n`)
+    if (done > 0 || state === 'done') return
   }
 }
 
@@ -106,8 +116,9 @@ const relays: readonly (readonly [string, RuntimeName, 'embedded' | 'upstash'])[
   ['workerd with KV and its ledger on Redis', 'workerd', 'upstash'],
 ]
 
+// Beside each other: where relays are killed, most of the time goes by in waiting for leases.
 describe('operators, with the command alone', () => {
-  it.each(relays)('%s', { timeout: 60_000 + 20 * patienceMs }, async (_, runtime, ledger) => {
+  it.concurrent.each(relays)('%s', { timeout: 60_000 + 20 * patienceMs }, async (_, runtime, ledger) => {
     let onCall = () => {}
     await using emulator = await startEmulator({ autoSeed: true, onCall: () => onCall() })
     await using upstash = ledger === 'upstash' ? await startUpstashStandIn() : undefined
@@ -119,6 +130,8 @@ describe('operators, with the command alone', () => {
         RETENTION_HOURS: '1',
         // What a run puts back waits as long.
         OUTAGE_SETTLE_MS: '1000',
+        // On a busy machine an answer may be late; nothing is `deferred_slow` here.
+        ANSWER_DEADLINE_MS: '25000',
         ...Object.fromEntries(sourceNames.map((name) => [`HOOK_SECRET_${name.toUpperCase()}`, testSecrets.hook(name)])),
         ...(upstash === undefined
           ? {}
@@ -229,8 +242,7 @@ describe('operators, with the command alone', () => {
       }
       await run(String(given['plan']))
       const remap = await asked(relay, 'dead', 'plan', 'remap', '--reason', 'unmappable')
-      expect(remap).toMatchObject({ letters: 2 * perSource })
-      // Killed as soon as the run has begun, and again in the flush that sends what the run put back.
+      expect(remap).toMatchObject({ letters: 2 * perSource, updates: 2 * perSource, doneBy: expect.any(String) })
       const dies = async (args: readonly string[], dying: Promise<unknown>) => {
         const env = { RELAY_URL: relay.url, ADMIN_TOKEN: testSecrets.adminToken }
         await Promise.all([cli(args, env), dying.then(() => relay.end('SIGKILL'))])
@@ -240,9 +252,9 @@ describe('operators, with the command alone', () => {
         new Promise<void>((resolve) => {
           onCall = resolve
         })
-      if (kills && runtime !== 'workerd') {
-        await dies(['dead', 'run', String(remap['plan']), '--no-wait'], sleep(killAfterMs))
-        await run(String(remap['plan']))
+      // Killed once some letters are moved, and again in the flush that sends these and what waited before.
+      if (kills) {
+        await dies(['dead', 'run', String(remap['plan']), '--no-wait'], someMoved(relay, String(remap['plan'])))
         await dies(['flush', '--relay'], firstCall())
       }
       await run(String(remap['plan']))
@@ -273,7 +285,7 @@ describe('operators, with the command alone', () => {
       // Nothing twice: what was in flight when it was killed may be sent again, under its own stamp.
       const taken = emulator.statistics().accepted
       const expected = filling + (over / 2 - 1) + perSource + rejected + expired
-      const inFlight = kills && runtime !== 'workerd' ? 16 : 0
+      const inFlight = kills ? 16 : 0
       expect(taken).toBeGreaterThanOrEqual(expected)
       expect(taken).toBeLessThanOrEqual(expected + inFlight)
     } finally {

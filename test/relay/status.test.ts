@@ -57,6 +57,7 @@ async function relay(kind: (typeof kinds)[number]) {
     run: () => isolate.flushWith([census.duty, keepRuns({ ledger, clock })]),
     status: () => status.status(),
     waiting: () => status.backlog(),
+    throughWith: status.throughWith,
   }
 }
 
@@ -119,6 +120,22 @@ describe.each(kinds)('the status of a relay on %s', (kind) => {
     expect(backlog).toMatchObject({ waiting: 1, byReason: { paused: 1 } })
     expect(backlog).not.toHaveProperty('doneBy')
     expect(quota).not.toHaveProperty('firstDeferralAt')
+  })
+
+  it('foretells when a plan would be through beside what waits: by the quota, and by what a run can move', async () => {
+    const world = await relay(kind)
+    await world.run()
+    const minutes = async (letters: number, calls: number) =>
+      (((await world.throughWith({ letters, entries: letters, calls })) ?? Number.NaN) - world.clock.now()) / 60_000
+    expect(await minutes(5, 5)).toBe(1)
+    // The quota is 20 a day.
+    const twoDays = await minutes(50, 50)
+    expect(twoDays).toBeGreaterThan(2 * 24 * 60 - 60)
+    expect(twoDays).toBeLessThan(2 * 24 * 60 + 60)
+    // Of one visitor; FLUSH_MAX_OPS is 900, a put and a delete each for a letter in a KV.
+    expect(await minutes(9_000, 1)).toBe(kind !== 'SQLite' ? Math.ceil(9_000 / ((900 * 25) / 51)) : 1)
+    await world.ledger.pause(true)
+    expect(await minutes(5, 5)).toBeNaN()
   })
 
   it('shows an empty backlog as counted by the run that found it empty', async () => {

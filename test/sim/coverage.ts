@@ -23,6 +23,8 @@ export const kinds = [
   'splits',
   'flushes',
   'overlapping flushes',
+  'calls while a run cleans up',
+  'admissions while a run calls or cleans up',
   'dead letters',
   'deaths before a ledger step',
   'deaths after a ledger step',

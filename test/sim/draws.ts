@@ -13,6 +13,8 @@ const chances = {
   lanes: 0.3,
   /** Limits of a few items for pages, reads, rows and attempts. */
   'tiny limits': 0.25,
+  /** Few connections, and chunks of a few visitors beside each other. */
+  pipeline: 0.4,
   /** Runs of a second and of a few operations. */
   'tiny budgets': 0.12,
   /** A platform that refuses the 51st subrequest of an invocation. */

@@ -85,6 +85,8 @@ export interface Isolate {
   die(): void
 }
 
+/** Cloudflare's limit for those that wait for an answer. */
+const platformConnections = 6
 const never = new Promise<never>(() => {})
 
 export async function createIsolate(name: string, shared: Shared): Promise<Isolate> {
@@ -157,6 +159,21 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     return effect()
   }
 
+  /** A Worker's invocation has six connections; what a run does beside each other is counted. */
+  async function connected<T>(kind: 'call' | 'store', effect: () => Promise<T>): Promise<T> {
+    const invocation = invocations.getStore()
+    if (invocation?.isRun !== true) return effect()
+    const { open } = invocation
+    open[kind]++
+    if (open.call + open.store > platformConnections) oracle.fail('G7: a run uses more connections than there are')
+    if (open.call > 0 && open.store > 0) coverage['calls while a run cleans up']++
+    try {
+      return await effect()
+    } finally {
+      open[kind]--
+    }
+  }
+
   async function overNetwork<T>(effect: () => Promise<T>): Promise<T> {
     const slow = random.fraction() < shared.weather().ledgerSlow ? random.fraction() * 4_000 : 0
     if (slow > settings.ledgerTimeoutMs) interrupted('ledger slow')
@@ -219,7 +236,10 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
       {
         kind: 'embedded',
         admit: (epoch, requests, lane) => {
-          invocations.getStore()?.begin()
+          const invocation = invocations.getStore()
+          invocation?.begin()
+          if (invocation?.isRun === true && invocation.open.call + invocation.open.store > 0)
+            coverage['admissions while a run calls or cleans up']++
           for (const { token } of requests) laneOf.set(token, lane)
           return ask(() => store.admit(epoch, requests, lane))
         },
@@ -269,7 +289,8 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
   )
   const seal = await createSeal(settings.backlogKeys, (bytes) => Uint8Array.from(Buffer.from(random.hex(bytes), 'hex')))
   const tooManyKv = 'Too many API requests by single Worker invocation.'
-  const onKv = <T>(effect: () => Promise<T>) => counted(tooManyKv, () => step('KV step', effect))
+  const onKv = <T>(effect: () => Promise<T>) =>
+    counted(tooManyKv, () => connected('store', () => step('KV step', effect)))
   const fetch = shared.fetchFor(settings.targetTimeoutMs)
   /** A body is read once the connection is established; with a GET nothing checks the clock at that point. */
   const connectAndSend: typeof globalThis.fetch = async (input, init) => {
@@ -302,7 +323,9 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     clock,
     random,
     fetch: (...parts) =>
-      counted('Too many subrequests by single Worker invocation.', () => step('call', () => connectAndSend(...parts))),
+      counted('Too many subrequests by single Worker invocation.', () =>
+        connected('call', () => step('call', () => connectAndSend(...parts))),
+      ),
     streamBody: true,
     background: () => {},
     log,
@@ -325,9 +348,9 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
   }
 
   /** Undefined if the isolate dies first. */
-  async function invoke<T>(work: () => Promise<T>): Promise<T | undefined> {
+  async function invoke<T>(work: () => Promise<T>, isRun = false): Promise<T | undefined> {
     if (!alive) return undefined
-    const invocation = new Invocation(shared.reached)
+    const invocation = new Invocation(shared.reached, isRun)
     shared.invocations.push(invocation)
     underWay.add(invocation)
     try {
@@ -344,7 +367,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     asleep: () => time.nowMs < suspendedUntilMs,
     clockErrorMs,
     request: (request) => invoke(async () => relay.app.fetch(request)),
-    flush: () => invoke(() => relay.flush()),
+    flush: () => invoke(() => relay.flush(), true),
     status: () => invoke(() => relay.operator.status()),
     erase: (visitor, cursor) => invoke(() => relay.operator.erase(visitor, cursor)),
     dead: {

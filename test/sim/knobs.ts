@@ -129,13 +129,14 @@ export function turned({ env, beyond }: Knobs, knob: KnobName, random: Random): 
 export function limitsOf(night: Night): Limits {
   const most = night.has('denials') ? { ...defaultLimits, ...fewDenials(night.random('denials')) } : defaultLimits
   const planned = night.has('plans') ? { ...most, ...fewLetters(night.random('plans')) } : most
-  if (!night.has('tiny limits')) return planned
+  const piped = night.has('pipeline') ? { ...planned, ...smallChunks(night.random('pipeline')) } : planned
+  if (!night.has('tiny limits')) return piped
   const random = night.random('tiny limits')
   const attributesPerAttempt = between(random, 2, 5)
   return {
-    ...planned,
+    ...piped,
     attributesPerAttempt,
-    attemptsTogether: between(random, 1, 16),
+    attemptsTogether: night.has('pipeline') ? piped.attemptsTogether : between(random, 1, 16),
     attributesTogether: between(random, attributesPerAttempt, 40),
     registersPerPage: between(random, 2, 5),
     keysPerPage: between(random, 3, 6),
@@ -145,6 +146,14 @@ export function limitsOf(night: Night): Limits {
     // So few that a census takes several runs.
     ...(night.has('census') ? { dutyOperations: between(night.random('census'), 4, 12) } : {}),
     deadPagesPerRun: between(random, 1, 4),
+  }
+}
+
+function smallChunks(random: Random): Pick<Limits, 'attemptsTogether' | 'connections' | 'chunksAtOnce'> {
+  return {
+    attemptsTogether: between(random, 1, 4),
+    connections: between(random, 1, 6),
+    chunksAtOnce: between(random, 1, 5),
   }
 }
 

@@ -82,9 +82,15 @@ export class Invocation {
   #met = new Set<Interruption>()
   /** The calls and KV operations that the platform has counted. */
   subrequests = 0
+  /** Requests that wait for an answer. */
+  readonly open = { call: 0, store: 0 }
 
-  constructor(reached: Set<Cell>) {
+  /** A run of the flush. */
+  readonly isRun: boolean
+
+  constructor(reached: Set<Cell>, isRun: boolean) {
     this.#reached = reached
+    this.isRun = isRun
   }
 
   /** A new attempt: what interrupted the last one does not interrupt this one. */

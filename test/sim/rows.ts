@@ -89,7 +89,7 @@ export function simulatedRows({
     read: (keys) => travel(() => rows.read(keys)),
     page: (...asked) => travel(() => rows.page(...asked)),
     letters: (...asked) => travel(() => rows.letters(...asked)),
-    setHead: (...asked) => travel(() => rows.setHead(...asked), true),
+    setHeads: (heads) => travel(() => rows.setHeads(heads), true),
     counts: () => travel(() => rows.counts()),
     keys: (...asked) => travel(() => rows.keys(...asked)),
     readSealed: (key) => travel(() => rows.readSealed(key)),

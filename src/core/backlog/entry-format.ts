@@ -2,7 +2,7 @@
 
 import * as z from 'zod'
 import { given } from '../given.ts'
-import { type DeferReason, deferReasons } from '../update/reasons.ts'
+import { type WaitReason, waitReasons } from '../update/reasons.ts'
 import { isStamp, stampArrivalMs } from '../update/stamp.ts'
 import { attributeBytes, idBytes } from '../wire/calls.ts'
 import {
@@ -35,7 +35,7 @@ const entryFormat = z.object({
   n: z.number().optional(),
   b: z.literal(1).optional(),
   /** Why it was deferred; one that a later version has is unknown to this one. */
-  q: z.enum(deferReasons).optional().catch(undefined),
+  q: z.enum(waitReasons).optional().catch(undefined),
 })
 
 /** Beside an entry in a key's metadata, in clear: source, reason, bytes of a POST, attributes. */
@@ -154,7 +154,7 @@ export function entryHeadOf(key: string, beside: unknown, storedBytes: () => num
     key,
     visitorHash,
     firstSeenMs: stampArrivalMs(stamp) || 0,
-    ...given({ source, reason: deferReasonOf(reason) }),
+    ...given({ source, reason: waitReasonOf(reason) }),
     bytes: bytes ?? encodedBytesAByte * storedBytes(),
     attributes: attributes ?? 1,
   }
@@ -164,8 +164,8 @@ export function headOfEntry(key: string, entry: Entry): EntryHead {
   return entryHeadOf(key, packEntryHead(entry), () => 0)
 }
 
-export function deferReasonOf(name: unknown): DeferReason | undefined {
-  return deferReasons.find((reason) => reason === name)
+export function waitReasonOf(name: unknown): WaitReason | undefined {
+  return waitReasons.find((reason) => reason === name)
 }
 
 /** JSON text to data; undefined where it is not JSON. */

@@ -4,11 +4,11 @@ import type { Limits } from '../limits.ts'
 import { deadKey, packDead, parseJson, readDead } from './entry-format.ts'
 import { headedOf, headOf, packDetail, unpackDetail } from './head-format.ts'
 import type { DeadLetter, HeadedDead, KeptDead, ListDeadOptions, Page, Unreadable } from './port.ts'
-import type { BacklogRows, LetterRow } from './rows.ts'
+import type { BacklogRows, LetterRow, NewHead } from './rows.ts'
 import type { Seal } from './seal.ts'
 
 export interface LettersParts {
-  readonly rows: Pick<BacklogRows, 'bury' | 'letters' | 'read' | 'setHead'>
+  readonly rows: Pick<BacklogRows, 'bury' | 'letters' | 'read' | 'setHeads'>
   readonly seal: Seal
   readonly limits: Pick<Limits, 'keysPerPage' | 'bytesPerPage'>
 }
@@ -94,18 +94,20 @@ export function lettersOf({ rows: store, seal, limits }: LettersParts) {
     return { rows, cursor: page.next }
   }
 
-  /** What is still there of them, by key. The head of each is kept where it had none. */
+  /** What is still there of them, by key. Where they had no heads, these are kept: in one step, which waits for the disk. */
   async function opened(rows: readonly LetterRow[]): Promise<ReadonlyMap<string, KeptDead | Unreadable>> {
     const letters = new Map<string, KeptDead | Unreadable>()
     if (rows.length === 0) return letters
+    const found: NewHead[] = []
     const heads = new Map(rows.map(({ key, head }) => [key, head]))
     for (const { key, value } of await store.read(rows.map((row) => row.key))) {
       const head = heads.get(key)
       const item = readDead(key, await seal.open(parseJson(value), key), head)
       if (head === undefined && 'dead' in item)
-        await store.setHead(key, headOf(item.dead), await sealedDetail(item.dead, key))
+        found.push({ key, head: headOf(item.dead), detail: await sealedDetail(item.dead, key) })
       letters.set(key, item)
     }
+    if (found.length > 0) await store.setHeads(found)
     return letters
   }
 }

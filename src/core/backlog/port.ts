@@ -5,7 +5,7 @@
  * The port promises no more than KV gives: a put that resolved is durable, but a list may miss it for a minute or more,
  * and may still show a key that was deleted. Entries are immutable; a key is never written twice.
  */
-import type { DeferReason } from '../update/reasons.ts'
+import type { WaitReason } from '../update/reasons.ts'
 import type { Attribute, Stamp, Visitor } from '../update/update.ts'
 
 /** One deferred update as it is kept. */
@@ -23,7 +23,7 @@ export interface Entry {
   /** Deferred while the ledger was silent: its event's first stamp must be asked for before it is sent. */
   readonly blind?: true
   /** Why it was deferred, or put back; absent in what older versions wrote. */
-  readonly reason?: DeferReason
+  readonly reason?: WaitReason
 }
 
 /** What a list shows of an entry without reading or opening it. It names nobody. */
@@ -34,7 +34,7 @@ export interface EntryHead {
   readonly firstSeenMs: number
   /** Absent where an older version wrote it. */
   readonly source?: string
-  readonly reason?: DeferReason
+  readonly reason?: WaitReason
   /** Of one POST that carries all of it, and how many attributes; never less than they are. */
   readonly bytes: number
   readonly attributes: number

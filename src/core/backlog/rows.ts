@@ -33,6 +33,13 @@ export interface LetterRow {
   readonly detail?: string
 }
 
+/** What is kept beside a letter that had no head. */
+export interface NewHead {
+  readonly key: string
+  readonly head: DeadHead
+  readonly detail: string | null
+}
+
 export interface Rows<T> {
   readonly rows: readonly T[]
   /** The key to go on from; absent behind the last row. */
@@ -58,8 +65,8 @@ export interface BacklogRows {
   page(prefix: string, after: string, limit: number, bytes: number): Promise<Rows<Row>>
   /** Dead letters before a key, newest first. */
   letters(before: string, limit: number, details: boolean): Promise<Rows<LetterRow>>
-  /** Gives a letter of an older version its head. */
-  setHead(key: string, head: DeadHead, detail: string | null): Promise<void>
+  /** Gives letters of an older version their heads. */
+  setHeads(heads: readonly NewHead[]): Promise<void>
   /** In a few rows, however much there is. */
   counts(): Promise<{ readonly waiting: Tally; readonly dead: DeadCounts }>
   keys(after: string, before: string, limit: number): Promise<readonly string[]>

@@ -38,11 +38,13 @@ export function sqliteRows(sql: Sql): BacklogRows {
       ),
     page: (prefix, after, limit, bytes) => sql.inTurn(() => readPage(prefix, after, limit, bytes)),
     letters: (before, limit, details) => sql.inTurn(() => readLetters(sql, before, limit, details)),
-    setHead: (key, head, detail) =>
+    setHeads: (heads) =>
       sql.atomically(() => {
-        writeHead(sql, key, head, detail)
-        // Its counts, too (sqlite-counts.ts).
-        sql.exec('UPDATE relay_backlog SET source = ?, reason = ? WHERE key = ?', head.source, head.reason, key)
+        for (const { key, head, detail } of heads) {
+          writeHead(sql, key, head, detail)
+          // Its counts, too (sqlite-counts.ts).
+          sql.exec('UPDATE relay_backlog SET source = ?, reason = ? WHERE key = ?', head.source, head.reason, key)
+        }
       }),
     counts: () => sql.inTurn(() => readCounts(sql)),
     keys: (after, before, limit) =>

@@ -9,6 +9,7 @@
  * the same stamp.
  */
 import type { Clock, Random } from '../clock.ts'
+import { createConnections } from '../connections.ts'
 import type { Ledger } from '../ledger/port.ts'
 import { startWithinMs } from '../ledger/rules/in-flight.ts'
 import type { Lane } from '../update/update.ts'
@@ -24,10 +25,18 @@ export interface Door {
   /**
    * Makes the calls that were admitted. Never rejects.
    *
-   * @param mostCalls calls to make at most; what is in the others counts as unsent
    * @returns a passage for each admitted attempt, in order
    */
-  send(admitted: readonly Admitted[], mostCalls?: number): Promise<readonly Passage[]>
+  send(admitted: readonly Admitted[], options?: SendOptions): Promise<readonly Passage[]>
+}
+
+export interface SendOptions {
+  /** Makes a call once it has a connection. Default: four at once. */
+  readonly connect?: (call: () => Promise<void>) => Promise<void>
+  /** Asked before each call; what is in a call that may not start counts as unsent. */
+  readonly mayStart?: () => boolean
+  /** Told once no call waits for a connection. */
+  readonly allStarted?: () => void
 }
 
 export interface DoorParts {
@@ -43,6 +52,10 @@ export interface DoorParts {
 
 /** A Worker has 6 connections that wait for headers; ledger and backlog need theirs. */
 const sendsAtOnce = 4
+const fourAtOnce = () => {
+  const connections = createConnections(sendsAtOnce, ['call'])
+  return (call: () => Promise<void>) => connections.use('call', call)
+}
 const tokenBytes = 12
 
 export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs, shares }: DoorParts): Door {
@@ -57,7 +70,7 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
       return asked.map((one) => ({ ...one, admission: answers.get(one) ?? nothingAsked, requestedAtMs }))
     },
 
-    async send(admitted, mostCalls = Number.POSITIVE_INFINITY) {
+    async send(admitted, options = {}) {
       const plans = admitted.map((one) => ({
         one,
         tries: callsOf(one, wire).map((call): Try => ({ call, sent: { kind: 'unsent', why: 'late' } })),
@@ -65,24 +78,27 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
       const queue = plans.flatMap(({ one, tries }) =>
         tries.map((attempted) => ({ attempted, startByMs: one.requestedAtMs + startWithinMs })),
       )
-      const limited = await sendAll(queue.slice(0, mostCalls))
+      const limited = await sendAll(queue, options)
       return plans.map(({ one, tries }) => passageOf(one, tries, limited, waitOf))
     },
   }
 
   /** Answers whether the platform allowed no more calls. */
-  async function sendAll(queue: { readonly attempted: Try; readonly startByMs: number }[]): Promise<boolean> {
+  async function sendAll(
+    queue: readonly { readonly attempted: Try; readonly startByMs: number }[],
+    { connect = fourAtOnce(), mayStart = () => true, allStarted = () => {} }: SendOptions,
+  ): Promise<boolean> {
     let limited = false
-    const worker = async () => {
-      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-        const { attempted, startByMs } = next
-        if (limited || clock.now() > startByMs) continue
-        const sent = await target.send(attempted.call, startByMs)
-        if (sent.kind === 'unsent' && sent.why === 'limit') limited = true
-        attempted.sent = sent
-      }
+    let waiting = queue.length
+    if (waiting === 0) allStarted()
+    const start = async ({ attempted, startByMs }: (typeof queue)[number]) => {
+      if (--waiting === 0) allStarted()
+      if (limited || clock.now() > startByMs || !mayStart()) return
+      const sent = await target.send(attempted.call, startByMs)
+      if (sent.kind === 'unsent' && sent.why === 'limit') limited = true
+      attempted.sent = sent
     }
-    await Promise.all(Array.from({ length: Math.min(sendsAtOnce, queue.length) }, worker))
+    await Promise.all(queue.map((one) => connect(() => start(one))))
     return limited
   }
 

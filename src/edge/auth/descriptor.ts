@@ -1,5 +1,5 @@
 /** How a sender signs, as data: what `signature()` makes a scheme of. */
-import type { AuthScheme } from './scheme.ts'
+import type { Handshake, Yes } from './handshake.ts'
 
 export type Algorithm = 'HMAC-SHA-1' | 'HMAC-SHA-256' | 'HMAC-SHA-512' | 'Ed25519' | 'ECDSA-P-256'
 
@@ -43,8 +43,8 @@ export interface SignatureDescriptor {
     readonly prefix?: string
     readonly prefixRequired?: boolean
   }
-  readonly handshake?: AuthScheme['handshake']
-  readonly yes?: AuthScheme['yes']
+  readonly handshake?: Handshake
+  readonly yes?: Yes
 }
 
 export interface SignatureOptions {

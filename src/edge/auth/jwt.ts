@@ -13,6 +13,7 @@ import { decodeBase64, decodeBase64url, decodeHex } from './encodings.ts'
 import { fetchKeySet, type KeysFor, keptKeys } from './jwks.ts'
 import { keysAddress } from './remote-keys.ts'
 import type { AuthRequest, AuthScheme, Verdict } from './scheme.ts'
+import type { TokenShape } from './sending.ts'
 import { bearerChallenge } from './tokens.ts'
 
 export type JwtAlgorithm =
@@ -27,12 +28,8 @@ export type JwtAlgorithm =
   | 'ES512'
   | 'EdDSA'
 
-export interface JwtOptions {
-  /** May be left out where `body` binds the token to its request. */
-  readonly issuer?: string
-  readonly audience?: string
-  /** The header that holds the token alone. Default: `authorization`, as bearer. */
-  readonly header?: string
+/** Issuer and audience may be left out where `body` binds the token to its request. */
+export interface JwtOptions extends TokenShape {
   /**
    * Who signs: the address where the issuer publishes its keys (https, or http on loopback); or a function that asks
    * for the key of an id; or the source's own secrets, by HS256.
@@ -42,10 +39,6 @@ export interface JwtOptions {
   readonly secret?: true
   /** Of published keys. Default RS256 and ES256. */
   readonly algorithms?: readonly JwtAlgorithm[]
-  /** The only subject accepted, where the issuer signs for many. */
-  readonly subject?: string
-  /** The claim that holds the body's SHA-256. */
-  readonly body?: { readonly claim: string; readonly encoding: 'hex' | 'base64' | 'base64url' }
   /** How old a token may be by its `iat`, for issuers that give no `exp`. */
   readonly maxAgeSeconds?: number
   readonly fetch?: typeof globalThis.fetch
@@ -74,6 +67,7 @@ export function jwt(options: JwtOptions): AuthScheme {
   const isBearer = header.toLowerCase() === 'authorization'
   return {
     name: 'jwt',
+    sending: secret === true ? { by: 'token', token: options } : { by: 'private-key' },
     ...given({ challenge: isBearer ? bearerChallenge : undefined }),
     ...(secret === true ? {} : { needsSecret: false as const }),
     // A token without an end, or past it, is refused below.

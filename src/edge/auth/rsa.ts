@@ -41,6 +41,7 @@ export function rsa(descriptor: RsaDescriptor): AuthScheme {
   return {
     name: descriptor.name,
     needsSecret: false,
+    sending: { by: 'private-key' },
     ...(descriptor.eventId === undefined ? {} : { eventId: descriptor.eventId }),
     verify: (request) => verify(descriptor, keys, request),
   }

@@ -1,5 +1,9 @@
 /** How a sender is authenticated: by its request's raw bytes, before anything is decoded. */
 import { given } from '../../core/given.ts'
+import type { Handshake, Yes } from './handshake.ts'
+import type { Sending } from './sending.ts'
+
+export type { Greeting } from './handshake.ts'
 
 export interface AuthRequest {
   readonly method: string
@@ -29,9 +33,6 @@ export function failureOf(verdict: unknown): AuthFailure {
   return authFailures.find((failure) => failure === verdict) ?? 'mismatch'
 }
 
-/** The answer to a handshake: an object as JSON with 200, or 204 without a body. */
-export type Greeting = object | 'no_content'
-
 export interface AuthScheme {
   readonly name: string
   /** For `WWW-Authenticate` of a 401: what is asked for. Some senders send their password only after this. */
@@ -55,9 +56,11 @@ export interface AuthScheme {
    * The answer to an event by which a sender only asks whether the address is ours; undefined where it is no such
    * event. Asked of authenticated requests only, with the secret that authenticated them.
    */
-  handshake?(event: unknown, secret: string, headers: Headers): Promise<Greeting | undefined>
+  handshake?: Handshake
   /** The only status that its sender takes for success, where it repeats an event on any other. Default: any 2xx. */
-  readonly yes?: 200 | 204
+  readonly yes?: Yes
+  /** How its sender makes a request, where `target-relay sign` is to make one too. */
+  readonly sending?: Sending
 }
 
 /** Whether a copied request of this scheme stays good for ever, for somebody who could not make one. */
@@ -88,6 +91,7 @@ export function anyOf(name: string, schemes: Readonly<Record<string, AuthScheme>
         },
       })),
     ),
+    sending: { by: 'either', ways: entries.map(([label, { sending }]) => ({ label, sending })) },
     handshake: async (event, secret, headers) => {
       for (const [label, scheme] of entries) {
         const given = own(label, secret)
@@ -124,6 +128,7 @@ export function eitherOf(name: string, schemes: readonly AuthScheme[]): AuthSche
     takesSecret: async (secret) =>
       (await Promise.all(schemes.map(async (scheme) => scheme.takesSecret?.(secret) ?? true))).includes(true),
     ...given({ challenge: challengeOf(schemes) }),
+    sending: { by: 'either', ways: schemes.map(({ sending }) => ({ sending })) },
     eventId: (headers) => schemes.map((scheme) => scheme.eventId?.(headers)).find((id) => id !== undefined),
     ...yesOf(schemes),
     ...(schemes.every(({ needsSecret }) => needsSecret === false) ? { needsSecret: false as const } : {}),

@@ -28,6 +28,7 @@ export function signature(descriptor: SignatureDescriptor, options: SignatureOpt
   const keys: Keys = new Map()
   return {
     name: descriptor.name,
+    sending: { by: 'signature', descriptor, options },
     verify: (request) => verify(descriptor, options, request, keys),
     takesSecret: async (secret) => (await keyOf(descriptor, secret)) !== undefined,
     ...(timestamp === undefined ? {} : { seesTime: true as const }),
@@ -151,7 +152,8 @@ function readTime(text: string, unit: TimeUnit): number | undefined {
 
 const placeholder = /\{(body|timestamp|nonce|id|method|url|form)\}/
 
-function signedContent(
+/** What is signed, with `url` and `form` in their places; undefined where the request lacks a part of it. */
+export function signedContent(
   descriptor: SignatureDescriptor,
   url: string,
   form: string,
@@ -196,7 +198,8 @@ function textOf(
   }
 }
 
-async function formContent({ url, headers, body }: AuthRequest): Promise<string | undefined> {
+/** What stands for `{form}`; undefined where the request has neither a form nor the hash of its body. */
+export async function formContent({ url, headers, body }: AuthRequest): Promise<string | undefined> {
   if (!isForm(headers.get('content-type'))) {
     const hash = new URL(url).searchParams.get('bodySHA256')?.toLowerCase()
     return hash === encodeHex(new Uint8Array(await crypto.subtle.digest('SHA-256', body))) ? '' : undefined
@@ -223,12 +226,19 @@ async function knownKeyOf(
   return key
 }
 
-async function keyOf({ algorithm, secret }: SignatureDescriptor, text: string): Promise<CryptoKey | undefined> {
+/** The bytes of a secret; undefined where it is none of this scheme. */
+export function secretBytes({ secret }: SignatureDescriptor, text: string): Uint8Array<ArrayBuffer> | undefined {
   const { encoding = 'utf8', prefix = '', prefixRequired = false } = secret ?? {}
   const prefixed = text.startsWith(prefix)
   if (prefixRequired && !prefixed) return undefined
   const bytes = decode(prefixed ? text.slice(prefix.length) : text, encoding)
-  if (bytes === undefined || bytes.byteLength === 0) return undefined
+  return bytes === undefined || bytes.byteLength === 0 ? undefined : bytes
+}
+
+async function keyOf(descriptor: SignatureDescriptor, text: string): Promise<CryptoKey | undefined> {
+  const { algorithm } = descriptor
+  const bytes = secretBytes(descriptor, text)
+  if (bytes === undefined) return undefined
   try {
     if (algorithm === 'Ed25519') return await crypto.subtle.importKey('raw', bytes, algorithm, false, ['verify'])
     if (algorithm === 'ECDSA-P-256')

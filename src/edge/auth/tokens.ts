@@ -14,6 +14,7 @@ export const basicChallenge = 'Basic realm="target-relay", charset="UTF-8"'
 export function bearer(): AuthScheme {
   return {
     name: 'bearer',
+    sending: { by: 'bearer' },
     challenge: bearerChallenge,
     carriesSecret: true,
     verify: ({ headers, secrets }) => judge(headers.get('authorization'), secrets, verifyBearer),
@@ -24,6 +25,7 @@ export function bearer(): AuthScheme {
 export function apiKey(header: string): AuthScheme {
   return {
     name: 'api-key',
+    sending: { by: 'header', name: header },
     challenge: `ApiKey header="${header}"`,
     carriesSecret: true,
     verify: ({ headers, secrets }) => judge(headers.get(header), secrets, isOneOf),
@@ -39,6 +41,7 @@ export function apiKey(header: string): AuthScheme {
 export function queryKey(name: string): AuthScheme {
   return {
     name: 'query-key',
+    sending: { by: 'query', name },
     challenge: `QueryKey name="${name}"`,
     carriesSecret: true,
     verify: async ({ url, secrets }) => {
@@ -52,6 +55,7 @@ export function queryKey(name: string): AuthScheme {
 export function basic(): AuthScheme {
   return {
     name: 'basic',
+    sending: { by: 'basic' },
     challenge: basicChallenge,
     carriesSecret: true,
     verify: ({ headers, secrets }) => judge(headers.get('authorization'), secrets, verifyBasic),

@@ -80,6 +80,16 @@ export interface Operator
   /** In the shapes of `contract/status.ts`. Reject where the ledger does not answer. */
   status(): Promise<object>
   backlog(): Promise<object>
+  /**
+   * When what waits is through if this waits beside it, by the forecast, epoch ms; undefined where nobody can say.
+   *
+   * @param more letters that are put back, as how many entries, and the calls of these at most
+   */
+  throughWith(more: {
+    readonly letters: number
+    readonly entries: number
+    readonly calls: number
+  }): Promise<number | undefined>
   /** One run; its report. */
   flush(): Promise<object>
   readonly erase: Erase

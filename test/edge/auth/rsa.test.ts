@@ -212,6 +212,20 @@ describe('PayPal', () => {
     expect(await verify(paypal({ webhookId: 'webhook-1', ...keysAt(cert) }), body, headers())).toBe(true)
   })
 
+  it('signs what the tests of PayPal’s own SDKs have: id, time, webhook, and the CRC-32 of the body', async () => {
+    // Of the tests of PayPal’s own SDKs, the body shortened; the certificate was not published.
+    const published =
+      '{"id":"WH-0G2756385H040842W-5Y612302CV158622M","create_time":"2015-05-18T15:45:13Z","resource_type":"sale","event_type":"PAYMENT.SALE.COMPLETED"}'
+    const [id, time, webhookId] = ['dfb3be50-fd74-11e4-8bf3-77339302725b', '2015-05-18T15:45:13Z', '4JH86294D6297924G']
+    const given = {
+      'paypal-transmission-id': id,
+      'paypal-transmission-time': time,
+      'paypal-transmission-sig': sign([id, time, webhookId, crc32(published)].join('|')),
+      'paypal-cert-url': 'https://api.sandbox.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-a5cafa77',
+    }
+    expect(await verify(paypal({ webhookId, ...keysAt(cert) }), published, given)).toBe(true)
+  })
+
   it('not another webhook’s, another body, or a certificate from elsewhere', async () => {
     const { asked, fetch } = keysAt(cert)
     const scheme = paypal({ webhookId: 'webhook-1', fetch })

@@ -8,7 +8,7 @@ import { SignJWT } from 'jose'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { encodeUtf8 } from '../../../src/edge/auth/encodings.ts'
 import { jwt } from '../../../src/edge/auth/jwt.ts'
-import { sns } from '../../../src/edge/auth/rsa-presets.ts'
+import { adobeIo, sns } from '../../../src/edge/auth/rsa-presets.ts'
 import type { AuthScheme } from '../../../src/edge/auth/scheme.ts'
 import { certificateOf } from '../../support/rsa-certificate.ts'
 
@@ -127,5 +127,55 @@ describe('SNS and sns-validator', () => {
     expect(await settles(validated)).toBe(taken)
     const fetch = (async () => new Response(certificate)) as unknown as typeof globalThis.fetch
     expect(await relayTakes(sns({ topicArn, fetch }), message, {})).toBe(taken)
+  })
+})
+
+describe('Adobe I/O Events and @adobe/aio-lib-events', () => {
+  type Library = {
+    isTargetRecipient: (event: object, clientId: string) => boolean
+    verifySignature: (
+      signatures: readonly string[],
+      payload: string,
+      keys: readonly string[],
+      clientId: string,
+    ) => Promise<boolean | undefined>
+  }
+  // What it does with the keys once they are fetched: the rest needs a state store of Adobe's.
+  const { isTargetRecipient, verifySignature } = (
+    createRequire(import.meta.url)('@adobe/aio-lib-events/src/signatureUtils.js') as { exportFunctions: Library }
+  ).exportFunctions
+  const [first, second] = [1, 2].map(() => generateKeyPairSync('rsa', { modulusLength: 2_048 })) as [Pair, Pair]
+  type Pair = ReturnType<typeof generateKeyPairSync>
+  const pemOf = ({ publicKey }: Pair) => String(publicKey.export({ type: 'spki', format: 'pem' }))
+  const signed = (text: string, { privateKey }: Pair) => createSign('sha256').update(text).sign(privateKey, 'base64')
+  const fetch = (async (url: string) =>
+    new Response(pemOf(url.endsWith('1.pem') ? first : second))) as typeof globalThis.fetch
+  const event = '{"event_id":"e-1","event":{"customer":"Zürich"},"recipient_client_id":"client-1"}'
+  const other = event.replace('Zürich', 'Bern')
+
+  it.each<[string, boolean, string, readonly [string, string]]>([
+    ['both signatures', true, event, [signed(event, first), signed(event, second)]],
+    ['the first alone', true, event, [signed(event, first), signed(other, second)]],
+    ['the second alone', true, event, [signed(other, first), signed(event, second)]],
+    ['each under the key of the other', false, event, [signed(event, second), signed(event, first)]],
+    ['another body', false, other, [signed(event, first), signed(event, second)]],
+    [
+      'another recipient',
+      false,
+      event.replace('client-1', 'client-2'),
+      ['client-1', 'client-2'].map(() => signed(event.replace('client-1', 'client-2'), first)) as [string, string],
+    ],
+  ])('%s: %s', async (_, taken, body, [one, two]) => {
+    const library =
+      isTargetRecipient(JSON.parse(body) as object, 'client-1') &&
+      (await verifySignature([one, two], body, [pemOf(first), pemOf(second)], 'client-1')) === true
+    expect(library).toBe(taken)
+    const headers = {
+      'x-adobe-digital-signature-1': one,
+      'x-adobe-public-key1-path': '/prod/keys/pub-key-1.pem',
+      'x-adobe-digital-signature-2': two,
+      'x-adobe-public-key2-path': '/prod/keys/pub-key-2.pem',
+    }
+    expect(await relayTakes(adobeIo({ clientId: 'client-1', fetch }), body, headers)).toBe(taken)
   })
 })

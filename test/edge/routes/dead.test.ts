@@ -43,6 +43,23 @@ describe('dead letters', () => {
     expect((await ask('/audit', get)).answer).toMatchObject({ acts: [{ what: 'dead_reveal', details: { key } }] })
   })
 
+  it('a plan says until when it is through, and how much of it is counted (G9)', async () => {
+    const { ask } = await buried()
+    const { answer } = await ask('/dead/plan', { body: { action: 'replay', filter: {} } })
+    expect(answer).toMatchObject({ letters: 1, updates: 1, calls: 1, superseded: 0, sampled: 1, complete: true })
+    expect(answer).not.toHaveProperty('estimated')
+    expect(Date.parse(String(answer['doneBy']))).toBeGreaterThan(0)
+    const plan = String(answer['plan'])
+    expect((await ask(`/dead/plans/${plan}`, { method: 'GET' })).answer).toMatchObject({ doneBy: answer['doneBy'] })
+    await ask('/dead/run', { body: { plan } })
+    const after = (await ask(`/dead/plans/${plan}`, { method: 'GET' })).answer
+    expect(after).toMatchObject({ state: 'done', done: 1 })
+    expect(after).not.toHaveProperty('doneBy')
+    const drop = (await ask('/dead/plan', { body: { action: 'drop', filter: {} } })).answer
+    expect(drop).not.toHaveProperty('doneBy')
+    expect(drop).not.toHaveProperty('superseded')
+  })
+
   it.each([
     ['/dead?reason=odd', 400],
     ['/dead?limit=0', 400],

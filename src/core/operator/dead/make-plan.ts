@@ -3,10 +3,10 @@
  *
  * Guarantee: heads are listed page by page, and the place is kept behind each text of keys, so that a set of any size is
  * made within the bounds of a request and of the runs behind it. What a letter's head does not tell is taken from a
- * sample, and called an estimate.
+ * sample in which each update of the set has the same chance to be, and called an estimate where that is not all.
  */
 import { readDeadKey } from '../../backlog/entry-format.ts'
-import { type Backlog, type DeadHead, deadReasons, type KeptDead, type Unreadable } from '../../backlog/port.ts'
+import { type Backlog, type DeadHead, deadReasons, type KeptDead } from '../../backlog/port.ts'
 import type { Clock, Random } from '../../clock.ts'
 import { given } from '../../given.ts'
 import type { Ledger } from '../../ledger/port.ts'
@@ -19,7 +19,7 @@ export interface MakePlanParts {
   readonly ledger: Pick<Ledger, 'visitor'>
   readonly plans: Plans
   readonly clock: Pick<Clock, 'now'>
-  readonly random: Pick<Random, 'hex'>
+  readonly random: Pick<Random, 'hex' | 'fraction'>
   readonly retentionMs: number
   readonly limits: Pick<Limits, 'keysPerPlanPage' | 'lettersPerStep'>
 }
@@ -59,7 +59,7 @@ export function createMakePlan(parts: MakePlanParts): MakePlan {
       if (taken.before !== undefined) await backlog.exchange([], pageKeys(taken.before))
       const plan: Plan = {
         ...{ id: taken.id, action, asNew, filter, state: 'planning', expiresMs: clock.now() + planLivesMs },
-        ...{ letters: 0, updates: 0, calls: 0, stay: {}, superseded: 0, sampled: 0 },
+        ...{ letters: 0, updates: 0, calls: 0, stay: {}, superseded: 0, sampled: 0, sample: [] },
         ...{ pages: 0, page: 0, at: 0, done: 0, failed: 0 },
       }
       await plans.save(plan)
@@ -79,15 +79,15 @@ export function createMakePlan(parts: MakePlanParts): MakePlan {
         // A filter chooses by heads: what has none that can be read is chosen only by all.
         if (item.head === undefined && Object.keys(plan.filter).length > 0) continue
         held.push(item.key)
-        count(plan, item.head, visitors)
+        count(plan, item.key, item.head, visitors)
       }
-      if (plan.sampled === 0) await sample(plan, page.items.slice(0, limits.lettersPerStep))
       if (page.cursor === undefined) delete plan.cursor
       else plan.cursor = page.cursor
       if (held.length >= limits.keysPerPlanPage || page.cursor === undefined) await keepPage(plan, held.splice(0))
       if (page.cursor === undefined) return finish(plan)
     }
-    if (held.length > 0) await keepPage(plan, held)
+    // Also where nothing fits so far: the next run goes on behind what this one has seen.
+    await keepPage(plan, held)
   }
 
   async function ofKeys(plan: Plan, keys: readonly string[]): Promise<void> {
@@ -98,9 +98,8 @@ export function createMakePlan(parts: MakePlanParts): MakePlan {
       const items = await backlog.readDeads(valid.slice(start, start + limits.lettersPerStep))
       for (const item of items) {
         there.push(item.key)
-        count(plan, 'dead' in item ? headLike(item) : undefined, visitors)
+        count(plan, item.key, 'dead' in item ? headLike(item) : undefined, visitors)
       }
-      if (plan.sampled === 0) await sampleOf(plan, items)
     }
     await keepPage(plan, there)
     await finish(plan)
@@ -114,39 +113,44 @@ export function createMakePlan(parts: MakePlanParts): MakePlan {
   }
 
   async function finish(plan: Plan): Promise<void> {
+    await lookAtSample(plan)
     plan.state = 'planned'
     plan.expiresMs = clock.now() + planLivesMs
     await plans.save(plan)
   }
 
-  function count(plan: Plan, head: DeadHead | undefined, visitors: Set<string>): void {
-    const stays = plan.action === 'drop' ? undefined : stayByHead(plan, head, clock.now() - retentionMs)
+  function count(plan: Plan, key: string, head: DeadHead | undefined, visitors: Set<string>): void {
+    if (plan.action === 'drop') return
+    const stays = stayByHead(plan, head, clock.now() - retentionMs)
     if (stays !== undefined) {
       plan.stay[stays] = (plan.stay[stays] ?? 0) + 1
       return
     }
-    if (plan.action === 'drop') return
     plan.updates++
     const { visitorHash } = head ?? {}
     if (visitorHash === undefined || !visitors.has(visitorHash)) plan.calls++
     if (visitorHash !== undefined) visitors.add(visitorHash)
+    if (plan.action === 'replay' && !plan.asNew) draw(plan, key)
   }
 
-  async function sample(plan: Plan, items: readonly { readonly key: string }[]): Promise<void> {
-    if (plan.action === 'replay' && !plan.asNew && items.length > 0)
-      await sampleOf(plan, await backlog.readDeads(items.map(({ key }) => key)))
+  /** Into the sample, with the same chance for each of the updates so far. */
+  function draw({ sample = [], updates }: Plan, key: string): void {
+    const at = sample.length < sampleSize ? sample.length : Math.floor(random.fraction() * updates)
+    if (at < sampleSize) sample[at] = key
   }
 
-  /** How many of the first updates are superseded by what Target has. */
-  async function sampleOf(plan: Plan, items: readonly (KeptDead | Unreadable)[]): Promise<void> {
-    if (plan.action !== 'replay' || plan.asNew) return
-    for (const item of items) {
-      if (plan.sampled >= sampleSize || !('dead' in item) || item.dead.entry === undefined) continue
-      const { visitorHash, attributes, stamp } = item.dead.entry
-      const known = new Map((await ledger.visitor(visitorHash)).map(({ name, done }) => [name, done]))
-      plan.sampled++
-      if (attributes.every(({ name }) => (known.get(name) ?? '') >= stamp)) plan.superseded++
-    }
+  /** How many of its updates are superseded by what Target has. */
+  async function lookAtSample(plan: Plan): Promise<void> {
+    const { sample = [] } = plan
+    for (let start = 0; start < sample.length; start += limits.lettersPerStep)
+      for (const item of await backlog.readDeads(sample.slice(start, start + limits.lettersPerStep))) {
+        if (!('dead' in item) || item.dead.entry === undefined) continue
+        const { visitorHash, attributes, stamp } = item.dead.entry
+        const known = new Map((await ledger.visitor(visitorHash)).map(({ name, done }) => [name, done]))
+        plan.sampled++
+        if (attributes.every(({ name }) => (known.get(name) ?? '') >= stamp)) plan.superseded++
+      }
+    delete plan.sample
   }
 }
 

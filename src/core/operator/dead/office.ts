@@ -30,7 +30,7 @@ export interface DeadOfficeParts {
   readonly backlog: Backlog
   readonly ledger: Pick<Ledger, 'recall' | 'remember' | 'lease' | 'release' | 'visitor' | 'summary'>
   readonly clock: Pick<Clock, 'now'>
-  readonly random: Pick<Random, 'hex'>
+  readonly random: Pick<Random, 'hex' | 'fraction'>
   readonly map: RunPlanParts['map']
   readonly retentionMs: number
   /** Operations on the store that one request may ask for. */

@@ -43,6 +43,8 @@ export interface Plan {
   /** Of `sampled` updates, how many a newer value supersedes. */
   superseded: number
   sampled: number
+  /** Keys of those that will be looked at, while the set is made. */
+  sample?: string[]
   /** Texts that hold the set, and where in them the run goes on. */
   pages: number
   page: number

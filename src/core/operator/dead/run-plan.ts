@@ -114,7 +114,7 @@ export function createRunPlan(parts: RunPlanParts): RunPlan {
     const stays = stayOf(plan, entry.stamp, lostMs)
     if (stays !== undefined) return stays
     const { notBeforeMs: _past, ...again } = entry
-    return named(plan, [again], name)
+    return named(plan, [{ ...again, reason: 'plan' }], name)
   }
 
   /** The ledger would set it aside again: under this stamp it can't go. */
@@ -127,7 +127,7 @@ export function createRunPlan(parts: RunPlanParts): RunPlan {
   /** In parts that one attempt can carry, as a deferred update is kept. The event was never asked about: blind. */
   function entriesOf(update: Update, { firstSeenMs }: DeadLetter): readonly Entry[] {
     const { visitor, visitorHash, stamp, source } = update
-    const kept = { visitor, visitorHash, stamp, source, firstSeenMs, blind: true as const }
+    const kept = { visitor, visitorHash, stamp, source, firstSeenMs, blind: true as const, reason: 'plan' as const }
     return cutAttributes(visitor, update.attributes, limits).map((attributes) => ({
       ...kept,
       attributes,

@@ -14,7 +14,7 @@ import { defaultLimits, type Limits } from '../../limits.ts'
 import { pagesOf } from '../../pages.ts'
 import { isoTime } from '../../time.ts'
 import type { Hasher } from '../../update/hash.ts'
-import type { DeferReason } from '../../update/reasons.ts'
+import type { WaitReason } from '../../update/reasons.ts'
 import { stampTimeMs } from '../../update/stamp.ts'
 import type { Stamp, Visitor } from '../../update/update.ts'
 import { createLetters, type ListedLetter } from '../dead/letters.ts'
@@ -44,7 +44,7 @@ export interface Whereabouts {
     readonly firstSeenAt: string
     readonly source: string
     readonly names: readonly string[]
-    readonly reason?: DeferReason
+    readonly reason?: WaitReason
   }[]
   /** Its dead letters, newest first, at most `shownOfEach`; `deadMore`: there may be more. */
   readonly dead: readonly ListedLetter[]

@@ -11,7 +11,7 @@ import { validateVisitor } from '../../../core/update/validate.ts'
 import { decodeUtf8, readBody } from '../../http/body.ts'
 import { problem } from '../../http/problem.ts'
 import { jsonBody, refuse } from '../../http/valid.ts'
-import type { PartsOf } from '../parts.ts'
+import type { Operator, PartsOf } from '../parts.ts'
 import { recordingActs } from './audit.ts'
 import { maxBodyBytes } from './bodies.ts'
 
@@ -94,7 +94,7 @@ export function deadApi(partsOf: PartsOf<'operator' | 'clock' | 'log'>): Hono {
       if (plan === undefined)
         return problem(c, 'unavailable', { detail: 'Other plans are at work: wait, or cancel one.' })
       await record({ plan: plan.id, letters: plan.letters })
-      return c.json(shownPlan(plan))
+      return c.json(await shownPlan(operatorOf(c), plan))
     },
   )
   app.post(
@@ -113,7 +113,9 @@ export function deadApi(partsOf: PartsOf<'operator' | 'clock' | 'log'>): Hono {
   )
   app.get('/plans/:id', async (c) => {
     const plan = await operatorOf(c).dead.findPlan(c.req.param('id'))
-    return plan === undefined ? problem(c, 'not-found') : c.json({ ...shownPlan(plan), ...shownRun(plan) })
+    return plan === undefined
+      ? problem(c, 'not-found')
+      : c.json({ ...(await shownPlan(operatorOf(c), plan)), ...shownRun(plan) })
   })
   app.post('/plans/:id/cancel', async (c) => {
     const id = c.req.param('id')
@@ -183,20 +185,37 @@ export function filterOf(
 }
 
 /** What a plan would do. Figures that a sample gave are estimates. */
-function shownPlan(plan: Plan) {
+async function shownPlan(operator: Pick<Operator, 'throughWith'>, plan: Plan) {
   const { id, action, state, letters, updates, calls, stay, superseded, sampled, expiresMs } = plan
+  const doneMs = await doneMsOf(operator, plan)
   return {
     plan: id,
     action,
     letters,
     updates,
     calls,
-    ...given({ superseded: sampled === 0 ? undefined : Math.round((superseded / sampled) * updates) }),
+    ...(sampled === 0 ? {} : { superseded: Math.round((superseded / sampled) * updates), sampled }),
     ...(sampled > 0 && sampled < updates ? { estimated: true } : {}),
     stay,
     complete: state !== 'planning',
+    ...given({ doneBy: doneMs === undefined ? undefined : isoTime(doneMs) }),
     expiresAt: isoTime(expiresMs),
   }
+}
+
+/** Of what the plan has still to do. */
+async function doneMsOf(
+  operator: Pick<Operator, 'throughWith'>,
+  { state, letters, updates, calls, done, failed }: Plan,
+) {
+  const left = letters - done - failed
+  if (updates === 0 || left <= 0 || !(state === 'planned' || state === 'running')) return undefined
+  const share = left / letters
+  return operator.throughWith({
+    letters: left,
+    entries: Math.ceil(updates * share),
+    calls: Math.ceil(calls * share),
+  })
 }
 
 /** How far a run is; `failed` of the letters stay, for the reasons in `stay`. */

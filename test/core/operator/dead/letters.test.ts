@@ -140,7 +140,10 @@ describe('dead letters of an older version', () => {
     write(old.atMs + 2)
     await backlog.bury({ ...old, atMs: old.atMs + 1 })
     const { list } = lettersOf(backlog)
+    const before = backlog.operations
     const { letters } = await list({ reason: 'rejected' }, 9)
+    // Rows, values, and all heads in one step, which waits for the disk.
+    expect(backlog.operations - before).toBe(3)
     expect(letters.map(({ at }) => Date.parse(at ?? '') - old.atMs)).toEqual([2, 1, 0])
     expect(letters.map(({ detail }) => detail)).toEqual(Array(3).fill('from before'))
     expect(sql.exec('SELECT count(*) AS n FROM relay_dead WHERE reason IS NULL')).toEqual([{ n: 0 }])

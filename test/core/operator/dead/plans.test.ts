@@ -108,6 +108,10 @@ describe.each(stores)('a plan on %s', (_, backlogOf) => {
     expect(await desk.texts()).toBe(11)
     expect(await desk.through(plan.id)).toMatchObject({ state: 'done', done: 11, failed: 0 })
     expect(await desk.texts()).toBe(0)
+    // Not for what it was deferred once.
+    expect(new Set((await allEntries(desk.backlog)).map((item) => 'entry' in item && item.entry.reason))).toEqual(
+      new Set(['plan']),
+    )
     await desk.flush()
     expect(desk.world.target.calls).toHaveLength(11)
     expect(letters.map((_, n) => desk.world.profile(`visitor-${n}`)['tier'])).toEqual(letters.map(({ value }) => value))
@@ -231,6 +235,37 @@ describe.each(stores)('a plan on %s', (_, backlogOf) => {
     for (let n = 0; n < 9; n++) await desk.office.work(few(1))
     expect(await desk.office.findPlan(plan.id)).toMatchObject({ state: 'planned', letters: 10 })
     expect(await desk.through(plan.id)).toMatchObject({ state: 'done', done: 10 })
+  })
+
+  it('is made also where its filter fits nothing in all that one run can list (G9)', async () => {
+    const desk = await deskOf(backlogOf, { maxOperations: 3 })
+    const { key } = await desk.letter('visitor-1', { source: 'loan' })
+    for (let n = 0; n < 20; n++) await desk.letter(`visitor-${n}`)
+    const plan = await desk.planned({ action: 'drop', filter: { source: 'loan' } })
+    expect(plan.state).toBe('planning')
+    for (let n = 0; n < 9; n++) await desk.office.work(few(1))
+    expect(await desk.office.findPlan(plan.id)).toMatchObject({ state: 'planned', letters: 1 })
+    await desk.through(plan.id)
+    expect((await allDead(desk.backlog)).map((one) => one.key)).not.toContain(key)
+  })
+
+  it('says of a large set by a sample how much is superseded, whichever letters it is', async () => {
+    const desk = await deskOf(backlogOf)
+    // The newest are not superseded: a sample of the first page of a list would say that nothing is.
+    const newer = (n: number) => desk.world.update({ visitor: { thirdPartyId: `old-${n}` }, attributes: { tier: 'x' } })
+    for (let n = 0; n < 60; n++) await desk.letter(`old-${n}`)
+    await desk.world.clock.advance(1_000)
+    for (let n = 0; n < 60; n++) await desk.world.deliver([await newer(n)])
+    await desk.world.settled()
+    for (let n = 0; n < 20; n++) await desk.letter(`new-${n}`)
+    const { sampled, superseded, sample } = await desk.planned()
+    expect([sampled, sample]).toEqual([20, undefined])
+    // 15 is right; drawn by a seed.
+    expect(superseded).toBeGreaterThan(10)
+    expect(superseded).toBeLessThan(20)
+    const old = await Promise.all(Array.from({ length: 9 }, (_, n) => hasher.visitor({ thirdPartyId: `old-${n}` })))
+    for (const visitorHash of old)
+      expect(await desk.planned({ filter: { visitorHash } })).toMatchObject({ updates: 1, sampled: 1, superseded: 1 })
   })
 
   it('that nobody ran is over after a day', async () => {

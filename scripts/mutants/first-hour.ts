@@ -1,0 +1,31 @@
+/** Deliberate bugs in what a newcomer uses: signed requests, `dev`, `init`. */
+import type { Mutant } from './mutant.ts'
+
+const sign = ['test/dev/sign.test.ts']
+
+export const firstHourMutants: readonly Mutant[] = [
+  {
+    name: 'leave a quote in a printed command as it is',
+    breaks: 'security',
+    file: 'src/dev/curl.ts',
+    find: 'text.replaceAll("\'", "\'\\\\\'\'")',
+    replace: 'text',
+    tests: sign,
+  },
+  {
+    name: 'let curl read a file that a printed body names',
+    breaks: 'security',
+    file: 'src/dev/curl.ts',
+    find: 'undefined : `--data-raw ',
+    replace: 'undefined : `--data-binary ',
+    tests: sign,
+  },
+  {
+    name: 'round the numbers of a body that is signed within',
+    breaks: 'G6',
+    file: 'src/dev/sign-draft.ts',
+    find: 'return encodeUtf8(JSON.stringify(read.value))',
+    replace: 'return encodeUtf8(JSON.stringify(JSON.parse(JSON.stringify(read.value))))',
+    tests: sign,
+  },
+]

@@ -1,0 +1,106 @@
+/** The forecast of a relay: what its settings, its last runs and its pace say of what waits. */
+import { given } from '../core/given.ts'
+import type { Usage } from '../core/ledger/port.ts'
+import type { Slot } from '../core/ledger/rules/figures.ts'
+import { laneCeiling } from '../core/ledger/rules/settings.ts'
+import { defaultLimits } from '../core/limits.ts'
+import type { BacklogFigures } from '../core/operator/census.ts'
+import { forecast } from '../core/operator/forecast.ts'
+import { laneOf, summedBy } from '../core/operator/series.ts'
+import type { KeptRun } from '../cron/runs.ts'
+import type { Settings } from './settings.ts'
+
+/** What is put back into the backlog: dead letters, of which entries are made, and the calls of these at most. */
+export interface More {
+  readonly letters: number
+  readonly entries: number
+  readonly calls: number
+}
+
+const minuteMs = 60_000
+const hourMs = 60 * minuteMs
+/** Units of a call at most. */
+const mostUnits = { post: 1, get: 2, auto: 2 } as const
+/** Operations of a run that go into reading. */
+const readingOperations = 10
+
+export interface ForetellParts {
+  readonly usage: Usage
+  readonly figures: BacklogFigures
+  readonly runs: readonly KeptRun[]
+  /** Units an hour that live traffic asks for. */
+  readonly pace: number
+  readonly nowMs: number
+}
+
+/** Epoch ms. Nothing where calls are held back: nobody can say for how long. */
+export function foretell(
+  settings: Settings,
+  { usage, figures, runs, pace, nowMs }: ForetellParts,
+): { readonly firstDeferralMs?: number; readonly doneMs?: number } {
+  const { paused, breaker } = usage.health
+  if (paused || breaker !== undefined) return {}
+  const { waiting, calls, units, complete } = figures
+  const { firstDeferralMs, doneMs } = forecast({
+    nowMs,
+    buckets: usage.buckets,
+    bucketMs: settings.quotaBucketMs,
+    countsMs: settings.quotaWindowMs + settings.quotaSlackMs,
+    ceilings: { live: laneCeiling(settings, 'live'), replay: laneCeiling(settings, 'replay') },
+    liveUnitsPerHour: pace,
+    waitingUnits: units,
+    unitsPerRun: callsPerRun(settings, waiting / Math.max(1, calls), runs) * (units / Math.max(1, calls)),
+  })
+  return given({ firstDeferralMs, doneMs: waiting > 0 && complete ? doneMs : undefined })
+}
+
+/** What waits, and more beside it. */
+export function waitsToo(settings: Settings, figures: BacklogFigures, { entries, calls }: More): BacklogFigures {
+  return {
+    ...figures,
+    waiting: figures.waiting + entries,
+    calls: figures.calls + calls,
+    units: figures.units + calls * mostUnits[settings.targetMethod],
+  }
+}
+
+/**
+ * How long the runs take, one a minute, that move a plan's letters.
+ *
+ * @param inSteps whether the store moves many in one operation; a KV is asked for each put and each delete
+ */
+export function movedInMs({ flushMaxOps }: Settings, letters: number, inSteps: boolean): number {
+  const { lettersPerStep } = defaultLimits
+  const operationsPerStep = inSteps ? 2 : 1 + 2 * lettersPerStep
+  return Math.ceil((letters * operationsPerStep) / (flushMaxOps * lettersPerStep)) * minuteMs
+}
+
+/** What a run is allowed to spend; or what one made that ran out of time. */
+function callsPerRun(settings: Settings, entriesPerCall: number, runs: readonly KeptRun[]): number {
+  const slow = runs.flatMap(({ stopped, calls }) =>
+    stopped === 'time' || stopped === 'subrequests' ? (calls ?? 0) : [],
+  )
+  return Math.max(
+    1,
+    Math.min(
+      settings.flushMaxCalls,
+      Math.max(1, settings.flushMaxOps - readingOperations) / Math.max(1, entriesPerCall),
+      ...(slow.length === 0 ? [] : [Math.max(...slow)]),
+    ),
+  )
+}
+
+/**
+ * Units that live traffic asked for in the last hour: all that were granted, without those of replay, and one for each
+ * update that found none.
+ */
+export function paceOf({ buckets }: Usage, slots: readonly Slot[], runs: readonly KeptRun[], nowMs: number): number {
+  const units = buckets.reduce((all, [startMs, own]) => all + (startMs > nowMs - hourMs ? own : 0), 0)
+  const replayed = runs.reduce((all, { atMs, calls = 0 }) => all + (atMs > nowMs - hourMs ? calls : 0), 0)
+  const ofLastHour = slots.filter(({ startMs }) => startMs > nowMs - hourMs)
+  const refused = Object.values(summedBy(ofLastHour, laneOf)).reduce(
+    (all, { deferred_quota = 0 }) => all + deferred_quota,
+    0,
+  )
+  return Math.max(0, units - replayed) + refused
+}

@@ -1,0 +1,199 @@
+/**
+ * `npm run bench:drain [-- --sizes 1000,10000] [--target 150] [--kv 60] [--ledger 5] [--real]`: how fast runs of the flush
+ * drain a backlog, beside the ideal: six connections over the connection time that a visitor takes, which is its call
+ * and a delete for each of its entries. Delays stand before a real SQLite ledger, a KV with the limits of Workers and a
+ * real SQLite backlog, on a virtual clock; `--real` measures one run in real time, which the virtual clock must
+ * agree with. Rates are of the first run; the time until all has drained grows linearly.
+ */
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleepReally } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { kvBacklog } from '../../../src/core/backlog/kv.ts'
+import type { Backlog } from '../../../src/core/backlog/port.ts'
+import { sqliteBacklog } from '../../../src/core/backlog/sqlite.ts'
+import type { Clock } from '../../../src/core/clock.ts'
+import type { LedgerStore } from '../../../src/core/ledger/port.ts'
+import { sqlLedger } from '../../../src/core/ledger/sql/ledger.ts'
+import { nodeSqlite } from '../../../src/core/store/sqlite-node.ts'
+import { createHasher } from '../../../src/core/update/hash.ts'
+import { makeStamp } from '../../../src/core/update/stamp.ts'
+import { composeRelay } from '../../../src/relay/compose.ts'
+import { ledgerSettings, parseSettings, type Settings } from '../../../src/relay/settings.ts'
+import { VirtualTime } from '../../sim/time.ts'
+import { seededRandom } from '../../support/clock.ts'
+import { watched } from '../../support/ledger.ts'
+import { plainSeal } from '../../support/seal.ts'
+import { settingsFor } from '../../support/settings.ts'
+import { Connections, indexedKv, type Sleep, slowKv } from './stores.ts'
+
+const { values } = parseArgs({
+  options: {
+    sizes: { type: 'string', default: '1000,10000' },
+    target: { type: 'string', default: '150' },
+    kv: { type: 'string', default: '60' },
+    ledger: { type: 'string', default: '5' },
+    real: { type: 'boolean', default: false },
+  },
+})
+const [targetMs, kvMs, ledgerMs] = [Number(values.target), Number(values.kv), Number(values.ledger)]
+const connectionCount = 6
+const startMs = 1_790_000_000_000
+const yes = '<response><success>true</success><pcId></pcId><message>Request successfully submitted</message></response>'
+
+type Store = 'kv' | 'sqlite'
+interface Case {
+  readonly name: string
+  readonly store: Store
+  /** Entries of each visitor, which one call carries. */
+  readonly entriesEach: number
+  readonly wanted: number
+}
+const cases: readonly Case[] = [
+  { name: 'KV, alone', store: 'kv', entriesEach: 1, wanted: 0.8 },
+  { name: 'KV, five merge', store: 'kv', entriesEach: 5, wanted: 0.7 },
+  { name: 'SQLite, alone', store: 'sqlite', entriesEach: 1, wanted: 0.85 },
+]
+
+interface Drained {
+  /** Of the first run. */
+  readonly visitorsASecond: number
+  readonly entriesASecond: number
+  readonly stopped: string
+  readonly runs: number
+  readonly drainedMs: number
+}
+
+async function drain({ store, entriesEach }: Case, entries: number, real: boolean): Promise<Drained> {
+  const time = new VirtualTime(startMs)
+  const sleep: Sleep = real ? (ms) => sleepReally(ms) : (ms) => time.sleep(ms)
+  const beganMs = performance.now()
+  const clock: Clock = real
+    ? {
+        now: () => Math.round(startMs + performance.now() - beganMs),
+        after: (ms) => {
+          const abort = new AbortController()
+          const elapsed = new Promise<void>((resolve) => {
+            sleepReally(ms, undefined, { signal: abort.signal }).then(resolve, () => {})
+          })
+          return { elapsed, cancel: () => abort.abort() }
+        },
+      }
+    : { now: () => Math.round(time.nowMs), after: (ms) => time.after(ms) }
+  const random = seededRandom(1)
+  const settings = settingsOf()
+  const connections = new Connections(connectionCount)
+  const backlogParts = { randomHex: random.hex, seal: plainSeal }
+  const kv = indexedKv()
+  const filled: Backlog =
+    store === 'kv' ? kvBacklog(kv, backlogParts) : sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), backlogParts)
+  const slowBacklog =
+    store === 'kv'
+      ? kvBacklog(
+          slowKv(kv, connections, () => sleep(kvMs)),
+          backlogParts,
+        )
+      : filled
+  await fill(filled, entries, entriesEach)
+  const ledger = watched(
+    slowStore(sqlLedger(nodeSqlite(new DatabaseSync(':memory:')), ledgerSettings(settings), { now: clock.now }), () =>
+      sleep(ledgerMs),
+    ),
+  )
+  const relay = await composeRelay({
+    settings,
+    sources: [],
+    ledger,
+    backlog: slowBacklog,
+    clock,
+    random,
+    fetch: () =>
+      connections.use(async () => {
+        await sleep(targetMs)
+        return new Response(yes)
+      }),
+    background: () => {},
+    log: () => {},
+  })
+  let first: Pick<Drained, 'visitorsASecond' | 'entriesASecond' | 'stopped'> | undefined
+  for (let runs = 1; ; runs++) {
+    const run = relay.flush()
+    let over = false
+    void run.finally(() => {
+      over = true
+    })
+    const began = clock.now()
+    while (!real && !over) await time.run(time.nowMs + 100)
+    const { replayed, superseded, calls, durationMs, stopped } = await run
+    first ??= {
+      visitorsASecond: (calls * 1_000) / durationMs,
+      entriesASecond: ((replayed + superseded) * 1_000) / durationMs,
+      stopped,
+    }
+    const { items } = await filled.list({ limit: 1 })
+    if (items.length === 0 || real) return { ...first, runs, drainedMs: clock.now() - startMs }
+    if (replayed + superseded === 0) throw new Error(`a run that does nothing: ${stopped}`)
+    await time.run(Math.max(time.nowMs, began + 60_000))
+  }
+}
+
+function settingsOf(): Settings {
+  const parsed = parseSettings(settingsFor('https://target.example', { QUOTA_LIMIT: '1000000', REPLAY_RESERVE: '0' }))
+  if (!parsed.ok) throw new Error(parsed.problems.join('; '))
+  // More than Adobe gives, so that the quota bounds nothing.
+  return { ...parsed.settings, quotaLimit: 1_000_000_000 }
+}
+
+async function fill(backlog: Backlog, entries: number, entriesEach: number): Promise<void> {
+  const hasher = await createHasher('a-hash-key-of-32-bytes-for-tests-only')
+  const random = seededRandom(2)
+  for (let n = 0; n < entries; n++) {
+    const visitor = { thirdPartyId: String(Math.floor(n / entriesEach)) }
+    const firstSeenMs = startMs - 3_600_000 + Math.floor(random.fraction() * 3_000_000)
+    await backlog.put({
+      visitor,
+      visitorHash: await hasher.visitor(visitor),
+      attributes: [{ name: 'tier', value: `gold ${n}` }],
+      stamp: makeStamp(firstSeenMs, firstSeenMs, random.hex(7)),
+      source: 'api',
+      firstSeenMs,
+      reason: 'quota',
+    })
+  }
+}
+
+function slowStore(store: LedgerStore, wait: () => Promise<void>): LedgerStore {
+  return new Proxy(store, {
+    get: (target, property) => {
+      const method: unknown = Reflect.get(target, property)
+      if (typeof method !== 'function') return method
+      return async (...asked: unknown[]) => {
+        await wait()
+        return method.apply(target, asked)
+      }
+    },
+  })
+}
+
+const idealOf = ({ store, entriesEach }: Case) =>
+  (connectionCount * 1_000) / (targetMs + (store === 'kv' ? entriesEach * kvMs : 0))
+
+console.log(`Target ${targetMs} ms, KV ${kvMs} ms, ledger ${ledgerMs} ms${values.real ? ', in real time' : ''}`)
+for (const one of cases)
+  for (const entries of values.sizes.split(',').map(Number)) {
+    const drained = await drain(one, entries, values.real)
+    const ideal = idealOf(one)
+    const ratio = drained.visitorsASecond / ideal
+    console.log(
+      [
+        one.name.padEnd(16),
+        `${entries} entries`.padStart(16),
+        `${drained.visitorsASecond.toFixed(1)} visitors/s`.padStart(18),
+        `${drained.entriesASecond.toFixed(1)} entries/s`.padStart(16),
+        `ideal ${ideal.toFixed(1)}`.padStart(12),
+        `ratio ${ratio.toFixed(2)} (wanted ${one.wanted})`,
+        drained.stopped.padStart(10),
+        `${drained.runs} runs, ${(drained.drainedMs / 1_000).toFixed(0)} s`.padStart(18),
+        `${(drained.drainedMs / entries).toFixed(1)} ms an entry`,
+      ].join('  '),
+    )
+  }
