@@ -42,7 +42,7 @@ export const operatorsMoreMutants: readonly Mutant[] = [
     name: 'a plan is foretold to be through before its letters are moved',
     breaks: 'G9',
     file: 'src/relay/status.ts',
-    find: 'Math.max(doneMs, nowMs + movedInMs(settings, more.letters, backlog.heads === undefined))',
+    find: 'Math.max(doneMs, nowMs + movedInMs(settings, more.letters, backlog.tally !== undefined))',
     replace: 'doneMs',
     tests: status,
   },

@@ -34,7 +34,7 @@ import type { Settings } from './settings.ts'
 export interface StatusParts {
   readonly settings: Settings
   readonly ledger: Pick<Ledger, 'usage' | 'recall' | 'series'>
-  readonly backlog: Pick<Backlog, 'tally' | 'heads' | 'deadHeads'>
+  readonly backlog: Pick<Backlog, 'tally' | 'deadHeads'>
   readonly clock: Pick<Clock, 'now'>
   readonly ready: () => Promise<Readiness>
 }
@@ -96,7 +96,7 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
       const { usage, figures, runs, pace, nowMs } = await look()
       const { doneMs } = foretell(settings, { usage, figures: waitsToo(settings, figures, more), runs, pace, nowMs })
       // The last letters are sent once a run has put them back.
-      return doneMs && Math.max(doneMs, nowMs + movedInMs(settings, more.letters, backlog.heads === undefined))
+      return doneMs && Math.max(doneMs, nowMs + movedInMs(settings, more.letters, backlog.tally !== undefined))
     },
     async outlook() {
       const [{ usage, slots, figures, foretold, dead, census, nowMs }, ends] = await Promise.all([
@@ -137,14 +137,13 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
     const census = readCensus(kept)
     const last = readLastRun(lastRun)
     const emptyAtMs = last !== undefined && foundNothing(last.report) ? last.atMs : undefined
-    const whole = backlog.heads === undefined ? counted : undefined
     const figures =
-      whole === undefined
-        ? figuresOf(census, settings.targetMethod, emptyAtMs, counted?.waiting)
-        : figuresOfTally(whole.waiting, settings.targetMethod, nowMs, true)
+      counted === undefined
+        ? figuresOf(census, settings.targetMethod, emptyAtMs)
+        : figuresOfTally(counted.waiting, settings.targetMethod, nowMs, true)
     const pace = paceOf(usage, slots, runs, nowMs)
     const foretold = foretell(settings, { usage, figures, runs, pace, nowMs })
-    return { nowMs, usage, slots, runs, last, census, dead: whole?.dead, figures, pace, foretold }
+    return { nowMs, usage, slots, runs, last, census, dead: counted?.dead, figures, pace, foretold }
   }
 
   /** By the census, or by a page of heads where that is all of them. */

@@ -19,7 +19,7 @@ export class BacklogObject extends DurableObject<object> implements RowsStub {
 
   constructor(ctx: DurableObjectState, env: object) {
     super(ctx, env)
-    this.#rows = sqliteRows(objectSqlite(ctx.storage))
+    this.#rows = sqliteRows(objectSqlite(ctx.storage), false)
   }
 
   // Spelled out: RPC finds only methods of the prototype. The compiler asks for each of them (`object-rows.ts`).
@@ -44,8 +44,8 @@ export class BacklogObject extends DurableObject<object> implements RowsStub {
   setHeads(heads: readonly NewHead[]) {
     return this.#rows.setHeads(heads)
   }
-  counts() {
-    return this.#rows.counts()
+  heads(prefix: string, after: string, limit: number) {
+    return this.#rows.heads(prefix, after, limit)
   }
   keys(after: string, before: string, limit: number) {
     return this.#rows.keys(after, before, limit)

@@ -38,8 +38,8 @@ export function workersStorage(env: Env): Storage {
       if (objects === undefined) return inKv
       const object = () => objects.get(objects.idFromName('backlog')) as unknown as RowsStub
       const inObject = rowsBacklog(objectRows(object), parts)
-      const [to, from] = backlogStore === 'object' ? [inObject, inKv] : [inKv, inObject]
-      return twoStores({ to, from, now: systemClock.now, memory: moveMemory })
+      const keepsIn = backlogStore === 'object' ? 'sql' : 'kv'
+      return twoStores({ kv: inKv, sql: inObject, keepsIn, now: systemClock.now, memory: moveMemory })
     },
   }
 }

@@ -2,7 +2,7 @@
 import type { BacklogRows } from '../core/backlog/rows.ts'
 
 /** What the object has. */
-export type RowsStub = Omit<BacklogRows, 'purge'>
+export type RowsStub = Omit<BacklogRows, 'counts' | 'purge'>
 
 /**
  * The rows of the object as the port.
@@ -19,7 +19,7 @@ export function objectRows(stub: () => RowsStub): BacklogRows {
     page: (prefix, after, limit, bytes) => stub().page(prefix, after, limit, bytes),
     letters: (before, limit, details) => stub().letters(before, limit, details),
     setHeads: (heads) => stub().setHeads(heads),
-    counts: () => stub().counts(),
+    heads: (prefix, after, limit) => stub().heads(prefix, after, limit),
     keys: (after, before, limit) => stub().keys(after, before, limit),
     readSealed: (key) => stub().readSealed(key),
     renew: (key, was, renewed) => stub().renew(key, was, renewed),

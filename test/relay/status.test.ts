@@ -1,9 +1,12 @@
 /** `GET /admin/api/status` and `/backlog` (G9): each figure is what a plain look at the stores says. */
+import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { kvBacklog } from '../../src/core/backlog/kv.ts'
-import type { Backlog } from '../../src/core/backlog/port.ts'
+import { rowsBacklog } from '../../src/core/backlog/sqlite.ts'
+import { sqliteRows } from '../../src/core/backlog/sqlite-rows.ts'
 import { twoStores } from '../../src/core/backlog/two-stores.ts'
 import { defaultLimits } from '../../src/core/limits.ts'
+import { nodeSqlite } from '../../src/core/store/sqlite-node.ts'
 import { createCensus } from '../../src/cron/census.ts'
 import { keepRuns } from '../../src/cron/runs.ts'
 import { readSettings } from '../../src/relay/create.ts'
@@ -25,13 +28,16 @@ async function relay(kind: (typeof kinds)[number]) {
   const world = await createWorld({ settings: { quotaLimit, quotaWindowMs: 24 * hourMs, quotaBucketMs: 60_000 } })
   const random = seededRandom(7)
   const kv = fakeKv({ now: world.clock.now })
+  const rows = sqliteRows(nodeSqlite(new DatabaseSync(':memory:')), false)
+  const inObject = rowsBacklog(rows, { randomHex: random.hex, seal: plainSeal })
   const inKv = kvBacklog(kv, { randomHex: random.hex, seal: plainSeal })
-  const move = (to: Backlog, from: Backlog) => twoStores({ to, from, now: world.clock.now, memory: {} })
+  const move = (keepsIn: 'kv' | 'sql') =>
+    twoStores({ kv: inKv, sql: inObject, keepsIn, now: world.clock.now, memory: {} })
   const backlog = {
     SQLite: world.backlog,
     KV: inKv,
-    'a move from KV': move(world.backlog, inKv),
-    'a move to KV': move(inKv, world.backlog),
+    'a move from KV': move('sql'),
+    'a move to KV': move('kv'),
   }[kind]
   const { ledger, clock } = world
   const census = createCensus({ backlog, ledger, clock, limits: defaultLimits, memory: {} })

@@ -343,8 +343,8 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     const inObject = rowsBacklog(reached, backlogParts)
     const keepsIn = shared.keepsIn()
     coverage[keepsIn === 'object' ? 'isolates on the object' : 'isolates on KV beside the object']++
-    const [to, from] = keepsIn === 'object' ? [inObject, inKv] : [inKv, inObject]
-    return twoStores({ to, from, now: clock.now, memory: {} })
+    const sides = { kv: inKv, sql: inObject, keepsIn: keepsIn === 'object' ? 'sql' : 'kv' } as const
+    return twoStores({ ...sides, now: clock.now, memory: {} })
   }
 
   /** Undefined if the isolate dies first. */

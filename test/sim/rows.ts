@@ -29,7 +29,7 @@ export function simulatedRows({
   valuesIn,
 }: RowsParts): SimulatedRows {
   const sql = nodeSqlite(new DatabaseSync(':memory:'))
-  const rows = sqliteRows(sql)
+  const rows = sqliteRows(sql, false)
   const found = (prefix: string, column: 'key' | 'value') =>
     sql
       .exec(`SELECT ${column} AS text FROM relay_backlog WHERE key > ? AND key < ? ORDER BY key`, prefix, `${prefix}~`)
@@ -90,7 +90,7 @@ export function simulatedRows({
     page: (...asked) => travel(() => rows.page(...asked)),
     letters: (...asked) => travel(() => rows.letters(...asked)),
     setHeads: (heads) => travel(() => rows.setHeads(heads), true),
-    counts: () => travel(() => rows.counts()),
+    heads: (...asked) => travel(() => rows.heads(...asked)),
     keys: (...asked) => travel(() => rows.keys(...asked)),
     readSealed: (key) => travel(() => rows.readSealed(key)),
     renew: (...asked) => travel(() => rows.renew(...asked), true),

@@ -1,13 +1,12 @@
 /** What waits, counted two ways: as the backlog's port says it, and plainly from whole entries. */
 import type { Backlog, DeadCounts, Entry, Tally } from '../../src/core/backlog/port.ts'
-import { createTally, sumOf } from '../../src/core/backlog/tally.ts'
+import { createTally } from '../../src/core/backlog/tally.ts'
 import { encodeCalls, type Wire } from '../../src/core/wire/calls.ts'
 import { mergeNewest } from '../../src/cron/merge.ts'
 
-/** By the store itself where it counts, and from the heads that it lists: a backlog that moves has both. */
+/** By the store itself where it counts, else from the heads that it lists. */
 export async function tallyOf(backlog: Backlog): Promise<{ readonly waiting: Tally; readonly dead: DeadCounts }> {
-  const counted = await backlog.tally?.()
-  if (counted !== undefined && backlog.heads === undefined) return counted
+  if (backlog.tally !== undefined) return backlog.tally()
   const tally = createTally()
   for (let cursor: string | undefined; ; ) {
     const page = await backlog.heads?.(cursor === undefined ? {} : { cursor })
@@ -23,8 +22,7 @@ export async function tallyOf(backlog: Backlog): Promise<{ readonly waiting: Tal
       add(dead.bySource, head?.source ?? 'unknown')
     }
     cursor = page.cursor
-    if (cursor === undefined)
-      return { waiting: sumOf([tally.done(), ...(counted === undefined ? [] : [counted.waiting])]), dead }
+    if (cursor === undefined) return { waiting: tally.done(), dead }
   }
 }
 

@@ -199,8 +199,8 @@ export interface Backlog {
   /** What waits and what is dead, counted by the store itself in bounded time. */
   tally?(): Promise<{ readonly waiting: Tally; readonly dead: DeadCounts }>
   /**
-   * What `tally` does not count: as `list`, without the content. A page is one operation, and holds no value. A backlog
-   * has one of the two, and both while it moves between stores.
+   * In place of `tally`: as `list`, without the content. A page holds no value, and is one operation (two while the
+   * backlog moves between stores).
    */
   heads?(options?: { prefix?: string; cursor?: string; limit?: number }): Promise<Page<EntryHead>>
   /** Idempotent. */

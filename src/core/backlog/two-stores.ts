@@ -1,21 +1,22 @@
 /**
- * A backlog that moves from one store to another: what is new goes to one, and what waits in the other is read, sent and
- * removed until nothing is left there.
+ * A backlog that moves between a KV and a SQL store: what is new goes to one, and what waits in the other is read, sent
+ * and removed until nothing is left there.
  *
- * Guarantee: what either store holds is found by every reader: the flush, lists, plans, erasure, counts. An entry or a
- * letter is removed from where it was read, or from both where this instance has not read it.
- * Known hole: entries of one visitor in both stores are not always merged into one call; the ledger's registers keep
- * their order. Once the old store was found empty it is looked at every `lookAgainMs`, so that what another instance
- * with the old setting puts there meanwhile waits so long.
+ * Guarantee: what either store holds is found by every reader: the flush, lists, plans, erasure, counts. Entries come in
+ * the order of their keys, whichever store they are in, so that a visitor's merge. An entry or a letter is removed from
+ * where it was read, or from both where this instance has not read it.
+ * Known hole: once the old store was found empty it is looked at every `lookAgainMs`, so that what another instance with
+ * the old setting puts there meanwhile waits so long. A page of KV is listed again for each page of SQL within it.
  */
 import { given } from '../given.ts'
-import type { Backlog, EntryHead, KeptDead, Page, Unreadable } from './port.ts'
+import type { Backlog, KeptDead, Page, Unreadable } from './port.ts'
 
 export interface TwoStores {
-  /** Keeps what is new. */
-  readonly to: Backlog
-  /** Held it until now. */
-  readonly from: Backlog
+  readonly kv: Backlog
+  /** Its cursor is a key: behind any key its list can go on. */
+  readonly sql: Backlog
+  /** Which of them keeps what is new; the other held it until now. */
+  readonly keepsIn: 'kv' | 'sql'
   readonly now: () => number
   /** Outlives this, where the process or isolate does. */
   readonly memory: MoveMemory
@@ -33,13 +34,11 @@ type Side = 'from' | 'to'
 /** Of a page that both stores share. Neither store makes a cursor that begins so. */
 const marks = { from: 'from:', to: 'to:' } as const
 
-export function twoStores({ to, from, now, memory }: TwoStores): Backlog {
+export function twoStores({ kv, sql, keepsIn, now, memory }: TwoStores): Backlog {
+  const [to, from] = keepsIn === 'sql' ? [sql, kv] : [kv, sql]
   const stores = { from, to }
   /** Where what was shown or kept lies, by key. */
   const places = new Map<string, Side>()
-  const { heads: headsFrom } = from
-  const { heads: headsTo } = to
-  const tally = to.tally ?? from.tally
 
   return {
     get operations() {
@@ -49,13 +48,9 @@ export function twoStores({ to, from, now, memory }: TwoStores): Backlog {
     bury: async (dead, name) => kept(await to.bury(dead, name)),
     putText: to.putText,
     check: to.check,
-    async list(options = {}) {
-      const isWhole = (options.prefix ?? '') === '' && options.cursor === undefined
-      if (isWhole && isKnownEmpty()) return pageOf('to', await listed('to', options))
-      const page = await inTurn(options, listed)
-      if (isWhole) note(page.cursor?.startsWith(marks.from) !== true && places.get(page.items[0]?.key ?? '') !== 'from')
-      return page
-    },
+    list: (options = {}) => merged(options, async (side, asked) => noted(side, await stores[side].list(asked))),
+    heads: (options = {}) =>
+      merged(options, async (side, asked) => (await stores[side].heads?.(asked)) ?? { items: [] }),
     listDead: (options = {}) => inTurn(options, async (side, asked) => noted(side, await stores[side].listDead(asked))),
     deadHeads: (options = {}) =>
       inTurn(options, async (side, asked) => noted(side, await stores[side].deadHeads(asked))),
@@ -92,15 +87,6 @@ export function twoStores({ to, from, now, memory }: TwoStores): Backlog {
       const { cursor, ...page } = await stores[side].reseal({ ...rest, ...given({ cursor: unmarked(marked) }) })
       return { ...page, ...given({ cursor: next(side, cursor) }) }
     },
-    ...given({
-      // One of the two counts itself, and the heads of the other are counted.
-      tally: tally && (() => tally()),
-      heads:
-        headsTo ??
-        (headsFrom &&
-          (async (options?: Parameters<typeof headsFrom>[0]) =>
-            isKnownEmpty() ? { items: [] as EntryHead[] } : headsFrom(options))),
-    } satisfies Partial<Record<keyof Backlog, unknown>>),
   }
 
   function isKnownEmpty(): boolean {
@@ -128,9 +114,69 @@ export function twoStores({ to, from, now, memory }: TwoStores): Backlog {
     return page
   }
 
-  async function listed(side: Side, asked: Parameters<Backlog['list']>[0]) {
-    return noted(side, await stores[side].list(asked))
+  /** A page of both stores in key order, as far as both are known. */
+  async function merged<T extends { readonly key: string }>(
+    { cursor, ...options }: ListOptions,
+    ask: (side: Side, options: ListOptions) => Promise<Page<T>>,
+  ): Promise<Page<T>> {
+    const isWhole = (options.prefix ?? '') === '' && cursor === undefined
+    const at = cursor === undefined ? beginning(isWhole && isKnownEmpty()) : (placeOf(cursor) ?? beginning(false))
+    const pageOf = (kind: 'kv' | 'sql'): Promise<Page<T>> => {
+      const from = at[kind]
+      if (from === null) return Promise.resolve({ items: [] })
+      return ask(kind === keepsIn ? 'to' : 'from', { ...options, ...given({ cursor: from || undefined }) })
+    }
+    const [inKv, inSql] = await Promise.all([pageOf('kv'), pageOf('sql')])
+    const old = keepsIn === 'sql' ? inKv : inSql
+    if (isWhole && !isKnownEmpty()) note(old.items.length === 0 && old.cursor === undefined)
+    return joined(at, inKv, inSql, options.limit ?? Number.POSITIVE_INFINITY)
   }
+
+  function beginning(withoutOld: boolean): Place {
+    const old = withoutOld ? null : ''
+    return keepsIn === 'sql' ? { kv: old, sql: '' } : { kv: '', sql: old }
+  }
+}
+
+type ListOptions = NonNullable<Parameters<Backlog['list']>[0]>
+
+/** Where a merged list goes on in each store; empty at the beginning, null where nothing of the store is wanted. */
+interface Place {
+  /** Of the page of KV that is being shown. */
+  readonly kv: string | null
+  /** The last key that was shown, of either store. */
+  readonly sql: string | null
+}
+
+/** Undefined where one store alone made the cursor. */
+function placeOf(cursor: string): Place | undefined {
+  try {
+    const { kv, sql } = JSON.parse(cursor) as Partial<Place>
+    return kv === undefined || sql === undefined ? undefined : { kv, sql }
+  } catch {
+    return undefined
+  }
+}
+
+/** Behind every key, which are ASCII. */
+const behindAll = '~'
+
+function joined<T extends { readonly key: string }>(at: Place, inKv: Page<T>, inSql: Page<T>, limit: number): Page<T> {
+  const shown = at.sql ?? ''
+  const lastOfKv = inKv.items.at(-1)?.key ?? ''
+  // Up to where each store is known.
+  const kvEnd = inKv.cursor === undefined ? behindAll : lastOfKv || shown
+  const sqlEnd = inSql.cursor ?? behindAll
+  const known = kvEnd < sqlEnd ? kvEnd : sqlEnd
+  const found = [...inKv.items.filter(({ key }) => key > shown), ...inSql.items].filter(({ key }) => key <= known)
+  const items = found.sort((one, other) => (one.key < other.key ? -1 : 1)).slice(0, limit)
+  const end = items.length < found.length ? (items.at(-1)?.key ?? known) : known
+  if (end === behindAll) return { items }
+  const next: Place = {
+    kv: lastOfKv <= end ? (inKv.cursor ?? null) : at.kv,
+    sql: at.sql === null ? null : end,
+  }
+  return { items, cursor: JSON.stringify(next) }
 }
 
 /** The pages of the old store, and behind them those of the new one. No page is empty where the next one need not be. */

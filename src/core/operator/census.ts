@@ -63,17 +63,13 @@ export interface BacklogFigures {
   readonly units: number
 }
 
-/**
- * @param emptyAtMs when the last run found nothing at all, epoch ms: that is a count, and newer than any other
- * @param beside what waits in a store that counts itself, while the backlog moves between two
- */
-export function figuresOf({ parts }: Census, method: WireMethod, emptyAtMs?: number, beside?: Tally): BacklogFigures {
+/** @param emptyAtMs when the last run found nothing at all, epoch ms: that is a count, and newer than any other */
+export function figuresOf({ parts }: Census, method: WireMethod, emptyAtMs?: number): BacklogFigures {
   const counted = parts.flatMap((part) => part.counted ?? [])
-  const others = beside === undefined ? [] : [beside]
-  if (emptyAtMs !== undefined) return figuresOfTally(sumOf(others), method, emptyAtMs, true)
+  if (emptyAtMs !== undefined) return figuresOfTally(sumOf([]), method, emptyAtMs, true)
   const atMs = counted.length === 0 ? undefined : Math.min(...counted.map((one) => one.atMs))
   return figuresOfTally(
-    sumOf([...counted.map(({ tally }) => tally), ...others]),
+    sumOf(counted.map(({ tally }) => tally)),
     method,
     atMs,
     counted.length === parts.length && counted.length > 0,
