@@ -402,8 +402,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
       await runUntil(time.nowMs + 2 * minuteMs)
       const waiting = keysIn('b1/').flat()
       const dead = countOf('d1/', 'd2/')
-      // One that waits in both is counted in both.
-      const visitors = keysIn('b1/').reduce((sum, keys) => sum + new Set(keys.map((key) => key.split('/')[1])).size, 0)
+      const visitors = new Set(waiting.map((key) => key.split('/')[1])).size
       const there = JSON.stringify([waiting.length, visitors, waiting.length, waiting.length, dead, dead, true])
       const { backlog, dead: letters } = answer ?? {}
       const sum = (counts: Readonly<Record<string, number>> = {}) => Object.values(counts).reduce((a, b) => a + b, 0)

@@ -47,6 +47,17 @@ for (const limits of [defaultLimits, tinyLimits]) {
   backlogContract('Workers KV in workerd', { limits, make: async () => kvBacklog(await realKv(), plain) })
 }
 
+it('an entry that is not counted costs one row to put it and one to remove it (an object’s rows are billed)', async () => {
+  const sql = sqlite()
+  const backlog = rowsBacklog(sqliteRows(sql, false), { randomHex, seal: plainSeal })
+  const changes = () => Number(sql.exec('SELECT total_changes() AS n')[0]?.['n'])
+  const before = changes()
+  const key = await backlog.put(someEntry())
+  expect(changes() - before).toBe(1)
+  await backlog.delete(key)
+  expect(changes() - before).toBe(2)
+})
+
 /** Entries as they were written before entries had heads: without metadata. */
 async function putOld(kv: Kv, entry: ReturnType<typeof someEntry>): Promise<void> {
   await kv.put(entryKey(entry, randomHex(8)), JSON.stringify(packEntry(entry)))
