@@ -28,6 +28,7 @@ import { readingMutants } from './reading.ts'
 import { registersMutants } from './registers.ts'
 import { sealMutants } from './seals.ts'
 import { sendersMutants } from './senders.ts'
+import { sendersMoreMutants } from './senders-more.ts'
 import { storeMutants } from './stores.ts'
 import { windowMutants } from './window.ts'
 
@@ -608,7 +609,7 @@ const own: readonly Mutant[] = [
     name: 'a page of somebody else may operate',
     breaks: 'security',
     file: 'src/edge/routes/admin/access.ts',
-    find: 'if (foreign) return',
+    find: 'if (isForeign(c)) return',
     replace: 'if (false as boolean) return',
     tests: admin,
   },
@@ -1150,5 +1151,6 @@ export const mutants: readonly Mutant[] = [
   ...sealMutants,
   ...storeMutants,
   ...sendersMutants,
+  ...sendersMoreMutants,
   ...windowMutants,
 ]

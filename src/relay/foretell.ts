@@ -7,7 +7,9 @@ import { defaultLimits } from '../core/limits.ts'
 import type { BacklogFigures } from '../core/operator/census.ts'
 import { forecast } from '../core/operator/forecast.ts'
 import { laneOf, summedBy } from '../core/operator/series.ts'
+import { isoTime } from '../core/time.ts'
 import type { KeptRun } from '../cron/runs.ts'
+import type { StatusAnswer } from '../edge/contract/status.ts'
 import type { Settings } from './settings.ts'
 
 /** What is put back into the backlog: dead letters, of which entries are made, and the calls of these at most. */
@@ -21,6 +23,8 @@ const minuteMs = 60_000
 const hourMs = 60 * minuteMs
 /** Units of a call at most. */
 const mostUnits = { post: 1, get: 2, auto: 2 } as const
+/** Why a run ends that did what it could. */
+const fullRuns: ReadonlySet<string> = new Set(['time', 'subrequests', 'operations'])
 /** Operations of a run that go into reading. */
 const readingOperations = 10
 
@@ -33,15 +37,21 @@ export interface ForetellParts {
   readonly nowMs: number
 }
 
-/** Epoch ms. Nothing where calls are held back: nobody can say for how long. */
-export function foretell(
-  settings: Settings,
-  { usage, figures, runs, pace, nowMs }: ForetellParts,
-): { readonly firstDeferralMs?: number; readonly doneMs?: number } {
+export interface Foretold {
+  /** For each hour of the next day. */
+  readonly ahead: NonNullable<StatusAnswer['quota']['ahead']>
+  /** Epoch ms. */
+  readonly firstDeferralMs?: number
+  readonly doneMs?: number
+}
+
+/** While calls are held back only what frees itself: nobody can say for how long they are. */
+export function foretell(settings: Settings, { usage, figures, runs, pace, nowMs }: ForetellParts): Foretold {
   const { paused, breaker } = usage.health
-  if (paused || breaker !== undefined) return {}
+  const held = paused || breaker !== undefined
   const { waiting, calls, units, complete } = figures
-  const { firstDeferralMs, doneMs } = forecast({
+  const ahead: Foretold['ahead'] = []
+  const parts = {
     nowMs,
     buckets: usage.buckets,
     bucketMs: settings.quotaBucketMs,
@@ -50,8 +60,12 @@ export function foretell(
     liveUnitsPerHour: pace,
     waitingUnits: units,
     unitsPerRun: callsPerRun(settings, waiting / Math.max(1, calls), runs) * (units / Math.max(1, calls)),
-  })
-  return given({ firstDeferralMs, doneMs: waiting > 0 && complete ? doneMs : undefined })
+  }
+  const { firstDeferralMs, doneMs } = forecast(parts, ({ atMs, counted, used, waiting }) =>
+    ahead.push({ at: isoTime(atMs), counted, ...(held ? {} : { used, waiting }) }),
+  )
+  if (held) return { ahead }
+  return { ahead, ...given({ firstDeferralMs, doneMs: waiting > 0 && complete ? doneMs : undefined }) }
 }
 
 /** What waits, and more beside it. */
@@ -75,19 +89,16 @@ export function movedInMs({ flushMaxOps }: Settings, letters: number, inSteps: b
   return Math.ceil((letters * operationsPerStep) / (flushMaxOps * lettersPerStep)) * minuteMs
 }
 
-/** What a run is allowed to spend; or what one made that ran out of time. */
+/**
+ * What a run is allowed to spend; or what one made that was at its end. Where runs find out how many operations they have,
+ * it is no less than what is allowed everywhere.
+ */
 function callsPerRun(settings: Settings, entriesPerCall: number, runs: readonly KeptRun[]): number {
-  const slow = runs.flatMap(({ stopped, calls }) =>
-    stopped === 'time' || stopped === 'subrequests' ? (calls ?? 0) : [],
-  )
-  return Math.max(
-    1,
-    Math.min(
-      settings.flushMaxCalls,
-      Math.max(1, settings.flushMaxOps - readingOperations) / Math.max(1, entriesPerCall),
-      ...(slow.length === 0 ? [] : [Math.max(...slow)]),
-    ),
-  )
+  const full = runs.flatMap(({ stopped, calls }) => (fullRuns.has(stopped) ? (calls ?? 0) : []))
+  const most = full.length === 0 ? [] : [Math.max(...full)]
+  const byOperations = Math.max(1, settings.flushMaxOps - readingOperations) / Math.max(1, entriesPerCall)
+  const bounds = settings.flushLearnsOps && full.length > 0 ? most : [byOperations, ...most]
+  return Math.max(1, Math.min(settings.flushMaxCalls, ...bounds))
 }
 
 /**

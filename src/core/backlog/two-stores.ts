@@ -167,7 +167,7 @@ function joined<T extends { readonly key: string }>(at: Place, inKv: Page<T>, in
   // Up to where each store is known.
   const kvEnd = inKv.cursor === undefined ? behindAll : lastOfKv || shown
   const sqlEnd = inSql.cursor ?? behindAll
-  const known = kvEnd < sqlEnd ? kvEnd : sqlEnd
+  const [known = behindAll] = [kvEnd, sqlEnd].sort()
   const found = [...inKv.items.filter(({ key }) => key > shown), ...inSql.items].filter(({ key }) => key <= known)
   const items = found.sort((one, other) => (one.key < other.key ? -1 : 1)).slice(0, limit)
   const end = items.length < found.length ? (items.at(-1)?.key ?? known) : known

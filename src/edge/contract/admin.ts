@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { visitorBody } from '../routes/admin/bodies.ts'
 import { stateBody, stateQuery } from '../routes/admin/ledger.ts'
 import { accountBody, spentBody } from '../routes/admin/steering.ts'
-import { eraseBody } from '../routes/admin/visitor.ts'
+import { eraseBody, visitorQuestion } from '../routes/admin/visitor.ts'
 import { count, counts, listed, time, timeMs } from './common.ts'
 import { answer, documentedAs, type Operation, refTo, request } from './operation.ts'
 
@@ -73,6 +73,8 @@ export const report = answer(
     skipped: count,
     quotaLeft: count.optional(),
     retryAtMs: timeMs.optional(),
+    platformOperations: count.optional().describe('After so many the platform refused one more'),
+    platformCalls: count.optional(),
     durationMs: z.number(),
     stopped: z.string(),
   }),
@@ -131,6 +133,24 @@ export const whereabouts = answer(
         }),
       )
       .describe('Oldest first'),
+    inTarget: z
+      .object({
+        kind: z.enum(['found', 'unknown', 'denied', 'failed']),
+        status: z.int().optional(),
+        attributes: z
+          .array(
+            z.object({
+              name: z.string(),
+              modifiedAt: z.string().optional(),
+              value: z.string().optional(),
+              characters: count.optional(),
+            }),
+          )
+          .optional(),
+        more: z.literal(true).optional(),
+      })
+      .optional()
+      .describe('Values for an admin only'),
   }),
 )
 
@@ -221,7 +241,7 @@ export const adminOperations: readonly Operation[] = [
     id: 'findVisitor',
     summary: 'What is known of a visitor: names and times, no values',
     access: 'viewer',
-    body: request('VisitorQuestion', visitorBody),
+    body: request('VisitorQuestion', visitorQuestion),
     answers: { 200: whereabouts },
     problems: bodyProblems,
   },
