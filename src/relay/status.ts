@@ -10,6 +10,7 @@ import type { Clock } from '../core/clock.ts'
 import { given } from '../core/given.ts'
 import type { Ledger, Usage } from '../core/ledger/port.ts'
 import { type Lines, type Slot, slotMs } from '../core/ledger/rules/figures.ts'
+import { laneCeiling } from '../core/ledger/rules/settings.ts'
 import { defaultLimits } from '../core/limits.ts'
 import {
   type BacklogFigures,
@@ -22,6 +23,7 @@ import {
 import { deadEnds } from '../core/operator/dead/retention.ts'
 import { laneOf, sourceOf, summedBy } from '../core/operator/series.ts'
 import { isoTime } from '../core/time.ts'
+import { lanes } from '../core/update/update.ts'
 import type { Figures } from '../cron/alerts/conditions.ts'
 import { foundNothing } from '../cron/census.ts'
 import { lastRunMemo, readLastRun } from '../cron/report.ts'
@@ -41,6 +43,8 @@ export interface StatusParts {
 
 export interface Status {
   backlog(): Promise<BacklogAnswer>
+  /** What waits, without a forecast. */
+  waits(): Promise<BacklogFigures>
   status(): Promise<StatusAnswer & Usage>
   /** When what waits now and this beside it is through, by the forecast; epoch ms. Undefined where nobody can say. */
   throughWith(more: More): Promise<number | undefined>
@@ -68,6 +72,7 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
       const { figures, foretold } = await look()
       return answerOf(figures, foretold.doneMs)
     },
+    waits: async () => (await look()).figures,
     async status() {
       const [{ usage, slots, figures, foretold, runs, last, dead, census, pace, nowMs }, { checks }] =
         await Promise.all([look(), ready()])
@@ -81,6 +86,8 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
           byLane: callsByLane(slots),
           ...times({ nextFreeAt: usage.nextFreeAtMs, firstDeferralAt: foretold.firstDeferralMs }),
           liveUnitsPerHour: Math.round(pace),
+          ceilings: Object.fromEntries(lanes.map((lane) => [lane, laneCeiling(settings, lane)])),
+          ahead: foretold.ahead,
         },
         backlog: answerOf(figures, foretold.doneMs),
         ...given({ dead: letters && { count: sum(letters.byReason), ...letters } }),
