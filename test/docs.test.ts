@@ -10,7 +10,7 @@ import { type LogEvent, levelOf } from '../src/core/log.ts'
 import { deferReasons, setAsideReasons } from '../src/core/update/reasons.ts'
 import { emptyReport } from '../src/cron/report.ts'
 import { exampleBody } from '../src/dev/example-body.ts'
-import { devSecretOf } from '../src/dev/secrets.ts'
+import { devSecretOf, devTokens } from '../src/dev/secrets.ts'
 import * as presets from '../src/edge/auth/presets.ts'
 import { authFailures } from '../src/edge/auth/scheme.ts'
 import { problemStatus, problemTypes } from '../src/edge/http/problem.ts'
@@ -116,14 +116,12 @@ describe('the examples in the documentation', () => {
 
   it('the README’s "Try it" sends an update, sees it arrive, and verifies it', async () => {
     const [, block = ''] = /## Try it[\s\S]*?```sh\n([\s\S]*?)```/.exec(page('README.md')) ?? []
-    const dev = page('scripts/dev.ts')
-    const setting = (name: string) => new RegExp(`${name}(?:: | = )'([^']+)'`).exec(dev)?.[1] ?? ''
     await using emulator = await startEmulator({ autoSeed: true })
     await using server = await startServer(emulator.origin, {
       settings: {
-        TARGET_CLIENT_CODE: setting('TARGET_CLIENT_CODE'),
-        API_TOKENS: setting('apiToken'),
-        ADMIN_TOKEN: setting('ADMIN_TOKEN'),
+        TARGET_CLIENT_CODE: 'demo',
+        API_TOKENS: devTokens.api,
+        ADMIN_TOKEN: devTokens.admin,
       },
     })
     const script = block

@@ -2,6 +2,7 @@
 import type { Mutant } from './mutant.ts'
 
 const sign = ['test/dev/sign.test.ts']
+const dev = ['test/cli/dev.test.ts']
 
 export const firstHourMutants: readonly Mutant[] = [
   {
@@ -27,5 +28,21 @@ export const firstHourMutants: readonly Mutant[] = [
     find: 'return encodeUtf8(JSON.stringify(read.value))',
     replace: 'return encodeUtf8(JSON.stringify(JSON.parse(JSON.stringify(read.value))))',
     tests: sign,
+  },
+  {
+    name: 'let a developer’s own settings name the Target of dev',
+    breaks: 'security',
+    file: 'src/cli/dev/settings.ts',
+    find: '    TARGET_ORIGIN: targetOrigin,\n',
+    replace: '',
+    tests: dev,
+  },
+  {
+    name: 'leave the processes of dev running',
+    breaks: 'G7',
+    file: 'src/cli/dev/relay-process.ts',
+    find: 'process.kill(-pid, signal)',
+    replace: "process.kill(pid, signal === 'SIGTERM' ? 0 : signal)",
+    tests: dev,
   },
 ]

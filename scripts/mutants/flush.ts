@@ -251,7 +251,7 @@ export const flushMutants: readonly Mutant[] = [
     name: 'a run goes on against the platform’s bound',
     breaks: 'G7',
     file: 'src/cron/passing.ts',
-    find: "if (passages.some(({ limited }) => limited === true)) throw new Stop('subrequests')",
+    find: "if (passages.some(({ limited }) => limited === true)) throw budget.refused('calls')",
     replace: '',
     tests: bounds,
   },

@@ -2,6 +2,7 @@
 import type { Mutant } from './mutant.ts'
 
 const pipeline = ['test/cron/pipeline.test.ts']
+const learnt = ['test/cron/learnt.test.ts']
 
 export const pipelineMutants: readonly Mutant[] = [
   {
@@ -83,5 +84,53 @@ export const pipelineMutants: readonly Mutant[] = [
     find: 'if (backlogEnded !== undefined) throw backlogEnded',
     replace: '',
     tests: pipeline,
+  },
+  {
+    name: 'what the platform allows is not remembered',
+    breaks: 'G7',
+    file: 'src/cron/flush.ts',
+    find: 'Object.assign(place.learnt, budget.found)',
+    replace: '',
+    tests: learnt,
+  },
+  {
+    name: 'a run takes all that the platform allows',
+    breaks: 'G7',
+    file: 'src/cron/learnt.ts',
+    find: 'const operationsShare = 0.9',
+    replace: 'const operationsShare = 1',
+    tests: learnt,
+  },
+  {
+    name: 'what the platform allowed is known for ever',
+    breaks: 'G7',
+    file: 'src/cron/learnt.ts',
+    find: 'if (Math.abs(nowMs - learnt.atMs) < knownForMs) return',
+    replace: 'if (Math.abs(nowMs - learnt.atMs) < 999 * knownForMs) return',
+    tests: learnt,
+  },
+  {
+    name: 'a run exceeds the operations that are set',
+    breaks: 'G7',
+    file: 'src/cron/budget.ts',
+    find: 'parts.beyondOperations === true',
+    replace: 'parts.beyondOperations !== false',
+    tests: learnt,
+  },
+  {
+    name: 'calls that the platform refused are made again in each run',
+    breaks: 'G7',
+    file: 'src/cron/learnt.ts',
+    find: 'return calls === undefined',
+    replace: 'return calls !== 0',
+    tests: learnt,
+  },
+  {
+    name: 'the last of several refusals is remembered',
+    breaks: 'G7',
+    file: 'src/cron/budget.ts',
+    find: 'found[what] ??=',
+    replace: 'found[what] =',
+    tests: learnt,
   },
 ]

@@ -26,6 +26,7 @@ nothing on disk.`,
         'known-visitors-only': { type: 'boolean', default: false },
       },
     })
+    const stopped = untilStopped()
     const started = await listeningEmulator({
       port: portOf(values.port, '--port'),
       clientCode: values.client,
@@ -33,7 +34,7 @@ nothing on disk.`,
       ...given({ token: values.token, quota: values.quota === undefined ? undefined : countOf(values.quota) }),
     })
     out(`Adobe Target emulator for client "${values.client}" on ${started.origin}`)
-    await untilStopped()
+    await stopped
     await started.close()
     return exit.ok
   },

@@ -8,13 +8,18 @@ import { Misuse } from './errors.ts'
 /** Tried in the working directory if no file is named. */
 const usualPlaces = ['sources.ts', 'sources.js', 'sources.mjs', 'src/sources.ts']
 
+/** The file of the sources: the one that is named, else the usual one; undefined where there is none. */
+export function sourcesFile(named: string | undefined): string | undefined {
+  return named ?? usualPlaces.find((place) => existsSync(place))
+}
+
 /**
  * @param named a file, from `--sources` or `RELAY_SOURCES`; it exports `sources`, or has them as its default export
  * @returns none if no file is named and none is in the usual places
  * @throws Misuse if the file can't be loaded or exports no sources
  */
 export async function loadSources(named: string | undefined): Promise<readonly Source[]> {
-  const file = named ?? usualPlaces.find((place) => existsSync(place))
+  const file = sourcesFile(named)
   if (file === undefined) return []
   const path = resolve(file)
   if (!existsSync(path)) throw new Misuse(`there is no file ${file}`)

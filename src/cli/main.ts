@@ -7,6 +7,7 @@ import { audit } from './audit.ts'
 import { backlog } from './backlog.ts'
 import { type Command, type Exit, exit, type Io } from './command.ts'
 import { dead } from './dead.ts'
+import { dev } from './dev.ts'
 import { emulator } from './emulator.ts'
 import { erase } from './erase.ts'
 import { Failed, isFromOutside, Misuse, reasonOf } from './errors.ts'
@@ -26,6 +27,7 @@ import { breaker, pause, resume } from './steer.ts'
 import { verify } from './verify.ts'
 
 const commands: Readonly<Record<string, Command>> = {
+  dev,
   serve,
   flush,
   map,

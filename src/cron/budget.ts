@@ -13,6 +13,7 @@ import { errorName, isPlatformLimit } from '../core/errors.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import type { Log } from '../core/log.ts'
 import { ForeignStore } from '../core/operator/owner.ts'
+import { callsAllowed, type Learnt, operationsAllowed } from './learnt.ts'
 import type { StopReason } from './report.ts'
 
 /** Ends a run at a point where nothing is in flight. */
@@ -33,6 +34,8 @@ export interface BudgetParts {
   readonly maxMs: number
   /** Operations on the backlog's store that one run may ask for. */
   readonly maxOperations: number
+  /** More of them, until the platform refuses. */
+  readonly beyondOperations?: boolean
   /** Calls to Target that one run may make. */
   readonly maxCalls: number
   /** True once its process is to end: the run ends at the next point where nothing is in flight. */
@@ -52,6 +55,10 @@ export interface Budget {
   /** Those that nobody holds. */
   operationsLeft(): number
   callsLeft(): number
+  /** Remembers after how much the platform refused; gives what ends the run. */
+  refused(what: 'operations' | 'calls'): Stop
+  /** After how much it did in this run. */
+  readonly found: Partial<Learnt>
   /** Asks a store; a rejection stops the run for `reason`, or for the platform's bound. */
   ask<T>(reason: StoreReason, work: () => Promise<T>): Promise<T>
   elapsedMs(): number
@@ -79,17 +86,19 @@ const leaseMs = 90_000
 const cleanUpShare = 1.5
 
 /** Every method that waits throws a `Stop` where the run must end. */
-export function createBudget(parts: BudgetParts, holder: string): Budget {
+export function createBudget(parts: BudgetParts, holder: string, learnt: Readonly<Learnt> = { atMs: 0 }): Budget {
   const { ledger, backlog, clock, log } = parts
   // Setting the clock during a run makes it neither longer nor shorter.
   const tickMs = () => clock.elapsed?.() ?? clock.now()
   const startedMs = tickMs()
   const operationsBefore = backlog.operations
-  /** With what is held. */
-  const spent = { calls: 0, held: 0 }
+  const operations = () => backlog.operations - operationsBefore
+  /** Calls with those that are held; calls that were made; operations that are held. */
+  const spent = { calls: 0, made: 0, held: 0 }
   let leasedAtMs = startedMs
   let renewing: Promise<void> | undefined
   let extraMs = 0
+  const found: Partial<Learnt> = {}
   /** What ended the run in one of several works that go on beside each other; and what the backlog's store said. */
   let ended: Stop | undefined
   let backlogEnded: Stop | undefined
@@ -100,15 +109,28 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
     pageRead: (tookMs) => {
       extraMs = Math.max(extraMs, tookMs - parts.maxMs / 2)
     },
-    operationsLeft: () => parts.maxOperations - (backlog.operations - operationsBefore) - spent.held,
-    callsLeft: () => parts.maxCalls - spent.calls,
+    operationsLeft: () =>
+      Math.min(
+        parts.beyondOperations === true ? Number.POSITIVE_INFINITY : parts.maxOperations,
+        operationsAllowed(learnt),
+      ) -
+      operations() -
+      spent.held,
+    callsLeft: () => Math.min(parts.maxCalls, callsAllowed(learnt)) - spent.calls,
+    refused: (what) => {
+      // Of several that are refused beside each other the first counts.
+      found[what] ??= what === 'operations' ? operations() : spent.made
+      found.atMs = clock.now()
+      return new Stop(what === 'operations' ? 'operations' : 'subrequests')
+    },
+    found,
     ask: async (reason, work) => {
       try {
         return await work()
       } catch (error) {
         if (error instanceof Stop) throw error
         log('flush_stopped', { reason, error: errorName(error) })
-        const stop = new Stop(stopReason(error, reason))
+        const stop = stopOn(error, reason)
         ended ??= stop
         if (reason === 'backlog_unavailable') backlogEnded ??= stop
         throw stop
@@ -117,6 +139,12 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
     elapsedMs: () => tickMs() - startedMs,
   }
   return budget
+
+  function stopOn(error: unknown, reason: StoreReason): Stop {
+    if (error instanceof ForeignStore) return new Stop('foreign_store')
+    if (!isPlatformLimit(error)) return new Stop(reason)
+    return budget.refused(reason === 'backlog_unavailable' ? 'operations' : 'calls')
+  }
 
   async function next(operations: number, callsLeft = budget.callsLeft()): Promise<void> {
     if (parts.stopping?.() === true) throw new Stop('stopping')
@@ -141,6 +169,7 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
         if (callsLeft() <= 0) return false
         if (own.calls > 0) own.calls--
         else spent.calls++
+        spent.made++
         return true
       },
       mayCleanUp: () => {
@@ -190,12 +219,6 @@ export function createBudget(parts: BudgetParts, holder: string): Budget {
       throw new Stop('leased')
     leasedAtMs = askedAtMs
   }
-}
-
-function stopReason(error: unknown, reason: StoreReason): StopReason {
-  if (error instanceof ForeignStore) return 'foreign_store'
-  if (!isPlatformLimit(error)) return reason
-  return reason === 'backlog_unavailable' ? 'operations' : 'subrequests'
 }
 
 /** The `Stop` that ended `work`; undefined where it came to its end. Any other error is thrown. */

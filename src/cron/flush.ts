@@ -13,6 +13,7 @@ import type { Backlog } from '../core/backlog/port.ts'
 import type { Random } from '../core/clock.ts'
 import type { Door } from '../core/delivery/door.ts'
 import { errorName } from '../core/errors.ts'
+import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import type { Untold } from '../core/ledger/untold.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
@@ -52,10 +53,10 @@ const spent: ReadonlySet<StopReason> = new Set(['time', 'operations', 'calls', '
 export async function flush(parts: FlushParts): Promise<FlushReport> {
   const { door, ledger, backlog, clock, random, log, limits = defaultLimits } = parts
   const holder = random.hex(12)
-  const budget = createBudget(parts, holder)
+  const place = createPlace(ledger)
+  const budget = createBudget(parts, holder, place.learnt)
   const report = emptyReport()
   const notes: RunNotes = new Map()
-  const place = createPlace(ledger)
   const refusals = createRefusals(report)
   const connections = createRunConnections(clock, limits)
   const { suspects } = place
@@ -73,6 +74,8 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   if (stop !== undefined) report.stopped = stop.reason
 
   report.durationMs = Math.round(budget.elapsedMs())
+  Object.assign(place.learnt, budget.found)
+  Object.assign(report, given({ platformOperations: place.learnt.operations, platformCalls: place.learnt.calls }))
   if (leased && report.stopped !== 'leased') await leave()
   // The answer that was not heard may have been a yes.
   else if (report.stopped === 'ledger_unavailable') await release()
@@ -80,7 +83,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   return report
 
   async function readBacklog(): Promise<void> {
-    await budget.ask('ledger_unavailable', () => place.load())
+    await budget.ask('ledger_unavailable', () => place.load(clock.now()))
     const pages = walkBacklog(backlog, place.position, keysToList, (moved) => {
       place.position = moved
     })

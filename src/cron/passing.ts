@@ -28,7 +28,7 @@ import { placeMemo } from './ring.ts'
 export interface PassingParts {
   readonly door: Door
   readonly ledger: Pick<Ledger, 'settle' | 'recall'>
-  readonly budget: Pick<Budget, 'ask'>
+  readonly budget: Pick<Budget, 'ask' | 'refused'>
   readonly connections: RunConnections
   readonly limits: Limits
   readonly report: FlushReport
@@ -88,7 +88,7 @@ export function createPass({ door, ledger, budget, connections, limits, report, 
       passed,
       held,
     )
-    if (passages.some(({ limited }) => limited === true)) throw new Stop('subrequests')
+    if (passages.some(({ limited }) => limited === true)) throw budget.refused('calls')
   }
 
   /** The settle confirmed: only behind it may anything leave the backlog. */
@@ -136,7 +136,7 @@ export function createPass({ door, ledger, budget, connections, limits, report, 
     } catch (thrown) {
       error = thrown
     }
-    if (isPlatformLimit(error)) throw new Stop('subrequests')
+    if (isPlatformLimit(error)) throw budget.refused('calls')
     // Behind those that were rejected before: with little time, each run begins with another one.
     for (const visitor of visitors) {
       suspects.delete(visitor)

@@ -1,5 +1,6 @@
-/** Where a run reads on, and which visitors go last: kept in the ledger from one run to the next. */
+/** Where a run reads on, which visitors go last, and what it has learnt: kept in the ledger from one run to the next. */
 import type { Ledger } from '../core/ledger/port.ts'
+import { forgetOld, type Learnt } from './learnt.ts'
 import { placeMemo, readPlace, writePlace } from './ring.ts'
 
 export interface KeptPlace {
@@ -7,8 +8,10 @@ export interface KeptPlace {
   position: string
   /** Visitors in an admission or a settle that was rejected, and not in one that was taken since. */
   readonly suspects: Set<string>
+  /** What is older than a day is left out. */
+  readonly learnt: Learnt
   /** Rejects where the ledger does not answer. */
-  load(): Promise<void>
+  load(nowMs: number): Promise<void>
   /** Asks the ledger nothing where nothing changed; rejects where it does not answer. */
   save(): Promise<void>
 }
@@ -18,14 +21,17 @@ export function createPlace(ledger: Pick<Ledger, 'recall' | 'remember'>): KeptPl
   const place: KeptPlace = {
     position: '',
     suspects: new Set(),
-    async load() {
+    learnt: { atMs: 0 },
+    async load(nowMs) {
       saved = await ledger.recall(placeMemo)
-      const { position, suspects } = readPlace(saved)
+      const { position, suspects, learnt } = readPlace(saved)
       place.position = position
+      Object.assign(place.learnt, learnt)
+      forgetOld(place.learnt, nowMs)
       for (const visitor of suspects) place.suspects.add(visitor)
     },
     async save() {
-      const text = writePlace({ position: place.position, suspects: [...place.suspects] })
+      const text = writePlace({ ...place, suspects: [...place.suspects] })
       if (text === (saved ?? writePlace(readPlace(undefined)))) return
       await ledger.remember(placeMemo, text)
       saved = text

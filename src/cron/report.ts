@@ -53,6 +53,9 @@ export interface FlushReport {
   quotaLeft?: number
   /** When the quota has room again, epoch ms, where it stopped the run. */
   retryAtMs?: number
+  /** Operations on the store, and calls, after which the platform refused one more, in a run of the last day. */
+  platformOperations?: number
+  platformCalls?: number
   durationMs: number
   stopped: StopReason
 }

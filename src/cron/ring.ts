@@ -11,6 +11,7 @@ import { entryPrefix } from '../core/backlog/entry-format.ts'
 import type { Backlog, KeptEntry, Unreadable } from '../core/backlog/port.ts'
 import { given } from '../core/given.ts'
 import { pagesOf } from '../core/pages.ts'
+import { type Learnt, readLearnt, writeLearnt } from './learnt.ts'
 
 /** Kept between runs, in the ledger. */
 export interface Place {
@@ -18,6 +19,7 @@ export interface Place {
   readonly position: string
   /** Visitors that go last and alone: what the ledger was asked together with them it rejected. */
   readonly suspects: readonly string[]
+  readonly learnt: Learnt
 }
 
 export const placeMemo = 'flush-place'
@@ -103,10 +105,14 @@ function hashOf(item: { readonly key: string } | undefined): string | undefined 
 
 /** Anything unreadable starts at the beginning: a place is fairness, not correctness. */
 export function readPlace(text: string | undefined): Place {
-  const match = /^([0-9a-f]{0,8});([0-9a-f,]*)$/.exec(text ?? '')
-  return { position: match?.[1] ?? '', suspects: (match?.[2] ?? '').split(',').filter((hash) => hash !== '') }
+  const match = /^([0-9a-f]{0,8});([0-9a-f,]*)(?:;(.*))?$/.exec(text ?? '')
+  return {
+    position: match?.[1] ?? '',
+    suspects: (match?.[2] ?? '').split(',').filter((hash) => hash !== ''),
+    learnt: readLearnt(match?.[3] ?? ''),
+  }
 }
 
-export function writePlace({ position, suspects }: Place): string {
-  return `${position};${suspects.slice(-maxSuspects).join(',')}`
+export function writePlace({ position, suspects, learnt }: Place): string {
+  return `${position};${suspects.slice(-maxSuspects).join(',')}${writeLearnt(learnt)}`
 }

@@ -28,6 +28,6 @@ function inline(body: Uint8Array): string | undefined {
 }
 
 /** One word for a shell: nothing is special between single quotes but their end. */
-function quoted(text: string): string {
+export function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`
 }

@@ -9,6 +9,12 @@ export interface Profile {
   modifiedAtMs: number
 }
 
+export interface HeldProfile {
+  readonly visitor: string
+  readonly attributes: readonly (readonly [name: string, written: { value: string; modifiedAtMs: number }])[]
+  readonly modifiedAtMs: number
+}
+
 export class Profiles {
   readonly #profiles = new Map<string, Profile>()
 
@@ -47,6 +53,21 @@ export class Profiles {
     return profile === undefined
       ? undefined
       : Object.fromEntries([...profile.attributes].map(([name, { value }]) => [name, value]))
+  }
+
+  /** All of them, as JSON can hold them. */
+  held(): readonly HeldProfile[] {
+    return [...this.#profiles].map(([visitor, { attributes, modifiedAtMs }]) => ({
+      visitor,
+      attributes: [...attributes],
+      modifiedAtMs,
+    }))
+  }
+
+  /** Puts back what `held` gave. */
+  load(profiles: readonly HeldProfile[]): void {
+    for (const { visitor, attributes, modifiedAtMs } of profiles)
+      this.#profiles.set(visitor, { attributes: new Map(attributes), modifiedAtMs })
   }
 
   clear(): void {

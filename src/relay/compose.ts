@@ -208,6 +208,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         random,
         maxMs: settings.flushMaxMs,
         maxOperations: settings.flushMaxOps,
+        beyondOperations: settings.flushLearnsOps,
         maxCalls: settings.flushMaxCalls,
         outageSettleMs: settings.outageSettleMs,
         ...given({ stopping: ports.stopping, progress }),

@@ -21,6 +21,8 @@ const minuteMs = 60_000
 const hourMs = 60 * minuteMs
 /** Units of a call at most. */
 const mostUnits = { post: 1, get: 2, auto: 2 } as const
+/** Why a run ends that did what it could. */
+const fullRuns: ReadonlySet<string> = new Set(['time', 'subrequests', 'operations'])
 /** Operations of a run that go into reading. */
 const readingOperations = 10
 
@@ -75,19 +77,16 @@ export function movedInMs({ flushMaxOps }: Settings, letters: number, inSteps: b
   return Math.ceil((letters * operationsPerStep) / (flushMaxOps * lettersPerStep)) * minuteMs
 }
 
-/** What a run is allowed to spend; or what one made that ran out of time. */
+/**
+ * What a run is allowed to spend; or what one made that was at its end. Where runs find out how many operations they have,
+ * it is no less than what is allowed everywhere.
+ */
 function callsPerRun(settings: Settings, entriesPerCall: number, runs: readonly KeptRun[]): number {
-  const slow = runs.flatMap(({ stopped, calls }) =>
-    stopped === 'time' || stopped === 'subrequests' ? (calls ?? 0) : [],
-  )
-  return Math.max(
-    1,
-    Math.min(
-      settings.flushMaxCalls,
-      Math.max(1, settings.flushMaxOps - readingOperations) / Math.max(1, entriesPerCall),
-      ...(slow.length === 0 ? [] : [Math.max(...slow)]),
-    ),
-  )
+  const full = runs.flatMap(({ stopped, calls }) => (fullRuns.has(stopped) ? (calls ?? 0) : []))
+  const most = full.length === 0 ? [] : [Math.max(...full)]
+  const byOperations = Math.max(1, settings.flushMaxOps - readingOperations) / Math.max(1, entriesPerCall)
+  const bounds = settings.flushLearnsOps && full.length > 0 ? most : [byOperations, ...most]
+  return Math.max(1, Math.min(settings.flushMaxCalls, ...bounds))
 }
 
 /**

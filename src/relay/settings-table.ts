@@ -25,8 +25,6 @@ export const adobeQuota = 1_000_000
 const defaultQuota = 999_000
 export const dayMs = 86_400_000
 const minHashKeyBytes = 32
-/** Cloudflare: about 1,000 operations on KV in one invocation. */
-const defaultFlushMaxOps = 900
 /**
  * With less a run can't get past a page that is slow to read, and the backlog would not drain (G7; found by the
  * simulator).
@@ -52,7 +50,7 @@ export const table = z.object({
   OUTAGE_SETTLE_MS: wholeOrNone(0, dayMs),
   BACKOFF_BASE_MS: whole(1, 900_000, 5_000),
   FLUSH_MAX_MS: whole(leastFlushMs, 600_000, 45_000),
-  FLUSH_MAX_OPS: whole(leastFlushOps, 1_000_000, defaultFlushMaxOps),
+  FLUSH_MAX_OPS: wholeOrNone(leastFlushOps, 1_000_000),
   FLUSH_MAX_CALLS: whole(1, 1_000_000, 9_000),
   QUOTA_LIMIT: whole(1, adobeQuota, defaultQuota),
   QUOTA_WINDOW_MS: whole(1_000, 7 * dayMs, dayMs),

@@ -17,6 +17,9 @@ import { type Given, table } from './settings-table.ts'
 /** Some senders allow only short secrets. */
 const minHookSecretChars = 8
 
+/** Cloudflare: at least 1,000 operations on KV in one invocation, on every plan. */
+const surelyAllowedOps = 900
+
 export interface Settings {
   readonly targetClientCode: string
   readonly targetOrigin: string
@@ -30,6 +33,8 @@ export interface Settings {
   readonly backoffBaseMs: number
   readonly flushMaxMs: number
   readonly flushMaxOps: number
+  /** A run goes on until the platform refuses, and remembers when; all else keeps within `flushMaxOps`. */
+  readonly flushLearnsOps: boolean
   readonly flushMaxCalls: number
   readonly quotaLimit: number
   readonly quotaWindowMs: number
@@ -134,7 +139,8 @@ function settingsOf(
     outageSettleMs: times.OUTAGE_SETTLE_MS,
     backoffBaseMs: read.BACKOFF_BASE_MS,
     flushMaxMs: read.FLUSH_MAX_MS,
-    flushMaxOps: read.FLUSH_MAX_OPS,
+    flushMaxOps: read.FLUSH_MAX_OPS ?? surelyAllowedOps,
+    flushLearnsOps: read.FLUSH_MAX_OPS === undefined,
     flushMaxCalls: read.FLUSH_MAX_CALLS,
     quotaLimit: read.QUOTA_LIMIT,
     quotaWindowMs: read.QUOTA_WINDOW_MS,

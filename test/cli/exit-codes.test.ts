@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
@@ -411,13 +411,31 @@ const cases: readonly Case[] = [
   ['sign', 2, 'an address that is none', (cli) => cli(['sign', 'kiosk', '--send', 'localhost'])],
   ['emulator', 0, 'asked to stop', async () => stopped(running(['emulator', '--port', String(await freePort())], {}))],
   ['emulator', 1, 'a port in use', (cli) => withPort((port) => cli(['emulator', '--port', port]))],
+  ['dev', 0, 'asked to stop', async () => stopped(await devHere(), /^console/m)],
+  ['dev', 1, 'a port in use', (cli) => withPort((port) => cli(['dev', '--port', port]))],
+  ['dev', 2, 'sources that cannot be loaded', (cli) => cli(['dev', '--sources', 'nowhere.ts'])],
   ['emulator', 2, 'no port', (cli) => cli(['emulator', '--port', '0'])],
 ]
 
-/** What a command that runs until it is stopped ends with, once it has said its first line. */
-async function stopped(child: ReturnType<typeof running>): Promise<Ran> {
-  child.stdout?.once('data', () => child.kill('SIGTERM'))
-  return ended(child)
+/** What a command that runs until it is stopped ends with, once it has said this. */
+async function stopped(child: ReturnType<typeof running>, said = /./): Promise<Ran> {
+  let text = ''
+  child.stdout?.on('data', (chunk) => {
+    text += chunk
+    if (said.test(text)) child.kill('SIGTERM')
+  })
+  return { ...(await ended(child)), out: text }
+}
+
+/** A server under `dev`, in an empty folder. */
+async function devHere(): Promise<ReturnType<typeof running>> {
+  const main = resolve('src/cli/main.ts')
+  const args = [main, 'dev', '--port', String(await freePort())]
+  return spawn(process.execPath, args, {
+    cwd: mkdtempSync(join(tmpdir(), 'target-relay-exit-dev-')),
+    env: { PATH: process.env['PATH'] } as never,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
 }
 
 /** A relay that answers a webhook so. */

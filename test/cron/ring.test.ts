@@ -233,14 +233,21 @@ describe('the walk over the backlog (G7)', () => {
   })
 
   it('stores its place as text, and starts at the beginning if that cannot be read', () => {
-    const place = { position: 'a7f', suspects: ['0123456789abcdef', 'fedcba9876543210'] }
+    const learnt = { atMs: 0 }
+    const place = { position: 'a7f', suspects: ['0123456789abcdef', 'fedcba9876543210'], learnt }
     expect(readPlace(writePlace(place))).toEqual(place)
-    expect(readPlace(writePlace({ position: '', suspects: [] }))).toEqual({ position: '', suspects: [] })
+    expect(writePlace({ position: '', suspects: [], learnt })).toBe(';')
+    const known = { ...place, learnt: { operations: 1_000, calls: 50, atMs: 1_790_000_000_000 } }
+    expect(readPlace(writePlace(known))).toEqual(known)
+    const some = { ...place, learnt: { operations: 1_000, atMs: 1_790_000_000_000 } }
+    expect(readPlace(writePlace(some))).toEqual(some)
+    // How a later version may write it: the place is still known.
+    expect(readPlace('a7;;1,2,3,4')).toEqual({ position: 'a7', suspects: [], learnt })
     // `2:ab` is how an older version wrote it.
     for (const text of [undefined, '', '2:ab', '9:zz', 'x', '0123456789;', 'a7;zz', 'a7'])
-      expect(readPlace(text)).toEqual({ position: '', suspects: [] })
+      expect(readPlace(text)).toEqual({ position: '', suspects: [], learnt })
     const many = Array.from({ length: 300 }, (_, n) => n.toString(16).padStart(32, '0'))
-    expect(readPlace(writePlace({ position: '', suspects: many })).suspects).toEqual(many.slice(-100))
+    expect(readPlace(writePlace({ position: '', suspects: many, learnt })).suspects).toEqual(many.slice(-100))
   })
 
   /**

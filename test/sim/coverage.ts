@@ -69,6 +69,7 @@ export const kinds = [
   'runs out of operations',
   'runs out of time',
   'subrequests refused',
+  'runs that know what the platform allows',
   'admissions refused for one visitor',
   'events of a hot visitor',
   'ids used again',

@@ -75,7 +75,7 @@ export function firstKnobs(
 function tinyBudgets(random: Random, tinyPages: boolean): Partial<Settings> {
   return {
     ...(random.fraction() < 0.7
-      ? { flushMaxOps: tinyPages ? between(random, 200, 300) : between(random, 40, 60) }
+      ? { flushMaxOps: tinyPages ? between(random, 200, 300) : between(random, 40, 60), flushLearnsOps: false }
       : {}),
     ...(random.fraction() < 0.5 ? { flushMaxMs: 5_000 } : {}),
   }

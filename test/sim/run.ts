@@ -279,6 +279,8 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     trace(`flush at ${isolate.name} ${JSON.stringify(report)}`)
     coverage.merges += report.merged
     if (report.stopped === 'operations') coverage['runs out of operations']++
+    if (report.platformOperations !== undefined || report.platformCalls !== undefined)
+      coverage['runs that know what the platform allows']++
     if (report.stopped === 'time') coverage['runs out of time']++
     if (report.unreadable > 0) coverage['entries that nobody can read'] += report.unreadable
   }
@@ -377,7 +379,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     const before = knobs
     // Enough to count one visitor's entries to their end: what does not fit in a run's share is never whole.
     const flushMaxOps = between(night.random('census'), 40, 80)
-    if (night.has('tiny limits')) deploy({ ...knobs, beyond: { ...knobs.beyond, flushMaxOps } })
+    if (night.has('tiny limits')) deploy({ ...knobs, beyond: { ...knobs.beyond, flushMaxOps, flushLearnsOps: false } })
     restart()
     await storeOf(settings).pause(true)
     // What the last isolates do, and until lists show it.

@@ -78,6 +78,7 @@ export function fakeTarget(clock: Pick<FakeClock, 'now'>): FakeTarget {
 export interface FlushOverrides {
   readonly maxMs?: number
   readonly maxOperations?: number
+  readonly beyondOperations?: boolean
   readonly maxCalls?: number
   readonly stopping?: () => boolean
 }

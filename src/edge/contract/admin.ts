@@ -73,6 +73,8 @@ export const report = answer(
     skipped: count,
     quotaLeft: count.optional(),
     retryAtMs: timeMs.optional(),
+    platformOperations: count.optional().describe('After so many the platform refused one more'),
+    platformCalls: count.optional(),
     durationMs: z.number(),
     stopped: z.string(),
   }),
