@@ -28,6 +28,7 @@ import { readingMutants } from './reading.ts'
 import { registersMutants } from './registers.ts'
 import { sealMutants } from './seals.ts'
 import { sendersMutants } from './senders.ts'
+import { sendersMoreMutants } from './senders-more.ts'
 import { windowMutants } from './window.ts'
 
 const live = ['test/core/delivery/deliver.test.ts']
@@ -1148,5 +1149,6 @@ export const mutants: readonly Mutant[] = [
   ...registersMutants,
   ...sealMutants,
   ...sendersMutants,
+  ...sendersMoreMutants,
   ...windowMutants,
 ]
