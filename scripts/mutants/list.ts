@@ -608,7 +608,7 @@ const own: readonly Mutant[] = [
     name: 'a page of somebody else may operate',
     breaks: 'security',
     file: 'src/edge/routes/admin/access.ts',
-    find: 'if (foreign) return',
+    find: 'if (isForeign(c)) return',
     replace: 'if (false as boolean) return',
     tests: admin,
   },

@@ -25,6 +25,7 @@ import { type CensusMemory, createCensus } from '../cron/census.ts'
 import { flushWithDuties } from '../cron/duties.ts'
 import type { FlushReport } from '../cron/report.ts'
 import { keepRuns } from '../cron/runs.ts'
+import { keepTrend, type TrendMemory } from '../cron/trend.ts'
 import { createRoutes } from '../edge/app.ts'
 import { createAuthFailed } from '../edge/auth/failed-authentications.ts'
 import { dueCount, type OnceAMinuteMemory } from '../edge/once-a-minute.ts'
@@ -81,7 +82,8 @@ export interface RelayMemory
     UntoldMemory,
     AlertMemory,
     FiguresMemory,
-    RetentionMemory {
+    RetentionMemory,
+    TrendMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
   readonly census: CensusMemory
@@ -195,6 +197,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         alertSender({ ...settings.alert, relay: settings.targetClientCode, fetch: ports.fetch, clock }),
     }),
   })
+  const trend = keepTrend({ ledger, clock, memory, waits: status.waits })
   const run: Relay['flush'] = (progress) => {
     if (ports.startedBy !== 'alarm' && ports.cronCame !== undefined)
       background(ports.cronCame().catch((error) => log('cron_not_told', { error: errorName(error) })))
@@ -215,11 +218,12 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         log,
         limits,
       },
-      [census.duty, ...duties, keepRuns({ ledger, clock }), alerts],
+      [census.duty, ...duties, keepRuns({ ledger, clock }), trend, alerts],
     )
   }
   const count = createCount({ ledger, untold, background, log })
-  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, dead, run, status })
+  const { fetch } = ports
+  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, dead, run, status, fetch })
   return {
     operator,
     ready: ready.fresh,

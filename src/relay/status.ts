@@ -10,6 +10,7 @@ import type { Clock } from '../core/clock.ts'
 import { given } from '../core/given.ts'
 import type { Ledger, Usage } from '../core/ledger/port.ts'
 import { type Lines, type Slot, slotMs } from '../core/ledger/rules/figures.ts'
+import { laneCeiling } from '../core/ledger/rules/settings.ts'
 import { defaultLimits } from '../core/limits.ts'
 import {
   type BacklogFigures,
@@ -22,6 +23,7 @@ import {
 import { deadEnds, retentionMemo } from '../core/operator/dead/retention.ts'
 import { laneOf, sourceOf, summedBy } from '../core/operator/series.ts'
 import { isoTime } from '../core/time.ts'
+import { lanes } from '../core/update/update.ts'
 import type { Figures } from '../cron/alerts/conditions.ts'
 import { foundNothing } from '../cron/census.ts'
 import { type LastRun, lastRunMemo, readLastRun } from '../cron/report.ts'
@@ -42,6 +44,8 @@ export interface StatusParts {
 
 export interface Status {
   backlog(): Promise<BacklogAnswer>
+  /** What waits, without a forecast. */
+  waits(): Promise<BacklogFigures>
   status(): Promise<StatusAnswer & Usage>
   /** The same, and with it what else was looked at: for `/metrics`. */
   whole(): Promise<WholeStatus>
@@ -79,6 +83,7 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
     },
     status: async () => (await whole()).status,
     whole,
+    waits: async () => (await look()).figures,
     async throughWith(more) {
       const { usage, figures, runs, pace, nowMs } = await look()
       const { doneMs } = foretell(settings, { usage, figures: waitsToo(settings, figures, more), runs, pace, nowMs })
@@ -120,6 +125,8 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
         byLane: callsByLane(slots),
         ...times({ nextFreeAt: usage.nextFreeAtMs, firstDeferralAt: foretold.firstDeferralMs }),
         liveUnitsPerHour: Math.round(pace),
+        ceilings: Object.fromEntries(lanes.map((lane) => [lane, laneCeiling(settings, lane)])),
+        ahead: foretold.ahead,
       },
       backlog: answerOf(figures, foretold.doneMs),
       ...given({ dead: letters && { count: sum(letters.byReason), ...letters } }),
