@@ -168,26 +168,13 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     limits,
   })
   const mapAgain = createMapAgain({ sources, prepare })
-  const { dead, duties } = deadOf(settings, {
-    hasher,
-    backlog,
-    ledger,
-    clock,
-    random,
-    map: mapAgain,
-    limits,
-    log,
-    memory,
-  })
+  const common = { ledger, clock, random, log, memory }
+  const { dead, duties } = deadOf(settings, { ...common, hasher, backlog, map: mapAgain, limits })
   const census = createCensus({ backlog, ledger, clock, limits, memory: memory.census })
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const status = createStatus({ settings, ledger, backlog, clock, ready: ready.fresh })
   const alerts = alertDuty({
-    ledger,
-    clock,
-    random,
-    log,
-    memory,
+    ...common,
     settings,
     startedBy: ports.startedBy ?? 'cron',
     lookAt: lookForAlerts({ ledger, status, clock, memory }),
