@@ -64,7 +64,7 @@ function readMultipart(text: string): { readonly ok: boolean; readonly value?: u
   if (!/^--\s*$/.test(parts.pop() ?? '')) return { ok: false }
   const fields = new Map<string, string | string[]>()
   for (const part of parts) {
-    const [, head = '', value = ''] = /^\r\n((?:[^\r\n]+\r\n)+)\r\n([^]*)$/.exec(part) ?? []
+    const [, head = '', value = ''] = /^\r\n((?:[^\r\n]+\r\n)+)\r\n([\s\S]*)$/.exec(part) ?? []
     const name = /^content-disposition:[ \t]*form-data;[ \t]*name="([^"\r\n]+)"(?=[;\r])/im.exec(head)?.[1]
     if (name === undefined) return { ok: false }
     const held = fields.get(name)
