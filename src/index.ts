@@ -10,6 +10,7 @@ export * from './edge/auth/index.ts'
 export { base64Json, fromEnvelope, json, json as jsonText } from './edge/source/envelopes.ts'
 export {
   cloudEvents,
+  echoField,
   echoHeader,
   echoQuery,
   eventGrid,

@@ -258,8 +258,8 @@ export const flushMutants: readonly Mutant[] = [
   {
     name: 'Target’s answer read without end',
     breaks: 'security',
-    file: 'src/core/wire/http.ts',
-    find: 'bytes < maxAnswerBytes; ) {',
+    file: 'src/core/wire/read-start.ts',
+    find: 'bytes < maxBytes; ) {',
     replace: '; ) {',
     tests: ['test/core/wire/http-target.test.ts'],
   },

@@ -28,6 +28,7 @@ import { readingMutants } from './reading.ts'
 import { registersMutants } from './registers.ts'
 import { sealMutants } from './seals.ts'
 import { sendersMutants } from './senders.ts'
+import { sendersMoreMutants } from './senders-more.ts'
 import { windowMutants } from './window.ts'
 
 const live = ['test/core/delivery/deliver.test.ts']
@@ -607,7 +608,7 @@ const own: readonly Mutant[] = [
     name: 'a page of somebody else may operate',
     breaks: 'security',
     file: 'src/edge/routes/admin/access.ts',
-    find: 'if (foreign) return',
+    find: 'if (isForeign(c)) return',
     replace: 'if (false as boolean) return',
     tests: admin,
   },
@@ -1148,5 +1149,6 @@ export const mutants: readonly Mutant[] = [
   ...registersMutants,
   ...sealMutants,
   ...sendersMutants,
+  ...sendersMoreMutants,
   ...windowMutants,
 ]

@@ -338,8 +338,8 @@ export const readToBreakMutants: readonly Mutant[] = [
     name: 'the time-out ends with the headers of an answer',
     breaks: 'G7',
     file: 'src/core/wire/http.ts',
-    find: '          body: await readStart(response),',
-    replace: '          body: (timer.cancel(), await readStart(response)),',
+    find: '          body: await readStart(response, maxAnswerBytes),',
+    replace: '          body: (timer.cancel(), await readStart(response, maxAnswerBytes)),',
     tests: target,
   },
   {

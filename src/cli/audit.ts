@@ -1,10 +1,10 @@
 /** `target-relay audit`: who did what. */
 import { parseArgs } from 'node:util'
+import { clockTime, table, zoneOf } from '../core/words.ts'
 import { audit as shape } from '../edge/contract/admin.ts'
 import { print, relayOptions, wantArguments } from './asking.ts'
 import { type Command, exit } from './command.ts'
 import { adminClient } from './relay-client.ts'
-import { clockTime, table, zoneOf } from './words.ts'
 
 export const audit: Command = {
   summary: 'show who did what: the last 1,000 acts of operators',

@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs'
 import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import type * as z from 'zod'
+import { counted, figure } from '../core/words.ts'
 import { imported, letters } from '../edge/contract/dead.ts'
 import { relayOptions, wantArguments } from './asking.ts'
 import { type Exit, exit, type Io } from './command.ts'
@@ -14,7 +15,6 @@ import { type Filter, filterOf, filterOptions } from './dead-filter.ts'
 import { Failed, Misuse } from './errors.ts'
 import { linesOf, ownerOnly, wantFile } from './files.ts'
 import { adminClient, type RelayClient } from './relay-client.ts'
-import { counted, figure } from './words.ts'
 
 type Imported = z.output<typeof imported>
 

@@ -3,13 +3,13 @@ import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import type * as z from 'zod'
+import { breakdown, clockTime, counted, figure } from '../core/words.ts'
 import { planRun, plan as planShape } from '../edge/contract/dead.ts'
 import { print, relayOptions, wantArguments } from './asking.ts'
 import { type Exit, exit, type Io } from './command.ts'
 import { filterOf, filterOptions } from './dead-filter.ts'
 import { Misuse } from './errors.ts'
 import { adminClient } from './relay-client.ts'
-import { breakdown, clockTime, counted, figure } from './words.ts'
 
 type Plan = z.output<typeof planShape>
 type Run = z.output<typeof planRun>

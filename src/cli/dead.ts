@@ -1,6 +1,7 @@
 /** `target-relay dead …`: what was set aside; to be listed, read, planned for, brought back or dropped. */
 import { parseArgs } from 'node:util'
 import type * as z from 'zod'
+import { clockTime, table, zoneOf } from '../core/words.ts'
 import { letter, letters } from '../edge/contract/dead.ts'
 import { print, relayOptions, wantArguments } from './asking.ts'
 import { type Command, type Exit, exit, type Io } from './command.ts'
@@ -9,7 +10,6 @@ import { filterOf, filterOptions, filterUsage } from './dead-filter.ts'
 import { cancelPlan, planDead, runPlan } from './dead-plan.ts'
 import { Misuse } from './errors.ts'
 import { adminClient } from './relay-client.ts'
-import { clockTime, table, zoneOf } from './words.ts'
 
 type Listed = z.output<typeof letters>['letters'][number]
 type Letter = z.output<typeof letter>

@@ -1,11 +1,11 @@
 /** `target-relay erase`: a visitor is removed from everything that the relay keeps. */
 import { parseArgs } from 'node:util'
 import type * as z from 'zod'
+import { counted } from '../core/words.ts'
 import { erased } from '../edge/contract/admin.ts'
 import { relayOptions, visitorOf, wantArguments } from './asking.ts'
 import { type Command, exit } from './command.ts'
 import { adminClient } from './relay-client.ts'
-import { counted } from './words.ts'
 
 type Erased = z.output<typeof erased>
 

@@ -1,12 +1,12 @@
 /** `target-relay keys`: what each key of `BACKLOG_KEYS` still seals, and an old key's way to its end. */
 import { parseArgs } from 'node:util'
 import type * as z from 'zod'
+import { counted } from '../core/words.ts'
 import { seals as shape } from '../edge/contract/seals.ts'
 import { relayOptions, wantArguments } from './asking.ts'
 import { type Command, exit } from './command.ts'
 import { Misuse } from './errors.ts'
 import { adminClient, type RelayClient } from './relay-client.ts'
-import { counted } from './words.ts'
 
 type Seals = z.output<typeof shape>
 

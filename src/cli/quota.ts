@@ -1,5 +1,6 @@
 /** `target-relay quota`: what is spent and what is foretold, or an operator's word on what was really spent. */
 import { parseArgs } from 'node:util'
+import { counted } from '../core/words.ts'
 import { usage } from '../edge/contract/admin.ts'
 import { status } from '../edge/contract/status.ts'
 import { print, relayOptions, wantArguments } from './asking.ts'
@@ -7,7 +8,6 @@ import { type Command, exit } from './command.ts'
 import { Misuse } from './errors.ts'
 import { adminClient } from './relay-client.ts'
 import { quotaLines } from './status-page.ts'
-import { counted } from './words.ts'
 
 export const quota: Command = {
   summary: 'show the quota, or state what was really spent',

@@ -1,12 +1,12 @@
 /** `target-relay series`: the figures of the last hours, slot by slot. */
 import { parseArgs } from 'node:util'
 import type * as z from 'zod'
+import { clockTime, figure, table, zoneOf } from '../core/words.ts'
 import { series as shape } from '../edge/contract/status.ts'
 import { print, relayOptions, wantArguments } from './asking.ts'
 import { type Command, exit } from './command.ts'
 import { Misuse } from './errors.ts'
 import { adminClient } from './relay-client.ts'
-import { clockTime, figure, table, zoneOf } from './words.ts'
 
 type Slot = z.output<typeof shape>['slots'][number]
 

@@ -1,8 +1,8 @@
 /** A relay's state as a page that is read in ten seconds: quota, what waits, dead letters, today, checks. */
 import type * as z from 'zod'
+import { causeInWords, checkInWords } from '../core/operator/health-words.ts'
+import { breakdown, type Clock, clockTime, counted, figure, span, table, zoneOf } from '../core/words.ts'
 import type { census, deadCounts, status } from '../edge/contract/status.ts'
-import { causeInWords } from './steer.ts'
-import { breakdown, type Clock, clockTime, counted, figure, span, table, zoneOf } from './words.ts'
 
 export type Status = z.output<typeof status>
 type Census = z.output<typeof census>
@@ -74,31 +74,13 @@ export function* deadLines({ count, byReason, bySource }: DeadCounts): Generator
   if (breakdown(bySource) !== '') yield `from: ${breakdown(bySource)}`
 }
 
-/** What each check says when it is not well. */
-const checkWords: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  store: { fail: 'updates cannot be kept' },
-  ledger: {
-    warn: 'it lost its state in the last 24 h, or its clock jumped: what it does not know counts as spent',
-    fail: 'it does not answer, or is another account’s: nothing is sent',
-  },
-  target: {
-    warn: 'calls are held back (paused, or Target fails)',
-    fail: 'it takes no call: the address or TARGET_TOKEN is wrong, or it refuses everybody',
-  },
-  token: { warn: 'TARGET_TOKEN ends within 14 days', fail: 'TARGET_TOKEN has ended' },
-  cron: { warn: 'no flush for 5 minutes: what waits is not sent' },
-  encryption: { warn: 'BACKLOG_KEYS is not set: what waits is not encrypted' },
-  sources: { warn: 'a source has no secret, or one that it cannot use' },
-  clocks: { warn: 'the clock of a source is ahead: its events are dated by their arrival' },
-}
-
 function* checkLines(checks: Status['checks']): Generator<string> {
   const names = Object.keys(checks)
   const unwell = names.filter((name) => checks[name] !== 'ok')
   if (unwell.length === 0) yield `all well: ${names.join(', ')}`
   for (const name of unwell) {
     const verdict = checks[name] ?? ''
-    yield `${verdict.toUpperCase()} ${name}: ${checkWords[name]?.[verdict] ?? 'see target-relay status --json'}`
+    yield `${verdict.toUpperCase()} ${name}: ${checkInWords(name, verdict) ?? 'see target-relay status --json'}`
   }
   const well = names.filter((name) => checks[name] === 'ok')
   if (unwell.length > 0 && well.length > 0) yield `well: ${well.join(', ')}`

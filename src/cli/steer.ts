@@ -1,12 +1,13 @@
 /** `target-relay pause`, `resume`, `breaker`: what stops and starts the calls to Target. */
 import { parseArgs } from 'node:util'
+import { causeInWords } from '../core/operator/health-words.ts'
+import { clockTime } from '../core/words.ts'
 import { paused } from '../edge/contract/admin.ts'
 import { status } from '../edge/contract/status.ts'
 import { print, relayOptions, wantArguments } from './asking.ts'
 import { type Command, exit } from './command.ts'
 import { Misuse } from './errors.ts'
 import { adminClient } from './relay-client.ts'
-import { clockTime } from './words.ts'
 
 export const pause: Command = {
   summary: 'stop all calls to Target; updates wait meanwhile',
@@ -60,15 +61,4 @@ Shows whether the breaker holds calls back, and why. close forgets what opened i
     ])
     return exit.ok
   },
-}
-
-const causes: Readonly<Record<string, string>> = {
-  unavailable: 'Target fails (unavailable); probes find out when it is well again',
-  misconfigured: 'Target says that our address or token is wrong (misconfigured): TARGET_ORIGIN, TARGET_TOKEN',
-  systemic: 'Target refuses everybody (systemic): TARGET_CLIENT_CODE, or its account',
-}
-
-/** Why a breaker is open. */
-export function causeInWords(cause: string): string {
-  return causes[cause] ?? cause
 }

@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util'
 import * as z from 'zod'
 import { given } from '../core/given.ts'
+import { type Verdict, verdictOf } from '../core/operator/visitor/verdict.ts'
 import { parseSettings } from '../relay/settings.ts'
 import { type Command, exit } from './command.ts'
 import { Failed, Misuse } from './errors.ts'
@@ -143,7 +144,7 @@ async function fetchProfile(
 
 interface Row {
   readonly name: string
-  readonly verdict: 'there' | 'not seen yet' | 'waits' | 'fate open' | 'changed since'
+  readonly verdict: Verdict
   readonly inTarget: string
   readonly delivered: string
   readonly waiting: string
@@ -152,18 +153,9 @@ interface Row {
 function rowsOf(attributes: Known, held: Held): readonly Row[] {
   return attributes.map(({ name, deliveredAt, openAt, waitingAt }) => {
     const there = Object.hasOwn(held, name) ? held[name] : undefined
-    const modifiedAt = typeof there?.modifiedAt === 'string' ? Date.parse(there.modifiedAt) : Number.NaN
-    const behind = deliveredAt !== undefined && modifiedAt < Date.parse(deliveredAt)
     return {
       name,
-      verdict:
-        openAt !== undefined
-          ? 'fate open'
-          : waitingAt.length > 0
-            ? 'waits'
-            : there === undefined || behind
-              ? 'not seen yet'
-              : 'there',
+      verdict: verdictOf({ deliveredAt, openAt, waitingAt }, there),
       inTarget: there === undefined ? '-' : JSON.stringify(there.value ?? null).slice(0, shownChars),
       delivered: deliveredAt ?? '-',
       waiting: waitingAt.length === 0 ? '-' : `${waitingAt.length}, of ${waitingAt.at(-1)}`,

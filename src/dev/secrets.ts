@@ -28,7 +28,7 @@ function madeUp(sending: Sending | undefined, text: string): string | undefined 
     }
     case 'signature': {
       const { algorithm, secret: { encoding = 'utf8', prefix = '' } = {} } = sending.descriptor
-      if (algorithm === 'Ed25519' || algorithm === 'ECDSA-P-256') return undefined
+      if (!algorithm.startsWith('HMAC-')) return undefined
       // As many bytes as a real one.
       const bytes = createHash('sha256').update(text).digest()
       return encoding === 'utf8' ? `${prefix}${text}` : `${prefix}${bytes.toString(encoding)}`

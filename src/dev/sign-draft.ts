@@ -22,10 +22,9 @@ export async function signDraft(
   { secret, nowMs, id }: Moment,
 ): Promise<string | undefined> {
   const { algorithm, signed, signature, timestamp, nonce } = descriptor
+  if (!algorithm.startsWith('HMAC-')) return 'only the sender itself can sign: the secret here is its public key'
   const key = secretBytes(descriptor, secret)
   if (key === undefined) return `the secret is none of ${descriptor.name}`
-  if (algorithm === 'Ed25519' || algorithm === 'ECDSA-P-256')
-    return 'only the sender itself can sign: the secret here is its public key'
   if (descriptor.id !== undefined) draft.headers.set(descriptor.id, id)
   const texts: { readonly part: Part; readonly text: string }[] = [
     ...(timestamp === undefined ? [] : [{ part: timestamp, text: timeText(nowMs, timestamp.unit) }]),
@@ -72,28 +71,35 @@ function writeParts(
       continue
     }
     const [name = ''] = [part.header].flat()
-    const before = headers.get(name)
-    headers.set(name, before === undefined ? item : `${before}${part.separator ?? ','}${item}`)
+    const separator = part.separator ?? ','
+    const items = headers.get(name)?.split(separator) ?? []
+    // What stands before its place is not read.
+    while (items.length < (part.item ?? 0)) items.push('-')
+    headers.set(name, [...items, item].join(separator))
   }
   for (const [name, value] of headers) draft.headers.set(name, value)
   return undefined
 }
 
-/** The body with a text in a field (names joined by dots); every other value stays as it is written. */
-function withField(body: Uint8Array<ArrayBuffer>, path: string, text: string): Uint8Array<ArrayBuffer> | undefined {
+/** The body with a text in a field (names joined by dots; of a list in each item); every other value stays as it is written. */
+export function withField(
+  body: Uint8Array<ArrayBuffer>,
+  path: string,
+  text: string,
+): Uint8Array<ArrayBuffer> | undefined {
   const read = readExactJson(new TextDecoder().decode(body))
-  if (!read.ok || typeof read.value !== 'object' || read.value === null) return undefined
-  const names = path.split('.')
-  const last = names.pop() ?? ''
-  let at = read.value as Record<string, unknown>
-  for (const name of names) {
-    const next = at[name] ?? {}
-    if (typeof next !== 'object') return undefined
-    at[name] = next
-    at = next as Record<string, unknown>
-  }
-  at[last] = text
+  if (!read.ok || !put(read.value, path.split('.'), text)) return undefined
   return encodeUtf8(JSON.stringify(read.value))
+}
+
+/** @returns whether there is a place for it */
+function put(at: unknown, path: readonly string[], text: string): boolean {
+  if (Array.isArray(at)) return at.length > 0 && at.every((item) => put(item, path, text))
+  if (typeof at !== 'object' || at === null) return false
+  const [name = '', ...rest] = path
+  const fields = at as Record<string, unknown>
+  fields[name] = rest.length === 0 ? text : (fields[name] ?? {})
+  return rest.length === 0 || put(fields[name], rest, text)
 }
 
 /** Twilio binds a body that is no form to its URL. */

@@ -11,7 +11,7 @@ import type { Sending, TokenShape, Way } from '../edge/auth/sending.ts'
 import type { Source } from '../edge/source/types.ts'
 import { CannotSign } from './cannot-sign.ts'
 import { type Draft, setHeader } from './draft.ts'
-import { signDraft } from './sign-draft.ts'
+import { signDraft, withField } from './sign-draft.ts'
 
 export interface SignedRequest {
   readonly method: string
@@ -74,6 +74,12 @@ async function authenticate(sending: Sending | undefined, draft: Draft, toSign: 
       const url = new URL(draft.url)
       url.searchParams.append(sending.name, secret)
       draft.url = url.href
+      return undefined
+    }
+    case 'field': {
+      const body = withField(draft.body, sending.path, secret)
+      if (body === undefined) return `the body has no place for ${sending.path}`
+      draft.body = body
       return undefined
     }
     case 'token':

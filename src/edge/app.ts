@@ -2,6 +2,7 @@
 import { type Context, Hono } from 'hono'
 import { errorName } from '../core/errors.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
+import { consolePages } from './console/index.ts'
 import { problem, throwsErrors } from './http/problem.ts'
 import { requestLine } from './http/request-line.ts'
 import { openapi } from './openapi.ts'
@@ -42,7 +43,9 @@ export function createRoutes(partsOf: (c: Context) => AppParts): Hono {
   app.route('/v1/updates', updatesApi(partsOf))
   app.route('/hooks', hooksApi(partsOf))
   app.on(['GET', 'POST'], '/m2/:client/profile/update', (c) => takeDropIn(c, partsOf(c), c.req.param('client')))
-  app.route('/admin/api', adminApi(partsOf))
+  const api = adminApi(partsOf)
+  app.route('/admin/api', api)
+  app.route('/admin', consolePages(partsOf, api))
   app.route('/metrics', metricsApi(partsOf))
   // A load balancer's plain check asks OPTIONS, of / unless it was told a path (HAProxy's `option httpchk`).
   app.on(['GET', 'OPTIONS'], '/readyz', (c) => takeReadyz(c, partsOf(c)))

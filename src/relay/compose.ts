@@ -13,6 +13,7 @@ import { figure, noLane } from '../core/ledger/rules/figures.ts'
 import { newUntoldMemory, type UntoldMemory, withUntold } from '../core/ledger/untold.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
+import type { RetentionMemory } from '../core/operator/dead/retention.ts'
 import { type OwnerMemory, ownedStores } from '../core/operator/owner.ts'
 import { createRemap, type Remap } from '../core/operator/remap.ts'
 import { noSpan, type Span } from '../core/spans.ts'
@@ -24,6 +25,7 @@ import { type CensusMemory, createCensus } from '../cron/census.ts'
 import { flushWithDuties } from '../cron/duties.ts'
 import type { FlushReport } from '../cron/report.ts'
 import { keepRuns } from '../cron/runs.ts'
+import { keepTrend, type TrendMemory } from '../cron/trend.ts'
 import { createRoutes } from '../edge/app.ts'
 import { createAuthFailed } from '../edge/auth/failed-authentications.ts'
 import { dueCount, type OnceAMinuteMemory } from '../edge/once-a-minute.ts'
@@ -74,7 +76,14 @@ export interface RelayParts extends RelayPorts {
 }
 
 /** What a process or an isolate remembers: plain data, which on Workers is all that may outlive a request. */
-export interface RelayMemory extends ReadinessMemory, OwnerMemory, UntoldMemory, AlertMemory, FiguresMemory {
+export interface RelayMemory
+  extends ReadinessMemory,
+    OwnerMemory,
+    UntoldMemory,
+    AlertMemory,
+    FiguresMemory,
+    RetentionMemory,
+    TrendMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
   readonly census: CensusMemory
@@ -159,16 +168,13 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     limits,
   })
   const mapAgain = createMapAgain({ sources, prepare })
-  const { dead, duties } = deadOf(settings, { hasher, backlog, ledger, clock, random, map: mapAgain, limits, log })
+  const common = { ledger, clock, random, log, memory }
+  const { dead, duties } = deadOf(settings, { ...common, hasher, backlog, map: mapAgain, limits })
   const census = createCensus({ backlog, ledger, clock, limits, memory: memory.census })
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const status = createStatus({ settings, ledger, backlog, clock, ready: ready.fresh })
   const alerts = alertDuty({
-    ledger,
-    clock,
-    random,
-    log,
-    memory,
+    ...common,
     settings,
     startedBy: ports.startedBy ?? 'cron',
     lookAt: lookForAlerts({ ledger, status, clock, memory }),
@@ -178,6 +184,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         alertSender({ ...settings.alert, relay: settings.targetClientCode, fetch: ports.fetch, clock }),
     }),
   })
+  const trend = keepTrend({ ledger, clock, memory, waits: status.waits })
   const run: Relay['flush'] = (progress) => {
     if (ports.startedBy !== 'alarm' && ports.cronCame !== undefined)
       background(ports.cronCame().catch((error) => log('cron_not_told', { error: errorName(error) })))
@@ -198,11 +205,12 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
         log,
         limits,
       },
-      [census.duty, ...duties, keepRuns({ ledger, clock }), alerts],
+      [census.duty, ...duties, keepRuns({ ledger, clock }), trend, alerts],
     )
   }
   const count = createCount({ ledger, untold, background, log })
-  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, dead, run, status })
+  const { fetch } = ports
+  const operator = operatorOf(base, { ledger, unguarded: ports.ledger, backlog, clock, log, dead, run, status, fetch })
   return {
     operator,
     ready: ready.fresh,
@@ -231,7 +239,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       ready: ready.fresh,
       readyForAnybody: ready.remembered,
       operator,
-      metrics: createMetrics({ base, ledger, status: status.status, ready: ready.remembered, log }),
+      metrics: createMetrics({ base, status, ready: ready.remembered, log }),
       clock,
       log,
       authFailed: createAuthFailed({ clock, memory: memory.authFailures, log, add: untold.add, count }),

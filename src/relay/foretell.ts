@@ -7,7 +7,9 @@ import { defaultLimits } from '../core/limits.ts'
 import type { BacklogFigures } from '../core/operator/census.ts'
 import { forecast } from '../core/operator/forecast.ts'
 import { laneOf, summedBy } from '../core/operator/series.ts'
+import { isoTime } from '../core/time.ts'
 import type { KeptRun } from '../cron/runs.ts'
+import type { StatusAnswer } from '../edge/contract/status.ts'
 import type { Settings } from './settings.ts'
 
 /** What is put back into the backlog: dead letters, of which entries are made, and the calls of these at most. */
@@ -35,15 +37,21 @@ export interface ForetellParts {
   readonly nowMs: number
 }
 
-/** Epoch ms. Nothing where calls are held back: nobody can say for how long. */
-export function foretell(
-  settings: Settings,
-  { usage, figures, runs, pace, nowMs }: ForetellParts,
-): { readonly firstDeferralMs?: number; readonly doneMs?: number } {
+export interface Foretold {
+  /** For each hour of the next day. */
+  readonly ahead: NonNullable<StatusAnswer['quota']['ahead']>
+  /** Epoch ms. */
+  readonly firstDeferralMs?: number
+  readonly doneMs?: number
+}
+
+/** While calls are held back only what frees itself: nobody can say for how long they are. */
+export function foretell(settings: Settings, { usage, figures, runs, pace, nowMs }: ForetellParts): Foretold {
   const { paused, breaker } = usage.health
-  if (paused || breaker !== undefined) return {}
+  const held = paused || breaker !== undefined
   const { waiting, calls, units, complete } = figures
-  const { firstDeferralMs, doneMs } = forecast({
+  const ahead: Foretold['ahead'] = []
+  const parts = {
     nowMs,
     buckets: usage.buckets,
     bucketMs: settings.quotaBucketMs,
@@ -52,8 +60,12 @@ export function foretell(
     liveUnitsPerHour: pace,
     waitingUnits: units,
     unitsPerRun: callsPerRun(settings, waiting / Math.max(1, calls), runs) * (units / Math.max(1, calls)),
-  })
-  return given({ firstDeferralMs, doneMs: waiting > 0 && complete ? doneMs : undefined })
+  }
+  const { firstDeferralMs, doneMs } = forecast(parts, ({ atMs, counted, used, waiting }) =>
+    ahead.push({ at: isoTime(atMs), counted, ...(held ? {} : { used, waiting }) }),
+  )
+  if (held) return { ahead }
+  return { ahead, ...given({ firstDeferralMs, doneMs: waiting > 0 && complete ? doneMs : undefined }) }
 }
 
 /** What waits, and more beside it. */

@@ -1,6 +1,8 @@
 /** What an operator can do, put together from the relay's parts. */
 import type { Backlog } from '../core/backlog/port.ts'
 import type { Clock } from '../core/clock.ts'
+import { createPrepare } from '../core/delivery/prepare.ts'
+import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import type { DeadOffice } from '../core/operator/dead/office.ts'
 import { createErase } from '../core/operator/erase.ts'
@@ -9,6 +11,7 @@ import { createSeals } from '../core/operator/seals.ts'
 import { createSeries } from '../core/operator/series.ts'
 import { createFind } from '../core/operator/visitor/find-visitor.ts'
 import { hashKeyName } from '../core/update/hash.ts'
+import { createFetchProfile } from '../core/wire/profile.ts'
 import type { FlushReport } from '../cron/report.ts'
 import type { Act, Log, Operator } from '../edge/routes/parts.ts'
 import type { RelayBase } from './base.ts'
@@ -24,11 +27,12 @@ export interface OperatorParts {
   /** One run of the flush. */
   readonly run: () => Promise<FlushReport>
   readonly status: Pick<Operator, 'status' | 'backlog' | 'throughWith'>
+  readonly fetch: typeof globalThis.fetch
 }
 
 export function operatorOf(
-  { settings, hasher, owner, seal }: Pick<RelayBase, 'settings' | 'hasher' | 'owner' | 'seal'>,
-  { ledger, unguarded, backlog, clock, log, dead, run, status }: OperatorParts,
+  { settings, hasher, owner, seal, wire }: Pick<RelayBase, 'settings' | 'hasher' | 'owner' | 'seal' | 'wire'>,
+  { ledger, unguarded, backlog, clock, log, dead, run, status, fetch }: OperatorParts,
 ): Operator {
   const maxOperations = settings.flushMaxOps
   const erase = createErase({ hasher, ledger, backlog, clock, maxOperations, log })
@@ -55,6 +59,16 @@ export function operatorOf(
     },
     seals: createSeals({ backlog, first: seal.first, clock, maxOperations }),
     find: createFind({ hasher, ledger, backlog, clock, maxOperations }),
+    profile: createFetchProfile({
+      origin: settings.targetOrigin,
+      clientCode: settings.targetClientCode,
+      ...given({ token: settings.targetToken }),
+      timeoutMs: settings.targetTimeoutMs,
+      fetch,
+      clock,
+    }),
+    formHash: hasher.form,
+    prepareSample: createPrepare({ hasher, wire, retentionMs: Number.MAX_SAFE_INTEGER }),
     series: createSeries({ ledger, clock }),
     moveOut: (cursor) => ledger.moveOut(cursor),
     moveIn: (part) => ledger.moveIn(part),

@@ -100,6 +100,9 @@ export class LedgerObject extends DurableObject<Env> {
   series(fromMs: number) {
     return this.#ledger.series(fromMs)
   }
+  look(fromMs: number, memos: readonly string[]) {
+    return this.#ledger.look(fromMs, memos)
+  }
   confirmClock() {
     return this.#ledger.confirmClock()
   }
@@ -111,6 +114,9 @@ export class LedgerObject extends DurableObject<Env> {
   }
   recall(name: string) {
     return this.#ledger.recall(name)
+  }
+  recallAll(names: readonly string[]) {
+    return this.#ledger.recallAll(names)
   }
   remember(name: string, value: string) {
     return this.#ledger.remember(name, value)

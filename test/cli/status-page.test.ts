@@ -1,7 +1,7 @@
 /** The page that `status` prints: figures, times and sentences, for a relay in each state. */
 import { describe, expect, it } from 'vitest'
 import { backlogLines, quotaLines, type Status, statusLines } from '../../src/cli/status-page.ts'
-import { breakdown, clockTime, counted, span, table, zoneOf } from '../../src/cli/words.ts'
+import { breakdown, clockTime, counted, span, table, zoneOf } from '../../src/core/words.ts'
 
 const clock = { nowMs: Date.parse('2026-11-27T14:12:00Z'), zone: 'UTC' }
 const checks = { store: 'ok', ledger: 'ok', target: 'ok' }

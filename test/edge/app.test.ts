@@ -53,6 +53,9 @@ async function edge(
     },
     ready: async () => ({ ready: true, ledger: 'embedded', checks: { ledger: 'ok' } }),
     operator: {
+      formHash: async (parts) => parts.join(),
+      prepareSample: () => Promise.reject(new Error('not here')),
+      profile: async () => ({ kind: 'unknown' }),
       usage: () => Promise.reject(new Error('planted-id')),
       status: () => Promise.reject(new Error('planted-id')),
       backlog: () => Promise.reject(new Error('planted-id')),

@@ -17,14 +17,27 @@ import { mutateBytes, mutateText } from './mutate.ts'
 export const signsBody: ReadonlySet<string> = new Set([
   ...['sns', 'marketing-cloud', 'adobe-io', 'segment', 'klaviyo', 'customer-io', 'docusign', 'adyen-platform'],
   ...['paypal', 'plaid', 'qstash', 'encompass', 'toast', 'lightspeed', 'shopify-topics', 'twilio-flex'],
+  ...['wise', 'vonage', 'whatsapp', 'intercom'],
 ])
 const signed = requests.filter(
   ({ source, expected }) => signsBody.has(source) && expected.profiles !== undefined && expected.status === 200,
 )
 const shaking = requests.filter(
   ({ source, expected }) =>
-    ['adobe-io', 'acrobat-sign', 'cloud-events', 'event-grid', 'mailchimp', 'okta', 'sns', 'iot'].includes(source) &&
-    expected.profiles === undefined,
+    [
+      'adobe-io',
+      'acrobat-sign',
+      'cloud-events',
+      'event-grid',
+      'mailchimp',
+      'okta',
+      'sns',
+      'iot',
+      'microsoft-graph',
+      'ringcentral',
+      'sap-event-mesh',
+      'whatsapp',
+    ].includes(source) && expected.profiles === undefined,
 )
 const mostEchoedChars = 1_024
 const addresses = [

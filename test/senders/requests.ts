@@ -70,7 +70,7 @@ export async function requestOf(
     withTime(written, nowMs)
       .replaceAll('{{now.plus}}', iso.replace('Z', '+0000'))
       .replaceAll('{{now.plain}}', iso.slice(0, 19).replace('T', '+'))
-      .replace('{{secret}}', secret)
+      .replaceAll('{{secret}}', secret)
       .replace('{{basic}}', Buffer.from(secret).toString('base64'))
       .replace('{{host}}', host)
   const unsigned = filled(rest.join('\n\n'))

@@ -3,7 +3,7 @@ import { createHash, createHmac } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { SignJWT } from 'jose'
 import twilio from 'twilio'
-import { googleToken, plaidToken, signRsa } from './keys.ts'
+import { googleToken, plaidToken, signRsa, vendorKeys } from './keys.ts'
 
 const relay = 'https://relay.example/hooks'
 /** Made up; of `basic()` with the user's name. */
@@ -43,6 +43,17 @@ export const secrets: Readonly<Record<string, string>> = {
   'shopify-topics': 'made-up-key-of-shopify',
   okta: 'made-up-key-of-okta',
   misread: 'made-up-token-of-misread',
+  aircall: 'made-up-token-of-aircall',
+  bigcommerce: 'made-up-key-of-bigcommerce',
+  intercom: 'made-up-secret-of-intercom',
+  mandrill: 'made-up-key-of-mandrill',
+  'microsoft-graph': 'made-up-client-state',
+  ringcentral: 'made-up-token-of-ringcentral',
+  'sap-event-mesh': 'mesh:made-up-password-of-the-mesh',
+  vonage: 'made-up-secret-of-vonage-32-bytes',
+  whatsapp: 'made-up-secret-of-the-app',
+  // A public key without the lines around it.
+  wise: vendorKeys.publicKey.replace(/-----[A-Z ]+-----|\s/g, ''),
 }
 
 export interface Signed {
@@ -133,6 +144,24 @@ export const signers: Readonly<Record<string, Signer>> = {
   }),
   toast: ({ body }, secret) => ({ 'toast-signature': hmac(secret, body + field(body, 'timestamp'), 'base64') }),
   lightspeed: ({ body }, secret) => ({ 'x-signature': `signature=${hmac(secret, body, 'hex')},algorithm=HMAC-SHA256` }),
+  intercom: ({ body }, secret) => ({ 'x-hub-signature': `sha1=${hmac(secret, body, 'hex', 'sha1')}` }),
+  mandrill: ({ body }, secret) => {
+    const pairs = [...new URLSearchParams(body)].sort(([one], [other]) => (one < other ? -1 : 1))
+    return { 'x-mandrill-signature': hmac(secret, `${relay}/mandrill${pairs.flat().join('')}`, 'base64', 'sha1') }
+  },
+  vonage: async ({ body, nowMs }, secret) => {
+    const claims = {
+      iss: 'Vonage',
+      iat: seconds(nowMs),
+      jti: 'j-1',
+      api_key: 'made-up',
+      payload_hash: hash(body, 'hex'),
+    }
+    const token = new SignJWT(claims).setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+    return { authorization: `Bearer ${await token.sign(new TextEncoder().encode(secret))}` }
+  },
+  whatsapp: ({ body }, secret) => ({ 'x-hub-signature-256': `sha256=${hmac(secret, body, 'hex')}` }),
+  wise: ({ body }) => ({ 'x-signature-sha256': signRsa(body) }),
   'shopify-topics': ({ body }, secret) => ({ 'x-shopify-hmac-sha256': hmac(secret, body, 'base64') }),
 }
 

@@ -7,9 +7,11 @@ import { acrobatSign } from '../../docs/examples/senders/acrobat-sign.ts'
 import { adobeIoEvents } from '../../docs/examples/senders/adobe-io.ts'
 import { adyenPayments } from '../../docs/examples/senders/adyen-payments.ts'
 import { adyenPlatform } from '../../docs/examples/senders/adyen-platform.ts'
+import { aircall } from '../../docs/examples/senders/aircall.ts'
 import { amazonConnect } from '../../docs/examples/senders/amazon-connect.ts'
 import { amazonSns } from '../../docs/examples/senders/amazon-sns.ts'
 import { awsIot } from '../../docs/examples/senders/aws-iot.ts'
+import { bigCommerce } from '../../docs/examples/senders/bigcommerce.ts'
 import { braze } from '../../docs/examples/senders/braze.ts'
 import { structuredCloudEvents } from '../../docs/examples/senders/cloud-events.ts'
 import { binaryCloudEvents } from '../../docs/examples/senders/cloud-events-binary.ts'
@@ -21,25 +23,33 @@ import { azureEventGrid } from '../../docs/examples/senders/event-grid.ts'
 import { freshdesk } from '../../docs/examples/senders/freshdesk.ts'
 import { googlePubSub } from '../../docs/examples/senders/google-pub-sub.ts'
 import { unwrappedPubSub } from '../../docs/examples/senders/google-pub-sub-unwrapped.ts'
+import { intercom } from '../../docs/examples/senders/intercom.ts'
 import { journeyOptimizer } from '../../docs/examples/senders/journey-optimizer.ts'
 import { klaviyo } from '../../docs/examples/senders/klaviyo.ts'
 import { lightspeed } from '../../docs/examples/senders/lightspeed.ts'
 import { mailchimp } from '../../docs/examples/senders/mailchimp.ts'
+import { mandrill } from '../../docs/examples/senders/mandrill.ts'
 import { marketo } from '../../docs/examples/senders/marketo.ts'
+import { microsoftGraph } from '../../docs/examples/senders/microsoft-graph.ts'
 import { okta } from '../../docs/examples/senders/okta.ts'
 import { payPal } from '../../docs/examples/senders/paypal.ts'
 import { plaid } from '../../docs/examples/senders/plaid.ts'
 import { qstash } from '../../docs/examples/senders/qstash.ts'
+import { ringCentral } from '../../docs/examples/senders/ringcentral.ts'
 import { rudderStack } from '../../docs/examples/senders/rudderstack.ts'
 import { salesforceFlow } from '../../docs/examples/senders/salesforce-flow.ts'
 import { salesforceMarketingCloud } from '../../docs/examples/senders/salesforce-marketing-cloud.ts'
 import { salesforceOutboundMessage } from '../../docs/examples/senders/salesforce-outbound-message.ts'
+import { sapEventMesh } from '../../docs/examples/senders/sap-event-mesh.ts'
 import { segment } from '../../docs/examples/senders/segment.ts'
 import { shopifyTopics } from '../../docs/examples/senders/shopify-topics.ts'
 import { tealium } from '../../docs/examples/senders/tealium.ts'
 import { toast } from '../../docs/examples/senders/toast.ts'
 import { twilioFlex } from '../../docs/examples/senders/twilio-flex.ts'
 import { twilioTaskRouter } from '../../docs/examples/senders/twilio-taskrouter.ts'
+import { vonage } from '../../docs/examples/senders/vonage.ts'
+import { whatsApp } from '../../docs/examples/senders/whatsapp.ts'
+import { wise } from '../../docs/examples/senders/wise.ts'
 import { basic, bearer } from '../../src/edge/auth/index.ts'
 import { base64Json, json } from '../../src/edge/source/envelopes.ts'
 import { eventTime, id, text } from '../../src/edge/source/schemas.ts'
@@ -88,6 +98,16 @@ export const examples: readonly Source[] = [
   toast,
   twilioFlex,
   twilioTaskRouter,
+  aircall,
+  bigCommerce,
+  intercom,
+  mandrill,
+  microsoftGraph,
+  ringCentral,
+  sapEventMesh,
+  vonage,
+  whatsApp,
+  wise,
 ]
 
 const tier = z.object({ customer: id(), tier: text() })

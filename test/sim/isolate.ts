@@ -245,11 +245,13 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
         summary: () => ask(() => store.summary()),
         usage: () => ask(() => store.usage()),
         series: (...parts) => ask(() => store.series(...parts)),
+        look: (...parts) => ask(() => store.look(...parts)),
         confirmClock: () => ask(() => store.confirmClock()),
         // Now and then the lease fails to keep others out: nothing may depend on it.
         lease: async (...parts) => (await ask(() => store.lease(...parts))) || random.fraction() < 0.5,
         release: (...parts) => ask(() => store.release(...parts)),
         recall: (...parts) => ask(() => store.recall(...parts)),
+        recallAll: (...parts) => ask(() => store.recallAll(...parts)),
         remember: (...parts) => ask(() => store.remember(...parts)),
         rememberFirst: (...parts) => ask(() => store.rememberFirst(...parts)),
         pause: (...parts) => ask(() => store.pause(...parts)),

@@ -7,6 +7,7 @@ import { createSeals } from '../../src/core/operator/seals.ts'
 import { createSeries } from '../../src/core/operator/series.ts'
 import { createFind } from '../../src/core/operator/visitor/find-visitor.ts'
 import { createHasher } from '../../src/core/update/hash.ts'
+import type { FetchProfile } from '../../src/core/wire/profile.ts'
 import { createApp } from '../../src/edge/app.ts'
 import type { OperatorToken } from '../../src/edge/auth/operators.ts'
 import type { Act } from '../../src/edge/routes/parts.ts'
@@ -34,6 +35,7 @@ export interface AdminOptions {
   readonly accessEmail?: () => Promise<string | undefined>
   readonly maxOperations?: number
   readonly map?: DeadOfficeParts['map']
+  readonly profile?: FetchProfile
 }
 
 /** Asks the routes of an app whose operators they are, on a world's stores. */
@@ -69,6 +71,7 @@ export async function adminOf(world: World, options: AdminOptions = {}) {
         clock: world.clock,
         ready: async () => ({ ready: true, ledger: 'embedded', checks: {} }),
       }),
+      profile: options.profile ?? (async () => ({ kind: 'unknown' })),
       series: createSeries({ ledger, clock: world.clock }),
       pause: (paused) => ledger.pause(paused),
       confirmClock: () => ledger.confirmClock(),
@@ -81,6 +84,8 @@ export async function adminOf(world: World, options: AdminOptions = {}) {
       moveOut: (cursor) => ledger.moveOut(cursor),
       moveIn: (part) => ledger.moveIn(part),
       restored: () => ledger.restored(),
+      formHash: hasher.form,
+      prepareSample: () => Promise.reject(new Error('not here')),
       hashKeyName: async () => 'a-key',
       dead: createDeadOffice({
         ...{ hasher, backlog, ledger, clock: world.clock, maxOperations, limits: defaultLimits },

@@ -31,12 +31,25 @@ export interface Forecast {
   readonly doneMs?: number
 }
 
+/** How the window stands at a time to come. */
+export interface Ahead {
+  readonly atMs: number
+  /** Of the units that count now, those that still do. */
+  readonly counted: number
+  /** Units that count, and that wait, if things go on as they do. */
+  readonly used: number
+  readonly waiting: number
+}
+
 /** How far ahead it looks: beyond that no pace goes on. */
 export const aheadMs = 72 * 3_600_000
 const minuteMs = 60_000
 const minutesAnHour = 60
+/** Beyond it no unit of now counts. */
+const minutesShown = 24 * minutesAnHour
 
-export function forecast(parts: ForecastParts): Forecast {
+/** @param look called at each full hour of the next day, now included */
+export function forecast(parts: ForecastParts, look?: (ahead: Ahead) => void): Forecast {
   const { nowMs, ceilings, unitsPerRun } = parts
   const minuteOf = (ms: number) => Math.floor((ms - nowMs) / minuteMs)
   const minutes = aheadMs / minuteMs
@@ -50,6 +63,8 @@ export function forecast(parts: ForecastParts): Forecast {
   }
   const countsMinutes = Math.ceil(parts.countsMs / minuteMs) + 1
   const livePerMinute = parts.liveUnitsPerHour / minutesAnHour
+  let counted = used
+  const freedOfNow = Float64Array.from(freed)
   let waiting = parts.waitingUnits
   /** Fractions of a unit add up: the first update that is deferred is a whole one. */
   let deferred = 0
@@ -59,6 +74,9 @@ export function forecast(parts: ForecastParts): Forecast {
 
   for (let minute = 0; minute < minutes; minute++) {
     used -= freed[minute] ?? 0
+    counted -= freedOfNow[minute] ?? 0
+    if (minute <= minutesShown && minute % minutesAnHour === 0)
+      look?.({ atMs: nowMs + minute * minuteMs, counted, used: Math.round(used), waiting: Math.round(waiting) })
     const live = Math.min(livePerMinute, Math.max(0, ceilings.live - used))
     deferred += livePerMinute - live
     waiting += livePerMinute - live
@@ -69,7 +87,7 @@ export function forecast(parts: ForecastParts): Forecast {
     freed[Math.min(minute + countsMinutes, minutes)] =
       (freed[Math.min(minute + countsMinutes, minutes)] ?? 0) + live + replayed
     if (waiting < 1) doneMs ??= nowMs + (minute + 1) * minuteMs
-    if (firstDeferralMs !== undefined && doneMs !== undefined) break
+    if (firstDeferralMs !== undefined && doneMs !== undefined && (look === undefined || minute >= minutesShown)) break
   }
   return given({ firstDeferralMs, doneMs })
 }

@@ -1,8 +1,19 @@
 /** Figures as operators see them: by time and source, from the slots of the ledger (`core/ledger/rules/figures.ts`). */
 import type { Clock } from '../clock.ts'
+import { given } from '../given.ts'
 import type { Ledger } from '../ledger/port.ts'
-import { added, type Counters, type Lines, type Slot, seriesMs, slotMs, slotsShownMs } from '../ledger/rules/figures.ts'
+import {
+  added,
+  type Counters,
+  type Lines,
+  type Slot,
+  seriesMs,
+  slotMs,
+  slotOf,
+  slotsShownMs,
+} from '../ledger/rules/figures.ts'
 import { isoTime } from '../time.ts'
+import { readTrend, type TrendPoint, trendMemo } from './trend.ts'
 
 export interface Series {
   /** Width of a slot, s. */
@@ -15,6 +26,9 @@ export interface Series {
     readonly counts: Lines
     /** By lane and name. */
     readonly byLane: Lines
+    /** The most that waited when a run ended, and since when the oldest of it did, ISO 8601. */
+    readonly waiting?: number
+    readonly oldestAt?: string
   }[]
 }
 
@@ -23,7 +37,7 @@ const dayMs = 24 * 3_600_000
 export type SeriesOf = (options?: { readonly fromMs?: number; readonly stepMs?: number }) => Promise<Series>
 
 export interface SeriesParts {
-  readonly ledger: Pick<Ledger, 'series'>
+  readonly ledger: Pick<Ledger, 'series' | 'recall'>
   readonly clock: Pick<Clock, 'now'>
 }
 
@@ -33,18 +47,33 @@ export interface SeriesParts {
  */
 export function createSeries(parts: SeriesParts): SeriesOf {
   return async ({ fromMs = parts.clock.now() - dayMs, stepMs = slotMs } = {}) => {
-    const steps = new Map<number, Slot[]>()
-    for (const slot of await slotsFrom(parts, fromMs)) {
-      const atMs = Math.floor(slot.startMs / stepMs) * stepMs
-      steps.set(atMs, [...(steps.get(atMs) ?? []), slot])
+    const steps = new Map<number, { slots: Slot[]; most?: TrendPoint }>()
+    const stepOf = (ms: number) => {
+      const atMs = Math.floor(ms / stepMs) * stepMs
+      const step = steps.get(atMs) ?? { slots: [] }
+      steps.set(atMs, step)
+      return step
+    }
+    const [slots, trend] = await Promise.all([slotsFrom(parts, fromMs), parts.ledger.recall(trendMemo)])
+    for (const slot of slots) stepOf(slot.startMs).slots.push(slot)
+    for (const point of readTrend(trend)) {
+      if (point.atMs < slotOf(fromMs) || point.atMs > parts.clock.now()) continue
+      const step = stepOf(point.atMs)
+      if (point.waiting >= (step.most?.waiting ?? 0)) step.most = point
     }
     return {
       step: stepMs / 1_000,
-      slots: [...steps].map(([atMs, some]) => ({
-        at: isoTime(atMs),
-        counts: summedBy(some, sourceOf),
-        byLane: summedBy(some, laneOf),
-      })),
+      slots: [...steps]
+        .sort(([a], [b]) => a - b)
+        .map(([atMs, { slots: some, most }]) => ({
+          at: isoTime(atMs),
+          counts: summedBy(some, sourceOf),
+          byLane: summedBy(some, laneOf),
+          ...given({
+            waiting: most?.waiting,
+            oldestAt: most?.oldestMs === undefined ? undefined : isoTime(most.oldestMs),
+          }),
+        })),
     }
   }
 }

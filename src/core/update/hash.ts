@@ -19,6 +19,8 @@ export interface Hasher {
   part(event: string, names: readonly string[]): Promise<string>
   /** Names an update that has no id, by its content. */
   content(parts: readonly string[]): Promise<string>
+  /** What only this relay can have written: a form of its console carries it. */
+  form(parts: readonly string[]): Promise<string>
 }
 
 /** @param key `HASH_KEY`, 32 bytes or more; a store refuses a different one (`operator/owner.ts`) */
@@ -38,6 +40,7 @@ export async function createHasher(key: string): Promise<Hasher> {
     event: (source, event, content = []) => hash('event', [source, event, ...content]),
     part: (event, names) => hash('part', [event, ...[...names].sort()]),
     content: (parts) => hash('content', parts),
+    form: (parts) => hash('form', parts),
   }
 }
 

@@ -13,6 +13,7 @@ import { given } from '../given.ts'
 import { readAnswer } from './answer.ts'
 import { guardedBody } from './guarded-body.ts'
 import type { Target } from './port.ts'
+import { readStart } from './read-start.ts'
 
 /** Target's envelope has a few hundred bytes. */
 const maxAnswerBytes = 4_096
@@ -72,7 +73,7 @@ export function httpTarget({
         begun = true
         const answer = {
           status: response.status,
-          body: await readStart(response),
+          body: await readStart(response, maxAnswerBytes),
           ...given({
             retryAfter: response.headers.get('retry-after') ?? undefined,
             date: response.headers.get('date') ?? undefined,
@@ -88,20 +89,4 @@ export function httpTarget({
       }
     },
   }
-}
-
-/** The beginning of a body; the rest is cancelled, since an unread body holds its connection. */
-async function readStart(response: Response): Promise<string> {
-  if (response.body === null) return ''
-  const reader = response.body.getReader()
-  const decoder = new TextDecoder()
-  let text = ''
-  for (let bytes = 0; bytes < maxAnswerBytes; ) {
-    const { done, value } = await reader.read()
-    if (done) return text + decoder.decode()
-    bytes += value.byteLength
-    text += decoder.decode(value, { stream: true })
-  }
-  await reader.cancel()
-  return text
 }

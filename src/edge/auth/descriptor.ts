@@ -1,15 +1,17 @@
 /** How a sender signs, as data: what `signature()` makes a scheme of. */
 import type { Handshake, Yes } from './handshake.ts'
 
-export type Algorithm = 'HMAC-SHA-1' | 'HMAC-SHA-256' | 'HMAC-SHA-512' | 'Ed25519' | 'ECDSA-P-256'
+export type Algorithm = 'HMAC-SHA-1' | 'HMAC-SHA-256' | 'HMAC-SHA-512' | 'Ed25519' | 'ECDSA-P-256' | 'RSA-SHA-256'
 
 /**
  * Where a text is: in a header (or in several, each with a text of its own), or in a field of a JSON body (names joined
- * by dots). The whole text, or, with a `separator`, its items that begin with `prefix`.
+ * by dots). The whole text, or, with a `separator`, its items that begin with `prefix`, or the one at the place `item`
+ * (from 0).
  */
 export type Part = ({ readonly header: string | readonly string[] } | { readonly field: string }) & {
   readonly separator?: string
   readonly prefix?: string
+  readonly item?: number
 }
 
 export type TimeUnit = 's' | 'ms' | 'iso' | 'http-date'
@@ -17,7 +19,7 @@ export type TimeUnit = 's' | 'ms' | 'iso' | 'http-date'
 export interface SignatureDescriptor {
   readonly name: string
   readonly algorithm: Algorithm
-  /** One signature or several; one that fits is enough. ECDSA signatures are DER. */
+  /** One signature or several; one that fits is enough. ECDSA signatures are DER, RSA ones PKCS #1 v1.5. */
   readonly signature: Part & { readonly encoding: 'hex' | 'base64' | 'base64url' }
   /**
    * What is signed. Placeholders: `{body}` the raw bytes; `{timestamp}`, `{nonce}` and `{id}` as they stand in the

@@ -9,6 +9,8 @@ export type Sending =
   /** The secret as it is: in `Authorization`, or in the header or query parameter of this name. */
   | { readonly by: 'bearer' | 'basic' }
   | { readonly by: 'header' | 'query'; readonly name: string }
+  /** The secret in a field of the JSON body: names joined by dots; of a list in each item. */
+  | { readonly by: 'field'; readonly path: string }
   /** HS256 under the secret. */
   | { readonly by: 'token'; readonly token: TokenShape }
   /** Only who has the sender's private key can. */

@@ -76,9 +76,12 @@ async function verify(
 }
 
 function partsOf(request: AuthRequest, part: Part): readonly string[] {
-  const { separator, prefix = '' } = part
+  const { separator, prefix = '', item } = part
   return textsAt(request, part)
-    .flatMap((text) => (separator === undefined ? [text] : text.split(separator).map((item) => item.trim())))
+    .flatMap((text) => {
+      const items = separator === undefined ? [text] : text.split(separator).map((one) => one.trim())
+      return item === undefined ? items : items.slice(item, item + 1)
+    })
     .filter((item) => item.startsWith(prefix) && item.length > prefix.length)
     .map((item) => item.slice(prefix.length))
 }
@@ -109,6 +112,8 @@ function signatureBytes(
 ): Uint8Array<ArrayBuffer> | undefined {
   const bytes = decode(text, encoding)
   if (algorithm === 'ECDSA-P-256') return bytes === undefined ? undefined : derToP1363(bytes)
+  // As long as its key, whatever that is.
+  if (algorithm === 'RSA-SHA-256') return bytes
   return bytes?.byteLength === signatureSize[algorithm] ? bytes : undefined
 }
 
@@ -241,8 +246,8 @@ async function keyOf(descriptor: SignatureDescriptor, text: string): Promise<Cry
   if (bytes === undefined) return undefined
   try {
     if (algorithm === 'Ed25519') return await crypto.subtle.importKey('raw', bytes, algorithm, false, ['verify'])
-    if (algorithm === 'ECDSA-P-256')
-      return await crypto.subtle.importKey('spki', bytes, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['verify'])
+    if (algorithm === 'ECDSA-P-256' || algorithm === 'RSA-SHA-256')
+      return await crypto.subtle.importKey('spki', bytes, spkiKinds[algorithm], false, ['verify'])
     return await crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: algorithm.slice('HMAC-'.length) }, false, [
       'verify',
     ])
@@ -252,7 +257,13 @@ async function keyOf(descriptor: SignatureDescriptor, text: string): Promise<Cry
   }
 }
 
+const spkiKinds = {
+  'ECDSA-P-256': { name: 'ECDSA', namedCurve: 'P-256' },
+  'RSA-SHA-256': { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
+}
+
 function verifyWith(algorithm: Algorithm): string | { name: string; hash: string } {
+  if (algorithm === 'RSA-SHA-256') return spkiKinds[algorithm]
   if (algorithm === 'ECDSA-P-256') return { name: 'ECDSA', hash: 'SHA-256' }
   return algorithm === 'Ed25519' ? algorithm : 'HMAC'
 }

@@ -3,6 +3,7 @@
  * again.
  */
 import type { Lane } from '../../core/update/update.ts'
+import { parseJsonBody } from '../http/body.ts'
 import { decodeBase64 } from './encodings.ts'
 import type { AuthFailure, AuthScheme, Verdict } from './scheme.ts'
 
@@ -49,6 +50,40 @@ export function queryKey(name: string): AuthScheme {
       return others.length > 0 ? 'malformed' : judge(text, secrets, isOneOf)
     },
   }
+}
+
+/** More secrets than a rotation needs; each costs a hash. */
+const maxBodyKeys = 8
+
+/**
+ * The secret in a field of the JSON body, for senders that can put it nowhere else: Microsoft Graph, Aircall.
+ *
+ * @param path names of fields joined by dots; of a list every item must have it
+ */
+export function bodyKey(path: string): AuthScheme {
+  return {
+    name: 'body-key',
+    sending: { by: 'field', path },
+    challenge: `BodyKey name="${path}"`,
+    carriesSecret: true,
+    verify: async ({ body, secrets }) => {
+      const texts = [...new Set(fieldsAt(parseJsonBody(body), path.split('.')))]
+      if (texts.length === 0) return 'header_missing'
+      if (texts.length > maxBodyKeys) return 'malformed'
+      const verdicts = await Promise.all(texts.map((text) => judge(text, secrets, isOneOf)))
+      return verdicts.find((verdict) => verdict !== true) ?? true
+    },
+  }
+}
+
+/** The texts at a path, through lists (not through lists of lists); null for each that is not there or is no text. */
+function fieldsAt(value: unknown, path: readonly string[]): readonly (string | null)[] {
+  if (Array.isArray(value)) return value.flatMap((item) => (Array.isArray(item) ? null : fieldsAt(item, path)))
+  const [name, ...rest] = path
+  if (name === undefined) return [typeof value === 'string' ? value : null]
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+    ? fieldsAt((value as Readonly<Record<string, unknown>>)[name], rest)
+    : [null]
 }
 
 /** HTTP basic; each secret is `user:password`. */

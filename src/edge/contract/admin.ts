@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { visitorBody } from '../routes/admin/bodies.ts'
 import { stateBody, stateQuery } from '../routes/admin/ledger.ts'
 import { accountBody, spentBody } from '../routes/admin/steering.ts'
-import { eraseBody } from '../routes/admin/visitor.ts'
+import { eraseBody, visitorQuestion } from '../routes/admin/visitor.ts'
 import { count, counts, listed, time, timeMs } from './common.ts'
 import { answer, documentedAs, type Operation, refTo, request } from './operation.ts'
 
@@ -133,6 +133,24 @@ export const whereabouts = answer(
         }),
       )
       .describe('Oldest first'),
+    inTarget: z
+      .object({
+        kind: z.enum(['found', 'unknown', 'denied', 'failed']),
+        status: z.int().optional(),
+        attributes: z
+          .array(
+            z.object({
+              name: z.string(),
+              modifiedAt: z.string().optional(),
+              value: z.string().optional(),
+              characters: count.optional(),
+            }),
+          )
+          .optional(),
+        more: z.literal(true).optional(),
+      })
+      .optional()
+      .describe('Values for an admin only'),
   }),
 )
 
@@ -223,7 +241,7 @@ export const adminOperations: readonly Operation[] = [
     id: 'findVisitor',
     summary: 'What is known of a visitor: names and times, no values',
     access: 'viewer',
-    body: request('VisitorQuestion', visitorBody),
+    body: request('VisitorQuestion', visitorQuestion),
     answers: { 200: whereabouts },
     problems: bodyProblems,
   },

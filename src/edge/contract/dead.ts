@@ -14,21 +14,28 @@ export const letters = answer(
   z.object({ letters: z.array(z.object(listed)), cursor: z.string().optional() }),
 )
 
+const update = answer(
+  'LetterUpdate',
+  z.object({
+    visitor: z.record(z.string(), z.union([z.string(), count])),
+    attributes: z.array(z.object({ name: z.string(), value: z.string().optional(), characters: count.optional() })),
+    occurredAt: time,
+  }),
+)
+
 export const letter = answer(
   'Letter',
   z.object({
     ...listed,
     unreadable: z.string().optional(),
-    update: z
-      .object({
-        visitor: z.record(z.string(), z.union([z.string(), count])),
-        attributes: z.array(z.object({ name: z.string(), value: z.string().optional(), characters: count.optional() })),
-        occurredAt: time,
-      })
-      .optional(),
+    update: update.optional(),
     raw: z.string().optional(),
     rawCharacters: count.optional(),
     eventId: z.string().optional(),
+    mapped: z
+      .object({ reason: z.string().optional(), updates: z.array(update).optional() })
+      .optional()
+      .describe('What its source makes of it now'),
   }),
 )
 
@@ -63,6 +70,10 @@ export const planRun = answer(
 )
 
 const planAndRun = answer('PlanState', z.object({ ...plan.shape, ...planRun.shape }))
+export const plans = answer(
+  'Plans',
+  z.object({ plans: z.array(z.object({ action: plan.shape.action, ...planRun.shape })) }),
+)
 export const imported = answer('Imported', z.object({ kept: count, other: count, unreadable: count, foreign: count }))
 
 export const deadOperations: readonly Operation[] = [
@@ -105,6 +116,15 @@ export const deadOperations: readonly Operation[] = [
     body: request('RunAsked', runBody),
     answers: { 200: planRun },
     problems: bodyProblems,
+  },
+  {
+    method: 'get',
+    path: '/admin/api/dead/plans',
+    id: 'listPlans',
+    summary: 'The last plans, those under way among them',
+    access: 'viewer',
+    answers: { 200: plans },
+    problems: operatorProblems,
   },
   {
     method: 'get',

@@ -8,6 +8,7 @@ import { probeOperations } from './probes.ts'
 import { sealOperations } from './seals.ts'
 import { senderOperations } from './senders.ts'
 import { seriesOperations } from './series.ts'
+import { sourceOperations } from './sources.ts'
 import { statusOperations } from './status.ts'
 
 export const operations: readonly Operation[] = [
@@ -18,6 +19,7 @@ export const operations: readonly Operation[] = [
   ...seriesOperations,
   ...deadOperations,
   ...sealOperations,
+  ...sourceOperations,
 ]
 
 type Json = Record<string, unknown>

@@ -39,7 +39,7 @@ const call = z.object({
   bytes: count,
   units: count,
 })
-const trial = answer(
+export const trial = answer(
   'Trial',
   z.object({
     dryRun: z.literal(true),

@@ -32,6 +32,18 @@ const quota = z.object({
   nextFreeAt: time.optional(),
   firstDeferralAt: time.optional().describe('At the pace of the last hour'),
   liveUnitsPerHour: count.optional().describe('That pace: units of the last hour, without those of replay'),
+  ceilings: counts.optional().describe('By lane: how many units may count in all for one more to be granted'),
+  ahead: z
+    .array(
+      z.object({
+        at: time,
+        counted: count.describe('Of the units of now those that still count then'),
+        used: count.optional().describe('By the forecast'),
+        waiting: count.optional().describe('Units, by the forecast'),
+      }),
+    )
+    .optional()
+    .describe('For each hour of the next day'),
 })
 
 export const status = z.object({
@@ -61,6 +73,8 @@ export const series = answer(
         at: time,
         counts: z.record(z.string(), counts).describe('By source and name'),
         byLane: z.record(z.string(), counts).describe('By lane and name'),
+        waiting: count.optional().describe('The most that waited when a run ended'),
+        oldestAt: time.optional(),
       }),
     ),
   }),

@@ -12,6 +12,7 @@ import type { AskSeals } from '../../core/operator/seals.ts'
 import type { SeriesOf } from '../../core/operator/series.ts'
 import type { FindVisitor } from '../../core/operator/visitor/find-visitor.ts'
 import type { Wire } from '../../core/wire/calls.ts'
+import type { FetchProfile } from '../../core/wire/profile.ts'
 import type { AuthFailed } from '../auth/failed-authentications.ts'
 import type { OperatorToken, Role } from '../auth/operators.ts'
 import type { ApiToken } from '../auth/tokens.ts'
@@ -95,8 +96,14 @@ export interface Operator
   readonly erase: Erase
   readonly seals: AskSeals
   readonly find: FindVisitor
+  /** What Target holds of a visitor. */
+  readonly profile: FetchProfile
   readonly series: SeriesOf
   readonly dead: DeadOffice
+  /** As `prepare`, for a sample, whose time may be older than the retention. */
+  readonly prepareSample: Prepare
+  /** A keyed hash of these texts, for the forms of the console. */
+  formHash(parts: readonly string[]): Promise<string>
   /** Keeps an act; rejects where it could not be kept. */
   record(act: Act): Promise<void>
   /** The last acts, newest first. */

@@ -18,7 +18,7 @@ export interface GreetRequest {
 
 export interface Greeted {
   readonly status: 200 | 204
-  /** Names begin with `x-` or `webhook-`. */
+  /** Names begin with `x-` or `webhook-`, or are `validation-token`. */
   readonly headers?: Readonly<Record<string, string>>
   /** Text, or an object that is sent as JSON. Default, with 200: `ok`. */
   readonly body?: string | object
@@ -34,11 +34,11 @@ export interface Greet {
 /** Longer than any vendor's challenge, and too short to be of use to anybody else. */
 const maxEchoChars = 256
 const maxBodyChars = 1_024
-/** What challenges consist of: tokens, UUIDs, base64, host names. */
-const echoable = /^[A-Za-z0-9._~:/+=@*-]+$/
+/** What challenges consist of: tokens, UUIDs, base64, host names; Microsoft Graph's are several words. */
+const echoable = /^[A-Za-z0-9._~:/+=@*-]+(?: [A-Za-z0-9._~:/+=@*-]+)*$/
 const plainText = /^[\x20-\x7e]*$/
-/** `x-accel-*` and `x-sendfile` make a proxy send a file. */
-const headerName = /^(?:webhook|x)-(?!accel-|sendfile)[a-z0-9-]{1,64}$/i
+/** `x-accel-*` and `x-sendfile` make a proxy send a file; `validation-token` is RingCentral's. */
+const headerName = /^(?:(?:webhook|x)-(?!accel-|sendfile)[a-z0-9-]{1,64}|validation-token)$/i
 
 /** A greeting within its bounds; undefined where it is outside of them. */
 export function bounded(greeted: Greeted): Greeted | undefined {
@@ -70,18 +70,28 @@ function echo(values: readonly (string | null)[]): string | undefined {
     : undefined
 }
 
+/** By which a sender asks: by GET unless it says else. No event may come by it that has what is repeated. */
+interface AskedBy {
+  readonly method?: 'GET' | 'POST'
+}
+
 /**
- * Repeats a query parameter of a GET as the body: Adobe I/O (`challenge`), Meta (`hub.challenge`), Dropbox.
+ * Repeats a query parameter as the body: Adobe I/O (`challenge`), Meta (`hub.challenge`), Dropbox; by POST Microsoft
+ * Graph (`validationToken`).
  *
  * @param options.as the name of a JSON field; default: the value alone, as text
  * @param options.where parameters that must have these values, as Meta's `hub.verify_token`
  */
 export function echoQuery(
   name: string,
-  { as, where = {} }: { readonly as?: string; readonly where?: Readonly<Record<string, string>> } = {},
+  {
+    as,
+    where = {},
+    method: askedBy = 'GET',
+  }: { readonly as?: string; readonly where?: Readonly<Record<string, string>> } & AskedBy = {},
 ): Greet {
   return ({ method, query }) => {
-    if (method !== 'GET') return undefined
+    if (method !== askedBy) return undefined
     const value = echo(query.getAll(name))
     const fits = Object.entries(where).every(([other, expected]) => query.get(other) === expected)
     return value !== undefined && fits ? { status: 200, body: as === undefined ? value : { [as]: value } } : undefined
@@ -89,7 +99,27 @@ export function echoQuery(
 }
 
 /**
- * Repeats a header of a GET: Acrobat Sign (`x-adobesign-clientid`, also on the answers to its events), Okta.
+ * Repeats a field of a POST's JSON body in the answer's: monday.com (`challenge`).
+ *
+ * @param options.as the name of the field in the answer; default: the same
+ * @param options.where fields that must have these values, as `type: 'url_verification'`
+ */
+export function echoField(
+  name: string,
+  { as = name, where = {} }: { readonly as?: string; readonly where?: Readonly<Record<string, string>> } = {},
+): Greet {
+  return ({ method, event }) => {
+    const asked = fields(event)
+    const written = asked[name]
+    const value = method === 'POST' && typeof written === 'string' ? echo([written]) : undefined
+    const fits = Object.entries(where).every(([other, expected]) => asked[other] === expected)
+    return value !== undefined && fits ? { status: 200, body: { [as]: value } } : undefined
+  }
+}
+
+/**
+ * Repeats a header: Acrobat Sign (`x-adobesign-clientid`, also on the answers to its events), Okta; by POST RingCentral
+ * (`validation-token`).
  *
  * @param options.as the name of a JSON field that holds it; default: the same header
  * @param options.only the only values repeated; default: any
@@ -101,14 +131,15 @@ export function echoHeader(
     as,
     only,
     onAnswers = false,
-  }: { readonly as?: string; readonly only?: readonly string[]; readonly onAnswers?: boolean } = {},
+    method: askedBy = 'GET',
+  }: { readonly as?: string; readonly only?: readonly string[]; readonly onAnswers?: boolean } & AskedBy = {},
 ): Greet {
   const valueIn = (headers: Headers): string | undefined => {
     const value = echo([headers.get(name)])
     return value !== undefined && only?.includes(value) !== false ? value : undefined
   }
   const greet: Greet = ({ method, headers }) => {
-    const value = method === 'GET' ? valueIn(headers) : undefined
+    const value = method === askedBy ? valueIn(headers) : undefined
     if (value === undefined) return undefined
     return as === undefined ? { status: 200, headers: { [name]: value } } : { status: 200, body: { [as]: value } }
   }

@@ -60,6 +60,7 @@ it('asks a ledger that is empty once for each day', async () => {
   const { ledger, clock } = setUp()
   let asked = 0
   const counting = {
+    recall: async () => undefined,
     series: (fromMs: number) => {
       asked++
       return ledger.series(fromMs)

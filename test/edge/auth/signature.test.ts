@@ -147,6 +147,27 @@ describe('algorithms and encodings', () => {
     expect(await verify(more, { 'x-signature': hmac('body', node, encoding).slice(0, -4) })).toBe(false)
   })
 
+  it('RSA with SHA-256 under a key that is known: the vector that Wise publishes', async () => {
+    // Of Wise's own examples, with the key of its sandbox.
+    const key =
+      'MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAwpb91cEYuyJNQepZAVfPZIlPZfNUefH+n6w9SW3fykqKu938cR7WadQv87oF2VuT+fDt7kqeRziTmPSUhqPUys/V2Q1rlfJuXbE+Gga37t7zwd0egQ+KyOEHQOpcTwKmtZ81ieGHynAQzsn1We3jwt760MsCPJ7GMT141ByQM+yW1Bx+4SG3IGjXWyqOWrcXsxAvIXkpUD/jK/L958CgnZEgz0BSEh0QxYLITnW1lLokSx/dTianWPFEhMC9BgijempgNXHNfcVirg1lPSygz7KqoKUN0oHqWLr2U1A+7kqrl6O2nx3CKs1bj1hToT1+p4kcMoHXA7kA+VBLUpEsVwIDAQAB'
+    const sent =
+      '{"data":{"resource":{"id":49983981,"profile_id":16055450,"account_id":14124090,"type":"transfer"},"current_state":"incoming_payment_waiting","previous_state":null,"occurred_at":"2021-08-23T10:12:50Z"},"subscription_id":"90aa8e14-4ef1-4a56-861c-f3c9cde097ea","event_type":"transfers#state-change","schema_version":"2.0.0","sent_at":"2021-08-23T10:12:50Z"}'
+    const signed =
+      'wKcKCYXAzxNgiu7xmoDm943NUni7Rz33QN8JkEA9dWSGebgndonabgSj18Y4C08OrwVmueGsED2s00M7DtJVcYKOS1i3G4TMVx+mgM3aL9djMBkQtiYNBFUd6wrPI7ZUNHv/TrlKSjTMc+6JFvUvJ7owY3z85e3I4jLRLJowMFvO8kvCJ60+1pY9wDwZvtZ//WS93LrwGjk9Dvwzpmu0w+P4J75tETT5qC3Uv0y5G2yO8SEoO3yNP/tg/BOli02niHb53vEOUWUb9bly6thnfMoXoiV/osoGxgF20R58RlvkAmezyyl1Sv542TfS2DpiwVnmjjjkCyXeSUcKookYLQ=='
+    const rsa: Partial<SignatureDescriptor> = {
+      algorithm: 'RSA-SHA-256',
+      signature: { header: 'x-signature-sha256', encoding: 'base64' },
+      secret: { encoding: 'base64' },
+    }
+    const given = { 'x-signature-sha256': signed }
+    expect(await judge(rsa, given, { body: sent, secrets: [key] })).toBe(true)
+    expect(await judge(rsa, given, { body: `${sent} `, secrets: [key] })).toBe('mismatch')
+    expect(await judge(rsa, { 'x-signature-sha256': signed.slice(4) }, { body: sent, secrets: [key] })).toBe('mismatch')
+    expect(await judge(rsa, given, { body: sent, secrets: [key.slice(4)] })).toBe('no_secret')
+    expect(await signature({ ...base, ...rsa }).takesSecret?.('a-made-up-secret')).toBe(false)
+  })
+
   it('ECDSA on P-256, as DER; an invalid point, DER or key is rejected without a throw', async () => {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const key = publicKey.export({ type: 'spki', format: 'der' }).toString('base64')

@@ -3,6 +3,7 @@ import {
   apiKey,
   basic,
   bearer,
+  bodyKey,
   isOneOf,
   laneOfBearer,
   queryKey,
@@ -98,6 +99,35 @@ describe('tokens', () => {
     expect(await request('?code=')).toBe('header_missing')
     expect(await request('?code=other&code=r%2Fght')).toBe('malformed')
     expect(await request('?code=r%2Fght', [])).toBe('no_secret')
+  })
+
+  it('bodyKey takes the secret from a field of the body, and of a list from every item', async () => {
+    const request = (path: string, body: unknown, secrets: readonly string[] = ['wrong', 'right']) =>
+      bodyKey(path).verify({
+        method: 'POST',
+        url: 'https://relay.example/hooks/x',
+        headers: new Headers(),
+        body: new Uint8Array(new TextEncoder().encode(typeof body === 'string' ? body : JSON.stringify(body))),
+        secrets,
+        nowMs: 0,
+      })
+    expect(await request('token', { token: 'right' })).toBe(true)
+    expect(await request('a.token', { a: { token: 'right' } })).toBe(true)
+    expect(await request('value.state', { value: [{ state: 'right' }, { state: 'right' }] })).toBe(true)
+    expect(await request('token', { token: 'right' }, [])).toBe('no_secret')
+    expect(await request('token', { token: 'other' })).toBe('mismatch')
+    expect(await request('value.state', { value: [{ state: 'right' }, { state: 'other' }] })).toBe('mismatch')
+    for (const body of [
+      ...['', 'no JSON', '{"token":"other","token":"right"}', {}, [], { token: '' }, { token: 5 }, { token: null }],
+      ...[{ token: { right: 1 } }, { token: [] }, { token: [['right']] }, { Token: 'right' }],
+    ])
+      expect(await request('token', body), JSON.stringify(body)).toBe('header_missing')
+    expect(await request('value.state', { value: [{ state: 'right' }, {}] })).toBe('header_missing')
+    expect(await request('value.state', { value: [] })).toBe('header_missing')
+    expect(await request('__proto__.constructor.name', {})).toBe('header_missing')
+    // Of many different ones not all are hashed.
+    expect(await request('token', { token: Array.from({ length: 9 }, (_, n) => `right${n}`) })).toBe('malformed')
+    expect(await request('token', `${'['.repeat(5_000)}${']'.repeat(5_000)}`)).toBe('header_missing')
   })
 
   it.each([

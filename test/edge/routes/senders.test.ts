@@ -293,6 +293,13 @@ describe('the body as the source says', () => {
     expect(buried).toMatchObject([{ reason: 'unmappable', raw: 'no separator' }])
     expect(buried[0]?.detail).not.toContain('no separator')
     expect((await send('lines', { body: 'c-1;x', headers: {} })).text).toContain('unauthenticated')
+    buried.push = () => {
+      throw new Error('full')
+    }
+    expect(await send('lines', { body: 'no separator', headers })).toMatchObject({
+      status: 503,
+      text: expect.not.stringContaining('Ack'),
+    })
   })
 })
 

@@ -5,6 +5,7 @@ import {
   bounded,
   boundedHeaders,
   cloudEvents,
+  echoField,
   echoHeader,
   echoQuery,
   eventGrid,
@@ -54,12 +55,40 @@ describe('ready-made handshakes', () => {
     expect(sign(request({ headers: { 'x-adobesign-clientid': 'client-2' } }))).toBeUndefined()
     expect(sign.onAnswers?.(new Headers({ 'x-adobesign-clientid': 'client-2' }))).toEqual({})
     expect(sign(request({}))).toBeUndefined()
+    expect(sign(request({ method: 'POST', headers }))).toBeUndefined()
     const okta = echoHeader('x-okta-verification-challenge', { as: 'verification' })
     expect(okta(request({ headers: { 'x-okta-verification-challenge': 'abc' } }))).toEqual({
       status: 200,
       body: { verification: 'abc' },
     })
     expect(okta.onAnswers).toBeUndefined()
+  })
+
+  it('echoQuery and echoHeader answer a POST where they are told, and then no GET', () => {
+    const words = 'Validation: Testing client application reachability for subscription Request-Id: 461d95ee'
+    const query = new URLSearchParams({ validationToken: words }).toString()
+    const graph = echoQuery('validationToken', { method: 'POST' })
+    expect(graph(request({ method: 'POST', query }))).toEqual({ status: 200, body: words })
+    expect(graph(request({ query }))).toBeUndefined()
+    expect(graph(request({ method: 'POST', query: 'validationToken=+a' }))).toBeUndefined()
+    const headers = { 'validation-token': '0e61fbf4' }
+    const ringCentral = echoHeader('validation-token', { method: 'POST' })
+    expect(ringCentral(request({ method: 'POST', headers }))).toEqual({ status: 200, headers })
+    expect(ringCentral(request({ headers }))).toBeUndefined()
+  })
+
+  it('echoField repeats a field of a POST, where others are as they must be', () => {
+    const asked = (event: unknown, method: 'GET' | 'POST' = 'POST') =>
+      echoField('challenge')(request({ method, event }))
+    expect(asked({ challenge: '3eZbrw1aB' })).toEqual({ status: 200, body: { challenge: '3eZbrw1aB' } })
+    expect(asked({ challenge: '3eZbrw1aB' }, 'GET')).toBeUndefined()
+    for (const event of [undefined, null, [], 'x', {}, { challenge: 5 }, { challenge: '<b>' }, { challenge: '' }])
+      expect(asked(event)).toBeUndefined()
+    const typed = echoField('token', { as: 'reply', where: { type: 'verify' } })
+    expect(typed(request({ method: 'POST', event: { type: 'verify', token: 'a' } }))).toMatchObject({
+      body: { reply: 'a' },
+    })
+    expect(typed(request({ method: 'POST', event: { type: 'event', token: 'a' } }))).toBeUndefined()
   })
 
   it('cloudEvents allows the origin that an OPTIONS names', () => {
@@ -107,6 +136,8 @@ describe('no open mirror', () => {
       echoHeader('x-echo'),
       cloudEvents(),
       eventGrid(),
+      echoQuery('challenge', { method: 'POST' }),
+      echoField('field'),
     )
     const text = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 400 }),
@@ -122,7 +153,8 @@ describe('no open mirror', () => {
           // No header can hold it.
         }
         const query = new URLSearchParams({ challenge: given, json: given })
-        const greeted = all({ method, query, headers, event: validation(given) } as GreetRequest)
+        const event = query.size % 2 === 0 && given.length % 2 === 0 ? validation(given) : { field: given }
+        const greeted = all({ method, query, headers, event } as GreetRequest)
         if (greeted === undefined) return
         expect(bounded(greeted)).toBe(greeted)
         const shown = JSON.stringify([greeted.headers ?? {}, greeted.body ?? ''])

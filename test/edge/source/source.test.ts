@@ -50,6 +50,18 @@ describe('the definition of a source', () => {
       () => source('loan', { auth: bearer(), schema: anything, map: () => null, format: 'xml' }),
       /format/,
     ],
+    [
+      'a header with the sample that the mapping may not read',
+      () => source('loan', { auth: bearer(), schema: anything, map: () => null, sampleHeaders: { 'X-Topic': 'a' } }),
+      /sampleHeaders has X-Topic/,
+    ],
+    ['no method', () => source('loan', { auth: bearer(), schema: anything, map: () => null, methods: [] }), /methods/],
+    [
+      'another method',
+      // @ts-expect-error: events come by POST or PUT
+      () => source('loan', { auth: bearer(), schema: anything, map: () => null, methods: ['GET'] }),
+      /methods/,
+    ],
   ])('is rejected: %s', (_, make, message) => {
     expect(make).toThrow(message)
   })

@@ -13,7 +13,8 @@ import { given } from '../../given.ts'
 import type { Limits } from '../../limits.ts'
 import { isoTime } from '../../time.ts'
 import { stampTimeMs } from '../../update/stamp.ts'
-import type { Visitor } from '../../update/update.ts'
+import type { Update, Visitor } from '../../update/update.ts'
+import type { RemapParts } from '../remap.ts'
 
 /** Which letters; all where it is empty. */
 export interface DeadFilter {
@@ -50,20 +51,25 @@ export interface LetterPage {
 export interface ReadLetter extends ListedLetter {
   /** Why its content cannot be read. */
   readonly unreadable?: string
-  readonly update?: {
-    readonly visitor: Readonly<Record<string, string | number>>
-    readonly attributes: readonly { readonly name: string; readonly value?: string; readonly characters?: number }[]
-    /** Its place in time, ISO 8601. */
-    readonly occurredAt: string
-  }
+  readonly update?: ReadUpdate
   /** The raw event, and the id that its sender gave outside of it. */
   readonly raw?: string
   readonly rawCharacters?: number
   readonly eventId?: string
+  /** What its source makes of the raw event now. */
+  readonly mapped?: { readonly updates: readonly ReadUpdate[] } | { readonly reason: string }
+}
+
+export interface ReadUpdate {
+  readonly visitor: Readonly<Record<string, string | number>>
+  readonly attributes: readonly { readonly name: string; readonly value?: string; readonly characters?: number }[]
+  /** Its place in time, ISO 8601. */
+  readonly occurredAt: string
 }
 
 export interface LettersParts {
   readonly backlog: Pick<Backlog, 'deadHeads' | 'readDead' | 'operations'>
+  readonly map?: RemapParts['map']
   readonly clock: Pick<Clock, 'now'>
   /** Operations on the store that one request may ask for. */
   readonly maxOperations: number
@@ -77,12 +83,16 @@ export interface Letters {
    * @param limit letters, 1..1,000
    */
   list(filter: DeadFilter, limit: number, cursor?: string): Promise<LetterPage>
-  /** Undefined where there is none under this key. */
-  read(key: string, reveal: boolean): Promise<ReadLetter | undefined>
+  /**
+   * Undefined where there is none under this key.
+   *
+   * @param remap maps a raw event again, and says what would come of it; nothing is sent
+   */
+  read(key: string, reveal: boolean, remap?: boolean): Promise<ReadLetter | undefined>
 }
 
 /** Both reject where the store does not answer. */
-export function createLetters({ backlog, clock, maxOperations, limits }: LettersParts): Letters {
+export function createLetters({ backlog, clock, map, maxOperations, limits }: LettersParts): Letters {
   return {
     async list(filter, limit, from) {
       const [operationsBefore, startedMs] = [backlog.operations, clock.now()]
@@ -104,11 +114,12 @@ export function createLetters({ backlog, clock, maxOperations, limits }: Letters
       return { letters, ...given({ cursor }) }
     },
 
-    async read(key, reveal) {
+    async read(key, reveal, remap = false) {
       const kept = readDeadKey(key) === undefined ? undefined : await backlog.readDead(key)
       if (kept === undefined) return undefined
       if (!('dead' in kept)) return { ...listed(kept), unreadable: kept.unreadable }
       const { reason, source, detail, atMs, firstSeenMs, attempts, entry, raw, eventId } = kept.dead
+      const mapped = remap && raw !== undefined ? await map?.({ ...kept.dead, raw }, firstSeenMs) : undefined
       return {
         key,
         reason,
@@ -117,17 +128,14 @@ export function createLetters({ backlog, clock, maxOperations, limits }: Letters
         firstSeenAt: isoTime(firstSeenMs),
         attempts,
         ...given({ detail, visitor: entry?.visitorHash }),
-        ...(entry === undefined
-          ? {}
-          : {
-              update: {
-                visitor: shownVisitor(entry.visitor, reveal),
-                attributes: entry.attributes.map(({ name, value }) =>
-                  reveal ? { name, value } : { name, characters: value.length },
-                ),
-                occurredAt: isoTime(stampTimeMs(entry.stamp)),
-              },
-            }),
+        ...given({
+          update: entry && shownUpdate(entry, reveal),
+          mapped:
+            mapped &&
+            (mapped.ok
+              ? { updates: mapped.updates.map((one) => shownUpdate(one, reveal)) }
+              : { reason: mapped.reason }),
+        }),
         ...given({ rawCharacters: raw?.length, ...(reveal ? { raw, eventId } : {}) }),
       }
     },
@@ -158,6 +166,17 @@ function listed(item: HeadedDead | Unreadable): ListedLetter {
     firstSeenAt: isoTime(firstSeenMs),
     attempts,
     ...given({ detail: 'detail' in item ? item.detail : undefined, visitor: visitorHash }),
+  }
+}
+
+function shownUpdate(
+  { visitor, attributes, stamp }: Pick<Update, 'visitor' | 'attributes' | 'stamp'>,
+  reveal: boolean,
+) {
+  return {
+    visitor: shownVisitor(visitor, reveal),
+    attributes: attributes.map(({ name, value }) => (reveal ? { name, value } : { name, characters: value.length })),
+    occurredAt: isoTime(stampTimeMs(stamp)),
   }
 }
 

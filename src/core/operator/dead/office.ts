@@ -17,6 +17,8 @@ export interface DeadOffice extends Letters, Transfer {
   /** Undefined where as many plans as are kept are at work. Nothing of the letters is touched. */
   plan(asked: PlanAsked): Promise<Plan | undefined>
   findPlan(id: string): Promise<Plan | undefined>
+  /** Those that are kept: under way, or not forgotten yet. */
+  plans(): Promise<readonly Plan[]>
   /** Begins what was planned, and does a little of it at once; undefined where there is no such plan. */
   run(id: string): Promise<Plan | undefined>
   /** What is done stays done. */
@@ -28,7 +30,7 @@ export interface DeadOffice extends Letters, Transfer {
 export interface DeadOfficeParts {
   readonly hasher: Pick<Hasher, 'visitor'>
   readonly backlog: Backlog
-  readonly ledger: Pick<Ledger, 'recall' | 'remember' | 'lease' | 'release' | 'visitor' | 'summary'>
+  readonly ledger: Pick<Ledger, 'recall' | 'recallAll' | 'remember' | 'lease' | 'release' | 'visitor' | 'summary'>
   readonly clock: Pick<Clock, 'now'>
   readonly random: Pick<Random, 'hex' | 'fraction'>
   readonly map: RunPlanParts['map']
@@ -55,6 +57,7 @@ export function createDeadOffice(parts: DeadOfficeParts): DeadOffice {
     hashOf,
     plan: (asked) => made.begin(asked, shareOf(limits.requestMs, maxOperations)),
     findPlan: (id) => plans.find(id),
+    plans: () => plans.all(),
     async run(id) {
       const plan = await plans.find(id)
       if (plan?.state !== 'planned' || plan.expiresMs <= clock.now()) return plan

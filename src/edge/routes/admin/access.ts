@@ -23,8 +23,15 @@ export function whoOf(c: Context): Who {
   return c.get(whoKey) as Who
 }
 
-/** Answers 401 to anybody who is no operator, and 404 where there is none. */
-export function operatorOnly(partsOf: PartsOf<'settings' | 'authFailed' | 'accessEmail'>): MiddlewareHandler {
+/**
+ * Answers 401 to anybody who is no operator, and 404 where there is none.
+ *
+ * @param asksFirst a browser asks without credentials first: that is no failure
+ */
+export function operatorOnly(
+  partsOf: PartsOf<'settings' | 'authFailed' | 'accessEmail'>,
+  { asksFirst = false } = {},
+): MiddlewareHandler {
   return async (c, next) => {
     const { settings, authFailed, accessEmail } = partsOf(c)
     const { operators = [], adminAccess = [] } = settings
@@ -32,7 +39,7 @@ export function operatorOnly(partsOf: PartsOf<'settings' | 'authFailed' | 'acces
     const header = c.req.header('authorization') ?? null
     const who = (await operatorOf(header, operators)) ?? (await operatorByAccess(accessEmail, adminAccess))
     if (who === undefined) {
-      authFailed?.(adminName, header === null ? 'header_missing' : 'mismatch')
+      if (header !== null || !asksFirst) authFailed?.(adminName, header === null ? 'header_missing' : 'mismatch')
       return problem(c, 'unauthenticated', {}, { 'www-authenticate': 'Basic realm="target-relay", charset="UTF-8"' })
     }
     c.set(whoKey, who)
@@ -46,16 +53,18 @@ export function operatorOnly(partsOf: PartsOf<'settings' | 'authFailed' | 'acces
  */
 export const ownOrigin: MiddlewareHandler = async (c, next) => {
   if (isRead(c)) return next()
-  const origin = c.req.header('origin')
-  const site = c.req.header('sec-fetch-site')
-  const foreign =
-    site === undefined
-      ? origin !== undefined && URL.parse(origin)?.host !== new URL(c.req.url).host
-      : site !== 'same-origin'
-  if (foreign) return problem(c, 'browser')
+  if (isForeign(c)) return problem(c, 'browser')
   // A form can't send JSON, so that a page without scripts can do nothing either.
   if (whoOf(c).byItself && !isJson(c.req.header('content-type') ?? null)) return problem(c, 'unsupported-media-type')
   return next()
+}
+
+/** Whether a browser asks from a page of another origin. */
+export function isForeign(c: Context): boolean {
+  const origin = c.req.header('origin')
+  const site = c.req.header('sec-fetch-site')
+  if (site !== undefined) return site !== 'same-origin'
+  return origin !== undefined && URL.parse(origin)?.host !== new URL(c.req.url).host
 }
 
 /**
@@ -71,6 +80,6 @@ export function looksOnly(looks: ReadonlySet<string>): MiddlewareHandler {
   }
 }
 
-function isRead(c: Context): boolean {
+export function isRead(c: Context): boolean {
   return c.req.method === 'GET' || c.req.method === 'HEAD'
 }

@@ -39,7 +39,7 @@ export const listQuery = z.strictObject({
 export const filterBody = z.strictObject({ ...filterShape, visitor: z.unknown().optional() })
 export const listBody = filterBody.extend({ cursor: z.string().optional(), limit: count })
 
-export const readQuery = z.strictObject({ reveal: z.enum(['0', '1']).optional() })
+export const readQuery = z.strictObject({ reveal: z.enum(['0', '1']).optional(), remap: z.enum(['0', '1']).optional() })
 
 export const planBody = z.strictObject({
   action: z.enum(planActions),
@@ -111,6 +111,11 @@ export function deadApi(partsOf: PartsOf<'operator' | 'clock' | 'log'>): Hono {
       return plan === undefined ? problem(c, 'not-found') : c.json(shownRun(plan))
     },
   )
+  app.get('/plans', async (c) =>
+    c.json({
+      plans: (await operatorOf(c).dead.plans()).map((plan) => ({ action: plan.action, ...shownRun(plan) })),
+    }),
+  )
   app.get('/plans/:id', async (c) => {
     const plan = await operatorOf(c).dead.findPlan(c.req.param('id'))
     return plan === undefined
@@ -153,12 +158,17 @@ export function deadApi(partsOf: PartsOf<'operator' | 'clock' | 'log'>): Hono {
   })
   app.get(
     '/:version/:name',
-    zValidator('query', readQuery, refuse('malformed', { detail: 'The query parameter reveal is 1 or 0.' })),
+    zValidator(
+      'query',
+      readQuery,
+      refuse('malformed', { detail: 'The query parameters reveal and remap are 1 or 0.' }),
+    ),
     async (c) => {
       const key = `${c.req.param('version')}/${c.req.param('name')}`
-      const reveal = c.req.valid('query').reveal === '1'
+      const asked = c.req.valid('query')
+      const reveal = asked.reveal === '1'
       if (reveal) await act(c, 'dead_reveal', { key })
-      const letter = await operatorOf(c).dead.read(key, reveal)
+      const letter = await operatorOf(c).dead.read(key, reveal, asked.remap === '1')
       return letter === undefined ? problem(c, 'not-found') : c.json(letter)
     },
   )

@@ -13,6 +13,7 @@ import { deadApi } from './dead.ts'
 import { ledgerApi } from './ledger.ts'
 import { sealsApi } from './seals.ts'
 import { seriesApi } from './series.ts'
+import { sourcesApi } from './sources.ts'
 import { statusApi } from './status.ts'
 import { steeringApi } from './steering.ts'
 import { visitorApi } from './visitor.ts'
@@ -21,7 +22,9 @@ import { visitorApi } from './visitor.ts'
 const looks: ReadonlySet<string> = new Set(['/visitor', '/dead/list'])
 
 export function adminApi(
-  partsOf: PartsOf<'settings' | 'operator' | 'clock' | 'authFailed' | 'log' | 'accessEmail'>,
+  partsOf: PartsOf<
+    'settings' | 'operator' | 'clock' | 'authFailed' | 'log' | 'accessEmail' | 'sources' | 'prepare' | 'wire'
+  >,
 ): Hono {
   const app = new Hono({ strict: false })
   app.use(throwsErrors, operatorOnly(partsOf), ownOrigin, looksOnly(looks))
@@ -42,6 +45,7 @@ export function adminApi(
   app.route('/dead', deadApi(partsOf))
   app.route('/', auditApi(partsOf))
   app.route('/seals', sealsApi(partsOf))
+  app.route('/sources', sourcesApi(partsOf))
   // The ledger or the store did not answer. Only the log says why, except where an operator must fix it.
   app.onError((error, c) => {
     if (error instanceof ViewOnly) return problem(c, 'view-only')

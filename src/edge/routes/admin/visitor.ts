@@ -1,14 +1,22 @@
 /** `/admin/api`: one visitor's data, to be found or erased. A visitor's id has no place in a URL. */
 import { type Context, Hono } from 'hono'
 import * as z from 'zod'
+import { given } from '../../../core/given.ts'
 import { validateVisitor } from '../../../core/update/validate.ts'
+import type { HeldProfile } from '../../../core/wire/profile.ts'
 import { problem } from '../../http/problem.ts'
 import { jsonBody } from '../../http/valid.ts'
 import type { PartsOf } from '../parts.ts'
+import { whoOf } from './access.ts'
 import { recordingActs } from './audit.ts'
 import { maxBodyBytes, notAVisitor, visitorBody } from './bodies.ts'
 
+/** @property target asks Target, too, what it holds */
+export const visitorQuestion = visitorBody.extend({ target: z.boolean().optional() })
 export const eraseBody = visitorBody.extend({ cursor: z.string().optional() })
+
+/** Of Target's, in one answer. */
+const attributesShown = 200
 
 export function visitorApi(partsOf: PartsOf<'operator' | 'clock' | 'log'>): Hono {
   const act = recordingActs(partsOf)
@@ -36,13 +44,27 @@ export function visitorApi(partsOf: PartsOf<'operator' | 'clock' | 'log'>): Hono
   )
   app.post(
     '/visitor',
-    jsonBody(() => visitorBody, notAVisitor, { maxBytes: maxBodyBytes, clockOf }),
+    jsonBody(() => visitorQuestion, notAVisitor, { maxBytes: maxBodyBytes, clockOf }),
     async (c) => {
-      const checked = validateVisitor(c.req.valid('json').visitor)
-      return checked.ok
-        ? c.json(await operatorOf(c).find(checked.visitor))
-        : problem(c, 'invalid', { errors: checked.problems })
+      const { visitor, target = false } = c.req.valid('json')
+      const checked = validateVisitor(visitor)
+      if (!checked.ok) return problem(c, 'invalid', { errors: checked.problems })
+      const { find, profile } = operatorOf(c)
+      const looks = whoOf(c).role === 'view'
+      // It shows values.
+      if (target && !looks) await act(c, 'profile_reveal')
+      const [found, held] = await Promise.all([find(checked.visitor), target ? profile(checked.visitor) : undefined])
+      return c.json({ ...found, ...given({ inTarget: held && shownProfile(held, looks) }) })
     },
   )
   return app
+}
+
+/** Without values for somebody who only looks: their characters are counted. */
+function shownProfile(held: HeldProfile, masked: boolean) {
+  if (held.kind !== 'found') return held
+  const attributes = held.attributes
+    .slice(0, attributesShown)
+    .map(({ value, ...rest }) => (masked ? { ...rest, characters: value.length } : { ...rest, value }))
+  return { ...held, attributes, ...given({ more: held.attributes.length > attributesShown || undefined }) }
 }
