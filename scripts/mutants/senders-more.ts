@@ -202,4 +202,12 @@ export const sendersMoreMutants: readonly Mutant[] = [
     replace: '[part.header].flat().slice(0, 1).flatMap(',
     tests: requests,
   },
+  {
+    name: 'of the items of a header all behind the place count',
+    breaks: 'G2',
+    file: 'src/edge/auth/signature.ts',
+    find: 'items.slice(item, item + 1)',
+    replace: 'items.slice(item)',
+    tests: ['test/edge/auth/cookbook.test.ts'],
+  },
 ]
