@@ -37,7 +37,12 @@ const miniflare = new Miniflare({
     port: Number(port),
     bindings,
     kvNamespaces: ['BACKLOG'],
-    durableObjects: { LEDGER: { className: 'LedgerObject', useSQLite: true } },
+    durableObjects: {
+      LEDGER: { className: 'LedgerObject', useSQLite: true },
+      ...(bindings['BACKLOG_STORE'] === undefined
+        ? {}
+        : { BACKLOG_OBJECT: { className: 'BacklogObject', useSQLite: true } }),
+    },
     cf: false,
   }),
   resourcePersistencePath: folder,
