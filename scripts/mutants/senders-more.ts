@@ -210,4 +210,12 @@ export const sendersMoreMutants: readonly Mutant[] = [
     replace: 'items.slice(item)',
     tests: ['test/edge/auth/cookbook.test.ts'],
   },
+  {
+    name: 'a form that was cut is a whole one',
+    breaks: 'G6',
+    file: 'src/edge/source/envelopes.ts',
+    find: "if (!/^--\\s*$/.test(parts.pop() ?? '')) return { ok: false }",
+    replace: 'parts.pop()',
+    tests: ['test/edge/source/envelopes.test.ts'],
+  },
 ]
