@@ -47,6 +47,22 @@ export const operatorsMoreMutants: readonly Mutant[] = [
     tests: plans,
   },
   {
+    name: 'handshakes look like updates in the metrics',
+    breaks: 'G9',
+    file: 'src/relay/metrics-updates.ts',
+    find: 'if (handshake !== undefined) return',
+    replace: 'if (handshake === what) return',
+    tests: ['test/relay/metrics.test.ts'],
+  },
+  {
+    name: 'a list without a filter reads more letters than it shows',
+    breaks: 'G9',
+    file: 'src/core/operator/dead/letters.ts',
+    find: '...(isFiltered ? {} : { limit: left }),',
+    replace: '',
+    tests: ['test/operators/bounded.test.ts'],
+  },
+  {
     name: 'what a plan puts back waits, it seems, for what it waited for once',
     breaks: 'G9',
     file: 'src/core/operator/dead/run-plan.ts',
