@@ -63,6 +63,22 @@ export const operatorsMoreMutants: readonly Mutant[] = [
     tests: ['test/operators/bounded.test.ts'],
   },
   {
+    name: 'a cursor that no list gave is taken for the end of a list',
+    breaks: 'G9',
+    file: 'src/core/backlog/letters.ts',
+    find: 'if (cursor !== behindAll && readDeadKey(cursor) === undefined) throw new UnknownCursor()',
+    replace: '',
+    tests: ['test/edge/routes/dead.test.ts'],
+  },
+  {
+    name: 'a plan that has ended looks as if it were run',
+    breaks: 'G9',
+    file: 'src/edge/routes/admin/dead.ts',
+    find: "if (plan?.state === 'planned')\n        return problem",
+    replace: "if (plan?.state === 'planning')\n        return problem",
+    tests: ['test/edge/routes/dead.test.ts'],
+  },
+  {
     name: 'what a plan puts back waits, it seems, for what it waited for once',
     breaks: 'G9',
     file: 'src/core/operator/dead/run-plan.ts',
