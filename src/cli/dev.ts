@@ -54,7 +54,8 @@ Exit 1 where a port is in use or the relay does not start.`,
       err,
     })
     try {
-      await session.start()
+      // It can be stopped before it has started.
+      await Promise.race([session.start(), stopped])
       const byItself = await Promise.race([stopped.then(() => false), session.endedByItself])
       if (byItself) throw new Failed('the relay ended by itself')
       return exit.ok
@@ -104,11 +105,13 @@ class Session {
       autoSeed: true,
       ...given({ token: own['TARGET_TOKEN'] }),
     })
-    this.#ends.push(() => target.close())
+    if (this.#isStopping()) return target.close()
     const state = openState(project, keep, target.profiles)
+    this.#ends.push(() => target.close())
     this.#ends.push(() => state.save())
 
     const run = async (settings: Readonly<Record<string, string>>) => {
+      if (this.#isStopping()) return
       this.#running = JSON.stringify(settings)
       const relay = startRelay({ project, port, state: state.folder, settings, sources: file, show: out })
       this.#relay = relay
@@ -116,6 +119,7 @@ class Session {
       await relay.ready
     }
     await run(devSettings(this.#known, own, target.origin))
+    if (this.#isStopping()) return
     const running = {
       relay: this.#origin,
       target: target.origin,
@@ -128,7 +132,7 @@ class Session {
 
     const change = async () => {
       const [ownNow, again] = [readDevVars(project), await this.#look()]
-      if (this.#stopping.signal.aborted) return
+      if (this.#isStopping()) return
       if ('problem' in again) return err(`dev: ${again.problem}`)
       const settings = devSettings(again.looked, ownNow, target.origin)
       // Wrangler takes new code itself; a server and new settings need a new process.
@@ -149,6 +153,10 @@ class Session {
     })
     this.#ends.push(stopWatching)
     if (isWorkerProject(project)) void this.#tick()
+  }
+
+  #isStopping(): boolean {
+    return this.#stopping.signal.aborted
   }
 
   #look() {

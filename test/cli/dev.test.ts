@@ -1,5 +1,5 @@
 /** `target-relay dev`: what it prints works as it is printed, on a server and in workerd; it stops with all that it started. */
-import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -146,6 +146,15 @@ describe('target-relay dev', { timeout: 180_000 }, () => {
     for (const command of [update, hook])
       expect(JSON.parse(await shell(`${command} --silent`))).toMatchObject({ status: 'submitted' })
     expect(JSON.parse(await shell(`${profile} --silent`))).toEqual({ lastCase: 'case-1' })
+  })
+
+  it('is stopped as well while it starts', async () => {
+    const folder = serverProject(desk('desk', 'lastCase'))
+    const port = await twoPorts()
+    const running = dev(folder, port)
+    await expect.poll(() => existsSync(join(folder, '.target-relay')), { timeout: 60_000 }).toBe(true)
+    expect(await running.stop()).toBe(0)
+    expect([await isFree(port), await isFree(port + 1)]).toEqual([true, true])
   })
 
   it('says what keeps the relay from starting', async () => {
