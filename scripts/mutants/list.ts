@@ -30,6 +30,7 @@ import { registersMutants } from './registers.ts'
 import { sealMutants } from './seals.ts'
 import { sendersMutants } from './senders.ts'
 import { sendersMoreMutants } from './senders-more.ts'
+import { storeMutants } from './stores.ts'
 import { windowMutants } from './window.ts'
 
 const live = ['test/core/delivery/deliver.test.ts']
@@ -1150,6 +1151,7 @@ export const mutants: readonly Mutant[] = [
   ...readingMutants,
   ...registersMutants,
   ...sealMutants,
+  ...storeMutants,
   ...sendersMutants,
   ...sendersMoreMutants,
   ...windowMutants,

@@ -7,6 +7,30 @@ const makePlan = 'src/core/operator/dead/make-plan.ts'
 
 export const operatorsMoreMutants: readonly Mutant[] = [
   {
+    name: 'what operators are shown is asked of Redis piece by piece',
+    breaks: 'G9',
+    file: 'src/core/ledger/redis/ledger.ts',
+    find: 'await Promise.all([usage(run), series(run, fromMs), recall(run, names)])',
+    replace: 'await Promise.all([usage(call), series(call, fromMs), recall(run, names)])',
+    tests: ['test/core/ledger/redis/ledger.test.ts'],
+  },
+  {
+    name: 'what operators are shown has the figures of all times (SQL)',
+    breaks: 'G9',
+    file: 'src/core/ledger/sql/ledger.ts',
+    find: 'slots: readSeries(sql, fromMs, step.nowMs)',
+    replace: 'slots: readSeries(sql, 0, step.nowMs)',
+    tests: ['test/core/ledger/sql/ledger.test.ts'],
+  },
+  {
+    name: 'each run asks the ledger for when dead letters were last walked',
+    breaks: 'G9',
+    file: 'src/core/operator/dead/retention.ts',
+    find: 'if (isRecent(memory.deadWalkedMs)) return',
+    replace: '',
+    tests: ['test/relay/costs.test.ts'],
+  },
+  {
     name: 'a plan whose filter fits nothing in a run begins again in the next one',
     breaks: 'G9',
     file: makePlan,

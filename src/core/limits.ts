@@ -26,7 +26,9 @@ export interface Limits {
   readonly denialsLastMs: number
   /** Keys in one list page of the backlog. KV: 1,000 at most. */
   readonly keysPerPage: number
-  /** Bytes of values that one page of the backlog holds in memory. A Worker has 128 MB. */
+  /** Entries of several pages that a run reads before it works on them, the oldest first. */
+  readonly entriesTogether: number
+  /** Bytes of values that one page of the backlog, or a run, holds in memory. A Worker has 128 MB. */
   readonly bytesPerPage: number
   /** Keys in one bulk read of KV, which counts as one operation. KV: 100 at most. */
   readonly keysPerRead: number
@@ -72,6 +74,7 @@ export const defaultLimits: Limits = {
   denialsThatJudge: 8,
   denialsLastMs: 3_600_000,
   keysPerPage: 1_000,
+  entriesTogether: 10_000,
   bytesPerPage: 16_000_000,
   keysPerRead: 100,
   bytesPerRead: 16_000_000,

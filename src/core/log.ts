@@ -39,6 +39,7 @@ const warnings = [
   'flush_end_not_recorded',
   'flush_lease_kept',
   'flush_stopped',
+  'entry_kept',
   'greeting_failed',
   'greeting_unbounded',
   'handshake_failed',

@@ -61,6 +61,15 @@ export interface Budget {
   readonly found: Partial<Learnt>
   /** Asks a store; a rejection stops the run for `reason`, or for the platform's bound. */
   ask<T>(reason: StoreReason, work: () => Promise<T>): Promise<T>
+  /**
+   * Lets one entry leave the backlog; false where the store refuses this one. It stays, and holds up nobody. Where
+   * several in a row are refused the run ends.
+   */
+  leave(work: () => Promise<void>): Promise<boolean>
+  /** Whether the last entry that should leave did. */
+  lastLeft(): boolean
+  /** Reads the backlog: where that fails, what was read before can still be worked on. */
+  read<T>(work: () => Promise<T>): Promise<T>
   elapsedMs(): number
 }
 
@@ -84,6 +93,7 @@ export type StoreReason = 'ledger_unavailable' | 'backlog_unavailable'
 /** Longer than a run and the calls it leaves behind. */
 const leaseMs = 90_000
 const cleanUpShare = 1.5
+const refusalsThatStop = 3
 
 /** Every method that waits throws a `Stop` where the run must end. */
 export function createBudget(parts: BudgetParts, holder: string, learnt: Readonly<Learnt> = { atMs: 0 }): Budget {
@@ -93,12 +103,12 @@ export function createBudget(parts: BudgetParts, holder: string, learnt: Readonl
   const startedMs = tickMs()
   const operationsBefore = backlog.operations
   const operations = () => backlog.operations - operationsBefore
-  /** Calls with those that are held; calls that were made; operations that are held. */
-  const spent = { calls: 0, made: 0, held: 0 }
+  const spent: Spent = { calls: 0, made: 0, held: 0 }
   let leasedAtMs = startedMs
   let renewing: Promise<void> | undefined
   let extraMs = 0
   const found: Partial<Learnt> = {}
+  let refusedInARow = 0
   /** What ended the run in one of several works that go on beside each other; and what the backlog's store said. */
   let ended: Stop | undefined
   let backlogEnded: Stop | undefined
@@ -124,21 +134,40 @@ export function createBudget(parts: BudgetParts, holder: string, learnt: Readonl
       return new Stop(what === 'operations' ? 'operations' : 'subrequests')
     },
     found,
-    ask: async (reason, work) => {
-      try {
-        return await work()
-      } catch (error) {
-        if (error instanceof Stop) throw error
-        log('flush_stopped', { reason, error: errorName(error) })
-        const stop = stopOn(error, reason)
+    ask: (reason, work) =>
+      ask(reason, work, (stop) => {
         ended ??= stop
-        if (reason === 'backlog_unavailable') backlogEnded ??= stop
-        throw stop
+      }),
+    leave: async (work) => {
+      try {
+        await work()
+        refusedInARow = 0
+        return true
+      } catch (error) {
+        log('entry_kept', { error: errorName(error) })
+        if (!isPlatformLimit(error) && ++refusedInARow < refusalsThatStop) return false
+        backlogEnded ??= stopOn(error, 'backlog_unavailable')
+        ended ??= backlogEnded
+        throw backlogEnded
       }
     },
+    lastLeft: () => refusedInARow === 0,
+    read: (work) => ask('backlog_unavailable', work, () => {}),
     elapsedMs: () => tickMs() - startedMs,
   }
   return budget
+
+  async function ask<T>(reason: StoreReason, work: () => Promise<T>, tell: (stop: Stop) => void): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      if (error instanceof Stop) throw error
+      log('flush_stopped', { reason, error: errorName(error) })
+      const stop = stopOn(error, reason)
+      tell(stop)
+      throw stop
+    }
+  }
 
   function stopOn(error: unknown, reason: StoreReason): Stop {
     if (error instanceof ForeignStore) return new Stop('foreign_store')
@@ -161,42 +190,15 @@ export function createBudget(parts: BudgetParts, holder: string, learnt: Readonl
     }
     spent.calls += own.calls
     spent.held += own.operations
-    const callsLeft = () => own.calls + budget.callsLeft()
-    return {
-      next: () => next(0, callsLeft()),
-      callsLeft,
-      takeCall: () => {
-        if (callsLeft() <= 0) return false
-        if (own.calls > 0) own.calls--
-        else spent.calls++
-        spent.made++
-        return true
-      },
-      mayCleanUp: () => {
-        check(parts.maxMs * cleanUpShare, 0)
-        return renew()
-      },
-      cleanUp: async (operations, work) => {
+    return heldOf(own, spent, {
+      callsLeft: budget.callsLeft,
+      next: (callsLeft) => next(0, callsLeft),
+      cleanUp: (operations) => {
         if (backlogEnded !== undefined) throw backlogEnded
-        const more = Math.max(0, operations - own.operations)
-        check(parts.maxMs * cleanUpShare, more)
-        own.operations -= operations - more
-        spent.held += more
-        try {
-          await renew()
-          return await work()
-        } finally {
-          // They are counted by now: until then nobody else had them.
-          spent.held -= operations
-        }
+        check(parts.maxMs * cleanUpShare, operations)
       },
-      free: () => {
-        spent.calls -= own.calls
-        spent.held -= own.operations
-        own.calls = 0
-        own.operations = 0
-      },
-    }
+      renew,
+    })
   }
 
   function check(maxMs: number, operations: number): void {
@@ -218,6 +220,59 @@ export function createBudget(parts: BudgetParts, holder: string, learnt: Readonl
     if (!(await budget.ask('ledger_unavailable', () => ledger.lease('flush', holder, leaseMs))))
       throw new Stop('leased')
     leasedAtMs = askedAtMs
+  }
+}
+
+/** Calls with those that are held; calls that were made; operations that are held. */
+interface Spent {
+  calls: number
+  made: number
+  held: number
+}
+
+interface HeldParts {
+  callsLeft(): number
+  next(callsLeft: number): Promise<void>
+  /** Throws where this many operations more may not be spent on cleaning up. */
+  cleanUp(operations: number): void
+  renew(): Promise<void>
+}
+
+function heldOf(own: { calls: number; operations: number }, spent: Spent, budget: HeldParts): Held {
+  const callsLeft = () => own.calls + budget.callsLeft()
+  return {
+    next: () => budget.next(callsLeft()),
+    callsLeft,
+    takeCall: () => {
+      if (callsLeft() <= 0) return false
+      if (own.calls > 0) own.calls--
+      else spent.calls++
+      spent.made++
+      return true
+    },
+    mayCleanUp: async () => {
+      budget.cleanUp(0)
+      await budget.renew()
+    },
+    cleanUp: async (operations, work) => {
+      const more = Math.max(0, operations - own.operations)
+      budget.cleanUp(more)
+      own.operations -= operations - more
+      spent.held += more
+      try {
+        await budget.renew()
+        return await work()
+      } finally {
+        // They are counted by now: until then nobody else had them.
+        spent.held -= operations
+      }
+    },
+    free: () => {
+      spent.calls -= own.calls
+      spent.held -= own.operations
+      own.calls = 0
+      own.operations = 0
+    },
   }
 }
 

@@ -126,11 +126,11 @@ export function createCensus({ backlog, ledger, clock, limits, memory }: CensusP
 
   /** Lists a part to its end, or until the share ends: then what of its sixteenths is complete. */
   async function countPart(prefix: string, share: Share) {
-    const done: CensusPart[] = []
+    const done = new Map<string, Tally>()
     let digit = ''
     let tally = createTally()
     const close = () => {
-      if (digit !== '') done.push(partOf(prefix + digit, tally.done()))
+      if (digit !== '') done.set(digit, tally.done())
       tally = createTally()
     }
     for (let cursor: string | undefined; share.has(1); ) {
@@ -144,12 +144,11 @@ export function createCensus({ backlog, ledger, clock, limits, memory }: CensusP
       cursor = page?.cursor
       if (cursor !== undefined) continue
       close()
-      return { complete: true, parts: [partOf(prefix, sumOf(done.flatMap(({ counted }) => counted?.tally ?? [])))] }
+      return { complete: true, parts: [partOf(prefix, sumOf([...done.values()]))] }
     }
     // What comes before the digit where it ended and has no entry was found empty.
-    const before = [...hexDigits].filter((other) => other < digit).map((other) => prefix + other)
-    const empty = before.filter((other) => !done.some((part) => part.prefix === other))
-    return { complete: false, parts: [...done, ...empty.map((other) => partOf(other, sumOf([])))] }
+    const before = [...hexDigits].filter((other) => other < digit)
+    return { complete: false, parts: before.map((other) => partOf(prefix + other, done.get(other) ?? sumOf([]))) }
   }
 
   function partOf(prefix: string, tally: Tally): CensusPart {

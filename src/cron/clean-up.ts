@@ -21,7 +21,7 @@ export interface CleanUpParts {
   readonly backlog: Pick<Backlog, 'put' | 'bury' | 'delete'>
   readonly untold: Pick<Untold, 'add'>
   readonly notes: RunNotes
-  readonly budget: Pick<Budget, 'ask'>
+  readonly budget: Pick<Budget, 'leave'>
   readonly connections: RunConnections
   readonly clock: Pick<Clock, 'now'>
   readonly report: FlushReport
@@ -46,8 +46,9 @@ export async function cleanUp(
     return
   }
   const operations = 1 + Math.min(dead.length, 1) + Math.min(open.length, 1)
-  await connections.use('store', () => held.cleanUp(operations, () => budget.ask('backlog_unavailable', () => leave())))
-  if (open.length > 0 || dead.length > 0) return
+  const left = await connections.use('store', () => held.cleanUp(operations, () => budget.leave(leave)))
+  if (!left) report.deferredAgain++
+  if (!left || open.length > 0 || dead.length > 0) return
   const sent = [...standings.values()].filter(({ fate }) => fate === 'sent_delivered')
   const became = sent.some(({ loser }) => !loser) ? 'replayed' : 'superseded'
   // What was merged into a call that went is on the visitor's time line with that call.

@@ -27,6 +27,7 @@ import { createRefusals } from './refusals.ts'
 import { createReplay } from './replay.ts'
 import { emptyReport, type FlushReport, lastRunMemo, type StopReason, writeLastRun } from './report.ts'
 import { walkBacklog } from './ring.ts'
+import { operationsAPage, readStretch } from './stretch.ts'
 
 export interface FlushParts extends BudgetParts {
   readonly door: Door
@@ -44,8 +45,6 @@ export interface FlushParts extends BudgetParts {
   readonly limits?: Limits
 }
 
-/** The fewest that do something: a list, a bulk read, and a dead letter, a put-back and a delete. */
-const operationsAPage = 5
 /** Why a run ends that has nothing left to spend. */
 const spent: ReadonlySet<StopReason> = new Set(['time', 'operations', 'calls', 'subrequests'])
 
@@ -87,29 +86,33 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     const pages = walkBacklog(backlog, place.position, keysToList, (moved) => {
       place.position = moved
     })
-    let pagesWorkedOn = 0
-    for (let pagesRead = 0; ; pagesRead++) {
-      const before = place.position
-      // Otherwise every run that comes this far with so little left would read a page and do nothing of it.
-      await budget.next(operationsAPage)
+    let workedOn = 0
+    for (let pagesRead = 0; ; ) {
       const askedAtMs = budget.elapsedMs()
-      const read = await budget.ask('backlog_unavailable', () => pages.next())
-      if (read.done === true) {
+      const stretch = await readStretch(pages, { budget, maxMs: parts.maxMs, limits, position: () => place.position })
+      budget.pageRead(budget.elapsedMs() - (workedOn === 0 ? 0 : askedAtMs))
+      if (stretch.items.length > 0) {
+        workedOn++
+        // Before it is worked on: a run that dies there does not find itself there again.
+        await budget.ask('ledger_unavailable', () => place.save())
+        const chunksBefore = replay.chunks
+        const stop = await stopOf(() => flushPage(page, stretch.items))
+        // What was left was too little for any of it: the next run has its whole budget for it. If a store failed, it may
+        // fail on this stretch alone, and the next run goes on behind it.
+        const readMore = pagesRead + stretch.pagesBefore > 0
+        if (stop !== undefined && replay.chunks === chunksBefore && readMore && spent.has(stop.reason))
+          place.position = stretch.from
+        if (stop !== undefined) throw stop
+        // What is left of it, the budget may have left.
+        await budget.next(operationsAPage)
+      }
+      if (stretch.stop !== undefined) throw stretch.stop
+      if (stretch.isLast) {
         if (refusals.shut !== undefined) throw new Stop('target_unavailable')
+        if (!budget.lastLeft()) throw new Stop('backlog_unavailable')
         return
       }
-      budget.pageRead(budget.elapsedMs() - (pagesWorkedOn === 0 ? 0 : askedAtMs))
-      if (read.value.length === 0) continue
-      pagesWorkedOn++
-      // Before the page is worked on: a run that dies there does not find itself there again.
-      await budget.ask('ledger_unavailable', () => place.save())
-      const chunksBefore = replay.chunks
-      const stop = await stopOf(() => flushPage(page, read.value))
-      if (stop === undefined) continue
-      // What was left was too little for any of it: the next run has its whole budget for it. If a store failed, it may
-      // fail on this page alone, and the next run goes on behind it.
-      if (replay.chunks === chunksBefore && pagesRead > 0 && spent.has(stop.reason)) place.position = before
-      throw stop
+      pagesRead += stretch.pages
     }
   }
 

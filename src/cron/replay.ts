@@ -27,7 +27,7 @@ import type { FlushReport } from './report.ts'
 
 export interface ReplayParts extends CleanUpParts {
   readonly pass: Pass
-  readonly budget: Pick<Budget, 'next' | 'hold' | 'ask'>
+  readonly budget: Pick<Budget, 'next' | 'hold' | 'leave'>
   readonly refusals: Pick<Refusals, 'stopIfRefused'>
   readonly limits: Limits
   /** Told after each chunk how far the run is. */

@@ -71,8 +71,11 @@ function writeParts(
       continue
     }
     const [name = ''] = [part.header].flat()
-    const before = headers.get(name)
-    headers.set(name, before === undefined ? item : `${before}${part.separator ?? ','}${item}`)
+    const separator = part.separator ?? ','
+    const items = headers.get(name)?.split(separator) ?? []
+    // What stands before its place is not read.
+    while (items.length < (part.item ?? 0)) items.push('-')
+    headers.set(name, [...items, item].join(separator))
   }
   for (const [name, value] of headers) draft.headers.set(name, value)
   return undefined

@@ -13,6 +13,7 @@ import { figure, noLane } from '../core/ledger/rules/figures.ts'
 import { newUntoldMemory, type UntoldMemory, withUntold } from '../core/ledger/untold.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
+import type { RetentionMemory } from '../core/operator/dead/retention.ts'
 import { type OwnerMemory, ownedStores } from '../core/operator/owner.ts'
 import { createRemap, type Remap } from '../core/operator/remap.ts'
 import { noSpan, type Span } from '../core/spans.ts'
@@ -81,6 +82,7 @@ export interface RelayMemory
     UntoldMemory,
     AlertMemory,
     FiguresMemory,
+    RetentionMemory,
     TrendMemory {
   /** When each source's fast clock was last logged, epoch ms. */
   readonly leadsLoggedMs: Map<string, number>
@@ -166,16 +168,13 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     limits,
   })
   const mapAgain = createMapAgain({ sources, prepare })
-  const { dead, duties } = deadOf(settings, { hasher, backlog, ledger, clock, random, map: mapAgain, limits, log })
+  const common = { ledger, clock, random, log, memory }
+  const { dead, duties } = deadOf(settings, { ...common, hasher, backlog, map: mapAgain, limits })
   const census = createCensus({ backlog, ledger, clock, limits, memory: memory.census })
   const ready = createReady({ settings, sources, ledger, backlog, clock, memory })
   const status = createStatus({ settings, ledger, backlog, clock, ready: ready.fresh })
   const alerts = alertDuty({
-    ledger,
-    clock,
-    random,
-    log,
-    memory,
+    ...common,
     settings,
     startedBy: ports.startedBy ?? 'cron',
     lookAt: lookForAlerts({ ledger, status, clock, memory }),
@@ -240,7 +239,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       ready: ready.fresh,
       readyForAnybody: ready.remembered,
       operator,
-      metrics: createMetrics({ base, ledger, status: status.status, ready: ready.remembered, log }),
+      metrics: createMetrics({ base, status, ready: ready.remembered, log }),
       clock,
       log,
       authFailed: createAuthFailed({ clock, memory: memory.authFailures, log, add: untold.add, count }),

@@ -77,7 +77,7 @@ export function openFrom(base: RelayBase, options: Omit<RelayOptions, 'settings'
       background,
       log,
     }),
-    backlog: storage.backlog(base.seal),
+    backlog: storage.backlog(base.seal, settings),
     clock,
     random,
     // Not the function itself: some runtimes want it called as their own.

@@ -13,7 +13,7 @@ export function deadOf(
     deadRetentionDays,
     flushMaxOps,
   }: Pick<Settings, 'retentionHours' | 'deadRetentionDays' | 'flushMaxOps'>,
-  parts: Omit<DeadOfficeParts, 'retentionMs' | 'maxOperations'> & Pick<RetentionParts, 'ledger' | 'log'>,
+  parts: Omit<DeadOfficeParts, 'retentionMs' | 'maxOperations'> & Pick<RetentionParts, 'ledger' | 'log' | 'memory'>,
 ): { readonly dead: DeadOffice; readonly duties: readonly Duty[] } {
   const dead = createDeadOffice({ ...parts, retentionMs: retentionHours * hourMs, maxOperations: flushMaxOps })
   const retention = createRetention({ ...parts, retentionMs: deadRetentionDays * dayMs })

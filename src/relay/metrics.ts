@@ -7,25 +7,24 @@
  * configured, all others together are `_other`.
  */
 import { errorName } from '../core/errors.ts'
-import type { Ledger, Usage } from '../core/ledger/port.ts'
+import type { Usage } from '../core/ledger/port.ts'
 import { breakerCauses } from '../core/ledger/rules/health.ts'
 import { laneCeiling } from '../core/ledger/rules/settings.ts'
 import type { Log } from '../core/log.ts'
 import { lanes } from '../core/update/update.ts'
-import { type LastRun, lastRunMemo, readLastRun } from '../cron/report.ts'
-import type { StatusAnswer } from '../edge/contract/status.ts'
+import type { LastRun } from '../cron/report.ts'
 import { flag, gauge, type Metric, one, seconds, timestamp } from '../edge/http/metrics-text.ts'
 import type { Readiness } from '../edge/routes/parts.ts'
 import type { RelayBase } from './base.ts'
 import { countedSources } from './count.ts'
 import { backlogMetrics } from './metrics-backlog.ts'
 import { updateMetrics } from './metrics-updates.ts'
+import type { Status } from './status.ts'
 
 export interface MetricsParts {
   readonly base: Pick<RelayBase, 'settings' | 'sources'>
-  readonly ledger: Pick<Ledger, 'recall'>
-  readonly status: () => Promise<StatusAnswer & Usage>
-  /** May be some seconds old. */
+  readonly status: Pick<Status, 'whole'>
+  /** Where the ledger does not answer; may be some seconds old. */
   readonly ready: () => Promise<Readiness>
   readonly log: Log
 }
@@ -35,26 +34,24 @@ const verdicts = ['ok', 'warn', 'fail'] as const
 const ends = ['replayed', 'superseded', 'deferredAgain', 'dead', 'unreadable', 'skipped'] as const
 
 /** Never rejects. */
-export function createMetrics({ base, ledger, status, ready, log }: MetricsParts): () => Promise<readonly Metric[]> {
+export function createMetrics({ base, status, ready, log }: MetricsParts): () => Promise<readonly Metric[]> {
   const { settings } = base
   const sources = countedSources(base.sources)
   return async () => {
-    const known = await Promise.all([status(), ledger.recall(lastRunMemo)]).catch((error: unknown) => {
+    const known = await status.whole().catch((error: unknown) => {
       log('metrics_incomplete', { error: errorName(error) })
       return undefined
     })
-    // Behind it: the status has just looked at the same.
-    const readiness = await ready()
     return [
-      ...stateMetrics(readiness, settings.targetTokenExpiresAtMs),
+      ...stateMetrics(known?.readiness ?? (await ready()), settings.targetTokenExpiresAtMs),
       ...(known === undefined
         ? []
         : [
-            ...quotaMetrics(known[0], settings),
-            ...healthMetrics(known[0]),
-            ...updateMetrics(known[0].totals, sources),
-            ...backlogMetrics(known[0], sources),
-            ...flushMetrics(readLastRun(known[1])),
+            ...quotaMetrics(known.status, settings),
+            ...healthMetrics(known.status),
+            ...updateMetrics(known.status.totals, sources),
+            ...backlogMetrics(known.status, sources),
+            ...flushMetrics(known.lastRun),
           ]),
     ]
   }

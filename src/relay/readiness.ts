@@ -12,7 +12,7 @@ import type { Backlog } from '../core/backlog/port.ts'
 import type { Clock } from '../core/clock.ts'
 import { errorName } from '../core/errors.ts'
 import { given } from '../core/given.ts'
-import type { Ledger } from '../core/ledger/port.ts'
+import type { Ledger, Summary } from '../core/ledger/port.ts'
 import { ForeignStore } from '../core/operator/owner.ts'
 import { lastRunMemo, readLastRun } from '../cron/report.ts'
 import type { Readiness } from '../edge/routes/parts.ts'
@@ -46,9 +46,19 @@ export interface ReadinessParts {
   readonly memory: ReadinessMemory
 }
 
+export interface Known {
+  readonly summary: Summary
+  /** As kept under `lastRunMemo`. */
+  readonly lastRun: string | undefined
+}
+
 export interface Ready {
-  /** Asked of the ledger now. Never rejects. */
-  fresh(): Promise<Readiness>
+  /**
+   * Asked of the ledger now. Never rejects.
+   *
+   * @param known what the ledger has just said, where it was asked for it
+   */
+  fresh(known?: Known): Promise<Readiness>
   /** At most `rememberedMs` old. */
   remembered(): Promise<Readiness>
 }
@@ -67,16 +77,19 @@ export function createReady({ settings, sources, ledger, backlog, clock, memory 
     return flight
   }
 
-  async function fresh(): Promise<Readiness> {
+  async function fresh(known?: Known): Promise<Readiness> {
     const nowMs = clock.now()
-    const readiness = await look(nowMs)
+    const readiness = await look(nowMs, known)
     memory.last = { atMs: nowMs, readiness }
     return readiness
   }
 
-  async function look(nowMs: number): Promise<Readiness> {
+  async function look(nowMs: number, known: Known | undefined): Promise<Readiness> {
     // The ledger first: whether it is another account's decides whether anything is kept.
-    const asked = await Promise.all([ledger.summary(), ledger.recall(lastRunMemo)]).catch(told)
+    const asked =
+      known === undefined
+        ? await Promise.all([ledger.summary(), ledger.recall(lastRunMemo)]).catch(told)
+        : ([known.summary, known.lastRun] as const)
     const storeError = await backlog.check().then(() => keepError(nowMs), told)
     const ledgerError = typeof asked === 'string' ? asked : undefined
     const [usage, lastRun] = typeof asked === 'string' ? [] : asked

@@ -86,6 +86,7 @@ export const table = z.object({
   }),
   ALERT_URL: webhookUrl,
   ALERT_SECRET: webhookSecrets,
+  BACKLOG_STORE: z.enum(['kv', 'object'], 'must be kv or object').default('kv'),
   BACKLOG_KEYS: list.transform((items, context) =>
     items.map((item) => {
       const [, id = '', text = ''] = /^([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/]+={0,2})$/.exec(item) ?? []

@@ -62,6 +62,8 @@ export interface Settings {
   /** Where alerts go, and what signs them. */
   readonly alert?: { readonly url: string; readonly secrets: readonly Uint8Array<ArrayBuffer>[] }
   readonly hashKey: string
+  /** On Workers: where what is new waits. */
+  readonly backlogStore: 'kv' | 'object'
   /** The first encrypts what is kept; all decrypt. */
   readonly backlogKeys: readonly RingKey[]
 }
@@ -164,6 +166,7 @@ function settingsOf(
       ? {}
       : { alert: { url: read.ALERT_URL, secrets: read.ALERT_SECRET.map(({ bytes }) => bytes) } }),
     hashKey: read.HASH_KEY,
+    backlogStore: read.BACKLOG_STORE,
     backlogKeys: read.BACKLOG_KEYS,
   }
 }

@@ -20,25 +20,26 @@ import {
   figuresOfTally,
   readCensus,
 } from '../core/operator/census.ts'
-import { deadEnds } from '../core/operator/dead/retention.ts'
+import { deadEnds, retentionMemo } from '../core/operator/dead/retention.ts'
 import { laneOf, sourceOf, summedBy } from '../core/operator/series.ts'
 import { isoTime } from '../core/time.ts'
 import { lanes } from '../core/update/update.ts'
 import type { Figures } from '../cron/alerts/conditions.ts'
 import { foundNothing } from '../cron/census.ts'
-import { lastRunMemo, readLastRun } from '../cron/report.ts'
+import { type LastRun, lastRunMemo, readLastRun } from '../cron/report.ts'
 import { readRuns, runsMemo } from '../cron/runs.ts'
 import type { BacklogAnswer, StatusAnswer } from '../edge/contract/status.ts'
 import type { Readiness } from '../edge/routes/parts.ts'
 import { foretell, type More, movedInMs, paceOf, waitsToo } from './foretell.ts'
+import type { Ready } from './readiness.ts'
 import type { Settings } from './settings.ts'
 
 export interface StatusParts {
   readonly settings: Settings
-  readonly ledger: Pick<Ledger, 'usage' | 'recall' | 'series'>
+  readonly ledger: Pick<Ledger, 'look'>
   readonly backlog: Pick<Backlog, 'tally' | 'deadHeads'>
   readonly clock: Pick<Clock, 'now'>
-  readonly ready: () => Promise<Readiness>
+  readonly ready: Ready['fresh']
 }
 
 export interface Status {
@@ -46,10 +47,18 @@ export interface Status {
   /** What waits, without a forecast. */
   waits(): Promise<BacklogFigures>
   status(): Promise<StatusAnswer & Usage>
+  /** The same, and with it what else was looked at: for `/metrics`. */
+  whole(): Promise<WholeStatus>
   /** When what waits now and this beside it is through, by the forecast; epoch ms. Undefined where nobody can say. */
   throughWith(more: More): Promise<number | undefined>
   /** For alerts: what was counted behind the last runs, in the same look. */
   outlook(): Promise<Outlook>
+}
+
+export interface WholeStatus {
+  readonly status: StatusAnswer & Usage
+  readonly lastRun: LastRun | undefined
+  readonly readiness: Readiness
 }
 
 export interface Outlook {
@@ -72,33 +81,9 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
       const { figures, foretold } = await look()
       return answerOf(figures, foretold.doneMs)
     },
+    status: async () => (await whole()).status,
+    whole,
     waits: async () => (await look()).figures,
-    async status() {
-      const [{ usage, slots, figures, foretold, runs, last, dead, census, pace, nowMs }, { checks }] =
-        await Promise.all([look(), ready()])
-      const { breaker, paused } = usage.health
-      const letters = dead ?? (await deadOf(census, nowMs))
-      return {
-        ...usage,
-        quota: {
-          used: usage.used,
-          limit: usage.limit,
-          byLane: callsByLane(slots),
-          ...times({ nextFreeAt: usage.nextFreeAtMs, firstDeferralAt: foretold.firstDeferralMs }),
-          liveUnitsPerHour: Math.round(pace),
-          ceilings: Object.fromEntries(lanes.map((lane) => [lane, laneCeiling(settings, lane)])),
-          ahead: foretold.ahead,
-        },
-        backlog: answerOf(figures, foretold.doneMs),
-        ...given({ dead: letters && { count: sum(letters.byReason), ...letters } }),
-        today: todayOf(slots),
-        ...given({ breaker: breaker && { cause: breaker.cause, since: isoTime(breaker.sinceMs) } }),
-        paused,
-        ...given({ lastRunAt: last && isoTime(last.atMs) }),
-        runs: runs.slice(0, runsShown).map(({ atMs, ...run }) => ({ at: isoTime(atMs), ...run })),
-        checks,
-      }
-    },
     async throughWith(more) {
       const { usage, figures, runs, pace, nowMs } = await look()
       const { doneMs } = foretell(settings, { usage, figures: waitsToo(settings, figures, more), runs, pace, nowMs })
@@ -106,10 +91,7 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
       return doneMs && Math.max(doneMs, nowMs + movedInMs(settings, more.letters, backlog.tally !== undefined))
     },
     async outlook() {
-      const [{ usage, slots, figures, foretold, dead, census, nowMs }, ends] = await Promise.all([
-        look(),
-        deadEnds(ledger, settings.deadRetentionDays * dayMs),
-      ])
+      const { usage, slots, figures, foretold, dead, census, ends, nowMs } = await look()
       const { firstDeferralMs = Number.POSITIVE_INFINITY } = foretold
       const { paused, breaker } = usage.health
       const letters = dead ?? census.dead
@@ -123,23 +105,49 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
             paused || breaker !== undefined ? undefined : firstDeferralMs < nowMs + dayMs ? firstDeferralMs : null,
           oldestAtMs: figures.oldestMs ?? (isCounted ? null : undefined),
           dead: letters && sum(letters.byReason),
-          deadEnding: ends?.soon,
+          deadEnding: deadEnds(ends, settings.deadRetentionDays * dayMs)?.soon,
         }),
       }
     },
   }
 
+  async function whole(): Promise<WholeStatus> {
+    const { usage, slots, figures, foretold, runs, lastRun, dead, census, pace, nowMs } = await look()
+    const readiness = await ready({ summary: usage, lastRun })
+    const last = readLastRun(lastRun)
+    const { breaker, paused } = usage.health
+    const letters = dead ?? (await deadOf(census, nowMs))
+    const status = {
+      ...usage,
+      quota: {
+        used: usage.used,
+        limit: usage.limit,
+        byLane: callsByLane(slots),
+        ...times({ nextFreeAt: usage.nextFreeAtMs, firstDeferralAt: foretold.firstDeferralMs }),
+        liveUnitsPerHour: Math.round(pace),
+        ceilings: Object.fromEntries(lanes.map((lane) => [lane, laneCeiling(settings, lane)])),
+        ahead: foretold.ahead,
+      },
+      backlog: answerOf(figures, foretold.doneMs),
+      ...given({ dead: letters && { count: sum(letters.byReason), ...letters } }),
+      today: todayOf(slots),
+      ...given({ breaker: breaker && { cause: breaker.cause, since: isoTime(breaker.sinceMs) } }),
+      paused,
+      ...given({ lastRunAt: last && isoTime(last.atMs) }),
+      runs: runs.slice(0, runsShown).map(({ atMs, ...run }) => ({ at: isoTime(atMs), ...run })),
+      checks: readiness.checks,
+    }
+    return { status, lastRun: last, readiness }
+  }
+
   async function look() {
     const nowMs = clock.now()
-    const [usage, slots, lastRun, keptRuns, kept, counted] = await Promise.all([
-      ledger.usage(),
+    const [{ usage, slots, memos }, counted] = await Promise.all([
       // A day, with the slot that is not over.
-      ledger.series(nowMs - dayMs + slotMs),
-      ledger.recall(lastRunMemo),
-      ledger.recall(runsMemo),
-      ledger.recall(censusMemo),
+      ledger.look(nowMs - dayMs + slotMs, [lastRunMemo, runsMemo, censusMemo, retentionMemo]),
       backlog.tally?.(),
     ])
+    const [lastRun, keptRuns, kept, ends] = memos
     const runs = readRuns(keptRuns)
     const census = readCensus(kept)
     const last = readLastRun(lastRun)
@@ -150,7 +158,7 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
         : figuresOfTally(counted.waiting, settings.targetMethod, nowMs, true)
     const pace = paceOf(usage, slots, runs, nowMs)
     const foretold = foretell(settings, { usage, figures, runs, pace, nowMs })
-    return { nowMs, usage, slots, runs, last, census, dead: counted?.dead, figures, pace, foretold }
+    return { nowMs, usage, slots, runs, lastRun, census, ends, dead: counted?.dead, figures, pace, foretold }
   }
 
   /** By the census, or by a page of heads where that is all of them. */

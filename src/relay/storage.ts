@@ -18,7 +18,7 @@ export interface Storage {
   readonly memory: EpochMemory
   /** What else it remembers; default: for as long as the relay that `createRelay` returns. */
   readonly relayMemory?: RelayMemory
-  backlog(seal: Seal): Backlog
+  backlog(seal: Seal, settings: Pick<Settings, 'backlogStore'>): Backlog
   /** Told when a run begins that is the cron's, where something else starts one once the cron is silent. */
   readonly cronCame?: () => Promise<void>
 }

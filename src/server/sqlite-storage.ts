@@ -17,6 +17,7 @@ import { sqlLedger } from '../core/ledger/sql/ledger.ts'
 import { groupCommits } from '../core/store/group-commit.ts'
 import { nodeSqlite } from '../core/store/sqlite-node.ts'
 import { newRelayMemory, type RelayPorts } from '../relay/compose.ts'
+import { SettingsError } from '../relay/errors.ts'
 import { log as logLine, systemClock, systemRandom } from '../relay/runtime.ts'
 import { ledgerSettings } from '../relay/settings.ts'
 import type { Storage } from '../relay/storage.ts'
@@ -55,7 +56,13 @@ export function sqliteStorage(file: string, { log = logLine }: { log?: RelayPort
     witness,
     memory,
     relayMemory: newRelayMemory(),
-    backlog: (seal) => sqliteBacklog(sql, { randomHex: systemRandom.hex, seal }),
+    backlog: (seal, { backlogStore }) => {
+      if (backlogStore === 'object')
+        throw new SettingsError([
+          'BACKLOG_STORE is object, which only Workers have: a server keeps what waits in RELAY_DB',
+        ])
+      return sqliteBacklog(sql, { randomHex: systemRandom.hex, seal })
+    },
     close: () => {
       database.close()
       witnessed.close()

@@ -24,6 +24,8 @@ import type { Storage } from '../relay/storage.ts'
 export interface HandlersOptions<Env extends object> {
   readonly sources: readonly Source[]
   readonly storageOf: (env: Env) => Storage
+  /** What the settings ask for and an `env` has not; default: nothing. */
+  readonly missing?: (env: Env, settings: Settings) => readonly string[]
   /** Builds what requests share; for tests that count how often. */
   readonly build?: (settings: Settings, sources: readonly Source[]) => Promise<RelayBase>
 }
@@ -49,6 +51,7 @@ export interface Handlers<Env> {
 export function relayHandlers<Env extends object>({
   sources,
   storageOf,
+  missing = () => [],
   build = createBase,
 }: HandlersOptions<Env>): Handlers<Env> {
   const known = new WeakMap<Env, Known>()
@@ -93,7 +96,9 @@ export function relayHandlers<Env extends object>({
     const kept = known.get(env)
     if (kept !== undefined) return kept
     const parsed = parseAll(Object.fromEntries(Object.entries(env)), sources)
-    const fresh: Known = parsed.ok ? parsed : { ...parsed, app: createBrokenApp(parsed.problems) }
+    const problems = parsed.ok ? missing(env, parsed.settings) : parsed.problems
+    const fresh: Known =
+      parsed.ok && problems.length === 0 ? parsed : { ok: false, problems, app: createBrokenApp(problems) }
     known.set(env, fresh)
     return fresh
   }

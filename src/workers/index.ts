@@ -1,19 +1,26 @@
 /** The relay on Cloudflare Workers: the storage that KV and the object make, and the handlers of a Worker. */
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import { kvBacklog } from '../core/backlog/kv.ts'
+import { rowsBacklog } from '../core/backlog/sqlite.ts'
+import { twoStores } from '../core/backlog/two-stores.ts'
 import { newEpochMemory } from '../core/ledger/loss/epoch.ts'
 import type { Source } from '../edge/source/types.ts'
 import { newRelayMemory } from '../relay/compose.ts'
-import { systemRandom } from '../relay/runtime.ts'
+import { systemClock, systemRandom } from '../relay/runtime.ts'
+import type { Settings } from '../relay/settings.ts'
 import type { Storage } from '../relay/storage.ts'
 import { relayHandlers } from './handlers.ts'
 import { type Env, objectLedger, stubs } from './ledger-object.ts'
+import { objectRows, type RowsStub } from './object-rows.ts'
 
+export { BacklogObject } from './backlog-object.ts'
 export { type Env, LedgerObject } from './ledger-object.ts'
 
 /** What this isolate knows of the ledger's epoch; plain data, which may outlive a request. */
 const epochMemory = newEpochMemory()
 const relayMemory = newRelayMemory()
+/** What it knows of a store that the backlog moves out of. */
+const moveMemory = {}
 
 /** What must outlive a request is in KV and in the object. Makes no request until it is used. */
 export function workersStorage(env: Env): Storage {
@@ -24,8 +31,26 @@ export function workersStorage(env: Env): Storage {
     memory: epochMemory,
     relayMemory,
     cronCame: () => stub().cronCame(),
-    backlog: (seal) => kvBacklog(env.BACKLOG, { randomHex: systemRandom.hex, seal }),
+    backlog: (seal, { backlogStore }) => {
+      const parts = { randomHex: systemRandom.hex, seal }
+      const inKv = kvBacklog(env.BACKLOG, parts)
+      const { BACKLOG_OBJECT: objects } = env
+      if (objects === undefined) return inKv
+      const object = () => objects.get(objects.idFromName('backlog')) as unknown as RowsStub
+      const inObject = rowsBacklog(objectRows(object), parts)
+      const keepsIn = backlogStore === 'object' ? 'sql' : 'kv'
+      return twoStores({ kv: inKv, sql: inObject, keepsIn, now: systemClock.now, memory: moveMemory })
+    },
   }
+}
+
+/** What the settings ask for and this Worker has not. */
+function missing(env: Env, { backlogStore }: Pick<Settings, 'backlogStore'>): readonly string[] {
+  return backlogStore === 'object' && env.BACKLOG_OBJECT === undefined
+    ? [
+        'BACKLOG_STORE is object, and there is no binding BACKLOG_OBJECT: wrangler.toml binds it to the class BacklogObject',
+      ]
+    : []
 }
 
 /** Spelled out, since a declaration can't hold a class without a name that has protected members. */
@@ -39,7 +64,7 @@ export type FlushStarterClass = new (
  * `export const FlushStarter = flushStarter({ sources })`. It is no route: only this Worker's own object reaches it.
  */
 export function flushStarter({ sources }: { readonly sources: readonly Source[] }): FlushStarterClass {
-  const { flushForCron } = relayHandlers({ sources, storageOf: workersStorage })
+  const { flushForCron } = relayHandlers({ sources, storageOf: workersStorage, missing })
   return class FlushStarter extends WorkerEntrypoint<Env> {
     /** One run; resolves when it is over, and never rejects. */
     flush(): Promise<void> {
@@ -54,6 +79,6 @@ export function createWorker({
 }: {
   readonly sources: readonly Source[]
 }): Required<Pick<ExportedHandler<Env>, 'fetch' | 'scheduled'>> {
-  const { fetch, scheduled } = relayHandlers({ sources, storageOf: workersStorage })
+  const { fetch, scheduled } = relayHandlers({ sources, storageOf: workersStorage, missing })
   return { fetch, scheduled }
 }

@@ -13,10 +13,13 @@ import { objectSqlite } from '../core/store/sqlite-object.ts'
 import type { Lane, Stamp } from '../core/update/update.ts'
 import { log, systemClock, systemRandom } from '../relay/runtime.ts'
 import { ledgerSettings, parseSettings } from '../relay/settings.ts'
+import type { BacklogObject } from './backlog-object.ts'
 
 export interface Env {
   BACKLOG: KVNamespace
   LEDGER: DurableObjectNamespace<LedgerObject>
+  /** For `BACKLOG_STORE=object`, and as long as anything waits there. */
+  BACKLOG_OBJECT?: DurableObjectNamespace<BacklogObject>
 }
 
 /** What a Worker exports for the object's alarm (`flushStarter` in `index.ts`). */
@@ -100,6 +103,9 @@ export class LedgerObject extends DurableObject<Env> {
   series(fromMs: number) {
     return this.#ledger.series(fromMs)
   }
+  look(fromMs: number, memos: readonly string[]) {
+    return this.#ledger.look(fromMs, memos)
+  }
   confirmClock() {
     return this.#ledger.confirmClock()
   }
@@ -111,6 +117,9 @@ export class LedgerObject extends DurableObject<Env> {
   }
   recall(name: string) {
     return this.#ledger.recall(name)
+  }
+  recallAll(names: readonly string[]) {
+    return this.#ledger.recallAll(names)
   }
   remember(name: string, value: string) {
     return this.#ledger.remember(name, value)

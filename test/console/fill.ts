@@ -11,7 +11,7 @@ import { makeStamp } from '../../src/core/update/stamp.ts'
 /** @param entries waiting, of half as many visitors; a hundredth as many dead letters */
 export function fill(file: DatabaseSync, entries: number, nowMs: number): void {
   const sql = nodeSqlite(file)
-  sqliteRows(sql)
+  sqliteRows(sql, true)
   const put = file.prepare(
     'INSERT INTO relay_backlog (key, value, source, reason, bytes, attributes) VALUES (?, ?, ?, ?, ?, ?)',
   )

@@ -458,7 +458,7 @@ export function modelLedger(
     }
   }
 
-  return {
+  const ledger: ModelLedger = {
     kind: 'embedded',
     admit: async (requests, lane) =>
       step(requests.length, (now) => {
@@ -572,7 +572,13 @@ export function modelLedger(
     release: async (name, holder) => {
       if (leases.get(name)?.holder === holder) leases.delete(name)
     },
+    look: async (fromMs, names) => ({
+      usage: await ledger.usage(),
+      slots: await ledger.series(fromMs),
+      memos: names.map((name) => memos.get(name)),
+    }),
     recall: async (name) => memos.get(name),
+    recallAll: async (names) => names.map((name) => memos.get(name)),
     remember: async (name, value) => {
       memos.set(name, value)
     },
@@ -634,6 +640,7 @@ export function modelLedger(
         ),
       ),
   }
+  return ledger
 }
 
 interface Counted {

@@ -106,7 +106,7 @@ describe('a visitor that the ledger rejects', () => {
     }))
     await deferred(world, many)
     const { ledger } = refusing(world, [await hashOf(world, 'many')], 'admit')
-    const limits = { keysPerPage: 4, attributesPerAttempt: 1, attributesTogether: 1 }
+    const limits = { keysPerPage: 4, entriesTogether: 4, attributesPerAttempt: 1, attributesTogether: 1 }
     for (let run = 0; run < 20; run++) {
       await world.isolate({ ledger, limits }).flush()
       await world.clock.advance(60_000)
@@ -407,7 +407,7 @@ describe('a store that is hard to read', () => {
   it('if one key in the first page is slow, runs that begin elsewhere still make progress (G7)', async () => {
     const world = await createWorld()
     await deferred(world, visitors(40))
-    const limits = { keysPerPage: 4 }
+    const limits = { keysPerPage: 4, entriesTogether: 4 }
     const [first] = (await world.backlog.list({ limit: 1 })).items
     const backlog: World['backlog'] = {
       ...world.backlog,
@@ -453,7 +453,7 @@ describe('a store that is hard to read', () => {
       },
     }
     for (let run = 0; run < 10; run++) {
-      await world.isolate({ backlog, limits: { keysPerPage: 3 } }).flush({ maxMs: 10_000 })
+      await world.isolate({ backlog, limits: { keysPerPage: 3, entriesTogether: 3 } }).flush({ maxMs: 10_000 })
       await world.clock.advance(15 * 60_000)
     }
     expect(world.profile()).toEqual({ tier: 'newest' })
@@ -463,7 +463,7 @@ describe('a store that is hard to read', () => {
   it('if one key can’t be deleted, the pages after it are still replayed (G7)', async () => {
     const world = await createWorld()
     await deferred(world, visitors(40))
-    const limits = { keysPerPage: 4 }
+    const limits = { keysPerPage: 4, entriesTogether: 4 }
     const sick = (await world.backlog.list()).items[13]?.key
     const backlog: World['backlog'] = {
       ...world.backlog,
@@ -483,7 +483,7 @@ describe('a store that is hard to read', () => {
   it.each([7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 24, 26])(
     'if the platform allows fewer operations than configured (%i), each page still gets a whole run in turn (G7)',
     async (operations) => {
-      const world = await createWorld({ limits: { ...defaultLimits, keysPerPage: 3 } })
+      const world = await createWorld({ limits: { ...defaultLimits, keysPerPage: 3, entriesTogether: 3 } })
       await deferred(
         world,
         Array.from({ length: 13 }, (_, n) => ({

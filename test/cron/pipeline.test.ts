@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Backlog } from '../../src/core/backlog/port.ts'
 import { createConnections } from '../../src/core/connections.ts'
 import type { Ledger } from '../../src/core/ledger/port.ts'
+import type { Limits } from '../../src/core/limits.ts'
 import { Stop } from '../../src/cron/budget.ts'
 import { createPipeline, sideBySide } from '../../src/cron/pipeline.ts'
 import { createWorld, type World } from '../support/world.ts'
@@ -170,6 +171,111 @@ describe('a run', () => {
     await inTime(world, world.flush())
     expect(world.target.calls).toHaveLength(96)
     expect(await world.entries()).toBe(0)
+  })
+})
+
+describe('an entry that the store does not let go', () => {
+  async function withSickKey(which: readonly number[]) {
+    const world = await createWorld()
+    for (let n = 0; n < 60; n++) {
+      await defer(world, `v${n}`, { tier: 'x' }, `${n}`)
+      await world.clock.advance(1)
+    }
+    await world.clock.advance(120_001)
+    const keys = (await world.backlog.list()).items
+      .flatMap((item) => ('entry' in item ? [item] : []))
+      .sort((a, b) => a.entry.firstSeenMs - b.entry.firstSeenMs)
+      .map(({ key }) => key)
+    const sick = which.map((n) => keys[n])
+    const backlog: Backlog = Object.assign(Object.create(world.backlog) as Backlog, {
+      delete: (key: string) =>
+        sick.includes(key) ? Promise.reject(new Error('KV DELETE failed: 500')) : world.backlog.delete(key),
+    })
+    Object.defineProperty(backlog, 'operations', { get: () => world.backlog.operations })
+    return { world, backlog }
+  }
+
+  it('stays, is logged, and holds up nobody (G7, G2)', async () => {
+    const { world, backlog } = await withSickKey([3])
+    const report = await world.isolate({ backlog }).flush()
+    expect(report).toMatchObject({ stopped: 'drained', calls: 60, replayed: 59, deferredAgain: 1 })
+    expect(world.logged).toContain(JSON.stringify({ event: 'entry_kept', error: 'Error' }))
+    expect(await world.entries()).toBe(1)
+    // It is found delivered each time.
+    await world.isolate({ backlog }).flush()
+    await world.flush()
+    expect(world.target.calls).toHaveLength(60)
+    expect(await world.entries()).toBe(0)
+  })
+
+  it('is the store’s failure if there are three in a row, or nothing came behind it', async () => {
+    const three = await withSickKey([20, 21, 22])
+    expect(await three.world.isolate(three).flush()).toMatchObject({ stopped: 'backlog_unavailable' })
+    const last = await withSickKey([59])
+    expect(await last.world.isolate(last).flush()).toMatchObject({ stopped: 'backlog_unavailable', calls: 60 })
+  })
+})
+
+describe('who goes first', () => {
+  /** Visitors who came one after another, in an order that their places in the ring do not tell. */
+  async function many(count: number, limits: Partial<Limits>) {
+    const world = await createWorld({ settings: { quotaLimit: 21 }, limits })
+    for (let n = 0; n < count; n++) {
+      await defer(world, `v${n}`, { tier: 'x' }, `${n}`)
+      await world.clock.advance(1_000)
+    }
+    await world.clock.advance(120_001)
+    return world
+  }
+  const sent = (world: World) => world.target.calls.map(({ visitor }) => Number(visitor.slice(1))).sort((a, b) => a - b)
+
+  it('is who has waited longest in all that a run reads, not page by page', async () => {
+    const world = await many(60, { keysPerPage: 7 })
+    expect(await world.flush({ maxCalls: 20 })).toMatchObject({ stopped: 'calls', calls: 20 })
+    expect(sent(world)).toEqual(Array.from({ length: 20 }, (_, n) => n))
+  })
+
+  it('in a larger backlog is so in each part of the ring, and the next run goes on behind it', async () => {
+    const world = await many(60, { keysPerPage: 7, entriesTogether: 28 })
+    await world.flush({ maxCalls: 10 })
+    await world.flush({ maxCalls: 10 })
+    // About the third part of each half.
+    expect(sent(world).filter((n) => n < 30).length).toBeGreaterThan(17)
+  })
+
+  it('reads no more than a quarter of its operations and a tenth of its time before it works', async () => {
+    const world = await many(60, { keysPerPage: 3 })
+    const counting = (slowMs: number) => {
+      let lists = 0
+      const backlog: Backlog = Object.assign(Object.create(world.backlog) as Backlog, {
+        list: async (...asked: Parameters<Backlog['list']>) => {
+          if (world.target.calls.length === 0) lists++
+          await world.clock.advance(slowMs)
+          return world.backlog.list(...asked)
+        },
+      })
+      Object.defineProperty(backlog, 'operations', { get: () => world.backlog.operations })
+      return { backlog, lists: () => lists }
+    }
+    const slow = counting(1_000)
+    await world.isolate({ backlog: slow.backlog }).flush({ maxMs: 20_000, maxCalls: 1 })
+    expect(slow.lists()).toBe(2)
+    world.target.calls.length = 0
+    const scarce = counting(0)
+    await world.isolate({ backlog: scarce.backlog }).flush({ maxOperations: 20, maxCalls: 1 })
+    expect(scarce.lists()).toBeLessThanOrEqual(6)
+  })
+
+  it('works on what it has read, also where the next page can’t be read (G7)', async () => {
+    const world = await many(20, { keysPerPage: 6 })
+    let lists = 0
+    const backlog: Backlog = Object.assign(Object.create(world.backlog) as Backlog, {
+      list: (...asked: Parameters<Backlog['list']>) =>
+        ++lists > 2 ? Promise.reject(new Error('down')) : world.backlog.list(...asked),
+    })
+    const { stopped, calls } = await world.isolate({ backlog }).flush()
+    expect(stopped).toBe('backlog_unavailable')
+    expect(calls).toBeGreaterThan(5)
   })
 })
 

@@ -75,7 +75,7 @@ async function onSqlite(entries: number): Promise<void> {
   const folder = newFolder()
   const file = new DatabaseSync(join(folder, 'relay.sqlite'))
   const sql = nodeSqlite(file)
-  sqliteRows(sql)
+  sqliteRows(sql, true)
   const put = file.prepare(
     'INSERT INTO relay_backlog (key, value, source, reason, bytes, attributes) VALUES (?, ?, ?, ?, ?, ?)',
   )

@@ -3,7 +3,7 @@
  * plain oracle counted, and at the end everything has arrived, the newest value won, and nothing is left behind (G9).
  *
  * `OPERATORS_SCALE=1` is 10,000 updates over the quota, 200 rejected, 300 unmappable, 50 expired; the default is a
- * fiftieth of it. `OPERATORS_KILL=1` kills the servers in the middle of a run, which takes minutes.
+ * fiftieth of it. `OPERATORS_KILL=1` kills the relays in the middle of a run, which takes minutes: a lease must end.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'

@@ -158,7 +158,7 @@ describe('the metrics', () => {
 
   it('are given without what a silent ledger knows, and the log says why', async () => {
     const silent = () => Promise.reject(new TypeError('secret'))
-    const { metrics, logged } = await allMetrics({ status: silent })
+    const { metrics, logged } = await allMetrics({ status: { whole: silent } })
     const text = metricsText(metrics, false)
     expect(text).toContain('target_relay_ready 1')
     expect(text).not.toContain('quota')
@@ -168,7 +168,7 @@ describe('the metrics', () => {
   it.each([undefined, '', 'null', '7', '{"atMs":"x"}', '{"atMs":1}', '{"atMs":1,"report":null}'])(
     'are given where the last run reads %j',
     async (text) => {
-      const { metrics } = await allMetrics({ ledger: { recall: async () => text } })
+      const { metrics } = await allMetrics({ lastRun: text })
       expect(metricsText(metrics, false)).toContain('target_relay_quota_used_calls')
     },
   )

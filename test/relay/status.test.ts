@@ -1,8 +1,12 @@
 /** `GET /admin/api/status` and `/backlog` (G9): each figure is what a plain look at the stores says. */
+import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { kvBacklog } from '../../src/core/backlog/kv.ts'
-import type { Backlog } from '../../src/core/backlog/port.ts'
+import { rowsBacklog } from '../../src/core/backlog/sqlite.ts'
+import { sqliteRows } from '../../src/core/backlog/sqlite-rows.ts'
+import { twoStores } from '../../src/core/backlog/two-stores.ts'
 import { defaultLimits } from '../../src/core/limits.ts'
+import { nodeSqlite } from '../../src/core/store/sqlite-node.ts'
 import { createCensus } from '../../src/cron/census.ts'
 import { keepRuns } from '../../src/cron/runs.ts'
 import { readSettings } from '../../src/relay/create.ts'
@@ -17,12 +21,24 @@ import { createWorld, worldSettings } from '../support/world.ts'
 const hourMs = 3_600_000
 const quotaLimit = 20
 
-/** A world with the duties of a relay and its status, on SQLite or on a KV. */
-async function relay(kind: 'SQLite' | 'KV') {
+const kinds = ['SQLite', 'KV', 'a move from KV', 'a move to KV'] as const
+
+/** A world with the duties of a relay and its status, on a store, or while the backlog moves from one to the other. */
+async function relay(kind: (typeof kinds)[number]) {
   const world = await createWorld({ settings: { quotaLimit, quotaWindowMs: 24 * hourMs, quotaBucketMs: 60_000 } })
   const random = seededRandom(7)
   const kv = fakeKv({ now: world.clock.now })
-  const backlog: Backlog = kind === 'SQLite' ? world.backlog : kvBacklog(kv, { randomHex: random.hex, seal: plainSeal })
+  const rows = sqliteRows(nodeSqlite(new DatabaseSync(':memory:')), false)
+  const inObject = rowsBacklog(rows, { randomHex: random.hex, seal: plainSeal })
+  const inKv = kvBacklog(kv, { randomHex: random.hex, seal: plainSeal })
+  const move = (keepsIn: 'kv' | 'sql') =>
+    twoStores({ kv: inKv, sql: inObject, keepsIn, now: world.clock.now, memory: {} })
+  const backlog = {
+    SQLite: world.backlog,
+    KV: inKv,
+    'a move from KV': move('sql'),
+    'a move to KV': move('kv'),
+  }[kind]
   const { ledger, clock } = world
   const census = createCensus({ backlog, ledger, clock, limits: defaultLimits, memory: {} })
   const isolate = world.isolate({ backlog: census.backlog })
@@ -51,7 +67,7 @@ async function relay(kind: 'SQLite' | 'KV') {
   }
 }
 
-describe.each(['SQLite', 'KV'] as const)('the status of a relay on %s', (kind) => {
+describe.each(kinds)('the status of a relay on %s', (kind) => {
   it('says what waits, why, of whom, and until when; what is dead; and what runs did', async () => {
     const world = await relay(kind)
     const updates = await Promise.all(
@@ -123,7 +139,7 @@ describe.each(['SQLite', 'KV'] as const)('the status of a relay on %s', (kind) =
     expect(twoDays).toBeGreaterThan(2 * 24 * 60 - 60)
     expect(twoDays).toBeLessThan(2 * 24 * 60 + 60)
     // Of one visitor; FLUSH_MAX_OPS is 900, a put and a delete each for a letter in a KV.
-    expect(await minutes(9_000, 1)).toBe(kind === 'KV' ? Math.ceil(9_000 / ((900 * 25) / 51)) : 1)
+    expect(await minutes(9_000, 1)).toBe(kind !== 'SQLite' ? Math.ceil(9_000 / ((900 * 25) / 51)) : 1)
     await world.ledger.pause(true)
     expect(await minutes(5, 5)).toBeNaN()
   })

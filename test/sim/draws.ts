@@ -53,6 +53,8 @@ const chances = {
   census: 0.3,
   /** Operators who replay, map again and drop dead letters. */
   plans: 0.15,
+  /** A backlog in the object, alone or while isolates move what is new there and back. */
+  'object store': 0.2,
 } as const
 
 export type Draw = keyof typeof chances

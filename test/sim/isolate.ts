@@ -1,7 +1,11 @@
 /** One isolate of the relay: the real edge, core and cron, with ports that are slow, fail, or die with it at any step. */
 
 import { kvBacklog } from '../../src/core/backlog/kv.ts'
+import type { Backlog } from '../../src/core/backlog/port.ts'
+import type { BacklogRows } from '../../src/core/backlog/rows.ts'
 import { createSeal } from '../../src/core/backlog/seal.ts'
+import { rowsBacklog } from '../../src/core/backlog/sqlite.ts'
+import { twoStores } from '../../src/core/backlog/two-stores.ts'
 import type { Clock, Random } from '../../src/core/clock.ts'
 import { withDeadline } from '../../src/core/ledger/deadline.ts'
 import { newEpochMemory, type Witness, watchedLedger } from '../../src/core/ledger/loss/epoch.ts'
@@ -34,6 +38,9 @@ export interface Shared {
   readonly storeFor: (settings: Settings) => LedgerStore
   readonly witness: Witness
   readonly kv: Kv
+  /** The object's rows, and where a new isolate keeps what is new; undefined where there is no object. */
+  readonly rows: BacklogRows | undefined
+  readonly keepsIn: () => 'kv' | 'object'
   /** `fetch` with a time-out. */
   readonly fetchFor: (timeoutMs: number) => typeof globalThis.fetch
   readonly weather: () => Weather
@@ -245,11 +252,13 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
         summary: () => ask(() => store.summary()),
         usage: () => ask(() => store.usage()),
         series: (...parts) => ask(() => store.series(...parts)),
+        look: (...parts) => ask(() => store.look(...parts)),
         confirmClock: () => ask(() => store.confirmClock()),
         // Now and then the lease fails to keep others out: nothing may depend on it.
         lease: async (...parts) => (await ask(() => store.lease(...parts))) || random.fraction() < 0.5,
         release: (...parts) => ask(() => store.release(...parts)),
         recall: (...parts) => ask(() => store.recall(...parts)),
+        recallAll: (...parts) => ask(() => store.recallAll(...parts)),
         remember: (...parts) => ask(() => store.remember(...parts)),
         rememberFirst: (...parts) => ask(() => store.rememberFirst(...parts)),
         pause: (...parts) => ask(() => store.pause(...parts)),
@@ -297,19 +306,22 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     return fetch(input, { ...init, body: Buffer.concat([first, rest] as Uint8Array[]).toString() })
   }
   const bounds = { limits: shared.limits }
+  const backlogParts = { randomHex: random.hex, seal, ...bounds }
+  const inKv = kvBacklog(
+    {
+      put: (...parts) => onKv(() => kv.put(...parts)),
+      delete: (...parts) => onKv(() => kv.delete(...parts)),
+      get: (...parts) => onKv(() => kv.get(...parts)),
+      list: (...parts) => onKv(() => kv.list(...parts)),
+    },
+    backlogParts,
+  )
+  const backlog = shared.rows === undefined ? inKv : movingBacklog(shared.rows)
   const relay = await composeRelay({
     settings,
     sources: shared.sources,
     ledger,
-    backlog: kvBacklog(
-      {
-        put: (...parts) => onKv(() => kv.put(...parts)),
-        delete: (...parts) => onKv(() => kv.delete(...parts)),
-        get: (...parts) => onKv(() => kv.get(...parts)),
-        list: (...parts) => onKv(() => kv.list(...parts)),
-      },
-      { randomHex: random.hex, seal, ...bounds },
-    ),
+    backlog,
     clock,
     random,
     fetch: (...parts) =>
@@ -321,6 +333,21 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     log,
     ...bounds,
   })
+
+  function movingBacklog(rows: BacklogRows): Backlog {
+    const reached = Object.fromEntries(
+      Object.entries(rows).map(([method, ask]) => [
+        method,
+        (...asked: never[]) =>
+          counted(tooManyKv, () => step('KV step', () => (ask as (...asked: never[]) => Promise<unknown>)(...asked))),
+      ]),
+    ) as unknown as BacklogRows
+    const inObject = rowsBacklog(reached, backlogParts)
+    const keepsIn = shared.keepsIn()
+    coverage[keepsIn === 'object' ? 'isolates on the object' : 'isolates on KV beside the object']++
+    const sides = { kv: inKv, sql: inObject, keepsIn: keepsIn === 'object' ? 'sql' : 'kv' } as const
+    return twoStores({ ...sides, now: clock.now, memory: {} })
+  }
 
   /** Undefined if the isolate dies first. */
   async function invoke<T>(work: () => Promise<T>, isRun = false): Promise<T | undefined> {

@@ -140,6 +140,7 @@ export function limitsOf(night: Night): Limits {
     attributesTogether: between(random, attributesPerAttempt, 40),
     registersPerPage: between(random, 2, 5),
     keysPerPage: between(random, 3, 6),
+    entriesTogether: between(random, 1, 20),
     bytesPerPage: 4_096,
     keysPerRead: between(random, 2, 10),
     bytesPerRead: 2_048,

@@ -5,7 +5,6 @@ import type { Plan, PlanAction } from '../../src/core/operator/dead/plan.ts'
 import type { Coverage } from './coverage.ts'
 import { magnitude, pick } from './draws.ts'
 import type { Isolate } from './isolate.ts'
-import type { SimulatedKv } from './kv.ts'
 import type { Oracle } from './oracle.ts'
 import type { VirtualTime } from './time.ts'
 
@@ -14,7 +13,8 @@ export interface PlansParts {
   readonly time: VirtualTime
   readonly oracle: Oracle
   readonly coverage: Coverage
-  readonly kv: Pick<SimulatedKv, 'peek'>
+  /** The values that the backlog keeps under keys with a prefix. */
+  readonly peek: (prefix: string) => readonly string[]
   readonly isolate: () => Promise<Isolate>
   /** A stamp of the present is ahead for a ledger whose clock is behind. */
   readonly clocksAreRight: boolean
@@ -26,7 +26,7 @@ const triesAtMost = 40
 
 /** Plans, and begins to run. @returns the id of what runs; undefined where it came to nothing */
 export async function planAndRun(parts: PlansParts): Promise<string | undefined> {
-  const { random, time, oracle, coverage, kv, trace } = parts
+  const { random, time, oracle, coverage, peek, trace } = parts
   const action: PlanAction = pick(random, ['replay', 'replay', 'replay', 'remap', 'drop'])
   const asNew = action === 'replay' && parts.clocksAreRight && random.fraction() < 0.3
   const filter: DeadFilter = pick(random, [{}, {}, { reason: 'rejected' }, { source: 'api' }, { beforeMs: time.nowMs }])
@@ -38,7 +38,7 @@ export async function planAndRun(parts: PlansParts): Promise<string | undefined>
     ({ state }) => state !== 'planning',
   )
   if (plan?.state !== 'planned') return undefined
-  const keys = kv.peek(`x1/${plan.id}/`).flatMap((text) => text.split('\n'))
+  const keys = peek(`x1/${plan.id}/`).flatMap((text) => text.split('\n'))
   if (keys.length !== plan.letters) oracle.fail(`G9: a plan of ${plan.letters} letters has ${keys.length}`)
   await time.sleep(magnitude(random, 1_000, 600_000))
   trace(`an operator runs ${JSON.stringify(plan)} of ${keys.join(' ')}`)

@@ -28,6 +28,7 @@ import { simulatedKv } from './kv.ts'
 import { Oracle } from './oracle.ts'
 import { planAndRun } from './plans.ts'
 import { type Cell, type Invocation, interrupted, invocations } from './reach.ts'
+import { simulatedRows } from './rows.ts'
 import { simulatedSources } from './sources.ts'
 import { poisonMark, refusedMark, simulatedTarget } from './target.ts'
 import { VirtualTime } from './time.ts'
@@ -169,15 +170,22 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     ...(night.has('sick key') ? (['fails', 'fails'] as const) : []),
     ...(night.has('slow key') ? (['slow'] as const) : []),
   ]
+  const keptValues = async (key: string, value: string, metadata: unknown) => {
+    const values = await valuesIn(opener, key, value, metadata)
+    // An update on which Target fails each time waits until it expires.
+    if (isDeadKey(key) && !values.some((one) => one.includes(poisonMark)))
+      lastReasons.push(await reasonIn(opener, key, value))
+    return values
+  }
+  const object = night.has('object store') ? night.random('object store') : undefined
+  const rows = object && simulatedRows({ ...parts, valuesIn: keptValues })
+  const isMoving = object !== undefined && object.fraction() < 0.7
+  /** In each store; an entry is in one of them. */
+  const keysIn = (prefix: string): readonly (readonly string[])[] => [kv.keys(prefix), rows?.keysOf(prefix) ?? []]
+  const countOf = (...prefixes: readonly string[]) => prefixes.flatMap(keysIn).flat().length
   const kv = simulatedKv({
     ...parts,
-    valuesIn: async (key, value, metadata) => {
-      const values = await valuesIn(opener, key, value, metadata)
-      // An update on which Target fails each time waits until it expires.
-      if (isDeadKey(key) && !values.some((one) => one.includes(poisonMark)))
-        lastReasons.push(await reasonIn(opener, key, value))
-      return values
-    },
+    valuesIn: keptValues,
     bytesPerRead: limits === defaultLimits ? 25_000_000 : Math.floor(limits.bytesPerRead * 1.25),
     sickens: () => (night.random('sick key').fraction() < 0.4 ? undefined : sicknesses.shift()),
   })
@@ -204,6 +212,8 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     storeFor: (own) => (oneObject ? movingStore(() => storeOf(settings)) : storeOf(own)),
     witness,
     kv,
+    rows,
+    keepsIn: () => (isMoving && object.fraction() < 0.5 ? 'kv' : 'object'),
     fetchFor: (timeoutMs) =>
       simulatedTarget({
         ...parts,
@@ -392,8 +402,8 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
         answer = (await (await anIsolate()).status()) as StatusAnswer
       })().catch((error: unknown) => trace(`no status: ${String(error)}`))
       await runUntil(time.nowMs + 2 * minuteMs)
-      const waiting = kv.keys('b1/')
-      const dead = kv.keys('d1/').length + kv.keys('d2/').length
+      const waiting = keysIn('b1/').flat()
+      const dead = countOf('d1/', 'd2/')
       const visitors = new Set(waiting.map((key) => key.split('/')[1])).size
       const there = JSON.stringify([waiting.length, visitors, waiting.length, waiting.length, dead, dead, true])
       const { backlog, dead: letters } = answer ?? {}
@@ -418,7 +428,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
       trace(`the census says ${told}, there is ${there}`)
     }
     oracle.fail(
-      `G9: ${censusRuns} runs without a change, and an operator is told ${told}, but there is ${JSON.stringify([kv.keys('b1/').length, kv.keys('d1/').length + kv.keys('d2/').length])}`,
+      `G9: ${censusRuns} runs without a change, and an operator is told ${told}, but there is ${JSON.stringify([countOf('b1/'), countOf('d1/', 'd2/')])}`,
     )
   }
 
@@ -535,7 +545,8 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   function planLetters(of: Night): void {
     const own = of.random('plans')
     const plans = {
-      ...{ random: own, time, oracle, coverage, kv, trace, isolate: anIsolate },
+      ...{ random: own, time, oracle, coverage, trace, isolate: anIsolate },
+      peek: (prefix: string) => [...kv.peek(prefix), ...(rows?.peek(prefix) ?? [])],
       clocksAreRight: !night.has('clocks') && ledgerClock === undefined,
     }
     for (let left = between(own, 1, 5); left > 0; left--)

@@ -1,7 +1,7 @@
 /** Every metric of `/metrics`: those of a relay of which there is something to say of each. */
 import type { Usage } from '../../src/core/ledger/port.ts'
 import { healthy } from '../../src/core/ledger/rules/health.ts'
-import { lastRunMemo, writeLastRun } from '../../src/cron/report.ts'
+import { readLastRun, writeLastRun } from '../../src/cron/report.ts'
 import type { StatusAnswer } from '../../src/edge/contract/status.ts'
 import type { Metric } from '../../src/edge/http/metrics-text.ts'
 import { createMetrics, type MetricsParts } from '../../src/relay/metrics.ts'
@@ -60,20 +60,27 @@ const status: StatusAnswer & Usage = {
   checks: {},
 }
 
-/** @param parts of the relay in place of those above */
-export async function allMetrics(
-  parts: Partial<Pick<MetricsParts, 'ledger' | 'status'>> = {},
-): Promise<{ readonly metrics: readonly Metric[]; readonly logged: readonly object[] }> {
+/**
+ * @param parts in place of those above
+ * @param parts.lastRun as it is kept
+ */
+export async function allMetrics({
+  lastRun = run,
+  ...parts
+}: Partial<Pick<MetricsParts, 'status'>> & { lastRun?: string | undefined } = {}): Promise<{
+  readonly metrics: readonly Metric[]
+  readonly logged: readonly object[]
+}> {
   const overrides = { QUOTA_LIMIT: '1000', TARGET_TOKEN_EXPIRES_AT: '1970-01-02T00:00:00Z' }
   const parsed = parseSettings(settingsFor('https://demo.tt.omtrdc.net', overrides))
   if (!parsed.ok) throw new Error(parsed.problems.join('; '))
   const logged: object[] = []
+  const readiness = { ready: true, ledger: 'embedded', checks: { store: 'ok', target: 'fail' } } as const
   const metrics = await createMetrics({
     base: { settings: parsed.settings, sources: [{ name: 'loan' }] as never },
-    ledger: { recall: async (name) => (name === lastRunMemo ? run : undefined) },
-    status: async () => status,
+    status: { whole: async () => ({ status, lastRun: readLastRun(lastRun), readiness }) },
     ...parts,
-    ready: async () => ({ ready: true, ledger: 'embedded', checks: { store: 'ok', target: 'fail' } }),
+    ready: async () => readiness,
     log: (event, details) => logged.push({ event, ...details }),
   })()
   return { metrics, logged }

@@ -198,7 +198,10 @@ export interface Backlog {
   list(options?: { prefix?: string; cursor?: string; limit?: number }): Promise<Page<KeptEntry | Unreadable>>
   /** What waits and what is dead, counted by the store itself in bounded time. */
   tally?(): Promise<{ readonly waiting: Tally; readonly dead: DeadCounts }>
-  /** In place of `tally`: as `list`, without the content. A page is one operation, and holds no value. */
+  /**
+   * In place of `tally`: as `list`, without the content. A page holds no value, and is one operation (two while the
+   * backlog moves between stores).
+   */
   heads?(options?: { prefix?: string; cursor?: string; limit?: number }): Promise<Page<EntryHead>>
   /** Idempotent. */
   delete(key: string): Promise<void>

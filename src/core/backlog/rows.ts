@@ -6,7 +6,7 @@
  */
 import type { DeadCounts, DeadHead, Tally } from './port.ts'
 
-/** A row to be written. What is null is not counted by it (`sqlite-counts.ts`). */
+/** A row to be written. What is null is unknown. */
 export interface NewRow {
   readonly key: string
   readonly value: string
@@ -67,8 +67,10 @@ export interface BacklogRows {
   letters(before: string, limit: number, details: boolean): Promise<Rows<LetterRow>>
   /** Gives letters of an older version their heads. */
   setHeads(heads: readonly NewHead[]): Promise<void>
-  /** In a few rows, however much there is. */
-  counts(): Promise<{ readonly waiting: Tally; readonly dead: DeadCounts }>
+  /** In a few rows, however much there is; absent where writing those costs more than reading them all. */
+  counts?(): Promise<{ readonly waiting: Tally; readonly dead: DeadCounts }>
+  /** Rows of entries without their values, as `page`. */
+  heads(prefix: string, after: string, limit: number): Promise<Rows<Omit<NewRow, 'value'>>>
   keys(after: string, before: string, limit: number): Promise<readonly string[]>
   readSealed(key: string): Promise<SealedRow | undefined>
   /** Replaces each part only where it is still what was read. */

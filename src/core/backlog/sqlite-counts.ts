@@ -9,8 +9,6 @@ import { deadPrefix, entryPrefix } from './entry-format.ts'
 import type { DeadCounts, Tally } from './port.ts'
 import { attributesACall, countOne, encodedBytesAByte, getBytes, postBytes, unknownName } from './tally.ts'
 
-const columns = ['source TEXT', 'reason TEXT', 'bytes INTEGER', 'attributes INTEGER']
-
 /** `b` of an entry, `d` of a dead letter. */
 const kindOf = (row: string) => `substr(${row}.key, 1, 1)`
 const isEntry = (row: string) => `${row}.key >= '${entryPrefix}' AND ${row}.key < '${entryPrefix}~'`
@@ -65,16 +63,14 @@ const triggers = [
   ],
 ].map(([name, when, what]) => `CREATE TRIGGER IF NOT EXISTS relay_backlog_${name} ${when} BEGIN ${what} END`)
 
-/** Makes the table of the backlog, or adds to that of an older version what counts it. */
+/** Adds to the table of the backlog what counts it, and counts it where it is not empty. */
 export function openCounted(sql: Sql): void {
-  sql.exec('CREATE TABLE IF NOT EXISTS relay_backlog (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID')
   const isCounted = () =>
     sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'relay_backlog_visitor_changed'").length > 0
   if (isCounted()) return
   sql.transaction(() => {
     // Another process may have done it since.
     if (isCounted()) return
-    for (const column of columns) sql.exec(`ALTER TABLE relay_backlog ADD COLUMN ${column}`)
     for (const statement of tables) sql.exec(statement)
     sql.exec(
       `INSERT INTO relay_backlog_count SELECT ${kindOf('row')}, '', '', count(*) FROM relay_backlog row GROUP BY 1`,

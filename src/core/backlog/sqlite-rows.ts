@@ -10,9 +10,15 @@ import type { BacklogRows, NewRow } from './rows.ts'
 import { openCounted, readCounts } from './sqlite-counts.ts'
 import { prepareLetters, readLetters, writeHead } from './sqlite-letters.ts'
 
-/** Makes the tables where they are not there. */
-export function sqliteRows(sql: Sql): BacklogRows {
-  openCounted(sql)
+/**
+ * Makes the tables where they are not there.
+ *
+ * @param isCounted whether triggers count what waits: a status then reads a few rows, and each entry costs five rows
+ *   written where it costs one. A file on disk is counted; an object, whose rows are billed, is not.
+ */
+export function sqliteRows(sql: Sql, isCounted: boolean): BacklogRows {
+  openTable(sql)
+  if (isCounted) openCounted(sql)
   prepareLetters(sql)
 
   return {
@@ -46,7 +52,8 @@ export function sqliteRows(sql: Sql): BacklogRows {
           sql.exec('UPDATE relay_backlog SET source = ?, reason = ? WHERE key = ?', head.source, head.reason, key)
         }
       }),
-    counts: () => sql.inTurn(() => readCounts(sql)),
+    ...given({ counts: isCounted ? () => sql.inTurn(() => readCounts(sql)) : undefined }),
+    heads: (prefix, after, limit) => sql.inTurn(() => readHeads(prefix, after, limit)),
     keys: (after, before, limit) =>
       sql.inTurn(() =>
         sql
@@ -85,6 +92,23 @@ export function sqliteRows(sql: Sql): BacklogRows {
     )
   }
 
+  function readHeads(prefix: string, after: string, limit: number) {
+    const found = sql.exec(
+      'SELECT key, source, reason, bytes, attributes FROM relay_backlog WHERE key > ? AND key < ? ORDER BY key LIMIT ?',
+      after,
+      `${prefix}~`,
+      limit + 1,
+    )
+    const rows = found.slice(0, limit).map((row) => ({
+      key: String(row['key']),
+      source: textOf(row['source']),
+      reason: textOf(row['reason']),
+      bytes: numberOf(row['bytes']),
+      attributes: numberOf(row['attributes']),
+    }))
+    return { rows, ...given({ next: found.length > limit ? rows.at(-1)?.key : undefined }) }
+  }
+
   /** Sizes first, then the values that fit; one that is larger than a page goes alone. */
   function readPage(prefix: string, after: string, limit: number, bytesAtMost: number) {
     // Keys are ASCII: the prefix with the highest such character behind it bounds the range.
@@ -108,4 +132,29 @@ export function sqliteRows(sql: Sql): BacklogRows {
       ...given({ next: sizes.length > count ? last : undefined }),
     }
   }
+}
+
+const columns = ['source TEXT', 'reason TEXT', 'bytes INTEGER', 'attributes INTEGER']
+
+/** Makes the table, or adds to that of an older version what stands beside a value. */
+function openTable(sql: Pick<Sql, 'exec' | 'transaction'>): void {
+  const names = () => sql.exec("SELECT name FROM pragma_table_info('relay_backlog')").map(({ name }) => String(name))
+  if (names().length === 0)
+    sql.exec(
+      `CREATE TABLE IF NOT EXISTS relay_backlog (key TEXT PRIMARY KEY, value TEXT NOT NULL, ${columns.join(', ')}) WITHOUT ROWID`,
+    )
+  if (names().includes('source')) return
+  sql.transaction(() => {
+    // Another process may have done it since.
+    if (names().includes('source')) return
+    for (const column of columns) sql.exec(`ALTER TABLE relay_backlog ADD COLUMN ${column}`)
+  })
+}
+
+function textOf(column: unknown): string | null {
+  return column === null ? null : String(column)
+}
+
+function numberOf(column: unknown): number | null {
+  return column === null ? null : Number(column)
 }

@@ -9,6 +9,7 @@ import { given } from '../given.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
 import type { Sql } from '../store/sql.ts'
 import {
+  entryHeadOf,
   entryKey,
   entryPrefix,
   keyRandomBytes,
@@ -19,7 +20,7 @@ import {
   readEntry,
 } from './entry-format.ts'
 import { lettersOf } from './letters.ts'
-import type { Backlog, NamedEntry } from './port.ts'
+import type { Backlog, EntryHead, NamedEntry, Page } from './port.ts'
 import { rowsReseal } from './reseal.ts'
 import type { BacklogRows, NewRow } from './rows.ts'
 import type { Seal } from './seal.ts'
@@ -32,7 +33,7 @@ export interface SqliteBacklogParts {
 }
 
 export function sqliteBacklog(sql: Sql, parts: SqliteBacklogParts): Backlog {
-  return rowsBacklog(sqliteRows(sql), parts)
+  return rowsBacklog(sqliteRows(sql, true), parts)
 }
 
 export function rowsBacklog(
@@ -64,18 +65,15 @@ export function rowsBacklog(
       const found = await rows.read(keys)
       return Promise.all(found.map(async ({ key, value }) => readDead(key, await seal.open(parseJson(value), key))))
     },
-    // The cursor is the last key shown: what is put or deleted meanwhile shifts nothing. No cursor leads out of the
-    // prefix.
-    async list({ prefix: hash = '', cursor, limit = limits.keysPerPage } = {}) {
-      const prefix = entryPrefix + hash
-      const after = cursor !== undefined && cursor > prefix ? cursor : prefix
-      const page = await rows.page(prefix, after, Math.min(limit, limits.keysPerPage), limits.bytesPerPage)
+    async list(asked) {
+      const { prefix, after, limit } = rangeOf(asked)
+      const page = await rows.page(prefix, after, limit, limits.bytesPerPage)
       const items = await Promise.all(
         page.rows.map(async ({ key, value }) => readEntry(key, await seal.open(parseJson(value), key))),
       )
       return { items, ...given({ cursor: page.next }) }
     },
-    tally: () => rows.counts(),
+    ...given({ tally: rows.counts, heads: rows.counts === undefined ? heads : undefined }),
     delete: (key) => rows.exchange([], [key]),
     bury: (dead, name = randomHex(keyRandomBytes)) => letters.bury(dead, name),
     listDead: letters.listDead,
@@ -87,6 +85,21 @@ export function rowsBacklog(
     reseal: rowsReseal(rows, seal),
     check: () => rows.check(),
     ...given({ purge }),
+  }
+
+  async function heads(asked?: Parameters<Backlog['list']>[0]): Promise<Page<EntryHead>> {
+    const { prefix, after, limit } = rangeOf(asked)
+    const page = await rows.heads(prefix, after, limit)
+    return { items: page.rows.map(headOfRow), ...given({ cursor: page.next }) }
+  }
+
+  /**
+   * The cursor is the last key shown: what is put or deleted meanwhile shifts nothing. No cursor leads out of the prefix.
+   */
+  function rangeOf({ prefix: hash = '', cursor, limit = limits.keysPerPage }: Parameters<Backlog['list']>[0] = {}) {
+    const prefix = entryPrefix + hash
+    const after = cursor !== undefined && cursor > prefix ? cursor : prefix
+    return { prefix, after, limit: Math.min(limit, limits.keysPerPage) }
   }
 
   /** An entry's row, sealed. */
@@ -112,4 +125,8 @@ function counted(rows: BacklogRows, count: () => void): BacklogRows {
       )
     },
   })
+}
+
+function headOfRow({ key, source, reason, bytes, attributes }: Omit<NewRow, 'value'>): EntryHead {
+  return entryHeadOf(key, { g: [source, reason ?? '', bytes, attributes] }, () => 0)
 }

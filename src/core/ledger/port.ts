@@ -134,6 +134,14 @@ export interface Usage extends Summary {
   readonly totals: Lines
 }
 
+/** What operators are shown, of one moment. */
+export interface Look {
+  readonly usage: Usage
+  readonly slots: readonly Slot[]
+  /** In the order of the names that were asked for. */
+  readonly memos: readonly (string | undefined)[]
+}
+
 /** What the ledger knows of one attribute. */
 export interface KnownAttribute {
   readonly name: string
@@ -172,6 +180,8 @@ export interface Ledger {
    * without counts.
    */
   series(fromMs: number): Promise<readonly Slot[]>
+  /** `usage`, `series` and `recallAll`, in one request. */
+  look(fromMs: number, memos: readonly string[]): Promise<Look>
   /**
    * An operator's word that the ledger's clock is right as it is: what is dated in the future counts as granted now,
    * and nothing is admitted until what may be in flight has ended. G1 rests on it.
@@ -183,6 +193,8 @@ export interface Ledger {
   release(name: string, holder: string): Promise<void>
   /** Small state that must be right (where the flush stopped, when it last ran). Undefined where nothing is kept. */
   recall(name: string): Promise<string | undefined>
+  /** As `recall` for each name, in one request. */
+  recallAll(names: readonly string[]): Promise<readonly (string | undefined)[]>
   remember(name: string, value: string): Promise<void>
   /** Keeps `value` where nothing is kept under this name; answers what is kept then, alike to all who ask at once. */
   rememberFirst(name: string, value: string): Promise<string>

@@ -5,11 +5,13 @@ export type Algorithm = 'HMAC-SHA-1' | 'HMAC-SHA-256' | 'HMAC-SHA-512' | 'Ed2551
 
 /**
  * Where a text is: in a header (or in several, each with a text of its own), or in a field of a JSON body (names joined
- * by dots). The whole text, or, with a `separator`, its items that begin with `prefix`.
+ * by dots). The whole text, or, with a `separator`, its items that begin with `prefix`, or the one at the place `item`
+ * (from 0).
  */
 export type Part = ({ readonly header: string | readonly string[] } | { readonly field: string }) & {
   readonly separator?: string
   readonly prefix?: string
+  readonly item?: number
 }
 
 export type TimeUnit = 's' | 'ms' | 'iso' | 'http-date'

@@ -76,9 +76,12 @@ async function verify(
 }
 
 function partsOf(request: AuthRequest, part: Part): readonly string[] {
-  const { separator, prefix = '' } = part
+  const { separator, prefix = '', item } = part
   return textsAt(request, part)
-    .flatMap((text) => (separator === undefined ? [text] : text.split(separator).map((item) => item.trim())))
+    .flatMap((text) => {
+      const items = separator === undefined ? [text] : text.split(separator).map((one) => one.trim())
+      return item === undefined ? items : items.slice(item, item + 1)
+    })
     .filter((item) => item.startsWith(prefix) && item.length > prefix.length)
     .map((item) => item.slice(prefix.length))
 }

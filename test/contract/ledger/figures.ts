@@ -95,6 +95,20 @@ export function figuresContract(bench: Bench): void {
       },
     )
 
+    it('are given together with usage and memos, as each of them gives its own (G9)', async () => {
+      await count('crm', 'received', 3)
+      bench.nowMs += slotMs
+      await count('api', 'received', 2)
+      await bench.ledger.remember('one', 'text "of" \\ one/😀')
+      await bench.ledger.remember('empty', '')
+      expect(await bench.ledger.look(firstMs + slotMs, ['one', 'none', 'empty', 'one'])).toEqual({
+        usage: await bench.ledger.usage(),
+        slots: await bench.ledger.series(firstMs + slotMs),
+        memos: [...['text "of" \\ one/😀', undefined, ''], 'text "of" \\ one/😀'],
+      })
+      expect(await bench.ledger.look(firstMs, [])).toMatchObject({ slots: [{}, {}], memos: [] })
+    })
+
     it('a settle without counts begins no slot', async () => {
       await bench.ledger.settle([])
       expect(await bench.ledger.series(0)).toEqual([])

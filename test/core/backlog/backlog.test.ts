@@ -4,7 +4,8 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { entryKey, packEntry } from '../../../src/core/backlog/entry-format.ts'
 import { kvBacklog } from '../../../src/core/backlog/kv.ts'
 import type { KeptEntry, Unreadable } from '../../../src/core/backlog/port.ts'
-import { sqliteBacklog } from '../../../src/core/backlog/sqlite.ts'
+import { rowsBacklog, sqliteBacklog } from '../../../src/core/backlog/sqlite.ts'
+import { sqliteRows } from '../../../src/core/backlog/sqlite-rows.ts'
 import { defaultLimits } from '../../../src/core/limits.ts'
 import type { Kv } from '../../../src/core/store/kv.ts'
 import { nodeSqlite } from '../../../src/core/store/sqlite-node.ts'
@@ -35,6 +36,7 @@ for (const limits of [defaultLimits, tinyLimits]) {
   const sealed = async () => ({ randomHex, limits, seal: await sealWith('k1') })
   const plain = { randomHex, limits, seal: plainSeal }
   backlogContract('SQLite', { limits, make: async () => sqliteBacklog(sqlite(), plain) })
+  backlogContract('SQLite, not counted', { limits, make: async () => rowsBacklog(sqliteRows(sqlite(), false), plain) })
   backlogContract('SQLite, sealed', { limits, make: async () => sqliteBacklog(sqlite(), await sealed()) })
   backlogContract('a KV, sealed', { limits, make: async () => kvBacklog(fakeKv({ now: clock.now }), await sealed()) })
   backlogContract('a KV as it fails in production', {
@@ -44,6 +46,17 @@ for (const limits of [defaultLimits, tinyLimits]) {
   })
   backlogContract('Workers KV in workerd', { limits, make: async () => kvBacklog(await realKv(), plain) })
 }
+
+it('an entry that is not counted costs one row to put it and one to remove it (an object’s rows are billed)', async () => {
+  const sql = sqlite()
+  const backlog = rowsBacklog(sqliteRows(sql, false), { randomHex, seal: plainSeal })
+  const changes = () => Number(sql.exec('SELECT total_changes() AS n')[0]?.['n'])
+  const before = changes()
+  const key = await backlog.put(someEntry())
+  expect(changes() - before).toBe(1)
+  await backlog.delete(key)
+  expect(changes() - before).toBe(2)
+})
 
 /** Entries as they were written before entries had heads: without metadata. */
 async function putOld(kv: Kv, entry: ReturnType<typeof someEntry>): Promise<void> {

@@ -264,7 +264,7 @@ describe('erase', () => {
 it('an operator is not told why the ledger is silent; the error’s name is logged', async () => {
   const world = await createWorld()
   const silent = Object.assign(new Error('what was asked'), { name: 'LedgerSilent' })
-  const ask = await admin({ ...world, ledger: { ...world.ledger, usage: () => Promise.reject(silent) } })
+  const ask = await admin({ ...world, ledger: { ...world.ledger, look: () => Promise.reject(silent) } })
   logged.length = 0
   expect((await ask('/status', { method: 'GET' })).status).toBe(503)
   expect(logged).toContainEqual(['request_failed', { error: 'LedgerSilent' }])

@@ -1,5 +1,5 @@
 import { createWorker } from '../../../src/workers/index.ts'
 import { sources } from './sources.ts'
 
-export { LedgerObject } from '../../../src/workers/index.ts'
+export { BacklogObject, LedgerObject } from '../../../src/workers/index.ts'
 export default createWorker({ sources })

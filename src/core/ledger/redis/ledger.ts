@@ -10,15 +10,15 @@
 import { Redis } from '@upstash/redis/cloudflare'
 import { defaultLimits, type Limits } from '../../limits.ts'
 import type { Life } from '../moved.ts'
-import { grantOf, type LedgerStore } from '../port.ts'
-import { type Counters, linesOf } from '../rules/figures.ts'
+import { grantOf, type LedgerStore, type Usage } from '../port.ts'
+import { type Counters, linesOf, type Slot } from '../rules/figures.ts'
 import { checkBatch, type LedgerSettings } from '../rules/settings.ts'
 import { admit } from './admit.ts'
 import { type KeptSummary, type KeptUsage, listOf, type Maybe, summaryOf, totalsOf } from './answers.ts'
 import { attemptKeys, keysUnder } from './keys.ts'
 import { moveIn, moveOut } from './move.ts'
 import type { UpstashParts } from './parts.ts'
-import { scriptsOn } from './run-script.ts'
+import { type Run, scriptsOn } from './run-script.ts'
 import { scriptRules } from './script-rules.ts'
 import { cancelScript } from './scripts/cancel.ts'
 import { confirmClockScript } from './scripts/confirm-clock.ts'
@@ -26,7 +26,7 @@ import { beginScript, chargeScript, lifeScript } from './scripts/epoch.ts'
 import { seriesScript } from './scripts/figures.ts'
 import { firstStampsScript } from './scripts/first-stamps.ts'
 import { closeBreakerScript } from './scripts/health.ts'
-import { leaseScript, releaseScript } from './scripts/memos.ts'
+import { leaseScript, recallScript, releaseScript } from './scripts/memos.ts'
 import { restateScript } from './scripts/restate.ts'
 import { settleScript } from './scripts/settle.ts'
 import { summaryScript, usageScript } from './scripts/summary.ts'
@@ -73,7 +73,7 @@ function openParts({ url, token, settings, timeoutMs, ...options }: UpstashLedge
 export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
   const parts = openParts(options)
   const { redis, keys, settings, limits } = parts
-  const { call } = parts.scripts
+  const { call, together } = parts.scripts
 
   return {
     kind: 'upstash',
@@ -119,26 +119,13 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
       const kept = await call(summaryScript, [keys.quota, keys.health, keys.leads], {})
       return summaryOf(kept as KeptSummary, settings.quotaLimit)
     },
-    async usage() {
-      const kept = (await call(
-        usageScript,
-        [keys.quota, keys.health, keys.leads, keys.slots, keys.counters],
-        {},
-      )) as KeptUsage
-      return {
-        ...summaryOf(kept, settings.quotaLimit),
-        ...(kept.freeAt === undefined ? {} : { nextFreeAtMs: kept.freeAt }),
-        buckets: listOf(kept.buckets).map(([lastMs, units]) => [lastMs + 1 - settings.quotaBucketMs, units] as const),
-        ...totalsOf(kept),
-      }
-    },
-    async series(fromMs) {
-      const slots = (await call(seriesScript, [keys.quota, keys.slots], { fromMs })) as Maybe<{
-        readonly startMs: number
-        readonly lines: Maybe<[string, Counters]>
-      }>
-      return listOf(slots).map(({ startMs, lines }) => ({ startMs, lines: Object.fromEntries(listOf(lines)) }))
-    },
+    usage: () => usage(call),
+    series: (fromMs) => series(call, fromMs),
+    look: (fromMs, names) =>
+      together(async (run) => {
+        const [used, slots, memos] = await Promise.all([usage(run), series(run, fromMs), recall(run, names)])
+        return { usage: used, slots, memos }
+      }),
     async confirmClock() {
       await call(confirmClockScript, [keys.quota, keys.health], {})
     },
@@ -189,6 +176,7 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     async recall(name) {
       return (await redis.get<string>(keys.memo(name))) ?? undefined
     },
+    recallAll: (names) => recall(call, names),
     async remember(name, value) {
       await redis.set(keys.memo(name), value)
     },
@@ -200,5 +188,33 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
         .exec<[number, string | null]>()
       return kept ?? value
     },
+  }
+
+  async function usage(run: Run): Promise<Usage> {
+    const kept = (await run(
+      usageScript,
+      [keys.quota, keys.health, keys.leads, keys.slots, keys.counters],
+      {},
+    )) as KeptUsage
+    return {
+      ...summaryOf(kept, settings.quotaLimit),
+      ...(kept.freeAt === undefined ? {} : { nextFreeAtMs: kept.freeAt }),
+      buckets: listOf(kept.buckets).map(([lastMs, units]) => [lastMs + 1 - settings.quotaBucketMs, units] as const),
+      ...totalsOf(kept),
+    }
+  }
+
+  async function series(run: Run, fromMs: number): Promise<readonly Slot[]> {
+    const slots = (await run(seriesScript, [keys.quota, keys.slots], { fromMs })) as Maybe<{
+      readonly startMs: number
+      readonly lines: Maybe<[string, Counters]>
+    }>
+    return listOf(slots).map(({ startMs, lines }) => ({ startMs, lines: Object.fromEntries(listOf(lines)) }))
+  }
+
+  async function recall(run: Run, names: readonly string[]): Promise<readonly (string | undefined)[]> {
+    if (names.length === 0) return []
+    const texts = (await run(recallScript, names.map(keys.memo), {})) as (string | false)[]
+    return texts.map((text) => (text === false ? undefined : text))
   }
 }

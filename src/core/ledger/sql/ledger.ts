@@ -102,6 +102,12 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
     summary: () => stepping((step) => summaryOf(sql, settings, step)),
     usage: () => stepping((step) => usageOf(sql, settings, step)),
     series: (fromMs) => atomically((nowMs) => readSeries(sql, fromMs, nowMs)),
+    look: (fromMs, names) =>
+      stepping((step) => ({
+        usage: usageOf(sql, settings, step),
+        slots: readSeries(sql, fromMs, step.nowMs),
+        memos: names.map(memos.recall),
+      })),
     confirmClock: () => atomically((_, time) => confirmClock(sql, settings, time)),
     pause: (paused) =>
       stepping((step) => {
@@ -138,6 +144,7 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
     lease: (name, holder, ttlMs) => atomically((nowMs) => memos.lease(name, holder, ttlMs, nowMs)),
     release: (name, holder) => atomically(() => memos.release(name, holder)),
     recall: (name) => atomically(() => memos.recall(name)),
+    recallAll: (names) => atomically(() => names.map(memos.recall)),
     remember: (name, value) => atomically(() => memos.remember(name, value)),
     rememberFirst: (name, value) => atomically(() => memos.rememberFirst(name, value)),
   }

@@ -30,7 +30,7 @@ export interface DeadOffice extends Letters, Transfer {
 export interface DeadOfficeParts {
   readonly hasher: Pick<Hasher, 'visitor'>
   readonly backlog: Backlog
-  readonly ledger: Pick<Ledger, 'recall' | 'remember' | 'lease' | 'release' | 'visitor' | 'summary'>
+  readonly ledger: Pick<Ledger, 'recall' | 'recallAll' | 'remember' | 'lease' | 'release' | 'visitor' | 'summary'>
   readonly clock: Pick<Clock, 'now'>
   readonly random: Pick<Random, 'hex' | 'fraction'>
   readonly map: RunPlanParts['map']

@@ -56,6 +56,7 @@ export interface Plan {
 /** Plans that are kept at a time. */
 export const planSlots = 4
 const memoOf = (slot: number) => `dead-plan-${slot}`
+const planMemos = Array.from({ length: planSlots }, (_, slot) => memoOf(slot))
 const cancelMemoOf = (slot: number) => `dead-plan-${slot}-cancelled`
 /** One at a time makes or runs plans; nothing depends on it but the work that is done twice. */
 export const planLease = 'dead-plans'
@@ -75,15 +76,12 @@ export interface Plans {
 }
 
 /** All reject where the ledger does not answer. */
-export function createPlans(ledger: Pick<Ledger, 'recall' | 'remember'>): Plans {
-  const read = async (slot: number): Promise<Plan | undefined> => {
-    const text = await ledger.recall(memoOf(slot))
-    return text === undefined ? undefined : (JSON.parse(text) as Plan)
-  }
-  const slots = Array.from({ length: planSlots }, (_, slot) => slot)
+export function createPlans(ledger: Pick<Ledger, 'recall' | 'recallAll' | 'remember'>): Plans {
+  const read = async (slot: number) => planOf(await ledger.recall(memoOf(slot)))
+  const readAll = async () => (await ledger.recallAll(planMemos)).map(planOf)
   return {
     async newId(hex) {
-      const kept = await Promise.all(slots.map(read))
+      const kept = await readAll()
       const idAt = (slot: number) => `${slot}${hex.slice(0, hexDigits)}`
       const free = kept.findIndex((plan) => plan === undefined || isOver(plan))
       if (free !== -1) return { id: idAt(free) }
@@ -99,7 +97,7 @@ export function createPlans(ledger: Pick<Ledger, 'recall' | 'remember'>): Plans 
     },
     save: (plan) => ledger.remember(memoOf(slotOf(plan.id) ?? 0), JSON.stringify(plan)),
     async all() {
-      return (await Promise.all(slots.map(read))).flatMap((plan) => plan ?? [])
+      return (await readAll()).flatMap((plan) => plan ?? [])
     },
     cancel: (id) => ledger.remember(cancelMemoOf(slotOf(id) ?? 0), id),
     isCancelled: async (id) => (await ledger.recall(cancelMemoOf(slotOf(id) ?? 0))) === id,
@@ -119,6 +117,10 @@ export function pageKey(id: string, page: number): string {
 export function pageKeys({ id, page, pages }: Plan): readonly string[] {
   const first = Math.max(0, page - 1)
   return Array.from({ length: pages - first }, (_, at) => pageKey(id, first + at))
+}
+
+function planOf(text: string | undefined): Plan | undefined {
+  return text === undefined ? undefined : (JSON.parse(text) as Plan)
 }
 
 function slotOf(id: string): number | undefined {

@@ -21,9 +21,17 @@ export interface RetentionParts {
   /** 0: letters stay until a person removes them. */
   readonly retentionMs: number
   readonly log: Log
+  /** Given if it outlives this run. */
+  readonly memory?: RetentionMemory
 }
 
-const memo = 'dead-retention'
+/** What a process or an isolate remembers, so that a run in which nothing is due asks the ledger nothing. */
+export interface RetentionMemory {
+  /** When a walk was last known to have ended, epoch ms. */
+  deadWalkedMs?: number
+}
+
+export const retentionMemo = 'dead-retention'
 const sweepEveryMs = 6 * 3_600_000
 const deletesAtOnce = 20
 /** An operator is warned so long before. */
@@ -50,22 +58,31 @@ export interface DeadEnds {
   readonly soon: number
 }
 
-/** Undefined where letters stay for ever, or none was walked yet. */
-export async function deadEnds(ledger: Pick<Ledger, 'recall'>, retentionMs: number): Promise<DeadEnds | undefined> {
+/**
+ * Undefined where letters stay for ever, or none was walked yet.
+ *
+ * @param kept under `retentionMemo`
+ */
+export function deadEnds(kept: string | undefined, retentionMs: number): DeadEnds | undefined {
   if (retentionMs === 0) return undefined
-  const { walkedMs, oldestMs, soon = 0 } = read(await ledger.recall(memo))
+  const { walkedMs, oldestMs, soon = 0 } = read(kept)
   if (walkedMs === undefined) return undefined
   return { soon, ...given({ firstMs: oldestMs === undefined ? undefined : oldestMs + retentionMs }) }
 }
 
 /** @returns a duty's work; rejects where a store does not answer */
-export function createRetention({ backlog, ledger, clock, retentionMs, log }: RetentionParts) {
+export function createRetention({ backlog, ledger, clock, retentionMs, log, memory = {} }: RetentionParts) {
   return async (share: Share): Promise<void> => {
     if (retentionMs === 0) return
     const nowMs = clock.now()
-    const walk = read(await ledger.recall(memo))
-    const isDue = walk.walkedMs === undefined || Math.abs(nowMs - walk.walkedMs) >= sweepEveryMs
-    if (walk.cursor === undefined && !isDue) return
+    const isRecent = (walkedMs: number | undefined) =>
+      walkedMs !== undefined && Math.abs(nowMs - walkedMs) < sweepEveryMs
+    if (isRecent(memory.deadWalkedMs)) return
+    const walk = read(await ledger.recall(retentionMemo))
+    if (walk.cursor === undefined && isRecent(walk.walkedMs)) {
+      Object.assign(memory, given({ deadWalkedMs: walk.walkedMs }))
+      return
+    }
     // The first walk deletes nothing: it may be the first minute of a clock that is wrong.
     const lastMs = walk.endMs === undefined ? Number.NEGATIVE_INFINITY : walk.endMs + 2 * sweepEveryMs
     const endMs = Math.min(nowMs - retentionMs, lastMs)
@@ -92,7 +109,7 @@ export function createRetention({ backlog, ledger, clock, retentionMs, log }: Re
         if (page.cursor === undefined) {
           const { oldestSoFarMs, soonSoFar } = walk
           return await ledger.remember(
-            memo,
+            retentionMemo,
             JSON.stringify({
               walkedMs: nowMs,
               endMs: Math.max(endMs, walk.endMs ?? nowMs - retentionMs),
@@ -103,11 +120,11 @@ export function createRetention({ backlog, ledger, clock, retentionMs, log }: Re
         }
         walk.cursor = page.cursor
       }
-      await ledger.remember(memo, JSON.stringify(walk))
+      await ledger.remember(retentionMemo, JSON.stringify(walk))
     } catch (error) {
       // A cursor that the store does not take any more must not end every walk.
       const { cursor: _, oldestSoFarMs: __, soonSoFar: ___, ...before } = walk
-      await ledger.remember(memo, JSON.stringify(before))
+      await ledger.remember(retentionMemo, JSON.stringify(before))
       throw error
     } finally {
       if (deleted > 0) {

@@ -159,6 +159,14 @@ describe('what an update costs and how it fails', () => {
     expect(standIn.counts).toMatchObject({ requests: 1, commands: 2 })
   })
 
+  it('what operators are shown is one HTTP request of three commands', async () => {
+    const ledger = ledgerOn(clock)
+    await ledger.look(0, ['some'])
+    standIn.resetCounts()
+    await ledger.look(0, ['some', 'other', 'third'])
+    expect(standIn.counts).toMatchObject({ requests: 1, commands: 3 })
+  })
+
   it('what is asked at one moment for several callers goes in requests of their own: on Workers no I/O is shared', async () => {
     const ledger = ledgerOn(clock)
     await ledger.admit([request()], 'live')

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { kvBacklog } from '../../../../src/core/backlog/kv.ts'
 import type { Backlog } from '../../../../src/core/backlog/port.ts'
 import { sqliteBacklog } from '../../../../src/core/backlog/sqlite.ts'
-import { createRetention, deadEnds } from '../../../../src/core/operator/dead/retention.ts'
+import { createRetention, deadEnds, retentionMemo } from '../../../../src/core/operator/dead/retention.ts'
 import { nodeSqlite } from '../../../../src/core/store/sqlite-node.ts'
 import { allDead, tinyLimits } from '../../../contract/backlog.ts'
 import { type FakeClock, seededRandom } from '../../../support/clock.ts'
@@ -51,8 +51,11 @@ describe.each(stores)('on %s', (_, make) => {
     expect((await allDead(backlog)).map(({ key }) => key).sort()).toEqual(young.sort())
     expect(logged).toEqual([['dead_expired', { letters: 30 }]])
     expect((await ledger.usage()).counters['deadExpired']).toBe(30)
-    expect(await deadEnds(ledger, retentionMs)).toEqual({ soon: 1, firstMs: clock.now() - dayMs / 4 + 5 * dayMs })
-    expect(await deadEnds(ledger, 0)).toBeUndefined()
+    expect(deadEnds(await ledger.recall(retentionMemo), retentionMs)).toEqual({
+      soon: 1,
+      firstMs: clock.now() - dayMs / 4 + 5 * dayMs,
+    })
+    expect(deadEnds(await ledger.recall(retentionMemo), 0)).toBeUndefined()
   })
 
   it('goes on with the next run where its share ends', async () => {
@@ -97,6 +100,9 @@ describe.each(stores)('on %s', (_, make) => {
     await expect(createRetention(parts)(enough)).rejects.toThrow('cursor')
     refuses = false
     await createRetention(parts)(enough)
-    expect(await deadEnds(ledger, retentionMs)).toEqual({ soon: 0, firstMs: clock.now() - dayMs + retentionMs })
+    expect(deadEnds(await ledger.recall(retentionMemo), retentionMs)).toEqual({
+      soon: 0,
+      firstMs: clock.now() - dayMs + retentionMs,
+    })
   })
 })

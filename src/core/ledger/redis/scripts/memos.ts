@@ -1,4 +1,4 @@
-/** Leases on Redis (`sql/memos.ts` on SQL); memos need no script. */
+/** Leases and memos on Redis (`sql/memos.ts` on SQL). A memo alone needs no script. */
 import { window } from './window.ts'
 
 /**
@@ -16,6 +16,9 @@ end
 redis.call('SET', KEYS[1], input.holder .. '|' .. text(now + input.ttlMs), 'PX', text(input.ttlMs + 60000))
 return 'true'
 `
+
+/** KEYS: at least one memo. Answers the text of each, false where there is none. */
+export const recallScript = /* lua */ `return cjson.encode(redis.call('MGET', unpack(KEYS)))`
 
 /** KEYS: the lease. Input: holder. Answers null. */
 export const releaseScript = /* lua */ `${window}
