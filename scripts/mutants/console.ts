@@ -90,8 +90,8 @@ export const consoleMutants: readonly Mutant[] = [
     name: 'what Target said is markup',
     breaks: 'security',
     file: 'src/edge/console/dead-letter.ts',
-    find: '<pre>${detail}</pre>`),',
-    replace: '<pre>${Object.assign(new String(detail), { isEscaped: true })}</pre>`),',
+    find: '{detail}</pre>`),',
+    replace: '{Object.assign(new String(detail), { isEscaped: true })}</pre>`),',
     tests: pages,
   },
   {

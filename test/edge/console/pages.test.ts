@@ -63,7 +63,9 @@ describe('hostile texts', () => {
     ])
       expectText(await (await relay.get(`/admin${path}`)).text(), path)
     // The relay reads Target's message as it stands, entities and all.
-    const refused = (await (await relay.api('/admin/api/dead?reason=rejected')).json()) as { letters: { key: string }[] }
+    const refused = (await (await relay.api('/admin/api/dead?reason=rejected')).json()) as {
+      letters: { key: string }[]
+    }
     for (const path of ['/dead', `/dead/letter/${refused.letters[0]?.key}`])
       expect(await (await relay.get(`/admin${path}`)).text(), path).toContain('&amp;lt;script&amp;gt;')
     for (const key of keys)
