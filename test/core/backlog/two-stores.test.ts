@@ -32,11 +32,19 @@ function moving(toKind: Kind, limits?: Limits, memory: MoveMemory = {}) {
   return { to, from, again, backlog: again() }
 }
 
+const aSecondLater = () => clock.advance(1_000)
+
 for (const limits of [defaultLimits, tinyLimits])
   for (const to of ['kv', 'sql'] as const) {
-    backlogContract(`two stores, to ${to}`, { limits, listOperations: 2, make: async () => moving(to, limits).backlog })
+    backlogContract(`two stores, to ${to}`, {
+      limits,
+      aSecondLater,
+      listOperations: 2,
+      make: async () => moving(to, limits).backlog,
+    })
     backlogContract(`two stores, to ${to}, the old one known to be empty`, {
       limits,
+      aSecondLater,
       make: async () => moving(to, limits, { emptyAtMs: clock.now() }).backlog,
     })
   }
