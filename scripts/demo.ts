@@ -3,11 +3,14 @@
  *
  * Starts an Adobe Target stand-in and the relay in real workerd, sends signed webhooks of the four example sources until
  * a small quota runs out, flushes the backlog until it is empty, and compares what the stand-in has with what was sent.
+ * `--keep` leaves it running behind that, to look at it in the console, until Ctrl-C.
  * `--sabotage drop|swap|repeat` makes the stand-in misbehave behind the relay's back; the demo must then exit 1.
  */
 import { parseArgs } from 'node:util'
+import { untilStopped } from '../src/cli/until-stopped.ts'
 import { startEmulator } from '../src/emulator/emulator.ts'
 import type { FaultKind } from '../src/emulator/faults.ts'
+import { testSecrets } from '../test/support/secrets.ts'
 import { sendHook } from '../test/support/sender.ts'
 import { settingsFor } from '../test/support/settings.ts'
 import { startWorkerdRelay } from '../test/support/workerd.ts'
@@ -15,7 +18,9 @@ import { makeEvents } from './demo/events.ts'
 import { isClean, judge, type Sent } from './demo/judge.ts'
 import { heading, progress, table } from './demo/screen.ts'
 
-const { values: options } = parseArgs({ options: { sabotage: { type: 'string' } } })
+const { values: options } = parseArgs({
+  options: { sabotage: { type: 'string' }, keep: { type: 'boolean', default: false } },
+})
 const quota = 60
 const windowMs = 6_000
 const eventCount = 200
@@ -113,3 +118,8 @@ table([['', 'count'], ...Object.entries(judgement).map(([name, value]) => [name,
 console.log(isClean(judgement) ? '\nNothing lost, nothing stale, never over the quota.' : '\nNOT CLEAN: see above.')
 console.log(JSON.stringify(judgement))
 process.exitCode = isClean(judgement) ? 0 : 1
+if (options.keep) {
+  const stopped = untilStopped()
+  console.log(`\nconsole: ${relay.url}/admin, user admin, password ${testSecrets.adminToken}. Ctrl-C ends it.`)
+  await stopped
+}

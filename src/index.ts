@@ -7,7 +7,7 @@ export type { Ledger, Usage } from './core/ledger/port.ts'
 export type { Lane, Visitor } from './core/update/update.ts'
 export type { FlushReport } from './cron/report.ts'
 export * from './edge/auth/index.ts'
-export { base64Json, fromEnvelope, json, json as jsonText } from './edge/source/envelopes.ts'
+export { base64Json, fromEnvelope, json, json as jsonText, multipart } from './edge/source/envelopes.ts'
 export {
   cloudEvents,
   echoField,

@@ -10,7 +10,7 @@ import { type LogEvent, levelOf } from '../src/core/log.ts'
 import { deferReasons, setAsideReasons } from '../src/core/update/reasons.ts'
 import { emptyReport } from '../src/cron/report.ts'
 import { exampleBody } from '../src/dev/example-body.ts'
-import { devSecretOf, devTokens } from '../src/dev/secrets.ts'
+import { devSecretOf } from '../src/dev/secrets.ts'
 import * as presets from '../src/edge/auth/presets.ts'
 import { authFailures } from '../src/edge/auth/scheme.ts'
 import { problemStatus, problemTypes } from '../src/edge/http/problem.ts'
@@ -113,28 +113,6 @@ describe('the examples in the documentation', () => {
       expect(JSON.parse(sent.stdout)).toMatchObject({ status })
     }
   }, 60_000)
-
-  it('the README’s "Try it" sends an update, sees it arrive, and verifies it', async () => {
-    const [, block = ''] = /## Try it[\s\S]*?```sh\n([\s\S]*?)```/.exec(page('README.md')) ?? []
-    await using emulator = await startEmulator({ autoSeed: true })
-    await using server = await startServer(emulator.origin, {
-      settings: {
-        TARGET_CLIENT_CODE: 'demo',
-        API_TOKENS: devTokens.api,
-        ADMIN_TOKEN: devTokens.admin,
-      },
-    })
-    const script = block
-      .replaceAll('http://127.0.0.1:8787', server.url)
-      .replaceAll('http://127.0.0.1:8788', emulator.origin)
-    const { stdout } = await promisify(execFile)('sh', ['-ec', script], {
-      cwd: root,
-      env: { ...process.env, RELAY_URL: server.url },
-    })
-    expect(stdout).toContain('{"id":"evt_1","status":"submitted","calls":1}')
-    expect(stdout).toContain('{"loanStatus":"funded"}')
-    expect(stdout).toMatch(/loanStatus +there +"funded"/)
-  })
 })
 
 describe('docs/sources.md', () => {

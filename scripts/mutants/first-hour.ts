@@ -3,6 +3,7 @@ import type { Mutant } from './mutant.ts'
 
 const sign = ['test/dev/sign.test.ts']
 const dev = ['test/cli/dev.test.ts']
+const init = ['test/first-hour.test.ts']
 
 export const firstHourMutants: readonly Mutant[] = [
   {
@@ -44,5 +45,13 @@ export const firstHourMutants: readonly Mutant[] = [
     find: 'process.kill(-pid, signal)',
     replace: "process.kill(pid, signal === 'SIGTERM' ? 0 : signal)",
     tests: dev,
+  },
+  {
+    name: 'write a project over what a folder holds',
+    breaks: 'security',
+    file: 'src/cli/init.ts',
+    find: 'existsSync(folder) && readdirSync(folder).length > 0',
+    replace: "existsSync(join(folder, 'package.json'))",
+    tests: init,
   },
 ]

@@ -88,6 +88,14 @@ export const storeMutants: readonly Mutant[] = [
     tests: ['test/core/backlog/backlog.test.ts'],
   },
   {
+    name: 'a letter that no row of the object holds is put there',
+    breaks: 'G2',
+    file: two,
+    find: '(dead.raw?.length ?? 0) <= rawCharsPerRow',
+    replace: '(dead.raw?.length ?? 0) >= 0',
+    tests: moving,
+  },
+  {
     name: 'a removal from the object waits for the next one',
     breaks: 'G7',
     file: 'src/workers/object-rows.ts',

@@ -12,6 +12,7 @@ import { emulator } from './emulator.ts'
 import { erase } from './erase.ts'
 import { Failed, isFromOutside, Misuse, reasonOf } from './errors.ts'
 import { flush } from './flush.ts'
+import { init } from './init.ts'
 import { keys } from './keys.ts'
 import { ledger } from './ledger.ts'
 import { lint } from './lint.ts'
@@ -27,6 +28,7 @@ import { breaker, pause, resume } from './steer.ts'
 import { verify } from './verify.ts'
 
 const commands: Readonly<Record<string, Command>> = {
+  init,
   dev,
   serve,
   flush,

@@ -31,7 +31,8 @@ export function* statusLines(url: string, ready: string, has: Status, clock: Clo
 
 export function* quotaLines({ quota, backlog }: Pick<Status, 'quota' | 'backlog'>, clock: Clock): Generator<string> {
   const { used, limit, byLane = {}, nextFreeAt, firstDeferralAt } = quota
-  yield `${figure(used)} of ${figure(limit)} calls used (${((100 * used) / limit).toFixed(1)} %)${listed(breakdown(byLane))}`
+  yield `${figure(used)} of ${figure(limit)} calls used (${((100 * used) / limit).toFixed(1)} %)`
+  if (breakdown(byLane) !== '') yield `calls of the last 24 h: ${breakdown(byLane)}`
   const sentences: string[] = []
   if (used >= limit)
     sentences.push(

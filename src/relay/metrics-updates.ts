@@ -8,8 +8,11 @@ const metricsOf = {
   calls: 'Calls to Target.',
   calls_saved: 'Calls that merging made needless.',
   unauthenticated: 'Requests that failed to authenticate, by reason.',
+  handshakes: 'Handshakes of senders: answered, or kept for a person to confirm.',
 } as const
 type Name = keyof typeof metricsOf
+/** They are no updates. */
+const handshakes: Readonly<Record<string, string>> = { greeted: 'answered', confirmation: 'to_confirm' }
 
 /**
  * @param totals all that was ever counted, by line (`<source>/<lane>`) and name
@@ -42,6 +45,8 @@ export function updateMetrics(totals: Lines, sources: ReadonlySet<string>): read
 function labelled(what: string, source: string, lane: string): { metric: Name; labels: Record<string, string> } {
   const [, why] = /^unauthenticated_(\w+)$/.exec(what) ?? []
   if (why !== undefined) return { metric: 'unauthenticated', labels: { source, why } }
+  const handshake = handshakes[what]
+  if (handshake !== undefined) return { metric: 'handshakes', labels: { source, outcome: handshake } }
   if (what === 'received' || what === 'calls' || what === 'calls_saved')
     return { metric: what, labels: { source, lane } }
   return { metric: 'updates', labels: { source, lane, outcome: what } }

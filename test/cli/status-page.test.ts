@@ -40,7 +40,8 @@ const busy: Status = {
 describe('the status page', () => {
   it('says in one sentence when the quota is used up, and when what waits is through', () => {
     expect([...quotaLines(busy, clock)]).toEqual([
-      '612,400 of 999,000 calls used (61.3 %): live 580,000 · replay 20,400 · high 12,000',
+      '612,400 of 999,000 calls used (61.3 %)',
+      'calls of the last 24 h: live 580,000 · replay 20,400 · high 12,000',
       'at the pace of the last hour the quota is used up at 17:40; what waits (12,400 entries, 3,100 calls) is through by 19:05',
     ])
   })
@@ -56,7 +57,8 @@ describe('the status page', () => {
     expect([...statusLines('https://relay.example', 'ready', busy, clock)].join('\n')).toBe(
       `
 https://relay.example: ready; times are UTC
-quota     612,400 of 999,000 calls used (61.3 %): live 580,000 · replay 20,400 · high 12,000
+quota     612,400 of 999,000 calls used (61.3 %)
+          calls of the last 24 h: live 580,000 · replay 20,400 · high 12,000
           at the pace of the last hour the quota is used up at 17:40; what waits (12,400 entries, 3,100 calls) is through by 19:05
 waiting   12,400 entries of 2,900 visitors, 3,100 calls once merged; the oldest since 13:02 (1 h 10 min)
           because of: quota 11,900 · contended 500

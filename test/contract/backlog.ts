@@ -1,7 +1,16 @@
 /** What every backlog must do, whichever store it uses. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { readDeadKey } from '../../src/core/backlog/entry-format.ts'
-import type { Backlog, DeadLetter, Entry, KeptDead, KeptEntry, Page, Unreadable } from '../../src/core/backlog/port.ts'
+import {
+  type Backlog,
+  type DeadLetter,
+  type Entry,
+  type KeptDead,
+  type KeptEntry,
+  type Page,
+  planPrefix,
+  type Unreadable,
+} from '../../src/core/backlog/port.ts'
 import { defaultLimits, type Limits } from '../../src/core/limits.ts'
 import { makeStamp } from '../../src/core/update/stamp.ts'
 import { mergedCalls, plainTally, tallyOf } from '../support/tally.ts'
@@ -20,6 +29,16 @@ export const someEntry = (more: Partial<Entry> = {}): Entry => {
     ...more,
   }
 }
+
+export const someDead = (more: Partial<DeadLetter> = {}): DeadLetter => ({
+  reason: 'rejected',
+  source: 'api',
+  atMs: startMs,
+  firstSeenMs: startMs,
+  attempts: 1,
+  entry: someEntry(),
+  ...more,
+})
 
 /** Limits small enough to be reached in a test; the same guarantees hold within them. */
 export const tinyLimits: Limits = {
@@ -53,13 +72,21 @@ export interface BacklogContractParts {
   readonly make: (limits: Limits) => Promise<Backlog>
   readonly dispose?: () => Promise<void>
   readonly limits?: Limits
+  /** Where the store takes one write a second for a key. */
+  readonly aSecondLater?: () => Promise<unknown>
   /** Operations of the first list of an empty backlog; default: 1. */
   readonly listOperations?: number
 }
 
 export function backlogContract(
   name: string,
-  { make: makeWith, dispose, limits = defaultLimits, listOperations = 1 }: BacklogContractParts,
+  {
+    make: makeWith,
+    dispose,
+    aSecondLater = async () => {},
+    limits = defaultLimits,
+    listOperations = 1,
+  }: BacklogContractParts,
 ): void {
   describe(`backlog contract: ${name}${limits === defaultLimits ? '' : ', within tiny limits'}`, () => {
     afterAll(() => dispose?.())
@@ -299,6 +326,60 @@ export function backlogContract(
       keys.push(await backlog.bury({ ...dead, raw: 'x' }, name))
       expect(keys[1]).toBe(keys[0])
       expect(await allDead(backlog)).toHaveLength(1)
+    })
+
+    it('exchanges entries for keys: each put is there under its name, once however often it comes (G9)', async () => {
+      const backlog = await make()
+      const old = [await backlog.put(someEntry()), await backlog.bury(someDead())]
+      const puts = Array.from({ length: 9 }, (_, n) => ({
+        entry: someEntry({ visitorHash: n.toString(16).repeat(32), reason: 'plan' }),
+        name: n.toString(16).padStart(16, '0'),
+      }))
+      await backlog.exchange(puts, old)
+      const listed = await allEntries(backlog)
+      expect(listed.map((item) => 'entry' in item && item.entry)).toEqual(puts.map(({ entry }) => entry))
+      expect(listed.map(({ key }) => key.slice(-16))).toEqual(puts.map(({ name }) => name))
+      expect(await allDead(backlog)).toEqual([])
+      // A run that died behind it comes again.
+      await aSecondLater()
+      await backlog.exchange(puts, old)
+      expect(await allEntries(backlog)).toEqual(listed)
+      await backlog.exchange([], [])
+      await backlog.exchange(
+        [],
+        listed.map(({ key }) => key),
+      )
+      expect(await allEntries(backlog)).toEqual([])
+    })
+
+    it('reads the dead letters that are there, in the order of their keys (G9)', async () => {
+      const backlog = await make()
+      const letters = Array.from({ length: 5 }, (_, n) => someDead({ attempts: n, atMs: startMs + n }))
+      const keys: string[] = []
+      for (const letter of letters) keys.push(await backlog.bury(letter))
+      const [first = '', second = '', third = '', , fifth = ''] = keys
+      await backlog.delete(second)
+      const asKept = (...places: readonly number[]) => places.map((n) => ({ key: keys[n], dead: letters[n] }))
+      expect(await backlog.readDeads([fifth, second])).toEqual(asKept(4))
+      expect(await backlog.readDeads([third, first])).toEqual(asKept(2, 0))
+      const all = [fifth, second, first, third]
+      if (limits.keysPerRead >= all.length) expect(await backlog.readDeads(all)).toEqual(asKept(4, 0, 2))
+      expect(await backlog.readDeads([])).toEqual([])
+      expect(await backlog.readDeads([second])).toEqual([])
+    })
+
+    it('keeps texts of plans beside entries and letters, which show none of them', async () => {
+      const backlog = await make()
+      const key = `${planPrefix}0123456789abc/0`
+      expect(await backlog.readText(key)).toBeUndefined()
+      await backlog.putText(key, 'd1/one\nd1/two 😀')
+      expect(await backlog.readText(key)).toBe('d1/one\nd1/two 😀')
+      await aSecondLater()
+      await backlog.putText(key, 'others')
+      expect(await backlog.readText(key)).toBe('others')
+      expect([await allEntries(backlog), await allDead(backlog)]).toEqual([[], []])
+      await backlog.exchange([], [key])
+      expect(await backlog.readText(key)).toBeUndefined()
     })
 
     it('keeps a raw body with any characters', async () => {

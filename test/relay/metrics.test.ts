@@ -58,7 +58,7 @@ describe('the counters', () => {
     const totals = {
       'loan/live': { received: 5, submitted: 3, deferred_quota: 1, rejected: 1, calls: 4 },
       'loan/replay': { submitted: 1, calls: 1, calls_saved: 2 },
-      'loan/-': { unauthenticated_mismatch: 6 },
+      'loan/-': { unauthenticated_mismatch: 6, greeted: 2, confirmation: 1 },
     }
     expect(samplesOf(totals)).toEqual([
       'target_relay_received_total{source="loan",lane="live"} 5',
@@ -70,6 +70,8 @@ describe('the counters', () => {
       'target_relay_calls_total{source="loan",lane="replay"} 1',
       'target_relay_calls_saved_total{source="loan",lane="replay"} 2',
       'target_relay_unauthenticated_total{source="loan",why="mismatch"} 6',
+      'target_relay_handshakes_total{source="loan",outcome="answered"} 2',
+      'target_relay_handshakes_total{source="loan",outcome="to_confirm"} 1',
     ])
   })
 

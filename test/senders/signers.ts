@@ -45,6 +45,7 @@ export const secrets: Readonly<Record<string, string>> = {
   misread: 'made-up-token-of-misread',
   aircall: 'made-up-token-of-aircall',
   bigcommerce: 'made-up-key-of-bigcommerce',
+  'dropbox-sign': 'made-up-key-of-dropbox-sign',
   intercom: 'made-up-secret-of-intercom',
   mandrill: 'made-up-key-of-mandrill',
   'microsoft-graph': 'made-up-client-state',

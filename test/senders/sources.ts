@@ -18,6 +18,7 @@ import { binaryCloudEvents } from '../../docs/examples/senders/cloud-events-bina
 import { customerIo } from '../../docs/examples/senders/customer-io.ts'
 import { dataverse } from '../../docs/examples/senders/dataverse.ts'
 import { docuSign } from '../../docs/examples/senders/docusign.ts'
+import { dropboxSign } from '../../docs/examples/senders/dropbox-sign.ts'
 import { encompass } from '../../docs/examples/senders/encompass.ts'
 import { azureEventGrid } from '../../docs/examples/senders/event-grid.ts'
 import { freshdesk } from '../../docs/examples/senders/freshdesk.ts'
@@ -100,6 +101,7 @@ export const examples: readonly Source[] = [
   twilioTaskRouter,
   aircall,
   bigCommerce,
+  dropboxSign,
   intercom,
   mandrill,
   microsoftGraph,

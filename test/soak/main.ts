@@ -1,6 +1,6 @@
 /**
- * `npm run soak [-- --seconds 600] [--ledger upstash|embedded] [--seed N]`: the relay on real workerd with real KV and a
- * real Redis, under load, while relay, Redis and Target's stand-in are killed (`kill -9`) at random moments. Then it is
+ * `npm run soak [-- --seconds 600] [--ledger upstash|embedded] [--store kv|object|moving] [--seed N]`: the relay on real
+ * workerd with real KV, a real object (`moving`: each restart draws which of them keeps what is new) and a real Redis, under load, while relay, Redis and Target's stand-in are killed (`kill -9`) at random moments. Then it is
  * left to recover, and every acknowledged event must be accounted for. Exits with 1 if one is not, if a window was over
  * the quota, or if an older value overwrote a newer one.
  */
@@ -21,7 +21,12 @@ import { settingsFor } from '../support/settings.ts'
 import { startUpstashStandIn, type UpstashStandIn } from '../support/upstash-stand-in.ts'
 
 const { values: options } = parseArgs({
-  options: { seconds: { type: 'string', default: '600' }, ledger: { type: 'string' }, seed: { type: 'string' } },
+  options: {
+    seconds: { type: 'string', default: '600' },
+    ledger: { type: 'string' },
+    store: { type: 'string' },
+    seed: { type: 'string' },
+  },
 })
 const loadMs = Number(options.seconds) * 1_000
 const seed = Number(options.seed ?? Date.now() % 1_000_000)
@@ -33,12 +38,13 @@ const quotaLimit = 250
 const recoverMs = 150_000
 
 let broken = false
-for (const ledger of options.ledger === undefined ? ['upstash', 'embedded'] : [options.ledger])
-  broken = !(await soak(ledger)) || broken
+const ledgers = options.ledger === undefined ? ['upstash', 'embedded'] : [options.ledger]
+for (const ledger of ledgers)
+  broken = !(await soak(ledger, options.store ?? (ledger === 'upstash' ? 'kv' : 'moving'))) || broken
 process.exitCode = broken ? 1 : 0
 
-async function soak(ledger: string): Promise<boolean> {
-  console.log(`soak on the ${ledger} ledger: ${loadMs / 1_000} s of load, seed ${seed}`)
+async function soak(ledger: string, store: string): Promise<boolean> {
+  console.log(`soak on the ${ledger} ledger, store ${store}: ${loadMs / 1_000} s of load, seed ${seed}`)
   const random = seededRandom(seed)
   const folder = mkdtempSync(join(tmpdir(), 'target-relay-soak-'))
   const record = join(folder, 'record.jsonl')
@@ -61,7 +67,11 @@ async function soak(ledger: string): Promise<boolean> {
     RETENTION_HOURS: '1',
   })
   const workerd = new URL('../support/workerd-process.ts', import.meta.url)
-  const startRelay = () => startChild(workerd, String(relayPort), folder, JSON.stringify(settings))
+  const startRelay = () => {
+    const keepsIn = store === 'moving' ? (random.fraction() < 0.5 ? 'kv' : 'object') : store
+    const own = store === 'kv' ? settings : { ...settings, BACKLOG_STORE: keepsIn }
+    return startChild(workerd, String(relayPort), folder, JSON.stringify(own))
+  }
   const startTarget = () => startChild(targetProcess, String(emulatorPort), record)
   let relay = await startRelay()
   let target = await startTarget()
@@ -132,7 +142,7 @@ async function soak(ledger: string): Promise<boolean> {
     last = await held()
   }
   const verdict = judge({ events: load.events, record: readRecord(record), held: [last], windowMs, quotaLimit })
-  console.log(JSON.stringify({ ledger, seed, ...load.counts, ...kills, ...verdict }))
+  console.log(JSON.stringify({ ledger, store, seed, ...load.counts, ...kills, ...verdict }))
   await killChild(relay)
   await killChild(target)
   await standIn?.[Symbol.asyncDispose]()

@@ -26,7 +26,7 @@ const usage: Usage = {
   totals: {
     'loan/live': { received: 9, submitted: 6, deferred_quota: 3, calls: 7 },
     'loan/replay': { replayed: 3, calls_saved: 1 },
-    'loan/-': { unauthenticated_stale: 2 },
+    'loan/-': { unauthenticated_stale: 2, greeted: 1 },
     'gone/live': { received: 4 },
     '_other/live': { received: 1 },
     // An older version's.

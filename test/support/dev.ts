@@ -25,6 +25,8 @@ export function runningCommand(
   const [file, ...args] = command
   const child = spawn(file, args, {
     cwd,
+    // A terminal sends Ctrl-C to all of its foreground processes: npx, a shell and the command.
+    detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env } as unknown as NodeJS.ProcessEnv,
   })
@@ -41,7 +43,7 @@ export function runningCommand(
     })
   })
   const stop = async (signal: 'SIGINT' | 'SIGTERM' = 'SIGINT') => {
-    child.kill(signal)
+    if (child.pid !== undefined) process.kill(-child.pid, signal)
     return ended
   }
   return {

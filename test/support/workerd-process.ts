@@ -1,6 +1,6 @@
 /**
  * A Worker in a process of its own that can be killed at any moment: real workerd, with KV and Durable Object on disk, so
- * that its state survives a restart. Answers its parent's questions about what KV holds.
+ * that its state survives a restart. Answers its parent's questions about what KV and the object hold.
  *
  * Arguments: port, folder, settings as JSON, and the Worker's file under the root of the project (default the relay's own).
  */
@@ -8,10 +8,12 @@ import { fileURLToPath, URL } from 'node:url'
 import { build } from 'esbuild'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import { unpackHead } from '../../src/core/backlog/head-format.ts'
+import type { RowsStub } from '../../src/workers/object-rows.ts'
 
 const [port = '', folder = '', settings = '{}', entry = 'src/worker.ts'] = process.argv.slice(2)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const bindings = JSON.parse(settings) as Record<string, string>
+const hasObject = bindings['BACKLOG_STORE'] !== undefined
 const bundled = await build({
   entryPoints: [`${root}${entry}`],
   bundle: true,
@@ -39,9 +41,7 @@ const miniflare = new Miniflare({
     kvNamespaces: ['BACKLOG'],
     durableObjects: {
       LEDGER: { className: 'LedgerObject', useSQLite: true },
-      ...(bindings['BACKLOG_STORE'] === undefined
-        ? {}
-        : { BACKLOG_OBJECT: { className: 'BacklogObject', useSQLite: true } }),
+      ...(hasObject ? { BACKLOG_OBJECT: { className: 'BacklogObject', useSQLite: true } } : {}),
     },
     cf: false,
   }),
@@ -63,6 +63,12 @@ process.on('message', async (prefix: string) => {
     }
     if (page.list_complete) break
     cursor = page.cursor
+  }
+  if (hasObject) {
+    const objects = (await miniflare.getDurableObjectNamespace('BACKLOG_OBJECT')) as unknown as DurableObjectNamespace
+    const rows = objects.get(objects.idFromName('backlog')) as unknown as RowsStub
+    for (const { key, value } of await rows.read(await rows.keys(prefix, `${prefix}~`, 100_000)))
+      held.push([key, JSON.parse(value)])
   }
   process.send?.(held)
 })

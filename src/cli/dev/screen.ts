@@ -19,7 +19,7 @@ export function* welcome(
 ): Generator<string> {
   yield ''
   yield `relay               ${relay}, a flush every ${tickSeconds} s`
-  yield `console             ${relay}/admin, password ${adminToken} (any user name)`
+  yield `console             ${relay}/admin, user admin, password ${adminToken}`
   yield `Target's stand-in   ${target}/__emulator/statistics`
   yield `state               .target-relay, ${kept ? 'of the last run' : 'new (--keep goes on with the last)'}`
   yield ''

@@ -1,9 +1,17 @@
 /** Dead letters of a SQL backlog: written with their heads, and listed by them. */
 import { given } from '../given.ts'
 import type { Limits } from '../limits.ts'
-import { deadKey, packDead, parseJson, readDead } from './entry-format.ts'
+import { deadKey, packDead, parseJson, readDead, readDeadKey } from './entry-format.ts'
 import { headedOf, headOf, packDetail, unpackDetail } from './head-format.ts'
-import type { DeadLetter, HeadedDead, KeptDead, ListDeadOptions, Page, Unreadable } from './port.ts'
+import {
+  type DeadLetter,
+  type HeadedDead,
+  type KeptDead,
+  type ListDeadOptions,
+  type Page,
+  UnknownCursor,
+  type Unreadable,
+} from './port.ts'
 import type { BacklogRows, LetterRow, NewHead } from './rows.ts'
 import type { Seal } from './seal.ts'
 
@@ -77,6 +85,8 @@ export function lettersOf({ rows: store, seal, limits }: LettersParts) {
     isOpened: (row: LetterRow) => boolean,
     details: boolean,
   ): Promise<{ readonly rows: readonly LetterRow[]; readonly cursor: string | undefined }> {
+    // It would be taken for the end of the list, or for its beginning.
+    if (cursor !== behindAll && readDeadKey(cursor) === undefined) throw new UnknownCursor()
     const page = await store.letters(cursor, Math.min(limit, limits.keysPerPage), details)
     const rows: LetterRow[] = []
     let last = cursor

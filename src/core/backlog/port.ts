@@ -154,6 +154,11 @@ export interface NamedEntry {
   readonly name: string
 }
 
+/** A list was asked to go on from a cursor that no page of it gave. */
+export class UnknownCursor extends Error {
+  override readonly name = 'UnknownCursor'
+}
+
 /** Keys of texts of plans. */
 export const planPrefix = 'x1/'
 

@@ -27,6 +27,12 @@ export interface MoveMemory {
   emptyAtMs?: number
 }
 
+/**
+ * Cloudflare: a row of an object's SQLite has 2 MB at most. A character takes three bytes of UTF-8 at most, and each of
+ * them 16/9 once it is base64, sealed, and base64 again. A larger letter is kept in KV, which is read in any case.
+ */
+export const rawCharsPerRow = 350_000
+
 /** One list of KV every ten minutes: 144 a day, of the 1,000 that the Free plan has. */
 export const lookAgainMs = 600_000
 
@@ -45,7 +51,10 @@ export function twoStores({ kv, sql, keepsIn, now, memory }: TwoStores): Backlog
       return to.operations + from.operations
     },
     put: async (entry) => kept(await to.put(entry)),
-    bury: async (dead, name) => kept(await to.bury(dead, name)),
+    async bury(dead, name) {
+      const fits = (dead.raw?.length ?? 0) <= rawCharsPerRow
+      return fits ? kept(await to.bury(dead, name)) : kv.bury(dead, name)
+    },
     putText: to.putText,
     check: to.check,
     list: (options = {}) => merged(options, async (side, asked) => noted(side, await stores[side].list(asked))),

@@ -28,7 +28,7 @@ export const deadCounts = answer(
 const quota = z.object({
   used: count,
   limit: count,
-  byLane: counts.optional(),
+  byLane: counts.optional().describe('Calls of the last 24 h, by lane; a call by GET takes two units of used'),
   nextFreeAt: time.optional(),
   firstDeferralAt: time.optional().describe('At the pace of the last hour'),
   liveUnitsPerHour: count.optional().describe('That pace: units of the last hour, without those of replay'),

@@ -5,13 +5,13 @@
 import * as z from 'zod'
 import { readTime, timeForms } from '../../core/time.ts'
 import { noId } from '../../core/update/validate.ts'
-import { base64Forms, jsonForms } from './envelopes.ts'
+import { base64Forms, jsonForms, multipartForms } from './envelopes.ts'
 
 const idForms =
   'must be an id: a whole number, or text that is not blank and not what JavaScript writes for a missing value'
 
 /** The messages of these schemas. They hold no value: the only messages of custom checks that are passed on. */
-export const schemaWords: ReadonlySet<string> = new Set([idForms, timeForms, jsonForms, base64Forms])
+export const schemaWords: ReadonlySet<string> = new Set([idForms, timeForms, jsonForms, base64Forms, multipartForms])
 
 /** An id as text, whether it comes as text, a number or a bigint. A number that rounds is refused. */
 export function id() {

@@ -17,7 +17,7 @@ import { plainSeal, sealWith } from '../../support/seal.ts'
 const randomHex = seededRandom(3).hex
 const clock = fakeClock()
 
-const namespaces = Array.from({ length: 40 }, (_, n) => `KV${n}`)
+const namespaces = Array.from({ length: 60 }, (_, n) => `KV${n}`)
 const miniflare = new Miniflare(
   convertV4MiniflareOptions({
     modules: true,
@@ -32,15 +32,22 @@ let used = 0
 const realKv = async () => (await miniflare.getKVNamespace(namespaces[used++] ?? '')) as unknown as Kv
 const sqlite = () => nodeSqlite(new DatabaseSync(':memory:'))
 
+const aSecondLater = () => clock.advance(1_000)
+
 for (const limits of [defaultLimits, tinyLimits]) {
   const sealed = async () => ({ randomHex, limits, seal: await sealWith('k1') })
   const plain = { randomHex, limits, seal: plainSeal }
   backlogContract('SQLite', { limits, make: async () => sqliteBacklog(sqlite(), plain) })
   backlogContract('SQLite, not counted', { limits, make: async () => rowsBacklog(sqliteRows(sqlite(), false), plain) })
   backlogContract('SQLite, sealed', { limits, make: async () => sqliteBacklog(sqlite(), await sealed()) })
-  backlogContract('a KV, sealed', { limits, make: async () => kvBacklog(fakeKv({ now: clock.now }), await sealed()) })
+  backlogContract('a KV, sealed', {
+    limits,
+    aSecondLater,
+    make: async () => kvBacklog(fakeKv({ now: clock.now }), await sealed()),
+  })
   backlogContract('a KV as it fails in production', {
     limits,
+    aSecondLater,
     make: async () =>
       kvBacklog(fakeKv({ now: clock.now, ...(limits === tinyLimits ? { emptyPages: true } : {}) }), plain),
   })

@@ -3,6 +3,7 @@ import { build } from 'esbuild'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import { afterAll, describe, expect, it } from 'vitest'
 import { rowsBacklog } from '../../../src/core/backlog/sqlite.ts'
+import { rawCharsPerRow } from '../../../src/core/backlog/two-stores.ts'
 import { defaultLimits } from '../../../src/core/limits.ts'
 import { objectRows, type RowsStub } from '../../../src/workers/object-rows.ts'
 import { allEntries, backlogContract, someEntry, tinyLimits } from '../../contract/backlog.ts'
@@ -57,6 +58,16 @@ for (const limits of [defaultLimits, tinyLimits]) {
 }
 
 describe('the rows of an object', () => {
+  it.each(['ä', '"', '\u0000', '中', '😀'])(
+    'hold a letter of the most characters that are kept there, made of %j, sealed (G2)',
+    async (char) => {
+      const backlog = rowsBacklog(newObject().rows, { randomHex, seal: await sealWith('k1') })
+      const raw = char.repeat(Math.floor(rawCharsPerRow / char.length))
+      const dead = { reason: 'unmappable' as const, source: 'shop', atMs: 1, firstSeenMs: 1, attempts: 1, raw }
+      expect(await backlog.readDead(await backlog.bury(dead))).toMatchObject({ dead: { raw } })
+    },
+  )
+
   it('what is removed at one moment is removed by one call', async () => {
     const { rows, calls } = newObject()
     const backlog = rowsBacklog(rows, { randomHex, seal: plainSeal })

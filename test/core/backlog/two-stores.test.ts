@@ -5,7 +5,7 @@ import { kvBacklog } from '../../../src/core/backlog/kv.ts'
 import type { Backlog } from '../../../src/core/backlog/port.ts'
 import { rowsBacklog } from '../../../src/core/backlog/sqlite.ts'
 import { sqliteRows } from '../../../src/core/backlog/sqlite-rows.ts'
-import { lookAgainMs, type MoveMemory, twoStores } from '../../../src/core/backlog/two-stores.ts'
+import { lookAgainMs, type MoveMemory, rawCharsPerRow, twoStores } from '../../../src/core/backlog/two-stores.ts'
 import { defaultLimits, type Limits } from '../../../src/core/limits.ts'
 import { nodeSqlite } from '../../../src/core/store/sqlite-node.ts'
 import { allDead, allEntries, allPages, backlogContract, someEntry, tinyLimits } from '../../contract/backlog.ts'
@@ -32,11 +32,19 @@ function moving(toKind: Kind, limits?: Limits, memory: MoveMemory = {}) {
   return { to, from, again, backlog: again() }
 }
 
+const aSecondLater = () => clock.advance(1_000)
+
 for (const limits of [defaultLimits, tinyLimits])
   for (const to of ['kv', 'sql'] as const) {
-    backlogContract(`two stores, to ${to}`, { limits, listOperations: 2, make: async () => moving(to, limits).backlog })
+    backlogContract(`two stores, to ${to}`, {
+      limits,
+      aSecondLater,
+      listOperations: 2,
+      make: async () => moving(to, limits).backlog,
+    })
     backlogContract(`two stores, to ${to}, the old one known to be empty`, {
       limits,
+      aSecondLater,
       make: async () => moving(to, limits, { emptyAtMs: clock.now() }).backlog,
     })
   }
@@ -88,6 +96,18 @@ describe.each(['kv', 'sql'] as const)('a backlog that moves, to %s', (toKind) =>
     await from.putText('x1/plan', 'of the old store')
     expect(await backlog.readText('x1/plan')).toBe('of the old store')
     for (const key of keys) await again().exchange([], [key])
+    expect(await allDead(backlog)).toEqual([])
+  })
+
+  it('a letter that is too large for a row of the object is kept in KV, listed, read and removed (G2)', async () => {
+    const { to, from, backlog, again } = moving(toKind)
+    const kv = toKind === 'kv' ? to : from
+    const { entry, ...rest } = letter(1)
+    const raw = 'ä'.repeat(rawCharsPerRow + 1)
+    const key = await backlog.bury({ ...rest, reason: 'unmappable', raw })
+    expect((await allDead(kv)).map((one) => one.key)).toEqual([key])
+    expect(await again().readDead(key)).toMatchObject({ dead: { raw } })
+    await again().delete(key)
     expect(await allDead(backlog)).toEqual([])
   })
 

@@ -65,7 +65,7 @@ describe('an invalid descriptor is rejected', () => {
 
 describe('what a scheme declares', () => {
   it('its name, and nothing that its descriptor lacks', () => {
-    expect(Object.keys(signature(base))).toEqual(['name', 'verify', 'takesSecret'])
+    expect(Object.keys(signature(base))).toEqual(['name', 'sending', 'verify', 'takesSecret'])
   })
 
   it('the event’s id comes from its header', () => {

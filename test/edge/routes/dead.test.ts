@@ -60,7 +60,30 @@ describe('dead letters', () => {
     expect(drop).not.toHaveProperty('superseded')
   })
 
+  it('a run is on record once, however often one asks how far it is; a plan that has ended says so (G9)', async () => {
+    const world = await createWorld()
+    const ask = await adminOf(world)
+    const plan = async () => String((await ask('/dead/plan', { body: { action: 'drop', filter: {} } })).answer['plan'])
+    const runs = async () => {
+      const { acts } = (await ask('/audit', { method: 'GET' })).answer as { acts: { what: string }[] }
+      return acts.filter(({ what }) => what === 'dead_run').length
+    }
+    const one = await plan()
+    for (let n = 0; n < 3; n++)
+      expect((await ask('/dead/run', { body: { plan: one } })).answer).toMatchObject({ state: 'done' })
+    expect(await runs()).toBe(1)
+    const late = await plan()
+    await world.clock.advance(86_400_000)
+    expect(await ask('/dead/run', { body: { plan: late } })).toMatchObject({
+      status: 404,
+      answer: { detail: expect.stringMatching(/^The plan ended at 20.*: make a new one\.$/) },
+    })
+  })
+
   it.each([
+    ['/dead?cursor=x', 400],
+    ['/dead?cursor=d1/', 400],
+    ['/dead?cursor=b1/1', 400],
     ['/dead?reason=odd', 400],
     ['/dead?limit=0', 400],
     ['/dead?thirdPartyId=visitor-1', 400],

@@ -98,10 +98,14 @@ export function createLetters({ backlog, clock, map, maxOperations, limits }: Le
       const [operationsBefore, startedMs] = [backlog.operations, clock.now()]
       const letters: ListedLetter[] = []
       let cursor = from
+      // Without a filter each letter is shown: no more is read than that.
+      const isFiltered = Object.keys(filter).length > 0
       do {
+        const left = limit - letters.length
         const page = await backlog.deadHeads({
           wanted: wantedBy(filter),
-          itemsAtMost: limit - letters.length,
+          itemsAtMost: left,
+          ...(isFiltered ? {} : { limit: left }),
           details: true,
           ...given({ cursor }),
         })

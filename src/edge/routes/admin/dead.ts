@@ -106,8 +106,12 @@ export function deadApi(partsOf: PartsOf<'operator' | 'clock' | 'log'>): Hono {
       if (planned === undefined) return problem(c, 'not-found')
       if (planned.state === 'planning')
         return problem(c, 'unavailable', { detail: 'Its set is not whole yet: ask again.' })
-      await act(c, 'dead_run', { plan: id, action: planned.action, letters: planned.letters })
+      // To ask again how far it is changes nothing.
+      if (planned.state === 'planned')
+        await act(c, 'dead_run', { plan: id, action: planned.action, letters: planned.letters })
       const plan = await operatorOf(c).dead.run(id)
+      if (plan?.state === 'planned')
+        return problem(c, 'not-found', { detail: `The plan ended at ${isoTime(plan.expiresMs)}: make a new one.` })
       return plan === undefined ? problem(c, 'not-found') : c.json(shownRun(plan))
     },
   )

@@ -2,6 +2,7 @@
 import { zValidator } from '@hono/zod-validator'
 import { Hono } from 'hono'
 import * as z from 'zod'
+import { UnknownCursor } from '../../../core/backlog/port.ts'
 import { errorName } from '../../../core/errors.ts'
 import { ForeignStore } from '../../../core/operator/owner.ts'
 import { problem, throwsErrors } from '../../http/problem.ts'
@@ -49,6 +50,7 @@ export function adminApi(
   // The ledger or the store did not answer. Only the log says why, except where an operator must fix it.
   app.onError((error, c) => {
     if (error instanceof ViewOnly) return problem(c, 'view-only')
+    if (error instanceof UnknownCursor) return problem(c, 'malformed', { detail: 'The cursor is none of this list.' })
     if (error instanceof ForeignStore) return problem(c, 'misconfigured', { detail: error.message })
     partsOf(c).log?.('request_failed', { error: errorName(error) })
     return problem(c, 'unavailable')

@@ -1,0 +1,7 @@
+/** The relay on Cloudflare Workers. */
+import { createWorker, flushStarter } from 'target-relay/workers'
+import { sources } from './sources.ts'
+
+export { BacklogObject, LedgerObject } from 'target-relay/workers'
+export default createWorker({ sources })
+export const FlushStarter = flushStarter({ sources })
