@@ -121,6 +121,7 @@ class Session {
       target: target.origin,
       tickSeconds: tickEveryMs / 1_000,
       kept: keep,
+      command: process.argv[1]?.endsWith('.ts') ? 'npm run cli --' : 'npx target-relay',
       ...given({ apiToken: own['API_TOKENS'], adminToken: own['ADMIN_TOKEN'] }),
     }
     for (const line of welcome(running, this.#known)) out(line)
@@ -138,7 +139,7 @@ class Session {
       const before = new Set(this.#known.map(({ name }) => name))
       this.#known = again.looked
       for (const source of again.looked.filter(({ name }) => !before.has(name)))
-        for (const line of described(source, this.#origin, target.origin)) out(line)
+        for (const line of described(source, running)) out(line)
     }
     const stopWatching = watchProject(project, file, () => {
       this.#changing = this.#changing.then(change).catch((error: unknown) => {

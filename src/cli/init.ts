@@ -20,12 +20,15 @@ const longestName = 54
 
 export const init: Command = {
   summary: 'write a project of your own into an empty folder',
-  usage: `target-relay init <folder> [--sender <name>]
+  // Its files are read only where somebody asks.
+  get usage() {
+    return `target-relay init <folder> [--sender <name>]
 
 Writes package.json, wrangler.toml with each environment, src/worker.ts, src/sources.ts, a test, .dev.vars.example,
 .gitignore, tsconfig.json and README.md. --sender takes the source of a sender in place of the example:
 ${sendersHere().join(', ')}.
-The folder must be empty, or not there. Exit 1 where it can't be written.`,
+The folder must be empty, or not there. Exit 1 where it can't be written.`
+  },
 
   async run({ args, out }) {
     const { values, positionals } = parseArgs({

@@ -8,15 +8,15 @@ export interface Running {
   readonly target: string
   readonly tickSeconds: number
   readonly kept: boolean
+  /** How the command is called here. */
+  readonly command: string
   /** In place of dev's own. */
   readonly apiToken?: string
   readonly adminToken?: string
 }
 
-export function* welcome(
-  { relay, target, tickSeconds, kept, apiToken = devTokens.api, adminToken = devTokens.admin }: Running,
-  sources: readonly Looked[],
-): Generator<string> {
+export function* welcome(running: Running, sources: readonly Looked[]): Generator<string> {
+  const { relay, target, tickSeconds, kept, apiToken = devTokens.api, adminToken = devTokens.admin } = running
   yield ''
   yield `relay               ${relay}, a flush every ${tickSeconds} s`
   yield `console             ${relay}/admin, user admin, password ${adminToken}`
@@ -30,7 +30,7 @@ export function* welcome(
   yield '# and where it arrived'
   yield profileCurl(target, '3p:123456')
   if (sources.length === 0) yield '\nThere are no sources yet: write one in sources.ts or src/sources.ts.'
-  for (const source of sources) yield* described(source, relay, target)
+  for (const source of sources) yield* described(source, running)
 }
 
 /** What the stand-in holds of a visitor. */
@@ -40,15 +40,18 @@ function profileCurl(target: string, visitor: string): string {
 }
 
 /** A source, with one signed request of its sample. */
-export function* described(source: Looked, relay: string, target: string): Generator<string> {
+export function* described(
+  source: Looked,
+  { relay, target, command }: Pick<Running, 'relay' | 'target' | 'command'>,
+): Generator<string> {
   const { name, secretName, secrets, curl, why, visitor, seesTime } = source
   yield ''
   yield `# source ${name}${secretName === undefined ? '' : secrets === undefined ? `, ${secretName} is not set` : `, ${secretName}=${secrets}`}`
   if (curl === undefined) {
-    yield `# no request: ${why ?? 'its body is no text'}. What it would send: npx target-relay map ${name} <file>`
+    yield `# no request: ${why ?? 'its body is no text'}. What it would send: ${command} map ${name} <file>`
     return
   }
-  if (seesTime) yield `# good for some minutes; a new one: npx target-relay sign ${name} --send ${relay}`
+  if (seesTime) yield `# good for some minutes; a new one: ${command} sign ${name} --send ${relay}`
   yield curl
   if (visitor !== undefined) yield profileCurl(target, visitor)
 }
