@@ -6,7 +6,7 @@ export default defineConfig({
   resolve: { alias: { 'target-relay': fileURLToPath(new URL('src/index.ts', import.meta.url)) } },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/runtimes/**'],
+    exclude: ['test/runtimes/**', 'test/console/**'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

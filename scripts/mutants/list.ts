@@ -4,6 +4,7 @@ import { backlogMutants } from './backlog.ts'
 import { blameMutants } from './blame.ts'
 import { censusMutants } from './census.ts'
 import { cliMutants } from './cli.ts'
+import { consoleMutants } from './console.ts'
 import { deadMutants } from './dead.ts'
 import { deliveryMutants } from './delivery.ts'
 import { doorsMutants } from './doors.ts'
@@ -1126,6 +1127,7 @@ export const mutants: readonly Mutant[] = [
   ...backlogMutants,
   ...blameMutants,
   ...cliMutants,
+  ...consoleMutants,
   ...deadMutants,
   ...deliveryMutants,
   ...doorsMutants,

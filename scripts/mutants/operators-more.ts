@@ -47,6 +47,14 @@ export const operatorsMoreMutants: readonly Mutant[] = [
     tests: plans,
   },
   {
+    name: 'the pace of live traffic has half of the units that replay took by GET',
+    breaks: 'G9',
+    file: 'src/relay/foretell.ts',
+    find: "const unitsACall = targetMethod === 'get' ? mostUnits.get : 1",
+    replace: 'const unitsACall = 1',
+    tests: ['test/relay/foretell.test.ts'],
+  },
+  {
     name: 'handshakes look like updates in the metrics',
     breaks: 'G9',
     file: 'src/relay/metrics-updates.ts',

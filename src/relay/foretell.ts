@@ -105,9 +105,17 @@ function callsPerRun(settings: Settings, entriesPerCall: number, runs: readonly 
  * Units that live traffic asked for in the last hour: all that were granted, without those of replay, and one for each
  * update that found none.
  */
-export function paceOf({ buckets }: Usage, slots: readonly Slot[], runs: readonly KeptRun[], nowMs: number): number {
+export function paceOf(
+  { targetMethod }: Pick<Settings, 'targetMethod'>,
+  { buckets }: Pick<Usage, 'buckets'>,
+  slots: readonly Slot[],
+  runs: readonly KeptRun[],
+  nowMs: number,
+): number {
+  // With `auto` nobody knows which calls were GETs: the pace is rather too high.
+  const unitsACall = targetMethod === 'get' ? mostUnits.get : 1
   const units = buckets.reduce((all, [startMs, own]) => all + (startMs > nowMs - hourMs ? own : 0), 0)
-  const replayed = runs.reduce((all, { atMs, calls = 0 }) => all + (atMs > nowMs - hourMs ? calls : 0), 0)
+  const replayed = runs.reduce((all, { atMs, calls = 0 }) => all + (atMs > nowMs - hourMs ? calls * unitsACall : 0), 0)
   const ofLastHour = slots.filter(({ startMs }) => startMs > nowMs - hourMs)
   const refused = Object.values(summedBy(ofLastHour, laneOf)).reduce(
     (all, { deferred_quota = 0 }) => all + deferred_quota,

@@ -156,7 +156,7 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
       counted === undefined
         ? figuresOf(census, settings.targetMethod, emptyAtMs)
         : figuresOfTally(counted.waiting, settings.targetMethod, nowMs, true)
-    const pace = paceOf(usage, slots, runs, nowMs)
+    const pace = paceOf(settings, usage, slots, runs, nowMs)
     const foretold = foretell(settings, { usage, figures, runs, pace, nowMs })
     return { nowMs, usage, slots, runs, lastRun, census, ends, dead: counted?.dead, figures, pace, foretold }
   }

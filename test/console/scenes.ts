@@ -2,6 +2,10 @@
  * Relays in the states that an operator meets, each with a stand-in of Target, on a clock of its own: three days of
  * traffic go by in a second or two.
  */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import type { Source } from '../../src/edge/source/types.ts'
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
 import { sources as exampleSources } from '../../src/sources.ts'
@@ -33,6 +37,10 @@ export interface Scene {
   readonly emulator: Emulator
   /** What the traffic was, by plain counting. */
   readonly sent: Readonly<Record<string, number>>
+  /** When each call came to Target, by Target; epoch ms. */
+  readonly calls: readonly number[]
+  /** How many updates Target refused. */
+  rejected(): number
   send(updates: readonly object[]): Promise<readonly string[]>
   close(): Promise<void>
 }
@@ -40,21 +48,42 @@ export interface Scene {
 export interface SceneOptions {
   readonly settings?: Readonly<Record<string, string>>
   readonly sources?: readonly Source[]
+  /** Writes into the store before the relay begins. Then nothing is sealed. */
+  readonly filled?: (file: DatabaseSync) => void
 }
 
-export async function startScene({ settings = {}, sources = exampleSources }: SceneOptions = {}): Promise<Scene> {
+export async function startScene({
+  settings = {},
+  sources = exampleSources,
+  filled,
+}: SceneOptions = {}): Promise<Scene> {
   // Before anything looks at it: a ledger notices a clock that jumps.
   setClock(sceneMs - 73 * hourMs)
-  const emulator = await startEmulator({ autoSeed: true })
+  const calls: number[] = []
+  const emulator = await startEmulator({ autoSeed: true, onCall: (atMs) => calls.push(atMs) })
+  // Nothing here is about disks, and three days of traffic are many commits.
+  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'target-relay-console-'))
+  if (filled !== undefined) {
+    const file = new DatabaseSync(join(folder, 'relay.sqlite'))
+    filled(file)
+    file.close()
+  }
   const server = await startServer(emulator.origin, {
     sources,
-    settings: { VIEW_TOKEN: `viewer=${viewToken}`, BACKLOG_KEYS: `k1:${'A'.repeat(43)}=`, ...settings },
+    folder,
+    settings: {
+      VIEW_TOKEN: `viewer=${viewToken}`,
+      ...(filled ? {} : { BACKLOG_KEYS: `k1:${'A'.repeat(43)}=` }),
+      ...settings,
+    },
   })
   const sent: Record<string, number> = {}
   return {
     server,
     emulator,
     sent,
+    calls,
+    rejected: () => emulator.statistics().calls - emulator.statistics().accepted,
     async send(updates) {
       const answer = await ask(server, '/v1/updates', testSecrets.apiToken, { updates })
       const { results = [] } = (await answer.json()) as { results?: { status: string }[] }
@@ -64,6 +93,7 @@ export async function startScene({ settings = {}, sources = exampleSources }: Sc
     async close() {
       realClock()
       await server.stop()
+      rmSync(server.folder, { recursive: true, force: true })
       await emulator[Symbol.asyncDispose]()
     },
   }
@@ -139,4 +169,20 @@ export async function refusing(scene: Scene): Promise<void> {
     await scene.send([{ id: `n${n}`, visitor: { thirdPartyId: `v${n}` }, attributes: { tier: `t${n}` } }])
   setClock(sceneMs)
   await scene.server.relay.flush()
+}
+
+export const markup = `"'><img src=x onerror=alert(1)><script>alert(2)</script>&lt;`
+
+/** Everything that others write is full of markup: attributes, ids, Target's messages, mappings' complaints, profiles. */
+export async function hostile(scene: Scene): Promise<void> {
+  const { server, emulator } = scene
+  setClock(sceneMs - 60_000)
+  await scene.send([{ id: markup, visitor: { thirdPartyId: 'v-hostile' }, attributes: { tier: markup } }])
+  emulator.faults.add({ kind: 'refuse', message: markup, count: 2 })
+  await scene.send([{ id: 'b', visitor: { thirdPartyId: 'v-other' }, attributes: { tier: markup } }])
+  await hook(server, 'loyalty', 'm1', { card: markup, [markup]: markup })
+  await hook(server, 'call-centre', 'm2', { caseId: markup, customer: 'v-hostile', outcome: markup, at: markup })
+  await act(server, '/pause')
+  await scene.send([{ id: 'c', visitor: { thirdPartyId: 'v-hostile' }, attributes: { tier: `${markup}2` } }])
+  setClock(sceneMs)
 }

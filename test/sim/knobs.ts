@@ -77,7 +77,7 @@ function tinyBudgets(random: Random, tinyPages: boolean): Partial<Settings> {
     ...(random.fraction() < 0.7
       ? { flushMaxOps: tinyPages ? between(random, 200, 300) : between(random, 40, 60), flushLearnsOps: false }
       : {}),
-    ...(random.fraction() < 0.5 ? { flushMaxMs: 5_000 } : {}),
+    ...(random.fraction() < 0.5 ? { flushMaxMs: magnitude(random, 300, 5_000) } : {}),
   }
 }
 

@@ -154,7 +154,7 @@ export async function planPage(c: Context): Promise<Response> {
           'What stays, and why',
           table(
             '',
-            ['why', '', 'letters'],
+            ['why', 'what it means', 'letters'],
             Object.entries(stay).map(([why, count]) => [
               why.replaceAll('_', ' '),
               html`<span class="long">${stayWords[why]}</span>`,
@@ -183,7 +183,7 @@ export async function planPage(c: Context): Promise<Response> {
       `dead/plans/${plan}/run`,
       button(`Do it: ${actionWords[action]} ${figure(letters)}`, action === 'drop' ? { grave: true } : {}),
     )
-    if (state === 'planned') return html`<div class="two">${run}${cancel}</div>`
+    if (state === 'planned') return html`<div class="side">${run}${cancel}</div>`
     return (state === 'planning' || state === 'running') && cancel
   }
 }

@@ -120,7 +120,7 @@ export const actionWords = { replay: 'send again', remap: 'map again', drop: 're
 function letterForm(desk: Desk, filter: Filter, letters: readonly Letter[]): Part {
   const rows = table(
     '',
-    [...(desk.looksOnly ? [] : ['']), 'letter', 'reason', 'source', 'first seen', 'tries', 'what was said'],
+    [...(desk.looksOnly ? [] : ['select']), 'letter', 'reason', 'source', 'first seen', 'tries', 'what was said'],
     letters.map((letter) => [
       ...(desk.looksOnly
         ? []

@@ -21,18 +21,27 @@ export async function hourly(desk: Desk): Promise<Series['slots']> {
   return told.ok ? told.body.slots : []
 }
 
-/** Calls within the 24 h that end at each hour of the last day, and now. */
-export function pastOf(series: Series['slots'], nowMs: number): QuotaPicture['past'] {
+/**
+ * Calls within the 24 h that end at each hour of the last day, and now.
+ *
+ * @param today calls by lane of the last 24 h
+ */
+export function pastOf(
+  series: Series['slots'],
+  today: Readonly<Record<string, number>>,
+  nowMs: number,
+): QuotaPicture['past'] {
   const byHour = new Map(series.map(({ at, byLane }) => [Date.parse(at), byLane]))
   const lastHour = Math.floor(nowMs / hourMs) * hourMs
-  return Array.from({ length: 26 }, (_, index) => {
+  const hours = Array.from({ length: 25 }, (_, index) => {
     const startMs = lastHour - (25 - index) * hourMs
     const byLane: Record<string, number> = {}
     for (let hour = 0; hour < 24; hour++)
       for (const [lane, { calls = 0 }] of Object.entries(byHour.get(startMs - hour * hourMs) ?? {}))
         if (calls > 0) byLane[lane] = (byLane[lane] ?? 0) + calls
-    return { atMs: Math.max(nowMs - 24 * hourMs, Math.min(nowMs, startMs + hourMs)), byLane }
+    return { atMs: Math.max(nowMs - 24 * hourMs, startMs + hourMs), byLane }
   })
+  return [...hours, { atMs: nowMs, byLane: today }]
 }
 
 export function trendOf(series: Series['slots'], backlog: Status['backlog'], nowMs: number): readonly BacklogPoint[] {

@@ -41,11 +41,14 @@ export function headline(status: Status | undefined, checks: Checks, nowMs: numb
     return { tone, text: `${cause} since ${clockTime(breaker.since, clock)}; ${waiting}. ${nothingLost}.` }
   }
   if (checks['token'] === 'fail') return { tone: 'fail', text: `TARGET_TOKEN has ended; ${waiting}. ${nothingLost}.` }
-  const through = backlog?.doneBy === undefined ? '' : `, and is through by ${clockTime(backlog.doneBy, clock)}`
+  const through = backlog?.doneBy === undefined ? '' : `, and are through by ${clockTime(backlog.doneBy, clock)}`
   if (quota.used >= (quota.ceilings?.['live'] ?? quota.limit)) {
     const free =
       quota.nextFreeAt === undefined ? '' : ` The next call is free at ${clockTime(quota.nextFreeAt, clock)}.`
-    return { tone: 'warn', text: `The quota is used up; ${waiting}${through}.${free} ${nothingLost}.` }
+    return {
+      tone: 'warn',
+      text: `${quota.used >= quota.limit ? 'The quota is used up' : 'Live traffic has used its part of the quota'}; ${waiting}${through}.${free} ${nothingLost}.`,
+    }
   }
   const ahead =
     quota.firstDeferralAt === undefined

@@ -89,7 +89,7 @@ function sumNamed(counts: Readonly<Record<string, Readonly<Record<string, number
 
 function quotaFigure({ nowMs }: Desk, { quota }: Status, series: Series['slots']): Markup {
   const { used, limit, ahead = [], ceilings = {} } = quota
-  const past = pastOf(series, nowMs)
+  const past = pastOf(series, quota.byLane ?? {}, nowMs)
   const foreseen = ahead.map(({ at, ...one }) => ({ atMs: Date.parse(at), ...one }))
   const picture: QuotaPicture = { nowMs, used, limit, liveCeiling: ceilings['live'] ?? limit, past, ahead: foreseen }
   const lanes = chartLanes.filter((lane) => past.some(({ byLane }) => (byLane[lane] ?? 0) > 0))

@@ -63,7 +63,7 @@ function stateSection(desk: Desk, { paused, breaker, clock, backlog }: Status): 
     'Calls to Target',
     table(
       '',
-      ['', 'now', ...(looksOnly ? [] : [''])],
+      ['what', 'now', ...(looksOnly ? [] : ['do'])],
       [
         [
           'Pause',
@@ -118,7 +118,7 @@ function auditSection({ root, nowMs }: Desk, told: Told<z.output<typeof audit>>,
       ? nothing('Nobody did anything yet.')
       : table(
           'The newest first; the last 1,000 are kept',
-          ['at', 'who', 'role', 'what', ''],
+          ['at', 'who', 'role', 'what', 'details'],
           shown.map(({ at, who, role, what, details = {} }) => [
             time(at, nowMs),
             who,

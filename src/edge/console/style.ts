@@ -28,7 +28,7 @@ section,figure{margin:0;padding:16px 18px}section>*:last-child{margin-bottom:0}
 .notice.ok{background:var(--okbg);border-color:var(--ok)}.notice.warn{background:var(--warnbg);border-color:var(--warn)}.notice.fail{background:var(--failbg);border-color:var(--fail)}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(165px,46%),1fr));gap:12px;margin:0}
 .facts>div{padding:12px 14px}.facts dt{color:var(--muted);font-size:13px}.facts dd{margin:0;overflow-wrap:anywhere}.facts b{display:block;font-size:21px;font-weight:620;letter-spacing:-.01em}.facts dd span{color:var(--muted);font-size:13px}
-.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(340px,100%),1fr));gap:20px}
+.side{display:flex;flex-wrap:wrap;gap:12px}.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(340px,100%),1fr));gap:20px}
 svg{display:block;width:100%;height:auto}svg text{fill:var(--muted);font-size:11px}
 .grid{stroke:var(--line);stroke-width:1;fill:none}.tick{stroke:var(--muted)}text.y,text.far{text-anchor:end}text.x{text-anchor:middle}
 .now{stroke:var(--text);stroke-dasharray:2 3}svg text.nowtext,svg text.far{fill:var(--text)}

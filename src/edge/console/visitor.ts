@@ -132,7 +132,7 @@ function attributesTable({ attributes, inTarget }: Found, { nowMs }: Desk): Mark
   const others = [...(held?.keys() ?? [])].filter((name) => attributes.every((one) => one.name !== name)).length
   return html`${table(
     held === undefined ? 'By the relay’s own book' : 'The relay’s book beside Target’s profile',
-    ['attribute', 'accepted by Target', 'fate open', 'waiting', ...(held ? ['in Target', 'changed there', ''] : [])],
+    ['attribute', 'accepted by Target', 'fate open', 'waiting', ...(held ? ['in Target', 'changed there', 'so'] : [])],
     attributes.map((one) => {
       const there = held?.get(one.name)
       const value = there === undefined ? '–' : (there.value ?? counted(there.characters ?? 0, 'character'))

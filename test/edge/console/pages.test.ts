@@ -8,9 +8,10 @@ import { accepted, asAdmin, asViewer, linksIn, origin, pages, relayOf, shop } fr
 
 const markup = `"'><img src=x onerror=alert(1)><script>alert(1)</script>&amp;</textarea></style>`
 const update = (id: string, who: string, attributes: object) => ({ id, visitor: { thirdPartyId: who }, attributes })
+const xml = { '&': '&amp;', '<': '&lt;', '>': '&gt;' } as const
 const refusal = (message: string) => () =>
   new Response(
-    `<profileUpdateResponse><success>false</success><message>${message.replace(/[<>&]/g, (one) => `&#${one.charCodeAt(0)};`)}</message></profileUpdateResponse>`,
+    `<profileUpdateResponse><success>false</success><message>${message.replace(/[<>&]/g, (one) => xml[one as '<'])}</message></profileUpdateResponse>`,
     { headers: { 'content-type': 'application/xml' } },
   )
 
@@ -61,6 +62,12 @@ describe('hostile texts', () => {
       `/sources/${hostile}`,
     ])
       expectText(await (await relay.get(`/admin${path}`)).text(), path)
+    // The relay reads Target's message as it stands, entities and all.
+    const refused = (await (await relay.api('/admin/api/dead?reason=rejected')).json()) as {
+      letters: { key: string }[]
+    }
+    for (const path of ['/dead', `/dead/letter/${refused.letters[0]?.key}`])
+      expect(await (await relay.get(`/admin${path}`)).text(), path).toContain('&amp;lt;script&amp;gt;')
     for (const key of keys)
       expectText(await (await relay.post(`/admin/dead/letter/${key}/reveal`, { token })).text(), 'reveal')
     for (const event of [
@@ -228,8 +235,12 @@ describe('a plan', () => {
   })
 
   it('for all that fit takes the filter and not the page', async () => {
-    const relay = await relayOf()
+    let says: () => Response = accepted
+    const relay = await relayOf({ target: () => says() })
+    await relay.api('/v1/updates', update('first', 'v-0', { tier: 'x' }))
     for (let n = 0; n < 3; n++) await relay.hook(JSON.stringify({ bad: n }))
+    says = refusal('no')
+    await relay.api('/v1/updates', update('second', 'v-1', { tier: 'x' }))
     await relay.settled()
     const token = await relay.tokenFor()
     const made = await relay.post('/admin/dead/plan', {
@@ -245,7 +256,7 @@ describe('a plan', () => {
     expect(await (await relay.get(pathname)).text()).toContain('Do it: remove 3')
     expect((await relay.post(`${pathname}/cancel`, { token })).status).toBe(303)
     expect(await (await relay.get(pathname)).text()).toContain('It was ended')
-    expect(await keysOf(relay)).toHaveLength(3)
+    expect(await keysOf(relay)).toHaveLength(4)
   })
 
   it('to map again shows before and after, masked', async () => {

@@ -30,10 +30,10 @@ function rounded(at: number): number {
   return Math.round(at * 10) / 10
 }
 
-/** The least of 1, 2, 2.5 and 5 times a power of ten that is not below it; 1 at least. */
+/** The least of 1, 2, 4, 6 and 8 times a power of ten that is not below it, so that its half is round; 1 at least. */
 export function niceMost(value: number): number {
   const power = 10 ** Math.floor(Math.log10(Math.max(1, value)))
-  return power * ([1, 2, 2.5, 5].find((step) => step * power >= value) ?? 10)
+  return power * ([1, 2, 4, 6, 8].find((step) => step * power >= value) ?? 10)
 }
 
 /** A line through points. */
