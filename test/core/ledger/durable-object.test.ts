@@ -40,6 +40,9 @@ const storeMethods: readonly (keyof LedgerStore)[] = [
   'moveIn',
 ]
 
+/** In place of undefined, on the way from the object. */
+const noValue = 'no value'
+
 const worker = `
   import { DurableObject } from 'cloudflare:workers'
   import { sqlLedger } from './src/core/ledger/sql/ledger.ts'
@@ -57,7 +60,9 @@ const worker = `
     async fetch(request, env) {
       const asked = await request.json()
       try {
-        return Response.json({ answer: await env.LEDGER.get(env.LEDGER.idFromName(asked.name)).call(asked) })
+        const answer = await env.LEDGER.get(env.LEDGER.idFromName(asked.name)).call(asked)
+        // As RPC does, and JSON does not: what is undefined in a list arrives so.
+        return new Response(JSON.stringify({ answer }, (_, value) => value === undefined ? '${noValue}' : value))
       } catch (error) {
         return Response.json({ error: error.message })
       }
@@ -86,12 +91,10 @@ function objectLedger(settings: LedgerSettings, clock: { now: () => number }, li
   const name = `ledger-${++serial}`
   const call = async (method: string, args: readonly unknown[] = []) => {
     const body = JSON.stringify({ name, settings, limits, nowMs: clock.now(), method, args })
-    const { answer, error } = (await (
-      await miniflare.dispatchFetch('http://ledger/', { method: 'POST', body })
-    ).json()) as {
-      answer?: unknown
-      error?: string
-    }
+    const response = await miniflare.dispatchFetch('http://ledger/', { method: 'POST', body })
+    const { answer, error } = JSON.parse(await response.text(), (_, value) =>
+      value === noValue ? undefined : value,
+    ) as { answer?: unknown; error?: string }
     if (error !== undefined) throw error.includes('at most') ? new RangeError(error) : new Error(error)
     return answer
   }
