@@ -424,9 +424,13 @@ const cases: readonly Case[] = [
 /** What a command that runs until it is stopped ends with, once it has said this. */
 async function stopped(child: ReturnType<typeof running>, said = /./): Promise<Ran> {
   let text = ''
+  let asked = false
   child.stdout?.on('data', (chunk) => {
     text += chunk
-    if (said.test(text)) child.kill('SIGTERM')
+    // Once: a second signal ends it where it stands.
+    if (asked || !said.test(text)) return
+    asked = true
+    child.kill('SIGTERM')
   })
   return { ...(await ended(child)), out: text }
 }
