@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { fileURLToPath, URL } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
@@ -9,5 +10,7 @@ export default defineConfig({
     exclude: ['test/runtimes/**', 'test/console/**'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // Files wait for processes more than they compute: with one core less than there are, two would leave one idle.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
   },
 })
