@@ -58,7 +58,10 @@ export async function startUpstashStandIn(options: RedisOptions = {}): Promise<U
       connection.send(request.url === '/multi-exec' ? [['MULTI'], ...run, ['EXEC']] : run).then(
         (replies) => {
           if (fault?.kind === 'lose_reply') return response.destroy()
-          const results = request.url === '/multi-exec' ? (replies.at(-1) as Reply[]) : replies
+          const results = request.url === '/multi-exec' ? replies.at(-1) : replies
+          // A transaction that Redis refuses as a whole, as while it loads its file.
+          if (!Array.isArray(results))
+            return answer(response, 400, { error: results instanceof ReplyError ? results.message : 'no transaction' })
           const shown = results.map((reply) =>
             reply instanceof ReplyError ? { error: reply.message } : { result: encode(reply, base64) },
           )
