@@ -135,7 +135,7 @@ function packageJson(template: string, name: string, more: readonly string[]): s
   return `${JSON.stringify({ ...made, name }, null, 2)}\n`
 }
 
-/** That of target-relay itself: what stands beside its own code stands in the installed package. */
+/** The wrangler.toml of this repository, with paths into the installed package in place of its own. */
 function wranglerToml(name: string): string {
   return readFileSync(join(home, 'wrangler.toml'), 'utf8')
     .replace(/^name = .*$/m, `name = "${name}"`)

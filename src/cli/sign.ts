@@ -52,7 +52,7 @@ Exit 1 where the relay does not take it.`,
       throw error instanceof CannotSign ? new Misuse(`${name}: ${error.message}`) : error
     }
     if (values.send !== undefined) return send(request, io)
-    // What is signed may stand in the body, too.
+    // The file itself is sent only where signing did not change the body (`bodyKey` does).
     const asItIs = file !== undefined && file !== '-' && Buffer.compare(request.body, body) === 0
     const command = curlOf(request, asItIs ? file : undefined)
     if (command === undefined) throw new Misuse('the body is no text: name its file, or send it with --send')

@@ -48,7 +48,7 @@ export interface Budget {
   begin(): Promise<void>
   /** To be asked before new work that takes this many operations. */
   next(operations?: number): Promise<void>
-  /** Keeps calls and operations for one of several that go on beside each other, as far as there are any. */
+  /** Reserves calls and operations for one of several works that run concurrently: fewer where fewer are left. */
   hold(calls: number, operations: number): Held
   /** Told how long a page took to read: where that is most of a run, half a run is left to work on it all the same. */
   pageRead(tookMs: number): void

@@ -123,13 +123,15 @@ export function twoStores({ kv, sql, keepsIn, now, memory }: TwoStores): Backlog
     return page
   }
 
-  /** A page of both stores in key order, as far as both are known. */
+  /** A page of both stores in key order. It ends where the next keys of one store are not known yet. */
   async function merged<T extends { readonly key: string }>(
     { cursor, ...options }: ListOptions,
     ask: (side: Side, options: ListOptions) => Promise<Page<T>>,
   ): Promise<Page<T>> {
     const isWhole = (options.prefix ?? '') === '' && cursor === undefined
-    const at = cursor === undefined ? beginning(isWhole && isKnownEmpty()) : (placeOf(cursor) ?? beginning(false))
+    // Asked once: what was not looked at must not count as empty where the ten minutes end meanwhile.
+    const skipsOld = isWhole && isKnownEmpty()
+    const at = cursor === undefined ? beginning(skipsOld) : (placeOf(cursor) ?? beginning(false))
     const pageOf = (kind: 'kv' | 'sql'): Promise<Page<T>> => {
       const from = at[kind]
       if (from === null) return Promise.resolve({ items: [] })
@@ -137,7 +139,7 @@ export function twoStores({ kv, sql, keepsIn, now, memory }: TwoStores): Backlog
     }
     const [inKv, inSql] = await Promise.all([pageOf('kv'), pageOf('sql')])
     const old = keepsIn === 'sql' ? inKv : inSql
-    if (isWhole && !isKnownEmpty()) note(old.items.length === 0 && old.cursor === undefined)
+    if (isWhole && !skipsOld) note(old.items.length === 0 && old.cursor === undefined)
     return joined(at, inKv, inSql, options.limit ?? Number.POSITIVE_INFINITY)
   }
 

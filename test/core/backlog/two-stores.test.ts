@@ -138,6 +138,16 @@ describe.each(['kv', 'sql'] as const)('a backlog that moves, to %s', (toKind) =>
     expect((await allEntries(again())).length).toBe(2)
   })
 
+  it('a look that was left out does not count as one that found nothing, where the time for the next comes meanwhile', async () => {
+    const stores = { kv: storeOf('kv'), sql: storeOf('sql') }
+    const memory: MoveMemory = { emptyAtMs: 0 }
+    // The first question is within the ten minutes, every later one is not.
+    let asked = 0
+    const now = () => (asked++ === 0 ? 1 : lookAgainMs)
+    await twoStores({ ...stores, keepsIn: toKind, now, memory }).list()
+    expect(memory.emptyAtMs).toBe(0)
+  })
+
   it('a visitor is looked for in both, however empty the old one was (G9)', async () => {
     const { from, again } = moving(toKind, defaultLimits, { emptyAtMs: clock.now() })
     const entry = someEntry()

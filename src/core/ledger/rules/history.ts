@@ -8,7 +8,7 @@
  */
 import type { Stamp } from '../../update/update.ts'
 
-/** What the ledger is told with a settlement. */
+/** What a settlement adds to a visitor's history. */
 export interface Note {
   readonly kind: Kind
   /** 0 to 9: which reason, or how many other entries were merged into it. */
@@ -60,7 +60,7 @@ export function noted(
   return historyText(all)
 }
 
-/** Two of one kind that came in within one second, as far as what is kept of the first can tell. */
+/** Whether two happenings of one kind came in within one second, by what is kept of the first. */
 function isAlike(kept: Happening, added: Happening): boolean {
   const names = added.names.filter((name) => wordForm.test(name)).join(' ')
   return (
