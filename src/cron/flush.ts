@@ -25,6 +25,7 @@ import { learnFrom } from './learnt.ts'
 import { createPass } from './passing.ts'
 import { createPlace, segmentMemo } from './place.ts'
 import { createRefusals } from './refusals.ts'
+import { createRemovals } from './removals.ts'
 import { createReplay } from './replay.ts'
 import { emptyReport, type FlushReport, lastRunMemo, readLastRun, writeLastRun } from './report.ts'
 import { type Part, walkBacklog, walkPart } from './ring.ts'
@@ -66,7 +67,8 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   const connections = createRunConnections(clock, limits)
   const { suspects } = place
   const pass = createPass({ door, ledger, budget, connections, limits, report, suspects, log })
-  const replay = createReplay({ ...parts, notes, pass, budget, connections, refusals, limits, report })
+  const removals = createRemovals(backlog, connections)
+  const replay = createReplay({ ...parts, notes, pass, budget, connections, removals, refusals, limits, report })
   const page = { ...parts, budget, replay, refusals, connections, suspects, limits, report }
   let leased = false
   let beside: Beside | undefined
