@@ -29,6 +29,7 @@ import { readToBreakMutants } from './read-to-break.ts'
 import { readingMutants } from './reading.ts'
 import { registersMutants } from './registers.ts'
 import { sealMutants } from './seals.ts'
+import { segmentMutants } from './segments.ts'
 import { sendersMutants } from './senders.ts'
 import { sendersMoreMutants } from './senders-more.ts'
 import { storeMutants } from './stores.ts'
@@ -387,8 +388,8 @@ const own: readonly Mutant[] = [
     name: 'start every run at the beginning of the ring',
     breaks: 'G7',
     file: 'src/cron/ring.ts',
-    find: 'const prefixes = prefixesFrom(position)',
-    replace: "const prefixes = prefixesFrom('')",
+    find: 'walkPrefixes(backlog, prefixesFrom(position), limit',
+    replace: "walkPrefixes(backlog, prefixesFrom(''), limit",
     tests: ['test/cron/ring.test.ts'],
   },
   {
@@ -1152,6 +1153,7 @@ export const mutants: readonly Mutant[] = [
   ...readingMutants,
   ...registersMutants,
   ...sealMutants,
+  ...segmentMutants,
   ...storeMutants,
   ...sendersMutants,
   ...sendersMoreMutants,

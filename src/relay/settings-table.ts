@@ -53,6 +53,7 @@ export const table = z.object({
   FLUSH_MAX_MS: whole(leastFlushMs, 600_000, 45_000),
   FLUSH_MAX_OPS: wholeOrNone(leastFlushOps, 1_000_000),
   FLUSH_MAX_CALLS: whole(1, 1_000_000, 9_000),
+  FLUSH_RUNS: whole(1, 16, 1),
   QUOTA_LIMIT: whole(1, adobeQuota, defaultQuota),
   QUOTA_WINDOW_MS: whole(1_000, 7 * dayMs, dayMs),
   QUOTA_BUCKET_MS: whole(1, dayMs, 60_000),

@@ -37,6 +37,8 @@ export interface Settings {
   /** A run goes on until the platform refuses, and remembers when; all else keeps within `flushMaxOps`. */
   readonly flushLearnsOps: boolean
   readonly flushMaxCalls: number
+  /** Runs that share the ring where one does not carry it. */
+  readonly flushRuns: number
   readonly quotaLimit: number
   readonly quotaWindowMs: number
   readonly quotaBucketMs: number
@@ -146,6 +148,7 @@ function settingsOf(
     flushMaxOps: read.FLUSH_MAX_OPS ?? surelyAllowedOps,
     flushLearnsOps: read.FLUSH_MAX_OPS === undefined,
     flushMaxCalls: read.FLUSH_MAX_CALLS,
+    flushRuns: read.FLUSH_RUNS,
     quotaLimit: read.QUOTA_LIMIT,
     quotaWindowMs: read.QUOTA_WINDOW_MS,
     quotaBucketMs: read.QUOTA_BUCKET_MS,
