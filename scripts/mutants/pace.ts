@@ -32,8 +32,8 @@ export const paceMutants: readonly Mutant[] = [
     name: 'pacing: a span in which nothing went lets nothing go that is larger than its part',
     breaks: 'G7',
     file: pace,
-    find: 'if (recent === 0 || wanted <=',
-    replace: 'if (wanted <=',
+    find: 'Math.min(recent, wanted -',
+    replace: 'Math.min(wanted -',
     tests: sqlLedger,
   },
   {

@@ -42,9 +42,9 @@ export function spanAllows(ceiling: number, before: number, limit: number): numb
  */
 export function lackingByPace({ recent, before }: Spent, units: number, ceiling: number, limit: number): number {
   const wanted = recent + units
-  if (recent === 0 || wanted <= spanAllows(ceiling, before, limit)) return 0
+  if (wanted <= spanAllows(ceiling, before, limit)) return 0
   const [whole, burst] = [spansAWindow * limit, burstSpans * ceiling]
-  // What leaves the span was spent before the next one, which so has less.
+  // Of an empty span nothing need leave. What leaves the span was spent before the next one, which so has less.
   const byBurst = Math.ceil((whole * wanted - burst * (limit - before)) / (whole - burst))
   return Math.min(recent, wanted - Math.floor(ceiling / spansAWindow), byBurst)
 }
