@@ -23,6 +23,7 @@ import { observabilityMutants } from './observability.ts'
 import { operatorMutants } from './operators.ts'
 import { operatorsMoreMutants } from './operators-more.ts'
 import { ownerMutants } from './owner.ts'
+import { paceMutants } from './pace.ts'
 import { pipelineMutants } from './pipeline.ts'
 import { readToBreakMutants } from './read-to-break.ts'
 import { readingMutants } from './reading.ts'
@@ -1157,4 +1158,5 @@ export const mutants: readonly Mutant[] = [
   ...sendersMutants,
   ...sendersMoreMutants,
   ...windowMutants,
+  ...paceMutants,
 ]

@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { keyBytes } from '../core/backlog/seal.ts'
 import { maxTargetTimeoutMs } from '../core/ledger/rules/in-flight.ts'
+import { paces } from '../core/ledger/rules/pace.ts'
 import type { Lane } from '../core/update/update.ts'
 import { logRequestsChoices } from '../edge/http/request-line.ts'
 import {
@@ -58,6 +59,7 @@ export const table = z.object({
   QUOTA_BUCKET_MS: whole(1, dayMs, 60_000),
   QUOTA_SLACK_MS: wholeOrNone(0, 3_600_000),
   REPLAY_RESERVE: fraction(0.5, 0.05),
+  PACE: z.enum(paces, 'must be none or even').default('none'),
   RETENTION_HOURS: whole(1, 24 * 30, 72),
   DEAD_RETENTION_DAYS: whole(0, 3_650, 90),
   LEDGER_TIMEOUT_MS: wholeOrNone(50, 10_000),

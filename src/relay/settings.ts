@@ -6,6 +6,7 @@
 import type { RingKey } from '../core/backlog/seal.ts'
 import { given } from '../core/given.ts'
 import { inFlightMs, longestInFlightMs } from '../core/ledger/rules/in-flight.ts'
+import type { Pace } from '../core/ledger/rules/pace.ts'
 import type { LedgerSettings } from '../core/ledger/rules/settings.ts'
 import type { Lane } from '../core/update/update.ts'
 import type { OperatorToken } from '../edge/auth/operators.ts'
@@ -43,6 +44,7 @@ export interface Settings {
   readonly quotaBucketMs: number
   readonly quotaSlackMs: number
   readonly replayReserve: number
+  readonly pace: Pace
   readonly retentionHours: number
   /** 0: for ever. */
   readonly deadRetentionDays: number
@@ -152,6 +154,7 @@ function settingsOf(
     quotaBucketMs: read.QUOTA_BUCKET_MS,
     quotaSlackMs: times.QUOTA_SLACK_MS,
     replayReserve: read.REPLAY_RESERVE,
+    pace: read.PACE,
     retentionHours: read.RETENTION_HOURS,
     deadRetentionDays: read.DEAD_RETENTION_DAYS,
     ledgerTimeoutMs: times.LEDGER_TIMEOUT_MS,
@@ -182,6 +185,7 @@ export function ledgerSettings(settings: Settings): LedgerSettings {
     quotaBucketMs: settings.quotaBucketMs,
     quotaSlackMs: settings.quotaSlackMs,
     replayReserve: settings.replayReserve,
+    pace: settings.pace,
     retentionMs: settings.retentionHours * 3_600_000,
     inFlightMs: inFlightMs(settings.targetTimeoutMs),
     longestInFlightMs,

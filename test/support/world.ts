@@ -34,6 +34,7 @@ export const worldSettings: LedgerSettings = {
   quotaBucketMs: 60_000,
   quotaSlackMs: 15_000,
   replayReserve: 0.05,
+  pace: 'none',
   retentionMs: 72 * 3_600_000,
   inFlightMs: 10_000,
   longestInFlightMs: 10_300,
