@@ -18,6 +18,7 @@ import { historyMutants } from './history.ts'
 import { hotPathMutants } from './hot-path.ts'
 import { identityMutants } from './identity.ts'
 import { isolateMutants } from './isolate.ts'
+import { loadMutants } from './load.ts'
 import type { Mutant } from './mutant.ts'
 import { observabilityMutants } from './observability.ts'
 import { operatorMutants } from './operators.ts'
@@ -1145,6 +1146,7 @@ export const mutants: readonly Mutant[] = [
   ...identityMutants,
   ...hotPathMutants,
   ...isolateMutants,
+  ...loadMutants,
   ...operatorMutants,
   ...operatorsMoreMutants,
   ...observabilityMutants,

@@ -180,10 +180,14 @@ describe('several runs', () => {
   it('where all die, though the lead spends all it has: every other run is one of the whole ring (G7)', async () => {
     const world = await waiting()
     const startRun: StartRun = () => Promise.reject(new Error('no memory'))
+    const together: boolean[] = []
     for (let ran = 0; ran < 25 && (await world.entries()) > 0; ran++) {
-      await world.flush({ runs: 16, startRun, maxCalls: 6 })
+      const { runsTogether, stopped } = await world.flush({ runs: 2, startRun, maxCalls: 6 })
+      together.push(runsTogether !== undefined)
+      if (runsTogether !== undefined) expect(stopped).toBe('part_left')
       await world.clock.advance(60_000)
     }
+    expect(together.slice(0, 4)).toEqual([true, false, true, false])
     expect(await world.entries()).toBe(0)
   })
 

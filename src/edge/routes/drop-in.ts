@@ -87,6 +87,11 @@ function answer(c: Context, receipt: Receipt): Response {
   }
 }
 
+/** The answer to a request that came when too many were under way. */
+export function refuseDropIn(c: Context): Response {
+  return failure(c, 'unavailable')
+}
+
 function failure(c: Context, type: ProblemType, detail = problemTitle(type)): Response {
   if (type === 'method-not-allowed') c.header('allow', 'GET, POST')
   if (type === 'unauthenticated') c.header('www-authenticate', bearerChallenge)
