@@ -23,14 +23,6 @@ export const skipMutants: readonly Mutant[] = [
     tests: unit,
   },
   {
-    name: 'skip: a delivery leaves what was known of the one before',
-    breaks: 'G2',
-    file: register,
-    find: 'deliveredValue(stamp, hash, open.atMs) : value',
-    replace: '(deliveredValue(stamp, hash, open.atMs) ?? value) : value',
-    tests: sqlLedger,
-  },
-  {
     name: 'skip: another value is unchanged',
     breaks: 'G2',
     file: rules,
