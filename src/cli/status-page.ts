@@ -114,6 +114,7 @@ const columns = [
   'replayed',
   'duplicate',
   'superseded',
+  'unchanged',
   'rejected',
   'set_aside',
   'quarantined',

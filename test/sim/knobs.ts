@@ -72,6 +72,7 @@ export function firstKnobs(
     env['FLUSH_RUNS'] = pick(random, [1, 2, 3, 4, 4, 16])
     env['FLUSH_MAX_CALLS'] = between(random, 1, 5)
   }
+  if (night.has('unchanged')) env['API_SKIP_UNCHANGED'] = '1'
   if (night.has('tiny budgets'))
     beyond = { ...beyond, ...tinyBudgets(night.random('tiny budgets'), night.has('tiny limits')) }
   return { env, beyond }
@@ -104,6 +105,7 @@ export const knobNames = [
   'budgets',
   'timeout',
   'pace',
+  'unchanged',
 ] as const
 export type KnobName = (typeof knobNames)[number]
 
@@ -140,6 +142,8 @@ export function turned({ env, beyond }: Knobs, knob: KnobName, random: Random): 
         }
       case 'pace':
         return { PACE: env['PACE'] === 'even' ? 'none' : 'even' }
+      case 'unchanged':
+        return { API_SKIP_UNCHANGED: env['API_SKIP_UNCHANGED'] === '1' ? '0' : '1' }
       case 'timeout':
         return { TARGET_TIMEOUT_MS: magnitude(random, 200, 8_000) }
     }
