@@ -1,0 +1,79 @@
+/**
+ * The quota of a plan: the ledger's own rolling window, opened once a step. Within a step no bucket begins or ends and
+ * nothing becomes free, so what a lane may still spend is one number, and to take many units at once is the same as to take
+ * them one by one (`test/plan/quota.test.ts`).
+ */
+import { type LedgerSettings, laneCeiling, wholeAccount } from '../core/ledger/rules/settings.ts'
+import { openWindow, type SqlWindow, windowSchema } from '../core/ledger/sql/window.ts'
+import type { Sql } from '../core/store/sql.ts'
+import type { Lane } from '../core/update/update.ts'
+
+export type QuotaSettings = Pick<
+  LedgerSettings,
+  'quotaLimit' | 'quotaWindowMs' | 'quotaBucketMs' | 'quotaSlackMs' | 'replayReserve'
+>
+
+export interface Quota {
+  /** Opens the step that begins at `atMs`. */
+  begin(atMs: number): void
+  /** Units that `lane` may still spend in this step. */
+  room(lane: Lane): number
+  /** @throws Error where the window refuses what `room` had allowed: a bug */
+  spend(lane: Lane, units: number): void
+  readonly used: number
+  /** Writes the step. */
+  end(): void
+}
+
+/** @param sql an empty store */
+export function openQuota(sql: Sql, settings: QuotaSettings): Quota {
+  for (const statement of windowSchema) sql.exec(statement)
+  let window: SqlWindow | undefined
+  let used = 0
+  const here = () => {
+    if (window === undefined) throw new Error('no step of the quota is open')
+    return window
+  }
+  return {
+    begin(atMs) {
+      window = openWindow(sql, settings, wholeAccount, atMs)
+      used = window.total
+    },
+    room: (lane) => Math.max(0, laneCeiling(settings, lane) - here().total),
+    spend(lane, units) {
+      if (units === 0) return
+      if (!here().take(units, laneCeiling(settings, lane)).ok)
+        throw new Error(`the window refuses ${units} units of ${lane}`)
+      used = here().total
+    },
+    get used() {
+      return used
+    },
+    end() {
+      here().forget()
+      here().save()
+      window = undefined
+    },
+  }
+}
+
+/**
+ * Where the step that holds `atMs` ends: where a bucket begins, where one ceases to count, or where a run of the flush is
+ * due, whichever is first.
+ */
+export function stepEnd(
+  atMs: number,
+  { quotaBucketMs, quotaWindowMs, quotaSlackMs }: QuotaSettings,
+  flushEveryMs: number,
+): number {
+  const frees = (quotaWindowMs + quotaSlackMs) % quotaBucketMs
+  return Math.min(
+    nextMultiple(atMs, quotaBucketMs),
+    nextMultiple(atMs - frees, quotaBucketMs) + frees,
+    nextMultiple(atMs, flushEveryMs),
+  )
+}
+
+function nextMultiple(ms: number, width: number): number {
+  return (Math.floor(ms / width) + 1) * width
+}
