@@ -139,8 +139,8 @@ export const censusMutants: readonly Mutant[] = [
     name: 'the forecast lets live traffic fill the reserve',
     breaks: 'G9',
     file: 'src/core/operator/forecast.ts',
-    find: 'Math.max(0, ceilings.live - used)',
-    replace: 'Math.max(0, ceilings.replay - used)',
+    find: 'room(ceilings.live, 0)',
+    replace: 'room(ceilings.replay, 0)',
     tests: forecast,
   },
   {

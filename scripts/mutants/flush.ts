@@ -211,8 +211,8 @@ export const flushMutants: readonly Mutant[] = [
     name: 'a page that was begun is read again in each run',
     breaks: 'G7',
     file: 'src/cron/ring.ts',
-    find: 'moved(cursor === undefined ? (prefixes[index + 1] ?? position) : behind(items, prefix))',
-    replace: 'if (cursor === undefined) moved(prefixes[index + 1] ?? position)',
+    find: "moved(cursor === undefined ? (prefixes[index + 1] ?? prefixes[0] ?? '') : behind(items, prefix))",
+    replace: "if (cursor === undefined) moved(prefixes[index + 1] ?? prefixes[0] ?? '')",
     tests: ring,
   },
   {

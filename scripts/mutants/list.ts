@@ -23,11 +23,13 @@ import { observabilityMutants } from './observability.ts'
 import { operatorMutants } from './operators.ts'
 import { operatorsMoreMutants } from './operators-more.ts'
 import { ownerMutants } from './owner.ts'
+import { paceMutants } from './pace.ts'
 import { pipelineMutants } from './pipeline.ts'
 import { readToBreakMutants } from './read-to-break.ts'
 import { readingMutants } from './reading.ts'
 import { registersMutants } from './registers.ts'
 import { sealMutants } from './seals.ts'
+import { segmentMutants } from './segments.ts'
 import { sendersMutants } from './senders.ts'
 import { sendersMoreMutants } from './senders-more.ts'
 import { storeMutants } from './stores.ts'
@@ -386,8 +388,8 @@ const own: readonly Mutant[] = [
     name: 'start every run at the beginning of the ring',
     breaks: 'G7',
     file: 'src/cron/ring.ts',
-    find: 'const prefixes = prefixesFrom(position)',
-    replace: "const prefixes = prefixesFrom('')",
+    find: 'walkPrefixes(backlog, prefixesFrom(position), limit',
+    replace: "walkPrefixes(backlog, prefixesFrom(''), limit",
     tests: ['test/cron/ring.test.ts'],
   },
   {
@@ -1151,8 +1153,10 @@ export const mutants: readonly Mutant[] = [
   ...readingMutants,
   ...registersMutants,
   ...sealMutants,
+  ...segmentMutants,
   ...storeMutants,
   ...sendersMutants,
   ...sendersMoreMutants,
   ...windowMutants,
+  ...paceMutants,
 ]

@@ -184,7 +184,7 @@ export const pipelineMutants: readonly Mutant[] = [
   {
     name: 'a store that let the last entry not go did well',
     breaks: 'G9',
-    file: 'src/cron/flush.ts',
+    file: 'src/cron/through.ts',
     find: "if (!budget.lastLeft()) throw new Stop('backlog_unavailable')",
     replace: '',
     tests: pipeline,

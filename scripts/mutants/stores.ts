@@ -3,7 +3,9 @@ import type { Mutant } from './mutant.ts'
 
 const two = 'src/core/backlog/two-stores.ts'
 const moving = ['test/core/backlog/two-stores.test.ts']
-const object = ['test/core/backlog/object.test.ts']
+const cleaning = 'src/cron/clean-up.ts'
+const removals = 'src/cron/removals.ts'
+const removing = ['test/cron/removals.test.ts']
 
 export const storeMutants: readonly Mutant[] = [
   {
@@ -96,11 +98,75 @@ export const storeMutants: readonly Mutant[] = [
     tests: moving,
   },
   {
-    name: 'a removal from the object waits for the next one',
+    name: 'a removal waits for the next one',
     breaks: 'G7',
-    file: 'src/workers/object-rows.ts',
-    find: '        removing = undefined\n',
+    file: removals,
+    find: '          gathering = undefined\n',
     replace: '',
-    tests: object,
+    tests: removing,
+  },
+  {
+    name: 'a run removes its entries one by one, whatever the store can',
+    breaks: 'G7',
+    file: cleaning,
+    find: 'backlog.removesTogether?.(key) === true',
+    replace: 'backlog.removesTogether === undefined',
+    tests: removing,
+  },
+  {
+    name: 'entries of KV are removed as if it were one request',
+    breaks: 'G7',
+    file: cleaning,
+    find: 'backlog.removesTogether?.(key) === true',
+    replace: 'backlog.removesTogether !== undefined',
+    tests: removing,
+  },
+  {
+    name: 'removals of a moment do not wait for each other',
+    breaks: 'G7',
+    file: removals,
+    find: '          await undefined\n',
+    replace: '',
+    tests: removing,
+  },
+  {
+    name: 'a removal takes a connection while it holds one',
+    breaks: 'G7',
+    file: cleaning,
+    find: '? await held.cleanUp(1, () => budget.leave(() => removals.remove(key)))',
+    replace: "? await connections.use('store', () => held.cleanUp(1, () => budget.leave(() => removals.remove(key))))",
+    tests: removing,
+  },
+  {
+    name: 'a store that moves hides what it removes together',
+    breaks: 'G7',
+    file: two,
+    find: 'every((side) => stores[side].removesTogether?.(key) === true)',
+    replace: 'every((side) => stores[side].removesTogether?.(key) === false)',
+    tests: moving,
+  },
+  {
+    name: 'a store that moves removes from KV as from the object',
+    breaks: 'G7',
+    file: two,
+    find: 'every((side) => stores[side].removesTogether?.(key) === true)',
+    replace: 'some((side) => stores[side].removesTogether?.(key) === true)',
+    tests: moving,
+  },
+  {
+    name: 'the watched backlog hides what its store removes together',
+    breaks: 'G7',
+    file: 'src/core/backlog/noted.ts',
+    find: '      removesTogether: backlog.removesTogether,\n',
+    replace: '',
+    tests: ['test/core/backlog/noted.test.ts'],
+  },
+  {
+    name: 'the owned backlog hides what its store removes together',
+    breaks: 'G7',
+    file: 'src/core/operator/owner.ts',
+    find: '        removesTogether: backlog.removesTogether,\n',
+    replace: '',
+    tests: ['test/core/operator/owner.test.ts'],
   },
 ]

@@ -30,9 +30,9 @@ target-relay plan --log <file> --shape "<visitors, attributes>"
   [--within ${defaults.within}] [--store kv|object|sqlite] [--skip-unchanged] [--target ${defaults.target}] [--kv ${defaults.kv}] [--prices <file>]
   [--json] [--svg <file>]
 
-Says before anything is bought whether traffic fits the quota, how late the latest profile is, what merging, skipping
-and the bulk road save, and what a month costs on which platform. Nothing is sent. The quota and the flush are set by
-the environment, as for the relay (QUOTA_LIMIT, REPLAY_RESERVE, RETENTION_HOURS, FLUSH_MAX_MS …).
+Says before anything is bought whether traffic fits the quota, how late the latest profile is, what merging, skipping,
+pacing and the bulk road save, and what a month costs on which platform. Nothing is sent. The quota and the flush are set by
+the environment, as for the relay (QUOTA_LIMIT, REPLAY_RESERVE, PACE, RETENTION_HOURS, FLUSH_MAX_MS …).
 
 A shape, parts between commas:
 ${shapeGrammar
@@ -149,6 +149,7 @@ async function ofLog(asked: Asked, log: string, shape: Shape): Promise<Report> {
 function engineOf({ way, progress }: Asked, startMs: number, hasValues: boolean): Engine {
   const ways: Way[] = [{ ...way, name: 'as set' }]
   if (hasValues && !way.skipUnchanged) ways.push({ ...way, skipUnchanged: true, name: 'skipUnchanged' })
+  if (way.quota.pace === 'none') ways.push({ ...way, quota: { ...way.quota, pace: 'even' }, name: 'PACE=even' })
   return createEngine(ways, {
     startMs,
     compareMs: comparedDays * dayMs,

@@ -38,6 +38,7 @@ const warnings = [
   'confirmation',
   'flush_end_not_recorded',
   'flush_lease_kept',
+  'flush_run_failed',
   'flush_stopped',
   'entry_kept',
   'greeting_failed',

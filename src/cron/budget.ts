@@ -28,6 +28,8 @@ export class Stop extends Error {
 
 export interface BudgetParts {
   readonly ledger: Pick<Ledger, 'lease'>
+  /** Default: that of the run of the whole ring. */
+  readonly leaseName?: string
   readonly backlog: { readonly operations: number }
   readonly clock: Clock
   /** A run starts nothing new after this long. */
@@ -46,6 +48,8 @@ export interface BudgetParts {
 export interface Budget {
   /** Takes the lease. */
   begin(): Promise<void>
+  /** Renews it where that is due. */
+  renew(): Promise<void>
   /** To be asked before new work that takes this many operations. */
   next(operations?: number): Promise<void>
   /** Reserves calls and operations for one of several works that run concurrently: fewer where fewer are left. */
@@ -90,8 +94,9 @@ export interface Held {
 
 export type StoreReason = 'ledger_unavailable' | 'backlog_unavailable'
 
-/** Longer than a run and the calls it leaves behind. */
-const leaseMs = 90_000
+/** Longer than any step of a run: it is renewed between two of them. */
+export const leaseMs = 90_000
+export const flushLease = 'flush'
 const cleanUpShare = 1.5
 const refusalsThatStop = 3
 
@@ -114,6 +119,7 @@ export function createBudget(parts: BudgetParts, holder: string, learnt: Readonl
   let backlogEnded: Stop | undefined
   const budget: Budget = {
     begin: lease,
+    renew,
     next: (operations = 0) => next(operations),
     hold,
     pageRead: (tookMs) => {
@@ -217,7 +223,7 @@ export function createBudget(parts: BudgetParts, holder: string, learnt: Readonl
 
   async function lease(): Promise<void> {
     const askedAtMs = tickMs()
-    if (!(await budget.ask('ledger_unavailable', () => ledger.lease('flush', holder, leaseMs))))
+    if (!(await budget.ask('ledger_unavailable', () => ledger.lease(parts.leaseName ?? flushLease, holder, leaseMs))))
       throw new Stop('leased')
     leasedAtMs = askedAtMs
   }

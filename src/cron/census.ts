@@ -17,6 +17,7 @@ import type { Limits } from '../core/limits.ts'
 import { type CensusPart, censusMemo, readCensus, writeCensus } from '../core/operator/census.ts'
 import type { Duty, Share } from './duties.ts'
 import type { FlushReport } from './report.ts'
+import { hexDigits } from './segments.ts'
 
 export interface CensusParts {
   readonly backlog: Backlog
@@ -40,7 +41,6 @@ export interface Counting {
 
 /** Live rejections are not announced: with nothing else to do, dead letters are counted this often. */
 const deadAgeMs = 15 * 60_000
-const hexDigits = '0123456789abcdef'
 
 export function createCensus({ backlog, ledger, clock, limits, memory }: CensusParts): Counting {
   const { heads } = backlog

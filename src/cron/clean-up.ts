@@ -15,10 +15,12 @@ import type { Budget, Held } from './budget.ts'
 import type { RunConnections } from './connections.ts'
 import { noteLeft, type RunNotes, replayed } from './figures.ts'
 import { type Standings, standingOf } from './groups.ts'
+import type { Removals } from './removals.ts'
 import type { FlushReport } from './report.ts'
 
 export interface CleanUpParts {
-  readonly backlog: Pick<Backlog, 'put' | 'bury' | 'delete'>
+  readonly backlog: Pick<Backlog, 'put' | 'bury' | 'delete' | 'removesTogether'>
+  readonly removals: Removals
   readonly untold: Pick<Untold, 'add'>
   readonly notes: RunNotes
   readonly budget: Pick<Budget, 'leave'>
@@ -38,7 +40,7 @@ export async function cleanUp(
   passages: readonly Passage[],
   held: Pick<Held, 'cleanUp'>,
 ): Promise<void> {
-  const { backlog, untold, notes, budget, connections, clock, report } = parts
+  const { backlog, removals, untold, notes, budget, connections, clock, report } = parts
   const at = (wanted: string) => entry.attributes.filter(({ name }) => standingOf(standings.get(name)) === wanted)
   const [dead, open] = [at('dead'), at('open')]
   if (open.length === entry.attributes.length) {
@@ -46,7 +48,10 @@ export async function cleanUp(
     return
   }
   const operations = 1 + Math.min(dead.length, 1) + Math.min(open.length, 1)
-  const left = await connections.use('store', () => held.cleanUp(operations, () => budget.leave(leave)))
+  const left =
+    operations === 1 && backlog.removesTogether?.(key) === true
+      ? await held.cleanUp(1, () => budget.leave(() => removals.remove(key)))
+      : await connections.use('store', () => held.cleanUp(operations, () => budget.leave(leave)))
   if (!left) report.deferredAgain++
   if (!left || open.length > 0 || dead.length > 0) return
   const sent = [...standings.values()].filter(({ fate }) => fate === 'sent_delivered')

@@ -17,23 +17,26 @@ import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import type { Untold } from '../core/ledger/untold.ts'
 import { defaultLimits, type Limits } from '../core/limits.ts'
-import { type BudgetParts, createBudget, Stop, stopOf } from './budget.ts'
+import { addTo, type Beside, type StartRun, startBeside } from './beside.ts'
+import { type BudgetParts, createBudget, flushLease, stopOf } from './budget.ts'
 import { createRunConnections } from './connections.ts'
 import { type RunNotes, tellRest } from './figures.ts'
-import { flushPage } from './page.ts'
+import { learnFrom } from './learnt.ts'
 import { createPass } from './passing.ts'
-import { createPlace } from './place.ts'
+import { createPlace, segmentMemo } from './place.ts'
 import { createRefusals } from './refusals.ts'
+import { createRemovals } from './removals.ts'
 import { createReplay } from './replay.ts'
-import { emptyReport, type FlushReport, lastRunMemo, type StopReason, writeLastRun } from './report.ts'
-import { walkBacklog } from './ring.ts'
-import { operationsAPage, readStretch } from './stretch.ts'
+import { emptyReport, type FlushReport, lastRunMemo, readLastRun, writeLastRun } from './report.ts'
+import { type Part, walkBacklog, walkPart } from './ring.ts'
+import { type Segment, segmentsOf } from './segments.ts'
+import { isSpent, workThrough } from './through.ts'
 
 export interface FlushParts extends BudgetParts {
   readonly door: Door
   readonly ledger: Pick<
     Ledger,
-    'settle' | 'firstStamps' | 'lease' | 'release' | 'recall' | 'remember' | 'summary' | 'check'
+    'settle' | 'firstStamps' | 'lease' | 'release' | 'recall' | 'recallAll' | 'remember' | 'summary' | 'check'
   >
   readonly untold: Untold
   readonly backlog: Backlog
@@ -43,77 +46,79 @@ export interface FlushParts extends BudgetParts {
   /** Told how far the run is, now and then. */
   readonly progress?: (soFar: Readonly<FlushReport>) => void
   readonly limits?: Limits
+  /** Runs that may share the ring where one does not carry it, 1..16; default 1. */
+  readonly runs?: number
+  /** Starts the others; without it there is one. */
+  readonly startRun?: StartRun
+  /** Where another run has started this one: the part of the ring that it works on. It records no end of its own. */
+  readonly segment?: Segment
 }
-
-/** Why a run ends that has nothing left to spend. */
-const spent: ReadonlySet<StopReason> = new Set(['time', 'operations', 'calls', 'subrequests'])
 
 /** One run. Never rejects: whatever stops it is in the report. */
 export async function flush(parts: FlushParts): Promise<FlushReport> {
-  const { door, ledger, backlog, clock, random, log, limits = defaultLimits } = parts
+  const { door, ledger, backlog, clock, random, log, segment, limits = defaultLimits } = parts
+  const leaseName = segment === undefined ? flushLease : `${flushLease}/${segment.index}`
   const holder = random.hex(12)
-  const place = createPlace(ledger)
-  const budget = createBudget(parts, holder, place.learnt)
+  const place = createPlace(ledger, segment)
+  const budget = createBudget({ ...parts, leaseName }, holder, place.learnt)
   const report = emptyReport()
   const notes: RunNotes = new Map()
   const refusals = createRefusals(report)
   const connections = createRunConnections(clock, limits)
   const { suspects } = place
   const pass = createPass({ door, ledger, budget, connections, limits, report, suspects, log })
-  const replay = createReplay({ ...parts, notes, pass, budget, connections, refusals, limits, report })
+  const removals = createRemovals(backlog, connections)
+  const replay = createReplay({ ...parts, notes, pass, budget, connections, removals, refusals, limits, report })
   const page = { ...parts, budget, replay, refusals, connections, suspects, limits, report }
   let leased = false
+  let beside: Beside | undefined
 
   const stop = await stopOf(async () => {
     await budget.begin()
     leased = true
     await budget.ask('ledger_unavailable', () => ledger.check())
-    await readBacklog()
+    await budget.ask('ledger_unavailable', () => place.load(clock.now()))
+    await workThrough({ ...page, place, maxMs: parts.maxMs }, pagesToRead())
   })
   if (stop !== undefined) report.stopped = stop.reason
+  Object.assign(place.learnt, budget.found)
+  if (beside !== undefined) await joinOthers(beside)
 
   report.durationMs = Math.round(budget.elapsedMs())
-  Object.assign(place.learnt, budget.found)
   Object.assign(report, given({ platformOperations: place.learnt.operations, platformCalls: place.learnt.calls }))
   if (leased && report.stopped !== 'leased') await leave()
   // The answer that was not heard may have been a yes.
   else if (report.stopped === 'ledger_unavailable') await release()
-  log('flush', { ...report })
+  if (segment === undefined) log('flush', { ...report })
   return report
 
-  async function readBacklog(): Promise<void> {
-    await budget.ask('ledger_unavailable', () => place.load(clock.now()))
-    const pages = walkBacklog(backlog, place.position, keysToList, (moved) => {
-      place.position = moved
-    })
-    let workedOn = 0
-    for (let pagesRead = 0; ; ) {
-      const askedAtMs = budget.elapsedMs()
-      const stretch = await readStretch(pages, { budget, maxMs: parts.maxMs, limits, position: () => place.position })
-      budget.pageRead(budget.elapsedMs() - (workedOn === 0 ? 0 : askedAtMs))
-      if (stretch.items.length > 0) {
-        workedOn++
-        // Before it is worked on: a run that dies there does not find itself there again.
-        await budget.ask('ledger_unavailable', () => place.save())
-        const chunksBefore = replay.chunks
-        const stop = await stopOf(() => flushPage(page, stretch.items))
-        // What was left was too little for any of it: the next run has its whole budget for it. If a store failed, it may
-        // fail on this stretch alone, and the next run goes on behind it.
-        const readMore = pagesRead + stretch.pagesBefore > 0
-        if (stop !== undefined && replay.chunks === chunksBefore && readMore && spent.has(stop.reason))
-          place.position = stretch.from
-        if (stop !== undefined) throw stop
-        // What is left of it, the budget may have left.
-        await budget.next(operationsAPage)
-      }
-      if (stretch.stop !== undefined) throw stretch.stop
-      if (stretch.isLast) {
-        if (refusals.shut !== undefined) throw new Stop('target_unavailable')
-        if (!budget.lastLeft()) throw new Stop('backlog_unavailable')
-        return
-      }
-      pagesRead += stretch.pages
+  function pagesToRead() {
+    const moved = (position: string) => {
+      place.position = position
     }
+    return segment === undefined
+      ? walkBacklog(backlog, place.position, keysToList, moved, shareRing)
+      : walkPart(backlog, { segment, position: place.position }, keysToList, moved)
+  }
+
+  /** Starts the others where the last run had nothing left to spend; gives the part of this one. */
+  async function shareRing(): Promise<Part | undefined> {
+    const { runs = 1, startRun } = parts
+    const [own, ...others] = segmentsOf(runs)
+    if (own === undefined || others.length === 0 || startRun === undefined) return undefined
+    const [lastRun, kept] = await budget.ask('ledger_unavailable', () =>
+      ledger.recallAll([lastRunMemo, segmentMemo(own)]),
+    )
+    if (!isSpent(readLastRun(lastRun)?.report.stopped)) return undefined
+    place.narrow(own, kept)
+    beside = startBeside(others, { ...parts, startRun, budget })
+    return { segment: own, position: place.position }
+  }
+
+  async function joinOthers(started: Beside): Promise<void> {
+    const others = await started.end()
+    addTo(report, others)
+    for (const other of others) if (other !== undefined) learnFrom(place.learnt, other, clock.now())
   }
 
   /** Reading a page takes a quarter of the operations that are left, or working on it would have none. */
@@ -127,14 +132,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     )
     try {
       await place.save()
-      // An idle run, 1,440 times a day, asks no more of the ledger than it must.
-      if (report.read > 0) {
-        const { remaining, health } = await ledger.summary()
-        report.quotaLeft = remaining
-        // Opened by this run's last calls: nothing was left to ask about.
-        if (report.stopped === 'drained' && health.breaker !== undefined) report.stopped = 'target_unavailable'
-      }
-      await ledger.remember(lastRunMemo, writeLastRun({ atMs: clock.now(), report }))
+      if (segment === undefined) await recordEnd()
     } catch (error) {
       log('flush_end_not_recorded', { error: errorName(error) })
     }
@@ -142,7 +140,18 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     await release()
   }
 
+  async function recordEnd(): Promise<void> {
+    // An idle run, 1,440 times a day, asks no more of the ledger than it must.
+    if (report.read > 0) {
+      const { remaining, health } = await ledger.summary()
+      report.quotaLeft = remaining
+      // Opened by this run's last calls: nothing was left to ask about.
+      if (report.stopped === 'drained' && health.breaker !== undefined) report.stopped = 'target_unavailable'
+    }
+    await ledger.remember(lastRunMemo, writeLastRun({ atMs: clock.now(), report }))
+  }
+
   async function release(): Promise<void> {
-    await ledger.release('flush', holder).catch((error) => log('flush_lease_kept', { error: errorName(error) }))
+    await ledger.release(leaseName, holder).catch((error) => log('flush_lease_kept', { error: errorName(error) }))
   }
 }

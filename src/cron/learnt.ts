@@ -2,6 +2,7 @@
  * What the platform was seen to allow one run. How much that is depends on the plan, on the limits in wrangler.toml and
  * on which page of its documentation is right: a run finds out, and the next ones end before.
  */
+import type { FlushReport } from './report.ts'
 
 export interface Learnt {
   /** Operations on the backlog's store, and calls to Target, after which the platform refused one more. */
@@ -28,6 +29,20 @@ export function forgetOld(learnt: Learnt, nowMs: number): void {
   learnt.operations = undefined
   learnt.calls = undefined
   learnt.atMs = 0
+}
+
+/** Of what another run knows, what is less than what is known here. */
+export function learnFrom(
+  learnt: Learnt,
+  { platformOperations, platformCalls }: Pick<FlushReport, 'platformOperations' | 'platformCalls'>,
+  nowMs: number,
+): void {
+  const { operations = Number.POSITIVE_INFINITY, calls = Number.POSITIVE_INFINITY } = learnt
+  const fewer = {
+    ...(platformOperations !== undefined && platformOperations < operations ? { operations: platformOperations } : {}),
+    ...(platformCalls !== undefined && platformCalls < calls ? { calls: platformCalls } : {}),
+  }
+  if (Object.keys(fewer).length > 0) Object.assign(learnt, fewer, { atMs: nowMs })
 }
 
 export function operationsAllowed({ operations }: Learnt): number {

@@ -16,6 +16,8 @@ export type StopReason =
   /** The ledger is another account's. */
   | 'foreign_store'
   | 'leased'
+  /** One of several runs died, or found its part of the ring taken. */
+  | 'part_left'
   | 'stopping'
 
 /** Where the ledger keeps it. */
@@ -56,6 +58,8 @@ export interface FlushReport {
   /** Operations on the store, and calls, after which the platform refused one more, in a run of the last day. */
   platformOperations?: number
   platformCalls?: number
+  /** Runs that took part, where there were several. */
+  runsTogether?: number
   durationMs: number
   stopped: StopReason
 }

@@ -12,6 +12,7 @@ import type { Backlog, KeptEntry, Unreadable } from '../core/backlog/port.ts'
 import { given } from '../core/given.ts'
 import { pagesOf } from '../core/pages.ts'
 import { type Learnt, readLearnt, writeLearnt } from './learnt.ts'
+import { firstDigit, hexDigits, holds, type Segment } from './segments.ts'
 
 /** Kept between runs, in the ledger. */
 export interface Place {
@@ -23,11 +24,21 @@ export interface Place {
 }
 
 export const placeMemo = 'flush-place'
+
+/** Where a run reads that shares the ring with others. */
+export interface Part {
+  readonly segment: Segment
+  /** Where in it. */
+  readonly position: string
+}
+
 /** 32 bits: two visitors share that many digits only in a backlog of billions. */
 const maxDigits = 8
 /** A memo stays short. */
 const maxSuspects = 100
-const hexDigits = '0123456789abcdef'
+
+type Items = readonly (KeptEntry | Unreadable)[]
+type Moved = (position: string) => void
 
 /**
  * Reads pages; an empty one where there is nothing to do with what was read.
@@ -35,22 +46,47 @@ const hexDigits = '0123456789abcdef'
  * @param position where to begin
  * @param limit keys in the next page
  * @param moved told where the next run is to begin, before a page is given
+ * @param share asked where more than a page waits: the part to read in place of the whole ring, if others read the rest
  */
 export async function* walkBacklog(
   backlog: Pick<Backlog, 'list'>,
   position: string,
   limit: () => number,
-  moved: (position: string) => void,
-): AsyncGenerator<readonly (KeptEntry | Unreadable)[]> {
+  moved: Moved,
+  share: () => Promise<Part | undefined> = async () => undefined,
+): AsyncGenerator<Items> {
   const first = await backlog.list({ limit: limit() })
   if (first.cursor === undefined) {
     yield first.items
     return
   }
+  const part = await share()
   /** The first page of the first prefix, where that is the whole ring. */
-  let known = position === '' ? first : undefined
+  const known = position === '' && part === undefined ? first : undefined
   if (known === undefined) yield []
-  const prefixes = prefixesFrom(position)
+  if (part === undefined) yield* walkPrefixes(backlog, prefixesFrom(position), limit, moved, known)
+  else yield* walkPart(backlog, part, limit, moved)
+}
+
+/** The pages of one part of the ring. */
+export function walkPart(
+  backlog: Pick<Backlog, 'list'>,
+  { segment, position }: Part,
+  limit: () => number,
+  moved: Moved,
+): AsyncGenerator<Items> {
+  const from = holds(segment, position) ? position : firstDigit(segment)
+  const prefixes = prefixesFrom(from).filter((prefix) => holds(segment, prefix))
+  return walkPrefixes(backlog, prefixes, limit, moved)
+}
+
+async function* walkPrefixes(
+  backlog: Pick<Backlog, 'list'>,
+  prefixes: readonly string[],
+  limit: () => number,
+  moved: Moved,
+  known?: Awaited<ReturnType<Backlog['list']>>,
+): AsyncGenerator<Items> {
   for (const [index, prefix] of prefixes.entries()) {
     const ask = async (cursor: string | undefined) => {
       const page = known ?? (await backlog.list({ prefix, limit: limit(), ...given({ cursor }) }))
@@ -58,7 +94,7 @@ export async function* walkBacklog(
       return page
     }
     for await (const { items, cursor } of pagesOf(ask)) {
-      moved(cursor === undefined ? (prefixes[index + 1] ?? position) : behind(items, prefix))
+      moved(cursor === undefined ? (prefixes[index + 1] ?? prefixes[0] ?? '') : behind(items, prefix))
       yield items
     }
   }

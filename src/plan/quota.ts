@@ -3,14 +3,15 @@
  * nothing becomes free, so what a lane may still spend is one number, and to take many units at once is the same as to take
  * them one by one (`test/plan/quota.test.ts`).
  */
+import { spanAllows, spanMs } from '../core/ledger/rules/pace.ts'
 import { type LedgerSettings, laneCeiling, wholeAccount } from '../core/ledger/rules/settings.ts'
-import { openWindow, type SqlWindow, windowSchema } from '../core/ledger/sql/window.ts'
+import { lastOf, openWindow, type SqlWindow, windowSchema } from '../core/ledger/sql/window.ts'
 import type { Sql } from '../core/store/sql.ts'
 import type { Lane } from '../core/update/update.ts'
 
 export type QuotaSettings = Pick<
   LedgerSettings,
-  'quotaLimit' | 'quotaWindowMs' | 'quotaBucketMs' | 'quotaSlackMs' | 'replayReserve'
+  'quotaLimit' | 'quotaWindowMs' | 'quotaBucketMs' | 'quotaSlackMs' | 'replayReserve' | 'pace'
 >
 
 export interface Quota {
@@ -30,6 +31,8 @@ export function openQuota(sql: Sql, settings: QuotaSettings): Quota {
   for (const statement of windowSchema) sql.exec(statement)
   let window: SqlWindow | undefined
   let used = 0
+  /** With pacing: units of the span that ends in this step. */
+  let recent = 0
   const here = () => {
     if (window === undefined) throw new Error('no step of the quota is open')
     return window
@@ -38,13 +41,23 @@ export function openQuota(sql: Sql, settings: QuotaSettings): Quota {
     begin(atMs) {
       window = openWindow(sql, settings, wholeAccount, atMs)
       used = window.total
+      if (settings.pace === 'even') recent = recentOf(window, settings, atMs)
     },
-    room: (lane) => Math.max(0, laneCeiling(settings, lane) - here().total),
+    room(lane) {
+      const ceiling = laneCeiling(settings, lane)
+      const { total } = here()
+      const free = Math.max(0, ceiling - total)
+      if (settings.pace === 'none') return free
+      const inSpan = spanAllows(ceiling, total - recent, settings.quotaLimit) - recent
+      // Where the span holds nothing, one may always go.
+      return Math.min(free, Math.max(inSpan, recent === 0 ? 1 : 0))
+    },
     spend(lane, units) {
       if (units === 0) return
       if (!here().take(units, laneCeiling(settings, lane)).ok)
         throw new Error(`the window refuses ${units} units of ${lane}`)
       used = here().total
+      recent += units
     },
     get used() {
       return used
@@ -55,6 +68,11 @@ export function openQuota(sql: Sql, settings: QuotaSettings): Quota {
       window = undefined
     },
   }
+}
+
+function recentOf(window: SqlWindow, settings: QuotaSettings, atMs: number): number {
+  const fromMs = lastOf(atMs, settings.quotaBucketMs) - spanMs(settings) + 1
+  return window.buckets().reduce((sum, [lastMs, units]) => (lastMs >= fromMs ? sum + units : sum), 0)
 }
 
 /**

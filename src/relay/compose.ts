@@ -21,10 +21,13 @@ import { httpTarget } from '../core/wire/http.ts'
 import type { Target } from '../core/wire/port.ts'
 import { type AlertMemory, alertDuty } from '../cron/alerts/duty.ts'
 import { alertSender } from '../cron/alerts/send.ts'
+import type { StartRun } from '../cron/beside.ts'
 import { type CensusMemory, createCensus } from '../cron/census.ts'
 import { flushWithDuties } from '../cron/duties.ts'
+import { type FlushParts, flush } from '../cron/flush.ts'
 import type { FlushReport } from '../cron/report.ts'
 import { keepRuns } from '../cron/runs.ts'
+import type { Segment } from '../cron/segments.ts'
 import { keepTrend, type TrendMemory } from '../cron/trend.ts'
 import { createRoutes } from '../edge/app.ts'
 import { createAuthFailed } from '../edge/auth/failed-authentications.ts'
@@ -59,6 +62,11 @@ export interface RelayPorts {
   readonly startedBy?: 'cron' | 'alarm'
   /** Told when a run begins that the alarm did not start; rejects where that is not known. */
   readonly cronCame?: () => Promise<void>
+  /**
+   * Starts another run that takes part, where `FLUSH_RUNS` allows: `flushPart` of a relay on the same stores, with
+   * connections of its own. Resolves to its report. Without it each run is one alone.
+   */
+  readonly startRun?: StartRun
   /** True once the process is to end. */
   readonly stopping?: () => boolean
   /** Bounds other than the default ones. */
@@ -117,6 +125,8 @@ export interface Relay {
   testify(): Promise<void>
   /** One run over the backlog. Never rejects: what stopped it is in the report. */
   flush(progress?: (soFar: Readonly<FlushReport>) => void): Promise<FlushReport>
+  /** What `startRun` asks for: a run of one part, without duties behind it. Never rejects. */
+  flushPart(segment: Segment): Promise<FlushReport>
 }
 
 /** A relay without an app of its own: its parts are passed to routes that requests share. */
@@ -185,28 +195,32 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     }),
   })
   const trend = keepTrend({ ledger, clock, memory, waits: status.waits })
+  const flushParts: Omit<FlushParts, 'backlog'> = {
+    door,
+    ledger,
+    untold,
+    clock,
+    random,
+    maxMs: settings.flushMaxMs,
+    maxOperations: settings.flushMaxOps,
+    beyondOperations: settings.flushLearnsOps,
+    maxCalls: settings.flushMaxCalls,
+    outageSettleMs: settings.outageSettleMs,
+    ...given({ stopping: ports.stopping }),
+    log,
+    limits,
+  }
   const run: Relay['flush'] = (progress) => {
     if (ports.startedBy !== 'alarm' && ports.cronCame !== undefined)
       background(ports.cronCame().catch((error) => log('cron_not_told', { error: errorName(error) })))
-    return flushWithDuties(
-      {
-        door,
-        ledger,
-        untold,
-        backlog: census.backlog,
-        clock,
-        random,
-        maxMs: settings.flushMaxMs,
-        maxOperations: settings.flushMaxOps,
-        beyondOperations: settings.flushLearnsOps,
-        maxCalls: settings.flushMaxCalls,
-        outageSettleMs: settings.outageSettleMs,
-        ...given({ stopping: ports.stopping, progress }),
-        log,
-        limits,
-      },
-      [census.duty, ...duties, keepRuns({ ledger, clock }), trend, alerts],
-    )
+    const others = { runs: settings.flushRuns, ...given({ startRun: ports.startRun }) }
+    return flushWithDuties({ ...flushParts, ...others, backlog: census.backlog, ...given({ progress }) }, [
+      census.duty,
+      ...duties,
+      keepRuns({ ledger, clock }),
+      trend,
+      alerts,
+    ])
   }
   const count = createCount({ ledger, untold, background, log })
   const { fetch } = ports
@@ -221,6 +235,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       await ledger.check().catch((error) => log('witness_not_told', { error: errorName(error) }))
     },
     flush: run,
+    flushPart: (segment) => flush({ ...flushParts, backlog, segment }),
     parts: {
       settings,
       sources,

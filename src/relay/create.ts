@@ -36,6 +36,8 @@ export interface RelayOptions {
   readonly clock?: Clock
   readonly random?: Random
   readonly stopping?: () => boolean
+  /** Starts another run that takes part, where `FLUSH_RUNS` allows. Default: each run is one alone. */
+  readonly startRun?: RelayPorts['startRun']
   /** What starts its flushes. Default: the cron. */
   readonly startedBy?: RelayPorts['startedBy']
 }
@@ -88,6 +90,7 @@ export function openFrom(base: RelayBase, options: Omit<RelayOptions, 'settings'
     ...given({
       span: options.span,
       stopping: options.stopping,
+      startRun: options.startRun,
       startedBy: options.startedBy,
       cronCame: storage.cronCame,
     }),

@@ -2,6 +2,7 @@
 import { given } from '../core/given.ts'
 import type { Usage } from '../core/ledger/port.ts'
 import type { Slot } from '../core/ledger/rules/figures.ts'
+import { spanMs } from '../core/ledger/rules/pace.ts'
 import { laneCeiling } from '../core/ledger/rules/settings.ts'
 import { defaultLimits } from '../core/limits.ts'
 import type { BacklogFigures } from '../core/operator/census.ts'
@@ -57,6 +58,7 @@ export function foretell(settings: Settings, { usage, figures, runs, pace, nowMs
     bucketMs: settings.quotaBucketMs,
     countsMs: settings.quotaWindowMs + settings.quotaSlackMs,
     ceilings: { live: laneCeiling(settings, 'live'), replay: laneCeiling(settings, 'replay') },
+    paced: settings.pace === 'even' ? { spanMs: spanMs(settings), limit: settings.quotaLimit } : undefined,
     liveUnitsPerHour: pace,
     waitingUnits: units,
     unitsPerRun: callsPerRun(settings, waiting / Math.max(1, calls), runs) * (units / Math.max(1, calls)),

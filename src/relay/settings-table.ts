@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { keyBytes } from '../core/backlog/seal.ts'
 import { maxTargetTimeoutMs } from '../core/ledger/rules/in-flight.ts'
+import { paces } from '../core/ledger/rules/pace.ts'
 import type { Lane } from '../core/update/update.ts'
 import { logRequestsChoices } from '../edge/http/request-line.ts'
 import {
@@ -52,11 +53,13 @@ export const table = z.object({
   FLUSH_MAX_MS: whole(leastFlushMs, 600_000, 45_000),
   FLUSH_MAX_OPS: wholeOrNone(leastFlushOps, 1_000_000),
   FLUSH_MAX_CALLS: whole(1, 1_000_000, 9_000),
+  FLUSH_RUNS: whole(1, 16, 1),
   QUOTA_LIMIT: whole(1, adobeQuota, defaultQuota),
   QUOTA_WINDOW_MS: whole(1_000, 7 * dayMs, dayMs),
   QUOTA_BUCKET_MS: whole(1, dayMs, 60_000),
   QUOTA_SLACK_MS: wholeOrNone(0, 3_600_000),
   REPLAY_RESERVE: fraction(0.5, 0.05),
+  PACE: z.enum(paces, 'must be none or even').default('none'),
   RETENTION_HOURS: whole(1, 24 * 30, 72),
   DEAD_RETENTION_DAYS: whole(0, 3_650, 90),
   LEDGER_TIMEOUT_MS: wholeOrNone(50, 10_000),

@@ -6,6 +6,7 @@
 import type { RingKey } from '../core/backlog/seal.ts'
 import { given } from '../core/given.ts'
 import { inFlightMs, longestInFlightMs } from '../core/ledger/rules/in-flight.ts'
+import type { Pace } from '../core/ledger/rules/pace.ts'
 import type { LedgerSettings } from '../core/ledger/rules/settings.ts'
 import type { Lane } from '../core/update/update.ts'
 import type { OperatorToken } from '../edge/auth/operators.ts'
@@ -36,11 +37,14 @@ export interface Settings {
   /** A run goes on until the platform refuses, and remembers when; all else keeps within `flushMaxOps`. */
   readonly flushLearnsOps: boolean
   readonly flushMaxCalls: number
+  /** Runs that share the ring where one does not carry it. */
+  readonly flushRuns: number
   readonly quotaLimit: number
   readonly quotaWindowMs: number
   readonly quotaBucketMs: number
   readonly quotaSlackMs: number
   readonly replayReserve: number
+  readonly pace: Pace
   readonly retentionHours: number
   /** 0: for ever. */
   readonly deadRetentionDays: number
@@ -144,11 +148,13 @@ function settingsOf(
     flushMaxOps: read.FLUSH_MAX_OPS ?? surelyAllowedOps,
     flushLearnsOps: read.FLUSH_MAX_OPS === undefined,
     flushMaxCalls: read.FLUSH_MAX_CALLS,
+    flushRuns: read.FLUSH_RUNS,
     quotaLimit: read.QUOTA_LIMIT,
     quotaWindowMs: read.QUOTA_WINDOW_MS,
     quotaBucketMs: read.QUOTA_BUCKET_MS,
     quotaSlackMs: times.QUOTA_SLACK_MS,
     replayReserve: read.REPLAY_RESERVE,
+    pace: read.PACE,
     retentionHours: read.RETENTION_HOURS,
     deadRetentionDays: read.DEAD_RETENTION_DAYS,
     ledgerTimeoutMs: times.LEDGER_TIMEOUT_MS,
@@ -179,6 +185,7 @@ export function ledgerSettings(settings: Settings): LedgerSettings {
     quotaBucketMs: settings.quotaBucketMs,
     quotaSlackMs: settings.quotaSlackMs,
     replayReserve: settings.replayReserve,
+    pace: settings.pace,
     retentionMs: settings.retentionHours * 3_600_000,
     inFlightMs: inFlightMs(settings.targetTimeoutMs),
     longestInFlightMs,

@@ -10,6 +10,7 @@ import type { Clock } from '../core/clock.ts'
 import { given } from '../core/given.ts'
 import type { Ledger, Usage } from '../core/ledger/port.ts'
 import { type Lines, type Slot, slotMs } from '../core/ledger/rules/figures.ts'
+import { spanNow } from '../core/ledger/rules/pace.ts'
 import { laneCeiling } from '../core/ledger/rules/settings.ts'
 import { defaultLimits } from '../core/limits.ts'
 import {
@@ -126,6 +127,7 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
         ...times({ nextFreeAt: usage.nextFreeAtMs, firstDeferralAt: foretold.firstDeferralMs }),
         liveUnitsPerHour: Math.round(pace),
         ceilings: Object.fromEntries(lanes.map((lane) => [lane, laneCeiling(settings, lane)])),
+        ...given({ span: spanOf(usage, nowMs) }),
         ahead: foretold.ahead,
       },
       backlog: answerOf(figures, foretold.doneMs),
@@ -138,6 +140,15 @@ export function createStatus({ settings, ledger, backlog, clock, ready }: Status
       checks: readiness.checks,
     }
     return { status, lastRun: last, readiness }
+  }
+
+  function spanOf(usage: Usage, nowMs: number): StatusAnswer['quota']['span'] {
+    if (settings.pace === 'none') return undefined
+    const { recent, allows } = spanNow(usage, settings, nowMs)
+    return {
+      used: recent,
+      allowed: Object.fromEntries(lanes.map((lane) => [lane, allows(laneCeiling(settings, lane))])),
+    }
   }
 
   async function look() {

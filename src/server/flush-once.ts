@@ -6,6 +6,7 @@
 import { given } from '../core/given.ts'
 import type { FlushReport, StopReason } from '../cron/report.ts'
 import type { Source } from '../edge/source/types.ts'
+import type { Relay } from '../relay/compose.ts'
 import { createRelay, parseAll } from '../relay/create.ts'
 import { SettingsError } from '../relay/errors.ts'
 import { openStorage, type ServerLog, serverDefaults } from './index.ts'
@@ -28,11 +29,12 @@ export async function flushOnce({ sources, env, log, stopping, progress }: Flush
   if (!parsed.ok) throw new SettingsError(parsed.problems)
   const storage = openStorage(parsed.settings, log)
   try {
-    const relay = await createRelay({
+    const relay: Relay = await createRelay({
       sources,
       settings: parsed.settings,
       storage,
       log,
+      startRun: (segment) => relay.flushPart(segment),
       ...given({ stopping }),
     })
     const report = await relay.flush(progress)

@@ -74,13 +74,14 @@ export async function serve({ sources, env, log: write = logWithTime }: ServerOp
     behind.add(kept)
     void kept.then(() => behind.delete(kept))
   }
-  const relay = await createRelay({
+  const relay: Relay = await createRelay({
     sources,
     settings,
     storage,
     background: keep,
     log,
     stopping: () => stopping.signal.aborted,
+    startRun: (segment) => relay.flushPart(segment),
   })
   // A promise that a deployer's code leaves behind and nobody awaits must not end the process (G2).
   const stray = (error: unknown) => log('unhandled_rejection', { error: errorName(error) })

@@ -10,6 +10,9 @@ import type { Context } from 'hono'
 import { errorName } from '../core/errors.ts'
 import { given as optional } from '../core/given.ts'
 import type { Span } from '../core/spans.ts'
+import type { StartRun } from '../cron/beside.ts'
+import type { FlushReport } from '../cron/report.ts'
+import type { Segment } from '../cron/segments.ts'
 import { answerOf, createBrokenApp, createRoutes } from '../edge/app.ts'
 import { tracedLog, traceIdOf } from '../edge/http/trace.ts'
 import type { AppParts } from '../edge/routes/parts.ts'
@@ -26,6 +29,8 @@ export interface HandlersOptions<Env extends object> {
   readonly storageOf: (env: Env) => Storage
   /** What the settings ask for and an `env` has not; default: nothing. */
   readonly missing?: (env: Env, settings: Settings) => readonly string[]
+  /** What starts the others of several runs; `exports` are the Worker's own. Default: each run is one alone. */
+  readonly startRunOf?: (env: Env, exports: object | undefined) => StartRun | undefined
   /** Builds what requests share; for tests that count how often. */
   readonly build?: (settings: Settings, sources: readonly Source[]) => Promise<RelayBase>
 }
@@ -39,19 +44,22 @@ type Known =
     }
   | { readonly ok: true; readonly settings: Settings; base?: RelayBase }
 
-type Behind = Pick<ExecutionContext, 'waitUntil' | 'access'> & Partial<Pick<ExecutionContext, 'tracing'>>
+type Behind = Pick<ExecutionContext, 'waitUntil' | 'access'> & Partial<Pick<ExecutionContext, 'tracing' | 'exports'>>
 
 export interface Handlers<Env> {
   fetch(request: Request, env: Env, ctx: Behind): Promise<Response>
   scheduled(controller: Pick<ScheduledController, 'noRetry'>, env: Env, ctx: Behind): Promise<void>
   /** One run, since the cron is silent. Never rejects. */
   flushForCron(env: Env, ctx: Behind): Promise<void>
+  /** One of several runs. Rejects where it could not be begun. */
+  flushPart(env: Env, ctx: Behind, segment: Segment): Promise<FlushReport>
 }
 
 export function relayHandlers<Env extends object>({
   sources,
   storageOf,
   missing = () => [],
+  startRunOf = () => undefined,
   build = createBase,
 }: HandlersOptions<Env>): Handlers<Env> {
   const known = new WeakMap<Env, Known>()
@@ -79,6 +87,12 @@ export function relayHandlers<Env extends object>({
       await flush(env, ctx, 'cron')
     },
     flushForCron: (env, ctx) => flush(env, ctx, 'alarm'),
+    async flushPart(env, ctx, segment) {
+      const given = knownOf(env)
+      if (!given.ok) throw new Error(`settings: ${given.problems.join('; ')}`)
+      const relay = await open(given, env, ctx, {})
+      return relay.flushPart(segment)
+    },
   }
 
   async function flush(env: Env, ctx: Behind, startedBy: 'cron' | 'alarm'): Promise<void> {
@@ -113,7 +127,7 @@ export function relayHandlers<Env extends object>({
     return openFrom(given.base, {
       storage: storageOf(env),
       background: (work) => ctx.waitUntil(work),
-      ...optional({ span: spanOf(ctx) }),
+      ...optional({ span: spanOf(ctx), startRun: startRunOf(env, ctx.exports) }),
       ...own,
     })
   }

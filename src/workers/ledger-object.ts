@@ -14,17 +14,15 @@ import type { Lane, Stamp } from '../core/update/update.ts'
 import { log, systemClock, systemRandom } from '../relay/runtime.ts'
 import { ledgerSettings, parseSettings } from '../relay/settings.ts'
 import type { BacklogObject } from './backlog-object.ts'
+import type { FlushObject, Starters } from './flush-object.ts'
 
 export interface Env {
   BACKLOG: KVNamespace
   LEDGER: DurableObjectNamespace<LedgerObject>
   /** For `BACKLOG_STORE=object`, and as long as anything waits there. */
   BACKLOG_OBJECT?: DurableObjectNamespace<BacklogObject>
-}
-
-/** What a Worker exports for the object's alarm (`flushStarter` in `index.ts`). */
-interface Starters {
-  readonly FlushStarter?: { flush(): Promise<void> }
+  /** For `FLUSH_RUNS` above 1. */
+  FLUSH_OBJECT?: DurableObjectNamespace<FlushObject>
 }
 
 /** The cron is silent once it did not come for so many of its intervals. */

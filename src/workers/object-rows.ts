@@ -10,9 +10,8 @@ export type RowsStub = Omit<BacklogRows, 'counts' | 'purge'>
  * @param stub asked anew for each call: one that saw a failure may stay broken
  */
 export function objectRows(stub: () => RowsStub): BacklogRows {
-  let removing: { readonly keys: string[]; readonly done: Promise<void> } | undefined
   return {
-    exchange: (rows, removed) => (rows.length === 0 ? remove(removed) : stub().exchange(rows, removed)),
+    exchange: (rows, removed) => stub().exchange(rows, removed),
     bury: (row, head, detail) => stub().bury(row, head, detail),
     writeText: (key, value) => stub().writeText(key, value),
     read: (keys) => stub().read(keys),
@@ -24,19 +23,5 @@ export function objectRows(stub: () => RowsStub): BacklogRows {
     readSealed: (key) => stub().readSealed(key),
     renew: (key, was, renewed) => stub().renew(key, was, renewed),
     check: () => stub().check(),
-  }
-
-  /** What is removed at one moment is removed by one call. */
-  function remove(keys: readonly string[]): Promise<void> {
-    if (removing === undefined) {
-      const some: string[] = []
-      const done = Promise.resolve().then(() => {
-        removing = undefined
-        return stub().exchange([], some)
-      })
-      removing = { keys: some, done }
-    }
-    removing.keys.push(...keys)
-    return removing.done
   }
 }

@@ -24,6 +24,7 @@ const ledger = sqlWatched(
     quotaBucketMs: 60_000,
     quotaSlackMs: 15_000,
     replayReserve: 0,
+    pace: 'none',
     retentionMs: 1e8,
     inFlightMs: 0,
     longestInFlightMs: 0,

@@ -50,13 +50,13 @@ describe('a shape', () => {
   it('what nothing changed is shown as saved by skipUnchanged, and only where it is known', async () => {
     const args = ['--shape', '4000/day, visitors 400, unchanged 50%', '--days', '2']
     const { report } = await planned(args, { QUOTA_LIMIT: '1000' })
-    const [asSet, skipping] = report.compared.ways
-    expect([asSet?.name, skipping?.name]).toEqual(['as set', 'skipUnchanged'])
+    const [asSet, skipping, pacing] = report.compared.ways
+    expect([asSet?.name, skipping?.name, pacing?.name]).toEqual(['as set', 'skipUnchanged', 'PACE=even'])
     expect(skipping?.longestMs ?? 0).toBeLessThan(asSet?.longestMs ?? 0)
     const skipped = await planned([...args, '--skip-unchanged'], { QUOTA_LIMIT: '1000' })
     expect(skipped.report.outcome.unchanged).toBeGreaterThan(1_000)
     const unknown = await planned(['--shape', '40/day'])
-    expect(unknown.report.compared.ways.map(({ name }) => name)).toEqual(['as set'])
+    expect(unknown.report.compared.ways.map(({ name }) => name)).toEqual(['as set', 'PACE=even'])
     expect(unknown.report.notes.join()).toContain('not known')
   })
 })

@@ -15,6 +15,9 @@ const outcomes: Outcome[] = ['delivered', 'unsent', 'refused', 'unknown']
 /** A dozen: more than fit in a page of two or of five. */
 const names = ['tier', '__proto__', 'a b|c:"😀"', ...Array.from({ length: 9 }, (_, n) => `name-${n}`)]
 
+/** With pacing from the start, and a quota of which a span has more than a unit. */
+export const pacedSettings = { pace: 'even', quotaLimit: 240, quotaWindowMs: 120_000 } as const
+
 export interface DifferentialOptions {
   readonly numRuns?: number
   readonly settings?: Partial<LedgerSettings>
@@ -116,6 +119,7 @@ const restartOp = fc.record({
   quotaBucketMs: fc.constantFrom(50, 100, 170, 1_000),
   quotaWindowMs: fc.constantFrom(5_000, 10_000, 10_000, 400_000),
   inFlightMs: fc.constantFrom(1_000, 10_000, 12_000),
+  pace: fc.constantFrom('none' as const, 'none' as const, 'even' as const),
 })
 const leaseOp = fc.record({
   kind: fc.constant('lease' as const),
@@ -207,8 +211,8 @@ export async function ledgerDifferential(
               break
             }
             case 'restart': {
-              const { quotaBucketMs, quotaWindowMs, inFlightMs } = operation
-              settings = { ...settings, quotaBucketMs, quotaWindowMs, inFlightMs }
+              const { quotaBucketMs, quotaWindowMs, inFlightMs, pace } = operation
+              settings = { ...settings, quotaBucketMs, quotaWindowMs, inFlightMs, pace }
               one = openOne(settings)
               other = openOther(settings)
               break

@@ -134,6 +134,28 @@ export function modelLedger(
     account.newest = Math.min(account.newest, lastOf(now))
     account.seenMs = now
   }
+  /**
+   * With pacing: when so many of the span's units have left it, oldest first, that there is room, or none is left;
+   * undefined where there is room now. A span is the whole buckets of a 24th of the window, but at least one.
+   */
+  const pacedUntil = (units: number, ceiling: number, now: number): number | undefined => {
+    const { quotaLimit, quotaBucketMs, quotaWindowMs } = settings
+    const span = Math.max(1, Math.floor(quotaWindowMs / 24 / quotaBucketMs)) * quotaBucketMs
+    const live = counted(whole, now)
+    const inSpan = (unit: Unit, ms: number) => unit.bucket > lastOf(ms) - span
+    const recent = live.filter((unit) => inSpan(unit, now)).sort((a, b) => a.bucket - b.bucket)
+    for (let left = 0; left <= recent.length; left++) {
+      const stay = recent.length - left
+      const free = quotaLimit - (live.length - stay)
+      if (stay > 0 && (stay + units) * 24 * quotaLimit > ceiling * Math.max(quotaLimit, 4 * free)) continue
+      const last = recent[left - 1]
+      if (last === undefined) return undefined
+      let ms = Math.ceil(now / quotaBucketMs) * quotaBucketMs
+      while (inSpan(last, ms)) ms += quotaBucketMs
+      return ms
+    }
+    return undefined
+  }
   const giveBackTo = (account: Account, bucket: number, count: number) => {
     for (let unit = 0; unit < count; unit++) {
       const index = account.units.findIndex((one) => one.bucket === bucket)
@@ -247,6 +269,11 @@ export function modelLedger(
           ? undefined
           : times.find((ms) => ms > now && counted(whole, ms).length + request.units <= ceiling)
       return { ...answer, ...first, verdicts, ...(retryAtMs === undefined ? {} : { retryAtMs }) }
+    }
+    const pacedUntilMs = settings.pace === 'even' ? pacedUntil(request.units, ceiling, now) : undefined
+    if (pacedUntilMs !== undefined) {
+      verdicts = verdicts.map((verdict) => (verdict === 'send' ? 'quota' : verdict))
+      return { ...answer, ...first, verdicts, retryAtMs: pacedUntilMs }
     }
     const mine = denials.get(request.visitorHash)
     const judged =

@@ -9,6 +9,7 @@ import { figuresContract } from './ledger/figures.ts'
 import { healthContract } from './ledger/health.ts'
 import { historyContract } from './ledger/history.ts'
 import { leasesContract } from './ledger/leases.ts'
+import { paceContract } from './ledger/pace.ts'
 import { quotaContract } from './ledger/quota.ts'
 import { registerContract } from './ledger/register.ts'
 
@@ -23,6 +24,7 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
     registerContract(bench)
     eventsContract(bench)
     quotaContract(bench)
+    paceContract(bench)
     backoffContract(bench)
     healthContract(bench)
     cancelContract(bench)

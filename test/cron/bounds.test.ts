@@ -239,6 +239,7 @@ describe('what one visitor has in the backlog', () => {
     )
     const slow = {
       ...world.backlog,
+      removesTogether: () => false,
       delete: async (key: string) => {
         await world.clock.advance(1_000)
         await world.backlog.delete(key)
@@ -266,6 +267,7 @@ describe('what one visitor has in the backlog', () => {
     const counted = new Proxy(world.backlog, {
       get: (target, property) => {
         const given: unknown = Reflect.get(target, property)
+        if (property === 'removesTogether') return () => false
         if (typeof given !== 'function') return given
         return (...args: unknown[]) => {
           counting.operations++
@@ -358,6 +360,7 @@ describe('budgets', () => {
     ])
     const slow = {
       ...world.backlog,
+      removesTogether: () => false,
       delete: async (key: string) => {
         await world.clock.advance(25_000)
         expect(await world.ledger.lease('flush', 'somebody else', 1_000)).toBe(false)
@@ -470,6 +473,7 @@ describe('a store that is hard to read', () => {
       get operations() {
         return world.backlog.operations
       },
+      removesTogether: () => false,
       delete: (key) => (key === sick ? Promise.reject(new Error('KV DELETE failed: 500')) : world.backlog.delete(key)),
     }
     for (let run = 0; run < 30; run++) {
@@ -506,6 +510,7 @@ describe('a store that is hard to read', () => {
           },
           list: (options) => given(() => backlog.list(options)),
           put: (entry) => given(() => backlog.put(entry)),
+          removesTogether: () => false,
           delete: (key) => given(() => backlog.delete(key)),
         }
         await world.isolate({ backlog: scarce }).flush()
@@ -540,6 +545,7 @@ describe('the platform’s own limits', () => {
     const ledger = { ...world.ledger, admit: tooMany('Too many subrequests.') }
     expect((await world.isolate({ ledger }).flush()).stopped).toBe('subrequests')
     const backlog = Object.create(world.backlog, {
+      removesTogether: { value: () => false },
       delete: { value: tooMany('Too many API requests by single worker invocation.') },
     }) as World['backlog']
     expect((await world.isolate({ backlog }).flush()).stopped).toBe('operations')

@@ -31,6 +31,7 @@ function bounded(world: World, allowed: number) {
   const backlog: Backlog = Object.assign(Object.create(world.backlog) as Backlog, {
     list: (...given: Parameters<Backlog['list']>) => ask(() => world.backlog.list(...given)),
     put: (...given: Parameters<Backlog['put']>) => ask(() => world.backlog.put(...given)),
+    removesTogether: () => false,
     delete: (key: string) => ask(() => world.backlog.delete(key)),
   })
   Object.defineProperty(backlog, 'operations', { get: () => asked })

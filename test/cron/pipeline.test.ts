@@ -44,6 +44,7 @@ async function slowWorld(entriesEach: number, visitors: number, { callMs = targe
   world.target.behave = () => during('calls', callMs, async () => ({ kind: 'delivered' }) as const)
   const backlog: Backlog = {
     ...world.backlog,
+    removesTogether: () => false,
     delete: (key) => during('deletes', deleteMs, () => world.backlog.delete(key)),
   }
   Object.defineProperty(backlog, 'operations', { get: () => world.backlog.operations })
@@ -188,6 +189,7 @@ describe('an entry that the store does not let go', () => {
       .map(({ key }) => key)
     const sick = which.map((n) => keys[n])
     const backlog: Backlog = Object.assign(Object.create(world.backlog) as Backlog, {
+      removesTogether: () => false,
       delete: (key: string) =>
         sick.includes(key) ? Promise.reject(new Error('KV DELETE failed: 500')) : world.backlog.delete(key),
     })

@@ -19,6 +19,7 @@ it('a plan grants as many units as the window does one by one, at any times and 
         quotaBucketMs: fc.constantFrom(10_000, 60_000, 90_000),
         quotaSlackMs: fc.constantFrom(0, 15_000, 61_000),
         replayReserve: fc.constantFrom(0, 0.05, 0.5),
+        pace: fc.constantFrom('none' as const, 'even' as const),
       }),
       fc.array(fc.tuple(fc.integer({ min: 1, max: 4 * 3_600_000 }), fc.boolean()), { maxLength: 300 }),
       (settings, drawn) => {

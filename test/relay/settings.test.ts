@@ -19,6 +19,7 @@ describe('settings', () => {
         quotaBucketMs: 60_000,
         quotaSlackMs: 15_000,
         replayReserve: 0.05,
+        pace: 'none',
         answerDeadlineMs: 2_500,
         ledgerTimeoutMs: 1_500,
         flushMaxOps: 900,

@@ -23,6 +23,8 @@ const chances = {
   clocks: 0.15,
   /** The ledger's clock steps and jumps. */
   'ledger clock': 0.1,
+  /** Calls spread over the window. */
+  pace: 0.2,
   /** Settings that change between restarts. */
   knobs: 0.2,
   /** A visitor for whom the ledger never answers. */

@@ -66,6 +66,7 @@ export function firstKnobs(
     // With a used-up quota, units that a changed window forgets or never frees are noticed.
     if (random.fraction() < 0.5) env['QUOTA_LIMIT'] = between(random, 10, 20)
   }
+  if (night.has('pace')) env['PACE'] = 'even'
   if (night.has('tiny budgets'))
     beyond = { ...beyond, ...tinyBudgets(night.random('tiny budgets'), night.has('tiny limits')) }
   return { env, beyond }
@@ -88,7 +89,17 @@ export function settingsOf({ env, beyond }: Knobs): Settings {
 }
 
 /** The settings that a deploy changes. */
-export const knobNames = ['bucket', 'window', 'limit', 'retention', 'method', 'keys', 'budgets', 'timeout'] as const
+export const knobNames = [
+  'bucket',
+  'window',
+  'limit',
+  'retention',
+  'method',
+  'keys',
+  'budgets',
+  'timeout',
+  'pace',
+] as const
 export type KnobName = (typeof knobNames)[number]
 
 export function turned({ env, beyond }: Knobs, knob: KnobName, random: Random): Knobs {
@@ -118,6 +129,8 @@ export function turned({ env, beyond }: Knobs, knob: KnobName, random: Random): 
       }
       case 'budgets':
         return { FLUSH_MAX_MS: magnitude(random, 5_000, 120_000), FLUSH_MAX_OPS: magnitude(random, 100, 2_000) }
+      case 'pace':
+        return { PACE: env['PACE'] === 'even' ? 'none' : 'even' }
       case 'timeout':
         return { TARGET_TIMEOUT_MS: magnitude(random, 200, 8_000) }
     }

@@ -19,9 +19,11 @@ import { createHasher } from '../../src/core/update/hash.ts'
 import type { Lane, Update } from '../../src/core/update/update.ts'
 import type { Call, Wire } from '../../src/core/wire/calls.ts'
 import type { Target } from '../../src/core/wire/port.ts'
+import type { StartRun } from '../../src/cron/beside.ts'
 import { type Duty, flushWithDuties } from '../../src/cron/duties.ts'
 import { flush } from '../../src/cron/flush.ts'
 import type { FlushReport } from '../../src/cron/report.ts'
+import type { Segment } from '../../src/cron/segments.ts'
 import { type FakeClock, fakeClock, seededRandom } from './clock.ts'
 import { sqlWatched } from './ledger.ts'
 import { plainSeal } from './seal.ts'
@@ -32,6 +34,7 @@ export const worldSettings: LedgerSettings = {
   quotaBucketMs: 60_000,
   quotaSlackMs: 15_000,
   replayReserve: 0.05,
+  pace: 'none',
   retentionMs: 72 * 3_600_000,
   inFlightMs: 10_000,
   longestInFlightMs: 10_300,
@@ -81,6 +84,9 @@ export interface FlushOverrides {
   readonly beyondOperations?: boolean
   readonly maxCalls?: number
   readonly stopping?: () => boolean
+  readonly runs?: number
+  readonly startRun?: StartRun
+  readonly segment?: Segment
 }
 
 export interface World {

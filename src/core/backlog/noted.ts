@@ -38,12 +38,19 @@ export function notedBacklog(backlog: Backlog, { clock, memory, log, span }: Not
     deadHeads: (options) => backlog.deadHeads(options),
     readDead: (key) => backlog.readDead(key),
     readDeads: (keys) => backlog.readDeads(keys),
-    exchange: (puts, deletes) => noted('put', () => backlog.exchange(puts, deletes)),
+    exchange: (puts, deletes) =>
+      // What is only removed says nothing of whether something can be kept.
+      puts.length === 0 ? backlog.exchange([], deletes) : noted('put', () => backlog.exchange(puts, deletes)),
     putText: (key, text) => noted('put', () => backlog.putText(key, text)),
     readText: (key) => backlog.readText(key),
     reseal: (asked) => backlog.reseal(asked),
     check: () => backlog.check(),
-    ...given({ purge: backlog.purge, tally: backlog.tally, heads: backlog.heads }),
+    ...given({
+      purge: backlog.purge,
+      tally: backlog.tally,
+      heads: backlog.heads,
+      removesTogether: backlog.removesTogether,
+    }),
   }
 
   async function noted<T>(name: SpanName, keep: () => Promise<T>): Promise<T> {

@@ -227,6 +227,8 @@ export interface Backlog {
    * under names of the caller's: an entry that is put again under its name is kept once.
    */
   exchange(puts: readonly NamedEntry[], deletes: readonly string[]): Promise<void>
+  /** Whether `exchange` removes this key and others for which this holds by one request, and all of them or none. */
+  removesTogether?(key: string): boolean
   /** Text of an operator's plan, under a key that begins with `planPrefix`. */
   putText(key: string, text: string): Promise<void>
   /** Undefined where there is none, or not yet. */

@@ -59,6 +59,7 @@ export function rowsBacklog(
     async exchange(puts, deletes) {
       await rows.exchange(await Promise.all(puts.map(written)), deletes)
     },
+    removesTogether: () => true,
     putText: (key, text) => rows.writeText(key, text),
     readText: async (key) => (await rows.read([key]))[0]?.value,
     async readDeads(keys) {

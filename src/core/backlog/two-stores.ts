@@ -72,6 +72,7 @@ export function twoStores({ kv, sql, keepsIn, now, memory }: TwoStores): Backlog
       // Only once what takes its place is durable.
       if (of('from').length > 0) await from.exchange([], of('from'))
     },
+    removesTogether: (key) => sidesOf(key).every((side) => stores[side].removesTogether?.(key) === true),
     async readDead(key) {
       for (const side of sidesOf(key)) {
         const letter = await stores[side].readDead(key)

@@ -7,6 +7,7 @@
  * merges with nothing; and that Target takes each call.
  */
 import { given } from '../given.ts'
+import { spanAllows } from '../ledger/rules/pace.ts'
 
 export interface ForecastParts {
   readonly nowMs: number
@@ -17,6 +18,8 @@ export interface ForecastParts {
   readonly countsMs: number
   /** How many units may be spent in all when one of each is granted. */
   readonly ceilings: { readonly live: number; readonly replay: number }
+  /** With pacing: how long a span is, and the quota. */
+  readonly paced?: { readonly spanMs: number; readonly limit: number } | undefined
   /** What live traffic asked for in the last hour, granted or not. */
   readonly liveUnitsPerHour: number
   /** Units that what waits takes, and that one run can spend. */
@@ -50,16 +53,28 @@ const minutesShown = 24 * minutesAnHour
 
 /** @param look called at each full hour of the next day, now included */
 export function forecast(parts: ForecastParts, look?: (ahead: Ahead) => void): Forecast {
-  const { nowMs, ceilings, unitsPerRun } = parts
+  const { nowMs, ceilings, paced, unitsPerRun } = parts
   const minuteOf = (ms: number) => Math.floor((ms - nowMs) / minuteMs)
   const minutes = aheadMs / minuteMs
   const freed = new Float64Array(minutes + 1)
+  const leaves = new Float64Array(minutes + 1)
   let used = 0
+  let recent = 0
   for (const [startMs, units] of parts.buckets) {
     const freeMinute = minuteOf(startMs + parts.bucketMs + parts.countsMs)
     if (freeMinute < 0) continue
     used += units
     freed[Math.min(freeMinute, minutes)] = (freed[Math.min(freeMinute, minutes)] ?? 0) + units
+    const leavesMinute = paced === undefined ? -1 : minuteOf(startMs + paced.spanMs)
+    if (leavesMinute < 0) continue
+    recent += units
+    leaves[Math.min(leavesMinute, minutes)] = (leaves[Math.min(leavesMinute, minutes)] ?? 0) + units
+  }
+  /** Units that there is room for, where as many have just gone. */
+  const room = (ceiling: number, gone: number) => {
+    const inSpan =
+      paced === undefined ? Number.POSITIVE_INFINITY : spanAllows(ceiling, used - recent, paced.limit) - recent
+    return Math.max(0, Math.min(ceiling - used, inSpan) - gone)
   }
   const countsMinutes = Math.ceil(parts.countsMs / minuteMs) + 1
   const livePerMinute = parts.liveUnitsPerHour / minutesAnHour
@@ -74,16 +89,22 @@ export function forecast(parts: ForecastParts, look?: (ahead: Ahead) => void): F
 
   for (let minute = 0; minute < minutes; minute++) {
     used -= freed[minute] ?? 0
+    recent -= leaves[minute] ?? 0
     counted -= freedOfNow[minute] ?? 0
     if (minute <= minutesShown && minute % minutesAnHour === 0)
       look?.({ atMs: nowMs + minute * minuteMs, counted, used: Math.round(used), waiting: Math.round(waiting) })
-    const live = Math.min(livePerMinute, Math.max(0, ceilings.live - used))
+    const live = Math.min(livePerMinute, room(ceilings.live, 0))
     deferred += livePerMinute - live
     waiting += livePerMinute - live
     if (deferred >= 1) firstDeferralMs ??= nowMs + minute * minuteMs
-    const replayed = Math.min(waiting, unitsPerRun, Math.max(0, ceilings.replay - used - live))
+    const replayed = Math.min(waiting, unitsPerRun, room(ceilings.replay, live))
     waiting -= replayed
     used += live + replayed
+    if (paced !== undefined) {
+      recent += live + replayed
+      const leavesMinute = Math.min(minute + Math.max(1, Math.round(paced.spanMs / minuteMs)), minutes)
+      leaves[leavesMinute] = (leaves[leavesMinute] ?? 0) + live + replayed
+    }
     freed[Math.min(minute + countsMinutes, minutes)] =
       (freed[Math.min(minute + countsMinutes, minutes)] ?? 0) + live + replayed
     if (waiting < 1) doneMs ??= nowMs + (minute + 1) * minuteMs

@@ -251,6 +251,7 @@ export function ownedStores(
         purge: backlog.purge && unlessFoundForeign(backlog.purge),
         tally: backlog.tally && unlessFoundForeign(backlog.tally),
         heads: backlog.heads && unlessFoundForeign(backlog.heads),
+        removesTogether: backlog.removesTogether,
       }),
     },
   }

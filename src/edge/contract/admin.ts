@@ -75,6 +75,7 @@ export const report = answer(
     retryAtMs: timeMs.optional(),
     platformOperations: count.optional().describe('After so many the platform refused one more'),
     platformCalls: count.optional(),
+    runsTogether: count.optional().describe('Runs that took part, where there were several'),
     durationMs: z.number(),
     stopped: z.string(),
   }),

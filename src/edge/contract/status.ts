@@ -33,6 +33,10 @@ const quota = z.object({
   firstDeferralAt: time.optional().describe('At the pace of the last hour'),
   liveUnitsPerHour: count.optional().describe('That pace: units of the last hour, without those of replay'),
   ceilings: counts.optional().describe('By lane: how many units may count in all for one more to be granted'),
+  span: z
+    .object({ used: count, allowed: counts })
+    .optional()
+    .describe('With PACE=even: units in the 24th of the window that ends now, and how many each lane lets it have'),
   ahead: z
     .array(
       z.object({

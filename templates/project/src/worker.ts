@@ -2,6 +2,6 @@
 import { createWorker, flushStarter } from 'target-relay/workers'
 import { sources } from './sources.ts'
 
-export { BacklogObject, LedgerObject } from 'target-relay/workers'
+export { BacklogObject, FlushObject, LedgerObject } from 'target-relay/workers'
 export default createWorker({ sources })
 export const FlushStarter = flushStarter({ sources })

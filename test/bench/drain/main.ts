@@ -1,46 +1,52 @@
 /**
- * `npm run bench:drain [-- --sizes 1000,10000] [--target 150] [--kv 60] [--ledger 5] [--real]`: how fast runs of the flush
- * drain a backlog, beside the ideal: six connections over the connection time that a visitor takes, which is its call
- * and a delete for each of its entries. Delays stand before a real SQLite ledger, a KV with the limits of Workers and a
- * real SQLite backlog, on a virtual clock; `--real` measures one run in real time, which the virtual clock must
- * agree with. Rates are of the first run; the time until all has drained grows linearly.
+ * `npm run bench:drain [-- --sizes 1000,10000] [--only KV] [--target 150] [--kv 60] [--object 20] [--ledger 5] [--real]`:
+ * how fast runs of the flush drain a backlog, beside the ideal: six connections over the connection time that a visitor
+ * takes, which is its call and, on KV, a delete for each of its entries. Delays stand before a real SQLite ledger, a KV
+ * with the limits of Workers, a real SQLite backlog, and that backlog asked as a Worker asks its object, on a virtual
+ * clock; `--real` measures one run in real time, which the virtual clock must agree with. Rates are of the first run;
+ * the time until all has drained grows linearly.
  */
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleepReally } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { kvBacklog } from '../../../src/core/backlog/kv.ts'
 import type { Backlog } from '../../../src/core/backlog/port.ts'
-import { sqliteBacklog } from '../../../src/core/backlog/sqlite.ts'
+import { rowsBacklog, type SqliteBacklogParts, sqliteBacklog } from '../../../src/core/backlog/sqlite.ts'
+import { sqliteRows } from '../../../src/core/backlog/sqlite-rows.ts'
+import { twoStores } from '../../../src/core/backlog/two-stores.ts'
 import type { Clock } from '../../../src/core/clock.ts'
-import type { LedgerStore } from '../../../src/core/ledger/port.ts'
 import { sqlLedger } from '../../../src/core/ledger/sql/ledger.ts'
 import { nodeSqlite } from '../../../src/core/store/sqlite-node.ts'
 import { createHasher } from '../../../src/core/update/hash.ts'
 import { makeStamp } from '../../../src/core/update/stamp.ts'
 import { composeRelay } from '../../../src/relay/compose.ts'
 import { ledgerSettings, parseSettings, type Settings } from '../../../src/relay/settings.ts'
+import { objectRows } from '../../../src/workers/object-rows.ts'
 import { VirtualTime } from '../../sim/time.ts'
 import { seededRandom } from '../../support/clock.ts'
 import { watched } from '../../support/ledger.ts'
 import { plainSeal } from '../../support/seal.ts'
 import { settingsFor } from '../../support/settings.ts'
-import { Connections, indexedKv, type Sleep, slowKv } from './stores.ts'
+import { Connections, indexedKv, type Sleep, slow } from './stores.ts'
 
 const { values } = parseArgs({
   options: {
     sizes: { type: 'string', default: '1000,10000' },
     target: { type: 'string', default: '150' },
+    only: { type: 'string', default: '' },
     kv: { type: 'string', default: '60' },
+    object: { type: 'string', default: '20' },
     ledger: { type: 'string', default: '5' },
     real: { type: 'boolean', default: false },
   },
 })
-const [targetMs, kvMs, ledgerMs] = [Number(values.target), Number(values.kv), Number(values.ledger)]
+const [targetMs, ledgerMs] = [Number(values.target), Number(values.ledger)]
+const [kvMs, objectMs] = [Number(values.kv), Number(values.object)]
 const connectionCount = 6
 const startMs = 1_790_000_000_000
 const yes = '<response><success>true</success><pcId></pcId><message>Request successfully submitted</message></response>'
 
-type Store = 'kv' | 'sqlite'
+type Store = 'kv' | 'sqlite' | 'object'
 interface Case {
   readonly name: string
   readonly store: Store
@@ -52,6 +58,7 @@ const cases: readonly Case[] = [
   { name: 'KV, alone', store: 'kv', entriesEach: 1, wanted: 0.8 },
   { name: 'KV, five merge', store: 'kv', entriesEach: 5, wanted: 0.7 },
   { name: 'SQLite, alone', store: 'sqlite', entriesEach: 1, wanted: 0.85 },
+  { name: 'Object, alone', store: 'object', entriesEach: 1, wanted: 0.85 },
 ]
 
 interface Drained {
@@ -83,27 +90,16 @@ async function drain({ store, entriesEach }: Case, entries: number, real: boolea
   const settings = settingsOf()
   const connections = new Connections(connectionCount)
   const backlogParts = { randomHex: random.hex, seal: plainSeal }
-  const kv = indexedKv()
-  const filled: Backlog =
-    store === 'kv' ? kvBacklog(kv, backlogParts) : sqliteBacklog(nodeSqlite(new DatabaseSync(':memory:')), backlogParts)
-  const slowBacklog =
-    store === 'kv'
-      ? kvBacklog(
-          slowKv(kv, connections, () => sleep(kvMs)),
-          backlogParts,
-        )
-      : filled
+  const { filled, asked } = backlogs(store, backlogParts, connections, sleep)
   await fill(filled, entries, entriesEach)
-  const ledger = watched(
-    slowStore(sqlLedger(nodeSqlite(new DatabaseSync(':memory:')), ledgerSettings(settings), { now: clock.now }), () =>
-      sleep(ledgerMs),
-    ),
-  )
+  const sqlite = nodeSqlite(new DatabaseSync(':memory:'))
+  const ledgerStore = sqlLedger(sqlite, ledgerSettings(settings), { now: clock.now })
+  const ledger = watched(slow(ledgerStore, (work) => sleep(ledgerMs).then(work)))
   const relay = await composeRelay({
     settings,
     sources: [],
     ledger,
-    backlog: slowBacklog,
+    backlog: asked,
     clock,
     random,
     fetch: () =>
@@ -136,6 +132,32 @@ async function drain({ store, entriesEach }: Case, entries: number, real: boolea
   }
 }
 
+/** A backlog to be filled at once, and the same as a run asks it. */
+function backlogs(
+  store: Store,
+  parts: SqliteBacklogParts,
+  connections: Connections,
+  sleep: Sleep,
+): { readonly filled: Backlog; readonly asked: Backlog } {
+  const taking = (ms: number) => (work: () => unknown) =>
+    connections.use(async () => {
+      await sleep(ms)
+      return work()
+    })
+  const kv = indexedKv()
+  if (store === 'kv') return { filled: kvBacklog(kv, parts), asked: kvBacklog(slow(kv, taking(kvMs)), parts) }
+  const sql = nodeSqlite(new DatabaseSync(':memory:'))
+  const filled = sqliteBacklog(sql, parts)
+  if (store === 'sqlite') return { filled, asked: filled }
+  const stub = slow(sqliteRows(sql, false), taking(objectMs))
+  const inObject = rowsBacklog(
+    objectRows(() => stub),
+    parts,
+  )
+  const emptyKv = kvBacklog(slow(kv, taking(kvMs)), parts)
+  return { filled, asked: twoStores({ kv: emptyKv, sql: inObject, keepsIn: 'sql', now: () => startMs, memory: {} }) }
+}
+
 function settingsOf(): Settings {
   const parsed = parseSettings(settingsFor('https://target.example', { QUOTA_LIMIT: '1000000', REPLAY_RESERVE: '0' }))
   if (!parsed.ok) throw new Error(parsed.problems.join('; '))
@@ -161,24 +183,13 @@ async function fill(backlog: Backlog, entries: number, entriesEach: number): Pro
   }
 }
 
-function slowStore(store: LedgerStore, wait: () => Promise<void>): LedgerStore {
-  return new Proxy(store, {
-    get: (target, property) => {
-      const method: unknown = Reflect.get(target, property)
-      if (typeof method !== 'function') return method
-      return async (...asked: unknown[]) => {
-        await wait()
-        return method.apply(target, asked)
-      }
-    },
-  })
-}
-
 const idealOf = ({ store, entriesEach }: Case) =>
   (connectionCount * 1_000) / (targetMs + (store === 'kv' ? entriesEach * kvMs : 0))
 
-console.log(`Target ${targetMs} ms, KV ${kvMs} ms, ledger ${ledgerMs} ms${values.real ? ', in real time' : ''}`)
-for (const one of cases)
+console.log(
+  `Target ${targetMs} ms, KV ${kvMs} ms, object ${objectMs} ms, ledger ${ledgerMs} ms${values.real ? ', in real time' : ''}`,
+)
+for (const one of cases.filter(({ name }) => name.startsWith(values.only)))
   for (const entries of values.sizes.split(',').map(Number)) {
     const drained = await drain(one, entries, values.real)
     const ideal = idealOf(one)

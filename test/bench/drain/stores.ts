@@ -74,16 +74,12 @@ function firstAfter(sorted: readonly string[], text: string): number {
   return low
 }
 
-export function slowKv(kv: Kv, connections: Connections, wait: () => Promise<void>): Kv {
-  const slow = <T>(work: () => Promise<T>) =>
-    connections.use(async () => {
-      await wait()
-      return work()
-    })
-  return {
-    put: (...asked) => slow(() => kv.put(...asked)),
-    get: (...asked) => slow(() => kv.get(...asked)),
-    delete: (...asked) => slow(() => kv.delete(...asked)),
-    list: (...asked) => slow(() => kv.list(...asked)),
-  }
+/** Each method of `store` as `takes` does it. */
+export function slow<T extends object>(store: T, takes: (work: () => unknown) => Promise<unknown>): T {
+  return new Proxy(store, {
+    get: (target, property) => {
+      const method: unknown = Reflect.get(target, property)
+      return typeof method === 'function' ? (...asked: unknown[]) => takes(() => method.apply(target, asked)) : method
+    },
+  })
 }

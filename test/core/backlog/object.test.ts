@@ -6,7 +6,7 @@ import { rowsBacklog } from '../../../src/core/backlog/sqlite.ts'
 import { rawCharsPerRow } from '../../../src/core/backlog/two-stores.ts'
 import { defaultLimits } from '../../../src/core/limits.ts'
 import { objectRows, type RowsStub } from '../../../src/workers/object-rows.ts'
-import { allEntries, backlogContract, someEntry, tinyLimits } from '../../contract/backlog.ts'
+import { backlogContract, tinyLimits } from '../../contract/backlog.ts'
 import { seededRandom } from '../../support/clock.ts'
 import { plainSeal, sealWith } from '../../support/seal.ts'
 
@@ -35,25 +35,19 @@ const namespace = (await miniflare.getDurableObjectNamespace('BACKLOG_OBJECT')) 
 const randomHex = seededRandom(3).hex
 
 let used = 0
-/** A new object, and how often it was called. */
 function newObject() {
   const id = namespace.idFromName(`backlog-${used++}`)
-  let calls = 0
-  const stub = () => {
-    calls++
-    return namespace.get(id) as unknown as RowsStub
-  }
-  return { rows: objectRows(stub), calls: () => calls }
+  return objectRows(() => namespace.get(id) as unknown as RowsStub)
 }
 
 for (const limits of [defaultLimits, tinyLimits]) {
   backlogContract('a Durable Object in workerd', {
     limits,
-    make: async () => rowsBacklog(newObject().rows, { randomHex, limits, seal: plainSeal }),
+    make: async () => rowsBacklog(newObject(), { randomHex, limits, seal: plainSeal }),
   })
   backlogContract('a Durable Object in workerd, sealed', {
     limits,
-    make: async () => rowsBacklog(newObject().rows, { randomHex, limits, seal: await sealWith('k1') }),
+    make: async () => rowsBacklog(newObject(), { randomHex, limits, seal: await sealWith('k1') }),
   })
 }
 
@@ -61,34 +55,10 @@ describe('the rows of an object', () => {
   it.each(['ä', '"', '\u0000', '中', '😀'])(
     'hold a letter of the most characters that are kept there, made of %j, sealed (G2)',
     async (char) => {
-      const backlog = rowsBacklog(newObject().rows, { randomHex, seal: await sealWith('k1') })
+      const backlog = rowsBacklog(newObject(), { randomHex, seal: await sealWith('k1') })
       const raw = char.repeat(Math.floor(rawCharsPerRow / char.length))
       const dead = { reason: 'unmappable' as const, source: 'shop', atMs: 1, firstSeenMs: 1, attempts: 1, raw }
       expect(await backlog.readDead(await backlog.bury(dead))).toMatchObject({ dead: { raw } })
     },
   )
-
-  it('what is removed at one moment is removed by one call', async () => {
-    const { rows, calls } = newObject()
-    const backlog = rowsBacklog(rows, { randomHex, seal: plainSeal })
-    const keys = await Promise.all(Array.from({ length: 20 }, () => backlog.put(someEntry())))
-    const before = calls()
-    await Promise.all(keys.slice(1).map((key) => backlog.delete(key)))
-    expect(calls() - before).toBe(1)
-    await backlog.delete(keys[0] ?? '')
-    expect(await allEntries(backlog)).toEqual([])
-  })
-
-  it('a removal that fails is told to each who asked for it, and the next one is tried', async () => {
-    let fails = true
-    const { rows } = newObject()
-    const failing = objectRows(() => ({
-      ...rows,
-      exchange: (...parts) => (fails ? Promise.reject(new Error('gone')) : rows.exchange(...parts)),
-    }))
-    const outcomes = await Promise.allSettled([failing.exchange([], ['a']), failing.exchange([], ['b'])])
-    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
-    fails = false
-    await failing.exchange([], ['a'])
-  })
 })

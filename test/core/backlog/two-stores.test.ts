@@ -86,6 +86,16 @@ describe.each(['kv', 'sql'] as const)('a backlog that moves, to %s', (toKind) =>
     expect(await allEntries(backlog)).toEqual([])
   })
 
+  it('what lies in the SQL store alone is removed together', async () => {
+    const { to, from, backlog, again } = moving(toKind)
+    const sql = await (toKind === 'sql' ? to : from).put(someEntry())
+    const kv = await (toKind === 'kv' ? to : from).put(someEntry())
+    // It may lie in both.
+    expect([sql, kv].map((key) => again().removesTogether?.(key))).toEqual([false, false])
+    await allEntries(backlog)
+    expect([sql, kv].map((key) => backlog.removesTogether?.(key))).toEqual([true, false])
+  })
+
   it('letters of both are listed, read and removed, a plan’s too (G9)', async () => {
     const { from, backlog, again } = moving(toKind, tinyLimits)
     const keys = []

@@ -31,6 +31,7 @@ const daily: LedgerSettings = {
   ...contractSettings,
   quotaLimit: limit,
   replayReserve: 0,
+  pace: 'none',
   quotaWindowMs: dayMs,
   quotaBucketMs: minuteMs,
   quotaSlackMs: 15_000,

@@ -38,6 +38,21 @@ describe('the forecast', () => {
     expect((doneMs - nowMs) / minuteMs).toBeCloseTo(4 * 60 + 4, -1)
   })
 
+  it('with pacing what waits goes span by span: a sixth of what is free, and a 24th of the quota at least', () => {
+    const paced = { spanMs: hourMs, limit: 1_000 }
+    const { doneMs = 0 } = forecast({ ...quiet, paced, unitsPerRun: 1_000, waitingUnits: 160 })
+    expect(doneMs).toBe(nowMs + minuteMs)
+    const next = forecast({ ...quiet, paced, unitsPerRun: 1_000, waitingUnits: 300 })
+    expect(((next.doneMs ?? 0) - nowMs) / minuteMs).toBeCloseTo(61, -1)
+    const spent = [[nowMs - 2 * hourMs, 900]] as const
+    const late = forecast({ ...quiet, paced, buckets: spent, unitsPerRun: 1_000, waitingUnits: 80 })
+    expect(((late.doneMs ?? 0) - nowMs) / minuteMs).toBeCloseTo(61, -1)
+    // What the span holds already counts.
+    const recent = [[nowMs - 30 * minuteMs, 160]] as const
+    const then = forecast({ ...quiet, paced, buckets: recent, unitsPerRun: 1_000, waitingUnits: 50 })
+    expect(((then.doneMs ?? 0) - nowMs) / minuteMs).toBeCloseTo(30, -1)
+  })
+
   it('says nothing of what is not over within its horizon', () => {
     const spent = [[nowMs - minuteMs, 1_000]] as const
     expect(forecast({ ...quiet, buckets: spent, liveUnitsPerHour: 2_000, waitingUnits: 10 }).doneMs).toBeUndefined()

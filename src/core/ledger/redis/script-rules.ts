@@ -14,6 +14,7 @@ import {
   visitorsThatOpen,
 } from '../rules/health.ts'
 import { happeningsKept, historyBytes } from '../rules/history.ts'
+import { burstSpans, spanMs, spansAWindow } from '../rules/pace.ts'
 import { registerPages } from '../rules/pages.ts'
 import { livesCounted, livesKept, maxBelow } from '../rules/register.ts'
 import { maxRetentions } from '../rules/retention.ts'
@@ -34,6 +35,7 @@ export function scriptRules(settings: LedgerSettings, limits: Limits): Readonly<
     cancelledMs: cancelledLivesMs,
     eventMs: eventLifetimeMs(settings),
     bulkCeiling: laneCeiling(settings, 'bulk'),
+    ...(settings.pace === 'even' ? { spanMs: spanMs(settings), spansAWindow, burstSpans } : {}),
     deniedThatOpen,
     denialsThatJudge: limits.denialsThatJudge,
     denialsLastMs: limits.denialsLastMs,

@@ -1,5 +1,6 @@
 /** What both implementations of the ledger are told, and the times and bounds that follow from it. */
 import type { Lane } from '../../update/update.ts'
+import type { Pace } from './pace.ts'
 
 /** What the rules need to know, the same for both implementations. Times in milliseconds. */
 export interface LedgerSettings {
@@ -12,6 +13,8 @@ export interface LedgerSettings {
   readonly quotaSlackMs: number
   /** The share of the quota that only replay may fill, 0..1. */
   readonly replayReserve: number
+  /** Whether calls are spread over the window. */
+  readonly pace: Pace
   readonly retentionMs: number
   /** How long an open attempt keeps others away by this relay's settings (`in-flight.ts`). */
   readonly inFlightMs: number

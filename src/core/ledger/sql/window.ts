@@ -10,6 +10,7 @@
 
 import type { Sql } from '../../store/sql.ts'
 import { jumpToleranceMs } from '../rules/clock-watch.ts'
+import { lackingByPace, leavesSpanAtMs, spanMs } from '../rules/pace.ts'
 import type { LedgerSettings } from '../rules/settings.ts'
 import { wholeAccount } from '../rules/settings.ts'
 
@@ -17,7 +18,7 @@ import { wholeAccount } from '../rules/settings.ts'
 export type Taken = { readonly ok: true; readonly bucket: number } | { readonly ok: false; readonly retryAtMs?: number }
 
 export interface SqlWindow {
-  /** All or nothing; a refusal spends nothing and says when `units` will be free under `ceiling`. */
+  /** All or nothing, paced; a refusal spends nothing and says when `units` will be free under `ceiling`. */
   take(units: number, ceiling: number): Taken
   /** Counts units as spent now, or at an earlier time (epoch ms), whatever the limit. */
   charge(units: number, atMs?: number): void
@@ -46,7 +47,10 @@ export interface SqlWindow {
   buckets(): readonly (readonly [lastMs: number, units: number])[]
 }
 
-export type WindowSettings = Pick<LedgerSettings, 'quotaBucketMs' | 'quotaWindowMs' | 'quotaSlackMs'>
+export type WindowSettings = Pick<
+  LedgerSettings,
+  'quotaLimit' | 'quotaBucketMs' | 'quotaWindowMs' | 'quotaSlackMs' | 'pace'
+>
 
 /** An account as it is kept. Times in epoch ms. */
 export interface Account {
@@ -118,6 +122,9 @@ export function openWindow(
   // Also with a small window, later than a clock may be set back unnoticed.
   const removedMs = frontierMs - Math.max(quotaWindowMs, jumpToleranceMs)
   const nowLastMs = lastOf(nowMs, quotaBucketMs)
+  const spanFromMs = nowLastMs - spanMs(settings) + 1
+  /** Units of the span that ends now, once they were asked for. */
+  let recent: number | undefined
   const saved = kept ?? { total: 0, frontierMs, newestMs: 0, seenMs: 0, forgottenMs: 0, granted: 0, oldestMs: 0 }
   const state = { ...saved }
 
@@ -139,6 +146,12 @@ export function openWindow(
       if (state.total + units > ceiling) {
         const retryAtMs = freeAtMs(state.total + units - ceiling)
         return { ok: false, ...(retryAtMs === undefined ? {} : { retryAtMs }) }
+      }
+      if (settings.pace === 'even') {
+        recent ??= unitsWithin(spanFromMs, Number.MAX_SAFE_INTEGER)
+        const lacking = lackingByPace({ recent, before: state.total - recent }, units, ceiling, settings.quotaLimit)
+        const lastMs = lacking === 0 ? undefined : (bucketWith(lacking, spanFromMs) ?? state.newestMs)
+        if (lastMs !== undefined) return { ok: false, retryAtMs: leavesSpanAtMs(lastMs, settings) }
       }
       state.granted += units
       return { ok: true, bucket: add(units) }
@@ -248,6 +261,7 @@ export function openWindow(
       units,
     )
     if (lastMs >= frontierMs) state.total += units
+    if (recent !== undefined && lastMs >= spanFromMs) recent += units
     changed = true
   }
 
@@ -263,17 +277,20 @@ export function openWindow(
     changed = true
   }
 
-  /**
-   * When `needed` units will have left, counted from the oldest, if there are as many. The running sum ends at the
-   * first bucket that does.
-   */
+  /** When `needed` units will have left the window, counted from the oldest, if there are as many. */
   function freeAtMs(needed: number): number | undefined {
+    const lastMs = bucketWith(needed, frontierMs)
+    return lastMs === undefined ? undefined : lastMs + 1 + keptMs
+  }
+
+  /** The bucket that holds the last of the oldest `needed` units from `fromMs` on. The running sum ends at it. */
+  function bucketWith(needed: number, fromMs: number): number | undefined {
     const [row] = sql.exec(
       'SELECT last_ms FROM (SELECT last_ms, SUM(units) OVER (ORDER BY last_ms) AS freed FROM relay_unit WHERE account = ? AND last_ms >= ?) WHERE freed >= ? LIMIT 1',
       account,
-      frontierMs,
+      fromMs,
       needed,
     )
-    return row === undefined ? undefined : Number(row['last_ms']) + 1 + keptMs
+    return row === undefined ? undefined : Number(row['last_ms'])
   }
 }

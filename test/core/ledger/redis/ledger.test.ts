@@ -6,7 +6,7 @@ import { defaultLimits, type Limits } from '../../../../src/core/limits.ts'
 import { nodeSqlite } from '../../../../src/core/store/sqlite-node.ts'
 import { at, contractSettings, type LedgerMaker, ledgerContract } from '../../../contract/ledger.ts'
 import { ledgerClockContract } from '../../../contract/ledger-clock.ts'
-import { ledgerDifferential } from '../../../contract/ledger-differential.ts'
+import { ledgerDifferential, pacedSettings } from '../../../contract/ledger-differential.ts'
 import { largeVisitorContract } from '../../../contract/ledger-large.ts'
 import { ledgerLossContract } from '../../../contract/ledger-loss.ts'
 import { seededRandom } from '../../../support/clock.ts'
@@ -110,6 +110,20 @@ describe('both ledgers give the same answers', () => {
         const prefix = `d${process.pid}-${++serial}`
         return (settings) => ledgerOn(clock, { settings, limits: { ...defaultLimits, ...denying }, prefix })
       },
+    )
+  }, 60_000)
+
+  it('with pacing', async () => {
+    await ledgerDifferential(
+      (clock) => {
+        const sql = nodeSqlite(new DatabaseSync(':memory:'))
+        return (settings) => sqlWatched(sql, settings, clock, { ...defaultLimits, ...denying })
+      },
+      (clock) => {
+        const prefix = `d${process.pid}-${++serial}`
+        return (settings) => ledgerOn(clock, { settings, limits: { ...defaultLimits, ...denying }, prefix })
+      },
+      { settings: pacedSettings },
     )
   }, 60_000)
 

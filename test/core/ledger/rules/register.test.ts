@@ -28,6 +28,7 @@ const settings: LedgerSettings = {
   quotaBucketMs: 100,
   quotaSlackMs: 1_500,
   replayReserve: 0.1,
+  pace: 'none',
   retentionMs: 3_600_000,
   inFlightMs: 10_000,
   longestInFlightMs: 10_300,

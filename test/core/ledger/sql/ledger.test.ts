@@ -17,7 +17,7 @@ import type { Sql } from '../../../../src/core/store/sql.ts'
 import { nodeSqlite } from '../../../../src/core/store/sqlite-node.ts'
 import { at, contractSettings, type LedgerMaker, ledgerContract } from '../../../contract/ledger.ts'
 import { ledgerClockContract } from '../../../contract/ledger-clock.ts'
-import { ledgerDifferential } from '../../../contract/ledger-differential.ts'
+import { ledgerDifferential, pacedSettings } from '../../../contract/ledger-differential.ts'
 import { largeVisitorContract } from '../../../contract/ledger-large.ts'
 import { ledgerLossContract } from '../../../contract/ledger-loss.ts'
 import { type ModelLedger, modelLedger } from '../../../contract/ledger-model.ts'
@@ -146,6 +146,7 @@ describe('against the plain model', () => {
     ['a dozen names in pages of two', tiny, {}],
     ['registers that soon cease to count', defaultLimits, { retentionMs: 5_000, inFlightMs: 1_000 }],
     ['both', tiny, { retentionMs: 5_000, inFlightMs: 1_000 }],
+    ['pacing', defaultLimits, pacedSettings],
   ])(
     'gives the same answers with %s',
     async (_, limits, settings) => {

@@ -13,7 +13,13 @@ import {
 import type { Sql } from '../../../../src/core/store/sql.ts'
 import { nodeSqlite } from '../../../../src/core/store/sqlite-node.ts'
 
-const settings: WindowSettings = { quotaBucketMs: 60_000, quotaWindowMs: 3_600_000, quotaSlackMs: 15_000 }
+const settings: WindowSettings = {
+  quotaLimit: 1_000,
+  quotaBucketMs: 60_000,
+  quotaWindowMs: 3_600_000,
+  quotaSlackMs: 15_000,
+  pace: 'none',
+}
 const keptMs = settings.quotaWindowMs + settings.quotaSlackMs
 const startMs = 1_790_000_040_000
 const lastMs = startMs + 59_999

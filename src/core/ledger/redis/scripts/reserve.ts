@@ -21,7 +21,7 @@ if kept then
   granted = tonumber(string.match(kept, '^%d+|(%d+)'))
 else
   local unknown = window:reckon()
-  granted = math.min(input.want, input.ceiling - window.total)
+  granted = window:paced(math.min(input.want, input.ceiling - window.total), input.least, input.ceiling)
   local bucket = 0
   if granted >= input.least then
     bucket = window:take(granted, input.ceiling)

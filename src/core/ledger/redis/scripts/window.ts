@@ -1,3 +1,5 @@
+import { pace } from './pace.ts'
+
 /**
  * What all scripts share: the clock, and the exact rolling window in one Redis hash with a sorted set beside it
  * (`<key>|ends`). Fields: `t` the total, `f` from where on it has been counted, `n` the newest bucket, `s` the latest
@@ -11,6 +13,8 @@
  * loss.
  *
  * While the clock is behind what was seen by more than the tolerance, `now` is the latest time seen.
+ *
+ * With `spanMs` what is taken is paced (rules/pace.ts).
  *
  * ARGV[1] is JSON: { now?, bucketMs, keptMs, ... }. Without `now` (it is given in tests only) the server's clock
  * decides.
@@ -142,23 +146,29 @@ function Window:reckon()
   self.forgotten, self.changed = self.frontier, true
   return unknown
 end
-function Window:freeAt(needed)
-  local freed, from = 0, text(self.frontier)
+-- The bucket that holds the last of the oldest 'needed' units.
+function Window:bucketWith(needed, from)
+  local freed = 0
   repeat
     local some = redis.call('ZRANGEBYSCORE', self.ends, from, '+inf', 'LIMIT', 0, 100)
     for _, bucket in ipairs(some) do
       freed = freed + self:unitsOf(bucket)
-      if freed >= needed then return tonumber(bucket) + 1 + input.keptMs end
+      if freed >= needed then return tonumber(bucket) end
       from = '(' .. bucket
     end
   until #some == 0
 end
-function Window:put(last, units)
+function Window:freeAt(needed)
+  local last = self:bucketWith(needed, text(self.frontier))
+  return last and last + 1 + input.keptMs
+end
+${pace}function Window:put(last, units)
   local bucket = text(last)
   if redis.call('HINCRBY', self.key, bucket, text(units)) == units then
     redis.call('ZADD', self.ends, bucket, bucket)
   end
   if last >= self.frontier then self.total = self.total + units end
+  if self.recent and last >= self.spanFrom then self.recent = self.recent + units end
   self.changed = true
 end
 function Window:add(units)
@@ -172,6 +182,8 @@ function Window:take(units, ceiling)
     if units > ceiling then return nil, nil end
     return nil, self:freeAt(self.total + units - ceiling)
   end
+  local pacedUntil = input.spanMs and self:pacedUntil(units, ceiling)
+  if pacedUntil then return nil, pacedUntil end
   return self:add(units)
 end
 -- What is only reserved leaves no trace: the next may be dated before it.
@@ -203,6 +215,7 @@ function Window:giveBack(last, units)
   if back <= 0 then return end
   if redis.call('HINCRBY', self.key, bucket, text(-back)) == 0 then self:remove({ bucket }) end
   if last >= self.frontier then self.total = self.total - back end
+  if self.recent and last >= self.spanFrom then self.recent = self.recent - back end
   self.changed = true
 end
 function Window:restate(units)
