@@ -64,6 +64,8 @@ export interface Engine {
 }
 
 const [minuteMs, hourMs, dayMs] = [60_000, 3_600_000, 86_400_000]
+/** What live traffic may spend in a step, before its first update. */
+const unasked = -1
 
 interface Lane {
   readonly way: Way
@@ -114,8 +116,10 @@ export function createEngine(ways: readonly Way[], { startMs, compareMs, openSql
       arrived++
       lastMs = atMs
       const sinceMs = Math.floor(atMs) - originMs
-      for (const lane of lanes)
+      for (const lane of lanes) {
+        if (lane.room === unasked) lane.room = lane.quota.room('live')
         if (lane.model.arrive(sinceMs, visitor, registers, values, count, lane.taken < lane.room)) lane.taken++
+      }
     },
     end(longestMs) {
       const latestMs = endsMs + longestMs
@@ -159,19 +163,21 @@ export function createEngine(ways: readonly Way[], { startMs, compareMs, openSql
     onStep?.(atMs)
     for (const lane of lanes) {
       const { quota, model } = lane
-      if (atMs % hourMs === 0 || lane.hours.length === 0)
+      const isNewHour = atMs % hourMs === 0 || lane.hours.length === 0
+      if (isNewHour)
         lane.hours.push({
           ...{ startMs: atMs, used: 0, entriesWaiting: 0, visitorsWaiting: 0, updates: 0, calls: 0, longestMs: 0 },
         })
       quota.begin(atMs)
-      if (atMs % minuteMs === 0) {
+      if (atMs % minuteMs === 0 && model.entriesWaiting > 0) {
         const spent = model.flush(atMs - originMs, quota.room('replay'))
         quota.spend('replay', spent)
         lane.replayCalls += spent
         const hour = lane.hours[lane.hours.length - 1]
         if (hour !== undefined) hour.calls += spent
       }
-      lane.room = quota.room('live')
+      // Each hour is looked at once at least.
+      lane.room = isNewHour ? quota.room('live') : unasked
       lane.taken = 0
     }
     endsMs = stepEnd(atMs, quotaSettings, minuteMs)

@@ -21,6 +21,7 @@ export interface Quota {
   room(lane: Lane): number
   /** @throws Error where the window refuses what `room` had allowed: a bug */
   spend(lane: Lane, units: number): void
+  /** Units that count; 0 where nothing was asked in this step. */
   readonly used: number
   /** Writes the step. */
   end(): void
@@ -29,50 +30,62 @@ export interface Quota {
 /** @param sql an empty store */
 export function openQuota(sql: Sql, settings: QuotaSettings): Quota {
   for (const statement of windowSchema) sql.exec(statement)
+  const span = createSpan(settings)
+  let beganMs = 0
+  // Opened only where a step asks: most steps of a quiet night do not.
   let window: SqlWindow | undefined
-  let used = 0
-  /** With pacing: units of the span that ends in this step. */
-  let recent = 0
   const here = () => {
-    if (window === undefined) throw new Error('no step of the quota is open')
+    window ??= openWindow(sql, settings, wholeAccount, beganMs)
     return window
   }
   return {
     begin(atMs) {
-      window = openWindow(sql, settings, wholeAccount, atMs)
-      used = window.total
-      if (settings.pace === 'even') recent = recentOf(window, settings, atMs)
+      beganMs = atMs
     },
     room(lane) {
       const ceiling = laneCeiling(settings, lane)
       const { total } = here()
       const free = Math.max(0, ceiling - total)
       if (settings.pace === 'none') return free
-      const inSpan = spanAllows(ceiling, total - recent, settings.quotaLimit) - recent
+      const recent = span.at(beganMs)
       // Where the span holds nothing, one may always go.
-      return Math.min(free, Math.max(inSpan, recent === 0 ? 1 : 0))
+      return Math.min(
+        free,
+        Math.max(spanAllows(ceiling, total - recent, settings.quotaLimit) - recent, recent === 0 ? 1 : 0),
+      )
     },
     spend(lane, units) {
       if (units === 0) return
       if (!here().take(units, laneCeiling(settings, lane)).ok)
         throw new Error(`the window refuses ${units} units of ${lane}`)
-      used = here().total
-      recent += units
+      span.add(beganMs, units)
     },
     get used() {
-      return used
+      return window?.total ?? 0
     },
     end() {
-      here().forget()
-      here().save()
+      window?.forget()
+      window?.save()
       window = undefined
     },
   }
 }
 
-function recentOf(window: SqlWindow, settings: QuotaSettings, atMs: number): number {
-  const fromMs = lastOf(atMs, settings.quotaBucketMs) - spanMs(settings) + 1
-  return window.buckets().reduce((sum, [lastMs, units]) => (lastMs >= fromMs ? sum + units : sum), 0)
+/** The units of the span that pacing looks at, without asking the window for its buckets each time. */
+function createSpan(settings: QuotaSettings) {
+  const taken: { readonly lastMs: number; readonly units: number }[] = []
+  let [oldest, recent] = [0, 0]
+  return {
+    at(nowMs: number): number {
+      const fromMs = lastOf(nowMs, settings.quotaBucketMs) - spanMs(settings) + 1
+      for (let one = taken[oldest]; one !== undefined && one.lastMs < fromMs; one = taken[++oldest]) recent -= one.units
+      return recent
+    },
+    add(nowMs: number, units: number): void {
+      taken.push({ lastMs: lastOf(nowMs, settings.quotaBucketMs), units })
+      recent += units
+    },
+  }
 }
 
 /**
