@@ -18,6 +18,7 @@ import { historyMutants } from './history.ts'
 import { hotPathMutants } from './hot-path.ts'
 import { identityMutants } from './identity.ts'
 import { isolateMutants } from './isolate.ts'
+import { loadMutants } from './load.ts'
 import type { Mutant } from './mutant.ts'
 import { observabilityMutants } from './observability.ts'
 import { operatorMutants } from './operators.ts'
@@ -32,6 +33,7 @@ import { sealMutants } from './seals.ts'
 import { segmentMutants } from './segments.ts'
 import { sendersMutants } from './senders.ts'
 import { sendersMoreMutants } from './senders-more.ts'
+import { skipMutants } from './skip.ts'
 import { storeMutants } from './stores.ts'
 import { windowMutants } from './window.ts'
 
@@ -1144,6 +1146,7 @@ export const mutants: readonly Mutant[] = [
   ...identityMutants,
   ...hotPathMutants,
   ...isolateMutants,
+  ...loadMutants,
   ...operatorMutants,
   ...operatorsMoreMutants,
   ...observabilityMutants,
@@ -1159,4 +1162,5 @@ export const mutants: readonly Mutant[] = [
   ...sendersMoreMutants,
   ...windowMutants,
   ...paceMutants,
+  ...skipMutants,
 ]

@@ -55,6 +55,8 @@ export interface Limits {
   readonly timesPerAnswer: number
   /** Bytes of bodies that a process reads at once from senders that have not authenticated yet. */
   readonly bytesUnauthenticated: number
+  /** Requests of senders that a process or an isolate handles at once. */
+  readonly requestsAtOnce: number
   /**
    * Nesting of JSON, from anybody: deeper than any event, and shallow enough for every recursive function that reads
    * it.
@@ -89,5 +91,6 @@ export const defaultLimits: Limits = {
   actsKept: 1_000,
   timesPerAnswer: 10_000,
   bytesUnauthenticated: 64_000_000,
+  requestsAtOnce: 256,
   jsonDepth: 32,
 }

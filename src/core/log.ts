@@ -47,6 +47,7 @@ const warnings = [
   'late_admission_failed',
   'ledger_unavailable',
   'metrics_incomplete',
+  'overloaded',
   'owner_unknown',
   'quarantined',
   'quota_exhausted',

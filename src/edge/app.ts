@@ -5,9 +5,10 @@ import { defaultLimits, type Limits } from '../core/limits.ts'
 import { consolePages } from './console/index.ts'
 import { problem, throwsErrors } from './http/problem.ts'
 import { requestLine } from './http/request-line.ts'
+import { boundUnderWay, newUnderWay, type UnderWayParts } from './http/under-way.ts'
 import { openapi } from './openapi.ts'
 import { adminApi } from './routes/admin/index.ts'
-import { takeDropIn } from './routes/drop-in.ts'
+import { refuseDropIn, takeDropIn } from './routes/drop-in.ts'
 import { hooksApi } from './routes/hooks.ts'
 import { metricsApi } from './routes/metrics.ts'
 import type { AppParts, Log } from './routes/parts.ts'
@@ -17,13 +18,18 @@ import { updatesApi } from './routes/updates.ts'
 /**
  * An app with the parts of one relay.
  *
- * @param limits how much memory the bodies of unauthenticated senders may hold together
+ * @param limits how much memory the bodies of unauthenticated senders may hold together, and how many requests are handled
+ *   at once
  */
 export function createApp(
-  parts: Omit<AppParts, 'room'>,
-  { bytesUnauthenticated }: Pick<Limits, 'bytesUnauthenticated'> = defaultLimits,
+  parts: Omit<AppParts, 'room' | 'underWay'>,
+  { bytesUnauthenticated, requestsAtOnce }: Pick<Limits, 'bytesUnauthenticated' | 'requestsAtOnce'> = defaultLimits,
 ): Hono {
-  const all: AppParts = { ...parts, room: { maxBytes: bytesUnauthenticated, heldBytes: 0 } }
+  const all: AppParts = {
+    ...parts,
+    room: { maxBytes: bytesUnauthenticated, heldBytes: 0 },
+    underWay: { ...newUnderWay(), most: requestsAtOnce },
+  }
   return createRoutes(() => all)
 }
 
@@ -78,15 +84,24 @@ export async function answerOf(app: Pick<Hono, 'fetch'>, request: Request, log: 
   }
 }
 
-function base(partsOf?: (c: Context) => Pick<AppParts, 'settings' | 'clock' | 'log'>): Hono {
+function refuse(c: Context): Response {
+  return problem(c, 'unavailable', { detail: 'More requests are under way than the relay handles at once.' })
+}
+
+function base(partsOf?: (c: Context) => Pick<AppParts, 'settings'> & UnderWayParts): Hono {
   // A trailing slash names the same route.
   const app = new Hono({ strict: false })
-  if (partsOf !== undefined) app.use(requestLine(partsOf))
   app.use(async (c, next) => {
     await next()
     c.header('cache-control', 'no-store')
     c.header('x-content-type-options', 'nosniff')
   })
+  if (partsOf !== undefined) {
+    // Before the line of the log: of an overload there is one a minute.
+    for (const path of ['/v1/*', '/hooks/*']) app.use(path, boundUnderWay(partsOf, refuse))
+    app.use('/m2/*', boundUnderWay(partsOf, refuseDropIn))
+    app.use(requestLine(partsOf))
+  }
   app.use(throwsErrors)
   app.on(['GET', 'OPTIONS'], '/healthz', (c) => c.json({ status: 'ok' }))
   app.all('/healthz', (c) => problem(c, 'method-not-allowed', {}, { allow: 'GET, OPTIONS' }))

@@ -1,5 +1,7 @@
 /** What a month costs on each platform, from counted operations (`counts.ts`) and list prices (`prices.ts`). */
-import { aChunk, anEntry, anIdleRun, anUpdate, cpuMsAnUpdate, runsADay } from './counts.ts'
+
+import { figure } from '../core/words.ts'
+import { aChunkMore, chunkVisitors, counted, cpuMsAnUpdate, type Operations, runsADay, type Stores } from './counts.ts'
 import type { Metered, Prices } from './prices.ts'
 
 /** What the traffic made the relay do, of some days. */
@@ -7,6 +9,7 @@ export interface Work {
   readonly days: number
   readonly updates: number
   readonly deferred: number
+  readonly unchanged: number
   readonly replayed: number
   readonly entriesLeft: number
   readonly busyRuns: number
@@ -32,111 +35,106 @@ const daysAMonth = 30
 /** An object of 128 MB that is never idle. */
 const objectGbSecondsAMonth = 0.128 * 86_400 * daysAMonth
 
-interface Month {
-  readonly updates: number
-  readonly live: number
-  readonly deferred: number
-  readonly chunks: number
-  readonly replayed: number
-  readonly left: number
-  readonly lists: number
-  readonly idleRuns: number
-  readonly runs: number
-}
-
 /** The platforms, the cheapest to begin with first. */
 export function billsOf(work: Work, prices: Prices): readonly Bill[] {
   const month = monthOf(work)
   return [
     freeBill(month, prices),
-    workersBill(month, prices, 'object', 'object'),
-    workersBill(month, prices, 'object', 'kv'),
-    workersBill(month, prices, 'upstash', 'kv'),
+    workersBill(month, prices, 'Durable Object, `BACKLOG_STORE=object`'),
+    workersBill(month, prices, 'Durable Object, Workers KV'),
+    workersBill(month, prices, 'Upstash, Workers KV'),
     fixedBill(month, prices),
     serverBill(prices),
   ]
 }
 
-function monthOf(work: Work): Month {
-  const of = (count: number) => (count * daysAMonth) / Math.max(1 / 24, work.days)
-  const runs = runsADay * daysAMonth
+const namesOf = {
+  'Durable Object, `BACKLOG_STORE=object`': 'ledger and backlog Durable Object',
+  'Durable Object, Workers KV': 'ledger Durable Object, backlog KV',
+  'Upstash, Workers KV': 'ledger Upstash, backlog KV',
+} as const
+
+/** The same of a month of 30 days, and the runs in which nothing waited. */
+interface Month extends Omit<Work, 'days'> {
+  readonly idleRuns: number
+}
+
+function monthOf({ days, ...work }: Work): Month {
+  // Of an hour at least: what is shorter says nothing about a month.
+  const factor = daysAMonth / Math.max(1 / 24, days)
+  const scaled = Object.fromEntries(Object.entries(work).map(([name, count]) => [name, count * factor])) as typeof work
+  return { ...scaled, idleRuns: Math.max(0, runsADay * daysAMonth - scaled.busyRuns) }
+}
+
+function operationsOf(month: Month, stores: Stores): Operations {
+  const { live, superseded, deferred, replayOfOne, replayOfFiveMerged, replayOf16Visitors, idleRun } = counted[stores]
+  const { updates, unchanged, replayed, entriesLeft, busyRuns, idleRuns } = month
+  const moreVisitors = Math.max(0, replayed - busyRuns)
+  const moreEntries = Math.max(0, entriesLeft - Math.max(replayed, busyRuns))
+  const moreChunks = Math.max(0, replayed / chunkVisitors - busyRuns)
+  const sum = (name: keyof Operations) =>
+    (updates - month.deferred - unchanged) * live[name] +
+    unchanged * superseded[name] +
+    month.deferred * deferred[name] +
+    idleRuns * idleRun[name] +
+    busyRuns * replayOfOne[name] +
+    (moreVisitors * (replayOf16Visitors[name] - replayOfOne[name])) / (chunkVisitors - 1) +
+    (moreEntries * (replayOfFiveMerged[name] - replayOfOne[name])) / 4 +
+    moreChunks * aChunkMore[ledgerOf(stores)][name]
   return {
-    updates: of(work.updates),
-    live: of(work.updates - work.deferred),
-    deferred: of(work.deferred),
-    replayed: of(work.replayed),
-    // Each run that has anything ends with a chunk that is not full.
-    chunks: of(work.replayed / aChunk.visitors + work.busyRuns / 2),
-    left: of(work.entriesLeft),
-    lists: of(work.lists) + runs * anIdleRun.kv.lists,
-    idleRuns: Math.max(0, runs - of(work.busyRuns)),
-    runs,
+    commands: sum('commands'),
+    objectRequests: sum('objectRequests'),
+    rowsWritten: sum('rowsWritten'),
+    kvWrites: sum('kvWrites'),
+    kvDeletes: sum('kvDeletes'),
+    kvLists: idleRun.kvLists === 0 ? 0 : Math.max(sum('kvLists'), month.lists + idleRuns),
   }
 }
 
-function ledgerOf(month: Month) {
-  const { updates, live, deferred, chunks, replayed, runs } = month
-  return {
-    commands:
-      updates * anUpdate.upstash.commands + chunks * aChunk.upstash.commands + runs * anIdleRun.upstash.commands,
-    requests: updates * anUpdate.object.requests + chunks * aChunk.object.requests + runs * anIdleRun.object.requests,
-    rows:
-      live * anUpdate.object.liveRows +
-      deferred * anUpdate.object.deferredRows +
-      replayed * aChunk.object.rowsAVisitor +
-      runs * anIdleRun.object.rows,
-  }
+function ledgerOf(stores: Stores): 'upstash' | 'object' {
+  return stores.startsWith('Upstash') ? 'upstash' : 'object'
 }
 
-function workersBill(
-  month: Month,
-  { workersPaid, upstash }: Prices,
-  ledger: 'object' | 'upstash',
-  store: 'object' | 'kv',
-): Bill {
-  const used = ledgerOf(month)
-  const inObject = {
-    requests:
-      (ledger === 'object' ? used.requests : 0) + (store === 'object' ? month.left * anEntry.object.requests : 0),
-    rows: (ledger === 'object' ? used.rows : 0) + (store === 'object' ? month.left * anEntry.object.rows : 0),
-    count: (ledger === 'object' ? 1 : 0) + (store === 'object' ? 1 : 0),
-  }
+function workersBill(month: Month, { workersPaid, upstash }: Prices, stores: Stores): Bill {
+  const used = operationsOf(month, stores)
+  const ledger = ledgerOf(stores)
+  // The ledger's, the backlog's; beside Upstash the witness is idle for most of a minute.
+  const objects = ledger === 'upstash' ? 0 : stores.endsWith('KV') ? 1 : 2
   const parts: BillPart[] = [
     { what: 'Workers Paid', amount: 1, price: workersPaid.base },
-    metered('Worker requests', month.updates * anUpdate.workerRequests + month.runs, workersPaid.requests),
+    metered('Worker requests', month.updates + month.busyRuns + month.idleRuns, workersPaid.requests),
     metered('CPU, ms', month.updates * cpuMsAnUpdate[ledger], workersPaid.cpuMs),
-  ]
-  if (inObject.count > 0)
-    parts.push(
-      metered('object requests', inObject.requests, workersPaid.objectRequests),
-      metered('object rows written', inObject.rows, workersPaid.objectRowsWritten),
-      metered('object GB-s', inObject.count * objectGbSecondsAMonth, workersPaid.objectGbSeconds),
-    )
-  if (store === 'kv')
-    parts.push(
-      metered('KV puts', month.deferred * anEntry.kv.puts, workersPaid.kvWrites),
-      metered('KV deletes', month.left * anEntry.kv.deletes, workersPaid.kvDeletes),
-      metered('KV lists', month.lists, workersPaid.kvLists),
-    )
-  if (ledger === 'upstash') parts.push(metered('Upstash commands', used.commands, upstash.commands))
-  const names = { object: 'Durable Object', upstash: 'Upstash by commands', kv: 'KV' }
+    metered('object requests', used.objectRequests, workersPaid.objectRequests),
+    metered('object rows written', used.rowsWritten, workersPaid.objectRowsWritten),
+    metered('object GB-s', objects * objectGbSecondsAMonth, workersPaid.objectGbSeconds),
+    metered('KV writes', used.kvWrites, workersPaid.kvWrites),
+    metered('KV deletes', used.kvDeletes, workersPaid.kvDeletes),
+    metered('KV lists', used.kvLists, workersPaid.kvLists),
+    metered(upstashCommands, used.commands, upstash.commands),
+  ].filter(({ amount }) => amount > 0)
   return {
-    platform: `Workers Paid, ledger ${names[ledger]}, backlog ${names[store]}`,
-    monthly: parts.reduce((sum, { price }) => sum + price, 0),
+    platform: `Workers Paid, ${namesOf[stores]}`,
+    monthly: sumOf(parts),
     parts,
     notes: ['storage is not counted'],
   }
 }
 
+const upstashCommands = 'Upstash commands'
+
+function sumOf(parts: readonly BillPart[]): number {
+  return parts.reduce((sum, { price }) => sum + price, 0)
+}
+
 /** Upstash at a fixed price, whatever the commands. */
 function fixedBill(month: Month, prices: Prices): Bill {
-  const bill = workersBill(month, prices, 'upstash', 'kv')
+  const bill = workersBill(month, prices, 'Upstash, Workers KV')
   const [least] = prices.upstash.fixed
-  const parts = bill.parts.filter(({ what }) => what !== 'Upstash commands')
+  const parts = bill.parts.filter(({ what }) => what !== upstashCommands)
   if (least !== undefined) parts.push({ what: `Upstash fixed, ${least.gb} GB`, amount: 1, price: least.price })
   return {
     platform: 'Workers Paid, ledger Upstash at a fixed price, backlog KV',
-    ...(least === undefined ? {} : { monthly: parts.reduce((sum, { price }) => sum + price, 0) }),
+    ...(least === undefined ? {} : { monthly: sumOf(parts) }),
     parts,
     notes: [
       ...bill.notes,
@@ -149,21 +147,23 @@ function fixedBill(month: Month, prices: Prices): Bill {
 }
 
 function freeBill(month: Month, { workersFree }: Prices): Bill {
-  const used = ledgerOf(month)
-  const a = (count: number) => count / daysAMonth
+  const stores = 'Durable Object, `BACKLOG_STORE=object`'
+  const used = operationsOf(month, stores)
   const over = [
-    ['requests', a(month.updates + month.runs), workersFree.requests],
-    ['object requests', a(used.requests + month.left * anEntry.object.requests), workersFree.objectRequests],
-    ['object rows written', a(used.rows + month.left * anEntry.object.rows), workersFree.objectRowsWritten],
+    ['requests', month.updates + month.busyRuns + month.idleRuns, workersFree.requests],
+    ['object requests', used.objectRequests, workersFree.objectRequests],
+    ['object rows written', used.rowsWritten, workersFree.objectRowsWritten],
   ] as const
   const notes = over.flatMap(([what, amount, limit]) =>
-    amount > limit ? [`${Math.round(amount)} ${what} a day, of ${limit}`] : [],
+    amount > limit * daysAMonth
+      ? [`${figure(amount / daysAMonth)} ${what} on an average day, of ${figure(limit)}`]
+      : [],
   )
   return {
-    platform: 'Workers Free, ledger and backlog Durable Object',
+    platform: `Workers Free, ${namesOf[stores]}`,
     ...(notes.length === 0 ? { monthly: 0 } : {}),
-    parts: over.map(([what, amount]) => ({ what: `${what} a day`, amount, price: 0 })),
-    notes: notes.length === 0 ? ['on an average day: a day with more stops at the limit'] : notes,
+    parts: over.map(([what, amount]) => ({ what, amount, price: 0 })),
+    notes: notes.length === 0 ? ['on an average day: one with more stops at the limit'] : notes,
   }
 }
 

@@ -1,40 +1,74 @@
 /**
- * What updates and runs cost in operations (docs/costs.md; `test/plan/counts.test.ts` ties these figures to that page,
- * whose own are counted by the tests that it names).
+ * What updates and runs cost in operations that are billed: rows of docs/costs.md, which the tests of the bill count
+ * (`test/plan/counts.test.ts` compares them).
  */
 
-/** Of one update that went to Target at once, and of one that was deferred: before its entry is replayed. */
-export const anUpdate = {
-  workerRequests: 1,
-  upstash: { requests: 2, commands: 3 },
-  object: { requests: 2, liveRows: 7, deferredRows: 5 },
-} as const
+export interface Operations {
+  readonly commands: number
+  readonly objectRequests: number
+  readonly rowsWritten: number
+  readonly kvWrites: number
+  readonly kvDeletes: number
+  readonly kvLists: number
+}
 
-/** Of one deferred update in its store: when it is put, and when it leaves. */
-export const anEntry = {
-  kv: { puts: 1, deletes: 1 },
-  object: { requests: 2, rows: 2 },
-} as const
+export interface Counted {
+  readonly live: Operations
+  readonly superseded: Operations
+  readonly deferred: Operations
+  readonly replayOfOne: Operations
+  readonly replayOfFiveMerged: Operations
+  readonly replayOf16Visitors: Operations
+  readonly idleRun: Operations
+}
 
-/** Of up to 16 visitors that a run admits and settles together; rows are of each visitor. */
-export const aChunk = {
-  visitors: 16,
-  upstash: { requests: 2, commands: 3 },
-  object: { requests: 2, rowsAVisitor: 5 },
-} as const
+const none: Operations = { commands: 0, objectRequests: 0, rowsWritten: 0, kvWrites: 0, kvDeletes: 0, kvLists: 0 }
+const upstashUpdate = { ...none, commands: 3 }
+const upstashRun = { ...none, commands: 18, objectRequests: 3, rowsWritten: 2, kvLists: 1 }
+const objectUpdate = { ...none, objectRequests: 2 }
+const objectRun = { ...none, objectRequests: 15, rowsWritten: 12, kvLists: 1 }
 
-/** Of a run that finds nothing. */
-export const anIdleRun = {
-  kv: { lists: 1 },
-  upstash: { requests: 6, commands: 6 },
-  object: { requests: 2, rows: 1 },
-} as const
+/** By the heading of their table: ledger, and where deferred updates wait. */
+export const counted = {
+  'Upstash, Workers KV': {
+    live: upstashUpdate,
+    superseded: upstashUpdate,
+    deferred: { ...upstashUpdate, kvWrites: 1 },
+    replayOfOne: { ...upstashRun, kvDeletes: 1 },
+    replayOfFiveMerged: { ...upstashRun, kvDeletes: 5 },
+    replayOf16Visitors: { ...upstashRun, kvDeletes: 16 },
+    idleRun: { ...none, commands: 6, objectRequests: 3, rowsWritten: 2, kvLists: 1 },
+  },
+  'Durable Object, Workers KV': {
+    live: { ...objectUpdate, rowsWritten: 8 },
+    superseded: { ...objectUpdate, rowsWritten: 5 },
+    deferred: { ...objectUpdate, rowsWritten: 6, kvWrites: 1 },
+    replayOfOne: { ...objectRun, kvDeletes: 1 },
+    replayOfFiveMerged: { ...objectRun, kvDeletes: 5 },
+    replayOf16Visitors: { ...objectRun, rowsWritten: 57, kvDeletes: 16 },
+    idleRun: { ...none, objectRequests: 6, rowsWritten: 4, kvLists: 1 },
+  },
+  'Durable Object, `BACKLOG_STORE=object`': {
+    live: { ...objectUpdate, rowsWritten: 8 },
+    superseded: { ...objectUpdate, rowsWritten: 5 },
+    deferred: { ...objectUpdate, objectRequests: 3, rowsWritten: 7 },
+    replayOfOne: { ...none, objectRequests: 17, rowsWritten: 13 },
+    replayOfFiveMerged: { ...none, objectRequests: 17, rowsWritten: 17 },
+    replayOf16Visitors: { ...none, objectRequests: 23, rowsWritten: 73 },
+    idleRun: { ...none, objectRequests: 7, rowsWritten: 4 },
+  },
+} as const satisfies Readonly<Record<string, Counted>>
+export type Stores = keyof typeof counted
+
+/** Visitors that a run admits and settles together; each chunk but the first costs the ledger so much more. */
+export const chunkVisitors = 16
+export const aChunkMore = {
+  upstash: { ...none, commands: 3 },
+  object: { ...none, objectRequests: 2 },
+} as const satisfies Readonly<Record<string, Operations>>
 
 /** One a minute. */
 export const runsADay = 1_440
 
-/** CPU of a Worker for one update, in ms (docs/benchmarks.md, on workerd, 8 senders): with Upstash, with the object. */
+/** CPU of a Worker for one update, in ms (docs/benchmarks.md, on workerd, 8 senders). */
 export const cpuMsAnUpdate = { upstash: 2, object: 3.1 } as const
-
-/** Bytes of one line of Workers Logs with the platform's own fields: an estimate (docs/costs.md). */
-export const bytesALogLine = 600

@@ -98,7 +98,8 @@ export function reportOf(parts: ReportParts): Report {
     bulk: bulkOf(ran, parts.bytesARow),
     bills: billsOf(
       {
-        ...{ days, updates: totals.updates, deferred: totals.deferred, replayed: totals.replayed },
+        ...{ days, updates: totals.updates, deferred: totals.deferred, unchanged: totals.unchanged },
+        replayed: totals.replayed,
         entriesLeft: totals.entriesReplayed + totals.superseded + totals.expired,
         ...{ busyRuns: totals.busyRuns, lists: totals.lists },
       },

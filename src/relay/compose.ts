@@ -31,6 +31,7 @@ import type { Segment } from '../cron/segments.ts'
 import { keepTrend, type TrendMemory } from '../cron/trend.ts'
 import { createRoutes } from '../edge/app.ts'
 import { createAuthFailed } from '../edge/auth/failed-authentications.ts'
+import { newUnderWay, type UnderWay } from '../edge/http/under-way.ts'
 import { dueCount, type OnceAMinuteMemory } from '../edge/once-a-minute.ts'
 import type { AppParts, Operator, Readiness } from '../edge/routes/parts.ts'
 import { createKeepConfirmation } from '../edge/source/confirmations.ts'
@@ -98,6 +99,7 @@ export interface RelayMemory
   /** What is logged and counted once a minute: failed authentications, handshakes. */
   readonly authFailures: OnceAMinuteMemory
   readonly greetings: OnceAMinuteMemory
+  readonly underWay: UnderWay
 }
 
 export function newRelayMemory(): RelayMemory {
@@ -107,6 +109,7 @@ export function newRelayMemory(): RelayMemory {
     authFailures: new Map(),
     greetings: new Map(),
     census: {},
+    underWay: newUnderWay(),
     ...newUntoldMemory(),
   }
 }
@@ -163,6 +166,8 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     random,
     backoffBaseMs: settings.backoffBaseMs,
     shares: base.shares,
+    skipping: base.skipping,
+    hasher,
   })
   const deliver = createDeliver({
     door,
@@ -259,6 +264,7 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
       log,
       authFailed: createAuthFailed({ clock, memory: memory.authFailures, log, add: untold.add, count }),
       room: { maxBytes: limits.bytesUnauthenticated, heldBytes: 0 },
+      underWay: { ...memory.underWay, most: limits.requestsAtOnce },
     },
   }
 }

@@ -93,7 +93,7 @@ export async function listen(handler: Handler, { host, port }: ListenOptions): P
   })
   if ('maxConnections' in server) server.maxConnections = maxConnections
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(port, host, resolve)
+    server.once('error', reject).listen({ port, host, backlog: maxConnections }, resolve)
   })
   return {
     url: at((server.address() as AddressInfo).port),

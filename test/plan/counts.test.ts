@@ -1,36 +1,43 @@
-/** What a plan multiplies by prices are the figures of docs/costs.md, whose own are counted by the tests it names. */
+/** What a plan multiplies by prices are the figures of docs/costs.md, which the tests of the bill count. */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath, URL } from 'node:url'
-import { expect, it } from 'vitest'
-import { aChunk, anEntry, anIdleRun, anUpdate, bytesALogLine, runsADay } from '../../src/plan/counts.ts'
+import { describe, expect, it } from 'vitest'
+import { counted, type Operations } from '../../src/plan/counts.ts'
 
 const page = readFileSync(fileURLToPath(new URL('../../docs/costs.md', import.meta.url)), 'utf8')
-const row = (start: string) => page.split('\n').find((line) => line.startsWith(`| ${start}`)) ?? ''
-const words = ['zero', 'one', 'two', 'three', 'four', 'five', 'six']
+const rowOf = {
+  live: 'another one of a visitor is sent live',
+  superseded: 'an update is superseded by a newer one',
+  deferred: 'an update is deferred',
+  replayOfOne: 'a run that replays one entry',
+  replayOfFiveMerged: 'a run that replays five entries of one visitor, merged',
+  replayOf16Visitors: 'a run that replays 16 entries of 16 visitors',
+  idleRun: 'a run with nothing to do',
+} as const
+const columnOf: Readonly<Record<keyof Operations, string>> = {
+  commands: 'commands',
+  objectRequests: 'object requests',
+  rowsWritten: 'rows written',
+  kvWrites: 'KV writes',
+  kvDeletes: 'KV deletes',
+  kvLists: 'KV lists',
+}
 
-it('of an update', () => {
-  const { upstash, object } = anUpdate
-  expect(row('Worker requests')).toContain(`| ${anUpdate.workerRequests} | ${anUpdate.workerRequests}, and its share`)
-  expect(row('Upstash')).toContain(`| ${upstash.requests}, ${upstash.commands} (`)
-  expect(row('Upstash')).toContain(
-    `| ${upstash.requests}, ${upstash.commands}, and its share of a flush: ${aChunk.upstash.requests}, ${aChunk.upstash.commands} for up to ${aChunk.visitors} visitors`,
+describe.each(Object.entries(counted))('%s', (heading, all) => {
+  const table = page.split(`### ${heading}\n`)[1]?.split('\n### ')[0] ?? ''
+  const [head = [], , ...rows] = [...table.matchAll(/^\|(.+)\|$/gm)].map(([, row = '']) =>
+    row.split('|').map((cell) => cell.trim()),
   )
-  expect(row('or Durable Object')).toContain(
-    `| ${object.requests}, about ${object.liveRows} | ${object.requests}, about ${object.deferredRows}, and its share`,
-  )
-})
 
-it('of what waits', () => {
-  expect(row('KV operations')).toContain(`${anEntry.kv.puts} put, ${anEntry.kv.deletes} delete`)
-  expect(page).toContain('costs one row written to put it and one to remove it, and a request for each')
-  expect(anEntry.object).toEqual({ requests: 2, rows: 2 })
-})
-
-it('of an idle run, and of a line of the log', () => {
-  expect(page).toContain(`An idle relay flushes ${runsADay.toLocaleString('en-US')} times a day`)
-  expect(page).toContain(
-    `one KV list, and ${words[anIdleRun.upstash.commands]} commands at Upstash (${words[anIdleRun.upstash.requests]} requests) and one request to\n  the Durable Object, and one more request and row there`,
-  )
-  expect(anIdleRun).toMatchObject({ kv: { lists: 1 }, object: { requests: 2, rows: 1 } })
-  expect(page).toContain(`${bytesALogLine} bytes a line`)
+  it.each(Object.entries(all))('%s', (name, operations) => {
+    const row = rows.find(([what]) => what === rowOf[name as keyof typeof rowOf])
+    expect(row).toBeDefined()
+    const said = Object.fromEntries(
+      Object.entries(columnOf).map(([key, column]) => [
+        key,
+        head.includes(column) ? Number(row?.[head.indexOf(column)]) : 0,
+      ]),
+    )
+    expect(operations).toEqual(said)
+  })
 })

@@ -1,5 +1,6 @@
 /** What the requests of one isolate share, and what they do not. */
 import { describe, expect, it, vi } from 'vitest'
+import { defaultLimits } from '../../src/core/limits.ts'
 import { startEmulator } from '../../src/emulator/emulator.ts'
 import { createBase, type RelayBase } from '../../src/relay/base.ts'
 import { sqliteStorage } from '../../src/server/sqlite-storage.ts'
@@ -93,6 +94,20 @@ describe('the requests of one isolate', () => {
         expect(promised).toBeGreaterThanOrEqual(2)
       }
     }
+  })
+
+  it('share the bound on how many are handled at once', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    emulator.faults.add({ kind: 'delay', delayMs: 1_000, share: 1, seed: 1 })
+    const env = settingsFor(emulator.origin)
+    const { fetch } = worker()
+    const ctx = context()
+    await fetch(new Request('https://relay.example/healthz'), env, ctx)
+    const first = Array.from({ length: defaultLimits.requestsAtOnce }, (_, n) => fetch(update(`v${n}`), env, ctx))
+    const over = await fetch(update('one more'), env, ctx)
+    expect([over.status, over.headers.get('retry-after')]).toEqual([503, '10'])
+    for (const { status } of await Promise.all(first)) expect([200, 202]).toContain(status)
+    await ctx.end()
   })
 
   it('do not wait for what another request began to build', async () => {

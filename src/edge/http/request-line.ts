@@ -19,7 +19,7 @@ export interface RequestLineParts {
   readonly log?: Log
 }
 
-/** To be the first that handles a request. */
+/** To be before all that handles a request, but for the bound on how many are handled. */
 export function requestLine(partsOf: (c: Context) => RequestLineParts): MiddlewareHandler {
   return async (c, next) => {
     const { settings, clock, log } = partsOf(c)

@@ -70,6 +70,7 @@ function answer(c: Context, receipt: Receipt): Response {
     case 'submitted':
     case 'duplicate':
     case 'superseded':
+    case 'unchanged':
       return xml(c, 200, true, 'Request successfully submitted')
     case 'deferred':
       return xml(c, 202, true, 'Request successfully submitted')
@@ -84,6 +85,11 @@ function answer(c: Context, receipt: Receipt): Response {
     case 'unavailable':
       return failure(c, 'unavailable')
   }
+}
+
+/** The answer to a request that came when too many were under way. */
+export function refuseDropIn(c: Context): Response {
+  return failure(c, 'unavailable')
 }
 
 function failure(c: Context, type: ProblemType, detail = problemTitle(type)): Response {

@@ -19,9 +19,10 @@ import type { ApiToken } from '../auth/tokens.ts'
 import type { BodyRoom } from '../http/body.ts'
 import type { Metric } from '../http/metrics-text.ts'
 import type { LogRequests } from '../http/request-line.ts'
+import type { UnderWayParts } from '../http/under-way.ts'
 import type { Source } from '../source/types.ts'
 
-export interface AppParts {
+export interface AppParts extends UnderWayParts {
   readonly settings: {
     readonly targetClientCode: string
     readonly apiTokens: readonly ApiToken[]

@@ -1,6 +1,7 @@
 /**
  * As much of Workers KV as workerd asks for by HTTP, in memory: the relay's object reads and writes one key of it when it
- * starts, and an update that is delivered never asks for it. JavaScript, since workerd reads it as it is.
+ * starts, and an update that is delivered never asks for it. JavaScript, since workerd reads it as it is. A cursor is the
+ * last name that was listed.
  */
 const entries = new Map()
 
@@ -12,16 +13,30 @@ export default {
       entries.set(key, { value: await request.arrayBuffer(), metadata: request.headers.get('cf-kv-metadata') })
       return new Response()
     }
+    if (pathname === '/bulk/get') {
+      const { keys } = await request.json()
+      const decoder = new TextDecoder()
+      return Response.json(
+        Object.fromEntries(
+          keys.map((name) => [name, entries.has(name) ? decoder.decode(entries.get(name).value) : null]),
+        ),
+      )
+    }
     if (request.method === 'DELETE') {
       entries.delete(key)
       return new Response()
     }
     if (key === '') {
-      const keys = [...entries]
-        .filter(([name]) => name.startsWith(searchParams.get('prefix') ?? ''))
-        .sort(([one], [other]) => (one < other ? -1 : 1))
-        .map(([name, { metadata }]) => ({ name, ...(metadata === null ? {} : { metadata: JSON.parse(metadata) }) }))
-      return Response.json({ keys, list_complete: true })
+      const [prefix, after] = [searchParams.get('prefix') ?? '', searchParams.get('cursor') ?? '']
+      const limit = Number(searchParams.get('key_count_limit') ?? 1_000)
+      const names = [...entries.keys()].filter((name) => name.startsWith(prefix) && name > after).sort()
+      const keys = names.slice(0, limit).map((name) => {
+        const { metadata } = entries.get(name)
+        return { name, ...(metadata === null ? {} : { metadata: JSON.parse(metadata) }) }
+      })
+      return Response.json(
+        names.length > limit ? { keys, list_complete: false, cursor: names[limit - 1] } : { keys, list_complete: true },
+      )
     }
     const found = entries.get(key)
     if (found === undefined) return new Response(null, { status: 404 })

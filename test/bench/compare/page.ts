@@ -67,7 +67,8 @@ is sent twice. A run in which an answer is not 200, or Target is not called once
 `
 }
 
-function machine(): string[] {
+/** The machine and the versions of what ran on it, a line each. */
+export function machine(): string[] {
   const version = (command: string, ...args: string[]) => execFileSync(command, args, { encoding: 'utf8' }).trim()
   const workerd = JSON.parse(
     readFileSync(new URL('../../../node_modules/workerd/package.json', import.meta.url), 'utf8'),

@@ -13,7 +13,10 @@ export interface PlainUpdate {
 }
 
 /** The status that Target answered. */
-export async function postToTarget(env: PlainEnv, { visitor, attributes }: PlainUpdate): Promise<number> {
+export async function postToTarget(
+  env: Pick<PlainEnv, 'TARGET_ORIGIN' | 'TARGET_CLIENT_CODE'>,
+  { visitor, attributes }: PlainUpdate,
+): Promise<number> {
   const body = new URLSearchParams({ mbox3rdPartyId: visitor.thirdPartyId })
   for (const [name, value] of Object.entries(attributes)) body.set(`profile.${name}`, String(value))
   const answer = await fetch(`${env.TARGET_ORIGIN}/m2/${env.TARGET_CLIENT_CODE}/profile/update`, {

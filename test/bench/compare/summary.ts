@@ -47,7 +47,7 @@ export function summarize(rounds: readonly Round[], floor: string): readonly Row
   })
 }
 
-/** A table in Markdown, its columns aligned so that it can be read on a terminal too. */
+/** The rows as a table, with a heading. */
 export function tableOf(rows: readonly Row[]): string {
   const lines = [
     [
@@ -70,6 +70,11 @@ export function tableOf(rows: readonly Row[]): string {
       ...figures.map((figure) => (ratio === undefined ? '' : ratio[figure].toFixed(2))),
     ]),
   ]
+  return markdownTable(lines)
+}
+
+/** A table in Markdown, its columns aligned so that it can be read on a terminal too. The first line is its heading. */
+export function markdownTable(lines: readonly (readonly string[])[]): string {
   const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
   const [head = '', ...body] = lines.map(
     (line) =>

@@ -2,8 +2,9 @@
  * A Worker on workerd in a process of its own, configured by hand: Miniflare puts Workers of its own before a Worker
  * and before each of its fetches, which would cost every variant the same and so bring the ratios nearer to 1.
  *
- * Arguments: port, folder of its state, bindings as JSON, the Worker's file, and `with-stores` if it has a Durable
- * Object and KV. Needs the date of wrangler.toml.
+ * Arguments: port, folder of its state, bindings as JSON, the Worker's file, `with-stores` if it has a Durable Object and
+ * KV, and a port at which KV is to be reached from outside. Needs the date of wrangler.toml. Sends workerd's process id once
+ * it listens.
  */
 import { spawn } from 'node:child_process'
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -14,7 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath, URL } from 'node:url'
 import { build, stop } from 'esbuild'
 
-const [port = '', folder = '', bindings = '{}', entry = '', stores = ''] = process.argv.slice(2)
+const [port = '', folder = '', bindings = '{}', entry = '', stores = '', kvPort] = process.argv.slice(2)
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 await build({
   entryPoints: [entry],
@@ -38,7 +39,7 @@ process.on('disconnect', () => {
   child.kill('SIGKILL')
 })
 while (!(await isListening())) await sleep(20)
-process.send?.('ready')
+process.send?.(child.pid)
 
 function configText(settings: Readonly<Record<string, string>>, withStores: boolean): string {
   const [, date = ''] = /^compatibility_date = "(.+)"$/m.exec(readFileSync(join(root, 'wrangler.toml'), 'utf8')) ?? []
@@ -64,7 +65,10 @@ const config :Workerd.Config = (
     (name = "objects", disk = (path = ${JSON.stringify(join(folder, 'objects'))}, writable = true)),
     (name = "internet", network = (allow = ["public", "private"])),
   ],
-  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "measured")],
+  sockets = [
+    (name = "http", address = "127.0.0.1:${port}", http = (), service = "measured"),
+    ${kvPort === undefined ? '' : `(name = "kv", address = "127.0.0.1:${kvPort}", http = (), service = "kv"),`}
+  ],
 );
 `
 }

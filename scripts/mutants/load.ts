@@ -1,0 +1,56 @@
+/** Deliberate bugs in what holds where more comes than the relay can handle. */
+import type { Mutant } from './mutant.ts'
+
+const underWay = 'src/edge/http/under-way.ts'
+const tests = ['test/edge/http/under-way.test.ts']
+
+export const loadMutants: readonly Mutant[] = [
+  {
+    name: 'one request too many is handled at once',
+    breaks: 'G7',
+    file: underWay,
+    find: 'if (began.size >= most)',
+    replace: 'if (began.size > most)',
+    tests,
+  },
+  {
+    name: 'a request keeps its place after its answer',
+    breaks: 'G7',
+    file: underWay,
+    find: '    } finally {\n      began.delete(place)\n    }',
+    replace: '    } finally {\n    }',
+    tests,
+  },
+  {
+    name: 'a request that its platform ended keeps its place for ever',
+    breaks: 'G7',
+    file: underWay,
+    find: 'if (nowMs - place.atMs <= placeLastsMs) break',
+    replace: 'if (nowMs > 0) break',
+    tests,
+  },
+  {
+    name: 'the drop-in handles any number of requests at once',
+    breaks: 'G7',
+    file: 'src/edge/app.ts',
+    find: "app.use('/m2/*', boundUnderWay(partsOf, refuseDropIn))",
+    replace: '',
+    tests,
+  },
+  {
+    name: 'what is over the bound is not told when to come back',
+    breaks: 'G2',
+    file: 'src/edge/app.ts',
+    find: "return problem(c, 'unavailable', { detail: 'More requests",
+    replace: "return problem(c, 'misconfigured', { detail: 'More requests",
+    tests,
+  },
+  {
+    name: 'each request of an isolate has a bound of its own',
+    breaks: 'G7',
+    file: 'src/relay/compose.ts',
+    find: 'underWay: { ...memory.underWay, most',
+    replace: 'underWay: { ...newUnderWay(), most',
+    tests: ['test/worker/handlers.test.ts'],
+  },
+]

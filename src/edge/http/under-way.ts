@@ -1,0 +1,66 @@
+/**
+ * How many requests are handled at once. Senders do not wait for each other: where more come than the relay can handle, each
+ * further one would make all others later, and hold memory, until all of them fail.
+ *
+ * Guarantee: what is over the bound is told to come back before anything of it is read or kept.
+ * Known hole: a request that its platform ends takes its place for `placeLastsMs`; the work behind an answer takes none.
+ */
+import type { Context, MiddlewareHandler } from 'hono'
+import type { Clock } from '../../core/clock.ts'
+import type { Log } from '../../core/log.ts'
+import { dueCount, type OnceAMinuteMemory } from '../once-a-minute.ts'
+
+/** Plain data, which on Workers outlives the request. */
+export interface UnderWay {
+  /** When each request that is handled began, epoch ms, the oldest first. */
+  readonly began: Set<{ readonly atMs: number }>
+  readonly refused: OnceAMinuteMemory
+}
+
+export interface UnderWayParts {
+  readonly clock: Clock
+  readonly log?: Log
+  readonly underWay: UnderWay & { readonly most: number }
+}
+
+export function newUnderWay(): UnderWay {
+  return { began: new Set(), refused: new Map() }
+}
+
+/** Longer than a body and an answer may take: such a request was ended by its platform. */
+const placeLastsMs = 60_000
+
+/**
+ * To be before all that costs something.
+ *
+ * @param refuse the answer to what is over the bound: 503 with Retry-After
+ */
+export function boundUnderWay(
+  partsOf: (c: Context) => UnderWayParts,
+  refuse: (c: Context) => Response,
+): MiddlewareHandler {
+  return async (c, next) => {
+    const { clock, log, underWay } = partsOf(c)
+    const { began, most, refused } = underWay
+    const nowMs = clock.now()
+    for (const place of began) {
+      // A clock that was set back ends nothing too early; one that was set forward, at most a minute's places.
+      if (nowMs - place.atMs <= placeLastsMs) break
+      began.delete(place)
+    }
+    if (began.size >= most) {
+      const count = dueCount(refused, 'requests', clock)
+      if (count !== undefined) log?.('overloaded', { count })
+      await c.req.raw.body?.cancel()
+      return refuse(c)
+    }
+    const place = { atMs: nowMs }
+    began.add(place)
+    try {
+      await next()
+    } finally {
+      began.delete(place)
+    }
+    return undefined
+  }
+}
