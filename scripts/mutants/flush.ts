@@ -83,8 +83,8 @@ export const flushMutants: readonly Mutant[] = [
     name: 'a merged attempt of any size',
     breaks: 'G7',
     file: 'src/cron/groups.ts',
-    find: 'cutAttributes(first.entry.visitor, attributes, limits)',
-    replace: '[attributes]',
+    find: 'cutAttributes(first.entry.visitor, withSources, limits)',
+    replace: '[withSources]',
     tests: bounds,
   },
   {

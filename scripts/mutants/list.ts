@@ -33,6 +33,7 @@ import { sealMutants } from './seals.ts'
 import { segmentMutants } from './segments.ts'
 import { sendersMutants } from './senders.ts'
 import { sendersMoreMutants } from './senders-more.ts'
+import { skipMutants } from './skip.ts'
 import { storeMutants } from './stores.ts'
 import { windowMutants } from './window.ts'
 
@@ -1161,4 +1162,5 @@ export const mutants: readonly Mutant[] = [
   ...sendersMoreMutants,
   ...windowMutants,
   ...paceMutants,
+  ...skipMutants,
 ]

@@ -41,8 +41,8 @@ export const readToBreakMutants: readonly Mutant[] = [
     name: 'what was erased is kept once more where Target is slow',
     breaks: 'G8',
     file: 'src/core/delivery/deliver.ts',
-    find: "return verdict === 'delivered' || verdict === 'superseded' || verdict === 'erased'",
-    replace: "return verdict === 'delivered' || verdict === 'superseded'",
+    find: "verdict === 'unchanged' || verdict === 'erased'",
+    replace: "verdict === 'unchanged'",
     tests: fates,
   },
   {

@@ -117,8 +117,8 @@ export const registersMutants: readonly Mutant[] = [
     name: 'Redis: what a version before kept has no end',
     breaks: 'G3',
     file: redisRows,
-    find: "string.match(token, '^([^~]*)~?(%d*)~?(%d*)$')",
-    replace: "string.match(token, '^([^~]*)~(%d*)~(%d*)$')",
+    find: "'^([^~]*)~?(%d*)~?(%d*)$'",
+    replace: "'^([^~]*)~(%d*)~(%d*)$'",
     tests: ['test/core/ledger/knobs.test.ts'],
   },
   {

@@ -111,6 +111,7 @@ const columns = [
   'replayed',
   'duplicate',
   'superseded',
+  'unchanged',
   'rejected',
   'set_aside',
   'quarantined',

@@ -56,10 +56,11 @@ export async function cleanUp(
   if (!left || open.length > 0 || dead.length > 0) return
   const sent = [...standings.values()].filter(({ fate }) => fate === 'sent_delivered')
   const became = sent.some(({ loser }) => !loser) ? 'replayed' : 'superseded'
+  const unchanged = [...standings.values()].some(({ fate, loser }) => fate === 'unchanged' && !loser)
   // What was merged into a call that went is on the visitor's time line with that call.
-  if (sent.length === 0) noteLeft(notes, entry, { kind: 'p' })
+  if (sent.length === 0) noteLeft(notes, entry, { kind: unchanged ? 'u' : 'p' })
   report[became]++
-  untold.add(replayed(entry.source, became))
+  untold.add(replayed(entry.source, became === 'superseded' && unchanged ? 'unchanged' : became))
 
   async function leave(): Promise<void> {
     if (dead.length > 0) {

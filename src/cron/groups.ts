@@ -4,6 +4,7 @@ import type { Attempt } from '../core/delivery/attempt.ts'
 import { type Fate, standing } from '../core/delivery/fate.ts'
 import { cutAttributes } from '../core/delivery/parts.ts'
 import type { Passage } from '../core/delivery/passage.ts'
+import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import { type Traits, traitsOf } from '../core/ledger/rules/health.ts'
 import { maxBatch } from '../core/ledger/rules/settings.ts'
@@ -145,7 +146,12 @@ export function replayAttempts(
   const [first] = group.entries
   if (first === undefined) return []
   const sources = [...new Set(group.entries.map(({ entry }) => entry.source))]
-  return cutAttributes(first.entry.visitor, attributes, limits).map((slice) => ({
+  const sourceOf = new Map(group.entries.map(({ entry }) => [entry.stamp, entry.source]))
+  const withSources =
+    sources.length === 1
+      ? attributes
+      : attributes.map((one) => ({ ...one, ...given({ source: sourceOf.get(one.stamp) }) }))
+  return cutAttributes(first.entry.visitor, withSources, limits).map((slice) => ({
     visitor: first.entry.visitor,
     visitorHash: group.visitorHash,
     attributes: slice,

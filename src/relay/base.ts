@@ -14,6 +14,7 @@ import { upstashLedger } from '../core/ledger/redis/ledger.ts'
 import { type Owner, ownerOf } from '../core/operator/owner.ts'
 import { createHasher, type Hasher } from '../core/update/hash.ts'
 import type { Wire } from '../core/wire/calls.ts'
+import { apiSource } from '../edge/routes/parts.ts'
 import { sharesOf } from '../edge/source/check.ts'
 import type { Source } from '../edge/source/types.ts'
 import { randomBytes } from './runtime.ts'
@@ -33,6 +34,8 @@ export interface RelayBase {
   readonly prepare: Prepare
   /** Units a window for each source with a share of its own. */
   readonly shares: ReadonlyMap<string, number>
+  /** The sources that skip what is unchanged. */
+  readonly skipping: ReadonlySet<string>
 }
 
 /** @param sources checked against the settings before (`checkSources`) */
@@ -54,6 +57,10 @@ export async function createBase(settings: Settings, sources: readonly Source[])
     wire,
     prepare: createPrepare({ hasher, wire, retentionMs: settings.retentionHours * 3_600_000 }),
     shares: sharesOf(sources, settings.quotaLimit),
+    skipping: new Set([
+      ...sources.flatMap(({ name, skipsUnchanged }) => (skipsUnchanged ? [name] : [])),
+      ...(settings.apiSkipsUnchanged ? [apiSource] : []),
+    ]),
   }
 }
 

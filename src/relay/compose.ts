@@ -166,6 +166,8 @@ export function openRelay(base: RelayBase, ports: RelayPorts): OpenRelay {
     random,
     backoffBaseMs: settings.backoffBaseMs,
     shares: base.shares,
+    skipping: base.skipping,
+    hasher,
   })
   const deliver = createDeliver({
     door,

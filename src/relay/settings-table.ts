@@ -59,6 +59,7 @@ export const table = z.object({
   QUOTA_BUCKET_MS: whole(1, dayMs, 60_000),
   QUOTA_SLACK_MS: wholeOrNone(0, 3_600_000),
   REPLAY_RESERVE: fraction(0.5, 0.05),
+  API_SKIP_UNCHANGED: z.enum(['0', '1'], 'must be 0 or 1').default('0'),
   PACE: z.enum(paces, 'must be none or even').default('none'),
   RETENTION_HOURS: whole(1, 24 * 30, 72),
   DEAD_RETENTION_DAYS: whole(0, 3_650, 90),

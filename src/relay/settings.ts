@@ -45,6 +45,8 @@ export interface Settings {
   readonly quotaSlackMs: number
   readonly replayReserve: number
   readonly pace: Pace
+  /** Whether updates of `/v1` and `/m2` skip what is unchanged. */
+  readonly apiSkipsUnchanged: boolean
   readonly retentionHours: number
   /** 0: for ever. */
   readonly deadRetentionDays: number
@@ -155,6 +157,7 @@ function settingsOf(
     quotaSlackMs: times.QUOTA_SLACK_MS,
     replayReserve: read.REPLAY_RESERVE,
     pace: read.PACE,
+    apiSkipsUnchanged: read.API_SKIP_UNCHANGED === '1',
     retentionHours: read.RETENTION_HOURS,
     deadRetentionDays: read.DEAD_RETENTION_DAYS,
     ledgerTimeoutMs: times.LEDGER_TIMEOUT_MS,

@@ -35,6 +35,8 @@ const admitOp = fc.record({
       name: fc.nat(),
       event: fc.option(fc.integer({ min: 0, max: 3 }), { nil: undefined }),
       stamps: fc.array(fc.integer({ min: 0, max: 6 }), { minLength: 1, maxLength: 3 }),
+      /** Of the value, where its source skips what is unchanged. */
+      hash: fc.option(fc.constantFrom('gold', 'silver'), { nil: undefined, freq: 2 }),
       units: fc.integer({ min: 1, max: 9 }),
       share: fc.option(fc.constantFrom(0, 4, 20), { nil: undefined }),
       hold: fc.integer({ min: 0, max: 9 }).map((draw) => draw === 0),
@@ -251,12 +253,13 @@ export async function ledgerDifferential(
             }
             case 'admit': {
               const requests = operation.requests.map(
-                ({ visitor, name, event, stamps, units, share, hold, sources, round }): AdmitRequest => ({
+                ({ visitor, name, event, stamps, hash, units, share, hold, sources, round }): AdmitRequest => ({
                   visitorHash: `visitor-${visitor}`,
                   // With an event, all attributes have the event's stamp.
                   attributes: stamps.map((serial, index) => ({
                     name: names[(name + index) % nameCount] ?? '',
                     stamp: stamp(event === undefined ? serial : (stamps[0] ?? 0)),
+                    ...(hash === undefined ? {} : { hash }),
                   })),
                   units,
                   token: `token-${++token}`,
@@ -300,8 +303,9 @@ export async function ledgerDifferential(
                   {
                     visitorHash: request.visitorHash,
                     token: request.token,
-                    attributes: request.attributes.map(({ name, stamp }, index) => ({
+                    attributes: request.attributes.map(({ name, stamp, hash }, index) => ({
                       name,
+                      ...(hash === undefined ? {} : { hash }),
                       stamp: firstStamp ?? stamp,
                       outcome: ending.outcomes[index] ?? 'unknown',
                     })),

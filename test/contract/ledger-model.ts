@@ -51,6 +51,8 @@ interface ModelRegister {
   token?: string | undefined
   /** The stamps whose outcome is not known, newest first. */
   again?: boolean
+  /** What was delivered last, where its attempt had a hash: under which stamp, and when it was admitted. */
+  value?: { stamp: string; hash: string; at: number } | undefined
   below?: readonly string[]
 }
 
@@ -192,7 +194,13 @@ export function modelLedger(
   const isInFlight = (atMs: number, now: number, lifeMs = settings.inFlightMs) =>
     now - atMs <= lifeMs && atMs <= now + 5 * minuteMs
 
-  function verdictOf(r: ModelRegister, stamp: string, lane: Lane, visitor: string, now: number): Verdict {
+  function verdictOf(
+    r: ModelRegister,
+    { stamp, hash }: { stamp: string; hash?: string | undefined },
+    lane: Lane,
+    visitor: string,
+    now: number,
+  ): Verdict {
     const older = timeOf(stamp) < now - retentionOf(timeOf(stamp))
     if (older && r.open !== undefined && r.open > stamp) return 'overtaken'
     if (older) return 'expired'
@@ -203,7 +211,14 @@ export function modelLedger(
     if (r.open !== undefined && r.open > stamp) return 'waits'
     if (r.open !== undefined && isInFlight(r.at, now, r.life)) return 'contended'
     if (lane === 'replay' && (backoffs.get(visitor)?.notBeforeMs ?? 0) > now) return 'backoff'
-    return 'send'
+    const { value } = r
+    const hasIt = value !== undefined && r.open === undefined && value.stamp === r.done && value.hash === hash
+    const isFresh =
+      value !== undefined &&
+      value.at >= now - retentionOf(timeOf(stamp)) &&
+      value.at <= now + 5 * minuteMs &&
+      value.at > (erasures.get(visitor) ?? 0)
+    return hasIt && isFresh ? 'unchanged' : 'send'
   }
 
   function admitOne(request: AdmitRequest, lane: Lane, now: number): Admission {
@@ -224,7 +239,14 @@ export function modelLedger(
     }
     const known = registersOf(request.visitorHash)
     const registerOf = (index: number): ModelRegister => counting(known, request.attributes[index]?.name ?? '')
-    let verdicts = stamps.map((stamp, index) => verdictOf(registerOf(index), stamp, lane, request.visitorHash, now))
+    let verdicts = stamps.map((stamp, index) =>
+      verdictOf(registerOf(index), { stamp, hash: request.attributes[index]?.hash }, lane, request.visitorHash, now),
+    )
+    stamps.forEach((stamp, index) => {
+      const { value, ...r } = registerOf(index)
+      if (verdicts[index] === 'unchanged' && value !== undefined)
+        known.set(request.attributes[index]?.name ?? '', { ...r, done: stamp, value: { ...value, stamp } })
+    })
     const answer = { event: 'open' as const, attempts: backoffs.get(request.visitorHash)?.attempts ?? 0 }
     const first = firstStamp === undefined ? {} : { firstStamp }
     if (!verdicts.includes('send')) return { ...answer, ...first, verdicts }
@@ -340,7 +362,7 @@ export function modelLedger(
       hear(signal, visitorHash, about, (backoffs.get(visitorHash)?.attempts ?? 0) > 0, probe === true, now)
     const known = registersOf(visitorHash)
     let closed = false
-    for (const { name, stamp, outcome } of attributes) {
+    for (const { name, stamp, outcome, hash } of attributes) {
       const r = counting(known, name)
       known.set(name, r)
       const mine = r.open !== undefined && r.token === token
@@ -351,7 +373,14 @@ export function modelLedger(
         outcome === 'delivered'
           ? []
           : [...(outcome === 'unsent' && r.again === true ? [r.open ?? ''] : []), ...(r.below ?? [])]
-      known.set(name, { done: r.done, open: left[0], at: 0, below: stillOpen(left.slice(1), r.done) })
+      const hashed = outcome === 'delivered' && hash !== undefined && r.done === stamp
+      known.set(name, {
+        done: r.done,
+        open: left[0],
+        at: 0,
+        below: stillOpen(left.slice(1), r.done),
+        ...(hashed ? { value: { stamp, hash, at: r.at } } : {}),
+      })
     }
     if (backoff !== undefined)
       backoffs.set(visitorHash, { attempts: backoff.attempts, notBeforeMs: now + backoff.waitMs })

@@ -12,6 +12,7 @@ import { leasesContract } from './ledger/leases.ts'
 import { paceContract } from './ledger/pace.ts'
 import { quotaContract } from './ledger/quota.ts'
 import { registerContract } from './ledger/register.ts'
+import { unchangedContract } from './ledger/unchanged.ts'
 
 export { at, contractSettings, type LedgerMaker } from './ledger/bench.ts'
 
@@ -22,6 +23,7 @@ export function ledgerContract(name: string, maker: LedgerMaker): void {
     afterAll(async () => maker.dispose?.())
 
     registerContract(bench)
+    unchangedContract(bench)
     eventsContract(bench)
     quotaContract(bench)
     paceContract(bench)

@@ -20,6 +20,7 @@ describe('settings', () => {
         quotaSlackMs: 15_000,
         replayReserve: 0.05,
         pace: 'none',
+        apiSkipsUnchanged: false,
         answerDeadlineMs: 2_500,
         ledgerTimeoutMs: 1_500,
         flushMaxOps: 900,

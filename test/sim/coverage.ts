@@ -89,6 +89,8 @@ export const kinds = [
   'plans cancelled',
   'plans done',
   'letters put back or dropped',
+  'values skipped as unchanged',
+  'updates answered unchanged',
 ] as const
 export type Kind = (typeof kinds)[number]
 

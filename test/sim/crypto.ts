@@ -13,6 +13,22 @@ const tagBytes = 16
 const plain = (name: string) => name.toLowerCase().replace('-', '')
 const exact = (buffer: Buffer) => Uint8Array.from(buffer).buffer
 
+/** The values that had a hash, by its beginning. */
+const hashed = new Map<string, Set<string>>()
+
+/** Values are unique, so that each tells its event; to the relay two of one class are the same value. */
+export function classOf(value: string): string {
+  return value.replace(/^PII-value-\d+-\d+ /, '')
+}
+
+export function valuesHashedAs(hash: string): readonly string[] {
+  return [...hashed].flatMap(([whole, values]) => (whole.startsWith(hash) ? [...values] : []))
+}
+
+export function forgetHashes(): void {
+  hashed.clear()
+}
+
 const subtle = {
   digest: async (name: string, data: Uint8Array) => exact(createHash(plain(name)).update(data).digest()),
   importKey: async (
@@ -23,8 +39,16 @@ const subtle = {
     const hash = typeof algorithm === 'string' ? undefined : algorithm.hash
     return { bytes: Buffer.from(bytes), hash: plain(typeof hash === 'string' ? hash : (hash?.name ?? 'SHA-256')) }
   },
-  sign: async (_algorithm: unknown, key: Key, data: Uint8Array) =>
-    exact(createHmac(key.hash, key.bytes).update(data).digest()),
+  sign: async (_algorithm: unknown, key: Key, data: Uint8Array) => {
+    const text = Buffer.from(data).toString()
+    const sign = (signed: string | Uint8Array) => createHmac(key.hash, key.bytes).update(signed).digest()
+    if (!text.startsWith('["value",')) return exact(sign(data))
+    const [kind, visitorHash, name, value] = JSON.parse(text) as string[]
+    const signed = sign(JSON.stringify([kind, visitorHash, name, classOf(value ?? '')]))
+    const hash = signed.toString('hex')
+    hashed.set(hash, (hashed.get(hash) ?? new Set()).add(value ?? ''))
+    return exact(signed)
+  },
   verify: async (_algorithm: unknown, key: Key, signature: Uint8Array, data: Uint8Array) => {
     const own = createHmac(key.hash, key.bytes).update(data).digest()
     return own.byteLength === signature.byteLength && timingSafeEqual(own, signature)

@@ -25,6 +25,8 @@ const chances = {
   'ledger clock': 0.1,
   /** Calls spread over the window. */
   pace: 0.2,
+  /** Values that come again and again, of which what is unchanged is skipped. */
+  unchanged: 0.25,
   /** Settings that change between restarts. */
   knobs: 0.2,
   /** A visitor for whom the ledger never answers. */

@@ -67,6 +67,7 @@ export function firstKnobs(
     if (random.fraction() < 0.5) env['QUOTA_LIMIT'] = between(random, 10, 20)
   }
   if (night.has('pace')) env['PACE'] = 'even'
+  if (night.has('unchanged')) env['API_SKIP_UNCHANGED'] = '1'
   if (night.has('tiny budgets'))
     beyond = { ...beyond, ...tinyBudgets(night.random('tiny budgets'), night.has('tiny limits')) }
   return { env, beyond }
@@ -99,6 +100,7 @@ export const knobNames = [
   'budgets',
   'timeout',
   'pace',
+  'unchanged',
 ] as const
 export type KnobName = (typeof knobNames)[number]
 
@@ -131,6 +133,8 @@ export function turned({ env, beyond }: Knobs, knob: KnobName, random: Random): 
         return { FLUSH_MAX_MS: magnitude(random, 5_000, 120_000), FLUSH_MAX_OPS: magnitude(random, 100, 2_000) }
       case 'pace':
         return { PACE: env['PACE'] === 'even' ? 'none' : 'even' }
+      case 'unchanged':
+        return { API_SKIP_UNCHANGED: env['API_SKIP_UNCHANGED'] === '1' ? '0' : '1' }
       case 'timeout':
         return { TARGET_TIMEOUT_MS: magnitude(random, 200, 8_000) }
     }

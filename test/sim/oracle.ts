@@ -6,6 +6,7 @@
 import { isDeadKey } from '../../src/core/backlog/entry-format.ts'
 import { historyBytes, historyOf } from '../../src/core/ledger/rules/history.ts'
 import type { PlanAction } from '../../src/core/operator/dead/plan.ts'
+import { classOf } from './crypto.ts'
 
 export interface SimEvent {
   readonly serial: number
@@ -166,6 +167,31 @@ export class Oracle {
       this.#last.set(key, { rank, value })
       this.#newest.set(key, Math.max(this.#newest.get(key) ?? Number.NEGATIVE_INFINITY, rank))
     }
+  }
+
+  /** The ledger says that Target has this value already, one of these, with this time. */
+  skipped(candidates: readonly string[], timeMs: number, nowMs: number): void {
+    const all = candidates.flatMap((value) => ({ value, ...(this.#byValue.get(value) ?? this.fail('never sent')) }))
+    const one = all.find(({ event }) => event.rank === timeMs)
+    // A wrong clock took it in, and dated it: nobody can tell which it is.
+    if (one === undefined) {
+      for (const { event } of all) this.unorder(event)
+      return
+    }
+    const { event, name, value } = one
+    const key = `${event.visitor} ${name}`
+    const last = this.#last.get(key)
+    if (this.voidedUntilNoticed) this.#voided.add(key)
+    if (!this.#isVoid(key) && (last === undefined || classOf(last.value) !== classOf(value)))
+      this.fail(`G2: event ${event.serial} was skipped at ${nowMs}, and Target has another value of ${key}`)
+    const older = this.#sent.get(key) ?? []
+    const newer = older.find((other) => other.event.rank > event.rank && !other.refused)
+    if (newer !== undefined && !this.#isVoid(key))
+      this.fail(`G3: event ${event.serial} was skipped at ${nowMs}, after event ${newer.event.serial} was sent, ${key}`)
+    // From now on it counts as delivered: nothing older may be sent, or applied.
+    this.#sent.set(key, [...older, { event, startMs: nowMs, refused: false }])
+    this.#last.set(key, { rank: Math.max(event.rank, last?.rank ?? event.rank), value })
+    this.#newest.set(key, Math.max(this.#newest.get(key) ?? Number.NEGATIVE_INFINITY, event.rank))
   }
 
   /** A backlog entry or dead letter became durable; `values` are those in it. */

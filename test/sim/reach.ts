@@ -28,6 +28,7 @@ const verdictSet = {
   paused: 0,
   shut: 0,
   quota: 0,
+  unchanged: 0,
   send: 0,
 } satisfies Record<Verdict | Exclude<Admission['event'], 'open'>, 0>
 const fateSet = {

@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { isDeadKey, unpackDead, unpackEntry } from '../../src/core/backlog/entry-format.ts'
 import { createSeal, type Seal } from '../../src/core/backlog/seal.ts'
 import { newEpochMemory, watchedLedger } from '../../src/core/ledger/loss/epoch.ts'
-import type { LedgerStore } from '../../src/core/ledger/port.ts'
+import type { Admission, AdmitRequest, LedgerStore } from '../../src/core/ledger/port.ts'
 import { lateMs } from '../../src/core/ledger/rules/in-flight.ts'
 import { sqlLedger } from '../../src/core/ledger/sql/ledger.ts'
 import { defaultLimits } from '../../src/core/limits.ts'
@@ -20,6 +20,7 @@ import { testSecrets } from '../support/secrets.ts'
 import { putState, takeState } from '../support/sqlite-state.ts'
 import { anyErrors, ledgerClocks, type WrongClock, wrongClock } from './clocks.ts'
 import { type Coverage, noCoverage } from './coverage.ts'
+import { forgetHashes, valuesHashedAs } from './crypto.ts'
 import { between, type DrawOptions, magnitude, type Night, nightOf, pick } from './draws.ts'
 import { type Outages, outagesOf, type Weather, weatherOf } from './faults.ts'
 import { createIsolate, type Isolate, type Shared } from './isolate.ts'
@@ -78,6 +79,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<R
   const trace: string[] = []
   const reached = new Set<Cell>()
   const traced = options.traced === true
+  forgetHashes()
   try {
     await simulate({ seed, options, coverage, reached, traced, note: (line) => trace.push(line) })
     return { seed, coverage, reached: [...reached], trace }
@@ -448,6 +450,15 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     }
   }
 
+  function noteSkipped(request: AdmitRequest | undefined, admission: Extract<Admission, { readonly event: 'open' }>) {
+    for (const [index, { stamp, hash = '' }] of (request?.attributes ?? []).entries()) {
+      if (admission.verdicts[index] !== 'unchanged') continue
+      coverage['values skipped as unchanged']++
+      const timeMs = Number((admission.firstStamp ?? stamp).slice(1, 14))
+      oracle.skipped(valuesHashedAs(hash), timeMs, time.nowMs)
+    }
+  }
+
   /** The watched ledger with these settings, opened when the first isolate with them starts. */
   function storeOf(own: Settings): LedgerStore {
     const rules = ledgerSettings(own)
@@ -482,6 +493,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
           else {
             if (admission.probe !== undefined) coverage.probes++
             for (const verdict of admission.verdicts) invocations.getStore()?.saw('verdict', verdict, lane)
+            noteSkipped(requests[answer?.admissions.indexOf(admission) ?? -1], admission)
           }
         }
         return answer

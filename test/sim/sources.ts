@@ -17,6 +17,7 @@ export function simulatedSources(night: Night): readonly Source[] {
       auth: bearer(),
       delay,
       ...share,
+      skipUnchanged: night.has('unchanged'),
       schema: z.object({ session: z.string(), pcId: z.string(), page: z.string(), at: z.iso.datetime() }),
       map: (e) => ({
         id: e.session,

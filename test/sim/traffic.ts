@@ -61,6 +61,7 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
   const visitor = () => `PII-visitor-${Math.min(visitors - 1, Math.floor(visitors ** random.fraction()) - 1)}`
   const count = 20 + Math.floor(random.fraction() * 60)
   const deniedVisitor = night.has('denials') && night.random('denials').fraction() < 0.5 ? visitor() : undefined
+  const values = night.has('unchanged') ? awkward.slice(1, 3) : awkward
   const ranks = new Set<number>()
   const events: SimEvent[] = []
   const senders: Sender[] = []
@@ -77,7 +78,12 @@ export function drawTraffic(random: Random, startMs: number, marked: boolean, ni
     const mark = denied ? poisonMark : drawn
     const attributes = new Map(
       names.map(
-        (name, index) => [name, `PII-value-${number}-${index} ${mark}${pick(awkward)}${'x'.repeat(size)}`] as const,
+        // Those without a time can't be told apart by it: each has a value of its own.
+        (name, index) =>
+          [
+            name,
+            `PII-value-${number}-${index} ${mark}${pick(values)}${'x'.repeat(size)}${name === 'step' ? number : ''}`,
+          ] as const,
       ),
     )
     const event: SimEvent = {
@@ -361,6 +367,7 @@ async function sendAll(world: SenderWorld, events: readonly SimEvent[], request:
       if (event === undefined) return oracle.fail('more results than updates')
       if (result.status === 'duplicate') coverage.duplicates++
       if (result.status === 'superseded') coverage.superseded++
+      if (result.status === 'unchanged') coverage['updates answered unchanged']++
       if (result.status === 'rejected') coverage.rejected++
       if (result.status === 'quarantined') coverage.quarantined++
       if (result.status === 'deferred') coverage[`deferred: ${result.reason}` as 'deferred: quota']++

@@ -127,6 +127,8 @@ export interface WorldOptions {
   readonly ledger?: Ledger
   /** Units in a window, by source. */
   readonly shares?: Readonly<Record<string, number>>
+  /** The sources that skip what is unchanged. */
+  readonly skipping?: readonly string[]
   readonly limits?: Partial<Limits>
   /** Whether Target has accepted an update before. Default: true. */
   readonly saidYes?: boolean
@@ -164,6 +166,8 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       random,
       backoffBaseMs: 5_000,
       shares: new Map(Object.entries(options.shares ?? {})),
+      skipping: new Set(options.skipping ?? []),
+      hasher,
     })
     const background: Promise<unknown>[] = []
     const log = (event: string, details: object = {}) => logged.push(JSON.stringify({ event, ...details }))

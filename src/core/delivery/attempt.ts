@@ -72,7 +72,7 @@ export function askedOf(attempt: Attempt, token: string, wire: Wire, shares: Rea
 export function requestOf({ attempt, units, token, account }: Asked): AdmitRequest {
   return {
     visitorHash: attempt.visitorHash,
-    attributes: attempt.attributes.map(({ name, stamp }) => ({ name, stamp })),
+    attributes: attempt.attributes.map(({ name, stamp, hash }) => ({ name, stamp, ...given({ hash }) })),
     units,
     token,
     sources: attempt.sources,

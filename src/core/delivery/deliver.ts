@@ -28,7 +28,15 @@ import { createKeep, type Keep } from './keep.ts'
 import { leadsOf, logLeads } from './leads.ts'
 import { inAdmissions, type Part, partsOf, underFirstStamps } from './parts.ts'
 import type { Passage } from './passage.ts'
-import { combinedReceipt, countsOf, type Deliver, type EndedUpdate, type Receipt, receiptOf } from './receipt.ts'
+import {
+  combinedReceipt,
+  countsOf,
+  type Deliver,
+  doneStatus,
+  type EndedUpdate,
+  type Receipt,
+  receiptOf,
+} from './receipt.ts'
 import { createSettle, settlementOf } from './settle.ts'
 
 export interface DeliverParts {
@@ -220,10 +228,10 @@ function receiptOfRunning({ admission }: Admitted, kept: boolean): Receipt {
   if (admission.event !== 'open') return { status: admission.event }
   if (!kept) return { status: 'unavailable' }
   if (admission.verdicts.every(isSettledVerdict))
-    return { status: admission.verdicts.includes('superseded') ? 'superseded' : 'duplicate' }
+    return { status: doneStatus(admission.verdicts.filter((verdict) => verdict !== 'send')) }
   return { status: 'deferred', reason: 'slow' }
 }
 
 function isSettledVerdict(verdict: string | undefined): boolean {
-  return verdict === 'delivered' || verdict === 'superseded' || verdict === 'erased'
+  return verdict === 'delivered' || verdict === 'superseded' || verdict === 'unchanged' || verdict === 'erased'
 }

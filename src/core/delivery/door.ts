@@ -10,9 +10,11 @@
  */
 import type { Clock, Random } from '../clock.ts'
 import { createConnections } from '../connections.ts'
+import { given } from '../given.ts'
 import type { Ledger } from '../ledger/port.ts'
 import { startWithinMs } from '../ledger/rules/in-flight.ts'
-import type { Lane } from '../update/update.ts'
+import type { Hasher } from '../update/hash.ts'
+import type { Lane, StampedAttribute } from '../update/update.ts'
 import type { Wire } from '../wire/calls.ts'
 import type { Target } from '../wire/port.ts'
 import { type Admitted, type Attempt, askedOf, callsOf, nothingAsked, requestOf } from './attempt.ts'
@@ -48,6 +50,9 @@ export interface DoorParts {
   readonly backoffBaseMs: number
   /** Units a window for each source with a share of its own. */
   readonly shares: ReadonlyMap<string, number>
+  /** The sources that skip what is unchanged, and what tells that. */
+  readonly skipping: ReadonlySet<string>
+  readonly hasher: Pick<Hasher, 'value'>
 }
 
 /** A Worker has 6 connections that wait for headers; ledger and backlog need theirs. */
@@ -58,11 +63,13 @@ const fourAtOnce = () => {
 }
 const tokenBytes = 12
 
-export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs, shares }: DoorParts): Door {
+export function createDoor(parts: DoorParts): Door {
+  const { ledger, target, wire, clock, random, backoffBaseMs, shares, skipping, hasher } = parts
   return {
     async admit(attempts, lane) {
+      const hashed = skipping.size === 0 ? attempts : await Promise.all(attempts.map(withHashes))
       const requestedAtMs = clock.now()
-      const asked = attempts.map((attempt) => askedOf(attempt, random.hex(tokenBytes), wire, shares))
+      const asked = hashed.map((attempt) => askedOf(attempt, random.hex(tokenBytes), wire, shares))
       const wanted = asked.filter(({ attempt }) => attempt.attributes.length > 0)
       const admissions = wanted.length === 0 ? [] : await ledger.admit(wanted.map(requestOf), lane)
       if (admissions.length < wanted.length) throw new Error('the ledger answered fewer admissions than were asked for')
@@ -81,6 +88,16 @@ export function createDoor({ ledger, target, wire, clock, random, backoffBaseMs,
       const limited = await sendAll(queue, options)
       return plans.map(({ one, tries }) => passageOf(one, tries, limited, waitOf))
     },
+  }
+
+  /** With the hashes of those values whose source skips what is unchanged. */
+  async function withHashes(attempt: Attempt): Promise<Attempt> {
+    const [only, ...others] = attempt.sources
+    if (!attempt.sources.some((source) => skipping.has(source))) return attempt
+    const hashOf = async ({ name, value, source = others.length === 0 ? only : undefined }: StampedAttribute) =>
+      source !== undefined && skipping.has(source) ? hasher.value(attempt.visitorHash, name, value) : undefined
+    const attributes = attempt.attributes.map(async (one) => ({ ...one, ...given({ hash: await hashOf(one) }) }))
+    return { ...attempt, attributes: await Promise.all(attributes) }
   }
 
   /** Answers whether the platform allowed no more calls. */

@@ -84,7 +84,7 @@ export function outcomeOf(fate: Fate): Outcome | undefined {
 export type Standing = 'done' | 'dead' | 'open'
 
 /**
- * `done`: Target has it or something newer, or its visitor was erased. `dead`: for a person to look at. `open`: still
+ * `done`: Target has it, its very value or something newer, or its visitor was erased. `dead`: for a person to look at. `open`: still
  * to be sent.
  */
 export function standing(fate: Fate): Standing {
@@ -92,6 +92,7 @@ export function standing(fate: Fate): Standing {
     case 'sent_delivered':
     case 'delivered':
     case 'superseded':
+    case 'unchanged':
     case 'erased':
       return 'done'
     case 'sent_refused':

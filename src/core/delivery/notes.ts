@@ -28,6 +28,8 @@ function becomeOf(receipt: Receipt): Become | undefined {
       return { kind: 's', standing: 'done' }
     case 'superseded':
       return { kind: 'p', standing: 'done' }
+    case 'unchanged':
+      return { kind: 'u', standing: 'done' }
     case 'deferred':
       return { kind: 'd', digit: deferReasons.indexOf(receipt.reason), standing: 'open' }
     case 'rejected':

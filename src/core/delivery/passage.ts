@@ -129,9 +129,9 @@ function settlementOf(
   return {
     visitorHash: attempt.visitorHash,
     token,
-    attributes: attributes.flatMap(({ name, stamp, fate }) => {
+    attributes: attributes.flatMap(({ name, stamp, fate, hash }) => {
       const outcome = outcomeOf(fate)
-      return outcome === undefined ? [] : [{ name, stamp, outcome }]
+      return outcome === undefined ? [] : [{ name, stamp, outcome, ...given({ hash }) }]
     }),
     ...given({
       giveBack:

@@ -4,7 +4,7 @@ import { added, type Counters, figure } from '../ledger/rules/figures.ts'
 import type { DeferReason, SetAsideReason } from '../update/reasons.ts'
 import type { Lane } from '../update/update.ts'
 import type { EncodedUpdate } from './encoded-update.ts'
-import { firstDeferReason, isRefused, setAsideReason, standing } from './fate.ts'
+import { type Fate, firstDeferReason, isRefused, setAsideReason, standing } from './fate.ts'
 import type { Passage } from './passage.ts'
 
 export type Receipt =
@@ -14,6 +14,8 @@ export type Receipt =
   | { readonly status: 'deferred'; readonly reason: DeferReason }
   /** The event id was settled before. */
   | { readonly status: 'duplicate' }
+  /** Target has this value of each attribute that is not superseded: its source skips what is unchanged. */
+  | { readonly status: 'unchanged' }
   /** Newer values of every attribute were delivered before. */
   | { readonly status: 'superseded' }
   /** Target refused it, at least in part; it lies in the dead letters. `detail`: Target's own words. */
@@ -36,6 +38,7 @@ const worstFirst = [
   'rejected',
   'set_aside',
   'submitted',
+  'unchanged',
   'superseded',
   'duplicate',
 ] as const
@@ -64,7 +67,13 @@ export function receiptOf(passage: Passage, kept: boolean): Receipt {
   if (fates.some(isRefused)) return { status: 'rejected', ...given({ detail: passage.refusal }) }
   if (fates.some((fate) => standing(fate) === 'dead')) return { status: 'set_aside', reason: setAsideReason(fates) }
   if (fates.includes('sent_delivered')) return { status: 'submitted', calls: passage.calls }
-  return { status: fates.includes('superseded') ? 'superseded' : 'duplicate' }
+  return { status: doneStatus(fates) }
+}
+
+/** That of an update for which no call was made and nothing is left to do. */
+export function doneStatus(fates: readonly Fate[]): 'unchanged' | 'superseded' | 'duplicate' {
+  if (fates.includes('unchanged')) return 'unchanged'
+  return fates.includes('superseded') ? 'superseded' : 'duplicate'
 }
 
 /** An update whose last part was worked on, and what its sender is told. */

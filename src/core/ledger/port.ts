@@ -16,7 +16,8 @@ import type { Outcome, Verdict } from './rules/register.ts'
 /** May this update be sent? All its attributes belong to one visitor. */
 export interface AdmitRequest {
   readonly visitorHash: string
-  readonly attributes: readonly { readonly name: string; readonly stamp: Stamp }[]
+  /** `hash`: of its value, where its source skips what is unchanged (`rules/unchanged.ts`). */
+  readonly attributes: readonly { readonly name: string; readonly stamp: Stamp; readonly hash?: string }[]
   /** Live only: the event's key. Its first stamp, where one is recorded, replaces the stamps above. */
   readonly event?: string
   /** An upper bound of the units that sending takes, at least 1; all or nothing. */
@@ -79,7 +80,13 @@ export type Admission =
 export interface Settlement {
   readonly visitorHash: string
   readonly token: string
-  readonly attributes: readonly { readonly name: string; readonly stamp: Stamp; readonly outcome: Outcome }[]
+  /** `hash`: as in its request. */
+  readonly attributes: readonly {
+    readonly name: string
+    readonly stamp: Stamp
+    readonly outcome: Outcome
+    readonly hash?: string
+  }[]
   /** The event's key once it is settled: delivered, refused, or durably in the backlog. */
   readonly eventDone?: string
   /** With `eventDone`: Target refused it, and the same content is answered so again. */

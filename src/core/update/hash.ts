@@ -7,6 +7,8 @@ import type { Visitor } from './update.ts'
 
 /** 128 bits: no two visitors of one company share a hash. */
 const hashBytes = 16
+/** Hex, 64 bits: it is compared with one other value only. */
+const valueHashChars = 16
 
 export interface Hasher {
   visitor(visitor: Visitor): Promise<string>
@@ -19,6 +21,8 @@ export interface Hasher {
   part(event: string, names: readonly string[]): Promise<string>
   /** Names an update that has no id, by its content. */
   content(parts: readonly string[]): Promise<string>
+  /** Tells whether an attribute of a visitor has the value that it had, and nothing else. */
+  value(visitorHash: string, name: string, value: string): Promise<string>
   /** What only this relay can have written: a form of its console carries it. */
   form(parts: readonly string[]): Promise<string>
 }
@@ -40,6 +44,7 @@ export async function createHasher(key: string): Promise<Hasher> {
     event: (source, event, content = []) => hash('event', [source, event, ...content]),
     part: (event, names) => hash('part', [event, ...[...names].sort()]),
     content: (parts) => hash('content', parts),
+    value: async (...parts) => (await hash('value', parts)).slice(0, valueHashChars),
     form: (parts) => hash('form', parts),
   }
 }

@@ -22,6 +22,10 @@ export type Stamp = string
 /** A merged update carries a stamp per attribute. */
 export interface StampedAttribute extends Attribute {
   readonly stamp: Stamp
+  /** Where its attempt has several sources: which one gave it. */
+  readonly source?: string
+  /** Of its value (`Hasher.value`), where its source skips what is unchanged. */
+  readonly hash?: string
 }
 
 /**

@@ -26,7 +26,7 @@ const result = answer(
   z.union([
     z.object({ id, status: z.literal('submitted'), calls: count }),
     z.object({ id, status: z.literal('deferred'), reason: z.enum(deferReasons) }),
-    z.object({ id, status: z.enum(['duplicate', 'superseded', 'ignored', 'quarantined']) }),
+    z.object({ id, status: z.enum(['duplicate', 'superseded', 'unchanged', 'ignored', 'quarantined']) }),
     z.object({ id, status: z.literal('rejected'), detail: z.string().optional().describe("Target's own words") }),
     z.object({ id, status: z.literal('set_aside'), reason: z.enum(setAsideReasons) }),
   ]),

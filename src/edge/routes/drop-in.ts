@@ -70,6 +70,7 @@ function answer(c: Context, receipt: Receipt): Response {
     case 'submitted':
     case 'duplicate':
     case 'superseded':
+    case 'unchanged':
       return xml(c, 200, true, 'Request successfully submitted')
     case 'deferred':
       return xml(c, 202, true, 'Request successfully submitted')

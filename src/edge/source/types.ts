@@ -86,6 +86,11 @@ export interface SourceOptions<Schema extends z.ZodType> {
    */
   readonly share?: number
   /**
+   * Makes no call for an attribute whose value is the one last delivered within `RETENTION_HOURS`. Only where nobody but
+   * the relay writes its attributes to Target (docs/sources.md, "What is unchanged"). Default false.
+   */
+  readonly skipUnchanged?: boolean
+  /**
    * Holds its updates back: a profile that was created just now is not yet known to Target, which ignores updates of
    * unknown visitors silently. Shorter than `RETENTION_HOURS`.
    */
@@ -122,6 +127,7 @@ export interface Source {
   readonly format: Format
   readonly lane: Lane
   readonly share?: number
+  readonly skipsUnchanged: boolean
   /** 0 where it holds nothing back. */
   readonly delayMs: number
   readonly clockAheadMs: number

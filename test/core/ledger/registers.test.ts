@@ -257,3 +257,51 @@ describe('where a visitor’s attributes are', () => {
     expect(await find(4)).not.toHaveProperty('more')
   })
 })
+
+describe('the value that was delivered last', () => {
+  const delivered = async (ledger: Ledger, visitorHash: string) => {
+    const attributes = [{ name: 'tier', stamp: at(0), hash: '0123456789abcdef' }]
+    const one = { ...request(visitorHash, [], 0), attributes }
+    await ledger.admit([one], 'live')
+    const settled = attributes.map((each) => ({ ...each, outcome: 'delivered' as const }))
+    await ledger.settle([{ visitorHash, token: one.token, attributes: settled }])
+    return (ms: number) =>
+      verdicts(ledger, {
+        ...request(visitorHash, [], ms),
+        attributes: [{ ...attributes[0], name: 'tier', stamp: at(ms) }],
+      })
+  }
+
+  it('stands on Redis where older versions look for the token of an open attempt, and find none', async () => {
+    const { ledger, prefix } = onRedis({ now: () => startMs })
+    const ask = await delivered(ledger, 'a-visitor')
+    expect(await ask(1)).toEqual(['unchanged'])
+    const kept = String(await standIn.command('HGET', `${prefix}:v:a-visitor`, 'a:tier'))
+    // As a version without it reads a register, and the token, life and bucket of its attempt.
+    const [, done, open, admittedAt, token = ''] =
+      /^([^|]*)[|]([^|]*)[|]([^|]*)[|]([^|]*)[|]([^|]*)[|]([^|]*)$/.exec(kept) ?? []
+    expect([done, open, admittedAt]).toEqual([at(1), '', ''])
+    expect(/^([^~]*)~?([0-9]*)~?([0-9]*)$/.exec(token)?.slice(1)).toEqual([token, '', ''])
+  })
+
+  it('is void where a version that does not know it has moved `done`', async () => {
+    const { ledger, prefix } = onRedis({ now: () => startMs })
+    const ask = await delivered(ledger, 'a-visitor')
+    const key = `${prefix}:v:a-visitor`
+    const kept = String(await standIn.command('HGET', key, 'a:tier'))
+    await standIn.command('HSET', key, 'a:tier', kept.replace(at(0), at(1)))
+    expect(await ask(2)).toEqual(['send'])
+  })
+
+  it('does not move to another ledger: the next value is sent', async () => {
+    const from = sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, { now: () => startMs })
+    const to = sqlWatched(nodeSqlite(new DatabaseSync(':memory:')), settings, { now: () => startMs })
+    await (await delivered(from, 'a-visitor'))(1)
+    await moveAll(from, to)
+    const again = {
+      ...request('a-visitor', [], 2),
+      attributes: [{ name: 'tier', stamp: at(2), hash: '0123456789abcdef' }],
+    }
+    expect(await verdicts(to, again)).toEqual(['send'])
+  })
+})

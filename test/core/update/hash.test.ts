@@ -25,6 +25,15 @@ describe('hashes', () => {
     expect(await hasher.visitor({ pcId: '123' })).not.toBe(await hasher.visitor({ thirdPartyId: '123' }))
   })
 
+  it('tells whether an attribute of a visitor has the value that it had, and nothing of others', async () => {
+    const hash = await hasher.value('visitor', 'tier', 'gold')
+    expect(hash).toBe(hmac(['value', 'visitor', 'tier', 'gold']).slice(0, 16))
+    expect(await hasher.value('visitor', 'tier', 'gold')).toBe(hash)
+    expect(await hasher.value('another', 'tier', 'gold')).not.toBe(hash)
+    expect(await hasher.value('visitor', 'city', 'gold')).not.toBe(hash)
+    expect(await hasher.value('visitor', 'tier', 'silver')).not.toBe(hash)
+  })
+
   it('no two lists of parts have the same hash, however they are cut', async () => {
     const parts = fc.array(fc.string({ unit: fc.constantFrom('a', ':', ',', '"', '\\', '') }), { maxLength: 4 })
     await fc.assert(

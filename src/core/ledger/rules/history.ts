@@ -20,8 +20,8 @@ export interface Note {
   readonly stamp: Stamp
 }
 
-/** s sent live, r replayed, d deferred, e deferred again, j rejected, p superseded, a set aside. */
-export type Kind = 's' | 'r' | 'd' | 'e' | 'j' | 'p' | 'a'
+/** s sent live, r replayed, d deferred, e deferred again, j rejected, p superseded, u unchanged, a set aside. */
+export type Kind = 's' | 'r' | 'd' | 'e' | 'j' | 'p' | 'u' | 'a'
 
 export interface Happening extends Omit<Note, 'stamp' | 'kind'> {
   /** One of `Kind`, or a later version's. */

@@ -8,6 +8,7 @@ import type { Lane, Stamp } from '../../update/update.ts'
 import { jumpToleranceMs } from './clock-watch.ts'
 import { isInFlight } from './in-flight.ts'
 import type { LedgerSettings } from './settings.ts'
+import { type DeliveredValue, deliveredValue, isUnchanged, knownFor } from './unchanged.ts'
 
 /**
  * What becomes of one attribute, the first that fits (docs/rules.md, "Admit"):
@@ -18,7 +19,7 @@ import type { LedgerSettings } from './settings.ts'
  * - `waits`: a newer attempt's fate is open. `contended`: an attempt is in flight.
  * - `backoff`: replay only, the visitor's next try is not due, or one failed and first tries were asked for.
  * - `held`: the request asked for it. `paused`: an operator said stop. `shut`: the breaker is open. `quota`: no units.
- * - `send`: go.
+ * - `unchanged`: Target has this very value from a delivery within the retention (`unchanged.ts`). `send`: go.
  */
 export type Verdict =
   | 'expired'
@@ -35,6 +36,7 @@ export type Verdict =
   | 'paused'
   | 'shut'
   | 'quota'
+  | 'unchanged'
   | 'send'
 
 /** `unknown` leaves the register as it is: the attempt's fate stays open. */
@@ -46,6 +48,8 @@ export interface Register {
   done?: Stamp
   /** Newest stamp admitted and not settled. */
   open?: OpenAttempt
+  /** What was delivered last, of a source that skips what is unchanged. Only where nothing is open. */
+  value?: DeliveredValue
 }
 
 export interface OpenAttempt {
@@ -88,13 +92,18 @@ export interface Surroundings {
 
 type Rules = Pick<LedgerSettings, 'retentionMs' | 'inFlightMs'>
 
-/** docs/rules.md, "Admit": the first line that fits. `send` means: if there is quota. */
+/**
+ * docs/rules.md, "Admit": the first line that fits. `send` means: if there is quota.
+ *
+ * @param hash of its value, where its source skips what is unchanged
+ */
 export function judge(
   register: Register | undefined,
   stamp: Stamp,
   nowMs: number,
   { lane, backoff, erasedMs = 0, lostMs = 0 }: Surroundings,
   rules: Rules,
+  hash?: string,
 ): Exclude<Verdict, 'quota' | 'paused' | 'shut' | 'held'> {
   const { done, open } = register ?? {}
   if (stampTimeMs(stamp) < nowMs - rules.retentionMs)
@@ -107,7 +116,8 @@ export function judge(
   if (open !== undefined && open.stamp > stamp) return 'waits'
   if (open !== undefined && isInFlight(open.atMs, nowMs, open.lifeMs ?? rules.inFlightMs)) return 'contended'
   if (lane === 'replay' && backoff !== undefined && backoff.notBeforeMs > nowMs) return 'backoff'
-  return 'send'
+  const forgottenMs = Math.max(erasedMs, lostMs, nowMs - rules.retentionMs - 1)
+  return isUnchanged(register, hash, forgottenMs, nowMs) ? 'unchanged' : 'send'
 }
 
 /** The register once `stamp` was admitted. */
@@ -135,21 +145,27 @@ function openBelow(stamps: readonly Stamp[] = [], done: Stamp | undefined): { be
   return { below: open.length > maxBelow && last !== undefined ? [...open.slice(0, maxBelow - 1), last] : open }
 }
 
-/** The register once an attempt's outcome is known, and whether this closed an attempt of `token`. */
+/**
+ * The register once an attempt's outcome is known, and whether this closed an attempt of `token`.
+ *
+ * @param hash of the value that was sent, where its source skips what is unchanged
+ */
 export function settled(
   register: Register | undefined,
   stamp: Stamp,
   outcome: Outcome,
   token: string,
+  hash?: string,
 ): { readonly register: Register; readonly closed: boolean } {
-  const { done, open } = register ?? {}
+  const { done, open, value } = register ?? {}
   const mine = outcome !== 'unknown' && open !== undefined && open.token !== '' && open.token === token
   const newDone = outcome === 'delivered' && (done === undefined || stamp > done) ? stamp : done
   const newOpen = mine ? reopened(open, outcome, newDone) : open
+  const delivered = mine && outcome === 'delivered' ? deliveredValue(stamp, hash, open.atMs) : value
   return {
     register: {
       ...(newDone === undefined ? {} : { done: newDone }),
-      ...(newOpen === undefined ? {} : { open: newOpen }),
+      ...(newOpen === undefined ? knownFor(delivered, newDone) : { open: newOpen }),
     },
     closed: mine,
   }

@@ -9,6 +9,7 @@ import { gateOf, isDoubtful, probed, traitsOf } from '../rules/health.ts'
 import { admitted, judge, registerLivesUntilMs, type Verdict } from '../rules/register.ts'
 import { retentionAt } from '../rules/retention.ts'
 import { type LedgerSettings, laneCeiling } from '../rules/settings.ts'
+import { skipped } from '../rules/unchanged.ts'
 import type { SqlEvents } from './events.ts'
 import type { SqlRows, VisitorRows } from './rows.ts'
 import type { Step } from './step.ts'
@@ -32,9 +33,35 @@ export function admitOne(request: AdmitRequest, lane: Lane, step: Step, parts: A
   if (event.kind !== 'open') return { event: event.kind }
   const { firstStamp } = event
   const visitor = parts.rows.openVisitor(request.visitorHash, nowMs)
-  const wanted = request.attributes.map(({ name, stamp }) => ({ name, stamp: firstStamp ?? stamp }))
+  const wanted = request.attributes.map((one) => ({ ...one, stamp: firstStamp ?? one.stamp }))
   const verdicts = judgeEach(wanted, visitor, lane, step, parts.settings)
   const going = wanted.filter((_, index) => verdicts[index] === 'send')
+  const skipping = wanted.filter((_, index) => verdicts[index] === 'unchanged')
+  for (const { name, stamp } of skipping) visitor.set(name, skipped(visitor.get(name) ?? {}, stamp))
+  const admission = passGate({ request, lane, firstStamp, verdicts, going }, visitor, step, parts)
+  const written = 'bucket' in admission ? [...skipping, ...going] : skipping
+  if (written.length > 0)
+    visitor.save(Math.max(...written.map(({ stamp }) => registerLivesUntilMs(stamp, nowMs, parts.settings))))
+  return admission
+}
+
+interface Judged {
+  readonly request: AdmitRequest
+  readonly lane: Lane
+  readonly firstStamp: Stamp | undefined
+  readonly verdicts: readonly Verdict[]
+  /** The attributes that may go. */
+  readonly going: Wanted
+}
+
+/** What may go, if the gate and the quota let it. Leaves it to the caller to save the visitor. */
+function passGate(
+  { request, lane, firstStamp, verdicts, going }: Judged,
+  visitor: VisitorRows,
+  step: Step,
+  parts: AttemptParts,
+): Admission {
+  const { nowMs } = step
   const attempts = visitor.backoff?.attempts ?? 0
   const base = { event: 'open' as const, attempts, ...(firstStamp === undefined ? {} : { firstStamp }) }
   if (going.length === 0) return { ...base, verdicts }
@@ -102,9 +129,9 @@ function judgeEach(
 ): readonly Verdict[] {
   const { nowMs } = step
   const around = { lane, backoff: visitor.backoff, erasedMs: visitor.erasedMs, lostMs: step.kept.lostMs }
-  return wanted.map(({ name, stamp }) => {
+  return wanted.map(({ name, stamp, hash }) => {
     const retentionMs = retentionAt(step.own.retentions, stampTimeMs(stamp))
-    return judge(visitor.get(name), stamp, nowMs, around, { ...settings, retentionMs })
+    return judge(visitor.get(name), stamp, nowMs, around, { ...settings, retentionMs }, hash)
   })
 }
 
@@ -135,5 +162,4 @@ function openRegisters(
     const opened = { ...attempt, atMs: nowMs, lifeMs: settings.inFlightMs }
     visitor.set(name, admitted(visitor.get(name), stamp, opened))
   }
-  visitor.save(Math.max(...going.map(({ stamp }) => registerLivesUntilMs(stamp, nowMs, settings))))
 }

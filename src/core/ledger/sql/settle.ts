@@ -44,8 +44,8 @@ function settleVisitor(
 ): { readonly closed: boolean } {
   let closed = false
   let untilMs = backoff === undefined && signal !== 'wrong' && note === undefined ? 0 : nowMs + settings.retentionMs
-  for (const { name, stamp, outcome } of attributes) {
-    const after = settled(visitor.get(name), stamp, outcome, token)
+  for (const { name, stamp, outcome, hash } of attributes) {
+    const after = settled(visitor.get(name), stamp, outcome, token, hash)
     visitor.set(name, after.register)
     closed ||= after.closed
     untilMs = Math.max(untilMs, registerLivesUntilMs(stamp, nowMs, settings))

@@ -26,6 +26,7 @@ const whats: Readonly<Record<Kind, string>> = {
   e: 'deferred',
   j: 'rejected',
   p: 'superseded',
+  u: 'unchanged',
   a: 'set_aside',
 }
 

@@ -7,7 +7,7 @@ import { niceMost, path, short } from './scale.ts'
 export const outcomes = [
   ['sent', 'sent at once', ['submitted']],
   ['waited', 'deferred', ['deferred']],
-  ['known', 'known already', ['duplicate', 'superseded']],
+  ['known', 'known already', ['duplicate', 'superseded', 'unchanged']],
   ['refused', 'refused or set aside', ['rejected', 'set_aside', 'quarantined']],
   ['stranger', 'not authenticated', ['unauthenticated']],
 ] as const

@@ -39,13 +39,16 @@ local function openEvent(request, key)
   writeEvent(key, record)
   return verdict, record.stamp ~= own and record.stamp or nil
 end
--- All verdicts, and the attributes that may go.
+-- All verdicts, and the attributes that may go. What is unchanged is skipped.
 local function judgeEach(wanted, visitor, backoff)
   local around = { backoff = backoff, erased = readErased(visitor) or 0, lost = window.lost }
   local verdicts, going = {}, {}
   for place, one in ipairs(wanted) do
-    verdicts[place] = judge(readRegister(visitor, one.name), one.stamp, around,
-      window:retentionAt(stampTime(one.stamp)))
+    local r = readRegister(visitor, one.name)
+    verdicts[place] = judge(r, one.stamp, around, window:retentionAt(stampTime(one.stamp)), one.hash)
+    if verdicts[place] == 'unchanged' then
+      writeRegister(visitor, one.name, skipped(r, one.stamp), registerLivesFor(one.stamp))
+    end
     if verdicts[place] == 'send' then going[#going + 1] = one end
   end
   return verdicts, going
@@ -80,7 +83,7 @@ local function admitOne(request, visitor, event, source)
   if verdict ~= 'open' then return { event = verdict } end
   local wanted = {}
   for place, one in ipairs(request.attributes) do
-    wanted[place] = { name = one.name, stamp = firstStamp or one.stamp }
+    wanted[place] = { name = one.name, stamp = firstStamp or one.stamp, hash = one.hash }
   end
   local backoff = readBackoff(visitor)
   local attempts = backoff and backoff.attempts or 0

@@ -1,6 +1,6 @@
 /**
- * The rules of `rules/register.ts` and `rules/in-flight.ts` in Lua, under the same names. A register is a table as
- * `rows.ts` reads it: { done, open, at, life, bucket, token, again, below }, of which `below` is always there.
+ * The rules of `rules/register.ts`, `rules/unchanged.ts` and `rules/in-flight.ts` in Lua, under the same names. A register is a table as
+ * `rows.ts` reads it: { done, open, at, life, bucket, token, again, below, value }, of which `below` is always there.
  */
 export const registers = /* lua */ `
 local lifeMs = input.retentionMs + input.slackMs + input.inFlightMs
@@ -30,7 +30,16 @@ local function openBelow(stamps, done)
   few[input.maxBelow] = below[input.maxBelow - 1]
   return few
 end
-local function judge(r, stamp, around, retentionMs)
+-- What was delivered then or before counts no more.
+local function isUnchanged(r, hash, forgotten)
+  local value = r.value
+  if not value or r.open or value.stamp ~= r.done or value.hash ~= hash then return false end
+  return value.at > forgotten and value.at <= now + input.toleranceMs
+end
+local function skipped(r, stamp)
+  return { done = stamp, value = { stamp = stamp, hash = r.value.hash, at = r.value.at }, below = {} }
+end
+local function judge(r, stamp, around, retentionMs, hash)
   if stampTime(stamp) < now - retentionMs then
     if r.open and r.open > stamp then return 'overtaken' end
     return 'expired'
@@ -45,7 +54,8 @@ local function judge(r, stamp, around, retentionMs)
   if r.open and r.open > stamp then return 'waits' end
   if r.open and isInFlight(r.at, r.life or input.inFlightMs) then return 'contended' end
   if input.lane == 'replay' and around.backoff and around.backoff.notBefore > now then return 'backoff' end
-  return 'send'
+  local forgotten = math.max(around.erased, around.lost, now - retentionMs - 1)
+  return isUnchanged(r, hash, forgotten) and 'unchanged' or 'send'
 end
 local function admitted(r, stamp, token, bucket)
   local again = r.open == stamp
@@ -59,10 +69,17 @@ local function reopened(r, outcome, done)
   return { done = done, open = open, at = open and 0 or nil, below = open and openBelow(left, done) or {} }
 end
 -- The register, and whether this closed an attempt of the token.
-local function settled(r, stamp, outcome, token)
+local function settled(r, stamp, outcome, token, hash)
   local mine = outcome ~= 'unknown' and r.open and r.token and r.token == token
   if outcome == 'delivered' and (not r.done or stamp > r.done) then r.done = stamp end
-  if mine then return reopened(r, outcome, r.done), true end
+  if mine then
+    local after = reopened(r, outcome, r.done)
+    if outcome == 'delivered' and hash and after.done == stamp then
+      after.value = { stamp = stamp, hash = hash, at = r.at }
+    end
+    return after, true
+  end
+  if r.value and r.value.stamp ~= r.done then r.value = nil end
   return r, false
 end
 local function movedIn(r, moved)

@@ -5,7 +5,8 @@
  * to its pages, some at each write.
  *
  * A register is `done|open|at|token~life~bucket|again|below,below`. Life and bucket stand behind the token because an
- * older version takes all three for the token, and keeps what it does not know.
+ * older version takes all three for the token, and keeps what it does not know. Where nothing is open, `=stamp=hash=at`
+ * may stand there, the value that was delivered last (rules/unchanged.ts): an older version reads a token of nothing.
  *
  * After `registers.ts`.
  */
@@ -28,10 +29,12 @@ local function parseRegister(kept)
   local function some(part) if part ~= '' then return part end end
   local below = {}
   for stamp in string.gmatch(rest, '[^,]+') do below[#below + 1] = stamp end
-  local life, bucket
-  token, life, bucket = string.match(token, '^([^~]*)~?(%d*)~?(%d*)$')
+  local life, bucket, value
+  local of, hash, deliveredAt = string.match(token, '^=([^=]*)=([^=]*)=(%d+)$')
+  if of and open == '' then value = { stamp = of, hash = hash, at = tonumber(deliveredAt) } end
+  token, life, bucket = string.match(of and '' or token, '^([^~]*)~?(%d*)~?(%d*)$')
   return { done = some(done), open = some(open), at = tonumber(at), token = some(token), life = tonumber(life),
-    bucket = tonumber(bucket), again = again == '1', below = below }
+    bucket = tonumber(bucket), again = again == '1', below = below, value = value }
 end
 -- The registers among the fields of a hash, each with its name.
 local function eachRegister(fields, work)
@@ -79,6 +82,7 @@ local function tidy(key, visitor)
   end
 end
 local function attemptText(r)
+  if r.value and not r.open then return table.concat({ '', r.value.stamp, r.value.hash, text(r.value.at) }, '=') end
   if not r.token or not r.life then return r.token or '' end
   return r.token .. '~' .. text(r.life) .. (r.bucket and '~' .. text(r.bucket) or '')
 end
@@ -106,10 +110,10 @@ local function writeRegister(visitor, name, r, ttl)
   extend(visitor, ttl)
 end
 -- Whether it closed an attempt of the token, and the bucket of its units.
-local function settleRegister(visitor, name, stamp, outcome, token)
+local function settleRegister(visitor, name, stamp, outcome, token, hash)
   local r = readRegister(visitor, name)
   local bucket = r.bucket
-  local after, closed = settled(r, stamp, outcome, token)
+  local after, closed = settled(r, stamp, outcome, token, hash)
   writeRegister(visitor, name, after, registerLivesFor(stamp))
   return closed, bucket
 end

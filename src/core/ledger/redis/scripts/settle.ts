@@ -32,7 +32,7 @@ local function settleVisitor(settlement, visitor)
   local closed, delivered = false, false
   for _, one in ipairs(settlement.attributes) do
     delivered = delivered or one.outcome == 'delivered'
-    if settleRegister(visitor, one.name, one.stamp, one.outcome, settlement.token) then closed = true end
+    if settleRegister(visitor, one.name, one.stamp, one.outcome, settlement.token, one.hash) then closed = true end
   end
   if delivered then
     redis.call('HDEL', visitor, 'b')
