@@ -70,7 +70,7 @@ export function firstKnobs(
   if (night.has('segments')) {
     const random = night.random('segments')
     env['FLUSH_RUNS'] = pick(random, [1, 2, 3, 4, 4, 16])
-    env['FLUSH_MAX_CALLS'] = between(random, 1, 5)
+    env['FLUSH_MAX_CALLS'] = between(random, 1, 4)
   }
   if (night.has('unchanged')) env['API_SKIP_UNCHANGED'] = '1'
   if (night.has('tiny budgets'))
@@ -187,7 +187,7 @@ function smallChunks(random: Random): Pick<Limits, 'attemptsTogether' | 'connect
 
 /** So that more than a page waits. */
 function smallPages(random: Random): Pick<Limits, 'keysPerPage' | 'entriesTogether'> {
-  return { keysPerPage: between(random, 2, 4), entriesTogether: between(random, 1, 10) }
+  return { keysPerPage: between(random, 2, 3), entriesTogether: between(random, 1, 10) }
 }
 
 function fewLetters(random: Random): Pick<Limits, 'keysPerPlanPage' | 'lettersPerStep' | 'dutyOperations'> {

@@ -253,14 +253,16 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     },
     startRun: async (segment, part) => {
       coverage['runs of a segment']++
+      // Some die before they begin.
+      const begins = weatherIsClear || night.random('segments').fraction() < 0.85
       const isolate = await anIsolate()
-      const report = await isolate.flushPart(segment, part)
+      const report = begins ? await isolate.flushPart(segment, part) : undefined
       trace(`run of segment ${segment.index} at ${isolate.name} ${JSON.stringify(report)}`)
       if (report?.stopped === 'leased') coverage['segments that were taken']++
       if (report !== undefined) return report
       coverage['runs of a segment that died']++
       // Whoever waits for it may not hear of it.
-      if (night.random('segments').fraction() < 0.8) throw new Error('the run died')
+      if (night.random('segments').fraction() < 0.7) throw new Error('the run died')
       coverage['runs of a segment that hung']++
       return new Promise(() => {})
     },
