@@ -13,6 +13,7 @@ import type { Problem as FieldProblem } from '../../core/update/validate.ts'
 import { type BodyRead, isJson, readBody, readJsonBody } from './body.ts'
 import { isEncoded, unfold, unfoldProblem } from './content-encoding.ts'
 import { type ProblemType, problem } from './problem.ts'
+import { withoutPlace } from './under-way.ts'
 
 type Issues = readonly z.core.$ZodIssue[]
 
@@ -55,7 +56,7 @@ export function jsonBody<Schema extends z.ZodType<object>>(
   { maxBytes, clockOf, readText = readEventJson, unfolds = false }: JsonBodyOptions,
 ): MiddlewareHandler<{ Variables: object }, string, Json<z.output<Schema>>> {
   return async (c, next) => {
-    const received = await readBody(c.req.raw, maxBytes, clockOf(c))
+    const received = await withoutPlace(c, () => readBody(c.req.raw, maxBytes, clockOf(c)))
     if (!received.ok) return problem(c, received.problem)
     const encoding = unfolds ? (c.req.header('content-encoding') ?? null) : null
     const plain = isEncoded(encoding) ? await plainBody(c, received, encoding, maxBytes) : received.bytes

@@ -8,6 +8,7 @@ import { bearerChallenge, laneOfBearer } from '../auth/tokens.ts'
 import { decodeUtf8, readBody } from '../http/body.ts'
 import { decodeForm, isForm } from '../http/form.ts'
 import { comeBackSeconds, type ProblemType, problemStatus, problemTitle } from '../http/problem.ts'
+import { withoutPlace } from '../http/under-way.ts'
 import { type AppParts, apiSource } from './parts.ts'
 
 /** As large as Adobe's limit for a POST. A larger update than Target takes in one call is split by the relay. */
@@ -36,7 +37,7 @@ export async function takeDropIn(
   const arrivalMs = parts.clock.now()
   const forms: (string | undefined)[] = [new URL(c.req.url).search.slice(1)]
   if (c.req.method === 'POST') {
-    const read = await readBody(c.req.raw, maxFormBytes, parts.clock)
+    const read = await withoutPlace(c, () => readBody(c.req.raw, maxFormBytes, parts.clock))
     if (!read.ok) return failure(c, read.problem)
     if (read.bytes.byteLength > 0 && !isForm(c.req.header('content-type') ?? null))
       return failure(c, 'unsupported-media-type', 'the body must be a form')

@@ -6,6 +6,7 @@ import * as z from 'zod'
 import type { AuthRequest } from '../auth/scheme.ts'
 import { readBody } from '../http/body.ts'
 import { problem } from '../http/problem.ts'
+import { withoutPlace } from '../http/under-way.ts'
 import { refuse } from '../http/valid.ts'
 import { boundedHeaders } from '../source/greet.ts'
 import type { EventMethod, Source } from '../source/types.ts'
@@ -92,7 +93,7 @@ async function readRequest(
   { name, maxBodyBytes }: Source,
 ): Promise<AuthRequest | Response> {
   const nowMs = clock.now()
-  const read = await readBody(c.req.raw, maxBodyBytes, clock, room)
+  const read = await withoutPlace(c, () => readBody(c.req.raw, maxBodyBytes, clock, room))
   if (!read.ok) return problem(c, read.problem)
   return {
     method: c.req.method,

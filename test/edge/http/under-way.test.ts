@@ -51,6 +51,7 @@ async function busy() {
   const body = JSON.stringify({ visitor: { thirdPartyId: 'v' }, attributes: { tier: 'gold' } })
   return {
     app,
+    headers,
     clock,
     overloads: () => lines.filter(([event]) => event === 'overloaded').map(([, details]) => details),
     requestLines: () => lines.filter(([event]) => event === 'request').length,
@@ -81,6 +82,47 @@ it('a request over the bound is answered 503 with Retry-After, and is not delive
   release()
   expect((await Promise.all(first)).map(({ status }) => status)).toEqual([200, 200, 200])
 })
+
+/** A body of which only the beginning has come; `read` once somebody waits for the rest. */
+function slowBody() {
+  let rest: ReadableStreamDefaultController<Uint8Array> | undefined
+  let isRead = () => {}
+  const read = new Promise<void>((resolve) => {
+    isRead = resolve
+  })
+  const body = new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        rest = controller
+        controller.enqueue(new TextEncoder().encode('{'))
+      },
+      pull: () => isRead(),
+    },
+    { highWaterMark: 1 },
+  )
+  return { body, read, end: () => rest?.close() }
+}
+
+it.each(['/v1/updates', '/hooks/loan', '/m2/demo/profile/update'])(
+  'senders that are slow with their bodies to %s take no places from the others',
+  async (path) => {
+    const { app, headers, send, delivered, release, overloads } = await busy()
+    const slow = Array.from({ length: 2 * most }, slowBody)
+    const reading: (Response | Promise<Response>)[] = []
+    for (const { body, read } of slow) {
+      reading.push(app.request(path, { method: 'POST', headers, body, duplex: 'half' } as RequestInit))
+      await read
+    }
+    const first = Array.from({ length: most }, send)
+    await vi.waitFor(() => expect(delivered()).toBe(most))
+    // Now that all places are taken, theirs is none once they are there.
+    for (const { end } of slow) end()
+    expect((await Promise.all(reading)).map(({ status }) => status)).toEqual(reading.map(() => 503))
+    expect(overloads()).toEqual([{ count: 1 }])
+    release()
+    expect((await Promise.all(first)).map(({ status }) => status)).toEqual([200, 200, 200])
+  },
+)
 
 it('a place is free again once its request is answered, also by an error', async () => {
   const { app, send, delivered, release } = await busy()
