@@ -14,6 +14,18 @@ type Name =
   | 'rowsRead'
   | 'rowsWritten'
 
+// Two minutes past an hour: no slot of figures and no hour of a lifetime begins while a bill is counted.
+const hourMs = 3_600_000
+const realNow = Date.now
+let shiftedByMs: number | undefined
+/** How far the Worker's clock is before the platform's. It has none while the Worker is loaded. */
+function shiftMs(): number {
+  const nowMs = realNow()
+  shiftedByMs ??= nowMs - Math.floor(nowMs / hourMs) * hourMs - hourMs / 30
+  return shiftedByMs
+}
+Date.now = () => realNow() - shiftMs()
+
 const counts = new Map<Name, number>()
 const add = (name: Name, by = 1) => counts.set(name, (counts.get(name) ?? 0) + by)
 /** Rows are known once a statement was read to its end. */
@@ -81,9 +93,10 @@ function countStorage(ctx: DurableObjectState): void {
       const given: unknown = Reflect.get(target, property)
       if (typeof given !== 'function') return given
       return (...args: unknown[]) => {
-        // An alarm that is set is a row written.
-        if (property === 'setAlarm') add('rowsWritten')
-        return Reflect.apply(given, target, args)
+        if (property !== 'setAlarm') return Reflect.apply(given, target, args)
+        // An alarm that is set is a row written. It rings by the platform's clock.
+        add('rowsWritten')
+        return Reflect.apply(given, target, [Number(args[0]) + shiftMs()])
       }
     },
   })
@@ -102,16 +115,6 @@ export class BacklogObject extends Backlog {
     countStorage(ctx)
     super(ctx, env)
   }
-}
-
-// Two minutes past an hour: no slot of figures and no hour of a lifetime begins while a bill is counted.
-const hourMs = 3_600_000
-const realNow = Date.now
-let offsetMs: number | undefined
-Date.now = () => {
-  const nowMs = realNow()
-  offsetMs ??= Math.floor(nowMs / hourMs) * hourMs + hourMs / 30 - nowMs
-  return nowMs + offsetMs
 }
 
 const { fetch, scheduled } = createWorker({ sources: [] })
