@@ -74,8 +74,8 @@ export const planMutants: readonly Mutant[] = [
     name: 'a plan that repeats a cell of a file',
     breaks: 'G8',
     file: 'src/cli/plan/files.ts',
-    find: 'line ${line}: its time is neither',
-    replace: 'line ${line}: ${cell} is neither',
+    find: ': its time is neither',
+    replace: ': ` + cell + ` is neither',
     tests: command,
   },
   {
