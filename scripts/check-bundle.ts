@@ -52,7 +52,7 @@ const signatures = await bundleOf('src/edge/auth/presets.ts')
 if (signatures.packages.length > 0) problems.push(`signatures depend on ${signatures.packages.join(', ')}`)
 
 const { sources: inWorker } = await bundleOf('src/worker.ts')
-for (const path of inWorker.filter((one) => /^src\/(cli|dev|emulator|server)\//.test(one)))
+for (const path of inWorker.filter((one) => /^src\/(cli|dev|emulator|plan|server)\//.test(one)))
   problems.push(`the Worker contains ${path}`)
 
 for (const line of problems) console.error(line)

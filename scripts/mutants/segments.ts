@@ -132,4 +132,12 @@ export const segmentMutants: readonly Mutant[] = [
     replace: 'void learnFrom',
     tests,
   },
+  {
+    name: 'a forecast holds several runs to the calls of one',
+    breaks: 'G9',
+    file: 'src/relay/foretell.ts',
+    find: 'Math.min(together * settings.flushMaxCalls, ...bounds)',
+    replace: 'Math.min(settings.flushMaxCalls, ...bounds)',
+    tests: ['test/relay/foretell.test.ts'],
+  },
 ]

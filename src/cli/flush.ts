@@ -10,6 +10,7 @@ import { type Command, exit } from './command.ts'
 import { toldAs } from './errors.ts'
 import { loadSources } from './load-sources.ts'
 import { adminClient, relayUrl } from './relay-client.ts'
+import { endedEarly, platformAllows, sharedBy } from './run-words.ts'
 
 type Report = z.output<typeof reportShape>
 
@@ -68,22 +69,16 @@ function isBare(arg: string, next: string | undefined): boolean {
   return arg === '--relay' && (next === undefined || next.startsWith('-'))
 }
 
-function inWords({
-  stopped,
-  read,
-  replayed,
-  superseded,
-  calls,
-  callsSaved,
-  deferredAgain,
-  dead,
-  skipped,
-  durationMs,
-  retryAtMs,
-}: Report): string {
-  const ended =
-    stopped === 'drained' ? 'everything that was due is through' : `ended early: ${stopped.replaceAll('_', ' ')}`
+function inWords(report: Report): string {
+  const { read, replayed, superseded, calls, callsSaved, deferredAgain, dead, skipped, durationMs, retryAtMs } = report
   const room = retryAtMs === undefined ? '' : `, room again at ${new Date(retryAtMs).toISOString()}`
   const refused = skipped === 0 ? '' : `, ${skipped} that the ledger refused`
-  return `${read} read, ${replayed} delivered and ${superseded} superseded with ${calls} calls (${callsSaved} saved by merging), ${deferredAgain} wait on, ${dead} dead letters${refused}, ${(durationMs / 1_000).toFixed(1)} s; ${ended}${room}`
+  return [
+    `${read} read, ${replayed} delivered and ${superseded} superseded with ${calls} calls (${callsSaved} saved by merging), ${deferredAgain} wait on, ${dead} dead letters${refused}, ${(durationMs / 1_000).toFixed(1)} s`,
+    sharedBy(report),
+    `${endedEarly(report) || 'everything that was due is through'}${room}`,
+    platformAllows(report),
+  ]
+    .filter((text) => text !== '')
+    .join('; ')
 }

@@ -18,6 +18,7 @@ import { ledger } from './ledger.ts'
 import { lint } from './lint.ts'
 import { map } from './map.ts'
 import { metrics } from './metrics.ts'
+import { plan } from './plan.ts'
 import { quota } from './quota.ts'
 import { send } from './send.ts'
 import { series } from './series.ts'
@@ -51,6 +52,7 @@ const commands: Readonly<Record<string, Command>> = {
   audit,
   keys,
   ledger,
+  plan,
   emulator,
 }
 

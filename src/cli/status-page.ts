@@ -3,6 +3,7 @@ import type * as z from 'zod'
 import { causeInWords, checkInWords } from '../core/operator/health-words.ts'
 import { breakdown, type Clock, clockTime, counted, figure, span, table, zoneOf } from '../core/words.ts'
 import type { census, deadCounts, status } from '../edge/contract/status.ts'
+import { endedEarly, platformAllows, sharedBy } from './run-words.ts'
 
 export type Status = z.output<typeof status>
 type Census = z.output<typeof census>
@@ -12,6 +13,8 @@ type DeadCounts = z.output<typeof deadCounts>
 const labelChars = 9
 /** A count older than this is shown with its age. */
 const freshMs = 90_000
+/** What runs have learnt of the platform holds for a day. */
+const learntForMs = 86_400_000
 
 /** @param url of the relay, for the head */
 export function* statusLines(url: string, ready: string, has: Status, clock: Clock): Generator<string> {
@@ -24,7 +27,7 @@ export function* statusLines(url: string, ready: string, has: Status, clock: Clo
     ])
   if (has.backlog !== undefined) yield* labelled('waiting', backlogLines(has.backlog, clock))
   if (has.dead !== undefined) yield* labelled('dead', deadLines(has.dead))
-  yield* labelled('flush', [lastRun(has, clock)])
+  yield* labelled('flush', lastRunLines(has, clock))
   yield* labelled('today', todayLines(has.today))
   yield* labelled('checks', checkLines(has.checks))
 }
@@ -134,14 +137,19 @@ function isOther(name: string): boolean {
   return !columns.includes(name)
 }
 
-function lastRun({ runs = [], lastRunAt }: Status, clock: Clock): string {
+function* lastRunLines({ runs = [], lastRunAt }: Status, clock: Clock): Generator<string> {
   const [newest] = runs.toSorted((a, b) => Date.parse(b.at) - Date.parse(a.at))
   const at = lastRunAt ?? newest?.at
-  if (at === undefined) return 'no run yet'
+  if (at === undefined) {
+    yield 'no run yet'
+    return
+  }
   // A run that had nothing to do is not among those that are kept.
-  const stopped = newest?.at === at ? newest.stopped : 'drained'
-  const early = stopped === 'drained' ? '' : `; it ended early: ${stopped.replaceAll('_', ' ')}`
-  return `the last run was at ${clockTime(at, clock)}, ${span(clock.nowMs - Date.parse(at))} ago${early}`
+  const last = newest?.at === at ? newest : { stopped: 'drained' }
+  const [shared, early] = [sharedBy(last), endedEarly(last)]
+  yield `the last run was at ${clockTime(at, clock)}, ${span(clock.nowMs - Date.parse(at))} ago${shared && `; ${shared}`}${early && `; it ${early}`}`
+  const allowed = platformAllows(newest ?? last)
+  if (allowed !== '' && clock.nowMs - Date.parse(newest?.at ?? at) < learntForMs) yield allowed
 }
 
 /** When it was counted, where that is worth saying. */

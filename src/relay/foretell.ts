@@ -93,14 +93,19 @@ export function movedInMs({ flushMaxOps }: Settings, letters: number, inSteps: b
 
 /**
  * What a run is allowed to spend; or what one made that was at its end. Where runs find out how many operations they have,
- * it is no less than what is allowed everywhere.
+ * it is no less than what is allowed everywhere. Several that share the backlog count as one, as they do in their report.
  */
-function callsPerRun(settings: Settings, entriesPerCall: number, runs: readonly KeptRun[]): number {
+export function callsPerRun(
+  settings: Pick<Settings, 'flushMaxOps' | 'flushMaxCalls' | 'flushLearnsOps'>,
+  entriesPerCall: number,
+  runs: readonly KeptRun[],
+): number {
   const full = runs.flatMap(({ stopped, calls }) => (fullRuns.has(stopped) ? (calls ?? 0) : []))
   const most = full.length === 0 ? [] : [Math.max(...full)]
-  const byOperations = Math.max(1, settings.flushMaxOps - readingOperations) / Math.max(1, entriesPerCall)
+  const together = Math.max(1, ...runs.map(({ runsTogether = 1 }) => runsTogether))
+  const byOperations = (together * Math.max(1, settings.flushMaxOps - readingOperations)) / Math.max(1, entriesPerCall)
   const bounds = settings.flushLearnsOps && full.length > 0 ? most : [byOperations, ...most]
-  return Math.max(1, Math.min(settings.flushMaxCalls, ...bounds))
+  return Math.max(1, Math.min(together * settings.flushMaxCalls, ...bounds))
 }
 
 /**

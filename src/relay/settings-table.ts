@@ -2,7 +2,7 @@
 import * as z from 'zod'
 import { keyBytes } from '../core/backlog/seal.ts'
 import { maxTargetTimeoutMs } from '../core/ledger/rules/in-flight.ts'
-import { paces } from '../core/ledger/rules/pace.ts'
+import { paces } from '../core/ledger/rules/settings.ts'
 import type { Lane } from '../core/update/update.ts'
 import { logRequestsChoices } from '../edge/http/request-line.ts'
 import {

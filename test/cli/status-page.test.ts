@@ -73,6 +73,25 @@ checks    all well: store, ledger, target`.trimStart(),
     )
   })
 
+  it('says how many runs took part in the last one, why it ended, and what the platform was found to allow', () => {
+    const last = { at: '2026-11-27T14:11:48Z', stopped: 'part_left', runsTogether: 3 }
+    const flushLines = (run: object) =>
+      [...statusLines('https://relay.example', 'ready', { ...quiet, runs: [{ ...last, ...run }] }, clock)]
+        .join('\n')
+        .match(/flush .*?(?=\ntoday)/s)?.[0]
+    expect(flushLines({})).toBe(
+      'flush     the last run was at 14:11, 12 s ago; 3 runs shared the backlog; it ended early: a part is left for the next run',
+    )
+    expect(flushLines({ stopped: 'operations', platformOperations: 1_000, platformCalls: 50 })).toBe(
+      [
+        'flush     the last run was at 14:11, 12 s ago; 3 runs shared the backlog; it ended early: operations',
+        '          the platform refused a run more than 1,000 operations on the store and 50 calls: runs of a day end before',
+      ].join('\n'),
+    )
+    // Since then a run may have found that there is more.
+    expect(flushLines({ at: '2026-11-26T14:11:48Z', platformCalls: 50 })).not.toContain('platform')
+  })
+
   it('of a relay that needs somebody', () => {
     const troubled: Status = {
       ...quiet,

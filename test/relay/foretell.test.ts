@@ -1,6 +1,6 @@
 /** The pace that a forecast goes by. */
 import { expect, it } from 'vitest'
-import { paceOf } from '../../src/relay/foretell.ts'
+import { callsPerRun, paceOf } from '../../src/relay/foretell.ts'
 
 const nowMs = 1_790_000_000_000
 const minuteMs = 60_000
@@ -21,4 +21,14 @@ it.each([
     { atMs: nowMs - 70 * minuteMs, stopped: 'done', calls: 300 },
   ] as const
   expect(paceOf({ targetMethod }, { buckets }, slots, runs as never, nowMs)).toBe(pace)
+})
+
+it('counts several runs that share the backlog as one that does as much as all of them', () => {
+  const settings = { flushMaxOps: 900, flushMaxCalls: 1_000, flushLearnsOps: true }
+  const ran = (stopped: string, calls: number, more: object = {}) => ({ atMs: nowMs, stopped, calls, ...more }) as never
+  expect(callsPerRun(settings, 1, [ran('time', 800)])).toBe(800)
+  expect(callsPerRun(settings, 1, [ran('time', 3_100, { runsTogether: 4 }), ran('time', 800)])).toBe(3_100)
+  // Each at its own FLUSH_MAX_CALLS.
+  expect(callsPerRun(settings, 1, [ran('time', 4_800, { runsTogether: 4 })])).toBe(4_000)
+  expect(callsPerRun({ ...settings, flushLearnsOps: false }, 1, [ran('time', 1_500, { runsTogether: 2 })])).toBe(1_500)
 })

@@ -184,6 +184,33 @@ describe('the server', () => {
     expect(emulator.statistics().calls).toBe(count)
   })
 
+  it('shares with FLUSH_RUNS what one run does not carry; when stopped, all runs end between calls (G4, G7)', async () => {
+    await using emulator = await startEmulator({ autoSeed: true })
+    const settings = { FLUSH_RUNS: '4', FLUSH_MAX_CALLS: '100' }
+    const server = await startServer(emulator.origin, { settings })
+    await server.relay.operator.pause(true)
+    // More than a page, also behind the first two runs.
+    const count = 1_800
+    const updates = Array.from({ length: count }, (_, n) => update(`e${n}`, { tier: `t${n}` }, `visitor-${n}`))
+    for (let from = 0; from < count; from += 100) await post(server, { updates: updates.slice(from, from + 100) })
+    await server.relay.operator.pause(false)
+    expect(await server.relay.flush()).toMatchObject({ stopped: 'calls', calls: 100 })
+    expect(await server.relay.flush()).toMatchObject({ stopped: 'calls', calls: 400, runsTogether: 4 })
+    emulator.faults.add({ kind: 'delay', delayMs: 20 })
+    const flushing = fetch(`${server.url}/admin/api/flush`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${testSecrets.adminToken}`, 'content-type': 'application/json' },
+    })
+    await until(() => emulator.statistics().calls > 560)
+    expect(await server.stop()).toBe(true)
+    expect(await (await flushing).json()).toMatchObject({ stopped: 'stopping', runsTogether: 4 })
+
+    emulator.faults.clear()
+    await using again = await startServer(emulator.origin, { folder: server.folder })
+    expect((await again.relay.flush()).stopped).toBe('drained')
+    expect(emulator.statistics().calls).toBe(count)
+  })
+
   it('when stopped, waits for a scheduled flush: its call is settled, and not repeated (G2, G4)', async () => {
     await using emulator = await startEmulator({ autoSeed: true })
     const server = await startServer(emulator.origin, { settings: { FLUSH_EVERY_MS: '20' } })

@@ -15,6 +15,8 @@ const chances = {
   'tiny limits': 0.25,
   /** Few connections, and chunks of a few visitors beside each other. */
   pipeline: 0.4,
+  /** Runs of a few calls that share what is more than a page; some of them die. */
+  segments: 0.3,
   /** Runs of a second and of a few operations. */
   'tiny budgets': 0.12,
   /** A platform that refuses the 51st subrequest of an invocation. */

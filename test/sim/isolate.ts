@@ -9,7 +9,7 @@ import { twoStores } from '../../src/core/backlog/two-stores.ts'
 import type { Clock, Random } from '../../src/core/clock.ts'
 import { withDeadline } from '../../src/core/ledger/deadline.ts'
 import { newEpochMemory, type Witness, watchedLedger } from '../../src/core/ledger/loss/epoch.ts'
-import type { LedgerStore, Settlement } from '../../src/core/ledger/port.ts'
+import type { AdmitRequest, LedgerStore, Settlement } from '../../src/core/ledger/port.ts'
 import type { Limits } from '../../src/core/limits.ts'
 import type { PlanAsked } from '../../src/core/operator/dead/make-plan.ts'
 import type { Plan } from '../../src/core/operator/dead/plan.ts'
@@ -17,6 +17,7 @@ import type { Erase } from '../../src/core/operator/erase.ts'
 import type { Kv } from '../../src/core/store/kv.ts'
 import type { Lane, Visitor } from '../../src/core/update/update.ts'
 import type { FlushReport } from '../../src/cron/report.ts'
+import type { Segment } from '../../src/cron/segments.ts'
 import type { Source } from '../../src/edge/source/types.ts'
 import { composeRelay } from '../../src/relay/compose.ts'
 import type { Settings } from '../../src/relay/settings.ts'
@@ -24,7 +25,7 @@ import type { WrongClock } from './clocks.ts'
 import type { Coverage } from './coverage.ts'
 import { type Outages, type Weather, within } from './faults.ts'
 import type { Oracle } from './oracle.ts'
-import { type Cell, Invocation, interrupted, invocations } from './reach.ts'
+import { type Cell, Invocation, interrupted, invocations, type RunPart } from './reach.ts'
 import type { VirtualTime } from './time.ts'
 
 export interface Shared {
@@ -59,6 +60,8 @@ export interface Shared {
     visitorHash: string,
     name: string,
   ) => 'refused_together' | 'sent_turned_away' | 'sent_denied' | undefined
+  /** Starts a run of this segment at some isolate. */
+  readonly startRun: (segment: Segment, part: RunPart) => Promise<FlushReport>
   readonly trace: (line: string) => void
 }
 
@@ -72,6 +75,8 @@ export interface Isolate {
   /** Undefined if the isolate died before it answered. */
   request(request: Request): Promise<Response | undefined>
   flush(): Promise<FlushReport | undefined>
+  /** One of several runs. */
+  flushPart(segment: Segment, part: RunPart): Promise<FlushReport | undefined>
   /** What an operator is told. */
   status(): Promise<object | undefined>
   /** Goes on from `cursor`, the end of an incomplete erasure. */
@@ -221,6 +226,14 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     if (event.startsWith('ledger_')) shared.trace(`${name} ${line}`)
   }
   const { kv } = shared
+  /** Of runs that share the ring no two ask about one visitor. */
+  const oneRunEach = ({ index, visitors }: RunPart, requests: readonly AdmitRequest[]) => {
+    for (const { visitorHash } of requests) {
+      const other = visitors.get(visitorHash) ?? index
+      if (other !== index) oracle.fail(`G7: runs ${other} and ${index} of several ask about the same visitor`)
+      visitors.set(visitorHash, index)
+    }
+  }
   const noteFates = (settlements: readonly Settlement[]) => {
     const invocation = invocations.getStore()
     for (const { token, visitorHash, attributes } of settlements)
@@ -238,6 +251,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
         admit: (epoch, requests, lane) => {
           const invocation = invocations.getStore()
           invocation?.begin()
+          if (invocation?.part !== undefined) oneRunEach(invocation.part, requests)
           if (invocation?.isRun === true && invocation.open.call + invocation.open.store > 0)
             coverage['admissions while a run calls or cleans up']++
           for (const { token } of requests) laneOf.set(token, lane)
@@ -335,6 +349,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
         connected('call', () => step('call', () => connectAndSend(...parts))),
       ),
     streamBody: true,
+    startRun,
     background: () => {},
     log,
     ...bounds,
@@ -355,10 +370,23 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     return twoStores({ ...sides, now: clock.now, memory: {} })
   }
 
+  async function startRun(segment: Segment): Promise<FlushReport> {
+    const invocation = invocations.getStore()
+    if (invocation === undefined) throw new Error('a run that is no invocation starts others')
+    if (invocation.part === undefined) coverage['runs that started others']++
+    invocation.part ??= { index: 0, visitors: new Map() }
+    const started = shared.startRun(segment, { index: segment.index, visitors: invocation.part.visitors })
+    const [report] = await Promise.allSettled([started])
+    await awake()
+    if (!alive) return never
+    if (report.status === 'rejected') throw report.reason
+    return report.value
+  }
+
   /** Undefined if the isolate dies first. */
-  async function invoke<T>(work: () => Promise<T>, isRun = false): Promise<T | undefined> {
+  async function invoke<T>(work: () => Promise<T>, isRun = false, part?: RunPart): Promise<T | undefined> {
     if (!alive) return undefined
-    const invocation = new Invocation(shared.reached, isRun)
+    const invocation = new Invocation(shared.reached, isRun, part)
     shared.invocations.push(invocation)
     underWay.add(invocation)
     try {
@@ -376,6 +404,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
     clockErrorMs,
     request: (request) => invoke(async () => relay.app.fetch(request)),
     flush: () => invoke(() => relay.flush(), true),
+    flushPart: (segment, part) => invoke(() => relay.flushPart(segment), true, part),
     status: () => invoke(() => relay.operator.status()),
     erase: (visitor, cursor) => invoke(() => relay.operator.erase(visitor, cursor)),
     dead: {

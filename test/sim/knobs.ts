@@ -67,6 +67,11 @@ export function firstKnobs(
     if (random.fraction() < 0.5) env['QUOTA_LIMIT'] = between(random, 10, 20)
   }
   if (night.has('pace')) env['PACE'] = 'even'
+  if (night.has('segments')) {
+    const random = night.random('segments')
+    env['FLUSH_RUNS'] = pick(random, [1, 2, 3, 4, 4, 16])
+    env['FLUSH_MAX_CALLS'] = between(random, 1, 4)
+  }
   if (night.has('unchanged')) env['API_SKIP_UNCHANGED'] = '1'
   if (night.has('tiny budgets'))
     beyond = { ...beyond, ...tinyBudgets(night.random('tiny budgets'), night.has('tiny limits')) }
@@ -130,7 +135,11 @@ export function turned({ env, beyond }: Knobs, knob: KnobName, random: Random): 
         return { BACKLOG_KEYS: ring === '' ? ringOf('k') : ring.includes('n:') ? ring : `${ringOf('n')},${ring}` }
       }
       case 'budgets':
-        return { FLUSH_MAX_MS: magnitude(random, 5_000, 120_000), FLUSH_MAX_OPS: magnitude(random, 100, 2_000) }
+        return {
+          FLUSH_MAX_MS: magnitude(random, 5_000, 120_000),
+          FLUSH_MAX_OPS: magnitude(random, 100, 2_000),
+          ...(env['FLUSH_RUNS'] === undefined ? {} : { FLUSH_RUNS: between(random, 1, 4) }),
+        }
       case 'pace':
         return { PACE: env['PACE'] === 'even' ? 'none' : 'even' }
       case 'unchanged':
@@ -147,11 +156,12 @@ export function limitsOf(night: Night): Limits {
   const most = night.has('denials') ? { ...defaultLimits, ...fewDenials(night.random('denials')) } : defaultLimits
   const planned = night.has('plans') ? { ...most, ...fewLetters(night.random('plans')) } : most
   const piped = night.has('pipeline') ? { ...planned, ...smallChunks(night.random('pipeline')) } : planned
-  if (!night.has('tiny limits')) return piped
+  const shared = night.has('segments') ? { ...piped, ...smallPages(night.random('segments')) } : piped
+  if (!night.has('tiny limits')) return shared
   const random = night.random('tiny limits')
   const attributesPerAttempt = between(random, 2, 5)
   return {
-    ...piped,
+    ...shared,
     attributesPerAttempt,
     attemptsTogether: night.has('pipeline') ? piped.attemptsTogether : between(random, 1, 16),
     attributesTogether: between(random, attributesPerAttempt, 40),
@@ -173,6 +183,11 @@ function smallChunks(random: Random): Pick<Limits, 'attemptsTogether' | 'connect
     connections: between(random, 1, 6),
     chunksAtOnce: between(random, 1, 5),
   }
+}
+
+/** So that more than a page waits. */
+function smallPages(random: Random): Pick<Limits, 'keysPerPage' | 'entriesTogether'> {
+  return { keysPerPage: between(random, 2, 3), entriesTogether: between(random, 1, 10) }
 }
 
 function fewLetters(random: Random): Pick<Limits, 'keysPerPlanPage' | 'lettersPerStep' | 'dutyOperations'> {

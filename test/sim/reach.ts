@@ -76,6 +76,12 @@ export type Cell = string
 const cellOf = (down: string, row: string, across: string, column: string): Cell =>
   `${down} ${row} | ${across} ${column}`
 
+/** One of several runs that share the ring: `visitors`, the same for all of them, says which one asked about whom. */
+export interface RunPart {
+  readonly index: number
+  readonly visitors: Map<string, number>
+}
+
 /** One request or run of an isolate, and what it has met since it last asked for an admission. */
 export class Invocation {
   readonly #reached: Set<Cell>
@@ -88,10 +94,13 @@ export class Invocation {
 
   /** A run of the flush. */
   readonly isRun: boolean
+  /** Which of several it is; the one that starts the others is known once it does. */
+  part: RunPart | undefined
 
-  constructor(reached: Set<Cell>, isRun: boolean) {
+  constructor(reached: Set<Cell>, isRun: boolean, part?: RunPart) {
     this.#reached = reached
     this.isRun = isRun
+    this.part = part
   }
 
   /** A new attempt: what interrupted the last one does not interrupt this one. */

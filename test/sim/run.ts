@@ -251,6 +251,21 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
       wrongClocks.push(clock)
       return clock
     },
+    startRun: async (segment, part) => {
+      coverage['runs of a segment']++
+      // Some die before they begin.
+      const begins = weatherIsClear || night.random('segments').fraction() < 0.85
+      const isolate = await anIsolate()
+      const report = begins ? await isolate.flushPart(segment, part) : undefined
+      trace(`run of segment ${segment.index} at ${isolate.name} ${JSON.stringify(report)}`)
+      if (report?.stopped === 'leased') coverage['segments that were taken']++
+      if (report !== undefined) return report
+      coverage['runs of a segment that died']++
+      // Whoever waits for it may not hear of it.
+      if (night.random('segments').fraction() < 0.7) throw new Error('the run died')
+      coverage['runs of a segment that hung']++
+      return new Promise(() => {})
+    },
     lastNo: (hash, name) => lastNo.get(`${hash} ${name}`),
   }
 
@@ -297,6 +312,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     if (report.platformOperations !== undefined || report.platformCalls !== undefined)
       coverage['runs that know what the platform allows']++
     if (report.stopped === 'time') coverage['runs out of time']++
+    if (report.stopped === 'part_left') coverage['parts left behind']++
     if (report.unreadable > 0) coverage['entries that nobody can read'] += report.unreadable
   }
   const minutely = () => {
@@ -381,7 +397,9 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   for (const invocation of shared.invocations as Invocation[]) invocation.end()
 
   async function drain(untilMs: number): Promise<void> {
-    const thorough = (['tiny budgets', 'tiny limits', 'subrequests'] as const).some((draw) => night.has(draw))
+    const thorough = (['tiny budgets', 'tiny limits', 'segments', 'subrequests'] as const).some((draw) =>
+      night.has(draw),
+    )
     while (time.nowMs < untilMs && (oracle.inBacklog() > 0 || time.nowMs < endMs + 3 * minuteMs)) {
       time.at(time.nowMs, () => void cron().catch(orViolation))
       const early = time.nowMs < endMs + 20 * minuteMs || (thorough && time.nowMs < giveUpMs)

@@ -192,7 +192,12 @@ function runsSection({ nowMs }: Desk, { runs = [] }: Status): Markup {
   )
 }
 
-const endings: Readonly<Record<string, string>> = { drained: 'all done', quota: 'quota used up', time: 'out of time' }
+const endings: Readonly<Record<string, string>> = {
+  drained: 'all done',
+  quota: 'quota used up',
+  time: 'out of time',
+  part_left: 'a part is left',
+}
 
 function numberOf(value: unknown): number {
   return typeof value === 'number' ? value : 0

@@ -142,7 +142,7 @@ ${event}</textarea></label>`,
 }
 
 function sourceFacts(source: Source, last: string | undefined, { nowMs }: Desk): Markup {
-  const { name, scheme, format, lane, methods, secrets, share, delaySeconds, attributes } = source
+  const { name, scheme, format, lane, methods, secrets, share, skipUnchanged, delaySeconds, attributes } = source
   return facts(
     [
       'Last event',
@@ -157,6 +157,7 @@ function sourceFacts(source: Source, last: string | undefined, { nowMs }: Desk):
       'Lane',
       html`${lane}${share !== undefined && html`<br><span>${figure(share * 100)} % of the quota before others</span>`}`,
     ],
+    ...(skipUnchanged === undefined ? [] : [['Unchanged values', 'make no call'] as const]),
     ...(delaySeconds === undefined ? [] : [['Held back', `${figure(delaySeconds)} s`] as const]),
     ...(attributes === undefined ? [] : [['May set', attributes.join(', ')] as const]),
   )

@@ -20,6 +20,7 @@ export const sources = answer(
         problem: z.string().optional().describe('What is wrong with them'),
         sample: z.boolean().describe('Whether it has one'),
         share: z.number().optional(),
+        skipUnchanged: z.literal(true).optional().describe('It makes no call for a value that Target has'),
         delaySeconds: z.number().optional(),
         attributes: z.array(z.string()).optional().describe('The names that it may set'),
       }),

@@ -4,7 +4,7 @@
  * takes, which is its call and, on KV, a delete for each of its entries. Delays stand before a real SQLite ledger, a KV
  * with the limits of Workers, a real SQLite backlog, and that backlog asked as a Worker asks its object, on a virtual
  * clock; `--real` measures one run in real time, which the virtual clock must agree with. Rates are of the first run;
- * the time until all has drained grows linearly.
+ * the time until all has drained grows linearly. Several runs share what is more than a page, in invocations of their own.
  */
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleepReally } from 'node:timers/promises'
@@ -19,7 +19,8 @@ import { sqlLedger } from '../../../src/core/ledger/sql/ledger.ts'
 import { nodeSqlite } from '../../../src/core/store/sqlite-node.ts'
 import { createHasher } from '../../../src/core/update/hash.ts'
 import { makeStamp } from '../../../src/core/update/stamp.ts'
-import { composeRelay } from '../../../src/relay/compose.ts'
+import { lastRunMemo, writeLastRun } from '../../../src/cron/report.ts'
+import { composeRelay, type Relay } from '../../../src/relay/compose.ts'
 import { ledgerSettings, parseSettings, type Settings } from '../../../src/relay/settings.ts'
 import { objectRows } from '../../../src/workers/object-rows.ts'
 import { VirtualTime } from '../../sim/time.ts'
@@ -52,6 +53,8 @@ interface Case {
   readonly store: Store
   /** Entries of each visitor, which one call carries. */
   readonly entriesEach: number
+  /** That share the backlog, each with six connections. Default: 1. */
+  readonly runs?: number
   readonly wanted: number
 }
 const cases: readonly Case[] = [
@@ -59,6 +62,10 @@ const cases: readonly Case[] = [
   { name: 'KV, five merge', store: 'kv', entriesEach: 5, wanted: 0.7 },
   { name: 'SQLite, alone', store: 'sqlite', entriesEach: 1, wanted: 0.85 },
   { name: 'Object, alone', store: 'object', entriesEach: 1, wanted: 0.85 },
+  // Twice the pace of one.
+  { name: 'KV, two runs', store: 'kv', entriesEach: 1, runs: 2, wanted: 0.7 },
+  { name: 'KV, four runs', store: 'kv', entriesEach: 1, runs: 4, wanted: 0.7 },
+  { name: 'Object, four runs', store: 'object', entriesEach: 1, runs: 4, wanted: 0.7 },
 ]
 
 interface Drained {
@@ -70,7 +77,11 @@ interface Drained {
   readonly drainedMs: number
 }
 
-async function drain({ store, entriesEach }: Case, entries: number, real: boolean): Promise<Drained> {
+async function drain(
+  { store, entriesEach, runs: together = 1 }: Case,
+  entries: number,
+  real: boolean,
+): Promise<Drained> {
   const time = new VirtualTime(startMs)
   const sleep: Sleep = real ? (ms) => sleepReally(ms) : (ms) => time.sleep(ms)
   const beganMs = performance.now()
@@ -87,29 +98,37 @@ async function drain({ store, entriesEach }: Case, entries: number, real: boolea
       }
     : { now: () => Math.round(time.nowMs), after: (ms) => time.after(ms) }
   const random = seededRandom(1)
-  const settings = settingsOf()
-  const connections = new Connections(connectionCount)
+  const settings = settingsOf(together)
   const backlogParts = { randomHex: random.hex, seal: plainSeal }
-  const { filled, asked } = backlogs(store, backlogParts, connections, sleep)
+  const { filled, askedOver } = backlogs(store, backlogParts, sleep)
   await fill(filled, entries, entriesEach)
   const sqlite = nodeSqlite(new DatabaseSync(':memory:'))
   const ledgerStore = sqlLedger(sqlite, ledgerSettings(settings), { now: clock.now })
   const ledger = watched(slow(ledgerStore, (work) => sleep(ledgerMs).then(work)))
-  const relay = await composeRelay({
-    settings,
-    sources: [],
-    ledger,
-    backlog: asked,
-    clock,
-    random,
-    fetch: () =>
-      connections.use(async () => {
-        await sleep(targetMs)
-        return new Response(yes)
-      }),
-    background: () => {},
-    log: () => {},
-  })
+  /** Of one invocation, with connections of its own. */
+  const newRelay = (): Promise<Relay> => {
+    const connections = new Connections(connectionCount)
+    return composeRelay({
+      settings,
+      sources: [],
+      ledger,
+      backlog: askedOver(connections),
+      clock,
+      random,
+      fetch: () =>
+        connections.use(async () => {
+          await sleep(targetMs)
+          return new Response(yes)
+        }),
+      startRun: async (segment) => (await newRelay()).flushPart(segment),
+      background: () => {},
+      log: () => {},
+    })
+  }
+  const relay = await newRelay()
+  // As behind a run that did not carry what waits.
+  if (together > 1)
+    await ledgerStore.remember(lastRunMemo, writeLastRun({ atMs: startMs, report: { stopped: 'time' } }))
   let first: Pick<Drained, 'visitorsASecond' | 'entriesASecond' | 'stopped'> | undefined
   for (let runs = 1; ; runs++) {
     const run = relay.flush()
@@ -136,30 +155,36 @@ async function drain({ store, entriesEach }: Case, entries: number, real: boolea
 function backlogs(
   store: Store,
   parts: SqliteBacklogParts,
-  connections: Connections,
   sleep: Sleep,
-): { readonly filled: Backlog; readonly asked: Backlog } {
-  const taking = (ms: number) => (work: () => unknown) =>
+): { readonly filled: Backlog; readonly askedOver: (connections: Connections) => Backlog } {
+  const taking = (connections: Connections, ms: number) => (work: () => unknown) =>
     connections.use(async () => {
       await sleep(ms)
       return work()
     })
   const kv = indexedKv()
-  if (store === 'kv') return { filled: kvBacklog(kv, parts), asked: kvBacklog(slow(kv, taking(kvMs)), parts) }
+  const inSlowKv = (connections: Connections) => kvBacklog(slow(kv, taking(connections, kvMs)), parts)
+  if (store === 'kv') return { filled: kvBacklog(kv, parts), askedOver: inSlowKv }
   const sql = nodeSqlite(new DatabaseSync(':memory:'))
   const filled = sqliteBacklog(sql, parts)
-  if (store === 'sqlite') return { filled, asked: filled }
-  const stub = slow(sqliteRows(sql, false), taking(objectMs))
-  const inObject = rowsBacklog(
-    objectRows(() => stub),
-    parts,
-  )
-  const emptyKv = kvBacklog(slow(kv, taking(kvMs)), parts)
-  return { filled, asked: twoStores({ kv: emptyKv, sql: inObject, keepsIn: 'sql', now: () => startMs, memory: {} }) }
+  if (store === 'sqlite') return { filled, askedOver: () => filled }
+  return {
+    filled,
+    askedOver: (connections) => {
+      const stub = slow(sqliteRows(sql, false), taking(connections, objectMs))
+      const inObject = rowsBacklog(
+        objectRows(() => stub),
+        parts,
+      )
+      const stores = { kv: inSlowKv(connections), sql: inObject, keepsIn: 'sql' } as const
+      return twoStores({ ...stores, now: () => startMs, memory: {} })
+    },
+  }
 }
 
-function settingsOf(): Settings {
-  const parsed = parseSettings(settingsFor('https://target.example', { QUOTA_LIMIT: '1000000', REPLAY_RESERVE: '0' }))
+function settingsOf(runs: number): Settings {
+  const own = { QUOTA_LIMIT: '1000000', REPLAY_RESERVE: '0', FLUSH_RUNS: String(runs) }
+  const parsed = parseSettings(settingsFor('https://target.example', own))
   if (!parsed.ok) throw new Error(parsed.problems.join('; '))
   // More than Adobe gives, so that the quota bounds nothing.
   return { ...parsed.settings, quotaLimit: 1_000_000_000 }
@@ -183,8 +208,8 @@ async function fill(backlog: Backlog, entries: number, entriesEach: number): Pro
   }
 }
 
-const idealOf = ({ store, entriesEach }: Case) =>
-  (connectionCount * 1_000) / (targetMs + (store === 'kv' ? entriesEach * kvMs : 0))
+const idealOf = ({ store, entriesEach, runs = 1 }: Case) =>
+  (runs * connectionCount * 1_000) / (targetMs + (store === 'kv' ? entriesEach * kvMs : 0))
 
 console.log(
   `Target ${targetMs} ms, KV ${kvMs} ms, object ${objectMs} ms, ledger ${ledgerMs} ms${values.real ? ', in real time' : ''}`,

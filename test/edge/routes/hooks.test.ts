@@ -480,3 +480,26 @@ describe('quarantine', () => {
     expect([status, await world.dead(), await world.entries(), world.logged]).toEqual([401, [], 0, []])
   })
 })
+
+it('a source that skips what is unchanged answers so, once Target has the value', async () => {
+  const desk = source('desk', { auth: bearer(), schema: customer, map: toUpdate, skipUnchanged: true })
+  expect([
+    desk.skipsUnchanged,
+    source('other', { auth: bearer(), schema: customer, map: toUpdate }).skipsUnchanged,
+  ]).toEqual([true, false])
+  const world = await createWorld({ skipping: [desk.name] })
+  const send = edge(world, [desk])
+  const answers: unknown[] = []
+  for (const id of ['e1', 'e2', 'e2']) {
+    await world.clock.advance(1_000)
+    const { status, answer } = await send('/hooks/desk', event({ id }), proof)
+    answers.push([status, answer['status']])
+    await world.settled()
+  }
+  expect(answers).toEqual([
+    [200, 'submitted'],
+    [200, 'unchanged'],
+    [200, 'duplicate'],
+  ])
+  expect(world.target.calls).toHaveLength(1)
+})

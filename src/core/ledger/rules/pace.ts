@@ -8,9 +8,6 @@
  */
 import type { LedgerSettings } from './settings.ts'
 
-export const paces = ['none', 'even'] as const
-export type Pace = (typeof paces)[number]
-
 export const spansAWindow = 24
 /** While nothing is spent, a span may have this many times its even part of the quota. */
 export const burstSpans = 4

@@ -1,6 +1,9 @@
 /** What both implementations of the ledger are told, and the times and bounds that follow from it. */
 import type { Lane } from '../../update/update.ts'
-import type { Pace } from './pace.ts'
+
+/** Whether calls are spread over the window (`pace.ts`). */
+export const paces = ['none', 'even'] as const
+export type Pace = (typeof paces)[number]
 
 /** What the rules need to know, the same for both implementations. Times in milliseconds. */
 export interface LedgerSettings {
@@ -13,7 +16,6 @@ export interface LedgerSettings {
   readonly quotaSlackMs: number
   /** The share of the quota that only replay may fill, 0..1. */
   readonly replayReserve: number
-  /** Whether calls are spread over the window. */
   readonly pace: Pace
   readonly retentionMs: number
   /** How long an open attempt keeps others away by this relay's settings (`in-flight.ts`). */

@@ -25,10 +25,15 @@ export function sourcesApi(partsOf: PartsOf<'settings' | 'sources' | 'prepare' |
     const { settings, sources } = partsOf(c)
     const shown = sources.map(async (source) => {
       const secrets = settings.hookSecrets.get(source.name) ?? []
-      const { name, auth, format, lane, methods, share, delayMs, attributes, sample } = source
+      const { name, auth, format, lane, methods, share, skipsUnchanged, delayMs, attributes, sample } = source
       return {
         ...{ name, scheme: auth.name, format, lane, methods, secrets: secrets.length, sample: sample !== undefined },
-        ...given({ share, attributes, delaySeconds: delayMs === 0 ? undefined : delayMs / 1_000 }),
+        ...given({
+          share,
+          skipUnchanged: skipsUnchanged || undefined,
+          attributes,
+          delaySeconds: delayMs === 0 ? undefined : delayMs / 1_000,
+        }),
         ...given({ problem: await secretProblem(source, secrets) }),
       }
     })
