@@ -26,6 +26,7 @@ import { operatorsMoreMutants } from './operators-more.ts'
 import { ownerMutants } from './owner.ts'
 import { paceMutants } from './pace.ts'
 import { pipelineMutants } from './pipeline.ts'
+import { planMutants } from './plan.ts'
 import { readToBreakMutants } from './read-to-break.ts'
 import { readingMutants } from './reading.ts'
 import { registersMutants } from './registers.ts'
@@ -1162,5 +1163,6 @@ export const mutants: readonly Mutant[] = [
   ...sendersMoreMutants,
   ...windowMutants,
   ...paceMutants,
+  ...planMutants,
   ...skipMutants,
 ]

@@ -4,7 +4,37 @@ import type { Mutant } from './mutant.ts'
 const underWay = 'src/edge/http/under-way.ts'
 const tests = ['test/edge/http/under-way.test.ts']
 
+/** What an idle run asks of the ledger in one step. */
+const stepMutants: readonly Mutant[] = [
+  {
+    name: 'SQL: memos are recalled for a run that has not got the lease',
+    breaks: 'G7',
+    file: 'src/core/ledger/sql/ledger.ts',
+    find: 'memos.lease(name, holder, ttlMs, nowMs) ? names.map(memos.recall) : undefined',
+    replace: 'memos.lease(name, holder, ttlMs, nowMs) || true ? names.map(memos.recall) : undefined',
+    tests: ['test/core/ledger/sql/ledger.test.ts'],
+  },
+  {
+    name: 'SQL: the end of a run is kept and its lease is not given back',
+    breaks: 'G7',
+    file: 'src/core/ledger/sql/ledger.ts',
+    find: 'memos.remember(memo, value)\n        memos.release(name, holder)',
+    replace: 'memos.remember(memo, value)',
+    tests: ['test/core/ledger/sql/ledger.test.ts'],
+  },
+  {
+    name: 'Redis: the end of a run is kept only while it has the lease',
+    breaks: 'G9',
+    file: 'src/core/ledger/redis/scripts/memos.ts',
+    find: "if KEYS[2] then redis.call('SET', KEYS[2], input.value) end",
+    replace:
+      "if KEYS[2] and string.find(redis.call('GET', KEYS[1]) or '', input.holder, 1, true) then redis.call('SET', KEYS[2], input.value) end",
+    tests: ['test/core/ledger/redis/ledger.test.ts'],
+  },
+]
+
 export const loadMutants: readonly Mutant[] = [
+  ...stepMutants,
   {
     name: 'one request too many is handled at once',
     breaks: 'G7',

@@ -112,8 +112,8 @@ export const segmentMutants: readonly Mutant[] = [
     name: 'a run of a segment reports its end as that of all',
     breaks: 'G9',
     file: 'src/cron/flush.ts',
-    find: 'if (segment === undefined) await recordEnd()',
-    replace: 'await recordEnd()',
+    find: 'if (segment === undefined) return await recordEnd()',
+    replace: 'return await recordEnd()',
     tests,
   },
   {

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { parseArgs } from 'node:util'
 import { nodeSqlite } from '../core/store/sqlite-node.ts'
+import { span } from '../core/words.ts'
 import { createEngine, type Engine, type Way } from '../plan/engine.ts'
 import { pictureOf } from '../plan/picture.ts'
 import { listPrices, type Prices, withPrices } from '../plan/prices.ts'
@@ -21,7 +22,7 @@ const [hourMs, dayMs] = [3_600_000, 86_400_000]
 const madeUpFromMs = Date.UTC(2026, 0, 1)
 const longestDays = 40
 /** How long other ways to run the relay are run beside the one that is asked about. */
-const comparedDays = 7
+const comparedDays = 3
 const defaults = { days: '30', within: '24', target: '150', kv: '60', seed: '1', store: 'kv' } as const
 
 const usage = `target-relay plan --shape "<traffic>" [--days ${defaults.days}] [--seed ${defaults.seed}]
@@ -82,11 +83,13 @@ export const plan: Command = {
       prices: pricesIn(values.prices),
       progress: progressOf(io),
     }
+    const beganMs = performance.now()
     const report = await planned(asked)
     io.progress?.('')
     if (values.svg !== undefined) write(values.svg, pictureOf(report))
     if (values.json) io.out(JSON.stringify(report))
     else for (const line of reportLines(report)) io.out(line)
+    if (!values.json) io.out(`Planned in ${span(performance.now() - beganMs)}.`)
     return report.fits ? exit.ok : exit.failed
   },
 }

@@ -33,9 +33,12 @@ export function* statusLines(url: string, ready: string, has: Status, clock: Clo
 }
 
 export function* quotaLines({ quota, backlog }: Pick<Status, 'quota' | 'backlog'>, clock: Clock): Generator<string> {
-  const { used, limit, byLane = {}, nextFreeAt, firstDeferralAt } = quota
+  const { used, limit, byLane = {}, nextFreeAt, firstDeferralAt, span: paced } = quota
   yield `${figure(used)} of ${figure(limit)} calls used (${((100 * used) / limit).toFixed(1)} %)`
   if (breakdown(byLane) !== '') yield `calls of the last 24 h: ${breakdown(byLane)}`
+  const most = paced === undefined ? 0 : Math.max(...Object.values(paced.allowed))
+  if (paced !== undefined)
+    yield `paced: ${figure(paced.used)} of ${figure(most)} in the 24th of the window that ends now`
   const sentences: string[] = []
   if (used >= limit)
     sentences.push(

@@ -27,7 +27,7 @@ export class Stop extends Error {
 }
 
 export interface BudgetParts {
-  readonly ledger: Pick<Ledger, 'lease'>
+  readonly ledger: Pick<Ledger, 'lease' | 'leaseAndRecall'>
   /** Default: that of the run of the whole ring. */
   readonly leaseName?: string
   readonly backlog: { readonly operations: number }
@@ -46,8 +46,8 @@ export interface BudgetParts {
 }
 
 export interface Budget {
-  /** Takes the lease. */
-  begin(): Promise<void>
+  /** Takes the lease, and recalls these memos in the same step. */
+  begin(memos: readonly string[]): Promise<readonly (string | undefined)[]>
   /** Renews it where that is due. */
   renew(): Promise<void>
   /** To be asked before new work that takes this many operations. */
@@ -102,7 +102,7 @@ const refusalsThatStop = 3
 
 /** Every method that waits throws a `Stop` where the run must end. */
 export function createBudget(parts: BudgetParts, holder: string, learnt: Readonly<Learnt> = { atMs: 0 }): Budget {
-  const { ledger, backlog, clock, log } = parts
+  const { ledger, backlog, clock, log, leaseName = flushLease } = parts
   // Setting the clock during a run makes it neither longer nor shorter.
   const tickMs = () => clock.elapsed?.() ?? clock.now()
   const startedMs = tickMs()
@@ -110,7 +110,7 @@ export function createBudget(parts: BudgetParts, holder: string, learnt: Readonl
   const operations = () => backlog.operations - operationsBefore
   const spent: Spent = { calls: 0, made: 0, held: 0 }
   let leasedAtMs = startedMs
-  let renewing: Promise<void> | undefined
+  let renewing: Promise<unknown> | undefined
   let extraMs = 0
   const found: Partial<Learnt> = {}
   let refusedInARow = 0
@@ -118,7 +118,7 @@ export function createBudget(parts: BudgetParts, holder: string, learnt: Readonl
   let ended: Stop | undefined
   let backlogEnded: Stop | undefined
   const budget: Budget = {
-    begin: lease,
+    begin: (memos) => taken(() => ledger.leaseAndRecall(leaseName, holder, leaseMs, memos)),
     renew,
     next: (operations = 0) => next(operations),
     hold,
@@ -215,17 +215,19 @@ export function createBudget(parts: BudgetParts, holder: string, learnt: Readonl
   /** Where it is due, once for all that ask beside each other. */
   async function renew(): Promise<void> {
     if (tickMs() - leasedAtMs <= leaseMs / 3) return
-    renewing ??= lease().finally(() => {
+    renewing ??= taken(() => ledger.lease(leaseName, holder, leaseMs)).finally(() => {
       renewing = undefined
     })
     await renewing
   }
 
-  async function lease(): Promise<void> {
+  /** @throws Stop where another run has the lease */
+  async function taken<T>(take: () => Promise<T | false | undefined>): Promise<T> {
     const askedAtMs = tickMs()
-    if (!(await budget.ask('ledger_unavailable', () => ledger.lease(parts.leaseName ?? flushLease, holder, leaseMs))))
-      throw new Stop('leased')
+    const answer = await budget.ask('ledger_unavailable', take)
+    if (answer === false || answer === undefined) throw new Stop('leased')
     leasedAtMs = askedAtMs
+    return answer
   }
 }
 

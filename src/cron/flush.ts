@@ -36,7 +36,17 @@ export interface FlushParts extends BudgetParts {
   readonly door: Door
   readonly ledger: Pick<
     Ledger,
-    'settle' | 'firstStamps' | 'lease' | 'release' | 'recall' | 'recallAll' | 'remember' | 'summary' | 'check'
+    | 'settle'
+    | 'firstStamps'
+    | 'lease'
+    | 'leaseAndRecall'
+    | 'release'
+    | 'recall'
+    | 'rememberAndRelease'
+    | 'recallAll'
+    | 'remember'
+    | 'summary'
+    | 'check'
   >
   readonly untold: Untold
   readonly backlog: Backlog
@@ -74,10 +84,10 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
   let beside: Beside | undefined
 
   const stop = await stopOf(async () => {
-    await budget.begin()
+    const kept = await budget.begin(place.memos)
     leased = true
     await budget.ask('ledger_unavailable', () => ledger.check())
-    await budget.ask('ledger_unavailable', () => place.load(clock.now()))
+    place.load(kept, clock.now())
     await workThrough({ ...page, place, maxMs: parts.maxMs }, pagesToRead())
   })
   if (stop !== undefined) report.stopped = stop.reason
@@ -132,7 +142,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     )
     try {
       await place.save()
-      if (segment === undefined) await recordEnd()
+      if (segment === undefined) return await recordEnd()
     } catch (error) {
       log('flush_end_not_recorded', { error: errorName(error) })
     }
@@ -140,6 +150,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
     await release()
   }
 
+  /** Gives the lease back, too. */
   async function recordEnd(): Promise<void> {
     // An idle run, 1,440 times a day, asks no more of the ledger than it must.
     if (report.read > 0) {
@@ -148,7 +159,7 @@ export async function flush(parts: FlushParts): Promise<FlushReport> {
       // Opened by this run's last calls: nothing was left to ask about.
       if (report.stopped === 'drained' && health.breaker !== undefined) report.stopped = 'target_unavailable'
     }
-    await ledger.remember(lastRunMemo, writeLastRun({ atMs: clock.now(), report }))
+    await ledger.rememberAndRelease(leaseName, holder, lastRunMemo, writeLastRun({ atMs: clock.now(), report }))
   }
 
   async function release(): Promise<void> {

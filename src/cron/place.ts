@@ -11,8 +11,10 @@ export interface KeptPlace {
   readonly suspects: Set<string>
   /** What is older than a day is left out. */
   readonly learnt: Learnt
-  /** Rejects where the ledger does not answer. */
-  load(nowMs: number): Promise<void>
+  /** The memos that it is kept in. */
+  readonly memos: readonly string[]
+  /** @param texts of `memos` */
+  load(texts: readonly (string | undefined)[], nowMs: number): void
   /**
    * From now on `position` is the one in this segment; that on the ring stays for the next run that reads all of it.
    *
@@ -31,7 +33,7 @@ export function segmentMemo({ index }: Segment): string {
 const nothingLearnt: Learnt = { atMs: 0 }
 
 /** @param segment of a run that was started by another, and never reads the whole ring */
-export function createPlace(ledger: Pick<Ledger, 'recall' | 'recallAll' | 'remember'>, segment?: Segment): KeptPlace {
+export function createPlace(ledger: Pick<Ledger, 'remember'>, segment?: Segment): KeptPlace {
   const memo = segment === undefined ? placeMemo : segmentMemo(segment)
   const saved = new Map<string, string | undefined>()
   /** The memo of the segment that a run of the whole ring was narrowed to; and where that is on the ring meanwhile. */
@@ -40,11 +42,9 @@ export function createPlace(ledger: Pick<Ledger, 'recall' | 'recallAll' | 'remem
     position: '',
     suspects: new Set(),
     learnt: { atMs: 0 },
-    async load(nowMs) {
-      const [ring, kept] =
-        segment === undefined
-          ? Array.from<string | undefined>({ length: 2 }).fill(await ledger.recall(placeMemo))
-          : await ledger.recallAll([placeMemo, memo])
+    memos: segment === undefined ? [placeMemo] : [placeMemo, memo],
+    load(texts, nowMs) {
+      const [ring, kept] = [texts[0], texts.at(-1)]
       saved.set(memo, kept)
       const { position, suspects, learnt } = readPlace(kept)
       place.position = position

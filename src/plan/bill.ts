@@ -138,9 +138,9 @@ function fixedBill(month: Month, prices: Prices): Bill {
     parts,
     notes: [
       ...bill.notes,
-      `the smallest fixed plan: one that holds more costs ${prices.upstash.fixed
-        .slice(1)
-        .map(({ gb, price }) => `$${price} (${gb} GB)`)
+      `the smallest fixed plan; ${prices.upstash.fixed
+        .slice(1, 3)
+        .map(({ gb, price }) => `$${price} for ${gb} GB`)
         .join(', ')}`,
     ],
   }

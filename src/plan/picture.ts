@@ -15,7 +15,7 @@ const panels = [
 
 const style = `:root{color-scheme:light dark}
 .page{fill:light-dark(#fff,#15181d)}text{font:13px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:light-dark(#1a1f26,#e6e9ee)}
-.verdict{font-size:18px;font-weight:600}.muted{fill:light-dark(#5a6472,#9aa5b4)}.axis{text-anchor:end}.day{text-anchor:middle}
+.verdict{font-size:15px;font-weight:600}.muted{fill:light-dark(#5a6472,#9aa5b4)}.axis{text-anchor:end}.day{text-anchor:middle}
 .grid{stroke:light-dark(#dfe3e8,#2a313a);fill:none}.limit{stroke:light-dark(#b42318,#ff8a7a);fill:none;stroke-dasharray:5 4}
 .quota,.waits,.late{fill-opacity:.25;stroke-width:1.5}.quota{fill:light-dark(#2f6fd0,#5b96ee);stroke:light-dark(#2f6fd0,#5b96ee)}
 .waits{fill:light-dark(#e0892b,#e39a4a);stroke:light-dark(#e0892b,#e39a4a)}.late{fill:light-dark(#7a52c7,#a98aec);stroke:light-dark(#7a52c7,#a98aec)}`
@@ -49,7 +49,7 @@ export function pictureOf(report: Report): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="t d"><title id="t">${escaped(verdictOf(report))}</title><desc id="d">${escaped(facts)}</desc><style>${style}</style><rect class="page" width="${width}" height="${height}"/>
 ${linesOf(verdictOf(report))
   .map((line, at) => `<text class="verdict" x="24" y="${36 + at * 24}">${escaped(line)}</text>`)
-  .join('')}<text class="muted" x="24" y="84">${escaped(facts)}</text>
+  .join('')}<text class="muted" x="24" y="74">${escaped(facts)}</text>
 ${drawn.join('\n')}
 </svg>
 `

@@ -113,6 +113,12 @@ export class LedgerObject extends DurableObject<Env> {
   release(name: string, holder: string) {
     return this.#ledger.release(name, holder)
   }
+  leaseAndRecall(name: string, holder: string, ttlMs: number, memos: readonly string[]) {
+    return this.#ledger.leaseAndRecall(name, holder, ttlMs, memos)
+  }
+  rememberAndRelease(name: string, holder: string, memo: string, value: string) {
+    return this.#ledger.rememberAndRelease(name, holder, memo, value)
+  }
   recall(name: string) {
     return this.#ledger.recall(name)
   }

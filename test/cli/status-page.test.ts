@@ -46,6 +46,13 @@ describe('the status page', () => {
     ])
   })
 
+  it('says how much of its part the span has used, where calls are paced', () => {
+    const span = { used: 41_000, allowed: { high: 40_584, live: 39_543, replay: 41_625, bulk: 33_300 } }
+    expect([...quotaLines({ quota: { ...quiet.quota, span } }, clock)]).toContain(
+      'paced: 41,000 of 41,625 in the 24th of the window that ends now',
+    )
+  })
+
   it('says that it is used up, and when the next call is free', () => {
     const used = { ...busy, quota: { used: 10, limit: 10, nextFreeAt: '2026-11-28T09:05:00Z' } }
     expect([...quotaLines({ quota: used.quota }, clock)][1]).toBe(

@@ -224,7 +224,9 @@ export async function ledgerDifferential(
               if (await held()) break
               const { holder, ttlMs } = operation
               const ask = (ledger: Ledger) =>
-                ttlMs === 0 ? ledger.release('flush', holder) : ledger.lease('flush', holder, ttlMs)
+                ttlMs === 0
+                  ? ledger.rememberAndRelease('flush', holder, 'flush-place', holder)
+                  : ledger.leaseAndRecall('flush', holder, ttlMs, ['flush-place', 'none'])
               expect(await ask(other)).toEqual(await ask(one))
               break
             }

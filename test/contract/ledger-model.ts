@@ -628,6 +628,12 @@ export function modelLedger(
     release: async (name, holder) => {
       if (leases.get(name)?.holder === holder) leases.delete(name)
     },
+    leaseAndRecall: async (name, holder, ttlMs, names) =>
+      (await ledger.lease(name, holder, ttlMs)) ? names.map((memo) => memos.get(memo)) : undefined,
+    rememberAndRelease: async (name, holder, memo, value) => {
+      memos.set(memo, value)
+      await ledger.release(name, holder)
+    },
     look: async (fromMs, names) => ({
       usage: await ledger.usage(),
       slots: await ledger.series(fromMs),

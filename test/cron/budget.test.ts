@@ -13,6 +13,10 @@ it.each([-86_400_000, 86_400_000])(
             leases++
             return true
           },
+          leaseAndRecall: async (_name, _holder, _ttlMs, memos) => {
+            leases++
+            return memos.map(() => undefined)
+          },
         },
         backlog: { operations: 0 },
         clock: {
@@ -27,7 +31,7 @@ it.each([-86_400_000, 86_400_000])(
       },
       'holder',
     )
-    await budget.begin()
+    await budget.begin([])
     setMs = byMs
     passedMs = 44_999
     await budget.next()

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Backlog } from '../../src/core/backlog/port.ts'
+import type { Ledger } from '../../src/core/ledger/port.ts'
 import { createWorld, type World } from '../support/world.ts'
 
 /** Defers whatever `work` delivers, since Target is down, and waits until the backoff is over. */
@@ -122,7 +123,8 @@ describe('flush: what stops it', () => {
   it('a run whose end can’t be recorded still releases its lease (G7)', async () => {
     const world = await createWorld()
     await deferred(world, [{ id: '1', visitor: { thirdPartyId: 'v' }, attributes: { tier: 'gold' } }])
-    const unwell = world.isolate({ ledger: { ...world.ledger, remember: () => Promise.reject(new Error('silent')) } })
+    const silent = () => Promise.reject(new Error('silent'))
+    const unwell = world.isolate({ ledger: { ...world.ledger, remember: silent, rememberAndRelease: silent } })
     await unwell.flush()
     expect((await world.flush()).stopped).toBe('drained')
     expect(await world.entries()).toBe(0)
@@ -131,11 +133,13 @@ describe('flush: what stops it', () => {
   it('a run that does not know whether it got the lease releases it (G7)', async () => {
     const world = await createWorld()
     await deferred(world, [{ id: '1', attributes: { tier: 'gold' } }])
-    const lease = async (...asked: Parameters<typeof world.ledger.lease>) => {
-      await world.ledger.lease(...asked)
+    const leaseAndRecall = async (...asked: Parameters<typeof world.ledger.leaseAndRecall>) => {
+      await world.ledger.leaseAndRecall(...asked)
       throw new Error('silent')
     }
-    expect((await world.isolate({ ledger: { ...world.ledger, lease } }).flush()).stopped).toBe('ledger_unavailable')
+    expect((await world.isolate({ ledger: { ...world.ledger, leaseAndRecall } }).flush()).stopped).toBe(
+      'ledger_unavailable',
+    )
     expect(await world.flush()).toMatchObject({ stopped: 'drained', replayed: 1 })
   })
 
@@ -170,7 +174,7 @@ describe('flush: what stops it', () => {
     const world = await createWorld()
     await deferred(world, [{ id: '1', attributes: { tier: 'gold' } }])
     const silent = () => Promise.reject(new Error('silent'))
-    for (const method of ['lease', 'check', 'recall', 'firstStamps', 'admit'] as const) {
+    for (const method of ['leaseAndRecall', 'check', 'firstStamps', 'admit'] as const) {
       // From the first such request on it is silent.
       let down = false
       const ledger = new Proxy(world.ledger, {
@@ -245,7 +249,11 @@ describe('flush: overlapping runs and stale lists', () => {
         attributes: { [`a${n}`]: 'x' },
       })),
     )
-    const unleased = { ...world.ledger, lease: async () => true }
+    const unleased: Ledger = {
+      ...world.ledger,
+      lease: async () => true,
+      leaseAndRecall: (_name, _holder, _ttlMs, memos) => world.ledger.recallAll(memos),
+    }
     await Promise.all([1, 2, 3].map(() => world.isolate({ ledger: unleased }).flush()))
     expect(world.target.calls).toHaveLength(10)
     await world.clock.advance(90_001)

@@ -52,9 +52,9 @@ const alerts = { ALERT_URL: 'http://127.0.0.1:9/alerts', ALERT_SECRET: testSecre
 const minuteMs = 60_000
 
 it.each([
-  ['without alerts', {}, 6, 6, 6],
+  ['without alerts', {}, 4, 4, 4],
   // All that alerts are judged by is read each ten minutes, in one request of three commands.
-  ['with alerts', alerts, 8, 8, 10],
+  ['with alerts', alerts, 6, 6, 8],
 ] as const)('an idle run %s', async (_, settings, requests, commands, commandsEachTenth) => {
   const { relay, clock, of, end } = await costs(settings)
   try {
@@ -78,11 +78,11 @@ it('a run that raises an alert: what it costs anyway, three commands around it, 
   const { relay, clock, of, end } = await costs({ ...alerts, TARGET_TOKEN_EXPIRES_AT: expiresAt })
   try {
     const commands = async () => (await of(() => relay.flush())).commands
-    expect(await commands()).toBe(8)
+    expect(await commands()).toBe(6)
     await clock.advance(2 * minuteMs)
-    expect(await commands()).toBe(8 + 3 + 3)
+    expect(await commands()).toBe(6 + 3 + 3)
     await clock.advance(minuteMs)
-    expect(await commands()).toBe(8)
+    expect(await commands()).toBe(6)
   } finally {
     await end()
   }
@@ -101,7 +101,7 @@ it('a run of 30 calls and all its duties makes fewer than the 50 requests that t
     await relay.operator.pause(false)
     const { requests, sent } = await of(() => relay.flush())
     expect(sent).toBe(30)
-    expect(requests + sent).toBe(49)
+    expect(requests + sent).toBe(47)
   } finally {
     await end()
   }

@@ -271,6 +271,12 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
         // Now and then the lease fails to keep others out: nothing may depend on it.
         lease: async (...parts) => (await ask(() => store.lease(...parts))) || random.fraction() < 0.5,
         release: (...parts) => ask(() => store.release(...parts)),
+        leaseAndRecall: async (...parts) => {
+          const [, , , memos] = parts
+          const texts = await ask(() => store.leaseAndRecall(...parts))
+          return texts ?? (random.fraction() < 0.5 ? store.recallAll(memos) : undefined)
+        },
+        rememberAndRelease: (...parts) => ask(() => store.rememberAndRelease(...parts)),
         recall: (...parts) => ask(() => store.recall(...parts)),
         recallAll: (...parts) => ask(() => store.recallAll(...parts)),
         remember: (...parts) => ask(() => store.remember(...parts)),

@@ -19,6 +19,12 @@ const ringKeys = Object.fromEntries(
 )
 export const ringOf = (...ids: readonly string[]) => ids.map((id) => `${id}:${ringKeys[id]}`).join(',')
 
+/**
+ * A window of minutes has spans of seconds, and a run comes each minute: it finds the part of one span only. With fewer
+ * units a backlog that the quota carries would not drain before it is too old.
+ */
+const leastPaced = 40
+
 export function firstKnobs(
   night: Night,
   plain: { readonly quotaLimit: number; readonly windowMs: number; readonly method: string; readonly sealed: boolean },
@@ -66,7 +72,10 @@ export function firstKnobs(
     // With a used-up quota, units that a changed window forgets or never frees are noticed.
     if (random.fraction() < 0.5) env['QUOTA_LIMIT'] = between(random, 10, 20)
   }
-  if (night.has('pace')) env['PACE'] = 'even'
+  if (night.has('pace')) {
+    env['PACE'] = 'even'
+    env['QUOTA_LIMIT'] = Math.max(leastPaced, Number(env['QUOTA_LIMIT']))
+  }
   if (night.has('segments')) {
     const random = night.random('segments')
     env['FLUSH_RUNS'] = pick(random, [1, 2, 3, 4, 4, 16])
@@ -125,7 +134,7 @@ export function turned({ env, beyond }: Knobs, knob: KnobName, random: Random): 
         }
       }
       case 'limit':
-        return { QUOTA_LIMIT: between(random, 10, 70) }
+        return { QUOTA_LIMIT: between(random, env['PACE'] === 'even' ? leastPaced : 10, 70) }
       case 'retention':
         return { RETENTION_HOURS: Number(env['RETENTION_HOURS']) === 1 ? pick(random, [2, 24, 72]) : 1 }
       case 'method':
@@ -141,7 +150,9 @@ export function turned({ env, beyond }: Knobs, knob: KnobName, random: Random): 
           ...(env['FLUSH_RUNS'] === undefined ? {} : { FLUSH_RUNS: between(random, 1, 4) }),
         }
       case 'pace':
-        return { PACE: env['PACE'] === 'even' ? 'none' : 'even' }
+        return env['PACE'] === 'even'
+          ? { PACE: 'none' }
+          : { PACE: 'even', QUOTA_LIMIT: Math.max(leastPaced, Number(env['QUOTA_LIMIT'])) }
       case 'unchanged':
         return { API_SKIP_UNCHANGED: env['API_SKIP_UNCHANGED'] === '1' ? '0' : '1' }
       case 'timeout':

@@ -17,6 +17,8 @@ const listed: Record<keyof LedgerMethods, true> = {
   confirmClock: true,
   lease: true,
   release: true,
+  leaseAndRecall: true,
+  rememberAndRelease: true,
   recall: true,
   recallAll: true,
   remember: true,

@@ -198,6 +198,15 @@ export interface Ledger {
   lease(name: string, holder: string, ttlMs: number): Promise<boolean>
   /** Gives a lease back, if `holder` still has it. */
   release(name: string, holder: string): Promise<void>
+  /** As `lease`, and as `recallAll`, in one step; undefined where another holder has the lease. */
+  leaseAndRecall(
+    name: string,
+    holder: string,
+    ttlMs: number,
+    memos: readonly string[],
+  ): Promise<readonly (string | undefined)[] | undefined>
+  /** As `remember`, whoever has the lease, and as `release`, in one step. */
+  rememberAndRelease(name: string, holder: string, memo: string, value: string): Promise<void>
   /** Small state that must be right (where the flush stopped, when it last ran). Undefined where nothing is kept. */
   recall(name: string): Promise<string | undefined>
   /** As `recall` for each name, in one request. */

@@ -206,6 +206,8 @@ export function ownedStores(
       confirmClock: behind(ledger.confirmClock),
       lease: behind(ledger.lease),
       release: behind(ledger.release),
+      leaseAndRecall: behind(ledger.leaseAndRecall),
+      rememberAndRelease: behind(ledger.rememberAndRelease),
       recall: behind(ledger.recall),
       recallAll: behind(ledger.recallAll),
       remember: behind(ledger.remember),

@@ -1,13 +1,15 @@
 /**
- * `npm run bench:drain [-- --sizes 1000,10000] [--only KV] [--target 150] [--kv 60] [--object 20] [--ledger 5] [--real]`:
- * how fast runs of the flush drain a backlog, beside the ideal: six connections over the connection time that a visitor
+ * `npm run bench:drain [-- --sizes 1000,10000] [--only KV] [--target 150] [--kv 60] [--object 20] [--ledger 5] [--real]
+ * [--write]`: how fast runs of the flush drain a backlog, beside the ideal: six connections over the connection time that a visitor
  * takes, which is its call and, on KV, a delete for each of its entries. Delays stand before a real SQLite ledger, a KV
  * with the limits of Workers, a real SQLite backlog, and that backlog asked as a Worker asks its object, on a virtual
  * clock; `--real` measures one run in real time, which the virtual clock must agree with. Rates are of the first run;
  * the time until all has drained grows linearly. Several runs share what is more than a page, in invocations of their own.
  */
+import { readFileSync, writeFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleepReally } from 'node:timers/promises'
+import { URL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { kvBacklog } from '../../../src/core/backlog/kv.ts'
 import type { Backlog } from '../../../src/core/backlog/port.ts'
@@ -39,6 +41,7 @@ const { values } = parseArgs({
     object: { type: 'string', default: '20' },
     ledger: { type: 'string', default: '5' },
     real: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
   },
 })
 const [targetMs, ledgerMs] = [Number(values.target), Number(values.ledger)]
@@ -211,25 +214,46 @@ async function fill(backlog: Backlog, entries: number, entriesEach: number): Pro
 const idealOf = ({ store, entriesEach, runs = 1 }: Case) =>
   (runs * connectionCount * 1_000) / (targetMs + (store === 'kv' ? entriesEach * kvMs : 0))
 
+const header = [
+  ...['backlog', 'entries', 'visitors/s', 'entries/s', 'ideal visitors/s', 'ratio', 'wanted', 'the first run ended by'],
+  ...['runs', 'the backlog is empty after', 'an entry'],
+]
+const rule = header.map((_, index) => (index === 0 ? '---' : '--:'))
+const print = (cells: readonly string[]) => {
+  const row = `| ${cells.join(' | ')} |`
+  console.log(row)
+  return row
+}
+
 console.log(
   `Target ${targetMs} ms, KV ${kvMs} ms, object ${objectMs} ms, ledger ${ledgerMs} ms${values.real ? ', in real time' : ''}`,
 )
+const table = [header, rule].map(print)
 for (const one of cases.filter(({ name }) => name.startsWith(values.only)))
   for (const entries of values.sizes.split(',').map(Number)) {
-    const drained = await drain(one, entries, values.real)
+    const { visitorsASecond, entriesASecond, stopped, runs, drainedMs } = await drain(one, entries, values.real)
     const ideal = idealOf(one)
-    const ratio = drained.visitorsASecond / ideal
-    console.log(
-      [
-        one.name.padEnd(16),
-        `${entries} entries`.padStart(16),
-        `${drained.visitorsASecond.toFixed(1)} visitors/s`.padStart(18),
-        `${drained.entriesASecond.toFixed(1)} entries/s`.padStart(16),
-        `ideal ${ideal.toFixed(1)}`.padStart(12),
-        `ratio ${ratio.toFixed(2)} (wanted ${one.wanted})`,
-        drained.stopped.padStart(10),
-        `${drained.runs} runs, ${(drained.drainedMs / 1_000).toFixed(0)} s`.padStart(18),
-        `${(drained.drainedMs / entries).toFixed(1)} ms an entry`,
-      ].join('  '),
-    )
+    const cells = [
+      ...[
+        one.name,
+        entries.toLocaleString('en'),
+        visitorsASecond.toFixed(1),
+        entriesASecond.toFixed(1),
+        ideal.toFixed(1),
+      ],
+      ...[(visitorsASecond / ideal).toFixed(2), String(one.wanted), stopped, runs.toLocaleString('en')],
+      ...[
+        `${(drainedMs / 1_000).toLocaleString('en', { maximumFractionDigits: 0 })} s`,
+        `${(drainedMs / entries).toFixed(1)} ms`,
+      ],
+    ]
+    table.push(print(cells))
   }
+if (values.write) {
+  const page = new URL('../../../docs/drain.md', import.meta.url)
+  const text = readFileSync(page, 'utf8')
+  writeFileSync(
+    page,
+    text.replace(/<!-- table -->[\s\S]*<!-- end -->/, `<!-- table -->\n\n${table.join('\n')}\n\n<!-- end -->`),
+  )
+}

@@ -24,6 +24,26 @@ export function leasesContract(bench: Bench): void {
       expect(await bench.ledger.lease(name, 'one', 1_000)).toBe(true)
     })
 
+    it('a lease is taken and memos are recalled in one step; a memo is kept and a lease given back in one', async () => {
+      const [name, one, other, none] = [unique(), unique(), unique(), unique()]
+      await bench.ledger.remember(one, 'ä😀')
+      await bench.ledger.remember(other, '{"at":1}')
+      const take = (holder: string, ...memos: string[]) => bench.ledger.leaseAndRecall(name, holder, 1_000, memos)
+      expect(await take('one', one, none, other)).toEqual(['ä😀', undefined, '{"at":1}'])
+      expect(await take('two', one)).toBeUndefined()
+      bench.nowMs += 900
+      expect(await take('one')).toEqual([])
+      bench.nowMs += 999
+      expect(await bench.ledger.lease(name, 'two', 1_000)).toBe(false)
+      // Its lease has ended: what it says is kept, and the other's lease stays.
+      bench.nowMs += 1
+      expect(await take('two', one)).toEqual(['ä😀'])
+      await bench.ledger.rememberAndRelease(name, 'one', one, 'later')
+      expect(await take('three', one)).toBeUndefined()
+      await bench.ledger.rememberAndRelease(name, 'two', other, '')
+      expect(await take('three', one, other)).toEqual(['later', ''])
+    })
+
     it('remembers', async () => {
       const name = unique()
       expect(await bench.ledger.recall(name)).toBeUndefined()

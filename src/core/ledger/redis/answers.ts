@@ -10,6 +10,11 @@ export function listOf<T>(list: Maybe<T>): readonly T[] {
   return Array.isArray(list) ? list : []
 }
 
+/** Of memos: false where there is none. */
+export function textsOf(texts: Maybe<string | false>): readonly (string | undefined)[] {
+  return listOf(texts).map((text) => (text === false ? undefined : text))
+}
+
 export interface KeptSummary {
   total: number
   health: KeptHealth

@@ -14,7 +14,7 @@ import { grantOf, type LedgerStore, type Usage } from '../port.ts'
 import { type Counters, linesOf, type Slot } from '../rules/figures.ts'
 import { checkBatch, type LedgerSettings } from '../rules/settings.ts'
 import { admit } from './admit.ts'
-import { type KeptSummary, type KeptUsage, listOf, type Maybe, summaryOf, totalsOf } from './answers.ts'
+import { type KeptSummary, type KeptUsage, listOf, type Maybe, summaryOf, textsOf, totalsOf } from './answers.ts'
 import { attemptKeys, keysUnder } from './keys.ts'
 import { moveIn, moveOut } from './move.ts'
 import type { UpstashParts } from './parts.ts'
@@ -168,10 +168,15 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     },
 
     async lease(name, holder, ttlMs) {
-      return (await call(leaseScript, [keys.lease(name)], { holder, ttlMs })) === true
+      return (await call(leaseScript, [keys.lease(name)], { holder, ttlMs })) !== false
     },
-    async release(name, holder) {
-      await call(releaseScript, [keys.lease(name)], { holder })
+    release: async (name, holder) => void (await call(releaseScript, [keys.lease(name)], { holder })),
+    async leaseAndRecall(name, holder, ttlMs, memos) {
+      const texts = await call(leaseScript, [keys.lease(name), ...memos.map(keys.memo)], { holder, ttlMs })
+      return texts === false ? undefined : textsOf(texts as Maybe<string | false>)
+    },
+    async rememberAndRelease(name, holder, memo, value) {
+      await call(releaseScript, [keys.lease(name), keys.memo(memo)], { holder, value })
     },
     async recall(name) {
       return (await redis.get<string>(keys.memo(name))) ?? undefined
@@ -214,7 +219,6 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
 
   async function recall(run: Run, names: readonly string[]): Promise<readonly (string | undefined)[]> {
     if (names.length === 0) return []
-    const texts = (await run(recallScript, names.map(keys.memo), {})) as (string | false)[]
-    return texts.map((text) => (text === false ? undefined : text))
+    return textsOf((await run(recallScript, names.map(keys.memo), {})) as Maybe<string | false>)
   }
 }

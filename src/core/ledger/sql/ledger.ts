@@ -143,6 +143,13 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
     moveIn: (part) => stepping((step) => moveIn(part, parts, step)),
     lease: (name, holder, ttlMs) => atomically((nowMs) => memos.lease(name, holder, ttlMs, nowMs)),
     release: (name, holder) => atomically(() => memos.release(name, holder)),
+    leaseAndRecall: (name, holder, ttlMs, names) =>
+      atomically((nowMs) => (memos.lease(name, holder, ttlMs, nowMs) ? names.map(memos.recall) : undefined)),
+    rememberAndRelease: (name, holder, memo, value) =>
+      atomically(() => {
+        memos.remember(memo, value)
+        memos.release(name, holder)
+      }),
     recall: (name) => atomically(() => memos.recall(name)),
     recallAll: (names) => atomically(() => names.map(memos.recall)),
     remember: (name, value) => atomically(() => memos.remember(name, value)),

@@ -475,6 +475,8 @@ function takingTurns(ledgers: readonly Ledger[]): Ledger {
     confirmClock: () => next().confirmClock(),
     lease: (name, holder, ttlMs) => next().lease(name, holder, ttlMs),
     release: (name, holder) => next().release(name, holder),
+    leaseAndRecall: (...asked) => next().leaseAndRecall(...asked),
+    rememberAndRelease: (...asked) => next().rememberAndRelease(...asked),
     recall: (name) => next().recall(name),
     recallAll: (names) => next().recallAll(names),
     remember: (name, value) => next().remember(name, value),

@@ -4,7 +4,8 @@ import { window } from './window.ts'
 /**
  * Takes or renews a lease. The value keeps the end by the ledger's own clock.
  *
- * KEYS: the lease. Input: holder, ttlMs. Answers whether the holder has it.
+ * KEYS: the lease, and memos. Input: holder, ttlMs. Answers the text of each memo, false where there is none; false where
+ * another holder has the lease.
  */
 export const leaseScript = /* lua */ `${window}
 local holder, untilMs = string.match(redis.call('GET', KEYS[1]) or '', '^([^|]*)|(%d+)$')
@@ -14,14 +15,15 @@ if holder and holder ~= input.holder and untilMs > now and untilMs <= now + inpu
   return 'false'
 end
 redis.call('SET', KEYS[1], input.holder .. '|' .. text(now + input.ttlMs), 'PX', text(input.ttlMs + 60000))
-return 'true'
+return cjson.encode(KEYS[2] and redis.call('MGET', unpack(KEYS, 2)) or {})
 `
 
 /** KEYS: at least one memo. Answers the text of each, false where there is none. */
 export const recallScript = /* lua */ `return cjson.encode(redis.call('MGET', unpack(KEYS)))`
 
-/** KEYS: the lease. Input: holder. Answers null. */
+/** KEYS: the lease, and a memo that is kept whoever has it. Input: holder, value of the memo. Answers null. */
 export const releaseScript = /* lua */ `${window}
+if KEYS[2] then redis.call('SET', KEYS[2], input.value) end
 local holder = string.match(redis.call('GET', KEYS[1]) or '', '^([^|]*)|')
 if holder == input.holder then redis.call('DEL', KEYS[1]) end
 return 'null'

@@ -104,8 +104,11 @@ end
 function Window:range(from, to) return redis.call('ZRANGEBYSCORE', self.ends, from, to) end
 function Window:unitsOf(bucket) return tonumber(redis.call('HGET', self.key, bucket)) or 0 end
 function Window:unitsWithin(from, to)
-  local units = 0
-  for _, bucket in ipairs(self:range(from, to)) do units = units + self:unitsOf(bucket) end
+  local units, buckets = 0, self:range(from, to)
+  for first = 1, #buckets, 100 do
+    local some = redis.call('HMGET', self.key, unpack(buckets, first, math.min(first + 99, #buckets)))
+    for _, own in ipairs(some) do units = units + (tonumber(own) or 0) end
+  end
   return units
 end
 function Window:remove(buckets)
