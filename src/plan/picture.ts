@@ -49,7 +49,7 @@ export function pictureOf(report: Report): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="t d"><title id="t">${escaped(verdictOf(report))}</title><desc id="d">${escaped(facts)}</desc><style>${style}</style><rect class="page" width="${width}" height="${height}"/>
 ${linesOf(verdictOf(report))
   .map((line, at) => `<text class="verdict" x="24" y="${36 + at * 24}">${escaped(line)}</text>`)
-  .join('')}<text class="muted" x="24" y="84">${escaped(facts)}</text>
+  .join('')}<text class="muted" x="24" y="74">${escaped(facts)}</text>
 ${drawn.join('\n')}
 </svg>
 `
