@@ -205,6 +205,12 @@ function watch(backlog: Backlog) {
       await backlog.delete(key)
       held?.delete(key)
     },
+    exchange: async (puts: Parameters<Backlog['exchange']>[0], deletes: readonly string[]) => {
+      await backlog.exchange(puts, deletes)
+      for (const key of deletes) held?.delete(key)
+      // Under which keys is not said.
+      if (puts.length > 0) held = undefined
+    },
   })
   return {
     backlog: watched,
