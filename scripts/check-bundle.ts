@@ -10,7 +10,7 @@ import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 
 /** The platform's limit is far away (3 MB gzipped on the Free plan): this budget notices a dependency that creeps in. */
-const maxMinifiedBytes = 664_500
+const maxMinifiedBytes = 665_500
 const maxGzippedBytes = 206_700
 /** Of `src/edge/auth`, with every preset. */
 const maxProofGzippedBytes = 15_000
