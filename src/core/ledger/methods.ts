@@ -35,7 +35,7 @@ const listed: Record<keyof LedgerMethods, true> = {
   moveIn: true,
   restored: true,
 }
-const names = Object.keys(listed)
+export const ledgerMethodNames = Object.keys(listed) as readonly (keyof LedgerMethods)[]
 
 type AnyMethod = (...args: readonly unknown[]) => Promise<unknown>
 
@@ -49,7 +49,7 @@ export function delegated(
   target: () => LedgerMethods,
   around: <T>(answer: Promise<T>) => Promise<T> = (answer) => answer,
 ): LedgerMethods {
-  const methods = names.map((name): [string, AnyMethod] => [
+  const methods = ledgerMethodNames.map((name): [string, AnyMethod] => [
     name,
     (...args) => {
       // As a method of its object: an RPC stub's work no other way.

@@ -3,6 +3,7 @@ import { fileURLToPath, URL } from 'node:url'
 import { build } from 'esbuild'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import { afterAll } from 'vitest'
+import { ledgerMethodNames } from '../../../src/core/ledger/methods.ts'
 import type { LedgerStore } from '../../../src/core/ledger/port.ts'
 import type { LedgerSettings } from '../../../src/core/ledger/rules/settings.ts'
 import { defaultLimits } from '../../../src/core/limits.ts'
@@ -12,33 +13,7 @@ import { largeVisitorContract } from '../../contract/ledger-large.ts'
 import { watched } from '../../support/ledger.ts'
 
 /** The parts that the watch over a store passes on. */
-const storeMethods: readonly (keyof LedgerStore)[] = [
-  'kind',
-  'cancel',
-  'settle',
-  'firstStamps',
-  'summary',
-  'usage',
-  'series',
-  'look',
-  'confirmClock',
-  'lease',
-  'release',
-  'recall',
-  'recallAll',
-  'remember',
-  'rememberFirst',
-  'recordAct',
-  'acts',
-  'pause',
-  'closeBreaker',
-  'erase',
-  'restate',
-  'visitor',
-  'history',
-  'moveOut',
-  'moveIn',
-]
+const storeMethods = ['kind', ...ledgerMethodNames.filter((name) => name !== 'admit' && name !== 'restored')]
 
 /** In place of undefined, on the way from the object. */
 const noValue = 'no value'
