@@ -189,4 +189,12 @@ export const pipelineMutants: readonly Mutant[] = [
     replace: '',
     tests: pipeline,
   },
+  {
+    name: 'a merge that a run could not take apart is asked for again and again',
+    breaks: 'G7',
+    file: 'src/cron/passing.ts',
+    find: '...(held.callsLeft() > 0 ? {} : untaken(passage)),',
+    replace: '',
+    tests: ['test/cron/bounds.test.ts'],
+  },
 ]

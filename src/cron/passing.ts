@@ -95,10 +95,18 @@ export function createPass({ door, ledger, budget, connections, limits, report, 
   async function settle(
     passages: readonly Passage[],
     passed: Passage[],
-    held: Pick<Held, 'mayCleanUp'>,
+    held: Pick<Held, 'mayCleanUp' | 'callsLeft'>,
   ): Promise<void> {
     const settlements = passages.flatMap((passage): Settlement[] =>
-      passage.settlement === undefined ? [] : [{ ...passage.settlement, ...given({ note: replayNote(passage) }) }],
+      passage.settlement === undefined
+        ? []
+        : [
+            {
+              ...passage.settlement,
+              ...given({ note: replayNote(passage) }),
+              ...(held.callsLeft() > 0 ? {} : untaken(passage)),
+            },
+          ],
     )
     const done =
       settlements.length === 0 ||
@@ -156,6 +164,16 @@ export function createPass({ door, ledger, budget, connections, limits, report, 
     if (++rejectedInARow >= rejectionsThatStop) throw new Stop('ledger_unavailable')
     return undefined
   }
+}
+
+/**
+ * Of a merge that Target refused, where no call is left to take it apart: a try that failed, so that after some of them
+ * its events travel alone. Otherwise each run would ask the same in vain.
+ */
+function untaken({ attributes, attempts }: Passage): Pick<Settlement, 'backoff'> {
+  return attributes.some(({ fate }) => fate === 'refused_together')
+    ? { backoff: { attempts: attempts + 1, waitMs: 0 } }
+    : {}
 }
 
 /** By the source on whose account each call is. */

@@ -179,6 +179,24 @@ describe('what one visitor has in the backlog', () => {
     return world
   }
 
+  it.each([1, 2, 3])('is split up by runs of %i calls, and keeps nobody else waiting (G7)', async (maxCalls) => {
+    const world = await createWorld()
+    const drafts = Array.from({ length: 12 }, (_, n) => ({
+      id: `${n}`,
+      attributes: n === 6 ? { poison: '1' } : { [`a${n}`]: `${n}` },
+    }))
+    await deferred(world, [...drafts, ...visitors(3)])
+    world.target.behave = (_, pairs) => (pairs.has('poison') ? bad : undefined)
+    let runs = 0
+    for (; (await world.entries()) > 0 && runs < 60; runs++) {
+      await world.flush({ maxCalls })
+      await world.clock.advance(60_000)
+    }
+    expect(await world.entries()).toBe(0)
+    expect(await world.dead()).toEqual(['rejected'])
+    expect(Object.keys(world.profile())).toHaveLength(11)
+  })
+
   it('is split up within the run’s time, and the next run goes on (G7)', async () => {
     const world = await refusedMerge()
     world.target.behave = async (_, pairs) => {

@@ -45,7 +45,7 @@ async function untilDeath(
   const result = work(world.isolate(ports)).finally(() => {
     over = true
   })
-  for (let turn = 0; turn < 200 && !over && !died(); turn++) await world.clock.advance(0)
+  for (let turn = 0; turn < 5_000 && !over && !died(); turn++) await world.clock.advance(0)
   await world.clock.advance(0)
   return { died: died(), result: over ? await result : undefined }
 }
