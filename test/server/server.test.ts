@@ -103,7 +103,7 @@ describe('the server', () => {
     const settings = {
       UPSTASH_REDIS_REST_URL: standIn.url,
       UPSTASH_REDIS_REST_TOKEN: standIn.token,
-      LEDGER_TIMEOUT_MS: '200',
+      LEDGER_TIMEOUT_MS: '1000',
     }
     const server = await startServer(emulator.origin, { settings })
     await post(server, update('warm'))
