@@ -56,6 +56,8 @@ export class Oracle {
   readonly #newest = new Map<string, number>()
   readonly #last = new Map<string, { rank: number; value: string }>()
   readonly #durable = new Map<string, ReadonlySet<string>>()
+  /** Of dead letters, also of those that have left. */
+  readonly #letters = new Map<string, ReadonlySet<string>>()
   /** Under how many keys each value is stored. */
   readonly #copies = new Map<string, number>()
   /** Letters of plans that were run, and values in letters that were dropped. */
@@ -198,6 +200,7 @@ export class Oracle {
   stored(key: string, values: readonly string[]): void {
     this.#forget(key)
     this.#durable.set(key, new Set(values))
+    if (isDeadKey(key)) this.#letters.set(key, new Set(values))
     for (const value of this.#durable.get(key) ?? []) this.#copies.set(value, (this.#copies.get(value) ?? 0) + 1)
   }
 
@@ -205,11 +208,12 @@ export class Oracle {
   planRuns({ action, asNew, keys }: { action: PlanAction; asNew: boolean; keys: readonly string[] }): void {
     for (const key of keys) {
       this.#planned.add(key)
-      for (const value of this.#durable.get(key) ?? []) {
+      if (action === 'drop') for (const value of this.#durable.get(key) ?? []) this.#dropped.add(value)
+      if (!asNew) continue
+      // Its old value may overtake: somebody said so, also of one that another plan removes meanwhile.
+      for (const value of this.#letters.get(key) ?? []) {
         const known = this.#byValue.get(value)
-        if (action === 'drop') this.#dropped.add(value)
-        // Its old value may overtake: somebody said so.
-        if (asNew && known !== undefined) this.unorder(known.event)
+        if (known !== undefined) this.unorder(known.event)
       }
     }
   }

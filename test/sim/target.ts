@@ -83,7 +83,11 @@ export function simulatedTarget(parts: TargetParts): typeof globalThis.fetch {
       coverage['calls failed']++
       return answer(503, 'down')
     }
-    if (outage?.how === 'wrong') return answer(401, 'token')
+    if (outage?.how === 'wrong') {
+      // It took nothing, whoever asked: where that is a visitor's last try, what is older may go.
+      refused(false)
+      return answer(401, 'token')
+    }
     if (outage?.how === 'systemic') {
       refused(false)
       parts.saidNo(
