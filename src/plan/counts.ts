@@ -60,7 +60,7 @@ export const counted = {
 } as const satisfies Readonly<Record<string, Counted>>
 export type Stores = keyof typeof counted
 
-/** Visitors that a run admits and settles together; each chunk but the first costs the ledger so much more. */
+/** Visitors that a run admits and settles together. `aChunkMore` is what each chunk after the first costs the ledger. */
 export const chunkVisitors = 16
 export const aChunkMore = {
   upstash: { ...none, commands: 3 },

@@ -11,7 +11,7 @@
 
 export const pricesOf = '2026-11-27'
 
-/** What is billed by its amount: so much is included in a month, and so much costs so much beyond it. */
+/** Usage-based billing: `included` units a month are free, and each `per` units beyond them cost `price` US dollars. */
 export interface Metered {
   readonly included: number
   readonly per: number
@@ -96,7 +96,7 @@ export type ReadPrices =
   | { readonly ok: true; readonly prices: Prices }
   | { readonly ok: false; readonly problem: string }
 
-/** @param given JSON of the shape of `Prices`, of which any part may be left out */
+/** @param given JSON in the shape of `Prices`; parts that are left out keep their list price */
 export function withPrices(given: unknown, prices: Prices = listPrices): ReadPrices {
   const problem = problemOf(given, { ...prices, server: prices.server ?? 0 }, '')
   return problem === undefined ? { ok: true, prices: joined(prices, given) as Prices } : { ok: false, problem }

@@ -13,7 +13,7 @@ export interface Shape {
   readonly visitors: number
   /** Of Zipf's law; 0: each visitor alike. */
   readonly exponent: number
-  /** Names that an update carries, of so many that there are. */
+  /** How many names an update carries, and of how many in all. */
   readonly attributes: number
   readonly ofAttributes: number
   /** Share of updates whose values are those of the update before, 0..1; undefined where nobody said. */

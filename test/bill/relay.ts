@@ -36,7 +36,7 @@ export interface BilledRelay extends AsyncDisposable {
   pause(paused: boolean): Promise<void>
 }
 
-/** All is over once nothing is counted in so many looks. */
+/** Nothing is under way any longer once this many looks in a row found no new count. */
 const quietPolls = 5
 const pollMs = 40
 

@@ -205,7 +205,7 @@ export interface Ledger {
     ttlMs: number,
     memos: readonly string[],
   ): Promise<readonly (string | undefined)[] | undefined>
-  /** As `remember`, whoever has the lease, and as `release`, in one step. */
+  /** Remembers a memo, even if another holder has the lease, and releases the lease as `release` does, in one step. */
   rememberAndRelease(name: string, holder: string, memo: string, value: string): Promise<void>
   /** Small state that must be right (where the flush stopped, when it last ran). Undefined where nothing is kept. */
   recall(name: string): Promise<string | undefined>

@@ -2,8 +2,8 @@
  * How many requests are handled at once. Senders do not wait for each other: where more come than the relay can handle, each
  * further one would make all others later, and hold memory, until all of them fail.
  *
- * Guarantee: what is over the bound is told to come back before anything of it is kept. A request whose sender is slow with
- * its body takes no place meanwhile: nobody can take all of them without sending anything.
+ * Guarantee: a request over the bound is refused before anything of it is kept. A request does not count while its body
+ * is still arriving, so senders that are slow with their bodies cannot fill the bound.
  * Known hole: a request that its platform ends takes its place for `placeLastsMs`; the work behind an answer takes none.
  */
 import type { Context, MiddlewareHandler } from 'hono'

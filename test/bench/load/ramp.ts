@@ -10,7 +10,7 @@ export interface Search {
   readonly from: number
   /** By which each step is higher than the last while all were held. */
   readonly factor: number
-  /** The search ends once the lowest rate that was not held is at most so many times the highest that was. */
+  /** The search ends once the lowest rate that was not held is at most this factor above the highest that was. */
   readonly precision: number
   readonly most: number
 }

@@ -100,32 +100,26 @@ ledgerLossContract('Upstash', async (settings, clock) => {
 })
 
 describe('both ledgers give the same answers', () => {
-  it('to random operations', async () => {
-    await ledgerDifferential(
-      (clock) => {
-        const sql = nodeSqlite(new DatabaseSync(':memory:'))
-        return (settings) => sqlWatched(sql, settings, clock, { ...defaultLimits, ...denying })
-      },
-      (clock) => {
-        const prefix = `d${process.pid}-${++serial}`
-        return (settings) => ledgerOn(clock, { settings, limits: { ...defaultLimits, ...denying }, prefix })
-      },
-    )
-  }, 60_000)
-
-  it('with pacing', async () => {
-    await ledgerDifferential(
-      (clock) => {
-        const sql = nodeSqlite(new DatabaseSync(':memory:'))
-        return (settings) => sqlWatched(sql, settings, clock, { ...defaultLimits, ...denying })
-      },
-      (clock) => {
-        const prefix = `d${process.pid}-${++serial}`
-        return (settings) => ledgerOn(clock, { settings, limits: { ...defaultLimits, ...denying }, prefix })
-      },
-      { settings: pacedSettings },
-    )
-  }, 60_000)
+  it.each([
+    ['to random operations', contractSettings],
+    ['to random operations with pacing', pacedSettings],
+  ] as const)(
+    '%s',
+    async (_, settings) => {
+      await ledgerDifferential(
+        (clock) => {
+          const sql = nodeSqlite(new DatabaseSync(':memory:'))
+          return (settings) => sqlWatched(sql, settings, clock, { ...defaultLimits, ...denying })
+        },
+        (clock) => {
+          const prefix = `d${process.pid}-${++serial}`
+          return (settings) => ledgerOn(clock, { settings, limits: { ...defaultLimits, ...denying }, prefix })
+        },
+        { settings },
+      )
+    },
+    60_000,
+  )
 
   it('even with a dozen names in pages of two, and registers that soon cease to count', async () => {
     await ledgerDifferential(

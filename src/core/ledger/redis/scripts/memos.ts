@@ -21,7 +21,7 @@ return cjson.encode(KEYS[2] and redis.call('MGET', unpack(KEYS, 2)) or {})
 /** KEYS: at least one memo. Answers the text of each, false where there is none. */
 export const recallScript = /* lua */ `return cjson.encode(redis.call('MGET', unpack(KEYS)))`
 
-/** KEYS: the lease, and a memo that is kept whoever has it. Input: holder, value of the memo. Answers null. */
+/** KEYS: the lease; optionally a memo, written even if another holder has the lease. Input: holder, value. Answers null. */
 export const releaseScript = /* lua */ `${window}
 if KEYS[2] then redis.call('SET', KEYS[2], input.value) end
 local holder = string.match(redis.call('GET', KEYS[1]) or '', '^([^|]*)|')

@@ -1,6 +1,7 @@
 /**
- * The rules of `rules/register.ts`, `rules/unchanged.ts` and `rules/in-flight.ts` in Lua, under the same names. A register is a table as
- * `rows.ts` reads it: { done, open, at, life, bucket, token, again, below, value }, of which `below` is always there.
+ * The rules of `rules/register.ts`, `rules/unchanged.ts` and `rules/in-flight.ts` in Lua, under the same names.
+ * `rows.ts` reads a register into a table { done, open, at, life, bucket, token, again, below, value }. Only `below` is
+ * always present.
  */
 export const registers = /* lua */ `
 local lifeMs = input.retentionMs + input.slackMs + input.inFlightMs
