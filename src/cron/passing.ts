@@ -19,7 +19,7 @@ import type { Ledger, Settlement } from '../core/ledger/port.ts'
 import { added, type Counters } from '../core/ledger/rules/figures.ts'
 import type { Limits } from '../core/limits.ts'
 import type { Log } from '../core/log.ts'
-import { type Budget, type Held, Stop } from './budget.ts'
+import { type Budget, type Held, Stop, stopOf } from './budget.ts'
 import type { RunConnections } from './connections.ts'
 import { replayed, sourceOf } from './figures.ts'
 import type { FlushReport } from './report.ts'
@@ -95,8 +95,9 @@ export function createPass({ door, ledger, budget, connections, limits, report, 
   async function settle(
     passages: readonly Passage[],
     passed: Passage[],
-    held: Pick<Held, 'mayCleanUp' | 'callsLeft'>,
+    held: Pick<Held, 'mayCleanUp' | 'next'>,
   ): Promise<void> {
+    const endsHere = passages.some(isRefusedMerge) && (await stopOf(() => held.next())) !== undefined
     const settlements = passages.flatMap((passage): Settlement[] =>
       passage.settlement === undefined
         ? []
@@ -104,7 +105,7 @@ export function createPass({ door, ledger, budget, connections, limits, report, 
             {
               ...passage.settlement,
               ...given({ note: replayNote(passage) }),
-              ...(held.callsLeft() > 0 ? {} : untaken(passage)),
+              ...(endsHere && isRefusedMerge(passage) ? failedTry(passage) : {}),
             },
           ],
     )
@@ -166,14 +167,16 @@ export function createPass({ door, ledger, budget, connections, limits, report, 
   }
 }
 
-/**
- * Of a merge that Target refused, where no call is left to take it apart: a try that failed, so that after some of them
- * its events travel alone. Otherwise each run would ask the same in vain.
- */
-function untaken({ attributes, attempts }: Passage): Pick<Settlement, 'backoff'> {
+function isRefusedMerge({ attributes }: Passage): boolean {
   return attributes.some(({ fate }) => fate === 'refused_together')
-    ? { backoff: { attempts: attempts + 1, waitMs: 0 } }
-    : {}
+}
+
+/**
+ * Of a refused merge that this run has no call or time left to take apart: after some failed tries its events travel
+ * alone. Otherwise each run would ask the same in vain.
+ */
+function failedTry({ attempts }: Passage): Pick<Settlement, 'backoff'> {
+  return { backoff: { attempts: attempts + 1, waitMs: 0 } }
 }
 
 /** By the source on whose account each call is. */

@@ -179,17 +179,25 @@ describe('what one visitor has in the backlog', () => {
     return world
   }
 
-  it.each([1, 2, 3])('is split up by runs of %i calls, and keeps nobody else waiting (G7)', async (maxCalls) => {
+  it.each([
+    ['of one call', { maxCalls: 1 }, 0],
+    ['of two calls', { maxCalls: 2 }, 0],
+    ['of three calls', { maxCalls: 3 }, 0],
+    ['that are over after one call', { maxMs: 1_000 }, 1_200],
+  ] as const)('is split up by runs %s, and keeps nobody else waiting (G7)', async (_, bounds, callMs) => {
     const world = await createWorld()
     const drafts = Array.from({ length: 12 }, (_, n) => ({
       id: `${n}`,
       attributes: n === 6 ? { poison: '1' } : { [`a${n}`]: `${n}` },
     }))
     await deferred(world, [...drafts, ...visitors(3)])
-    world.target.behave = (_, pairs) => (pairs.has('poison') ? bad : undefined)
+    world.target.behave = async (_call, pairs) => {
+      await world.clock.advance(callMs)
+      return pairs.has('poison') ? bad : { kind: 'delivered' }
+    }
     let runs = 0
     for (; (await world.entries()) > 0 && runs < 60; runs++) {
-      await world.flush({ maxCalls })
+      await world.flush(bounds)
       await world.clock.advance(60_000)
     }
     expect(await world.entries()).toBe(0)
