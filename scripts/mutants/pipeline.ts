@@ -197,4 +197,12 @@ export const pipelineMutants: readonly Mutant[] = [
     replace: 'false',
     tests: ['test/cron/bounds.test.ts'],
   },
+  {
+    name: 'what the ledger rejects is asked about before the second tries of the others',
+    breaks: 'G7',
+    file: 'src/cron/page.ts',
+    find: 'for (const some of [others, last]) {',
+    replace: 'for (const some of [[...others, ...last]]) {',
+    tests: ['test/cron/bounds.test.ts'],
+  },
 ]

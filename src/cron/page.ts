@@ -43,11 +43,16 @@ export async function flushPage(parts: PageParts, items: readonly (KeptEntry | U
     await budget.next()
     return budget.ask('ledger_unavailable', () => parts.connections.use('ledger', () => ledger.firstStamps(asked)))
   })
-  let open: readonly Group[] = groups
-  // What failed before goes last, the fewest failures first: it must keep nobody else from being tried.
-  for (let round = 0; open.length > 0 && round < rounds; round++)
-    open = (await flushGroups(parts, open, under)).toSorted((a, b) => a.failures - b.failures)
-  for (const { entries } of open) report.deferredAgain += entries.length
+  // By themselves behind all rounds of the others: with little time a run ends with what the ledger rejects.
+  const isSuspect = ({ visitorHash }: Group) => suspects.has(visitorHash)
+  const [others, last] = [groups.filter((group) => !isSuspect(group)), groups.filter(isSuspect)]
+  for (const some of [others, last]) {
+    let open: readonly Group[] = some
+    // What failed before goes last, the fewest failures first: it must keep nobody else from being tried.
+    for (let round = 0; open.length > 0 && round < rounds; round++)
+      open = (await flushGroups(parts, open, under)).toSorted((a, b) => a.failures - b.failures)
+    for (const { entries } of open) report.deferredAgain += entries.length
+  }
 }
 
 /** Answers what is to be asked about once more in this run. */

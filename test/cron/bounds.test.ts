@@ -66,6 +66,24 @@ describe('a visitor that the ledger rejects', () => {
     expect(await world.entries()).toBe(1)
   })
 
+  it('keeps nobody from a second try, also where asking about it takes the rest of each run (G7)', async () => {
+    const world = await createWorld()
+    await deferred(world, visitors(5))
+    const { ledger } = refusing(world, [await hashOf(world, 'v0')], 'admit', 2_000)
+    const isolate = world.isolate({ ledger })
+    world.target.behave = () => ({ kind: 'unavailable', status: 503 })
+    for (let run = 0; run < 6; run++) {
+      await isolate.flush({ maxMs: 1_500 })
+      await world.clock.advance(900_000)
+    }
+    world.target.behave = () => undefined
+    for (let run = 0; run < 4; run++) {
+      await isolate.flush({ maxMs: 1_500 })
+      await world.clock.advance(900_000)
+    }
+    expect(await world.entries()).toBe(1)
+  })
+
   it('is asked about last and alone from then on, and costs a run one request', async () => {
     const world = await createWorld()
     await deferred(world, visitors(20))

@@ -584,7 +584,15 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
     const own = of.random('plans')
     const plans = {
       ...{ random: own, time, oracle, coverage, trace, isolate: anIsolate },
-      peek: (prefix: string) => [...kv.peek(prefix), ...(rows?.peek(prefix) ?? [])],
+      // A text that was written anew while the backlog moved may lie in both stores.
+      peek: (prefix: string) => [
+        ...new Map(
+          [kv, ...(rows === undefined ? [] : [{ keys: rows.keysOf, peek: rows.peek }])].flatMap(({ keys, peek }) => {
+            const values = peek(prefix)
+            return keys(prefix).map((key, index) => [key, values[index] ?? ''] as const)
+          }),
+        ).values(),
+      ],
       clocksAreRight: !night.has('clocks') && ledgerClock === undefined,
     }
     for (let left = between(own, 1, 5); left > 0; left--)
