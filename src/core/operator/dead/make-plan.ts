@@ -44,8 +44,8 @@ export const runLivesMs = 14 * 86_400_000
 const sampleSize = 20
 
 export interface MakePlan {
-  /** Undefined where as many plans as are kept are under way. */
-  begin(asked: PlanAsked, share: Share): Promise<Plan | undefined>
+  /** Begins one of a filter, makes one of keys; undefined where as many plans as are kept are under way. */
+  begin(asked: PlanAsked): Promise<Plan | undefined>
   /** Goes on with a set that is not whole. */
   goOn(plan: Plan, share: Share): Promise<void>
 }
@@ -53,7 +53,7 @@ export interface MakePlan {
 export function createMakePlan(parts: MakePlanParts): MakePlan {
   const { backlog, ledger, plans, clock, random, retentionMs, limits } = parts
   return {
-    async begin({ action, asNew, filter, keys }, share) {
+    async begin({ action, asNew, filter, keys }) {
       const taken = await plans.newId(random.hex(6))
       if (taken === undefined) return undefined
       if (taken.before !== undefined) await backlog.exchange([], pageKeys(taken.before))
@@ -62,8 +62,8 @@ export function createMakePlan(parts: MakePlanParts): MakePlan {
         ...{ letters: 0, updates: 0, calls: 0, stay: {}, superseded: 0, sampled: 0, sample: [] },
         ...{ pages: 0, page: 0, at: 0, done: 0, failed: 0 },
       }
-      await plans.save(plan)
-      if (keys === undefined) await goOn(plan, share)
+      // One of keys is kept once it is whole: whoever goes on with what is not would take all letters for it.
+      if (keys === undefined) await plans.save(plan)
       else await ofKeys(plan, [...new Set(keys)])
       return plan
     },
@@ -101,15 +101,19 @@ export function createMakePlan(parts: MakePlanParts): MakePlan {
         count(plan, item.key, 'dead' in item ? headLike(item) : undefined, visitors)
       }
     }
-    await keepPage(plan, there)
+    await putPage(plan, there)
     await finish(plan)
   }
 
   /** The text first: a record never names one that is not kept. */
   async function keepPage(plan: Plan, keys: readonly string[]): Promise<void> {
+    await putPage(plan, keys)
+    await plans.save(plan)
+  }
+
+  async function putPage(plan: Plan, keys: readonly string[]): Promise<void> {
     if (keys.length > 0) await backlog.putText(pageKey(plan.id, plan.pages++), keys.join('\n'))
     plan.letters += keys.length
-    await plans.save(plan)
   }
 
   async function finish(plan: Plan): Promise<void> {

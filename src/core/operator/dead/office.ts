@@ -55,19 +55,22 @@ export function createDeadOffice(parts: DeadOfficeParts): DeadOffice {
     ...createLetters(parts),
     ...createTransfer({ backlog, clock, maxOperations, limits, hashOf }),
     hashOf,
-    plan: (asked) => made.begin(asked, shareOf(limits.requestMs, maxOperations)),
+    async plan(asked) {
+      const plan = await made.begin(asked)
+      if (plan?.state !== 'planning') return plan
+      await work(shareOf(limits.requestMs, maxOperations))
+      return (await plans.find(plan.id)) ?? plan
+    },
     findPlan: (id) => plans.find(id),
     plans: () => plans.all(),
     async run(id) {
       const plan = await plans.find(id)
       if (plan?.state !== 'planned' || plan.expiresMs <= clock.now()) return plan
-      plan.state = 'running'
-      plan.stay = {}
-      plan.runMs = clock.now()
-      plan.expiresMs = plan.runMs + runLivesMs
-      await plans.save(plan)
+      await plans.askRun(id)
       await work(shareOf(atOnceMs, Math.min(maxOperations, limits.dutyOperations)))
-      return plans.find(id)
+      const after = await plans.find(id)
+      // Another one is at work on plans: it begins behind that.
+      return after?.state === 'planned' ? { ...after, state: 'running' } : after
     },
     async cancel(id) {
       const plan = await plans.find(id)
@@ -101,6 +104,11 @@ export function createDeadOffice(parts: DeadOfficeParts): DeadOffice {
       await plans.save(plan)
     }
     if (plan.state === 'planning') await made.goOn(plan, share)
+    if (plan.state === 'planned' && (await plans.isRunAsked(plan.id))) {
+      const runMs = clock.now()
+      Object.assign(plan, { state: 'running', stay: {}, runMs, expiresMs: runMs + runLivesMs } satisfies Partial<Plan>)
+      await plans.save(plan)
+    }
     if (plan.state === 'running') await runPlan(plan, share)
     if (plan.state === 'cancelled' && share.has(plan.pages)) {
       await backlog.exchange([], pageKeys(plan))

@@ -58,7 +58,12 @@ export const planSlots = 4
 const memoOf = (slot: number) => `dead-plan-${slot}`
 const planMemos = Array.from({ length: planSlots }, (_, slot) => memoOf(slot))
 const cancelMemoOf = (slot: number) => `dead-plan-${slot}-cancelled`
-/** One at a time makes or runs plans; nothing depends on it but the work that is done twice. */
+const runMemoOf = (slot: number) => `dead-plan-${slot}-run`
+const runMemos = Array.from({ length: planSlots }, (_, slot) => runMemoOf(slot))
+/**
+ * One at a time makes and runs plans: of two, one would save what the other has passed. What an operator asks for is
+ * kept in a memo of its own, which nobody else writes.
+ */
 export const planLease = 'dead-plans'
 const hexDigits = 12
 
@@ -73,6 +78,9 @@ export interface Plans {
   all(): Promise<readonly Plan[]>
   cancel(id: string): Promise<void>
   isCancelled(id: string): Promise<boolean>
+  /** It begins once whoever has the lease comes to it. */
+  askRun(id: string): Promise<void>
+  isRunAsked(id: string): Promise<boolean>
 }
 
 /** All reject where the ledger does not answer. */
@@ -85,8 +93,9 @@ export function createPlans(ledger: Pick<Ledger, 'recall' | 'recallAll' | 'remem
       const idAt = (slot: number) => `${slot}${hex.slice(0, hexDigits)}`
       const free = kept.findIndex((plan) => plan === undefined || isOver(plan))
       if (free !== -1) return { id: idAt(free) }
+      const asked = await ledger.recallAll(runMemos)
       const [oldest] = kept
-        .flatMap((plan) => (plan?.state === 'planned' ? plan : []))
+        .flatMap((plan, slot) => (plan?.state === 'planned' && asked[slot] !== plan.id ? plan : []))
         .sort((a, b) => a.expiresMs - b.expiresMs)
       return oldest === undefined ? undefined : { id: idAt(slotOf(oldest.id) ?? 0), before: oldest }
     },
@@ -101,6 +110,8 @@ export function createPlans(ledger: Pick<Ledger, 'recall' | 'recallAll' | 'remem
     },
     cancel: (id) => ledger.remember(cancelMemoOf(slotOf(id) ?? 0), id),
     isCancelled: async (id) => (await ledger.recall(cancelMemoOf(slotOf(id) ?? 0))) === id,
+    askRun: (id) => ledger.remember(runMemoOf(slotOf(id) ?? 0), id),
+    isRunAsked: async (id) => (await ledger.recall(runMemoOf(slotOf(id) ?? 0))) === id,
   }
 }
 

@@ -279,6 +279,71 @@ describe.each(stores)('a plan on %s', (_, backlogOf) => {
     expect(await desk.texts()).toBe(1)
   })
 
+  it('of keys is those, also where a flush works on plans while it is made (G9)', async () => {
+    const desk = await deskOf(backlogOf)
+    const letters = []
+    for (let n = 0; n < 6; n++) letters.push(await desk.letter(`visitor-${n}`))
+    const between = createDeadOffice({
+      ...desk.parts,
+      backlog: {
+        ...desk.backlog,
+        operations: 0,
+        readDeads: async (keys) => {
+          await desk.office.work(enough)
+          return desk.backlog.readDeads(keys)
+        },
+        putText: async (key, text) => {
+          await desk.office.work(enough)
+          await desk.backlog.putText(key, text)
+          await desk.office.work(enough)
+        },
+      },
+    })
+    const plan = await between.plan({ action: 'drop', asNew: false, filter: {}, keys: [letters[0]?.key ?? ''] })
+    expect(plan).toMatchObject({ state: 'planned', letters: 1 })
+    await desk.office.run(plan?.id ?? '')
+    await desk.office.work(enough)
+    expect((await allDead(desk.backlog)).length).toBe(5)
+  })
+
+  it('of a filter is made by one at a time (G9)', async () => {
+    const desk = await deskOf(backlogOf)
+    for (let n = 0; n < 6; n++) await desk.letter(`visitor-${n}`)
+    const between = createDeadOffice({
+      ...desk.parts,
+      backlog: {
+        ...desk.backlog,
+        operations: 0,
+        deadHeads: async (options) => {
+          await desk.office.work(enough)
+          return desk.backlog.deadHeads(options)
+        },
+      },
+    })
+    const plan = await between.plan({ action: 'drop', asNew: false, filter: {} })
+    expect(plan).toMatchObject({ state: 'planned', letters: 6, pages: 2 })
+  })
+
+  it('that is asked to run twice, the second time by one that read it before, runs once and ends (G9)', async () => {
+    const desk = await deskOf(backlogOf)
+    await desk.letter('visitor-1')
+    const { id } = await desk.planned({ action: 'drop' })
+    const late = createDeadOffice({
+      ...desk.parts,
+      ledger: {
+        ...desk.world.ledger,
+        remember: async (name, value) => {
+          await desk.office.run(id)
+          await desk.office.work(enough)
+          await desk.world.ledger.remember(name, value)
+        },
+      },
+    })
+    expect(await late.run(id)).toMatchObject({ state: 'done', done: 1 })
+    await desk.office.work(enough)
+    expect(await desk.office.findPlan(id)).toMatchObject({ state: 'done', done: 1 })
+  })
+
   it('takes the place of one that nobody ran, and never of one that runs', async () => {
     const desk = await deskOf(backlogOf)
     for (let n = 0; n < 4; n++) await desk.letter('visitor-1')
@@ -297,6 +362,15 @@ describe.each(stores)('a plan on %s', (_, backlogOf) => {
     const still = createDeadOffice({ ...desk.parts, ledger: { ...desk.world.ledger, lease: async () => false } })
     for (const { id } of plans) await still.run(id)
     expect(await desk.office.plan({ action: 'drop', asNew: false, filter: {} })).toBeUndefined()
+  })
+
+  it('never takes the place of one that is being made', async () => {
+    const desk = await deskOf(backlogOf)
+    await desk.letter('visitor-1')
+    const still = createDeadOffice({ ...desk.parts, ledger: { ...desk.world.ledger, lease: async () => false } })
+    const asked = { action: 'drop', asNew: false, filter: {} } as const
+    for (let n = 0; n < 4; n++) expect(await still.plan(asked)).toMatchObject({ state: 'planning' })
+    expect(await still.plan(asked)).toBeUndefined()
   })
 
   it('maps events again, each update waiting for its first stamp; what still cannot be mapped stays', async () => {
