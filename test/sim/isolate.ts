@@ -92,7 +92,6 @@ export interface Isolate {
 
 /** Cloudflare's limit for those that wait for an answer. */
 const platformConnections = 6
-const never = new Promise<never>(() => {})
 
 export async function createIsolate(name: string, shared: Shared): Promise<Isolate> {
   const { time, random, oracle, coverage, witness } = shared
@@ -101,6 +100,8 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
   const underWay = new Set<Invocation>()
   const laneOf = new Map<string, Lane>()
   let alive = true
+  /** Its own: one for all would hold every isolate that ever awaited it. */
+  const never = new Promise<never>(() => {})
   let ended = () => {}
   const death = new Promise<undefined>((resolve) => {
     ended = () => resolve(undefined)
