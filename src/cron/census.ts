@@ -3,8 +3,8 @@
  * has read anyway is not listed again; more is listed, a thousand keys an operation.
  *
  * Guarantee (G9): whole in one run where the run's share has a list for every page, and each part with the time of its
- * count where it has not; a part is counted by one run or not at all. Idle runs ask for nothing, and what is scarce is
- * shared with the duties behind it.
+ * count where it has not; a part is counted by one run or not at all, but for one visitor who has more than a run can
+ * list. Idle runs ask for nothing, and what is scarce is shared with the duties behind it.
  * Known hole: a list of KV may be a minute behind, and what it misses or shows too long is counted so.
  */
 import { entryHeadOf, headOfEntry } from '../core/backlog/entry-format.ts'
@@ -82,12 +82,15 @@ export function createCensus({ backlog, ledger, clock, limits, memory }: CensusP
           const known = census.parts.flatMap(({ counted }) => counted ?? [])
           const pages = Math.ceil(sumOf(known.map(({ tally }) => tally)).waiting / limits.keysPerPage) + 1
           const oldestFirst = census.parts.toSorted((a, b) => (a.counted?.atMs ?? 0) - (b.counted?.atMs ?? 0))
-          const wholeFits = known.length === census.parts.length && share.has(pages)
-          const prefixes = wholeFits || oldestFirst.length === 0 ? [''] : oldestFirst.map(({ prefix }) => prefix)
-          for (const [index, prefix] of prefixes.entries()) {
-            const counted = await countPart(prefix, share)
+          const isSettled = census.parts.every(({ counted, soFar }) => counted !== undefined && soFar === undefined)
+          const wholeFits = isSettled && share.has(pages)
+          const parts = wholeFits || oldestFirst.length === 0 ? [{ prefix: '' }] : oldestFirst
+          for (const [index, part] of parts.entries()) {
+            // Begun anew where the store no longer knows the cursor.
+            keep(census.parts.map((one) => (one === part ? withoutSoFar(one) : one)))
+            const counted = await countPart(part, share)
             // Too much for a whole run: its parts are counted by themselves from now on.
-            if (counted.complete || index === 0) keep(withParts(census.parts, prefix, counted))
+            if (counted.complete || index === 0) keep(withParts(census.parts, part.prefix, counted))
             if (!counted.complete) return
           }
         }
@@ -124,16 +127,21 @@ export function createCensus({ backlog, ledger, clock, limits, memory }: CensusP
     return dead > 0 || countedAtMs === undefined || Math.abs(clock.now() - countedAtMs) >= deadAgeMs
   }
 
-  /** Lists a part to its end, or until the share ends: then what of its sixteenths is complete. */
-  async function countPart(prefix: string, share: Share) {
+  /**
+   * Lists a part to its end, or until the share ends: then what of its sixteenths is complete. One visitor can't be
+   * divided: where no other was seen, it says where to go on.
+   */
+  async function countPart({ prefix, soFar }: CensusPart, share: Share): Promise<PartCount> {
     const done = new Map<string, Tally>()
-    let digit = ''
-    let tally = createTally()
+    const atMs = soFar?.atMs
+    let digit = soFar?.tally.visitor.hash[prefix.length] ?? ''
+    let tally = createTally(soFar?.tally)
     const close = () => {
       if (digit !== '') done.set(digit, tally.done())
       tally = createTally()
     }
-    for (let cursor: string | undefined; share.has(1); ) {
+    let cursor = soFar?.cursor
+    while (share.has(1)) {
       const page = await heads?.(given({ prefix, cursor }))
       for (const head of page?.items ?? []) {
         const next = head.visitorHash[prefix.length] ?? ''
@@ -144,15 +152,19 @@ export function createCensus({ backlog, ledger, clock, limits, memory }: CensusP
       cursor = page?.cursor
       if (cursor !== undefined) continue
       close()
-      return { complete: true, parts: [partOf(prefix, sumOf([...done.values()]))] }
+      return { complete: true, parts: [partOf(prefix, sumOf([...done.values()]), atMs)] }
     }
+    const kept = tally.soFar()
+    if (cursor !== undefined && done.size === 0 && (soFar !== undefined || kept.visitors === 0))
+      return { complete: false, parts: [], soFar: { atMs: atMs ?? clock.now(), tally: kept, cursor } }
     // What comes before the digit where it ended and has no entry was found empty.
     const before = [...hexDigits].filter((other) => other < digit)
-    return { complete: false, parts: before.map((other) => partOf(prefix + other, done.get(other) ?? sumOf([]))) }
+    const parts = before.map((other) => partOf(prefix + other, done.get(other) ?? sumOf([]), atMs))
+    return { complete: false, parts }
   }
 
-  function partOf(prefix: string, tally: Tally): CensusPart {
-    return { prefix, counted: { atMs: clock.now(), tally } }
+  function partOf(prefix: string, tally: Tally, atMs = clock.now()): CensusPart {
+    return { prefix, counted: { atMs, tally } }
   }
 }
 
@@ -161,14 +173,26 @@ export function foundNothing({ stopped, read }: Partial<FlushReport>): boolean {
   return stopped === 'drained' && read === 0
 }
 
+interface PartCount {
+  readonly complete: boolean
+  /** What is counted to its end. */
+  readonly parts: readonly CensusPart[]
+  readonly soFar?: NonNullable<CensusPart['soFar']>
+}
+
+function withoutSoFar({ soFar, ...part }: CensusPart): CensusPart {
+  return part
+}
+
 /** What was counted takes the place of `prefix`; of what was not, what was known before stays. */
 function withParts(
   known: readonly CensusPart[],
   prefix: string,
-  { complete, parts }: { readonly complete: boolean; readonly parts: readonly CensusPart[] },
+  { complete, parts, soFar }: PartCount,
 ): readonly CensusPart[] {
   const others = known.filter((part) => !part.prefix.startsWith(prefix))
   if (complete) return [...others, ...parts]
+  if (soFar !== undefined) return [...others, { prefix, ...known.find((part) => part.prefix === prefix), soFar }]
   const rest = [...hexDigits].flatMap((digit) => {
     const own = prefix + digit
     if (parts.some((part) => part.prefix === own)) return []

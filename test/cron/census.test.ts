@@ -11,7 +11,7 @@ import { someEntry } from '../contract/backlog.ts'
 import { fakeClock, seededRandom } from '../support/clock.ts'
 import { fakeKv } from '../support/fake-kv.ts'
 import { plainSeal } from '../support/seal.ts'
-import { mergedCalls, plainTally } from '../support/tally.ts'
+import { mergedCalls, plainTally, tallyOf } from '../support/tally.ts'
 import { createWorld } from '../support/world.ts'
 
 const limits: Limits = { ...defaultLimits, keysPerPage: 4, deadPagesPerRun: 2, dutyOperations: 0 }
@@ -110,6 +110,55 @@ describe('the census (G9)', () => {
       expect(world.figures()).toMatchObject({ ...plainTally(entries), complete: true })
     },
   )
+
+  it.each([1, 2, 3, 4, 5])(
+    'counts a visitor who has more than a run can list over several runs, and all others too (seed %i)',
+    async (seed) => {
+      const world = counting(seed)
+      const entries = await fill(world.backlog, world.random, 40)
+      const visitorHash = seed === 1 ? '0'.repeat(32) : hash(world.random)
+      for (let n = 0; n < 75; n++) {
+        const entry = someEntry({ visitorHash, source: 'kiosk', reason: 'quota' })
+        await world.backlog.put(entry)
+        entries.push(entry)
+      }
+      for (let count = 0; count < 3; count++) {
+        const sinceMs = world.clock.now()
+        for (let runs = 0; !world.figures().complete || (world.figures().countedAtMs ?? 0) <= sinceMs; runs++) {
+          expect(runs).toBeLessThan(100)
+          await world.clock.advance(60_000)
+          expect(await world.run(3)).toBeLessThanOrEqual(3)
+          if (world.figures().complete) expect(world.figures()).toMatchObject(plainTally(entries))
+        }
+      }
+      // As one who lists all of it counts.
+      const { waiting } = await tallyOf(world.backlog)
+      expect(world.figures()).toMatchObject({ visitors: waiting.visitors, calls: waiting.posts })
+      // One who can't be divided makes no parts.
+      expect(world.kept().parts.length).toBeLessThan(100)
+    },
+  )
+
+  it('counts a visitor anew where the store no longer knows where it stopped', async () => {
+    const world = counting(6)
+    for (let n = 0; n < 30; n++) await world.backlog.put(someEntry({ visitorHash: '5'.repeat(32) }))
+    const { list } = world.kv
+    let epoch = 1
+    world.kv.list = async ({ cursor, ...asked }) => {
+      const [, of, own] = /^(\d+):(.*)$/s.exec(cursor ?? '') ?? []
+      if (of !== undefined && Number(of) !== epoch) throw new Error('no such cursor')
+      const page = await list(own === undefined ? asked : { ...asked, cursor: own })
+      return page.list_complete ? page : { ...page, cursor: `${epoch}:${page.cursor}` }
+    }
+    await world.run(3)
+    epoch = 2
+    await expect(world.run(3)).rejects.toThrow('no such cursor')
+    for (let runs = 0; !world.figures().complete; runs++) {
+      expect(runs).toBeLessThan(10)
+      await world.run(3)
+    }
+    expect(world.figures()).toMatchObject({ waiting: 30, visitors: 1 })
+  })
 
   it('takes no operation for a backlog of a page: it counts what the flush read, without what it removed', async () => {
     const world = await createWorld()

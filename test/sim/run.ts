@@ -410,8 +410,7 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
   /** While nothing comes and goes, an operator is told what is really there (G9). */
   async function compareCensus(): Promise<void> {
     const before = knobs
-    // Enough to count one visitor's entries to their end: what does not fit in a run's share is never whole.
-    const flushMaxOps = between(night.random('census'), 40, 80)
+    const flushMaxOps = between(night.random('census'), 20, 80)
     if (night.has('tiny limits')) deploy({ ...knobs, beyond: { ...knobs.beyond, flushMaxOps, flushLearnsOps: false } })
     restart()
     await storeOf(settings).pause(true)

@@ -27,13 +27,24 @@ export function callsAtMost(bytes: number, attributes: number, { fits, room }: t
   return (bytes <= fits ? 1 : 1 + Math.floor((2 * bytes) / room)) + more
 }
 
-/** Counts heads that are given in the order of their keys, so that the entries of one visitor are neighbours. */
-export function createTally() {
-  const tally = { waiting: 0, visitors: 0, posts: 0, gets: 0, small: 0 }
-  const bySource: Record<string, number> = {}
-  const byReason: Record<string, number> = {}
-  let oldestMs: number | undefined
-  let visitor = { hash: '', bytes: 0, attributes: 0 }
+/** A count that is not at its end, as plain data. */
+export interface TallySoFar extends Tally {
+  /** Whose entries came last; counted in `waiting`, and in nothing else before theirs are at an end. */
+  readonly visitor: { readonly hash: string; readonly bytes: number; readonly attributes: number }
+}
+
+const nobody = { hash: '', bytes: 0, attributes: 0 }
+const nothing = { waiting: 0, visitors: 0, posts: 0, gets: 0, small: 0, bySource: {}, byReason: {}, visitor: nobody }
+
+/**
+ * Counts heads that are given in the order of their keys, so that the entries of one visitor are neighbours.
+ *
+ * @param before to go on with
+ */
+export function createTally({ bySource, byReason, visitor: last, ...before }: TallySoFar = nothing) {
+  const tally = { ...before, bySource: { ...bySource }, byReason: { ...byReason } }
+  let oldestMs = before.oldestMs
+  let visitor = last
 
   const close = () => {
     if (visitor.hash === '') return
@@ -43,7 +54,7 @@ export function createTally() {
     tally.posts += callsAtMost(bytes, attributes, postBytes)
     tally.gets += gets
     if (gets === 1) tally.small++
-    visitor = { hash: '', bytes: 0, attributes: 0 }
+    visitor = nobody
   }
   return {
     add({ visitorHash, bytes, attributes, firstSeenMs, source, reason }: EntryHead): void {
@@ -51,13 +62,14 @@ export function createTally() {
       visitor = { hash: visitorHash, bytes: visitor.bytes + bytes, attributes: visitor.attributes + attributes }
       tally.waiting++
       oldestMs = Math.min(oldestMs ?? firstSeenMs, firstSeenMs)
-      countOne(bySource, source)
-      countOne(byReason, reason)
+      countOne(tally.bySource, source)
+      countOne(tally.byReason, reason)
     },
+    soFar: (): TallySoFar => ({ ...tally, ...given({ oldestMs }), visitor }),
     /** Ends the count. */
     done(): Tally {
       close()
-      return { ...tally, ...given({ oldestMs }), bySource, byReason }
+      return { ...tally, ...given({ oldestMs }) }
     },
   }
 }

@@ -3,7 +3,7 @@
  * by listing it: part by part, each with the time of its count, so that a figure says its age.
  */
 import type { Counts, Tally } from '../backlog/port.ts'
-import { sumOf } from '../backlog/tally.ts'
+import { sumOf, type TallySoFar } from '../backlog/tally.ts'
 import { given } from '../given.ts'
 import type { WireMethod } from '../wire/calls.ts'
 
@@ -12,6 +12,8 @@ export interface CensusPart {
   readonly prefix: string
   /** Absent until it was counted. */
   readonly counted?: { readonly atMs: number; readonly tally: Tally }
+  /** A count that goes on from `cursor`; `atMs` is when it began. */
+  readonly soFar?: { readonly atMs: number; readonly tally: TallySoFar; readonly cursor: string }
 }
 
 export interface DeadCensus {
