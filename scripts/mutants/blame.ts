@@ -267,10 +267,10 @@ export const blameMutants: readonly Mutant[] = [
     tests: bounds,
   },
   {
-    name: 'a run begins again and again with the page on which a store fails',
+    name: 'a run begins again and again where its whole budget was too little',
     breaks: 'G7',
     file: 'src/cron/through.ts',
-    find: ' && isSpent(stop.reason)',
+    find: ' && stretch.from !== place.began',
     replace: '',
     tests: bounds,
   },

@@ -7,6 +7,8 @@ import type { Segment } from './segments.ts'
 export interface KeptPlace {
   /** Where the next run is to begin: on the ring, or in the segment that this one reads. */
   position: string
+  /** Where this run began to read. */
+  readonly began: string
   /** Visitors in an admission or a settle that was rejected, and not in one that was taken since. */
   readonly suspects: Set<string>
   /** What is older than a day is left out. */
@@ -38,8 +40,12 @@ export function createPlace(ledger: Pick<Ledger, 'remember'>, segment?: Segment)
   const saved = new Map<string, string | undefined>()
   /** The memo of the segment that a run of the whole ring was narrowed to; and where that is on the ring meanwhile. */
   let narrowed: { readonly memo: string; readonly onRing: string } | undefined
+  let began = ''
   const place: KeptPlace = {
     position: '',
+    get began() {
+      return began
+    },
     suspects: new Set(),
     learnt: { atMs: 0 },
     memos: segment === undefined ? [placeMemo] : [placeMemo, memo],
@@ -48,6 +54,7 @@ export function createPlace(ledger: Pick<Ledger, 'remember'>, segment?: Segment)
       saved.set(memo, kept)
       const { position, suspects, learnt } = readPlace(kept)
       place.position = position
+      began = position
       // What one run was refused at holds for all.
       const learntByLead = readPlace(ring).learnt
       Object.assign(place.learnt, learntByLead.atMs > learnt.atMs ? learntByLead : learnt)
@@ -58,6 +65,7 @@ export function createPlace(ledger: Pick<Ledger, 'remember'>, segment?: Segment)
       narrowed = { memo: segmentMemo(to), onRing: place.position }
       saved.set(narrowed.memo, kept)
       place.position = readPlace(kept).position
+      began = place.position
     },
     async save() {
       const { position, learnt } = place

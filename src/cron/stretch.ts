@@ -13,10 +13,8 @@ type Items = readonly (KeptEntry | Unreadable)[]
 
 export interface Stretch {
   readonly items: Items
-  /** Where the first page began in which there is something to do; and the pages that were read before it. */
+  /** Where the first page began in which there is something to do. */
   readonly from: string
-  readonly pagesBefore: number
-  readonly pages: number
   /** Nothing is behind it. */
   readonly isLast: boolean
   /** Why nothing more can be read. */
@@ -48,20 +46,18 @@ export async function readStretch(
     bytesOf(items) >= limits.bytesPerPage ||
     budget.elapsedMs() - beganMs >= maxMs * shareOfTime ||
     budget.operationsLeft() < operations * (1 - shareOfOperations)
-  let [from, pagesBefore] = [position(), 0]
-  for (let read = 0; ; ) {
-    if (items.length === 0) [from, pagesBefore] = [position(), read]
+  let from = position()
+  for (;;) {
+    if (items.length === 0) from = position()
     let page: IteratorResult<Items> | undefined
     const stop = await stopOf(async () => {
       // Otherwise every run that comes this far with so little left would read a page and do nothing of it.
       await budget.next(operationsAPage)
       page = await budget.read(() => pages.next())
     })
-    if (page === undefined || page.done === true)
-      return { items, from, pagesBefore, pages: read, isLast: stop === undefined, stop }
+    if (page === undefined || page.done === true) return { items, from, isLast: stop === undefined, stop }
     items.push(...page.value)
-    read++
-    if (isEnough()) return { items, from, pagesBefore, pages: read, isLast: false, stop: undefined }
+    if (isEnough()) return { items, from, isLast: false, stop: undefined }
   }
 }
 

@@ -15,7 +15,7 @@ import { operationsAPage, readStretch } from './stretch.ts'
 export interface ThroughParts extends PageParts {
   readonly budget: Budget
   readonly replay: Replay
-  readonly place: Pick<KeptPlace, 'position' | 'save'>
+  readonly place: Pick<KeptPlace, 'position' | 'began' | 'save'>
   readonly maxMs: number
 }
 
@@ -33,7 +33,7 @@ export async function workThrough(
 ): Promise<void> {
   const { budget, replay, refusals, place, maxMs, limits } = parts
   let workedOn = 0
-  for (let pagesRead = 0; ; ) {
+  for (;;) {
     const askedAtMs = budget.elapsedMs()
     const stretch = await readStretch(pages, { budget, maxMs, limits, position: () => place.position })
     budget.pageRead(budget.elapsedMs() - (workedOn === 0 ? 0 : askedAtMs))
@@ -42,10 +42,9 @@ export async function workThrough(
       await budget.ask('ledger_unavailable', () => place.save())
       const chunksBefore = replay.chunks
       const stop = await stopOf(() => flushPage(parts, stretch.items))
-      // What was left was too little for any of it: the next run has its whole budget for it. If a store failed, it may
-      // fail on this stretch alone, and the next run goes on behind it.
-      const readMore = pagesRead + stretch.pagesBefore > 0
-      if (stop !== undefined && replay.chunks === chunksBefore && readMore && isSpent(stop.reason))
+      // What was left was too little for any of it, or a store failed: the next run has its whole budget for it. If that
+      // was this one, the next run goes on behind it.
+      if (stop !== undefined && replay.chunks === chunksBefore && stretch.from !== place.began)
         place.position = stretch.from
       if (stop !== undefined) throw stop
       // What is left of it, the budget may have left.
@@ -57,6 +56,5 @@ export async function workThrough(
       if (!budget.lastLeft()) throw new Stop('backlog_unavailable')
       return
     }
-    pagesRead += stretch.pages
   }
 }

@@ -114,23 +114,29 @@ describe('a visitor that the ledger rejects', () => {
     expect(await world.entries()).toBe(1)
   })
 
-  it('does not block replay even if its entries fill whole pages', async () => {
-    const world = await createWorld()
-    await deferred(world, visitors(6))
-    const many = Array.from({ length: 20 }, (_, n) => ({
-      id: `m${n}`,
-      visitor: { thirdPartyId: 'many' },
-      attributes: { [`a${n}`]: 'x' },
-    }))
-    await deferred(world, many)
-    const { ledger } = refusing(world, [await hashOf(world, 'many')], 'admit')
-    const limits = { keysPerPage: 4, entriesTogether: 4, attributesPerAttempt: 1, attributesTogether: 1 }
-    for (let run = 0; run < 20; run++) {
-      await world.isolate({ ledger, limits }).flush()
-      await world.clock.advance(60_000)
-    }
-    expect(await world.entries()).toBe(20)
-  })
+  it.each([
+    ['at once', 0],
+    ['after more time than a run has', 1_500],
+  ] as const)(
+    'does not block replay even if its entries fill whole pages, and it is rejected %s',
+    async (_, takesMs) => {
+      const world = await createWorld()
+      await deferred(world, visitors(6))
+      const many = Array.from({ length: 20 }, (_, n) => ({
+        id: `m${n}`,
+        visitor: { thirdPartyId: 'many' },
+        attributes: { [`a${n}`]: 'x' },
+      }))
+      await deferred(world, many)
+      const { ledger } = refusing(world, [await hashOf(world, 'many')], 'admit', takesMs)
+      const limits = { keysPerPage: 4, entriesTogether: 4, attributesPerAttempt: 1, attributesTogether: 1 }
+      for (let run = 0; run < 20; run++) {
+        await world.isolate({ ledger, limits }).flush({ maxMs: 1_000 })
+        await world.clock.advance(60_000)
+      }
+      expect(await world.entries()).toBe(20)
+    },
+  )
 
   it('if one settlement is rejected, the others are confirmed and its own entry stays (G2)', async () => {
     const world = await createWorld()
