@@ -10,8 +10,8 @@ export const operatorsMoreMutants: readonly Mutant[] = [
     name: 'what operators are shown is asked of Redis piece by piece',
     breaks: 'G9',
     file: 'src/core/ledger/redis/ledger.ts',
-    find: 'await Promise.all([usage(run), series(run, fromMs), recall(run, names)])',
-    replace: 'await Promise.all([usage(call), series(call, fromMs), recall(run, names)])',
+    find: 'await Promise.all([usage(run), series(run, fromMs), kept])',
+    replace: 'await Promise.all([usage(call), series(call, fromMs), kept])',
     tests: ['test/core/ledger/redis/ledger.test.ts'],
   },
   {

@@ -131,6 +131,9 @@ export class LedgerObject extends DurableObject<Env> {
   rememberFirst(name: string, value: string) {
     return this.#ledger.rememberFirst(name, value)
   }
+  compareAndSet(name: string, before: string | undefined, value: string) {
+    return this.#ledger.compareAndSet(name, before, value)
+  }
   recordAct(act: string) {
     return this.#ledger.recordAct(act)
   }

@@ -644,6 +644,11 @@ export function modelLedger(
     remember: async (name, value) => {
       memos.set(name, value)
     },
+    compareAndSet: async (name, before, value) => {
+      const isSo = memos.get(name) === before
+      if (isSo) memos.set(name, value)
+      return isSo
+    },
     rememberFirst: async (name, value) => {
       const kept = memos.get(name) ?? value
       memos.set(name, kept)

@@ -282,6 +282,7 @@ export async function createIsolate(name: string, shared: Shared): Promise<Isola
         recallAll: (...parts) => ask(() => store.recallAll(...parts)),
         remember: (...parts) => ask(() => store.remember(...parts)),
         rememberFirst: (...parts) => ask(() => store.rememberFirst(...parts)),
+        compareAndSet: (...parts) => ask(() => store.compareAndSet(...parts)),
         pause: (...parts) => ask(() => store.pause(...parts)),
         closeBreaker: () => ask(() => store.closeBreaker()),
         recordAct: (...parts) => ask(() => store.recordAct(...parts)),

@@ -23,6 +23,7 @@ const listed: Record<keyof LedgerMethods, true> = {
   recallAll: true,
   remember: true,
   rememberFirst: true,
+  compareAndSet: true,
   recordAct: true,
   acts: true,
   pause: true,

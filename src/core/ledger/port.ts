@@ -214,6 +214,8 @@ export interface Ledger {
   remember(name: string, value: string): Promise<void>
   /** Keeps `value` where nothing is kept under this name; answers what is kept then, alike to all who ask at once. */
   rememberFirst(name: string, value: string): Promise<string>
+  /** As `remember` where `before` is what is kept, or nothing is and it is undefined; else false, and nothing changes. */
+  compareAndSet(name: string, before: string | undefined, value: string): Promise<boolean>
   /** Keeps what an operator did, as text; of more than `actsKept` of `Limits` the oldest goes. */
   recordAct(act: string): Promise<void>
   /** The acts that are kept, newest first. */

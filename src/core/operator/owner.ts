@@ -212,6 +212,7 @@ export function ownedStores(
       recallAll: behind(ledger.recallAll),
       remember: behind(ledger.remember),
       rememberFirst: behind(ledger.rememberFirst),
+      compareAndSet: behind(ledger.compareAndSet),
       check: behind(ledger.check),
       recordAct: behind(ledger.recordAct),
       acts: behind(ledger.acts),

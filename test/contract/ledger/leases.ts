@@ -66,6 +66,24 @@ export function leasesContract(bench: Bench): void {
       expect(await bench.ledger.rememberFirst(name, 'later')).toBe('set')
     })
 
+    it('sets a memo only where it is what the caller saw; of several at once one does (G9)', async () => {
+      const name = unique()
+      const set = (before: string | undefined, value: string) => bench.ledger.compareAndSet(name, before, value)
+      expect(await set('', 'none')).toBe(false)
+      expect(await bench.ledger.recall(name)).toBeUndefined()
+      expect(await Promise.all(['ä😀', 'ä😀', 'ä😀'].map((value) => set(undefined, value)))).toEqual(
+        expect.arrayContaining([true, false, false]),
+      )
+      expect(await set(undefined, 'late')).toBe(false)
+      expect(await set('ä😁', 'late')).toBe(false)
+      expect(await set('ä😀', '')).toBe(true)
+      expect(await set('ä😀', 'late')).toBe(false)
+      expect(await set(undefined, 'late')).toBe(false)
+      expect(await bench.ledger.recall(name)).toBe('')
+      expect(await set('', '{"at":1}')).toBe(true)
+      expect(await bench.ledger.recall(name)).toBe('{"at":1}')
+    })
+
     it.each(['__proto__', 'constructor', 'a b:c', '"quoted"', '😀'])(
       'treats %s as a name like any other',
       async (odd) => {

@@ -15,7 +15,7 @@ import { watched } from '../../support/ledger.ts'
 /** The parts that the watch over a store passes on. */
 const storeMethods = ['kind', ...ledgerMethodNames.filter((name) => name !== 'admit' && name !== 'restored')]
 
-/** In place of undefined, on the way from the object. */
+/** In place of undefined, on the way to the object and back. */
 const noValue = 'no value'
 
 const worker = `
@@ -33,7 +33,7 @@ const worker = `
   }
   export default {
     async fetch(request, env) {
-      const asked = await request.json()
+      const asked = JSON.parse(await request.text(), (_, value) => value === '${noValue}' ? undefined : value)
       try {
         const answer = await env.LEDGER.get(env.LEDGER.idFromName(asked.name)).call(asked)
         // As RPC does, and JSON does not: what is undefined in a list arrives so.
@@ -65,7 +65,8 @@ let serial = 0
 function objectLedger(settings: LedgerSettings, clock: { now: () => number }, limits = defaultLimits) {
   const name = `ledger-${++serial}`
   const call = async (method: string, args: readonly unknown[] = []) => {
-    const body = JSON.stringify({ name, settings, limits, nowMs: clock.now(), method, args })
+    const asked = { name, settings, limits, nowMs: clock.now(), method, args }
+    const body = JSON.stringify(asked, (_, value) => (value === undefined ? noValue : value))
     const response = await miniflare.dispatchFetch('http://ledger/', { method: 'POST', body })
     const { answer, error } = JSON.parse(await response.text(), (_, value) =>
       value === noValue ? undefined : value,

@@ -26,7 +26,7 @@ import { beginScript, chargeScript, lifeScript } from './scripts/epoch.ts'
 import { seriesScript } from './scripts/figures.ts'
 import { firstStampsScript } from './scripts/first-stamps.ts'
 import { closeBreakerScript } from './scripts/health.ts'
-import { leaseScript, recallScript, releaseScript } from './scripts/memos.ts'
+import { compareAndSetScript, leaseScript, recallScript, releaseScript } from './scripts/memos.ts'
 import { restateScript } from './scripts/restate.ts'
 import { settleScript } from './scripts/settle.ts'
 import { summaryScript, usageScript } from './scripts/summary.ts'
@@ -123,7 +123,8 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     series: (fromMs) => series(call, fromMs),
     look: (fromMs, names) =>
       together(async (run) => {
-        const [used, slots, memos] = await Promise.all([usage(run), series(run, fromMs), recall(run, names)])
+        const kept = recall(run, names.map(keys.memo))
+        const [used, slots, memos] = await Promise.all([usage(run), series(run, fromMs), kept])
         return { usage: used, slots, memos }
       }),
     async confirmClock() {
@@ -181,7 +182,7 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     async recall(name) {
       return (await redis.get<string>(keys.memo(name))) ?? undefined
     },
-    recallAll: (names) => recall(call, names),
+    recallAll: (names) => recall(call, names.map(keys.memo)),
     async remember(name, value) {
       await redis.set(keys.memo(name), value)
     },
@@ -193,6 +194,7 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
         .exec<[number, string | null]>()
       return kept ?? value
     },
+    compareAndSet: (name, ...set) => compareAndSet(call, keys.memo(name), ...set),
   }
 
   async function usage(run: Run): Promise<Usage> {
@@ -216,9 +218,13 @@ export function upstashLedger(options: UpstashLedgerOptions): LedgerStore {
     }>
     return listOf(slots).map(({ startMs, lines }) => ({ startMs, lines: Object.fromEntries(listOf(lines)) }))
   }
+}
 
-  async function recall(run: Run, names: readonly string[]): Promise<readonly (string | undefined)[]> {
-    if (names.length === 0) return []
-    return textsOf((await run(recallScript, names.map(keys.memo), {})) as Maybe<string | false>)
-  }
+async function recall(run: Run, memos: readonly string[]): Promise<readonly (string | undefined)[]> {
+  if (memos.length === 0) return []
+  return textsOf((await run(recallScript, memos, {})) as Maybe<string | false>)
+}
+
+async function compareAndSet(call: Run, key: string, before: string | undefined, value: string): Promise<boolean> {
+  return (await call(compareAndSetScript, [key], { before, value })) === true
 }

@@ -9,7 +9,7 @@ import { beginScript, chargeScript, lifeScript } from './scripts/epoch.ts'
 import { seriesScript } from './scripts/figures.ts'
 import { firstStampsScript } from './scripts/first-stamps.ts'
 import { closeBreakerScript } from './scripts/health.ts'
-import { leaseScript, recallScript, releaseScript } from './scripts/memos.ts'
+import { compareAndSetScript, leaseScript, recallScript, releaseScript } from './scripts/memos.ts'
 import { moveInScript, moveOutScript } from './scripts/move.ts'
 import { reserveScript } from './scripts/reserve.ts'
 import { restateScript } from './scripts/restate.ts'
@@ -31,6 +31,7 @@ const scripts = [
   leaseScript,
   releaseScript,
   recallScript,
+  compareAndSetScript,
   lifeScript,
   beginScript,
   chargeScript,

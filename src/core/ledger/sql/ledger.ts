@@ -154,5 +154,11 @@ export function sqlLedger(sql: Sql, settings: LedgerSettings, clock: LedgerClock
     recallAll: (names) => atomically(() => names.map(memos.recall)),
     remember: (name, value) => atomically(() => memos.remember(name, value)),
     rememberFirst: (name, value) => atomically(() => memos.rememberFirst(name, value)),
+    compareAndSet: (name, before, value) =>
+      atomically(() => {
+        const isSo = memos.recall(name) === before
+        if (isSo) memos.remember(name, value)
+        return isSo
+      }),
   }
 }

@@ -12,7 +12,7 @@ import { given } from '../../given.ts'
 import type { Ledger } from '../../ledger/port.ts'
 import type { Limits } from '../../limits.ts'
 import { type DeadFilter, wantedBy } from './letters.ts'
-import { type Plan, type PlanAction, type Plans, pageKey, pageKeys, type StayReason } from './plan.ts'
+import { type Plan, type PlanAction, type Plans, pageKey, pageKeys, planSlots, type StayReason } from './plan.ts'
 
 export interface MakePlanParts {
   readonly backlog: Pick<Backlog, 'deadHeads' | 'readDeads' | 'putText' | 'exchange'>
@@ -54,18 +54,23 @@ export function createMakePlan(parts: MakePlanParts): MakePlan {
   const { backlog, ledger, plans, clock, random, retentionMs, limits } = parts
   return {
     async begin({ action, asNew, filter, keys }) {
-      const taken = await plans.newId(random.hex(6))
-      if (taken === undefined) return undefined
-      if (taken.before !== undefined) await backlog.exchange([], pageKeys(taken.before))
-      const plan: Plan = {
-        ...{ id: taken.id, action, asNew, filter, state: 'planning', expiresMs: clock.now() + planLivesMs },
-        ...{ letters: 0, updates: 0, calls: 0, stay: {}, superseded: 0, sampled: 0, sample: [] },
-        ...{ pages: 0, page: 0, at: 0, done: 0, failed: 0 },
+      for (let tries = 0; tries < planSlots; tries++) {
+        const place = await plans.newId(random.hex(6))
+        if (place === undefined) return undefined
+        const plan: Plan = {
+          ...{ id: place.id, action, asNew, filter, state: 'planning', expiresMs: clock.now() + planLivesMs },
+          ...{ letters: 0, updates: 0, calls: 0, stay: {}, superseded: 0, sampled: 0, sample: [] },
+          ...{ pages: 0, page: 0, at: 0, done: 0, failed: 0 },
+        }
+        // One of keys is kept once it is whole: whoever goes on with what is not would take all letters for it.
+        if (keys !== undefined) await ofKeys(plan, [...new Set(keys)])
+        const isKept = await plans.begin(plan, place)
+        // What no record names: of the one that it took the place of, or its own if another one has the place.
+        const left = isKept ? place.before : plan
+        if (left !== undefined && left.pages > 0) await backlog.exchange([], pageKeys(left))
+        if (isKept) return plan
       }
-      // One of keys is kept once it is whole: whoever goes on with what is not would take all letters for it.
-      if (keys === undefined) await plans.save(plan)
-      else await ofKeys(plan, [...new Set(keys)])
-      return plan
+      return undefined
     },
     goOn,
   }
@@ -84,7 +89,9 @@ export function createMakePlan(parts: MakePlanParts): MakePlan {
       if (page.cursor === undefined) delete plan.cursor
       else plan.cursor = page.cursor
       if (held.length >= limits.keysPerPlanPage || page.cursor === undefined) await keepPage(plan, held.splice(0))
-      if (page.cursor === undefined) return finish(plan)
+      if (page.cursor !== undefined) continue
+      await finish(plan)
+      return plans.save(plan)
     }
     // Also where nothing fits so far: the next run goes on behind what this one has seen.
     await keepPage(plan, held)
@@ -120,7 +127,6 @@ export function createMakePlan(parts: MakePlanParts): MakePlan {
     await lookAtSample(plan)
     plan.state = 'planned'
     plan.expiresMs = clock.now() + planLivesMs
-    await plans.save(plan)
   }
 
   function count(plan: Plan, key: string, head: DeadHead | undefined, visitors: Set<string>): void {

@@ -7,7 +7,7 @@ import type { Hasher } from '../../update/hash.ts'
 import type { Visitor } from '../../update/update.ts'
 import { createLetters, type Letters } from './letters.ts'
 import { createMakePlan, type PlanAsked, runLivesMs, type Share } from './make-plan.ts'
-import { createPlans, isOver, type Plan, pageKeys, planLease } from './plan.ts'
+import { createPlans, isOver, type Plan, PlanChanged, pageKeys, planLease } from './plan.ts'
 import { createRunPlan, type RunPlanParts } from './run-plan.ts'
 import { createTransfer, type Transfer } from './transfer.ts'
 
@@ -30,7 +30,10 @@ export interface DeadOffice extends Letters, Transfer {
 export interface DeadOfficeParts {
   readonly hasher: Pick<Hasher, 'visitor'>
   readonly backlog: Backlog
-  readonly ledger: Pick<Ledger, 'recall' | 'recallAll' | 'remember' | 'lease' | 'release' | 'visitor' | 'summary'>
+  readonly ledger: Pick<
+    Ledger,
+    'recall' | 'recallAll' | 'remember' | 'compareAndSet' | 'lease' | 'release' | 'visitor' | 'summary'
+  >
   readonly clock: Pick<Clock, 'now'>
   readonly random: Pick<Random, 'hex' | 'fraction'>
   readonly map: RunPlanParts['map']
@@ -93,6 +96,9 @@ export function createDeadOffice(parts: DeadOfficeParts): DeadOffice {
         const plan = await plans.find(id)
         if (plan !== undefined && !isOver(plan)) await workOn(plan, share)
       }
+    } catch (error) {
+      // Whoever changed it goes on with it.
+      if (!(error instanceof PlanChanged)) throw error
     } finally {
       await ledger.release(planLease, holder)
     }

@@ -2,10 +2,12 @@
  * Plans for dead letters, as they are kept: a small record in the ledger, and the keys of the set in texts of the store.
  *
  * Guarantee: the set is the keys that were listed when the plan was made: what is buried later is in none, whatever a
- * clock says. A plan's record is one memo of a few, so that they never grow.
- * Known hole: two operators who plan in one moment may get one slot: the later plan stays, the other one is not found.
+ * clock says. A plan's record is one memo of a few, so that they never grow; it is changed only by whoever saw what is
+ * kept, so that no save that lands late undoes another.
+ * Known hole: whoever dies between taking the place of an older plan and removing its texts leaves them in the store.
  */
 import { planPrefix } from '../../backlog/port.ts'
+import { given } from '../../given.ts'
 import type { Ledger } from '../../ledger/port.ts'
 import type { DeadFilter } from './letters.ts'
 
@@ -60,20 +62,32 @@ const planMemos = Array.from({ length: planSlots }, (_, slot) => memoOf(slot))
 const cancelMemoOf = (slot: number) => `dead-plan-${slot}-cancelled`
 const runMemoOf = (slot: number) => `dead-plan-${slot}-run`
 const runMemos = Array.from({ length: planSlots }, (_, slot) => runMemoOf(slot))
-/**
- * One at a time makes and runs plans: of two, one would save what the other has passed. What an operator asks for is
- * kept in a memo of its own, which nobody else writes.
- */
+/** One at a time makes and runs plans. What an operator asks for is kept in a memo of its own, which nobody else writes. */
 export const planLease = 'dead-plans'
 const hexDigits = 12
+
+export interface NewId {
+  readonly id: string
+  readonly before?: Plan
+  /** What was kept in its place. */
+  readonly text?: string
+}
+
+/** Another one was at work on it since: what this one has is old. */
+export class PlanChanged extends Error {
+  override readonly name = 'PlanChanged'
+}
 
 export interface Plans {
   /**
    * The id of a new plan, and the plan that it takes the place of: one that is over, else the oldest that was never
    * run. Undefined where all are at work.
    */
-  newId(hex: string): Promise<{ readonly id: string; readonly before?: Plan } | undefined>
+  newId(hex: string): Promise<NewId | undefined>
   find(id: string): Promise<Plan | undefined>
+  /** False where another one has taken the place meanwhile. */
+  begin(plan: Plan, place: NewId): Promise<boolean>
+  /** Rejects with `PlanChanged` where it is not as this one found or saved it. */
   save(plan: Plan): Promise<void>
   all(): Promise<readonly Plan[]>
   cancel(id: string): Promise<void>
@@ -84,27 +98,48 @@ export interface Plans {
 }
 
 /** All reject where the ledger does not answer. */
-export function createPlans(ledger: Pick<Ledger, 'recall' | 'recallAll' | 'remember'>): Plans {
+export function createPlans(ledger: Pick<Ledger, 'recall' | 'recallAll' | 'remember' | 'compareAndSet'>): Plans {
+  /** As each was found, or saved last: a save that lands late must not undo what came after it. */
+  const texts = new WeakMap<Plan, string>()
+  const planOf = (text: string | undefined): Plan | undefined => {
+    if (text === undefined) return undefined
+    const plan = JSON.parse(text) as Plan
+    texts.set(plan, text)
+    return plan
+  }
   const read = async (slot: number) => planOf(await ledger.recall(memoOf(slot)))
   const readAll = async () => (await ledger.recallAll(planMemos)).map(planOf)
+  const set = async (plan: Plan, before: string | undefined) => {
+    const text = JSON.stringify(plan)
+    const isSet = await ledger.compareAndSet(memoOf(slotOf(plan.id) ?? 0), before, text)
+    if (isSet) texts.set(plan, text)
+    return isSet
+  }
   return {
     async newId(hex) {
       const kept = await readAll()
-      const idAt = (slot: number) => `${slot}${hex.slice(0, hexDigits)}`
+      const at = (slot: number) => {
+        const before = kept[slot]
+        const text = before === undefined ? undefined : texts.get(before)
+        return { id: `${slot}${hex.slice(0, hexDigits)}`, ...given({ text }) }
+      }
       const free = kept.findIndex((plan) => plan === undefined || isOver(plan))
-      if (free !== -1) return { id: idAt(free) }
+      if (free !== -1) return at(free)
       const asked = await ledger.recallAll(runMemos)
       const [oldest] = kept
         .flatMap((plan, slot) => (plan?.state === 'planned' && asked[slot] !== plan.id ? plan : []))
         .sort((a, b) => a.expiresMs - b.expiresMs)
-      return oldest === undefined ? undefined : { id: idAt(slotOf(oldest.id) ?? 0), before: oldest }
+      return oldest === undefined ? undefined : { ...at(slotOf(oldest.id) ?? 0), before: oldest }
     },
     async find(id) {
       const slot = slotOf(id)
       const plan = slot === undefined ? undefined : await read(slot)
       return plan?.id === id ? plan : undefined
     },
-    save: (plan) => ledger.remember(memoOf(slotOf(plan.id) ?? 0), JSON.stringify(plan)),
+    begin: (plan, { text }) => set(plan, text),
+    async save(plan) {
+      if (!(await set(plan, texts.get(plan)))) throw new PlanChanged(`plan ${plan.id} is not as it was found`)
+    },
     async all() {
       return (await readAll()).flatMap((plan) => plan ?? [])
     },
@@ -128,10 +163,6 @@ export function pageKey(id: string, page: number): string {
 export function pageKeys({ id, page, pages }: Plan): readonly string[] {
   const first = Math.max(0, page - 1)
   return Array.from({ length: pages - first }, (_, at) => pageKey(id, first + at))
-}
-
-function planOf(text: string | undefined): Plan | undefined {
-  return text === undefined ? undefined : (JSON.parse(text) as Plan)
 }
 
 function slotOf(id: string): number | undefined {

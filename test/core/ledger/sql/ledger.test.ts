@@ -481,6 +481,7 @@ function takingTurns(ledgers: readonly Ledger[]): Ledger {
     recallAll: (names) => next().recallAll(names),
     remember: (name, value) => next().remember(name, value),
     rememberFirst: (name, value) => next().rememberFirst(name, value),
+    compareAndSet: (...asked) => next().compareAndSet(...asked),
     check: () => next().check(),
     pause: (paused) => next().pause(paused),
     closeBreaker: () => next().closeBreaker(),

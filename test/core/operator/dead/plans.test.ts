@@ -7,6 +7,7 @@ import { sqliteBacklog } from '../../../../src/core/backlog/sqlite.ts'
 import { defaultLimits } from '../../../../src/core/limits.ts'
 import type { PlanAsked } from '../../../../src/core/operator/dead/make-plan.ts'
 import { createDeadOffice, type DeadOfficeParts } from '../../../../src/core/operator/dead/office.ts'
+import type { Plan } from '../../../../src/core/operator/dead/plan.ts'
 import { nodeSqlite } from '../../../../src/core/store/sqlite-node.ts'
 import { createHasher } from '../../../../src/core/update/hash.ts'
 import { allDead, allEntries } from '../../../contract/backlog.ts'
@@ -342,6 +343,90 @@ describe.each(stores)('a plan on %s', (_, backlogOf) => {
     expect(await late.run(id)).toMatchObject({ state: 'done', done: 1 })
     await desk.office.work(enough)
     expect(await desk.office.findPlan(id)).toMatchObject({ state: 'done', done: 1 })
+  })
+
+  it('stays as others left it where a save lands late, after they have ended it (G9)', async () => {
+    const desk = await deskOf(backlogOf)
+    for (let n = 0; n < 5; n++) await desk.letter(`visitor-${n}`)
+    const { id } = await desk.planned({ action: 'drop' })
+    const { compareAndSet } = desk.world.ledger
+    const landings: (() => Promise<unknown>)[] = []
+    const slow = createDeadOffice({
+      ...desk.parts,
+      ledger: {
+        ...desk.world.ledger,
+        compareAndSet: async (...asked) => {
+          landings.push(() => compareAndSet(...asked))
+          throw new Error('silent')
+        },
+      },
+    })
+    await expect(slow.run(id)).rejects.toThrow('silent')
+    await desk.office.work(enough)
+    const ended = await desk.office.findPlan(id)
+    expect(ended).toMatchObject({ state: 'done', done: 5 })
+    expect(landings.length).toBe(1)
+    for (const land of landings) await land()
+    expect(await desk.office.findPlan(id)).toEqual(ended)
+  })
+
+  it('ends the work of one that was suspended for longer than its lease (G9)', async () => {
+    const desk = await deskOf(backlogOf)
+    for (let n = 0; n < 5; n++) await desk.letter(`visitor-${n}`)
+    const { id } = await desk.planned()
+    let asleep = true
+    const { exchange } = desk.backlog
+    const late = createDeadOffice({
+      ...desk.parts,
+      backlog: {
+        ...desk.backlog,
+        operations: 0,
+        exchange: async (puts, deletes) => {
+          await exchange(puts, deletes)
+          if (!asleep) return
+          asleep = false
+          await desk.world.clock.advance(90_001)
+          await desk.office.work(few(4))
+        },
+      },
+    })
+    await late.run(id)
+    for (let n = 0; n < 9; n++) await desk.office.work(enough)
+    expect(await desk.office.findPlan(id)).toMatchObject({ state: 'done', done: 5, failed: 0 })
+  })
+
+  it('has a place of its own, also if another one is made in the same moment (G9)', async () => {
+    const desk = await deskOf(backlogOf)
+    const { key } = await desk.letter('visitor-1')
+    const asked = { action: 'drop', asNew: false, filter: {}, keys: [key] } as const
+    let other: Plan | undefined
+    const texts: string[] = []
+    const one = createDeadOffice({
+      ...desk.parts,
+      backlog: {
+        ...desk.backlog,
+        operations: 0,
+        putText: async (text, keys) => {
+          texts.push(text)
+          await desk.backlog.putText(text, keys)
+        },
+      },
+      ledger: {
+        ...desk.world.ledger,
+        compareAndSet: async (...set) => {
+          other ??= await desk.planned(asked)
+          return desk.world.ledger.compareAndSet(...set)
+        },
+      },
+    })
+    const plan = await one.plan(asked)
+    expect([await desk.office.findPlan(plan?.id ?? ''), await desk.office.findPlan(other?.id ?? '')]).toEqual([
+      plan,
+      other,
+    ])
+    // Of the one that found its place taken nothing is left.
+    expect(texts).toHaveLength(2)
+    expect(await Promise.all(texts.map((text) => desk.backlog.readText(text)))).toEqual([undefined, key])
   })
 
   it('takes the place of one that nobody ran, and never of one that runs', async () => {

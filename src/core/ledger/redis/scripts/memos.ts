@@ -21,6 +21,14 @@ return cjson.encode(KEYS[2] and redis.call('MGET', unpack(KEYS, 2)) or {})
 /** KEYS: at least one memo. Answers the text of each, false where there is none. */
 export const recallScript = /* lua */ `return cjson.encode(redis.call('MGET', unpack(KEYS)))`
 
+/** KEYS: a memo. Input: before (absent for nothing), value. Answers whether it was so, and is set. */
+export const compareAndSetScript = /* lua */ `
+local input = cjson.decode(ARGV[1])
+if (redis.call('GET', KEYS[1]) or nil) ~= input.before then return 'false' end
+redis.call('SET', KEYS[1], input.value)
+return 'true'
+`
+
 /** KEYS: the lease; optionally a memo, written even if another holder has the lease. Input: holder, value. Answers null. */
 export const releaseScript = /* lua */ `${window}
 if KEYS[2] then redis.call('SET', KEYS[2], input.value) end
