@@ -11,7 +11,7 @@ import { build } from 'esbuild'
 
 /** The platform's limit is far away (3 MB gzipped on the Free plan): this budget notices a dependency that creeps in. */
 const maxMinifiedBytes = 667_000
-const maxGzippedBytes = 207_200
+const maxGzippedBytes = 207_400
 /** Of `src/edge/auth`, with every preset. */
 const maxProofGzippedBytes = 15_000
 const environments = ['', 'staging', 'production']

@@ -25,11 +25,19 @@ export const storeMutants: readonly Mutant[] = [
     tests: moving,
   },
   {
+    name: 'a list goes on in the store that is new to whoever goes on with it',
+    breaks: 'G9',
+    file: two,
+    find: 'return course === undefined ? { course: whole, cursor: marked }',
+    replace: 'return course?.length !== 1 ? { course: whole, cursor: course ? cursor || undefined : marked }',
+    tests: moving,
+  },
+  {
     name: 'the pages of the new store are not read behind those of the old one',
     breaks: 'G2',
     file: two,
-    find: "return side === 'from' ? marks.to : undefined",
-    replace: 'return undefined',
+    find: 'return behind.length === 0 ?',
+    replace: 'return behind.length >= 0 ?',
     tests: moving,
   },
   {

@@ -270,10 +270,12 @@ export class Oracle {
   /** A sender is about to send it at `nowMs` to an isolate whose clock shows `arrivalMs`. */
   tried(event: SimEvent, arrivalMs: number, nowMs: number): void {
     this.#lastTried.set(event, Math.max(nowMs, arrivalMs))
+    // Of one that has a time of its own, what its source delays waits by that clock.
+    if (event.timeless === true || arrivalMs > nowMs)
+      this.#aheadUntil.set(event, Math.max(arrivalMs, this.#aheadUntil.get(event) ?? 0))
     if (event.timeless !== true) return
     // Any of the tries may have been recorded first.
     this.#notBefore.set(event, Math.min(arrivalMs, this.#notBefore.get(event) ?? Number.POSITIVE_INFINITY))
-    this.#aheadUntil.set(event, Math.max(arrivalMs, this.#aheadUntil.get(event) ?? 0))
   }
 
   /** Until when entries may have to wait because a fast clock took them in. */

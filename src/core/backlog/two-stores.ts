@@ -16,7 +16,7 @@ export interface TwoStores {
   /** Its cursor is a key: behind any key its list can go on. */
   readonly sql: Backlog
   /** Which of them keeps what is new; the other held it until now. */
-  readonly keepsIn: 'kv' | 'sql'
+  readonly keepsIn: Kind
   readonly now: () => number
   /** Outlives this, where the process or isolate does. */
   readonly memory: MoveMemory
@@ -37,12 +37,25 @@ export const rawCharsPerRow = 350_000
 export const lookAgainMs = 600_000
 
 type Side = 'from' | 'to'
-/** Of a page that both stores share. Neither store makes a cursor that begins so. */
-const marks = { from: 'from:', to: 'to:' } as const
+type Kind = 'kv' | 'sql'
+/**
+ * The stores that a list goes through one after the other: where it is, and what is behind that. A cursor says them by
+ * name: an instance of before or after a move may go on with it. Neither store makes a cursor that begins so.
+ */
+type Course = readonly [Kind, ...Kind[]]
+const courses: ReadonlyMap<string, Course> = new Map([
+  ['kv+sql', ['kv', 'sql']],
+  ['sql+kv', ['sql', 'kv']],
+  ['kv', ['kv']],
+  ['sql', ['sql']],
+])
 
 export function twoStores({ kv, sql, keepsIn, now, memory }: TwoStores): Backlog {
   const [to, from] = keepsIn === 'sql' ? [sql, kv] : [kv, sql]
   const stores = { from, to }
+  const sideOf = (kind: Kind): Side => (kind === keepsIn ? 'to' : 'from')
+  /** The old store first: what moves meanwhile is found in the new one. */
+  const whole: Course = keepsIn === 'sql' ? ['kv', 'sql'] : ['sql', 'kv']
   /** Where what was shown or kept lies, by key. */
   const places = new Map<string, Side>()
 
@@ -91,11 +104,10 @@ export function twoStores({ kv, sql, keepsIn, now, memory }: TwoStores): Backlog
       return keys.flatMap((key) => found.get(key) ?? [])
     },
     readText: async (key) => (await to.readText(key)) ?? (await from.readText(key)),
-    reseal: async (asked) => {
-      const side = sideOf(asked.cursor)
-      const { cursor: marked, ...rest } = asked
-      const { cursor, ...page } = await stores[side].reseal({ ...rest, ...given({ cursor: unmarked(marked) }) })
-      return { ...page, ...given({ cursor: next(side, cursor) }) }
+    reseal: async ({ cursor: marked, ...rest }) => {
+      const { course, cursor } = placeOn(marked, whole)
+      const page = await stores[sideOf(course[0])].reseal({ ...rest, ...given({ cursor }) })
+      return { ...page, ...given({ cursor: nextOf(course, page.cursor) }) }
     },
   }
 
@@ -133,15 +145,30 @@ export function twoStores({ kv, sql, keepsIn, now, memory }: TwoStores): Backlog
     // Asked once: what was not looked at must not count as empty where the ten minutes end meanwhile.
     const skipsOld = isWhole && isKnownEmpty()
     const at = cursor === undefined ? beginning(skipsOld) : (placeOf(cursor) ?? beginning(false))
-    const pageOf = (kind: 'kv' | 'sql'): Promise<Page<T>> => {
+    const pageOf = (kind: Kind): Promise<Page<T>> => {
       const from = at[kind]
       if (from === null) return Promise.resolve({ items: [] })
-      return ask(kind === keepsIn ? 'to' : 'from', { ...options, ...given({ cursor: from || undefined }) })
+      return ask(sideOf(kind), { ...options, ...given({ cursor: from || undefined }) })
     }
     const [inKv, inSql] = await Promise.all([pageOf('kv'), pageOf('sql')])
     const old = keepsIn === 'sql' ? inKv : inSql
     if (isWhole && !skipsOld) note(old.items.length === 0 && old.cursor === undefined)
     return joined(at, inKv, inSql, options.limit ?? Number.POSITIVE_INFINITY)
+  }
+
+  /** The pages of one store, and behind them those of the next. No page is empty where the next one need not be. */
+  async function inTurn<T>(
+    { cursor: marked, ...rest }: DeadOptions,
+    ask: (side: Side, options: DeadOptions) => Promise<Page<T>>,
+  ): Promise<Page<T>> {
+    let { course, cursor } = placeOn(marked, whole)
+    let page = await ask(sideOf(course[0]), { ...rest, ...given({ cursor }) })
+    const [, next] = course
+    if (page.items.length === 0 && page.cursor === undefined && next !== undefined) {
+      course = [next]
+      page = await ask(sideOf(next), rest)
+    }
+    return { items: page.items, ...given({ cursor: nextOf(course, page.cursor) }) }
   }
 
   function beginning(withoutOld: boolean): Place {
@@ -151,6 +178,7 @@ export function twoStores({ kv, sql, keepsIn, now, memory }: TwoStores): Backlog
 }
 
 type ListOptions = NonNullable<Parameters<Backlog['list']>[0]>
+type DeadOptions = NonNullable<Parameters<Backlog['deadHeads']>[0]>
 
 /** Where a merged list goes on in each store; empty at the beginning, null where nothing of the store is wanted. */
 interface Place {
@@ -191,32 +219,15 @@ function joined<T extends { readonly key: string }>(at: Place, inKv: Page<T>, in
   return { items, cursor: JSON.stringify(next) }
 }
 
-/** The pages of the old store, and behind them those of the new one. No page is empty where the next one need not be. */
-async function inTurn<T, Options extends { cursor?: string }>(
-  options: Options,
-  ask: (side: Side, options: Options) => Promise<Page<T>>,
-): Promise<Page<T>> {
-  const { cursor: marked, ...rest } = options
-  const side = sideOf(marked)
-  const page = await ask(side, { ...(rest as Options), ...given({ cursor: unmarked(marked) }) })
-  const isOver = side === 'from' && page.items.length === 0 && page.cursor === undefined
-  return isOver ? pageOf('to', await ask('to', rest as Options)) : pageOf(side, page)
+/** Where a list goes on; a cursor of a time with one store is of the old one. */
+function placeOn(marked: string | undefined, whole: Course): { course: Course; cursor: string | undefined } {
+  const [, name = '', cursor] = /^([a-z+]+):(.*)$/s.exec(marked ?? '') ?? []
+  const course = courses.get(name)
+  return course === undefined ? { course: whole, cursor: marked } : { course, cursor: cursor || undefined }
 }
 
-function pageOf<T>(side: Side, { items, cursor }: Page<T>): Page<T> {
-  return { items, ...given({ cursor: next(side, cursor) }) }
-}
-
-function sideOf(cursor: string | undefined): Side {
-  return cursor?.startsWith(marks.to) === true ? 'to' : 'from'
-}
-
-/** Undefined at the beginning of a store. */
-function unmarked(cursor: string | undefined): string | undefined {
-  return cursor?.replace(/^(from|to):/, '') || undefined
-}
-
-function next(side: Side, cursor: string | undefined): string | undefined {
-  if (cursor !== undefined) return marks[side] + cursor
-  return side === 'from' ? marks.to : undefined
+function nextOf(course: Course, cursor: string | undefined): string | undefined {
+  if (cursor !== undefined) return `${course.join('+')}:${cursor}`
+  const [, ...behind] = course
+  return behind.length === 0 ? undefined : `${behind.join('+')}:`
 }

@@ -29,7 +29,9 @@ function moving(toKind: Kind, limits?: Limits, memory: MoveMemory = {}) {
   const stores = { kv: storeOf('kv', limits), sql: storeOf('sql', limits) }
   const [to, from] = [stores[toKind], stores[toKind === 'kv' ? 'sql' : 'kv']]
   const again = () => twoStores({ ...stores, keepsIn: toKind, now: clock.now, memory })
-  return { to, from, again, backlog: again() }
+  /** An instance of before, or of after a move back. */
+  const backwards = () => twoStores({ ...stores, keepsIn: toKind === 'kv' ? 'sql' : 'kv', now: clock.now, memory: {} })
+  return { to, from, again, backwards, backlog: again() }
 }
 
 const aSecondLater = () => clock.advance(1_000)
@@ -107,6 +109,36 @@ describe.each(['kv', 'sql'] as const)('a backlog that moves, to %s', (toKind) =>
     expect(await backlog.readText('x1/plan')).toBe('of the old store')
     for (const key of keys) await again().exchange([], [key])
     expect(await allDead(backlog)).toEqual([])
+  })
+
+  it('a list that instances of before and after the move go on with in turn shows all (G2, G9)', async () => {
+    const { from, to, backlog, backwards } = moving(toKind, tinyLimits)
+    const keys = { entries: [] as string[], dead: [] as string[] }
+    for (let index = 0; index < 9; index++)
+      for (const store of [from, to]) {
+        keys.entries.push(await store.put(someEntry()))
+        keys.dead.push(await store.bury(letter(index)))
+      }
+    let turn = 0
+    const other = () => (turn++ % 2 === 0 ? backlog : backwards())
+    const entries = keys.entries.toSorted()
+    const dead = keys.dead.toSorted()
+    const shown = async (ask: (options: { cursor?: string }) => Promise<{ items: readonly { key: string }[] }>) =>
+      (await allPages((cursor) => ask(cursor === undefined ? {} : { cursor }))).map(({ key }) => key).sort()
+    expect(await shown((options) => other().list(options))).toEqual(entries)
+    expect(await shown(async (options) => (await other().heads?.(options)) ?? { items: [] })).toEqual(entries)
+    expect(await shown((options) => other().listDead(options))).toEqual(dead)
+    expect(await shown((options) => other().deadHeads(options))).toEqual(dead)
+    for (const part of ['entries', 'dead'] as const) {
+      let sealed = 0
+      let cursor: string | undefined
+      do {
+        const page = await other().reseal({ part, anew: false, limit: 4, ...(cursor === undefined ? {} : { cursor }) })
+        sealed += Object.values(page.byKey).reduce((sum, count) => sum + count, 0)
+        cursor = page.cursor
+      } while (cursor !== undefined)
+      expect(sealed).toBe(18)
+    }
   })
 
   it('a letter that is too large for a row of the object is kept in KV, listed, read and removed (G2)', async () => {
