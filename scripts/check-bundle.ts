@@ -10,8 +10,8 @@ import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 
 /** The platform's limit is far away (3 MB gzipped on the Free plan): this budget notices a dependency that creeps in. */
-const maxMinifiedBytes = 667_000
-const maxGzippedBytes = 207_400
+const maxMinifiedBytes = 668_000
+const maxGzippedBytes = 207_600
 /** Of `src/edge/auth`, with every preset. */
 const maxProofGzippedBytes = 15_000
 const environments = ['', 'staging', 'production']

@@ -11,6 +11,7 @@ import { entryHeadOf, headOfEntry } from '../core/backlog/entry-format.ts'
 import type { Backlog, EntryHead, Tally } from '../core/backlog/port.ts'
 import { countOne, createTally, sumOf } from '../core/backlog/tally.ts'
 import type { Clock } from '../core/clock.ts'
+import { isPlatformLimit } from '../core/errors.ts'
 import { given } from '../core/given.ts'
 import type { Ledger } from '../core/ledger/port.ts'
 import type { Limits } from '../core/limits.ts'
@@ -86,25 +87,28 @@ export function createCensus({ backlog, ledger, clock, limits, memory }: CensusP
           const wholeFits = isSettled && share.has(pages)
           const parts = wholeFits || oldestFirst.length === 0 ? [{ prefix: '' }] : oldestFirst
           for (const [index, part] of parts.entries()) {
-            // Begun anew where the store no longer knows the cursor.
-            keep(census.parts.map((one) => (one === part ? withoutSoFar(one) : one)))
             const counted = await countPart(part, share)
             // Too much for a whole run: its parts are counted by themselves from now on.
-            if (counted.complete || index === 0) keep(withParts(census.parts, part.prefix, counted))
+            if (counted.complete || (index === 0 && counted.listed)) keep(withParts(census.parts, part.prefix, counted))
+            else if (isUnknownCursor(counted)) keep(census.parts.map((one) => (one === part ? withoutSoFar(one) : one)))
+            if (counted.failure !== undefined) throw counted.failure
             if (!counted.complete) return
           }
         }
 
         async function countDead(): Promise<void> {
           const { deadSoFar, ...rest } = census
-          // Begun anew where the store no longer knows the cursor.
-          census = rest
           const byReason = { ...deadSoFar?.byReason }
           const bySource = { ...deadSoFar?.bySource }
           const atMs = deadSoFar?.atMs ?? clock.now()
           let cursor = deadSoFar?.cursor
-          for (let pages = 0; pages < limits.deadPagesPerRun && share.has(1); pages++) {
-            const page = await backlog.deadHeads(given({ cursor }))
+          let failure: unknown
+          let pages = 0
+          for (; pages < limits.deadPagesPerRun && share.has(1); pages++) {
+            const page = await backlog.deadHeads(given({ cursor })).catch((error: unknown) => {
+              failure = error
+            })
+            if (page === undefined) break
             for (const { head } of page.items) {
               countOne(byReason, head?.reason)
               countOne(bySource, head?.source)
@@ -116,7 +120,10 @@ export function createCensus({ backlog, ledger, clock, limits, memory }: CensusP
               return
             }
           }
-          if (cursor !== undefined) census = { ...rest, deadSoFar: { atMs, byReason, bySource, cursor } }
+          census = rest
+          if (cursor !== undefined && !isUnknownCursor({ listed: pages > 0, failure }))
+            census = { ...rest, deadSoFar: { atMs, byReason, bySource, cursor } }
+          if (failure !== undefined) throw failure
         }
       },
     },
@@ -141,26 +148,32 @@ export function createCensus({ backlog, ledger, clock, limits, memory }: CensusP
       tally = createTally()
     }
     let cursor = soFar?.cursor
+    let failure: unknown
+    let listed = false
     while (share.has(1)) {
-      const page = await heads?.(given({ prefix, cursor }))
-      for (const head of page?.items ?? []) {
+      const page = await heads?.(given({ prefix, cursor })).catch((error: unknown) => {
+        failure = error
+      })
+      if (page === undefined) break
+      listed = true
+      for (const head of page.items) {
         const next = head.visitorHash[prefix.length] ?? ''
         if (next !== digit) close()
         digit = next
         tally.add(head)
       }
-      cursor = page?.cursor
+      cursor = page.cursor
       if (cursor !== undefined) continue
       close()
-      return { complete: true, parts: [partOf(prefix, sumOf([...done.values()]), atMs)] }
+      return { complete: true, listed, parts: [partOf(prefix, sumOf([...done.values()]), atMs)] }
     }
     const kept = tally.soFar()
     if (cursor !== undefined && done.size === 0 && (soFar !== undefined || kept.visitors === 0))
-      return { complete: false, parts: [], soFar: { atMs: atMs ?? clock.now(), tally: kept, cursor } }
+      return { complete: false, listed, failure, parts: [], soFar: { atMs: atMs ?? clock.now(), tally: kept, cursor } }
     // What comes before the digit where it ended and has no entry was found empty.
     const before = [...hexDigits].filter((other) => other < digit)
     const parts = before.map((other) => partOf(prefix + other, done.get(other) ?? sumOf([]), atMs))
-    return { complete: false, parts }
+    return { complete: false, listed, failure, parts }
   }
 
   function partOf(prefix: string, tally: Tally, atMs = clock.now()): CensusPart {
@@ -175,9 +188,17 @@ export function foundNothing({ stopped, read }: Partial<FlushReport>): boolean {
 
 interface PartCount {
   readonly complete: boolean
+  /** Whether a page was listed in this run; and what ended it, if not its share. */
+  readonly listed: boolean
+  readonly failure?: unknown
   /** What is counted to its end. */
   readonly parts: readonly CensusPart[]
   readonly soFar?: NonNullable<CensusPart['soFar']>
+}
+
+/** It may know no longer where the last run stopped: then the count is begun anew. */
+function isUnknownCursor({ listed, failure }: Pick<PartCount, 'listed' | 'failure'>): boolean {
+  return !listed && failure !== undefined && !isPlatformLimit(failure)
 }
 
 function withoutSoFar({ soFar, ...part }: CensusPart): CensusPart {

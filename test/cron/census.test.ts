@@ -229,6 +229,42 @@ describe('the census (G9)', () => {
     expect(await world.run(100, { read: 0, dead: 1 })).toBeGreaterThan(0)
   })
 
+  it.each([
+    ['the platform', 'Too many API requests by single Worker invocation.'],
+    ['the store', 'unreachable'],
+  ])('comes to its end where %s ends the lists of each run', async (_, message) => {
+    const world = counting(13)
+    const entries = await fill(world.backlog, world.random, 120)
+    for (let n = 0; n < 30; n++)
+      await world.backlog.bury({
+        ...{ reason: 'rejected', source: 'crm', atMs: n, firstSeenMs: n, attempts: 1 },
+        entry: someEntry(),
+      })
+    const { list } = world.kv
+    for (let runs = 0; !world.figures().complete || world.kept().dead === undefined; runs++) {
+      expect(runs).toBeLessThan(200)
+      await world.clock.advance(60_000)
+      let left = world.kept().dead === undefined ? 1 : 4
+      world.kv.list = (...asked) => (left-- <= 0 ? Promise.reject(new Error(message)) : list(...asked))
+      await world.run(100).catch((error: Error) => expect(error.message).toBe(message))
+    }
+    expect(world.figures()).toMatchObject(plainTally(entries))
+    expect(world.kept().dead?.byReason).toEqual({ rejected: 30 })
+  })
+
+  it('loses nothing of what it counted where nothing is left for it in a run', async () => {
+    const world = counting(14)
+    for (let n = 0; n < 40; n++) await world.backlog.put(someEntry({ visitorHash: '5'.repeat(32) }))
+    await world.run(4)
+    const { list } = world.kv
+    const before = world.kept().parts
+    world.kv.list = () => Promise.reject(new Error('Too many API requests by single Worker invocation.'))
+    await expect(world.run(4)).rejects.toThrow('Too many')
+    expect(world.kept().parts).toEqual(before)
+    expect(before[0]?.soFar?.tally.waiting).toBeGreaterThan(0)
+    world.kv.list = list
+  })
+
   it('keeps what it counted where the store ends the rest', async () => {
     const world = counting(11)
     await fill(world.backlog, world.random, 60)
