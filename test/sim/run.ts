@@ -740,6 +740,8 @@ async function simulate({ seed, options, coverage, reached, traced, note }: Simu
         trace(`the ledger answers again, ${untold} grants elsewhere are not known of`)
         restart()
         putState(database, state)
+        // Nor is their order, where both have one epoch: it was only begun when the other one took its place.
+        if (untold > 0 && epochOf() === told?.epoch) oracle.forgetOrderSince(fromMs)
       })
     })
   }
