@@ -156,11 +156,10 @@ export function missing(before: Reached, now: Reached): readonly Cell[] {
 }
 
 const onlyLive = 'impossible: an entry of the backlog comes to the door without an event id'
-const neverTold = 'impossible: the process that would have learnt it is gone, and nobody computes it'
 
 /** Why a cell is impossible, in the order of the rules; undefined if it is possible. */
 export function impossible(cell: Cell): string | undefined {
-  const [, down, row, across, column] = /^(\w+) (\S+) \| (\w+) (.*)$/.exec(cell) ?? []
+  const [, , row, across, column] = /^(\w+) (\S+) \| (\w+) (.*)$/.exec(cell) ?? []
   if (across === 'lane' && column === 'replay') {
     if (row === 'duplicate' || row === 'in_flight') return onlyLive
     if (row === 'held') return 'impossible: what is held back in the backlog is not due, and does not come to the door'
@@ -170,7 +169,6 @@ export function impossible(cell: Cell): string | undefined {
     if (row === 'refused_together') return 'impossible: a live call carries one event'
     if (row === 'unfit') return 'impossible: live, what fits no call is refused before the door'
   }
-  if (down === 'fate' && (column === 'death before a call' || column === 'death after a call')) return neverTold
   return undefined
 }
 
