@@ -7,7 +7,7 @@ import { sqliteBacklog } from '../../../../src/core/backlog/sqlite.ts'
 import { defaultLimits } from '../../../../src/core/limits.ts'
 import type { PlanAsked } from '../../../../src/core/operator/dead/make-plan.ts'
 import { createDeadOffice, type DeadOfficeParts } from '../../../../src/core/operator/dead/office.ts'
-import type { Plan } from '../../../../src/core/operator/dead/plan.ts'
+import { type Plan, planLease } from '../../../../src/core/operator/dead/plan.ts'
 import { nodeSqlite } from '../../../../src/core/store/sqlite-node.ts'
 import { createHasher } from '../../../../src/core/update/hash.ts'
 import { allDead, allEntries } from '../../../contract/backlog.ts'
@@ -274,6 +274,10 @@ describe.each(stores)('a plan on %s', (_, backlogOf) => {
     await desk.letter('visitor-1')
     const plan = await desk.planned({ action: 'drop' })
     await desk.world.clock.advance(86_400_000)
+    // Also while another one is at work.
+    await desk.world.ledger.lease(planLease, 'another', 1_000)
+    expect(await desk.office.run(plan.id)).toEqual(plan)
+    await desk.world.ledger.release(planLease, 'another')
     await desk.office.run(plan.id)
     await desk.office.work(enough)
     expect(await desk.office.findPlan(plan.id)).toMatchObject({ state: 'cancelled', done: 0 })
@@ -374,25 +378,29 @@ describe.each(stores)('a plan on %s', (_, backlogOf) => {
     const desk = await deskOf(backlogOf)
     for (let n = 0; n < 5; n++) await desk.letter(`visitor-${n}`)
     const { id } = await desk.planned()
-    let asleep = true
-    const { exchange } = desk.backlog
+    let awake = false
     const late = createDeadOffice({
       ...desk.parts,
       backlog: {
         ...desk.backlog,
         operations: 0,
         exchange: async (puts, deletes) => {
-          await exchange(puts, deletes)
-          if (!asleep) return
-          asleep = false
-          await desk.world.clock.advance(90_001)
-          await desk.office.work(few(4))
+          if (!awake) {
+            awake = true
+            await desk.world.clock.advance(90_001)
+            await desk.office.work(few(4))
+            // KV takes one write a second of a key.
+            await desk.world.clock.advance(1_000)
+          }
+          await desk.backlog.exchange(puts, deletes)
         },
       },
     })
     await late.run(id)
+    expect(awake).toBe(true)
     for (let n = 0; n < 9; n++) await desk.office.work(enough)
     expect(await desk.office.findPlan(id)).toMatchObject({ state: 'done', done: 5, failed: 0 })
+    expect(await allEntries(desk.backlog)).toHaveLength(5)
   })
 
   it('has a place of its own, also if another one is made in the same moment (G9)', async () => {
