@@ -77,14 +77,6 @@ export const paceMutants: readonly Mutant[] = [
     tests: sqlLedger,
   },
   {
-    name: 'Redis: pacing: what the grant gave back still counts in its span',
-    breaks: 'G7',
-    file: redisWindow,
-    find: 'if self.recent and last >= self.spanFrom then self.recent = self.recent - back end',
-    replace: '',
-    tests: redisLedger,
-  },
-  {
     name: 'Redis: pacing: what was granted in the same batch is not counted',
     breaks: 'G7',
     file: redisWindow,

@@ -229,6 +229,19 @@ describe('what one visitor has in the backlog', () => {
     expect(Object.keys(world.profile())).toHaveLength(11)
   })
 
+  it('leaves what lost to it where it is, if the run has no call left for that (G2)', async () => {
+    const world = await createWorld()
+    await deferred(world, [
+      { id: '1', attributes: { tier: 'good' } },
+      { id: '2', attributes: { tier: 'poison' } },
+    ])
+    world.target.behave = (_, pairs) => (pairs.get('tier') === 'poison' ? bad : undefined)
+    expect(await world.flush({ maxCalls: 1 })).toMatchObject({ calls: 1, dead: 1, replayed: 0 })
+    expect(await world.entries()).toBe(1)
+    await world.flush({ maxCalls: 1 })
+    expect([world.profile(), await world.entries(), await world.dead()]).toEqual([{ tier: 'good' }, 0, ['rejected']])
+  })
+
   it('is split up within the run’s time, and the next run goes on (G7)', async () => {
     const world = await refusedMerge()
     world.target.behave = async (_, pairs) => {

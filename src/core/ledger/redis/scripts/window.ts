@@ -218,7 +218,6 @@ function Window:giveBack(last, units)
   if back <= 0 then return end
   if redis.call('HINCRBY', self.key, bucket, text(-back)) == 0 then self:remove({ bucket }) end
   if last >= self.frontier then self.total = self.total - back end
-  if self.recent and last >= self.spanFrom then self.recent = self.recent - back end
   self.changed = true
 end
 function Window:restate(units)
