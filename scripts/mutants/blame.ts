@@ -347,14 +347,6 @@ export const blameMutants: readonly Mutant[] = [
     tests: late,
   },
   {
-    name: 'nobody waits for an answer of Redis that comes too late',
-    breaks: 'G7',
-    file: 'src/relay/base.ts',
-    find: 'timeoutMs: settings.ledgerTimeoutMs + lateAnswerMs,',
-    replace: 'timeoutMs: settings.ledgerTimeoutMs,',
-    tests: ['test/server/server.test.ts'],
-  },
-  {
     name: 'a visitor is left alone by the clock of a relay',
     breaks: 'G7',
     file: 'src/core/ledger/sql/settle.ts',
