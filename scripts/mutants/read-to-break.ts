@@ -327,9 +327,17 @@ export const readToBreakMutants: readonly Mutant[] = [
     tests: hash,
   },
   {
+    name: 'an issuer may send us elsewhere for its keys',
+    breaks: 'security',
+    file: 'src/edge/auth/remote-keys.ts',
+    find: "redirect: 'manual'",
+    replace: "redirect: 'follow'",
+    tests: ['test/edge/auth/jwt.test.ts'],
+  },
+  {
     name: 'Target may send us elsewhere',
     breaks: 'G1',
-    file: 'src/edge/auth/remote-keys.ts',
+    file: 'src/core/wire/http.ts',
     find: "redirect: 'manual'",
     replace: "redirect: 'follow'",
     tests: target,
