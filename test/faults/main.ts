@@ -57,7 +57,7 @@ const ledgerTimeoutMs = 800
 /** Units of admissions that nobody could cancel: up to a quota or two at once, and rarely (24 and 102 were seen in ten minutes). */
 const tolerated = { units: 90, perMinute: 15 }
 /** How long after the last fault everything must have come to rest. */
-const recoverMs = 150_000
+const recoverMs = 300_000
 const ledgers = ['sqlite', 'redis'] as const
 type LedgerName = (typeof ledgers)[number]
 
