@@ -84,7 +84,7 @@ export function simulatedTarget(parts: TargetParts): typeof globalThis.fetch {
       return answer(503, 'down')
     }
     if (outage?.how === 'wrong') {
-      // It took nothing, whoever asked: where that is a visitor's last try, what is older may go.
+      // Every call is refused, so Target has nothing of it: if it was a visitor's last try, an older value may be sent.
       refused(false)
       return answer(401, 'token')
     }

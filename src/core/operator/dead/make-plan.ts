@@ -62,7 +62,7 @@ export function createMakePlan(parts: MakePlanParts): MakePlan {
           ...{ letters: 0, updates: 0, calls: 0, stay: {}, superseded: 0, sampled: 0, sample: [] },
           ...{ pages: 0, page: 0, at: 0, done: 0, failed: 0 },
         }
-        // One of keys is kept once it is whole: whoever goes on with what is not would take all letters for it.
+        // A plan of given keys is saved only when complete: a flush that continued it would add every letter.
         if (keys !== undefined) await ofKeys(plan, [...new Set(keys)])
         const isKept = await plans.begin(plan, place)
         // What no record names: of the one that it took the place of, or its own if another one has the place.

@@ -97,7 +97,7 @@ export function createDeadOffice(parts: DeadOfficeParts): DeadOffice {
         if (plan !== undefined && !isOver(plan)) await workOn(plan, share)
       }
     } catch (error) {
-      // Whoever changed it goes on with it.
+      // Another worker has changed the plan, and continues it.
       if (!(error instanceof PlanChanged)) throw error
     } finally {
       await ledger.release(planLease, holder)

@@ -2,9 +2,9 @@
  * Plans for dead letters, as they are kept: a small record in the ledger, and the keys of the set in texts of the store.
  *
  * Guarantee: the set is the keys that were listed when the plan was made: what is buried later is in none, whatever a
- * clock says. A plan's record is one memo of a few, so that they never grow; it is changed only by whoever saw what is
- * kept, so that no save that lands late undoes another.
- * Known hole: whoever dies between taking the place of an older plan and removing its texts leaves them in the store.
+ * clock says. Plans are kept in a fixed number of memos. A record is saved by compare-and-set, so a save that arrives
+ * late cannot undo a newer one.
+ * Known hole: a process that dies after replacing an older plan, and before removing its texts, leaves them in the store.
  */
 import { planPrefix } from '../../backlog/port.ts'
 import { given } from '../../given.ts'
@@ -92,7 +92,7 @@ export interface Plans {
   all(): Promise<readonly Plan[]>
   cancel(id: string): Promise<void>
   isCancelled(id: string): Promise<boolean>
-  /** It begins once whoever has the lease comes to it. */
+  /** The run begins when the holder of the lease gets to this plan. */
   askRun(id: string): Promise<void>
   isRunAsked(id: string): Promise<boolean>
 }
