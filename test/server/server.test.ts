@@ -106,13 +106,14 @@ describe('the server', () => {
       LEDGER_TIMEOUT_MS: '1000',
     }
     const server = await startServer(emulator.origin, { settings })
-    await post(server, update('warm'))
+    expect((await post(server, update('warm'))).answer).toMatchObject({ status: 'submitted' })
     emulator.faults.add({ kind: 'delay', delayMs: 300, count: 1 })
     const hungUp = new AbortController()
     const request = fetch(`${server.url}/v1/updates`, {
       method: 'POST',
       headers: { authorization: `Bearer ${testSecrets.apiToken}`, 'content-type': 'application/json' },
-      body: JSON.stringify(update('left', { tier: 'iron' })),
+      // Another visitor: the first one's call is settled only after its answer.
+      body: JSON.stringify(update('left', { tier: 'iron' }, '2')),
       signal: hungUp.signal,
     }).catch(() => 'hung up')
     await until(() => emulator.statistics().calls === 2)
@@ -301,13 +302,13 @@ describe('the server', () => {
     const settings = {
       UPSTASH_REDIS_REST_URL: `http://127.0.0.1:${port}`,
       UPSTASH_REDIS_REST_TOKEN: standIn.token,
-      LEDGER_TIMEOUT_MS: '150',
-      QUOTA_LIMIT: '20',
+      LEDGER_TIMEOUT_MS: '300',
+      QUOTA_LIMIT: '10',
     }
     await using server = await startServer(emulator.origin, { settings })
     expect((await post(server, update('warm'))).status).toBe(200)
-    lateMs = 300
-    for (let serial = 0; serial < 25; serial++)
+    lateMs = 700
+    for (let serial = 0; serial < 12; serial++)
       expect((await post(server, update(`late-${serial}`, { tier: `${serial}` }, `${serial}`))).answer).toMatchObject({
         status: 'deferred',
       })
