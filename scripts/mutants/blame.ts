@@ -275,6 +275,14 @@ export const blameMutants: readonly Mutant[] = [
     tests: bounds,
   },
   {
+    name: 'a run of several takes the place on the ring for the one where it began',
+    breaks: 'G7',
+    file: 'src/cron/place.ts',
+    find: '      began = place.position\n',
+    replace: '      void began\n',
+    tests: bounds,
+  },
+  {
     name: 'a large reserve leaves the bulk lane nothing',
     breaks: 'G7',
     file: 'src/core/ledger/rules/settings.ts',

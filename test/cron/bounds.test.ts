@@ -3,6 +3,9 @@ import { describe, expect, it } from 'vitest'
 import { LedgerSilent } from '../../src/core/ledger/errors.ts'
 import type { AdmitRequest, Ledger, Settlement } from '../../src/core/ledger/port.ts'
 import { defaultLimits } from '../../src/core/limits.ts'
+import { segmentMemo } from '../../src/cron/place.ts'
+import { emptyReport, lastRunMemo, writeLastRun } from '../../src/cron/report.ts'
+import { firstDigit, holds, type Segment, segmentsOf } from '../../src/cron/segments.ts'
 import { createWorld, type TargetAnswer, type World } from '../support/world.ts'
 
 type Draft = Parameters<World['update']>[0]
@@ -137,6 +140,42 @@ describe('a visitor that the ledger rejects', () => {
       expect(await world.entries()).toBe(20)
     },
   )
+
+  it('does not block a run of several either, whose place is that of its segment (G7)', async () => {
+    const world = await createWorld()
+    const [own] = segmentsOf(2) as [Segment, Segment]
+    const hashes = await Promise.all(visitors(40).map((_, n) => hashOf(world, `v${n}`)))
+    const inOwn = hashes.filter((hash) => holds(own, hash)).toSorted()
+    // The first of its segment: a run that begins there finds nothing else.
+    const [many = '', ...others] = inOwn.map((hash) => `v${hashes.indexOf(hash)}`)
+    const draft = (thirdPartyId: string, n: number) => ({
+      id: `${thirdPartyId}-${n}`,
+      visitor: { thirdPartyId },
+      attributes: { [`a${n}`]: 'x' },
+    })
+    await deferred(
+      world,
+      others.map((name) => draft(name, 0)),
+    )
+    await deferred(
+      world,
+      Array.from({ length: 20 }, (_, n) => draft(many, n)),
+    )
+    const { ledger } = refusing(world, [await hashOf(world, many)], 'admit', 1_500)
+    const limits = { keysPerPage: 4, entriesTogether: 4, attributesPerAttempt: 1, attributesTogether: 1 }
+    // Where a run that has read all of it leaves it; that on the ring is elsewhere.
+    await world.ledger.remember(segmentMemo(own), `${firstDigit(own)};`)
+    // The other run finds nothing, and the lead's own always has too little time: the next one is again of two.
+    const startRun = async () => ({ ...emptyReport(), stopped: 'time' as const })
+    await world.ledger.remember(lastRunMemo, writeLastRun({ atMs: 1, report: { stopped: 'time' } }))
+    for (let run = 0; run < 20; run++) {
+      const report = await world.isolate({ ledger, limits }).flush({ maxMs: 1_000, runs: 2, startRun })
+      expect(report).toMatchObject({ runsTogether: 2, stopped: 'time' })
+      await world.clock.advance(60_000)
+    }
+    expect(others.filter((name) => world.profile(name)['a0'] === 'x')).toEqual(others)
+    expect(await world.entries()).toBe(20)
+  })
 
   it('if one settlement is rejected, the others are confirmed and its own entry stays (G2)', async () => {
     const world = await createWorld()
