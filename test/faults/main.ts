@@ -23,7 +23,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath, URL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { killChild, startChild, targetProcess } from '../load/children.ts'
+import { calmTarget, killChild, startChild, targetProcess } from '../load/children.ts'
 import { type Held, isBroken, judge, leftInBacklog, readHeldFile, readRecord } from '../load/judge.ts'
 import { startLoad } from '../load/senders.ts'
 import { seededRandom } from '../support/clock.ts'
@@ -154,9 +154,10 @@ async function run(ledger: LedgerName): Promise<boolean> {
   ])
   while (!isOver()) await sleep(100)
   await load.stop()
+  await calmTarget(target)
   const held = await atRest(
     servers.files,
-    (held) => leftInBacklog({ events: load.events, record: readRecord(record), held }) === 0,
+    (held) => leftInBacklog({ events: load.events, record: readRecord(record), held, gone }) === 0,
   )
   await units.stop()
   await servers.end()

@@ -21,3 +21,10 @@ export async function killChild(child: ChildProcess): Promise<void> {
 }
 
 export const targetProcess = new URL('target-process.ts', import.meta.url)
+
+/** From now on Target's stand-in answers each call well and at once. */
+export async function calmTarget(target: ChildProcess): Promise<void> {
+  await new Promise<void>((resolve, reject) =>
+    target.send('calm', (error) => (error === null ? resolve() : reject(error))),
+  )
+}

@@ -84,19 +84,36 @@ describe('the judge', () => {
   })
 
   it('an entry may only wait for a newer value if nobody can know whether that one arrived', () => {
-    const leftOf = (newer: Partial<SentEvent>, waiting: string[][], taken = good.record.taken) => {
+    const arrived = [...good.record.taken, take('newer', 1)]
+    const leftOf = (
+      newer: Partial<SentEvent>,
+      waiting: string[][],
+      taken = good.record.taken,
+      kept: { dead?: string; gone?: readonly GoneFile[] } = {},
+    ) => {
       const events = new Map([
         ...good.events,
         ['waits', event(1, { key: 'k' })],
         ['newer', { key: 'k', rank: 2, begunOf: 3, ...newer }],
       ])
-      return judge({ ...good, events, record: { ...good.record, taken }, held: [{ ...nothing, waiting }] })
-        .leftInBacklog
+      const held = [{ ...nothing, waiting, values: new Set([...waiting.flat(), kept.dead ?? 'none']) }]
+      return judge({ ...good, events, record: { ...good.record, taken }, held, gone: kept.gone ?? [] }).leftInBacklog
     }
     expect(leftOf({}, [['waits']])).toBe(0)
     expect(leftOf({ rank: 0 }, [['waits']])).toBe(1)
     expect(leftOf({}, [['waits'], ['newer']])).toBe(2)
-    expect(leftOf({ acknowledgedOf: 4 }, [['waits']], [...good.record.taken, take('newer', 1)])).toBe(1)
+    expect(leftOf({ acknowledgedOf: 4, toldAs: 'deferred' }, [['waits']], arrived)).toBe(1)
+    // Its process may have died between answer and settle; once a repeat was answered `duplicate`, it was settled.
+    expect(leftOf({ acknowledgedOf: 4, toldAs: 'submitted' }, [['waits']], arrived)).toBe(0)
+    expect(leftOf({ acknowledgedOf: 4, toldAs: 'submitted', repeatedMs: 5 }, [['waits']], arrived)).toBe(1)
+    // Target has it, but what the relay knew of that was lost with its ledger or its file.
+    expect(leftOf({ acknowledgedOf: 4, toldAs: 'deferred' }, [['waits']], arrived, { dead: 'newer' })).toBe(0)
+    expect(
+      leftOf({ acknowledgedOf: 4, toldAs: 'deferred' }, [['waits']], arrived, { gone: [fileWith('newer', 7)] }),
+    ).toBe(0)
+    expect(
+      leftOf({ acknowledgedOf: 4, toldAs: 'deferred' }, [['waits']], arrived, { gone: [fileWith('another', 7)] }),
+    ).toBe(1)
     expect(leftOf({}, [['waits', 'unheard']])).toBe(1)
   })
 

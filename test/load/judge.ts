@@ -7,8 +7,9 @@
  * value is `gone` instead of lost only if a file that was taken away held it and no later answer said that it is kept: its
  * acknowledged try began before the file was taken, or it was answered `duplicate`, which refers to that earlier try.
  *
- * An entry may still wait at the end if a newer value of its attribute was begun, nobody was told that it arrived, and
- * nobody tries it any longer: the relay can't know whether Target has it, so the older one waits until it expires.
+ * An entry may still wait at the end if a newer value of its attribute was begun, the relay need not know that it arrived,
+ * and nobody tries it any longer: it was never acknowledged, or is a dead letter, or went with a file, or its process died
+ * between answer and settle (docs/adr/0004). Target may have it, so the older one waits until it expires.
  */
 import { readFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
@@ -110,21 +111,30 @@ export function judge({ events, record, held, gone = [], windowMs, quotaLimit }:
     lost,
     strange,
     gone: wentAlong,
-    leftInBacklog: leftInBacklog({ events, record, held }),
+    leftInBacklog: leftInBacklog({ events, record, held, gone }),
     deadLetters: dead,
   }
 }
 
+type LeftEvidence = Pick<Evidence, 'events' | 'record' | 'held' | 'gone'>
+
 /** How many entries wait without a reason. */
-export function leftInBacklog({ events, record, held }: Pick<Evidence, 'events' | 'record' | 'held'>): number {
+export function leftInBacklog({ events, record, held, gone = [] }: LeftEvidence): number {
   const taken = new Set(record.taken.flatMap(({ pairs }) => pairs.map(([, value]) => value)))
   const entries = held.flatMap(({ waiting }) => waiting)
   const tried = new Set(entries.flat())
+  const kept = [...held, ...gone.map((file) => file.held)]
+  /** Whether the relay must know that it arrived: all that was not `submitted` left a store only once it was settled. */
+  const isKnown = (value: string, { acknowledgedOf, toldAs, repeatedMs }: SentEvent) =>
+    acknowledgedOf !== undefined &&
+    taken.has(value) &&
+    !kept.some(({ values }) => values.has(value)) &&
+    (toldAs !== 'submitted' || repeatedMs !== undefined)
   const hasExcuse = (value: string) => {
     const own = events.get(value)
     if (own === undefined) return false
     const newer = [...events].filter(([, { key, rank }]) => key === own.key && rank > own.rank)
-    if (newer.some(([other, { acknowledgedOf }]) => acknowledgedOf !== undefined && taken.has(other))) return false
+    if (newer.some(([other, event]) => isKnown(other, event))) return false
     return newer.some(([other]) => !tried.has(other))
   }
   return entries.filter((values) => values.length === 0 || !values.every(hasExcuse)).length

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { URL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { killChild, startChild, targetProcess } from '../load/children.ts'
+import { calmTarget, killChild, startChild, targetProcess } from '../load/children.ts'
 import { type Held, isBroken, judge, leftInBacklog, readHeld, readRecord } from '../load/judge.ts'
 import { startLoad } from '../load/senders.ts'
 import { seededRandom } from '../support/clock.ts'
@@ -125,6 +125,7 @@ async function soak(ledger: string, store: string): Promise<boolean> {
   }
   loading = false
   await Promise.all([load.stop(), flushing])
+  await calmTarget(target)
 
   const held = async (): Promise<Held> => {
     const rows = new Promise<[string, unknown][]>((resolve) =>
