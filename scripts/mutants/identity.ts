@@ -26,8 +26,8 @@ export const identityMutants: readonly Mutant[] = [
     name: 'Redis: a ledger that moved in has granted what still counts',
     breaks: 'G7',
     file: 'src/core/ledger/redis/scripts/move.ts',
-    find: 'math.max(whole.granted, life.granted), true',
-    replace: 'whole.granted, true',
+    find: 'whole.granted = math.max(whole.granted, life.granted)',
+    replace: 'whole.granted = whole.granted',
     tests: moving,
   },
   {

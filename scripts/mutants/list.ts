@@ -42,6 +42,7 @@ const live = ['test/core/delivery/deliver.test.ts']
 const flush = ['test/cron/flush.test.ts', 'test/cron/crash.test.ts']
 const ledger = ['test/core/ledger/sql/ledger.test.ts']
 const window = ['test/core/ledger/quota.test.ts', 'test/core/ledger/sql/ledger.test.ts']
+const endedScripts = ['test/core/ledger/redis/ended-scripts.test.ts']
 const upstash = ['test/core/ledger/redis/ledger.test.ts', 'test/core/ledger/quota.test.ts']
 const codec = ['test/core/wire/calls.test.ts']
 const failure = ['test/core/delivery/failure.test.ts']
@@ -538,6 +539,39 @@ const own: readonly Mutant[] = [
     find: 'if granted > 0 then window:giveBack(tonumber(grantBucket), granted) end',
     replace: '',
     tests: upstash,
+  },
+  {
+    name: 'Redis: the total is written behind its bucket',
+    breaks: 'G7',
+    file: 'src/core/ledger/redis/scripts/window.ts',
+    find: '  if bucket then fields[#fields + 1], fields[#fields + 2] = bucket, text(units) end\n',
+    replace: "  if bucket then redis.call('HSET', self.key, bucket, text(units)) end\n",
+    tests: endedScripts,
+  },
+  {
+    name: 'Redis: a bucket is named behind its units',
+    breaks: 'G7',
+    file: 'src/core/ledger/redis/scripts/window.ts',
+    find: "  if before == 0 then redis.call('ZADD', self.ends, bucket, bucket) end\n",
+    replace:
+      "  redis.call('HSET', self.key, bucket, text(before + units))\n  if before == 0 then redis.call('ZADD', self.ends, bucket, bucket) end\n",
+    tests: endedScripts,
+  },
+  {
+    name: 'Redis: an epoch that begins after a loss is charged afterwards',
+    breaks: 'G1',
+    file: 'src/core/ledger/redis/scripts/epoch.ts',
+    find: 'if input.lost then window:charge(',
+    replace: "redis.call('HSET', KEYS[1], 'e', input.epoch)\nif input.lost then window:charge(",
+    tests: endedScripts,
+  },
+  {
+    name: 'Redis: a total that was left wrong stays so',
+    breaks: 'G7',
+    file: 'src/core/ledger/redis/scripts/window.ts',
+    find: '  self.total = 0\n  if units > 0',
+    replace: '  if units > 0',
+    tests: endedScripts,
   },
   {
     name: 'Redis: a grant is good for ever',

@@ -1,7 +1,7 @@
 /**
  * Upstash's REST API over a stock Redis, as the real `@upstash/redis` client uses it: authorization, single commands,
  * pipelines, base64, and the one script flag that only Upstash knows. It counts requests and commands, and can hang,
- * refuse, run only a part, or lose its replies.
+ * refuse, run only a part, end a script in its midst, or lose its replies.
  */
 import { createHash } from 'node:crypto'
 import { createServer, type ServerResponse } from 'node:http'
@@ -17,12 +17,14 @@ export interface UpstashStandIn extends AsyncDisposable {
   resetCounts(): void
   /**
    * What happens to the next requests: hang without running, refuse with a status, run and lose the reply or all of it except
-   * the first command's, or run the first command only.
+   * the first command's, run the first command only, or end scripts that come with their text (and contain `within`) at
+   * their call of Redis number `calls`.
    */
   fault:
     | undefined
     | { readonly kind: 'hang' | 'lose_reply' | 'cut_reply' | 'first_only' }
     | { readonly kind: 'refuse'; readonly status: number }
+    | { readonly kind: 'end_script'; readonly calls: number; readonly within: string }
   /** Runs a command directly. */
   command(...parts: string[]): Promise<Reply>
   /** Kills Redis as a crash would. */
@@ -50,7 +52,8 @@ export async function startUpstashStandIn(options: RedisOptions = {}): Promise<U
       if (fault?.kind === 'refuse') return answer(response, fault.status, { error: 'refused' })
       const body = JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown[]
       const many = request.url === '/pipeline' || request.url === '/multi-exec'
-      const commands = (many ? body : [body]).map((command) => plainScript((command as unknown[]).map(String)))
+      const plain = (many ? body : [body]).map((command) => plainScript((command as unknown[]).map(String)))
+      const commands = fault?.kind === 'end_script' ? plain.map((command) => endingScript(command, fault)) : plain
       counts.commands += commands.length
       counts.names.push(...commands.map(([name]) => String(name).toLowerCase()))
       const base64 = request.headers['upstash-encoding'] === 'base64'
@@ -120,6 +123,20 @@ function withoutUpstashFlag(): (command: string[]) => string[] {
     const hash = /^evalsha$/i.test(name) ? plainHashes.get(script) : undefined
     return hash === undefined ? command : [name, hash, ...rest]
   }
+}
+
+/** A script that raises an error at one of its calls, as any of them may. */
+function endingScript(command: string[], { calls, within }: { calls: number; within: string }): string[] {
+  const [name = '', script = '', ...rest] = command
+  if (!/^eval$/i.test(name) || !script.includes(within)) return command
+  const ending = `local left = ${calls}
+local redis = setmetatable({ call = function(...)
+  left = left - 1
+  if left == 0 then return error('ENDED') end
+  return redis.call(...)
+end }, { __index = redis })
+`
+  return [name, ending + script, ...rest]
 }
 
 function encode(reply: Reply, base64: boolean): unknown {

@@ -61,16 +61,12 @@ local function takeUnits(request, source)
     own = sources[source]
     if own.total + request.units > request.source.units then ceiling = math.min(ceiling, input.bulkCeiling) end
   end
-  local bucket, retryAt = window:take(request.units, ceiling)
-  if not bucket then return nil, retryAt end
+  local isFull, retryAt = window:isFull(request.units, ceiling)
+  if isFull then return nil, retryAt end
   -- A refused reservation stays refused, whatever freed itself in between.
-  if granted == 0 then
-    window:giveBack(bucket, request.units)
-    return nil
-  end
-  window:grant(request.units)
+  if granted == 0 then return nil end
   if own then own:charge(request.units) end
-  return bucket
+  return window:charge(request.units)
 end
 local function openRegisters(going, visitor, token, bucket)
   for _, one in ipairs(going) do
@@ -128,10 +124,8 @@ for index, request in ipairs(input.requests) do
 end
 for _, own in pairs(sources) do
   own:forget()
-  own:save()
   own:extend()
 end
 window:forget()
-window:save()
 return cjson.encode({ granted = window.granted, admissions = admissions, unknown = unknown > 0 and unknown or nil })
 `

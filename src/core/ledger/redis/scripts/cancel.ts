@@ -18,8 +18,6 @@ local bucket, granted = string.match(redis.call('GET', KEYS[2]) or '', '^(%d+)|(
 if bucket and granted ~= '0' then
   window:giveBack(tonumber(bucket), tonumber(granted))
   back = back + tonumber(granted)
-  -- What follows may fail on one visitor.
-  window:save()
 end
 redis.call('SET', KEYS[2], 'cancelled', 'PX', text(input.cancelledMs))
 -- The units that were given back.
@@ -34,15 +32,12 @@ local function cancelOne(request, visitor, source)
   if not taken then return 0 end
   window:giveBack(taken, request.units)
   if source ~= visitor then
-    local own = openSource(source)
-    own:giveBack(taken, request.units)
-    own:save()
+    openSource(source):giveBack(taken, request.units)
   end
   return request.units
 end
 for index, request in ipairs(input.requests) do
   back = back + cancelOne(request, KEYS[1 + 2 * index], KEYS[2 + 2 * index])
 end
-window:save()
 return text(back)
 `

@@ -11,7 +11,6 @@ local window = openWindow(KEYS[1])
 now = clock
 window:count()
 window:redate()
-window:save()
 for _, one in ipairs(window.retentions) do one.since = math.min(one.since, now) end
 window:writeRetentions()
 -- A loss stays when it was found, also where that is ahead now.

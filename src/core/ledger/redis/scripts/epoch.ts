@@ -31,10 +31,10 @@ end
 for _, epoch in ipairs({ input.after or '', window.epoch or '' }) do
   if epoch ~= '' then replaced = replaced .. epoch .. ',' end
 end
+if input.lost then window:charge(math.max(0, input.limit - window.total)) end
+-- Behind the charge: an epoch without it would open the quota.
 redis.call('HSET', KEYS[1], 'v', text(input.format), 'e', input.epoch,
   'l', text(input.lost and now + input.slackMs or window.lost), 'r', replaced)
-if input.lost then window:charge(math.max(0, input.limit - window.total)) end
-window:save()
 return cjson.encode({ epoch = input.epoch, granted = window.granted })
 `
 
@@ -47,7 +47,6 @@ export const chargeScript = /* lua */ `${window}
 local window = openWindow(KEYS[1])
 if not window.epoch or window.granted >= input.granted then return 'null' end
 window:charge(input.granted - window.granted)
-window:save()
 redis.call('HSET', KEYS[1], 'l', text(now + input.slackMs))
 return 'null'
 `

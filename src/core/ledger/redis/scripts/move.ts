@@ -22,7 +22,6 @@ local function rest(key, start)
 end
 local function keptUntil(key) return now + math.max(0, redis.call('PTTL', key)) end
 local function moveUnits(window, name)
-  window:save()
   for _, bucket in ipairs(window:range(text(window.frontier), '+inf')) do
     units[#units + 1] = { account = name, lastMs = tonumber(bucket), units = window:unitsOf(bucket) }
   end
@@ -100,11 +99,10 @@ local whole = openWindow(quota)
 local function moveInUnits(some, key)
   local window = some.account == '' and whole or openSource(key)
   if not counted then window:chargeAt(some.lastMs, some.units) end
-  window:save()
   if some.account ~= '' then window:extend() end
 end
 local function takeOver(life)
-  whole.granted, whole.changed = math.max(whole.granted, life.granted), true
+  whole.granted = math.max(whole.granted, life.granted)
   whole:save()
   redis.call('HSET', quota, 'e', life.epoch)
 end

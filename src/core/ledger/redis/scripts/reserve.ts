@@ -24,14 +24,13 @@ else
   granted = window:paced(math.min(input.want, input.ceiling - window.total), input.least, input.ceiling)
   local bucket = 0
   if granted >= input.least then
-    bucket = window:take(granted, input.ceiling)
+    bucket = window:add(granted)
   else
-    local _, freeAt = window:take(input.least, input.ceiling)
+    local _, freeAt = window:isFull(input.least, input.ceiling)
     granted, retryAt = 0, freeAt
   end
   -- Kept even where nothing was granted: the script behind it must be able to tell a refusal from a lost command.
   redis.call('SET', KEYS[2], text(bucket) .. '|' .. text(granted) .. '|' .. text(unknown), 'PX', '60000')
 end
-window:save()
 return cjson.encode({ granted = granted, total = window.total, retryAt = retryAt })
 `

@@ -8,6 +8,5 @@ import { window } from './window.ts'
 export const restateScript = /* lua */ `${window}
 local window = openWindow(KEYS[1])
 window:restate(input.units)
-window:save()
 return 'null'
 `

@@ -54,9 +54,7 @@ local function settleOne(settlement, visitor, event, source)
   if closed and back then
     window:giveBack(back.bucket, back.units)
     if back.source then
-      local own = openSource(source)
-      own:giveBack(back.bucket, back.units)
-      own:save()
+      openSource(source):giveBack(back.bucket, back.units)
     end
   end
   if settlement.signal then
@@ -78,7 +76,6 @@ end
 for index, settlement in ipairs(input.settlements) do
   settleOne(settlement, KEYS[1 + 3 * index], KEYS[2 + 3 * index], KEYS[3 + 3 * index])
 end
-window:save()
 if fingerprint() ~= healthBefore then writeHealth(KEYS[3], h) end
 for source, lead in pairs(input.leads) do keepLead(source, lead) end
 addCounts(KEYS[2], input.lines)

@@ -5,7 +5,6 @@ import { window } from './window.ts'
 
 const summary = /* lua */ `
 local window = openWindow(KEYS[1])
-window:save()
 local leads, kept = {}, redis.call('HGETALL', KEYS[3])
 for index = 1, #kept, 2 do
   local ms, at = string.match(kept[index + 1], '^(%d+)|(%d+)$')

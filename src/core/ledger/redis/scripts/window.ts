@@ -79,7 +79,7 @@ local function openAccount(key)
     frontier = tonumber(kept[2]), newest = tonumber(kept[3]) or 0,
     seen = tonumber(kept[4]) or 0, forgotten = tonumber(kept[5]) or 0, granted = tonumber(kept[6]) or 0,
     epoch = kept[8] or nil, lost = tonumber(kept[9]) or 0, knobs = kept[10] or '',
-    confirmed = tonumber(kept[11]) or 0, changed = false }, Window)
+    confirmed = tonumber(kept[11]) or 0 }, Window)
 end
 -- That of all units: it comes first, since it says what time it is.
 local function openWindow(key)
@@ -117,6 +117,14 @@ function Window:remove(buckets)
     redis.call('ZREM', self.ends, bucket)
   end
 end
+-- Everything that is kept, with the units of one bucket where one changes. One command, so that the total is that of
+-- the buckets whatever ends a script: what an error cuts short stays done as far as it came.
+function Window:save(bucket, units)
+  local fields = { 't', text(self.total), 'f', text(self.frontier), 'n', text(self.newest), 's', text(self.seen),
+    'd', text(self.forgotten), 'g', text(self.granted), 'v', text(input.format) }
+  if bucket then fields[#fields + 1], fields[#fields + 2] = bucket, text(units) end
+  redis.call('HSET', self.key, unpack(fields))
+end
 -- Counts as of now. Where only time has passed, and no bucket, what is kept stays right as it is.
 function Window:count()
   local frontier = now - input.keptMs
@@ -124,29 +132,24 @@ function Window:count()
   local passed = 0
   if before < frontier then passed = -self:unitsWithin(text(before), text(frontier - 1)) end
   if before > frontier then passed = self:unitsWithin(text(frontier), text(before - 1)) end
-  self.frontier, self.total, self.changed = frontier, self.total + passed, self.changed or passed ~= 0
-end
-function Window:save()
-  if not self.changed then return end
-  redis.call('HSET', self.key, 't', text(self.total), 'f', text(self.frontier), 'n', text(self.newest),
-    's', text(self.seen),
-    'd', text(self.forgotten), 'g', text(self.granted), 'v', text(input.format))
-  self.changed = false
+  self.frontier, self.total = frontier, self.total + passed
+  if passed ~= 0 then self:save() end
 end
 -- Removes what has long ceased to count, some of it at a time: later than a clock may be set back unnoticed.
 function Window:removedBefore() return self.frontier - math.max(input.windowMs, input.toleranceMs) end
 function Window:forget()
   local gone = redis.call('ZRANGEBYSCORE', self.ends, '-inf', text(self:removedBefore() - 1), 'LIMIT', 0, 1000)
   if #gone == 0 then return end
+  self.forgotten = math.max(self.forgotten, tonumber(gone[#gone]) + 1)
+  self:save()
   self:remove(gone)
-  self.forgotten, self.changed = math.max(self.forgotten, tonumber(gone[#gone]) + 1), true
 end
 -- Where more of the past counts than is still known, up to the limit counts as spent now. How many were added.
 function Window:reckon()
   if self.frontier >= self.forgotten then return 0 end
   local unknown = math.max(0, input.limit - self.total)
-  if unknown > 0 then self:charge(unknown) end
-  self.forgotten, self.changed = self.frontier, true
+  self.forgotten = self.frontier
+  if unknown > 0 then self:charge(unknown) else self:save() end
   return unknown
 end
 -- The bucket that holds the last of the oldest 'needed' units.
@@ -166,77 +169,73 @@ function Window:freeAt(needed)
   return last and last + 1 + input.keptMs
 end
 ${pace}function Window:put(last, units)
+  if units == 0 then return self:save() end
   local bucket = text(last)
-  if redis.call('HINCRBY', self.key, bucket, text(units)) == units then
-    redis.call('ZADD', self.ends, bucket, bucket)
-  end
+  local before = self:unitsOf(bucket)
+  -- A bucket that only the set names has no units.
+  if before == 0 then redis.call('ZADD', self.ends, bucket, bucket) end
   if last >= self.frontier then self.total = self.total + units end
   if self.recent and last >= self.spanFrom then self.recent = self.recent + units end
-  self.changed = true
+  self:save(bucket, before + units)
 end
+-- The bucket that they are in.
 function Window:add(units)
   local last = math.max(self.newest, lastOf(now))
   self:put(last, units)
   return last
 end
--- The bucket the units were taken from; or nil and, where it can ever be, the time when there will be room.
-function Window:take(units, ceiling)
-  if self.total + units > ceiling then
-    if units > ceiling then return nil, nil end
-    return nil, self:freeAt(self.total + units - ceiling)
-  end
+-- Whether there is no room for the units; and then, where there can ever be, when there will be.
+function Window:isFull(units, ceiling)
+  if units > ceiling then return true, nil end
+  if self.total + units > ceiling then return true, self:freeAt(self.total + units - ceiling) end
   local pacedUntil = input.spanMs and self:pacedUntil(units, ceiling)
-  if pacedUntil then return nil, pacedUntil end
-  return self:add(units)
+  return pacedUntil ~= nil, pacedUntil
 end
 -- What is only reserved leaves no trace: the next may be dated before it.
 function Window:see()
-  self.newest, self.seen, self.changed = math.max(self.newest, lastOf(now)), math.max(self.seen, now), true
+  self.newest, self.seen = math.max(self.newest, lastOf(now)), math.max(self.seen, now)
 end
 -- Granted for good: what is only reserved is not counted as granted.
-function Window:grant(units)
+function Window:charge(units)
   self.granted = self.granted + units
   self:see()
-end
-function Window:charge(units)
-  self:grant(units)
   return self:add(units)
 end
 -- Units that another ledger granted, in their own bucket.
 function Window:chargeAt(last, units)
   if last >= lastOf(now) then return self:charge(units) end
-  self.granted, self.changed = self.granted + units, true
-  if last >= self:removedBefore() then
-    self:put(last, units)
-  else
-    self.forgotten = math.max(self.forgotten, last + 1)
-  end
+  self.granted = self.granted + units
+  if last >= self:removedBefore() then return self:put(last, units) end
+  self.forgotten = math.max(self.forgotten, last + 1)
+  self:save()
 end
 function Window:giveBack(last, units)
   local bucket = text(last)
-  local back = math.min(units, self:unitsOf(bucket))
+  local before = self:unitsOf(bucket)
+  local back = math.min(units, before)
   if back <= 0 then return end
-  if redis.call('HINCRBY', self.key, bucket, text(-back)) == 0 then self:remove({ bucket }) end
   if last >= self.frontier then self.total = self.total - back end
-  self.changed = true
+  self:save(bucket, before - back)
+  if back == before then self:remove({ bucket }) end
+end
+function Window:giveBackAll(buckets)
+  for _, bucket in ipairs(buckets) do self:giveBack(tonumber(bucket), self:unitsOf(bucket)) end
 end
 function Window:restate(units)
-  self:remove(self:range(text(self.frontier), '+inf'))
-  self.total, self.changed = 0, true
-  if units > 0 then
-    self:see()
-    self:add(units)
-  end
+  self:giveBackAll(self:range(text(self.frontier), '+inf'))
+  -- An older version's scripts could leave a total that was not that of the buckets.
+  self.total = 0
+  if units > 0 then self:see() end
+  self:add(units)
 end
 -- What was dated in the future was granted by now: the time was confirmed.
 function Window:redate()
   local last, future = lastOf(now), 0
   local buckets = self:range('(' .. text(last), '+inf')
   for _, bucket in ipairs(buckets) do future = future + self:unitsOf(bucket) end
-  self:remove(buckets)
-  self.total = self.total - future
-  if future > 0 then self:put(last, future) end
-  self.newest, self.seen, self.changed = math.min(self.newest, last), now, true
+  self.newest, self.seen = math.min(self.newest, last), now
+  self:put(last, future)
+  self:giveBackAll(buckets)
 end
 
 -- The rules of retention.ts. Written only where a retention was set anew, in a ledger that lives.
