@@ -347,7 +347,8 @@ export async function ledgerDifferential(
         }
       },
     ),
-    { numRuns },
+    // What it has found it says before the test runs out of time.
+    { numRuns, interruptAfterTimeLimit: 40_000 },
   )
 }
 
