@@ -5,8 +5,9 @@
  * Guarantee: a jump of more than the tolerance, forward or back, is noticed by a process whose clock has a monotonic
  * companion, and a jump back also across restarts and without one, by the latest time that the store has seen. It ends
  * when the clock agrees with the old time line once more, or when an operator confirms the new one.
- * Known hole: a jump forward is not noticed without a companion (on Workers, in Redis) or while no process runs. A
- * machine that slept has jumped, too: its monotonic clock slept with it.
+ * Known hole: a jump forward is not noticed without a companion (on Workers, in Redis), while no process runs, or by one
+ * that started while the clock was behind: it takes the first time that is not behind for the right one. A machine that
+ * slept has jumped, too: its monotonic clock slept with it.
  */
 import type { Clock } from '../../clock.ts'
 
