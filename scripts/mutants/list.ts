@@ -566,6 +566,23 @@ const own: readonly Mutant[] = [
     tests: endedScripts,
   },
   {
+    name: 'Redis: what was forgotten is charged before the loss is marked',
+    breaks: 'G3',
+    file: 'src/core/ledger/redis/scripts/epoch.ts',
+    find: "redis.call('HSET', KEYS[1], 'l', text(now + input.slackMs))\nwindow:charge(input.granted - window.granted)\n",
+    replace:
+      "window:charge(input.granted - window.granted)\nredis.call('HSET', KEYS[1], 'l', text(now + input.slackMs))\n",
+    tests: endedScripts,
+  },
+  {
+    name: 'Redis: a time is right before it is confirmed',
+    breaks: 'G1',
+    file: 'src/core/ledger/redis/scripts/confirm-clock.ts',
+    find: "redis.call('HSET', KEYS[1], 'c', text(now))\nwindow:count()\nwindow:redate()\n",
+    replace: "window:count()\nwindow:redate()\nredis.call('HSET', KEYS[1], 'c', text(now))\n",
+    tests: endedScripts,
+  },
+  {
     name: 'Redis: a total that was left wrong stays so',
     breaks: 'G7',
     file: 'src/core/ledger/redis/scripts/window.ts',

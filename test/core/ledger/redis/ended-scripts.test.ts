@@ -101,6 +101,36 @@ it('an epoch that begins after a loss never stands without its charge (G1)', asy
   }
 })
 
+it('what was forgotten is never charged without the mark of its loss (G3)', async () => {
+  let charged = false
+  for (let calls = 1; !charged; calls++) {
+    const world = await spentBefore(`charged-${calls}`)
+    await standIn.command('SCRIPT', 'FLUSH')
+    standIn.fault = { kind: 'end_script', calls, within: chargeScript }
+    await world.store.charge(50).catch(() => {})
+    standIn.fault = undefined
+    charged = (await world.store.life())?.granted === 50
+    if (charged) expect((await world.store.summary()).lostAtMs).toBeGreaterThan(world.nowMs)
+  }
+})
+
+it('a time that is confirmed is never right before what may be in flight has ended (G1, G3)', async () => {
+  let isOver = false
+  for (let calls = 1; !isOver; calls++) {
+    const world = await spentBefore(`confirmed-${calls}`)
+    world.nowMs -= 600_000
+    expect((await world.store.summary()).clock).toBeDefined()
+    await standIn.command('SCRIPT', 'FLUSH')
+    standIn.fault = { kind: 'end_script', calls, within: confirmClockScript }
+    isOver = await world.store.confirmClock().then(
+      () => true,
+      () => false,
+    )
+    standIn.fault = undefined
+    expect((await world.store.summary()).clock, `ended at call ${calls}`).toBeDefined()
+  }
+})
+
 it('a total that an older version left wrong is right again once it is stated', async () => {
   const world = await spentBefore('left-wrong')
   await standIn.command('HINCRBY', 'left-wrong:quota', 't', '35')

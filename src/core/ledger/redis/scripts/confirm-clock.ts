@@ -9,12 +9,13 @@ import { window } from './window.ts'
 export const confirmClockScript = /* lua */ `${window}${health}
 local window = openWindow(KEYS[1])
 now = clock
+-- Before the time is right: nothing is admitted meanwhile.
+redis.call('HSET', KEYS[1], 'c', text(now))
 window:count()
 window:redate()
 for _, one in ipairs(window.retentions) do one.since = math.min(one.since, now) end
 window:writeRetentions()
 -- A loss stays when it was found, also where that is ahead now.
-redis.call('HSET', KEYS[1], 'c', text(now))
 local h = readHealth(KEYS[2])
 -- A breaker that opened in the future would stay open until then.
 if h.breaker and h.breaker.untilMs > now then

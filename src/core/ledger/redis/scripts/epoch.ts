@@ -46,7 +46,8 @@ return cjson.encode({ epoch = input.epoch, granted = window.granted })
 export const chargeScript = /* lua */ `${window}
 local window = openWindow(KEYS[1])
 if not window.epoch or window.granted >= input.granted then return 'null' end
-window:charge(input.granted - window.granted)
+-- Before the charge, behind which nobody would come back for it.
 redis.call('HSET', KEYS[1], 'l', text(now + input.slackMs))
+window:charge(input.granted - window.granted)
 return 'null'
 `
